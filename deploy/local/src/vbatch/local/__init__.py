@@ -1,0 +1,1 @@
+"""The local stack: NATS, PostgreSQL and the four services under one supervisor."""

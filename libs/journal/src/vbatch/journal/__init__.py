@@ -1,0 +1,1 @@
+"""The one place that knows NATS: append, lease, tail, work queue."""

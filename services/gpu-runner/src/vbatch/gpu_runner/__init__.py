@@ -1,0 +1,1 @@
+"""One device: loads a model, keeps the engine full, records outcomes."""

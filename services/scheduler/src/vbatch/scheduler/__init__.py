@@ -1,0 +1,1 @@
+"""Which request runs next: validates, plans, dispatches, ends batches."""
