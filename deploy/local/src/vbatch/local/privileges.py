@@ -1,0 +1,65 @@
+"""Runs a program that refuses to be root as somebody harmless; adds no users and opens no foreign folders."""
+
+import os
+import pwd
+import shutil
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vbatch.local.commands import Command, LocalTrouble
+
+UNPRIVILEGED_USER = "nobody"
+
+
+def unprivileged(argv: Sequence[str], *, touches: Sequence[Path], death_signal: str | None = None) -> Command:
+    """`argv` under the caller's user, or under `nobody` when the caller is root.
+
+    `touches` are folders the program must reach. Where one of them, or the program itself, lies below a
+    closed folder such as /root, it keeps the one capability that lets it pass (CAP_DAC_READ_SEARCH).
+    """
+    options = ["--pdeathsig", death_signal] if death_signal and shutil.which("setpriv") else []
+    if os.geteuid() != 0:
+        prefix = [_setpriv(), *options, "--"] if options else []
+        return Command((*prefix, *argv), {}, None)
+    entry = _unprivileged_entry()
+    options += ["--reuid", str(entry.pw_uid), "--regid", str(entry.pw_gid), "--clear-groups"]
+    kept = _capabilities_needed([Path(argv[0]), *touches])
+    options += [f"--{scope}={kept}" for scope in ("inh-caps", "ambient-caps", "bounding-set")]
+    return Command((_setpriv(), *options, "--", *argv), {"HOME": "/"}, entry.pw_name)
+
+
+def give_to_unprivileged(path: Path) -> None:
+    """Make `path`, which the caller made, belong to the user that `unprivileged` runs as."""
+    if os.geteuid() == 0:
+        entry = _unprivileged_entry()
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+def _unprivileged_entry() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(UNPRIVILEGED_USER)
+    except KeyError as error:
+        raise LocalTrouble(
+            f"PostgreSQL refuses to run as root and there is no user {UNPRIVILEGED_USER!r}: "
+            "run as another user"
+        ) from error
+
+
+def _setpriv() -> str:
+    path = shutil.which("setpriv")
+    if path is None:
+        raise LocalTrouble(
+            "PostgreSQL refuses to run as root and setpriv (util-linux) is not installed: install it, run as "
+            "another user, or set VBATCH_POSTGRES_URL to a PostgreSQL of your own"
+        )
+    return path
+
+
+def _capabilities_needed(paths: Iterable[Path]) -> str:
+    closed = any(not _is_open_to_all(folder) for path in paths for folder in path.resolve().parents)
+    return "-all,+dac_read_search" if closed else "-all"
+
+
+def _is_open_to_all(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & stat.S_IXOTH)
