@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+MESSAGE_ID_HEADER = "Nats-Msg-Id"
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -26,3 +28,7 @@ class Recorded:
     headers: Mapping[str, str]
     body: bytes
     recorded_at: datetime
+
+    @property
+    def message_id(self) -> str:
+        return self.headers.get(MESSAGE_ID_HEADER, "")

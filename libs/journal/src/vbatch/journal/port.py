@@ -6,44 +6,19 @@ Nothing here knows NATS; `jetstream` keeps these promises on a real server and `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-MESSAGE_ID_HEADER = "Nats-Msg-Id"
+from vbatch.contracts.message import Message, Recorded
+
 MESSAGE_SIZE_HEADER = "Nats-Msg-Size"
 """On a record read with `headers_only`: how many bytes its body has."""
 
 APPEND_ALL_MESSAGES_MAX = 1000
 """The server's limit of one atomic batch (ADR-50)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is to be appended. The same `message_id` is stored once, however often it is sent."""
-
-    subject: str
-    body: bytes
-    message_id: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What the log holds; `recorded_at` is the server's time, aware, in UTC."""
-
-    sequence: int
-    subject: str
-    headers: Mapping[str, str]
-    body: bytes
-    recorded_at: datetime
-
-    @property
-    def message_id(self) -> str:
-        return self.headers.get(MESSAGE_ID_HEADER, "")
 
 
 @dataclass(frozen=True, slots=True)
