@@ -48,10 +48,7 @@ class NatsServer:
         config = self._folder / "nats.conf"
         config.write_text(self._configuration())
         binary = Path(sysconfig.get_path("scripts")) / "nats-server"
-        with (self._folder / "nats.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [binary, "-c", config], stdout=log, stderr=log, preexec_fn=_die_with_parent
-            )
+        self._process = _spawn(binary, config, self._folder / "nats.log")
         async with asyncio.timeout(READY_SECONDS):
             await self._learn_ports(self._process)
             await self._wait_ready()
@@ -114,6 +111,11 @@ async def nats_server(*, file_store_max: str = "2GB", extra: str = "") -> AsyncI
             yield server
         finally:
             server.kill()
+
+
+def _spawn(binary: Path, config: Path, log_path: Path) -> subprocess.Popen[bytes]:
+    with log_path.open("ab") as log:
+        return subprocess.Popen([binary, "-c", config], stdout=log, stderr=log, preexec_fn=_die_with_parent)
 
 
 def _die_with_parent() -> None:

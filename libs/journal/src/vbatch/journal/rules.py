@@ -7,9 +7,15 @@ from collections.abc import Mapping
 
 from opentelemetry import propagate
 
-from .port import MESSAGE_ID_HEADER, Message, Rejected
+from vbatch.contracts.message import MESSAGE_ID_HEADER, Message, Recorded
+from vbatch.journal.port import DeadLetter, Origin, Rejected
 
 SUBJECT_CHARS_MAX = 512
+REASON_CHARS_MAX = 1000
+DEAD_REASON = "dead-reason"
+DEAD_ORIGIN = "dead-origin"
+DEAD_SEQUENCE = "dead-sequence"
+DEAD_MESSAGE_ID = "dead-message-id"
 _SUBJECT = re.compile(r"[^\s.*>]+(?:\.[^\s.*>]+)*")
 _FILTER = re.compile(r"(?:(?:\*|[^\s.*>]+)\.)*(?:\*|>|[^\s.*>]+)")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -24,15 +30,12 @@ def outgoing_headers(message: Message) -> dict[str, str]:
     if len(message.subject) > SUBJECT_CHARS_MAX or not _SUBJECT.fullmatch(message.subject):
         raise Rejected(f"not a subject to publish on: {message.subject[:SUBJECT_CHARS_MAX]!r}")
     headers = dict(message.headers)
-    for name in headers:
-        if not _HEADER_NAME.fullmatch(name) or name.lower().startswith(_RESERVED_PREFIX):
-            raise Rejected(f"{message.subject}: header name {name!r} is malformed or reserved")
-    headers[MESSAGE_ID_HEADER] = message.message_id
     for name, value in headers.items():
-        if not _HEADER_VALUE.fullmatch(value):
-            raise Rejected(f"{message.subject}: header {name} has a line break or space at an end: {value!r}")
-    if not message.message_id:
-        raise Rejected(f"{message.subject}: a message needs a message_id")
+        if not _survives(name, value):
+            raise Rejected(f"{message.subject}: header {name!r} is malformed, reserved or has a line break")
+    if not message.message_id or not _HEADER_VALUE.fullmatch(message.message_id):
+        raise Rejected(f"{message.subject}: not a message id: {message.message_id!r}")
+    headers[MESSAGE_ID_HEADER] = message.message_id
     propagate.inject(headers)
     return headers
 
@@ -59,3 +62,32 @@ def matches(subject_filter: str, subject: str) -> bool:
             return False
         tokens = tokens[: len(wanted)]
     return len(wanted) == len(tokens) and all(w in ("*", t) for w, t in zip(wanted, tokens, strict=True))
+
+
+def burial(record: Recorded, reason: str, origin: Origin) -> Message:
+    """The dead letter of a record; one per origin and sequence, however often it is written."""
+    headers = {name: value for name, value in record.headers.items() if _survives(name, value)}
+    printable = " ".join(reason.replace("\0", " ").split())
+    headers[DEAD_REASON] = printable[:REASON_CHARS_MAX].rstrip() or "no reason given"
+    headers[DEAD_ORIGIN] = origin.value
+    headers[DEAD_SEQUENCE] = str(record.sequence)
+    headers[DEAD_MESSAGE_ID] = record.message_id
+    return Message(f"dead.{record.subject}", record.body, f"dead:{origin}:{record.sequence}", headers)
+
+
+def exhumed(stored: Recorded) -> DeadLetter:
+    headers = dict(stored.headers)
+    reason, origin = headers.pop(DEAD_REASON), Origin(headers.pop(DEAD_ORIGIN))
+    sequence = int(headers.pop(DEAD_SEQUENCE))
+    headers[MESSAGE_ID_HEADER] = headers.pop(DEAD_MESSAGE_ID, "")
+    subject = stored.subject.removeprefix("dead.")
+    return DeadLetter(
+        stored.sequence, reason, origin, Recorded(sequence, subject, headers, stored.body, stored.recorded_at)
+    )
+
+
+def _survives(name: str, value: str) -> bool:
+    """The wire keeps this header as it is, and it does not steer the server."""
+    if name[:5].lower() == _RESERVED_PREFIX or not _HEADER_NAME.fullmatch(name):
+        return False
+    return _HEADER_VALUE.fullmatch(value) is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+BURIAL_BYTES_MAX = 16 * KIB
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -49,6 +50,11 @@ class JournalSettings:
     dead_bytes_max: int = 256 * MIB
     work_age_seconds_max: float = 7 * 86_400.0
     duplicate_window_seconds: float = 1_800.0
+
+    @property
+    def dead_letter_bytes_max(self) -> int:
+        """The largest message still fits when it is buried with its reason."""
+        return self.message_bytes_max + BURIAL_BYTES_MAX
 
     def __post_init__(self) -> None:
         for token in (self.name, self.log_stream, self.work_stream, self.dead_stream):

@@ -3,6 +3,6 @@
 Its higher layers lose or stall (publish_async, fetch, ordered consumers), so requests, pulls and publishing are ours.
 """
 
-from .journal import JetStreamJournal, connect
+from vbatch.journal.jetstream.journal import JetStreamJournal, connect
 
 __all__ = ["JetStreamJournal", "connect"]

@@ -1,4 +1,4 @@
-"""The connection to the server: it reconnects for ever, tells who asks when it is lost, and sends nothing while down."""
+"""The connection to the server: it reconnects for ever, tells its watchers of a loss, sends nothing while down."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from ..port import Unavailable
-from ..settings import MIB, JournalSettings
+from vbatch.journal.port import Unavailable
+from vbatch.journal.settings import MIB, JournalSettings
 
 RECONNECT_WAIT_SECONDS = 0.25
 PING_SECONDS = 10
@@ -92,15 +92,13 @@ class Connection:
             await self._client.publish(subject, body, reply, dict(headers) if headers else None)
             if self._client.pending_data_size > SEND_BUFFER_BYTES:
                 await self._client.flush(FLUSH_SECONDS)
-        except nats.errors.Error as error:
+        except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable(f"could not send: {error!r}") from error
 
     async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
         """Without nats-py's limits, which drop messages silently: whoever subscribes bounds what can arrive."""
         try:
-            return await self._client.subscribe(
-                subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0
-            )
+            return await self._client.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
         except nats.errors.Error as error:
             raise Unavailable(f"could not subscribe: {error!r}") from error
 

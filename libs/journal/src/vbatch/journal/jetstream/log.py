@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from ..port import Conflict, Guard, Lease, Message, Recorded
-from ..settings import JournalSettings
-from .requests import Requests
-from .stream import Stream
-from .tail import Tail
+from vbatch.contracts.message import Message, Recorded
+from vbatch.journal.jetstream.requests import Requests
+from vbatch.journal.jetstream.stream import Stream
+from vbatch.journal.jetstream.tail import Tail
+from vbatch.journal.port import Conflict, Guard, Lease
+from vbatch.journal.settings import JournalSettings
 
 
 class JetStreamLog:
@@ -34,9 +35,7 @@ class JetStreamLog:
     async def tail(
         self, after: int, subjects: Sequence[str] = ("evt.>",), *, headers_only: bool = False
     ) -> AsyncIterator[AsyncIterator[list[Recorded]]]:
-        tail = Tail(
-            self._requests, self._settings, after=after, subjects=subjects, headers_only=headers_only
-        )
+        tail = Tail(self._requests, self._settings, after=after, subjects=subjects, headers_only=headers_only)
         try:
             yield tail
         finally:

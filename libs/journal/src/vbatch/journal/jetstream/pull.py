@@ -12,9 +12,9 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from ..port import Unavailable
-from .connection import Connection
-from .wire import DESCRIPTION, STATUS
+from vbatch.journal.jetstream.connection import Connection
+from vbatch.journal.jetstream.wire import DESCRIPTION, STATUS
+from vbatch.journal.port import Unavailable
 
 EXPIRES_SECONDS = 30.0
 HEARTBEATS_MISSED_MAX = 2
@@ -40,9 +40,7 @@ def pull_request(*, messages: int, heartbeat_seconds: float, bytes_max: int = 0)
 class Pull:
     """`wanted` says how many requests should be outstanding now; it is asked whenever something has changed."""
 
-    def __init__(
-        self, connection: Connection, subject: str, request: PullRequest, wanted: Callable[[], int]
-    ) -> None:
+    def __init__(self, connection: Connection, subject: str, request: PullRequest, wanted: Callable[[], int]) -> None:
         self._connection = connection
         self._subject = subject
         self._body = msgspec.json.encode(request)
@@ -58,9 +56,9 @@ class Pull:
         self._heard_at = 0.0
 
     async def open(self) -> None:
-        self._connection.watch(self)
         self._inbox = self._connection.new_inbox()
         self._subscription = await self._connection.subscribe(self._inbox, self._on_frame)
+        self._connection.watch(self)
 
     async def close(self) -> None:
         self._connection.unwatch(self)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from ..port import Unavailable
-from .connection import Connection
-from .wire import STATUS
+from vbatch.journal.jetstream.connection import Connection
+from vbatch.journal.jetstream.wire import STATUS
+from vbatch.journal.port import Unavailable
 
 T = TypeVar("T")
 OnReply = Callable[[Msg | None], None]
@@ -81,7 +82,7 @@ class Requests:
         """Repeat what ends in Unavailable, with growing pauses, until it succeeds or the deadline has passed."""
         trouble: Exception = Unavailable("not connected")
         pause = BACKOFF_FIRST_SECONDS
-        try:
+        with suppress(TimeoutError):  # the deadline: what stood in the way is told below
             async with asyncio.timeout(self.deadline_seconds):
                 while not self.connection.dead.is_set():
                     try:
@@ -90,8 +91,6 @@ class Requests:
                         trouble = error
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, BACKOFF_MAX_SECONDS)
-        except TimeoutError:
-            pass  # the deadline: what stood in the way is told below
         raise Unavailable(f"{trouble}{self._complaint()}") from trouble
 
     def _complaint(self) -> str:
@@ -106,4 +105,4 @@ class Requests:
 
 def is_unheard(message: Msg) -> bool:
     """The server answers with this at once when no stream, consumer or API takes the subject."""
-    return bool(message.headers) and message.headers.get(STATUS) == NO_RESPONDERS  # type: ignore[union-attr]  # checked
+    return message.headers is not None and message.headers.get(STATUS) == NO_RESPONDERS

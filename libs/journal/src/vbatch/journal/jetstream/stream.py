@@ -8,19 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ..port import (
-    APPEND_ALL_MESSAGES_MAX,
-    MESSAGE_ID_HEADER,
-    Conflict,
-    Guard,
-    Message,
-    Recorded,
-    Rejected,
-)
-from ..rules import check_filter, outgoing_headers, wire_bytes
-from ..settings import JournalSettings
-from . import wire
-from .requests import Requests
+from vbatch.contracts.message import MESSAGE_ID_HEADER, Message, Recorded
+from vbatch.journal.jetstream import wire
+from vbatch.journal.jetstream.requests import Requests
+from vbatch.journal.port import APPEND_ALL_MESSAGES_MAX, Conflict, Guard, Rejected
+from vbatch.journal.rules import check_filter, outgoing_headers, wire_bytes
+from vbatch.journal.settings import JournalSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +31,11 @@ class Envelope:
 
 
 class Stream:
-    def __init__(self, requests: Requests, settings: JournalSettings, name: str) -> None:
+    def __init__(
+        self, requests: Requests, settings: JournalSettings, name: str, *, message_bytes_max: int | None = None
+    ) -> None:
         self.name = name
+        self._message_bytes_max = message_bytes_max or settings.message_bytes_max
         self._requests = requests
         self._settings = settings
 
@@ -52,7 +48,7 @@ class Stream:
             headers[wire.EXPECTED_SEQUENCE] = str(guard.sequence)
             headers[wire.EXPECTED_FILTER] = guard.subject_filter
         size = wire_bytes(headers, message.body)
-        limit = min(self._requests.connection.max_payload, self._settings.message_bytes_max)
+        limit = min(self._requests.connection.max_payload, self._message_bytes_max)
         if size > limit:
             raise Rejected(f"{message.subject}: {size} bytes with headers, the limit is {limit}")
         return Envelope(message.subject, message.body, headers, size)

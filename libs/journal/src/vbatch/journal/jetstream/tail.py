@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 from nats.aio.msg import Msg
 
-from ..port import Rejected, Recorded, Unavailable
-from ..rules import check_filter
-from ..settings import JournalSettings
-from . import wire
-from .pull import Pull, PullBroken, pull_request
-from .requests import BACKOFF_FIRST_SECONDS, Requests
+from vbatch.contracts.message import Recorded
+from vbatch.journal.jetstream import wire
+from vbatch.journal.jetstream.pull import Pull, PullBroken, pull_request
+from vbatch.journal.jetstream.requests import BACKOFF_FIRST_SECONDS, Requests
+from vbatch.journal.port import Unavailable
+from vbatch.journal.rules import check_filter
+from vbatch.journal.settings import JournalSettings
 
 OUTSTANDING_PULLS = 2
 INACTIVE_SECONDS = 60.0
@@ -113,9 +114,10 @@ class Tail(AsyncIterator[list[Recorded]]):
         )
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._settings.log_stream}.{consumer}"
         self._consumer_sequence = 0
-        self._pull = Pull(self._requests.connection, subject, request, lambda: OUTSTANDING_PULLS)
-        await self._pull.open()
-        return self._pull
+        pull = Pull(self._requests.connection, subject, request, lambda: OUTSTANDING_PULLS)
+        await pull.open()
+        self._pull = pull
+        return pull
 
     async def _create_consumer(self) -> str:
         name = f"{self._settings.name}_{uuid.uuid4().hex}"
@@ -124,10 +126,6 @@ class Tail(AsyncIterator[list[Recorded]]):
         body = msgspec.json.encode(CreateConsumer(stream, config))
         reply = await self._requests.request(f"$JS.API.CONSUMER.CREATE.{stream}.{name}", body)
         error = wire.answers.decode(reply.data).error
-        if error is None:
-            return name
-        refusal = wire.refusal(error, f"tail of {stream} {list(self._subjects)}")
-        # A stream that does not exist yet may be made by another service that is starting now.
-        if error.err_code == wire.STREAM_NOT_FOUND or not isinstance(refusal, Rejected):
-            raise Unavailable(str(refusal))
-        raise refusal
+        if error is not None:
+            raise wire.reader_refusal(error, f"tail of {stream} {list(self._subjects)}")
+        return name

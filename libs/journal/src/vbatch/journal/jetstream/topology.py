@@ -7,10 +7,10 @@ from types import MappingProxyType
 
 import msgspec
 
-from ..port import TopologyMismatch, Unavailable
-from ..settings import JournalSettings
-from . import wire
-from .requests import Requests
+from vbatch.journal.jetstream import wire
+from vbatch.journal.jetstream.requests import Requests
+from vbatch.journal.port import TopologyMismatch, Unavailable
+from vbatch.journal.settings import JournalSettings
 
 StreamConfig = dict[str, object]
 
@@ -31,6 +31,7 @@ def wanted_streams(settings: JournalSettings) -> list[StreamConfig]:
     work = _stream(settings, settings.work_stream, WORK_SUBJECTS, settings.work_bytes_max)
     dead = _stream(settings, settings.dead_stream, DEAD_SUBJECTS, settings.dead_bytes_max)
     log |= {"allow_atomic": True, "deny_delete": True}
+    dead |= {"max_msg_size": settings.dead_letter_bytes_max}
     work |= {"max_age": int(settings.work_age_seconds_max * 1e9)}
     return [log, work, dead]
 

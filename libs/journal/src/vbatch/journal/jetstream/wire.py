@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 from nats.aio.msg import Msg
 
-from ..port import Conflict, Full, Recorded, Rejected, Unavailable
+from vbatch.contracts.message import Recorded
+from vbatch.journal.port import Conflict, Full, Rejected, Unavailable
 
 EXPECTED_STREAM = "Nats-Expected-Stream"
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
@@ -91,6 +92,14 @@ def refusal(error: ApiError, subject: str) -> Conflict | Full | Unavailable | Re
     if error.err_code in _FULL:
         return Full(text)
     if error.err_code in _TRANSIENT or error.code >= 500:
+        return Unavailable(text)
+    return Rejected(text)
+
+
+def reader_refusal(error: ApiError, what: str) -> Unavailable | Rejected:
+    """For opening a reader: a stream that does not exist yet may be made by another service that starts now."""
+    text = f"{what}: {error.description} ({error.err_code})"
+    if error.err_code == STREAM_NOT_FOUND or error.code >= 500:
         return Unavailable(text)
     return Rejected(text)
 
