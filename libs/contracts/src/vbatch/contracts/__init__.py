@@ -1,1 +1,1 @@
-"""What the services say to each other: events, subjects, ids, wire formats. Pure."""
+"""What the services say to each other: events, ids, subjects, orders, OpenAI line formats. Pure: no I/O, no clock."""

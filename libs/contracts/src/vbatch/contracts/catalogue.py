@@ -1,0 +1,94 @@
+"""The table of events: wire name, version, writer, aggregate and message id of each.
+
+Wire names are written here by hand, so renaming a class never renames an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import model_token
+
+FIELD_ID: Mapping[str, str] = {
+    "file": "file_id",
+    "batch": "batch_id",
+    "runner": "runner_id",
+    "scheduler": "scheduler_id",
+    "results": "results_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """One row. `name` is `<aggregate>.<event>`; `key` tells apart the events of one aggregate that share a name."""
+
+    name: str
+    version: int
+    type: type[e.Event]
+    writers: tuple[str, ...]
+    key: Callable[[Any], str] = lambda event: ""
+
+    @property
+    def aggregate(self) -> str:
+        return self.name.split(".")[0]
+
+    @property
+    def ce_type(self) -> str:
+        return f"vbatch.{self.name}.v{self.version}"
+
+    def aggregate_id(self, event: e.Event) -> str:
+        match event:
+            case e.ModelRegistered():
+                return model_token(event.model.id)
+            case e.ModelRemoved():
+                return model_token(event.model_id)
+            case _:
+                return str(getattr(event, FIELD_ID[self.aggregate]))
+
+    def subject(self, event: e.Event) -> str:
+        return f"evt.{self.aggregate}.{self.aggregate_id(event)}.{self.name.split('.')[1]}"
+
+    def message_id(self, event: e.Event) -> str:
+        key = self.key(event)
+        return f"{self.aggregate_id(event)}:{self.name}" + (f":{key}" if key else "")
+
+
+KINDS: tuple[EventKind, ...] = (
+    EventKind("file.stored", 1, e.FileStored, ("gateway", "results")),
+    EventKind("file.deleted", 1, e.FileDeleted, ("gateway",)),
+    EventKind("batch.created", 1, e.BatchCreated, ("gateway",)),
+    EventKind("batch.cancel_requested", 1, e.BatchCancelRequested, ("gateway",)),
+    EventKind("batch.validated", 1, e.BatchValidated, ("scheduler",)),
+    EventKind("batch.rejected", 1, e.BatchRejected, ("scheduler",)),
+    EventKind("batch.dispatched", 1, e.BatchDispatched, ("scheduler",), lambda it: it.slice_id),
+    EventKind("batch.chunk_completed", 1, e.ChunkCompleted, ("gpu-runner",), lambda it: f"{it.slice_id}:{it.chunk}"),
+    EventKind("batch.slice_returned", 1, e.SliceReturned, ("gpu-runner",), lambda it: it.slice_id),
+    EventKind("batch.finalizing", 1, e.BatchFinalizing, ("scheduler",)),
+    EventKind("batch.completed", 1, e.BatchCompleted, ("results",)),
+    EventKind("batch.cancelled", 1, e.BatchCancelled, ("results",)),
+    EventKind("batch.expired", 1, e.BatchExpired, ("results",)),
+    EventKind("runner.lease", 1, e.RunnerLeased, ("gpu-runner",), lambda it: f"{it.pid}:{_stamp(it)}"),
+    EventKind("runner.model_loading", 1, e.ModelLoading, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
+    EventKind("runner.model_loaded", 1, e.ModelLoaded, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
+    EventKind("runner.model_failed", 1, e.ModelFailed, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
+    EventKind("runner.engine_crashed", 1, e.EngineCrashed, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
+    EventKind("runner.stopped", 1, e.RunnerStopped, ("gpu-runner",), lambda it: str(it.epoch)),
+    EventKind("scheduler.lease", 1, e.SchedulerLeased, ("scheduler",), lambda it: f"{it.pid}:{_stamp(it)}"),
+    EventKind("results.lease", 1, e.ResultsLeased, ("results",), lambda it: f"{it.pid}:{_stamp(it)}"),
+    EventKind("model.registered", 1, e.ModelRegistered, ("gateway",), lambda it: _stamp(it)),
+    EventKind("model.removed", 1, e.ModelRemoved, ("gateway",), lambda it: _stamp(it)),
+)
+
+BY_TYPE: Mapping[type[e.Event], EventKind] = {kind.type: kind for kind in KINDS}
+BY_CE_TYPE: Mapping[str, EventKind] = {kind.ce_type: kind for kind in KINDS}
+
+
+def subject_of(event: e.Event) -> str:
+    return BY_TYPE[type(event)].subject(event)
+
+
+def _stamp(event: e.Event) -> str:
+    return str(int(event.at.timestamp() * 1_000_000))

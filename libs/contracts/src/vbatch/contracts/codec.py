@@ -1,0 +1,92 @@
+"""Events to messages and back: JSON bodies, CloudEvents 1.0 headers (binary mode), deterministic message ids.
+
+An event of an older version is brought up to date by upcasts on its plain JSON before it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Protocol
+
+import msgspec
+
+from vbatch.contracts.catalogue import BY_CE_TYPE, BY_TYPE, EventKind
+from vbatch.contracts.events import ChunkCompleted, ChunkOutline, Event
+from vbatch.contracts.message import Message
+
+Payload = dict[str, Any]
+Upcast = Callable[[Payload], Payload]
+
+CE_TYPE = "ce-type"
+UPCASTS: Mapping[str, tuple[str, Upcast]] = {}
+"""`ce-type` of an old version → (`ce-type` it becomes, how)."""
+
+
+class Unreadable(Exception):
+    """These bytes are no event of ours; trying again will not help."""
+
+
+class Stored(Protocol):
+    """The part of a recorded message that decoding needs."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+def encode(event: Event, *, source: str) -> Message:
+    """`source` names the writing service, e.g. `gateway`; the event's own `at` becomes `ce-time`."""
+    kind = BY_TYPE[type(event)]
+    message_id = kind.message_id(event)
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": message_id,
+        "ce-source": f"/vbatch/{source}",
+        CE_TYPE: kind.ce_type,
+        "ce-subject": kind.aggregate_id(event),
+        "ce-time": event.at.isoformat(),
+        "content-type": "application/json",
+    }
+    return Message(kind.subject(event), msgspec.json.encode(event), message_id, headers)
+
+
+def decode(stored: Stored) -> Event:
+    """The event, whole. Raises Unreadable."""
+    return _decode(stored, outline=False)
+
+
+def decode_outline(stored: Stored) -> Event:
+    """The event, but a ChunkCompleted as a ChunkOutline: answers are skipped, not built. Raises Unreadable."""
+    return _decode(stored, outline=True)
+
+
+def _decode(stored: Stored, *, outline: bool) -> Event:
+    try:
+        kind, body = _current(stored.headers[CE_TYPE], stored.body)
+        event: Event = _decoder(_wanted(kind, outline=outline)).decode(body)
+        return event
+    except KeyError as error:
+        raise Unreadable(f"unknown event type {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"{stored.headers.get(CE_TYPE)}: {error}") from error
+
+
+def _wanted(kind: EventKind, *, outline: bool) -> type[Event]:
+    return ChunkOutline if outline and kind.type is ChunkCompleted else kind.type
+
+
+def _current(ce_type: str, body: bytes) -> tuple[EventKind, bytes]:
+    if ce_type not in UPCASTS:
+        return BY_CE_TYPE[ce_type], body
+    payload = msgspec.json.decode(body)
+    while ce_type in UPCASTS:
+        ce_type, upcast = UPCASTS[ce_type]
+        payload = upcast(payload)
+    return BY_CE_TYPE[ce_type], msgspec.json.encode(payload)
+
+
+@lru_cache(maxsize=64)
+def _decoder(event_type: type[Event]) -> msgspec.json.Decoder[Event]:
+    return msgspec.json.Decoder(event_type)

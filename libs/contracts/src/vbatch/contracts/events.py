@@ -1,0 +1,320 @@
+"""What has happened, in the past tense. Events are for ever: a shipped one never changes, the next version joins it.
+
+Their wire names, versions and message ids stand in `catalogue`, their bytes are made in `codec`. Times are aware UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
+from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId
+from vbatch.contracts.models import ModelDefinition
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The common shape: frozen, flat; unset optional fields stay off the wire. `at` is when it happened, aware UTC."""
+
+    at: datetime
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens of one request or the sum of many."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+NO_USAGE = Usage()
+
+
+class BatchFault(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a failed batch's `errors.data`; all four keys are always present."""
+
+    code: FileFault
+    message: str
+    line: int | None = None
+    param: str | None = None
+
+
+class RequestError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a line has no HTTP answer: the `error` of its output line."""
+
+    code: RequestFault
+    message: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one request: an HTTP answer (`status_code` and `body`, or `body_blob` when it is too big for a
+    message), or an `error`. `body` is the engine's JSON, untouched. `seconds` is the time inside the engine."""
+
+    line: int
+    custom_id: str
+    status_code: int | None = None
+    body: msgspec.Raw = msgspec.Raw(b"null")
+    body_blob: str | None = None
+    error: RequestError | None = None
+    usage: Usage = NO_USAGE
+    seconds: float = 0.0
+
+    @property
+    def is_success(self) -> bool:
+        return is_success(self.status_code)
+
+
+class OutcomeOutline(msgspec.Struct, frozen=True):
+    """An outcome read without its answer."""
+
+    line: int
+    status_code: int | None = None
+    usage: Usage = NO_USAGE
+    seconds: float = 0.0
+
+    @property
+    def is_success(self) -> bool:
+        return is_success(self.status_code)
+
+
+def is_success(status_code: int | None) -> bool:
+    return status_code is not None and 200 <= status_code < 300
+
+
+class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
+    total: int
+    completed: int
+    failed: int
+
+
+class ModelTotal(msgspec.Struct, frozen=True, kw_only=True):
+    model: ModelId
+    requests: int
+    input_bytes: int
+
+
+# files
+
+
+class FileStored(Event, frozen=True, kw_only=True):
+    """The bytes are in the blob store under `blob`, fsynced. `batch_id` is set on a batch's output and error files."""
+
+    file_id: FileId
+    owner: OwnerId
+    purpose: str
+    filename: str
+    bytes: int
+    sha256: str
+    blob: str
+    expires_at: datetime | None = None
+    batch_id: BatchId | None = None
+
+
+class FileDeleted(Event, frozen=True, kw_only=True):
+    file_id: FileId
+    owner: OwnerId
+
+
+# batches
+
+
+class BatchCreated(Event, frozen=True, kw_only=True):
+    batch_id: BatchId
+    owner: OwnerId
+    input_file_id: FileId
+    endpoint: str
+    completion_window: str
+    expires_at: datetime
+    metadata: dict[str, str] | None = None
+    output_expires_after_seconds: int | None = None
+
+
+class BatchCancelRequested(Event, frozen=True, kw_only=True):
+    batch_id: BatchId
+
+
+class BatchValidated(Event, frozen=True, kw_only=True):
+    """Every line is well formed. `last_line` is the highest physical line that holds a request."""
+
+    batch_id: BatchId
+    total: int
+    last_line: int
+    models: tuple[ModelTotal, ...]
+
+
+class BatchRejected(Event, frozen=True, kw_only=True):
+    """The file is unfit: nothing of it runs. Faults are in line order."""
+
+    batch_id: BatchId
+    faults: tuple[BatchFault, ...]
+
+
+class BatchDispatched(Event, frozen=True, kw_only=True):
+    """A slice was leased to a runner: these lines, under this epoch. `reason` says why this and not another."""
+
+    batch_id: BatchId
+    slice_id: SliceId
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    lines: tuple[int, ...]
+    attempt: int
+    reason: str
+
+
+class ChunkCompleted(Event, frozen=True, kw_only=True):
+    """Outcomes recorded together. `chunk` counts from 1 inside a slice."""
+
+    batch_id: BatchId
+    slice_id: SliceId
+    runner_id: RunnerId
+    epoch: int
+    chunk: int
+    model: ModelId
+    outcomes: tuple[Outcome, ...]
+
+
+class ChunkOutline(Event, frozen=True, kw_only=True):
+    """A ChunkCompleted read without its answers, for readers that only count."""
+
+    batch_id: BatchId
+    slice_id: SliceId
+    runner_id: RunnerId
+    epoch: int
+    chunk: int
+    model: ModelId
+    outcomes: tuple[OutcomeOutline, ...]
+
+
+class SliceReturned(Event, frozen=True, kw_only=True):
+    """Lines the runner will not finish, and why. `suspects` were inside the engine when it died."""
+
+    batch_id: BatchId
+    slice_id: SliceId
+    runner_id: RunnerId
+    epoch: int
+    lines: tuple[int, ...]
+    reason: ReturnReason
+    detail: str = ""
+    suspects: tuple[int, ...] = ()
+
+
+class Ending(StrEnum):
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class BatchFinalizing(Event, frozen=True, kw_only=True):
+    """Counting is over: outcomes recorded after this event do not count. Lines without an outcome never ran."""
+
+    batch_id: BatchId
+    ending: Ending
+    never_ran_count: int
+
+
+class BatchSealed(Event, frozen=True, kw_only=True):
+    """What the three terminal events share: the files are written, fsynced and stored."""
+
+    batch_id: BatchId
+    counts: RequestCounts
+    usage: Usage
+    output_file_id: FileId | None = None
+    error_file_id: FileId | None = None
+
+
+class BatchCompleted(BatchSealed, frozen=True, kw_only=True):
+    """Every line has an outcome."""
+
+
+class BatchCancelled(BatchSealed, frozen=True, kw_only=True):
+    """Ended by its owner; lines that never ran stand in the error file."""
+
+
+class BatchExpired(BatchSealed, frozen=True, kw_only=True):
+    """Ended by its window; lines that never ran stand in the error file."""
+
+
+# runners and leases
+
+
+class RunnerLeased(Event, frozen=True, kw_only=True):
+    """A runner process took its device. The sequence of this event is its epoch; older epochs are powerless."""
+
+    runner_id: RunnerId
+    device: str
+    memory_bytes: int
+    pid: int
+
+
+class ModelLoading(Event, frozen=True, kw_only=True):
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+
+
+class ModelLoaded(Event, frozen=True, kw_only=True):
+    """The engine answers. `seconds` from stop-feed of the one before to ready; `window` is requests inside at once."""
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    seconds: float
+    window: int
+
+
+class ModelFailed(Event, frozen=True, kw_only=True):
+    """The engine did not come up with this model; `detail` is the end of its own words."""
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    detail: str
+
+
+class EngineCrashed(Event, frozen=True, kw_only=True):
+    """The engine died or fell silent while it served. `suspect_count` requests were inside."""
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    detail: str
+    suspect_count: int
+
+
+class RunnerStopped(Event, frozen=True, kw_only=True):
+    runner_id: RunnerId
+    epoch: int
+    reason: str
+
+
+class SchedulerLeased(Event, frozen=True, kw_only=True):
+    scheduler_id: str
+    pid: int
+
+
+class ResultsLeased(Event, frozen=True, kw_only=True):
+    results_id: str
+    pid: int
+
+
+# models
+
+
+class ModelRegistered(Event, frozen=True, kw_only=True):
+    model: ModelDefinition
+
+
+class ModelRemoved(Event, frozen=True, kw_only=True):
+    model_id: ModelId

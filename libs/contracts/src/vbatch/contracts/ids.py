@@ -1,0 +1,71 @@
+"""Names of things. New ids take time and entropy as arguments; derived ids are hashes, so a rebuild repeats them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+from typing import Literal, NewType
+
+BatchId = NewType("BatchId", str)
+FileId = NewType("FileId", str)
+SliceId = NewType("SliceId", str)
+RunnerId = NewType("RunnerId", str)
+ModelId = NewType("ModelId", str)
+OwnerId = NewType("OwnerId", str)
+
+OutputKind = Literal["output", "error"]
+
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+FILE_ID_DIGITS = 22
+BATCH_ID_PATTERN = re.compile(r"batch_[0-9a-f]{32}")
+FILE_ID_PATTERN = re.compile(r"file-[0-9A-Za-z]{22}")
+
+
+def new_batch_id(now: datetime, entropy: bytes) -> BatchId:
+    """`batch_` + 32 hex: 12 digits of Unix milliseconds, then 20 of entropy (10 bytes), so ids sort by creation."""
+    return BatchId(f"batch_{int(now.timestamp() * 1000):012x}{entropy[:10].hex():0>20}")
+
+
+def new_file_id(entropy: bytes) -> FileId:
+    """`file-` + 22 base62 digits of 16 bytes of entropy, the shape of OpenAI's file ids."""
+    return FileId("file-" + _base62(int.from_bytes(entropy[:16], "big")))
+
+
+def output_file_id(batch_id: BatchId, kind: OutputKind) -> FileId:
+    return new_file_id(_digest(batch_id, kind))
+
+
+def batch_request_id(batch_id: BatchId, line: int) -> str:
+    """The `id` of a line in an output file: `batch_req_` + 32 hex."""
+    return "batch_req_" + _digest(batch_id, str(line)).hex()[:32]
+
+
+def engine_request_id(batch_id: BatchId, line: int) -> str:
+    """The `response.request_id` of a line: 32 hex, as in OpenAI's live output files."""
+    return _digest(batch_id, str(line), "engine").hex()[:32]
+
+
+def model_token(model_id: ModelId) -> str:
+    """One subject token for a model id, which may hold `/`, `.` and spaces."""
+    return _digest("model", model_id).hex()[:16]
+
+
+def is_batch_id(text: str) -> bool:
+    return BATCH_ID_PATTERN.fullmatch(text) is not None
+
+
+def is_file_id(text: str) -> bool:
+    return FILE_ID_PATTERN.fullmatch(text) is not None
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("|".join(parts).encode()).digest()
+
+
+def _base62(number: int) -> str:
+    digits: list[str] = []
+    for _ in range(FILE_ID_DIGITS):
+        number, digit = divmod(number, 62)
+        digits.append(BASE62[digit])
+    return "".join(reversed(digits))

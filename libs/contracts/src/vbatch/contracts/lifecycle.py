@@ -1,0 +1,98 @@
+"""The law of a batch's status and of its counting. Scheduler and results fold the same log through it, so they agree.
+
+Status moves only along OpenAI's arcs. What the log says first wins: a cancel request before the end of counting makes
+the batch cancelled, one after it changes nothing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from vbatch.contracts import events as e
+from vbatch.contracts.failures import RequestFault
+
+
+class BatchStatus(StrEnum):
+    VALIDATING = "validating"
+    FAILED = "failed"
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({BatchStatus.FAILED, BatchStatus.COMPLETED, BatchStatus.EXPIRED, BatchStatus.CANCELLED})
+
+ARCS: dict[tuple[BatchStatus, type[e.Event]], BatchStatus] = {
+    (BatchStatus.VALIDATING, e.BatchValidated): BatchStatus.IN_PROGRESS,
+    (BatchStatus.VALIDATING, e.BatchRejected): BatchStatus.FAILED,
+    (BatchStatus.VALIDATING, e.BatchCancelRequested): BatchStatus.CANCELLING,
+    (BatchStatus.VALIDATING, e.BatchFinalizing): BatchStatus.FINALIZING,
+    (BatchStatus.IN_PROGRESS, e.BatchCancelRequested): BatchStatus.CANCELLING,
+    (BatchStatus.IN_PROGRESS, e.BatchFinalizing): BatchStatus.FINALIZING,
+    (BatchStatus.FINALIZING, e.BatchCompleted): BatchStatus.COMPLETED,
+    (BatchStatus.FINALIZING, e.BatchExpired): BatchStatus.EXPIRED,
+    (BatchStatus.CANCELLING, e.BatchCancelled): BatchStatus.CANCELLED,
+}
+"""Every move there is; any other event leaves the status as it stands."""
+
+
+def next_status(status: BatchStatus, event: e.Event) -> BatchStatus:
+    return ARCS.get((status, type(event)), status)
+
+
+def true_ending(status: BatchStatus, asked: e.Ending) -> e.Ending:
+    """How a batch ends whose counting stopped in `status`: the scheduler may not have seen a cancel that came first."""
+    return e.Ending.CANCELLED if status is BatchStatus.CANCELLING else asked
+
+
+NEVER_RAN_FAULT: dict[e.Ending, RequestFault] = {
+    e.Ending.CANCELLED: RequestFault.BATCH_CANCELLED,
+    e.Ending.EXPIRED: RequestFault.BATCH_EXPIRED,
+}
+"""The error of a line that never ran, by how its batch ended; a completed batch has no such line."""
+
+
+class Ledger:
+    """Which lines of one batch have an outcome. The first outcome of a line wins; after `close` none counts.
+
+    One byte a physical line, so a million lines cost a megabyte.
+    """
+
+    def __init__(self, total: int, last_line: int) -> None:
+        self.total = total
+        self.completed = 0
+        self.failed = 0
+        self.usage = e.NO_USAGE
+        self.is_closed = False
+        self._answered = bytearray(last_line + 1)
+
+    def record(self, outcome: e.Outcome | e.OutcomeOutline) -> bool:
+        """Whether it counted."""
+        if self.is_closed or self.has(outcome.line):
+            return False
+        self._answered[outcome.line] = 1
+        self.completed += outcome.is_success
+        self.failed += not outcome.is_success
+        self.usage += outcome.usage
+        return True
+
+    def has(self, line: int) -> bool:
+        return line < len(self._answered) and self._answered[line] == 1
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    @property
+    def answered(self) -> int:
+        return self.completed + self.failed
+
+    @property
+    def is_full(self) -> bool:
+        return self.answered >= self.total
+
+    @property
+    def counts(self) -> e.RequestCounts:
+        return e.RequestCounts(total=self.total, completed=self.completed, failed=self.failed)

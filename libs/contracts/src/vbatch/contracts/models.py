@@ -1,0 +1,57 @@
+"""What the registry knows of a model: where it comes from, which engine serves it, with which arguments."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from vbatch.contracts.ids import ModelId
+
+ArgumentValue = bool | int | float | str
+
+
+class EngineKind(StrEnum):
+    VLLM = "vllm"
+    SIMULATED = "simulated"
+    HTTP = "http"
+
+
+class DeviceOverrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Arguments and environment that apply on one kind of device only; they win over the model's own."""
+
+    arguments: dict[str, ArgumentValue] = {}
+    environment: dict[str, str] = {}
+
+
+class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One `[[model]]` entry of models.toml.
+
+    `package`, `hub`, `folder` and `base_url` name the source; a vLLM model has exactly one of the first three, an
+    `http` engine has `base_url`, a simulated one has none. `arguments` become `--key value` (true: a bare flag).
+    `max_num_seqs` is how many requests the engine runs at once; the runner's window follows from it.
+    """
+
+    id: ModelId
+    engine: EngineKind = EngineKind.VLLM
+    package: str | None = None
+    hub: str | None = None
+    folder: str | None = None
+    base_url: str | None = None
+    endpoints: tuple[str, ...] = ("/v1/chat/completions", "/v1/completions")
+    max_num_seqs: int = 128
+    arguments: dict[str, ArgumentValue] = {}
+    environment: dict[str, str] = {}
+    cpu: DeviceOverrides = DeviceOverrides()
+
+    def source_fault(self) -> str | None:
+        """What is wrong with the source, in plain words; None when it fits the engine."""
+        sources = [name for name in ("package", "hub", "folder") if getattr(self, name)]
+        match self.engine:
+            case EngineKind.VLLM if len(sources) != 1 or self.base_url:
+                return "a vllm model needs exactly one of package, hub or folder"
+            case EngineKind.HTTP if sources or not self.base_url:
+                return "an http model needs base_url and no other source"
+            case EngineKind.SIMULATED if sources or self.base_url:
+                return "a simulated model has no source"
+        return None

@@ -1,0 +1,71 @@
+"""What the scheduler tells a runner over WORK. Orders hold references only; they can be made again from the log."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vbatch.contracts.failures import RequestFault
+from vbatch.contracts.ids import BatchId, ModelId, SliceId
+from vbatch.contracts.message import Message
+
+
+class RequestRef(msgspec.Struct, frozen=True, array_like=True):
+    """Where one request stands in the input blob; `length` leaves out the line end. Bytes."""
+
+    line: int
+    offset: int
+    length: int
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
+    """`epoch` is the runner's: an order for another epoch is stale and dropped."""
+
+    epoch: int
+    batch_id: BatchId
+
+
+class RunSlice(Order, frozen=True, kw_only=True, tag="run"):
+    """Run these requests on this model and record every outcome."""
+
+    slice_id: SliceId
+    model: ModelId
+    endpoint: str
+    blob: str
+    attempt: int
+    requests: tuple[RequestRef, ...]
+
+
+class FailSlice(Order, frozen=True, kw_only=True, tag="fail"):
+    """Do not run these requests: record each as failed for this reason."""
+
+    slice_id: SliceId
+    model: ModelId
+    blob: str
+    requests: tuple[RequestRef, ...]
+    fault: RequestFault
+    message: str
+
+
+class RecallBatch(Order, frozen=True, kw_only=True, tag="recall"):
+    """Stop what is running of this batch and return its lines."""
+
+
+WorkOrder = RunSlice | FailSlice | RecallBatch
+_DECODER = msgspec.json.Decoder(WorkOrder)
+
+
+class UnreadableOrder(Exception):
+    """These bytes are no order of ours."""
+
+
+def encode_order(order: WorkOrder, *, subject: str) -> Message:
+    name = order.slice_id if isinstance(order, RunSlice | FailSlice) else f"{order.batch_id}:recall"
+    return Message(subject, msgspec.json.encode(order), f"{order.epoch}:{name}", {"content-type": "application/json"})
+
+
+def decode_order(body: bytes) -> WorkOrder:
+    try:
+        order: WorkOrder = _DECODER.decode(body)
+    except msgspec.DecodeError as error:
+        raise UnreadableOrder(str(error)) from error
+    return order

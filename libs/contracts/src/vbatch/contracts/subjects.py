@@ -1,0 +1,23 @@
+"""Where messages live. An aggregate is `evt.<aggregate>.<id>.>`; no request, line or chunk is part of a subject."""
+
+from __future__ import annotations
+
+from vbatch.contracts.ids import BatchId, RunnerId
+
+ALL_EVENTS = "evt.>"
+BATCH_EVENTS = "evt.batch.>"
+FILE_EVENTS = "evt.file.>"
+RUNNER_EVENTS = "evt.runner.>"
+MODEL_EVENTS = "evt.model.>"
+ALL_WORK = "work.>"
+DEAD_LETTERS = "dead.>"
+
+
+def batch_events(batch_id: BatchId) -> str:
+    """Everything that happened to one batch; its last sequence is the batch's version."""
+    return f"evt.batch.{batch_id}.>"
+
+
+def work(runner_id: RunnerId) -> str:
+    """Orders to one runner."""
+    return f"work.{runner_id}"

@@ -1,0 +1,1 @@
+"""The rules of the gateway: pure, no I/O, no clock."""

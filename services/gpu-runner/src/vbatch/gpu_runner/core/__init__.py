@@ -1,0 +1,1 @@
+"""The rules of the gpu-runner: pure, no I/O, no clock."""

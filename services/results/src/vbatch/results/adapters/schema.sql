@@ -1,0 +1,98 @@
+-- The read model: everything here is derived from the log and can be rebuilt from it. Written by results, read by the gateway.
+-- Times are UTC; `sequence` columns are stream sequences of EVT.
+
+CREATE TABLE checkpoint (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    sequence bigint NOT NULL
+);
+INSERT INTO checkpoint (sequence) VALUES (0);
+
+CREATE TABLE file (
+    id         text PRIMARY KEY,
+    sequence   bigint NOT NULL,              -- of file.stored: the order files were made in
+    owner      text NOT NULL,
+    purpose    text NOT NULL,
+    filename   text NOT NULL,
+    bytes      bigint NOT NULL,
+    sha256     text NOT NULL,
+    blob       text NOT NULL,                -- name in the blob store
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz,
+    batch_id   text,                         -- the batch whose output or error file it is
+    deleted_at timestamptz
+);
+CREATE INDEX file_by_owner ON file (owner, sequence) WHERE deleted_at IS NULL;
+
+CREATE TABLE batch (
+    id                text PRIMARY KEY,
+    sequence          bigint NOT NULL UNIQUE, -- of batch.created: the order of creation, and the key of its outcomes
+    owner             text NOT NULL,
+    endpoint          text NOT NULL,
+    completion_window text NOT NULL,
+    input_file_id     text NOT NULL,
+    metadata          jsonb,
+    output_expires_after_seconds integer,
+    status            text NOT NULL,          -- contracts.lifecycle.BatchStatus
+    ending            text,                   -- contracts.events.Ending, set when counting is over
+    model             text,                   -- set when validated, if the file names just one
+    errors            jsonb,                  -- array of {code, message, line, param}
+    output_file_id    text,
+    error_file_id     text,
+    created_at        timestamptz NOT NULL,
+    expires_at        timestamptz NOT NULL,
+    in_progress_at    timestamptz,
+    finalizing_at     timestamptz,
+    completed_at      timestamptz,
+    failed_at         timestamptz,
+    expired_at        timestamptz,
+    cancelling_at     timestamptz,
+    cancelled_at      timestamptz,
+    total             integer NOT NULL DEFAULT 0,
+    completed         integer NOT NULL DEFAULT 0,
+    failed            integer NOT NULL DEFAULT 0,
+    last_line         integer NOT NULL DEFAULT 0,
+    input_tokens      bigint NOT NULL DEFAULT 0,
+    output_tokens     bigint NOT NULL DEFAULT 0,
+    cached_tokens     bigint NOT NULL DEFAULT 0,
+    reasoning_tokens  bigint NOT NULL DEFAULT 0,
+    partial_bytes     bigint NOT NULL DEFAULT 0, -- how much of the growing JSONL counts; bytes beyond it are not yet true
+    first_outcome_at  timestamptz,
+    last_outcome_at   timestamptz,
+    version           bigint NOT NULL         -- sequence of the last event that changed this row
+);
+CREATE INDEX batch_by_owner ON batch (owner, sequence);
+CREATE INDEX batch_unfinished ON batch (sequence) WHERE status IN ('validating', 'in_progress', 'finalizing', 'cancelling');
+
+CREATE TABLE outcome (
+    batch_sequence bigint NOT NULL,
+    line           integer NOT NULL,          -- 1-based physical line of the input file
+    start          bigint NOT NULL,           -- where its output line begins in the batch's growing JSONL
+    length         integer NOT NULL,          -- of that line with its newline, in bytes
+    custom_id      text NOT NULL,
+    status_code    smallint,                  -- null: no HTTP answer
+    error_code     text,
+    input_tokens   integer NOT NULL,
+    output_tokens  integer NOT NULL,
+    seconds        real NOT NULL,             -- inside the engine
+    sequence       bigint NOT NULL,           -- of the chunk that holds the answer
+    PRIMARY KEY (batch_sequence, line)
+);
+
+CREATE TABLE model (
+    id            text PRIMARY KEY,
+    definition    jsonb NOT NULL,             -- contracts.models.ModelDefinition
+    registered_at timestamptz NOT NULL,
+    removed_at    timestamptz
+);
+
+CREATE TABLE runner (
+    id           text PRIMARY KEY,
+    epoch        bigint NOT NULL,
+    state        text NOT NULL,               -- idle, loading, ready, failed, crashed, stopped
+    device       text NOT NULL,
+    memory_bytes bigint NOT NULL,
+    model        text,                        -- loaded or loading
+    request_window integer NOT NULL DEFAULT 0, -- requests inside the engine at once
+    detail       text NOT NULL DEFAULT '',
+    since        timestamptz NOT NULL
+);

@@ -1,0 +1,1 @@
+"""The rules of the results: pure, no I/O, no clock."""

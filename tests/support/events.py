@@ -1,0 +1,131 @@
+"""One sample of every event, as a small story: a file comes in, a batch runs, is sealed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
+from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId, output_file_id
+from vbatch.contracts.models import ModelDefinition
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+BATCH = BatchId("batch_0123456789abcdef0123456789abcdef")
+FILE = FileId("file-0123456789ABCDEFGHIJKL")
+OWNER = OwnerId("local")
+MODEL = ModelId("org/small-model")
+RUNNER = RunnerId("gpu0")
+SLICE = SliceId("s-7-1")
+EPOCH = 7
+ANSWER = msgspec.Raw('{"id":"chatcmpl-1","choices":[{"message":{"content":"Größe\u2028"}}]}'.encode())
+
+FILE_STORED = e.FileStored(
+    file_id=FILE,
+    owner=OWNER,
+    purpose="batch",
+    filename="in.jsonl",
+    bytes=120,
+    sha256="ab" * 32,
+    blob="files/in",
+    at=NOON,
+)
+BATCH_CREATED = e.BatchCreated(
+    batch_id=BATCH,
+    owner=OWNER,
+    input_file_id=FILE,
+    endpoint="/v1/chat/completions",
+    completion_window="24h",
+    at=NOON,
+    expires_at=NOON + timedelta(days=1),
+    metadata={"project": "demo"},
+)
+BATCH_VALIDATED = e.BatchValidated(
+    batch_id=BATCH,
+    total=3,
+    last_line=3,
+    models=(e.ModelTotal(model=MODEL, requests=3, input_bytes=117),),
+    at=NOON,
+)
+BATCH_DISPATCHED = e.BatchDispatched(
+    batch_id=BATCH,
+    slice_id=SLICE,
+    runner_id=RUNNER,
+    epoch=EPOCH,
+    model=MODEL,
+    lines=(1, 2, 3),
+    attempt=1,
+    reason="oldest job",
+    at=NOON,
+)
+OUTCOMES = (
+    e.Outcome(line=1, custom_id="a", status_code=200, body=ANSWER, usage=e.Usage(input_tokens=5, output_tokens=7)),
+    e.Outcome(line=2, custom_id="b", status_code=400, body=msgspec.Raw(b'{"error":{"message":"no"}}')),
+    e.Outcome(
+        line=3, custom_id="c", error=e.RequestError(code=RequestFault.REQUEST_TIMEOUT, message="This took too long.")
+    ),
+)
+CHUNK_COMPLETED = e.ChunkCompleted(
+    batch_id=BATCH,
+    slice_id=SLICE,
+    runner_id=RUNNER,
+    epoch=EPOCH,
+    chunk=1,
+    model=MODEL,
+    outcomes=OUTCOMES,
+    at=NOON,
+)
+FINALIZING = e.BatchFinalizing(batch_id=BATCH, ending=e.Ending.COMPLETED, never_ran_count=0, at=NOON)
+
+
+def _sealed(kind: type[e.BatchSealed]) -> e.BatchSealed:
+    return kind(
+        batch_id=BATCH,
+        counts=e.RequestCounts(total=3, completed=1, failed=2),
+        usage=e.Usage(input_tokens=5, output_tokens=7),
+        output_file_id=output_file_id(BATCH, "output"),
+        error_file_id=output_file_id(BATCH, "error"),
+        at=NOON,
+    )
+
+
+SAMPLES: tuple[e.Event, ...] = (
+    FILE_STORED,
+    e.FileDeleted(file_id=FILE, owner=OWNER, at=NOON),
+    BATCH_CREATED,
+    e.BatchCancelRequested(batch_id=BATCH, at=NOON),
+    BATCH_VALIDATED,
+    e.BatchRejected(
+        batch_id=BATCH,
+        faults=(e.BatchFault(code=FileFault.INVALID_JSON_LINE, message="Not JSON.", line=2),),
+        at=NOON,
+    ),
+    BATCH_DISPATCHED,
+    CHUNK_COMPLETED,
+    e.SliceReturned(
+        batch_id=BATCH,
+        slice_id=SLICE,
+        runner_id=RUNNER,
+        epoch=EPOCH,
+        lines=(2, 3),
+        reason=ReturnReason.ENGINE_DIED,
+        detail="exit code -9",
+        suspects=(2,),
+        at=NOON,
+    ),
+    FINALIZING,
+    _sealed(e.BatchCompleted),
+    _sealed(e.BatchCancelled),
+    _sealed(e.BatchExpired),
+    e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=24 << 30, pid=41, at=NOON),
+    e.ModelLoading(runner_id=RUNNER, epoch=EPOCH, model=MODEL, at=NOON),
+    e.ModelLoaded(runner_id=RUNNER, epoch=EPOCH, model=MODEL, seconds=21.5, window=160, at=NOON),
+    e.ModelFailed(runner_id=RUNNER, epoch=EPOCH, model=MODEL, detail="out of memory", at=NOON),
+    e.EngineCrashed(runner_id=RUNNER, epoch=EPOCH, model=MODEL, detail="exit code -9", suspect_count=2, at=NOON),
+    e.RunnerStopped(runner_id=RUNNER, epoch=EPOCH, reason="asked to", at=NOON),
+    e.SchedulerLeased(scheduler_id="main", pid=42, at=NOON),
+    e.ResultsLeased(results_id="main", pid=43, at=NOON),
+    e.ModelRegistered(model=ModelDefinition(id=MODEL, hub="org/small-model"), at=NOON),
+    e.ModelRemoved(model_id=MODEL, at=NOON),
+)
