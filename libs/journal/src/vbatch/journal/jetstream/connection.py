@@ -25,6 +25,14 @@ SEND_BUFFER_BYTES = 32 * MIB
 _CLIENT_BUFFER_BYTES = 1024 * MIB
 
 
+class _Client(Client):
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        """nats-py's own looks at every character of every name: two thirds of the time a replay takes."""
+        fields = (line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n"))
+        return {name.strip(): value.strip() for name, separator, value in fields if separator}
+
+
 class Watcher(Protocol):
     """Told, without awaiting, that answers in flight will never come."""
 
@@ -36,7 +44,7 @@ class Connection:
 
     def __init__(self, settings: JournalSettings) -> None:
         self._settings = settings
-        self._client = Client()
+        self._client = _Client()
         self._up = asyncio.Event()
         self._closing = False
         self._watchers: set[Watcher] = set()
