@@ -71,5 +71,5 @@ class PartialFiles(Protocol):
     def append(self, growth: Mapping[BatchId, Growth]) -> None:
         """Write each at its start, over whatever a lost transaction left there, and wait for the disk."""
 
-    def read(self, batch_id: BatchId, places: Sequence[Placed]) -> bytes:
-        """The lines at these places, joined in their order."""
+    def read(self, batch_id: BatchId, places: Sequence[Placed]) -> list[bytes]:
+        """The lines at these places, in their order."""

@@ -39,13 +39,13 @@ class FolderOfPartials:
         if has_new_file:
             sync_folder(self._folder)
 
-    def read(self, batch_id: BatchId, places: Sequence[Placed]) -> bytes:
+    def read(self, batch_id: BatchId, places: Sequence[Placed]) -> list[bytes]:
         path = self._path(batch_id)
         with _opened(path, os.O_RDONLY) as number:
             lines = [os.pread(number, place.length, place.start) for place in places]
         if any(len(line) != place.length for line, place in zip(lines, places, strict=True)):
             raise Trouble(f"{path} is shorter than the read model says: put it back, or rebuild the read model")
-        return b"".join(lines)
+        return lines
 
     def _path(self, batch_id: BatchId) -> Path:
         return self._folder / partial_results_path(batch_id)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 import msgspec
@@ -188,7 +188,7 @@ async def _insert(connection: Connection, table: str, rows: Sequence[Row], *, re
     )
 
 
-def _storable(value: Any) -> Any:  # whatever a row holds
+def _storable(value: object) -> object:
     return storable(value) if isinstance(value, str) else value
 
 

@@ -36,7 +36,7 @@ class Growth:
 
 @dataclass
 class Changes:
-    """What one transaction writes. Rows are whole and final; `deletions` apply after `files`, `removals` after `models`."""
+    """What one transaction writes. Deletions apply after the files, removals after the models."""
 
     sequence: int = 0
     batches: dict[BatchId, BatchRow] = field(default_factory=dict)
@@ -62,9 +62,7 @@ def project(state: State, changes: Changes, sequence: int, event: e.Event) -> No
             _created(state, changes, sequence, event)
         case e.ChunkCompleted():
             _counted(state, changes, sequence, event)
-        case (
-            e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing() | e.BatchSealed()
-        ):
+        case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing() | e.BatchSealed():
             _moved(state, changes, sequence, event)
         case _:
             _runner(state, changes, sequence, event)

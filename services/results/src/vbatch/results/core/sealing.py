@@ -51,9 +51,7 @@ def blob_name(batch_id: str, kind: OutputKind) -> str:
 
 def never_ran_fault(row: BatchRow) -> RequestFault | None:
     """The error of the lines without an outcome; None when there can be none."""
-    if row.total == 0 or row.ending is None:
-        return None
-    return NEVER_RAN_FAULT.get(e.Ending(row.ending))
+    return NEVER_RAN_FAULT.get(_ending(row)) if row.total > 0 else None
 
 
 def must_be_whole(row: BatchRow, files: Mapping[OutputKind, SealedFile]) -> None:
@@ -83,7 +81,7 @@ def file_stored(row: BatchRow, kind: OutputKind, file: SealedFile) -> e.FileStor
 
 def sealed(row: BatchRow, files: Mapping[OutputKind, SealedFile], now: datetime) -> e.BatchSealed:
     """The terminal event, at `now`: the first one in the log counts."""
-    return SEALED_EVENTS[e.Ending(row.ending)](
+    return SEALED_EVENTS[_ending(row)](
         batch_id=BatchId(row.id),
         counts=row.counts,
         usage=row.usage,
@@ -135,6 +133,12 @@ class RequestLines:
 
 def _file_id(row: BatchRow, kind: OutputKind, files: Mapping[OutputKind, SealedFile]) -> FileId | None:
     return output_file_id(BatchId(row.id), kind) if kind in files else None
+
+
+def _ending(row: BatchRow) -> e.Ending:
+    if row.ending is None:
+        raise SealRefused(f"{row.id}: its counting is not over")
+    return e.Ending(row.ending)
 
 
 def _ended_at(row: BatchRow) -> datetime:

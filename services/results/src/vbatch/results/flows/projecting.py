@@ -1,6 +1,6 @@
 """Follows the log from the checkpoint: reads, folds and writes it in bounded transactions, for ever.
 
-After any trouble everything in memory is dropped and loaded again from the checkpoint: there is no second way to recover.
+After any trouble what is in memory is dropped and loaded again from the checkpoint: there is no other way to recover.
 """
 
 from __future__ import annotations
@@ -118,9 +118,7 @@ class Projector:
 
     async def _bury(self, buried: Buried) -> None:
         record = buried.record
-        get_logger().error(
-            "event_buried", sequence=record.sequence, subject=record.subject, reason=buried.reason
-        )
+        get_logger().error("event_buried", sequence=record.sequence, subject=record.subject, reason=buried.reason)
         await self._journal.dead.append(record, buried.reason)
 
     def _must_not_be_fenced(self, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]) -> None:

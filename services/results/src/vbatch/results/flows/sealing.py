@@ -135,8 +135,8 @@ class Sealer:
             for kind in KINDS:
                 wanted = [place for place in placed if rules.kind_of(place.status_code) == kind]
                 if wanted:
-                    content = await asyncio.to_thread(self._partials.read, batch_id, wanted)
-                    yield Page(kind, content, len(wanted))
+                    lines = await asyncio.to_thread(self._partials.read, batch_id, wanted)
+                    yield Page(kind, b"".join(lines), len(lines))
 
     async def _all_requests(self, sealable: Sealable, fault: RequestFault) -> AsyncIterator[Page]:
         """Every request of the input file, in line order: its outcome, or that it never ran."""
@@ -163,14 +163,15 @@ class Sealer:
         placed: Sequence[Placed],
         fault: RequestFault,
     ) -> list[Page]:
-        answered = {place.line: place for place in placed}
+        read = self._partials.read(batch_id, placed) if placed else []
+        answered = {place.line: (place.status_code, content) for place, content in zip(placed, read, strict=True)}
         contents: dict[OutputKind, list[bytes]] = {"output": [], "error": []}
         for line, raw in requests:
-            place = answered.get(line)
-            if place is None:
-                contents["error"].append(never_ran_line(batch_id, line, rules.custom_id_of(raw), fault))
+            if line in answered:
+                status_code, content = answered[line]
+                contents[rules.kind_of(status_code)].append(content)
             else:
-                contents[rules.kind_of(place.status_code)].append(self._partials.read(batch_id, [place]))
+                contents["error"].append(never_ran_line(batch_id, line, rules.custom_id_of(raw), fault))
         return [Page(kind, b"".join(lines), len(lines)) for kind, lines in contents.items() if lines]
 
 
