@@ -188,8 +188,8 @@ class Place:
 
     async def rows(self, table: str, where: str = "true") -> list[dict[str, Any]]:
         async with self.connected() as connection:
-            found = await connection.fetch(f"SELECT * FROM {table} WHERE {where} ORDER BY 1, 2")
-            return [dict(row) for row in found]
+            found = await connection.fetch(f"SELECT * FROM {table} WHERE {where}")
+            return sorted((dict(row) for row in found), key=lambda row: list(row.values())[:2])
 
     async def status(self, story: Story) -> str | None:
         async with self.connected() as connection:
