@@ -133,12 +133,13 @@ def test_up_repairs_a_stack_whose_supervisord_was_killed(home: Path):
 
 
 def test_a_service_that_is_not_ready_is_named_with_its_reason_and_its_log(home: Path):
-    home.mkdir()
+    settings = light(home)
+    Stack(settings, TWO).up()
     (home / "scheduler.unready").touch()
-    stack = Stack(light(home, ready_seconds_max=3), TWO)
+    stack = Stack(settings.model_copy(update={"ready_seconds_max": 0.2}), TWO)
     with pytest.raises(LocalTrouble) as refused:
         stack.up()
-    assert "scheduler is not ready after 3 s: order: told not to be ready" in str(refused.value)
+    assert "scheduler is not ready after 0.2 s: order: told not to be ready" in str(refused.value)
     assert "service_started" in str(refused.value)
     assert by_name(stack)["scheduler"].detail == "order: told not to be ready"
 
@@ -147,7 +148,7 @@ def test_a_service_that_crashes_at_its_start_shows_why(home: Path):
     home.mkdir()
     (home / "gateway.crashes").touch()
     with pytest.raises(LocalTrouble, match="RuntimeError: told to crash"):
-        Stack(light(home, ready_seconds_max=3), TWO).up()
+        Stack(light(home, ready_seconds_max=12), TWO[:1]).up()
 
 
 def test_a_taken_port_is_named_with_its_setting(home: Path):

@@ -161,7 +161,11 @@ class Stack:
                 self._failure(program.name, "gave up", info.detail if info else "supervisord died")
             )
         if seconds > self._settings.ready_seconds_max:
-            raise LocalTrouble(self._failure(program.name, f"is not ready after {seconds:.0f} s", detail))
+            raise LocalTrouble(
+                self._failure(
+                    program.name, f"is not ready after {self._settings.ready_seconds_max:g} s", detail
+                )
+            )
         return False
 
     def _failure(self, name: str, what: str, why: str) -> str:
