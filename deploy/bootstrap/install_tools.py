@@ -122,7 +122,9 @@ def newest_pip_wheel(folders: list[Path]) -> Path | None:
 def unpack_debian_pip(scratch: Path) -> Path:
     """Download Debian's package of the pip wheel with apt's state in `scratch`, so that no root is needed."""
     if not shutil.which("apt-get"):
-        raise InstallError(f"{sys.executable} has no pip: install pip for it (python -m ensurepip, or the system's package)")
+        raise InstallError(
+            f"{sys.executable} has no pip: install pip for it (python -m ensurepip, or the system's package)"
+        )
     say("this Python has no pip: unpacking Debian's python3-pip-whl for this run (nothing is installed)")
     for folder in ("state/lists/partial", "cache/archives/partial", "pip"):
         (scratch / folder).mkdir(parents=True)

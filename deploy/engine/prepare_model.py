@@ -102,9 +102,8 @@ def find_source(package: str, files: Iterable[Path]) -> ModelSource:
     found = list(files)
     configured = {file.parent for file in found if file.name == "config.json"}
     folders = {file.parent for file in found if file.suffix == ".safetensors"} & configured
-    sources = [SafetensorsFolder(folder) for folder in sorted(folders)] or [
-        GgufFile(file) for file in sorted(found) if file.suffix == ".gguf"
-    ]
+    sources: list[ModelSource] = [SafetensorsFolder(folder) for folder in sorted(folders)]
+    sources = sources or [GgufFile(file) for file in sorted(found) if file.suffix == ".gguf"]
     match sources:
         case [source]:
             return source
