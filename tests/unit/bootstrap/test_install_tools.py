@@ -30,7 +30,7 @@ def tool_wheel(folder: Path) -> Path:
     wheel = folder / "sample_tool-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         command = zipfile.ZipInfo("sample_tool-1.0.data/scripts/sample")
-        command.external_attr = 0o755 << 16
+        command.external_attr = 0o100755 << 16
         archive.writestr(command, "#!/bin/sh\necho ready\n")
         archive.writestr(
             "sample_tool-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: sample-tool\nVersion: 1.0\n"
@@ -72,11 +72,12 @@ def test_a_wheel_with_another_hash_is_refused_and_leaves_no_tools(tmp_path: Path
     assert not is_installed(lock, tmp_path / "tools")
 
 
-def test_a_new_lock_file_makes_the_tools_stale(tmp_path: Path, wheels: Path) -> None:
-    lock = lock_of(tool_wheel(wheels))
-    install(lock, tmp_path / "tools")
+def test_a_new_lock_file_makes_the_tools_stale(tmp_path: Path) -> None:
+    lock = lock_of(tool_wheel(tmp_path / "wheels"))
+    (tmp_path / "tools.lock").write_text(lock.read_text())
+    assert is_installed(lock, tmp_path)
     lock.write_text(lock.read_text() + "# newer\n")
-    assert not is_installed(lock, tmp_path / "tools")
+    assert not is_installed(lock, tmp_path)
 
 
 def test_finished_tools_are_not_fetched_again(tmp_path: Path, wheels: Path) -> None:
