@@ -65,6 +65,12 @@ class NatsServer:
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
+    def reload(self, extra: str) -> None:
+        """Change the configuration under the running server."""
+        self.extra = extra
+        (self._folder / "nats.conf").write_text(self._configuration())
+        os.kill(self.pid, signal.SIGHUP)
+
     def freeze(self) -> None:
         """Neither answers nor closes: what a stalled disk or host looks like."""
         os.kill(self.pid, signal.SIGSTOP)

@@ -104,7 +104,9 @@ async def test_the_order_of_a_worker_that_vanished_is_delivered_to_another(serve
     async with nats_client(server) as vanished:
         async with journal.work.take("work.r1", "r1") as deliveries:
             await (await anext(deliveries)).nak()  # makes the consumer
-        await vanished.request("$JS.API.CONSUMER.MSG.NEXT.WORK.r1", b'{"batch":1}', timeout=5)
+        inbox = await vanished.subscribe("in.box")
+        await vanished.publish("$JS.API.CONSUMER.MSG.NEXT.WORK.r1", b'{"batch":1}', reply="in.box")
+        await inbox.next_msg(5)
     async with journal.work.take("work.r1", "r1") as deliveries, asyncio.timeout(5):
         assert (await anext(deliveries)).message.message_id == "o1"
 
@@ -135,9 +137,7 @@ async def test_a_client_that_is_no_longer_let_in_says_that_it_is_dead(server, jo
     async with journal.log.tail(0) as tail:
         reading = asyncio.create_task(anext(tail))
         await asyncio.sleep(0.1)
-        server.kill()
-        server.extra = "authorization { token: secret }"
-        await server.start()
+        server.reload("authorization { token: secret }")
         async with asyncio.timeout(10):
             await journal.dead_event.wait()
             with pytest.raises(Unavailable):
