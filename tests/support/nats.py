@@ -11,8 +11,12 @@ import subprocess
 import sysconfig
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+from vbatch.journal.settings import MIB, JournalSettings
 
 PR_SET_PDEATHSIG = 1
 READY_SECONDS = 20.0
@@ -99,6 +103,22 @@ jetstream {{
 }}
 {self._extra}
 """
+
+
+def small_journal(url: str, name: str = "test", **changes: Any) -> JournalSettings:
+    """Limits that suit a test: little room, quick verdicts."""
+    settings = JournalSettings(
+        url=url,
+        name=name,
+        attempt_seconds=1.0,
+        deadline_seconds=10.0,
+        heartbeat_seconds=0.3,
+        ack_wait_seconds=1.0,
+        log_bytes_max=256 * MIB,
+        work_bytes_max=16 * MIB,
+        dead_bytes_max=16 * MIB,
+    )
+    return replace(settings, **changes)
 
 
 @contextlib.asynccontextmanager

@@ -43,9 +43,7 @@ def test_the_home_is_absolute_wherever_the_process_goes(monkeypatch: pytest.Monk
     assert load(PumpSettings).home.is_absolute()
 
 
-def test_a_variable_of_the_service_beats_the_common_one_beats_the_file(
-    monkeypatch: pytest.MonkeyPatch, config: Path
-):
+def test_a_variable_of_the_service_beats_the_common_one_beats_the_file(monkeypatch: pytest.MonkeyPatch, config: Path):
     config.write_text("log_level = 'error'\n[pump]\nport = 1\nstrokes_max = 9\n[other]\nport = 2\n")
     monkeypatch.setenv("VBATCH_PORT", "3")
     assert (load(PumpSettings).port, load(PumpSettings).log_level) == (3, "error")
@@ -102,9 +100,7 @@ def test_a_service_that_needs_the_database_does_not_start_without():
         load(ReaderSettings)
 
 
-def test_main_prints_what_is_bad_and_exits_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_main_prints_what_is_bad_and_exits_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("VBATCH_PORT", "many")
     with pytest.raises(SystemExit) as left:
         load_or_exit(PumpSettings)

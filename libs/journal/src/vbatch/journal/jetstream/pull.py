@@ -89,13 +89,17 @@ class Pull:
         self.fail("the connection was lost")
 
     async def _request_more(self) -> None:
-        while not self._broken and self._outstanding < self._wanted():
+        while not self._broken and self._claimed() < self._wanted():
             try:
                 await self._connection.send(self._subject, self._body, reply=self._inbox)
             except Unavailable as error:
                 return self.fail(str(error))
             self._outstanding += 1
             self._heard_at = asyncio.get_running_loop().time()
+
+    def _claimed(self) -> int:
+        """A request for one message counts until its message is taken, since only then `wanted` knows of it."""
+        return self._outstanding + (len(self._arrived) if self._one_message else 0)
 
     async def _wait_change(self) -> None:
         self._changed.clear()
