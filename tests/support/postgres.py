@@ -65,9 +65,7 @@ def _database_numbers() -> Iterator[int]:
 
 
 @pytest.fixture
-async def postgres_url(
-    postgres_server: PostgresServer, _database_numbers: Iterator[int]
-) -> AsyncIterator[str]:
+async def postgres_url(postgres_server: PostgresServer, _database_numbers: Iterator[int]) -> AsyncIterator[str]:
     """The URL of an empty database that no other test sees; it is dropped afterwards."""
     name = f"test_{next(_database_numbers)}"
     await _on_main(postgres_server, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY wal_log")

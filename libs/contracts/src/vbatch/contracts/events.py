@@ -161,7 +161,10 @@ class BatchRejected(Event, frozen=True, kw_only=True):
 
 
 class BatchDispatched(Event, frozen=True, kw_only=True):
-    """A slice was leased to a runner: these lines, under this epoch. `reason` says why this and not another."""
+    """A slice was leased to a runner: these lines, under this epoch. `reason` says why this and not another.
+
+    With a `fault` the runner shall not run the lines but record each as failed for it.
+    """
 
     batch_id: BatchId
     slice_id: SliceId
@@ -171,6 +174,7 @@ class BatchDispatched(Event, frozen=True, kw_only=True):
     lines: tuple[int, ...]
     attempt: int
     reason: str
+    fault: RequestError | None = None
 
 
 class ChunkCompleted(Event, frozen=True, kw_only=True):

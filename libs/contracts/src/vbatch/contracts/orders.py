@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vbatch.contracts.failures import RequestFault
+from vbatch.contracts.events import RequestError
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.message import Message
 
@@ -42,8 +42,7 @@ class FailSlice(Order, frozen=True, kw_only=True, tag="fail"):
     model: ModelId
     blob: str
     requests: tuple[RequestRef, ...]
-    fault: RequestFault
-    message: str
+    fault: RequestError
 
 
 class RecallBatch(Order, frozen=True, kw_only=True, tag="recall"):

@@ -1,1 +1,1 @@
-"""The rules of the scheduler: pure, no I/O, no clock."""
+"""The rules of the scheduler: is a file fit to run, which requests next, when does a batch end. Pure."""

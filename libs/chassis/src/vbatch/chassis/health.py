@@ -1,0 +1,70 @@
+"""`/health`, `/ready` and `/metrics` for a service that has no HTTP of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from vbatch.chassis.metrics import exposition
+from vbatch.chassis.readiness import Check, CheckResult, NotReady, Readiness, ReadinessReport
+
+__all__ = [
+    "Check",
+    "CheckResult",
+    "NotReady",
+    "PortTaken",
+    "Readiness",
+    "ReadinessReport",
+    "health_app",
+    "serve_health",
+]
+
+SHUTDOWN_SECONDS_MAX = 2.0
+
+
+class PortTaken(Exception):
+    """The port to listen on belongs to another process."""
+
+
+def health_app(readiness: Readiness, registry: CollectorRegistry) -> web.Application:
+    """The three pages; also for a service that mounts them in an aiohttp application of its own."""
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def ready(_request: web.Request) -> web.Response:
+        report = await readiness.report()
+        return web.json_response(report.as_json(), status=report.http_status)
+
+    async def metrics(request: web.Request) -> web.Response:
+        body, content_type = await asyncio.to_thread(exposition, registry, request.headers.get("Accept"))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    app = web.Application()
+    app.add_routes([web.get("/health", health), web.get("/ready", ready), web.get("/metrics", metrics)])
+    return app
+
+
+@asynccontextmanager
+async def serve_health(
+    readiness: Readiness, registry: CollectorRegistry, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[int]:
+    """Serve the three pages while the block runs; yields the port. Raises PortTaken."""
+    runner = web.AppRunner(
+        health_app(readiness, registry), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS_MAX
+    )
+    await runner.setup()
+    try:
+        await _listen(runner, host, port)
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror or error}") from error

@@ -1,0 +1,57 @@
+"""The metrics registry of one service: process figures, build, event-loop lag, and their exposition.
+
+A registry belongs to a service, not to the process, so that several services can live in one test.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Histogram, Info
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+LAG_SAMPLE_SECONDS = 0.25
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def service_registry(service: str) -> CollectorRegistry:
+    """A fresh registry with memory, CPU, open files, garbage collection and the build of this process."""
+    registry = CollectorRegistry(auto_describe=True)
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    build = Info("vbatch_build", "The running service and its version.", registry=registry)
+    build.info({"service": service, "version": version("vbatch-chassis")})
+    return registry
+
+
+@asynccontextmanager
+async def loop_lag(registry: CollectorRegistry) -> AsyncIterator[None]:
+    """Measure, while the block runs, how late the event loop comes to a timer that is due."""
+    lag = Histogram(
+        "vbatch_loop_lag_seconds", "Lateness of a due timer.", buckets=LAG_BUCKETS, registry=registry
+    )
+    async with asyncio.TaskGroup() as tasks:
+        sampler = tasks.create_task(_sample(lag))
+        try:
+            yield
+        finally:
+            sampler.cancel()
+            with suppress(asyncio.CancelledError):
+                await sampler
+
+
+def exposition(registry: CollectorRegistry, accept: str | None) -> tuple[bytes, str]:
+    """The body and content type of `/metrics`, OpenMetrics (with exemplars) where the scraper takes it."""
+    encode, content_type = choose_encoder(accept or "")
+    return encode(registry), content_type
+
+
+async def _sample(lag: Histogram) -> None:
+    while True:
+        due = perf_counter() + LAG_SAMPLE_SECONDS
+        await asyncio.sleep(LAG_SAMPLE_SECONDS)
+        lag.observe(max(0.0, perf_counter() - due))

@@ -1,0 +1,100 @@
+"""The life of a service process: loop, logs, traces, signals, a stop with a limit, an honest exit code."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import uvloop
+
+from vbatch.chassis import logs, telemetry
+from vbatch.chassis.settings import ServiceSettings, load_or_exit
+
+STOP_SECONDS_MAX = 10.0
+PARENT_DEATH_VARIABLE = "VBATCH_PARENT_DEATH"
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Stop:
+    """The wish that the service ends; `main` waits for it or looks at it between two pieces of work."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.reason: str | None = None
+
+    def request(self, reason: str) -> None:
+        """Ask for the end; the first reason stays."""
+        self.reason = self.reason or reason
+        self._event.set()
+
+    def is_requested(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Return once the end was asked for."""
+        await self._event.wait()
+
+
+def run_service(
+    main: Callable[[Stop], Awaitable[None]],
+    name: str,
+    *,
+    settings: ServiceSettings | None = None,
+    stop_seconds_max: float = STOP_SECONDS_MAX,
+) -> NoReturn:
+    """Run `main` until it returns or SIGTERM or SIGINT asks it to, then exit: 0 well, 1 not.
+
+    `main` must return within `stop_seconds_max` of the wish to stop; after that the process ends at once.
+    """
+    settings = settings or load_or_exit(ServiceSettings)
+    logs.configure(name, settings.log_level)
+    if os.environ.get(PARENT_DEATH_VARIABLE) == "1":
+        die_with_parent()
+    provider = telemetry.configure(name, settings.otlp_endpoint)
+    code = uvloop.run(_live(main, stop_seconds_max))
+    provider.shutdown()
+    sys.exit(code)
+
+
+def die_with_parent(death_signal: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send `death_signal` when the parent ends, however it ends. Does nothing off Linux."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:  # the parent ended before the kernel knew of the wish
+        os.kill(os.getpid(), death_signal)
+
+
+async def _live(main: Callable[[Stop], Awaitable[None]], stop_seconds_max: float) -> int:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.request, number.name)
+    log = logs.get_logger()
+    log.info("service_started", pid=os.getpid())
+    service = asyncio.ensure_future(main(stop))
+    limit = asyncio.ensure_future(_end_if_late(stop, stop_seconds_max))
+    try:
+        await service
+    except Exception:
+        log.exception("service_failed")
+        return 1
+    finally:
+        limit.cancel()
+    log.info("service_stopped", reason=stop.reason or "finished")
+    return 0
+
+
+async def _end_if_late(stop: Stop, seconds_max: float) -> None:
+    await stop.wait()
+    await asyncio.sleep(seconds_max)
+    logs.get_logger().error("service_stop_took_too_long", reason=stop.reason, seconds_max=seconds_max)
+    # Neither a task that swallows its cancellation nor a thread that never returns may hold the process.
+    sys.stderr.flush()
+    os._exit(1)

@@ -1,0 +1,154 @@
+"""Typed settings of a service: environment over one TOML file over defaults, checked once at start.
+
+A field `port` of the section `gateway` is read from, first wins: VBATCH_GATEWAY_PORT, VBATCH_PORT, the table
+[gateway] of the file that VBATCH_CONFIG names, the top of that file.
+"""
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+PREFIX = "VBATCH_"
+CONFIG_VARIABLE = "VBATCH_CONFIG"
+POSTGRES_URL_FILE = Path("secrets") / "postgres-url"
+EXIT_BAD_SETTINGS = 2
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+S = TypeVar("S", bound="ServiceSettings")
+
+
+class BadSettings(Exception):
+    """Settings that cannot be used; the text lists every bad field and never shows a value."""
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs. A service subclasses it, names its `section` and sets a `port` default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    section: ClassVar[str] = "common"
+    needs_postgres: ClassVar[bool] = False
+
+    home: Path = Field(
+        default=Path("var"), validate_default=True, description="The folder that holds all state."
+    )
+    nats_url: str = Field(default="nats://127.0.0.1:4322", description="The event log.")
+    postgres_url: SecretStr | None = Field(
+        default_factory=lambda data: _embedded_postgres_url(data["home"]),
+        validate_default=True,
+        description="The read model; by default the embedded server of the local stack.",
+    )
+    blob_url: str = Field(
+        default_factory=lambda data: f"file://{data['home']}/blobs",
+        description="Where files are kept: file://, s3://, gs://, az:// or memory://.",
+    )
+    log_level: LogLevel = Field(default="info", description="Events below this level are not written.")
+    otlp_endpoint: str | None = Field(
+        default=None, description="OTLP/HTTP base URL for traces; none are sent without."
+    )
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: int = Field(default=0, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+
+    @field_validator("home")
+    @classmethod
+    def _home_is_absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _postgres_is_there_if_needed(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None and cls.needs_postgres:
+            raise ValueError("is needed: start the local stack first, or set it to a PostgreSQL of your own")
+        return url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        own_variables = EnvSettingsSource(settings_cls, env_prefix=f"{PREFIX}{cls.section.upper()}_")
+        from_file = InitSettingsSource(settings_cls, init_kwargs=_from_file(cls))
+        return init_settings, own_variables, env_settings, from_file
+
+
+def load(settings_class: type[S]) -> S:
+    """The settings of this process. Raises BadSettings, which names every bad field and its variable."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        problems = [_problem(settings_class, detail) for detail in error.errors(include_input=False)]
+        raise BadSettings("\n".join(["bad settings:", *filter(None, problems)])) from error
+    except SettingsError as error:
+        raise BadSettings(f"bad settings:\n  {error} (lists and tables are written as JSON)") from error
+
+
+def load_or_exit(settings_class: type[S]) -> S:
+    """`load` for `__main__`: prints what is bad and exits 2."""
+    try:
+        return load(settings_class)
+    except BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(EXIT_BAD_SETTINGS) from None
+
+
+def variable(settings_class: type[ServiceSettings], field: str) -> str:
+    """The environment variable a reader should set for `field`."""
+    is_common = field in ServiceSettings.model_fields and field != "port"
+    return (
+        f"{PREFIX}{field.upper()}"
+        if is_common
+        else f"{PREFIX}{settings_class.section.upper()}_{field.upper()}"
+    )
+
+
+def _problem(settings_class: type[ServiceSettings], detail: ErrorDetails) -> str | None:
+    if detail["type"] == "default_factory_not_called":
+        return None  # follows from another field that is listed itself
+    field = str(detail["loc"][0]) if detail["loc"] else "settings"
+    if detail["type"] == "extra_forbidden":
+        return f"  {field}: is no setting of {settings_class.section}; a service's own belong in its table"
+    words = detail["msg"].removeprefix("Value error, ")
+    return f"  {field} ({variable(settings_class, field)}): {words}"
+
+
+def _from_file(settings_class: type[ServiceSettings]) -> dict[str, Any]:
+    name = os.environ.get(CONFIG_VARIABLE)
+    if not name:
+        return {}
+    try:
+        content = tomllib.loads(Path(name).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadSettings(f"bad settings:\n  {CONFIG_VARIABLE}: {name} cannot be read: {error}") from error
+    shared = {key: value for key, value in content.items() if not _is_section(settings_class, key, value)}
+    own = content.get(settings_class.section, {})
+    if not isinstance(own, dict):
+        raise BadSettings(f"bad settings:\n  {settings_class.section}: must be a table in {name}")
+    return shared | own
+
+
+def _is_section(settings_class: type[ServiceSettings], key: str, value: object) -> bool:
+    return isinstance(value, dict) and key not in settings_class.model_fields
+
+
+def _embedded_postgres_url(home: Path) -> SecretStr | None:
+    path = home / POSTGRES_URL_FILE
+    return SecretStr(path.read_text().strip()) if path.is_file() else None

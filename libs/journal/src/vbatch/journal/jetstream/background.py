@@ -1,0 +1,18 @@
+"""A task that lives exactly as long as the context it runs beside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Not a TaskGroup, because callers tell Conflict from Full and must not meet them inside an ExceptionGroup."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

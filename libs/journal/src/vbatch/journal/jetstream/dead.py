@@ -1,0 +1,31 @@
+"""The DEAD stream: messages nobody could use, with the reason and where they came from."""
+
+from __future__ import annotations
+
+from vbatch.contracts.message import Recorded
+from vbatch.journal.jetstream.requests import Requests
+from vbatch.journal.jetstream.stream import Stream
+from vbatch.journal.jetstream.topology import DEAD_SUBJECTS
+from vbatch.journal.port import DeadLetter, Origin
+from vbatch.journal.rules import burial, exhumed
+from vbatch.journal.settings import JournalSettings
+
+
+class JetStreamDeadLetters:
+    def __init__(self, requests: Requests, settings: JournalSettings) -> None:
+        self._stream = Stream(
+            requests, settings, settings.dead_stream, message_bytes_max=settings.dead_letter_bytes_max
+        )
+
+    async def append(self, record: Recorded, reason: str, origin: Origin = Origin.LOG) -> int:
+        return await self._stream.append(burial(record, reason, origin))
+
+    async def list(self, after: int = 0, limit: int = 100) -> list[DeadLetter]:
+        letters: list[DeadLetter] = []
+        while len(letters) < limit:
+            stored = await self._stream.first_after(after, DEAD_SUBJECTS)
+            if stored is None:
+                break
+            letters.append(exhumed(stored))
+            after = stored.sequence
+        return letters

@@ -1,0 +1,54 @@
+"""Puts the parts together on one connection; opening it makes nothing on the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from vbatch.journal.jetstream import topology
+from vbatch.journal.jetstream.connection import Connection
+from vbatch.journal.jetstream.dead import JetStreamDeadLetters
+from vbatch.journal.jetstream.log import JetStreamLog
+from vbatch.journal.jetstream.publisher import JetStreamPublisher, publishing
+from vbatch.journal.jetstream.requests import Requests
+from vbatch.journal.jetstream.work import JetStreamWorkQueue
+from vbatch.journal.port import Lease
+from vbatch.journal.settings import JournalSettings
+
+
+class JetStreamJournal:
+    def __init__(self, requests: Requests, settings: JournalSettings) -> None:
+        self._requests = requests
+        self._settings = settings
+        self.log = JetStreamLog(requests, settings)
+        self.dead = JetStreamDeadLetters(requests, settings)
+        self.work = JetStreamWorkQueue(requests, settings, self.dead)
+
+    @property
+    def is_connected(self) -> bool:
+        return self._requests.connection.is_connected
+
+    @property
+    def dead_event(self) -> asyncio.Event:
+        return self._requests.connection.dead
+
+    def publisher(self, lease: Lease | None = None) -> AbstractAsyncContextManager[JetStreamPublisher]:
+        return publishing(self._requests, self._settings, self.log.stream, lease)
+
+    async def topology(self) -> None:
+        await topology.provide(self._requests, self._settings)
+
+
+@asynccontextmanager
+async def connect(settings: JournalSettings) -> AsyncIterator[JetStreamJournal]:
+    """Unavailable when there is no server within `connect_seconds`; afterwards it reconnects for ever."""
+    async with (
+        Connection(settings) as connection,
+        Requests(
+            connection,
+            attempt_seconds=settings.attempt_seconds,
+            deadline_seconds=settings.deadline_seconds,
+        ) as requests,
+    ):
+        yield JetStreamJournal(requests, settings)

@@ -1,0 +1,136 @@
+"""Appends to and leader reads from one stream: idempotent, retried, with every answer turned into one of our errors."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from vbatch.contracts.message import MESSAGE_ID_HEADER, Message, Recorded
+from vbatch.journal.jetstream import wire
+from vbatch.journal.jetstream.requests import Requests
+from vbatch.journal.port import APPEND_ALL_MESSAGES_MAX, Conflict, Guard, Rejected
+from vbatch.journal.rules import check_filter, outgoing_headers, wire_bytes
+from vbatch.journal.settings import JournalSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message checked and ready for the socket."""
+
+    subject: str
+    body: bytes
+    headers: dict[str, str]
+    size: int
+
+    @property
+    def message_id(self) -> str:
+        return self.headers[MESSAGE_ID_HEADER]
+
+
+class Stream:
+    def __init__(
+        self, requests: Requests, settings: JournalSettings, name: str, *, message_bytes_max: int | None = None
+    ) -> None:
+        self.name = name
+        self._message_bytes_max = message_bytes_max or settings.message_bytes_max
+        self._requests = requests
+        self._settings = settings
+
+    def envelope(self, message: Message, guard: Guard | None = None) -> Envelope:
+        """Rejected here costs nothing; an oversize message reaching the server would cost the connection."""
+        headers = outgoing_headers(message)
+        headers[wire.EXPECTED_STREAM] = self.name
+        if guard is not None:
+            check_filter(guard.subject_filter)
+            headers[wire.EXPECTED_SEQUENCE] = str(guard.sequence)
+            headers[wire.EXPECTED_FILTER] = guard.subject_filter
+        size = wire_bytes(headers, message.body)
+        limit = min(self._requests.connection.max_payload, self._message_bytes_max)
+        if size > limit:
+            raise Rejected(f"{message.subject}: {size} bytes with headers, the limit is {limit}")
+        return Envelope(message.subject, message.body, headers, size)
+
+    async def append(self, message: Message, guard: Guard | None = None) -> int:
+        envelope = self.envelope(message, guard)
+        try:
+            return await self._requests.persist(lambda: self._store(envelope))
+        except Conflict:
+            # The server checks the guard before it looks for duplicates, so our own stored write looks like a rival.
+            stored = await self.last(guard.subject_filter) if guard else None
+            if stored is None or stored.message_id != message.message_id:
+                raise
+            return stored.sequence
+
+    async def append_all(self, messages: Sequence[Message], guard: Guard | None = None) -> int:
+        if not 1 <= len(messages) <= APPEND_ALL_MESSAGES_MAX:
+            raise Rejected(f"{len(messages)} messages at once; 1 to {APPEND_ALL_MESSAGES_MAX} are possible")
+        envelopes = [self.envelope(m, guard if n == 0 else None) for n, m in enumerate(messages)]
+        size = sum(e.size for e in envelopes)
+        if size > self._settings.append_all_bytes_max:
+            raise Rejected(f"{size} bytes at once, the limit is {self._settings.append_all_bytes_max}")
+        try:
+            return await self._requests.persist(lambda: self._store_all(envelopes))
+        except Conflict:
+            stored = await self.last(envelopes[-1].subject)
+            if stored is None or stored.message_id != envelopes[-1].message_id:
+                raise
+            return stored.sequence
+
+    async def last(self, subject_filter: str) -> Recorded | None:
+        check_filter(subject_filter)
+        return await self._read({"last_by_subj": subject_filter})
+
+    async def first_after(self, after: int, subject_filter: str) -> Recorded | None:
+        return await self._read({"seq": after + 1, "next_by_subj": subject_filter})
+
+    async def last_sequence(self) -> int:
+        async def attempt() -> int:
+            reply = await self._requests.request(f"$JS.API.STREAM.INFO.{self.name}", b"")
+            answer = wire.stream_answers.decode(reply.data)
+            if answer.error is not None:
+                raise wire.refusal(answer.error, self.name)
+            return answer.state.last_seq
+
+        return await self._requests.persist(attempt)
+
+    async def _store(self, envelope: Envelope) -> int:
+        reply = await self._requests.request(envelope.subject, envelope.body, envelope.headers)
+        return stored_sequence(reply.data, envelope.subject)
+
+    async def _store_all(self, envelopes: Sequence[Envelope]) -> int:
+        """Each attempt is a new batch: a broken one is dropped by the server and cannot be continued."""
+        if len(envelopes) == 1:
+            return await self._store(envelopes[0])
+        batch = uuid.uuid4().hex
+        for position, envelope in enumerate(envelopes[:-1], start=1):
+            headers = {**envelope.headers, wire.BATCH_ID: batch, wire.BATCH_SEQUENCE: str(position)}
+            await self._requests.connection.send(envelope.subject, envelope.body, headers=headers)
+        commit = {wire.BATCH_ID: batch, wire.BATCH_SEQUENCE: str(len(envelopes)), wire.BATCH_COMMIT: "1"}
+        last = envelopes[-1]
+        reply = await self._requests.request(last.subject, last.body, {**last.headers, **commit})
+        return stored_sequence(reply.data, last.subject)
+
+    async def _read(self, query: Mapping[str, str | int]) -> Recorded | None:
+        body = msgspec.json.encode(query)
+
+        async def attempt() -> Recorded | None:
+            reply = await self._requests.request(f"$JS.API.STREAM.MSG.GET.{self.name}", body)
+            answer = wire.message_answers.decode(reply.data)
+            if answer.error is not None:
+                if answer.error.err_code == wire.NO_MESSAGE_FOUND:
+                    return None
+                raise wire.refusal(answer.error, self.name)
+            return wire.recorded_from_store(answer.message) if answer.message else None
+
+        return await self._requests.persist(attempt)
+
+
+def stored_sequence(answer: bytes, subject: str) -> int:
+    """The sequence an acknowledgement tells; raises what a refusal means."""
+    ack = wire.publish_acks.decode(answer)
+    if ack.error is not None:
+        raise wire.refusal(ack.error, subject)
+    return ack.seq

@@ -1,0 +1,1 @@
+"""Where the scheduler touches the world: the worker process that reads files, metrics."""

@@ -1,0 +1,99 @@
+"""One unfinished batch as the scheduler sees it: what is answered, what is on a runner, what waits.
+
+It is folded in place: a million lines copied for every event would be no state machine but a heater.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import BatchId, ModelId
+from vbatch.contracts.lifecycle import BatchStatus, Ledger, next_status
+from vbatch.scheduler.core.plan import Plan
+
+HOLD = timedelta(seconds=5)
+HOLD_MAX = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A line that came back: how often it was sent out, and how often an engine died with it inside."""
+
+    attempt: int
+    deaths: int
+
+
+@dataclass(slots=True)
+class Job:
+    """`plan` is None until the file was read, also after a restart: it is not in the log, it is made again."""
+
+    created: e.BatchCreated
+    sequence: int
+    file: e.FileStored | None
+    status: BatchStatus = BatchStatus.VALIDATING
+    cancel_requested_at: datetime | None = None
+    ledger: Ledger | None = None
+    model: ModelId | None = None
+    plan: Plan | None = None
+    returned: dict[int, Waiting] = field(default_factory=dict)
+    held_until: datetime | None = None
+    holds: int = 0
+    _sent: bytearray = field(default_factory=bytearray)
+    _cursor: int = 0
+
+    @property
+    def batch_id(self) -> BatchId:
+        return self.created.batch_id
+
+    def move(self, event: e.Event) -> None:
+        self.status = next_status(self.status, event)
+
+    def open(self, event: e.BatchValidated) -> None:
+        self.ledger = Ledger(event.total, event.last_line)
+        self.model = event.models[0].model
+        self._sent = bytearray(event.last_line + 1)
+
+    def send(self, lines: tuple[int, ...]) -> dict[int, Waiting]:
+        """Lines that leave the queue, with their history."""
+        for line in lines:
+            self._sent[line] = 1
+        return {line: self.returned.pop(line, FIRST) for line in lines}
+
+    def hold(self, at: datetime) -> None:
+        """Its lines came back through no fault of theirs that a quick repeat would mend: wait, longer each time."""
+        self.holds += 1
+        self.held_until = at + min(HOLD * self.holds, HOLD_MAX)
+
+    def take_back(self, line: int, waiting: Waiting) -> None:
+        if self.ledger is not None and not self.ledger.has(line):
+            self.returned[line] = waiting
+
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self.returned) or next(self._unsent(), None) is not None
+
+    @property
+    def waiting_count(self) -> int:
+        """How many requests are neither answered nor on a runner; what is on a runner counts as sent."""
+        return len(self.returned) + (self.ledger.total if self.ledger else 0) - self._sent.count(1)
+
+    def next_lines(self, limit: int) -> tuple[int, ...]:
+        """The next lines in plan order that were never sent."""
+        return tuple(islice(self._unsent(), limit))
+
+    def _unsent(self) -> Iterator[int]:
+        if self.plan is None:
+            return
+        lines, sent = self.plan.lines, self._sent
+        while self._cursor < len(lines) and sent[lines[self._cursor]]:
+            self._cursor += 1  # only a bookmark: what lies before it is never unsent again
+        for index in range(self._cursor, len(lines)):
+            if not sent[lines[index]]:
+                yield lines[index]
+
+
+FIRST = Waiting(attempt=1, deaths=0)

@@ -1,0 +1,211 @@
+"""All the scheduler knows, folded from the log: files, models, runners, unfinished batches, slices on runners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import assert_never
+
+from vbatch.contracts import events as e
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.ids import BatchId, FileId, ModelId, RunnerId, SliceId
+from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.contracts.models import ModelDefinition
+from vbatch.scheduler.core.job import Job, Waiting
+
+HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
+
+
+@dataclass(slots=True)
+class Runner:
+    """A live runner process. `model` is the one it was last sent work for."""
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId | None = None
+    window: int = 0
+
+
+@dataclass(slots=True)
+class Slice:
+    """Requests on a runner; `lines` are those it still owes, with their history."""
+
+    event: e.BatchDispatched
+    lines: dict[int, Waiting]
+
+    @property
+    def is_suspect(self) -> bool:
+        return any(waiting.deaths for waiting in self.lines.values())
+
+
+@dataclass(slots=True)
+class ModelTrouble:
+    """Loads of a model that failed in a row."""
+
+    failures: int
+    last_at: datetime
+    detail: str
+
+
+@dataclass(slots=True)
+class State:
+    sequence: int = 0
+    files: dict[FileId, e.FileStored] = field(default_factory=dict)
+    models: dict[ModelId, ModelDefinition] = field(default_factory=dict)
+    troubles: dict[ModelId, ModelTrouble] = field(default_factory=dict)
+    runners: dict[RunnerId, Runner] = field(default_factory=dict)
+    jobs: dict[BatchId, Job] = field(default_factory=dict)
+    slices: dict[SliceId, Slice] = field(default_factory=dict)
+
+    def slices_of(self, runner_id: RunnerId) -> list[Slice]:
+        return [it for it in self.slices.values() if it.event.runner_id == runner_id]
+
+    def slices_of_batch(self, batch_id: BatchId) -> list[Slice]:
+        return [it for it in self.slices.values() if it.event.batch_id == batch_id]
+
+
+def evolve(state: State, event: e.Event, sequence: int) -> None:
+    """Fold one event. Total: an event that changes nothing here is named as such."""
+    state.sequence = sequence
+    match event:
+        case e.FileStored() | e.FileDeleted():
+            _evolve_files(state, event)
+        case e.ModelRegistered() | e.ModelRemoved():
+            _evolve_models(state, event)
+        case e.RunnerLeased() | e.RunnerStopped() | e.ModelLoaded() | e.ModelFailed():
+            _evolve_runner(state, event)
+        case e.BatchDispatched() | e.ChunkOutline() | e.ChunkCompleted() | e.SliceReturned():
+            _evolve_slices(state, event)
+        case e.BatchCreated():
+            state.jobs[event.batch_id] = Job(event, sequence, state.files.get(event.input_file_id))
+        case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
+            _evolve_job(state, event)
+        case _:
+            pass  # leases of others, loading, crashes and sealed batches change nothing here
+
+
+def _evolve_files(state: State, event: e.FileStored | e.FileDeleted) -> None:
+    match event:
+        case e.FileStored(purpose="batch"):
+            state.files[event.file_id] = event
+        case e.FileDeleted():
+            state.files.pop(event.file_id, None)
+
+
+def _evolve_models(state: State, event: e.ModelRegistered | e.ModelRemoved) -> None:
+    match event:
+        case e.ModelRegistered():
+            state.models[event.model.id] = event.model
+            state.troubles.pop(event.model.id, None)
+        case e.ModelRemoved():
+            state.models.pop(event.model_id, None)
+        case _:
+            assert_never(event)
+
+
+def _evolve_runner(state: State, event: e.RunnerLeased | e.RunnerStopped | e.ModelLoaded | e.ModelFailed) -> None:
+    match event:
+        case e.RunnerLeased():
+            _take_back_all(state, event.runner_id)
+            state.runners[event.runner_id] = Runner(event.runner_id, state.sequence)
+        case e.RunnerStopped():
+            _take_back_all(state, event.runner_id)
+            state.runners.pop(event.runner_id, None)
+        case e.ModelLoaded():
+            state.troubles.pop(event.model, None)
+            if runner := state.runners.get(event.runner_id):
+                runner.window = event.window
+        case e.ModelFailed():
+            before = state.troubles.get(event.model)
+            failures = before.failures + 1 if before else 1
+            state.troubles[event.model] = ModelTrouble(failures, event.at, event.detail)
+        case _:
+            assert_never(event)
+
+
+def _take_back_all(state: State, runner_id: RunnerId) -> None:
+    """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons."""
+    for it in state.slices_of(runner_id):
+        for line in list(it.lines):
+            _take_back(state, it, line, died=False)
+        del state.slices[it.event.slice_id]
+
+
+def _evolve_slices(
+    state: State, event: e.BatchDispatched | e.ChunkOutline | e.ChunkCompleted | e.SliceReturned
+) -> None:
+    match event:
+        case e.BatchDispatched():
+            _dispatch(state, event)
+        case e.ChunkOutline() | e.ChunkCompleted():
+            _count(state, event)
+        case e.SliceReturned():
+            _return_lines(state, event)
+        case _:
+            assert_never(event)
+
+
+def _dispatch(state: State, event: e.BatchDispatched) -> None:
+    job = state.jobs.get(event.batch_id)
+    if job is None:
+        return
+    state.slices[event.slice_id] = Slice(event, job.send(event.lines))
+    if (runner := state.runners.get(event.runner_id)) and event.fault is None:
+        runner.model = event.model
+
+
+def _count(state: State, event: e.ChunkOutline | e.ChunkCompleted) -> None:
+    job = state.jobs.get(event.batch_id)
+    it = state.slices.get(event.slice_id)
+    for outcome in event.outcomes:
+        if job is not None and job.ledger is not None:
+            job.ledger.record(outcome)
+            job.returned.pop(outcome.line, None)
+        if it is not None:
+            it.lines.pop(outcome.line, None)
+    _drop_if_done(state, it)
+
+
+def _return_lines(state: State, event: e.SliceReturned) -> None:
+    it = state.slices.get(event.slice_id)
+    if it is None:
+        return
+    suspects = set(event.suspects) if event.reason is ReturnReason.ENGINE_DIED else set()
+    for line in event.lines:
+        if line in it.lines:
+            _take_back(state, it, line, died=line in suspects)
+    if event.reason in HOLDING and (job := state.jobs.get(event.batch_id)):
+        job.hold(event.at)
+    _drop_if_done(state, it)
+
+
+def _take_back(state: State, it: Slice, line: int, *, died: bool) -> None:
+    waiting = it.lines.pop(line)
+    if job := state.jobs.get(it.event.batch_id):
+        job.take_back(line, Waiting(attempt=waiting.attempt + 1, deaths=waiting.deaths + died))
+
+
+def _drop_if_done(state: State, it: Slice | None) -> None:
+    if it is not None and not it.lines:
+        state.slices.pop(it.event.slice_id, None)
+
+
+def _evolve_job(
+    state: State, event: e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing
+) -> None:
+    job = state.jobs.get(event.batch_id)
+    if job is None:
+        return
+    job.move(event)
+    match event:
+        case e.BatchValidated():
+            job.open(event)
+        case e.BatchCancelRequested():
+            job.cancel_requested_at = job.cancel_requested_at or event.at
+        case e.BatchRejected():
+            if job.status is BatchStatus.FAILED:  # a cancel that came first is ended by its own event
+                del state.jobs[event.batch_id]
+        case e.BatchFinalizing():
+            del state.jobs[event.batch_id]
+        case _:
+            assert_never(event)

@@ -1,0 +1,1 @@
+"""Where the scheduler's rules meet the log: read, decide, append, order."""

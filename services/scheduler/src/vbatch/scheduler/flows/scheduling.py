@@ -1,0 +1,128 @@
+"""The loop: fold the log, decide, append, order.
+
+The scheduler acts only on what it has read back from the log, its own events included; so nothing is decided twice, and
+a new process that folds the same log goes on where the old one stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+import structlog
+
+from vbatch.chassis.process import Stop
+from vbatch.contracts import events as e
+from vbatch.contracts.codec import Unreadable, decode_outline, encode
+from vbatch.contracts.ids import SliceId
+from vbatch.contracts.message import Recorded
+from vbatch.journal.port import Journal, Lease
+from vbatch.scheduler.core.decide import Moment, decide
+from vbatch.scheduler.core.policy import Policy
+from vbatch.scheduler.core.state import State, evolve
+from vbatch.scheduler.flows.ordering import Ordering
+from vbatch.scheduler.flows.planning import Limits, Planning
+from vbatch.scheduler.ports import Clock, Planner
+
+SOURCE = "scheduler"
+TICK_SECONDS = 0.5
+"""How late an expiry or a due retry may be noticed."""
+
+log = structlog.stdlib.get_logger()
+
+
+class JournalLost(Exception):
+    """The connection to NATS will not come back: the process must be started again."""
+
+
+@dataclass
+class Scheduler:
+    """One scheduling process: it reads the log for ever, and acts once it has read all there was."""
+
+    journal: Journal
+    planner: Planner
+    policy: Policy
+    clock: Clock
+    pid: int
+    limits: Limits
+    scheduler_id: str = "main"
+    state: State = field(default_factory=State)
+    is_caught_up: bool = False
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, stop: Stop) -> None:
+        """Until asked to stop. Raises Conflict (in a group) when a newer scheduler holds the lease, JournalLost."""
+        taken = e.SchedulerLeased(scheduler_id=self.scheduler_id, pid=self.pid, at=self.clock())
+        lease = await self.journal.log.acquire(encode(taken, source=SOURCE))
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(self._read()),
+                tasks.create_task(self._act(lease)),
+                tasks.create_task(self._watch_connection()),
+            ]
+            await stop.wait()
+            for task in running:
+                task.cancel()
+
+    async def _read(self) -> None:
+        async with self.journal.log.tail(after=0) as lists:
+            async for records in lists:
+                for record in records:
+                    await self._fold(record)
+                self._changed.set()
+                await asyncio.sleep(0)  # a long history must not silence health
+
+    async def _fold(self, record: Recorded) -> None:
+        try:
+            evolve(self.state, decode_outline(record), record.sequence)
+        except Unreadable as error:
+            self.state.sequence = record.sequence
+            log.error("event_unreadable", sequence=record.sequence, subject=record.subject, reason=str(error))
+            await self.journal.dead.append(record, str(error))
+
+    async def _act(self, lease: Lease) -> None:
+        await self._folded(lease.epoch)
+        self.is_caught_up = True
+        log.info("caught_up", sequence=self.state.sequence, epoch=lease.epoch, batches=len(self.state.jobs))
+        planning = Planning(self.state, self.planner, self.clock, self.limits, self._changed.set)
+        ordering = Ordering(self.state, self.journal.work, self.clock)
+        new_slice_id = slice_ids(lease.epoch).__next__
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._changed.clear()
+                planning.advance(tasks)
+                events = decide(self.state, Moment(self.clock(), planning.verdicts, self.policy, new_slice_id))
+                for event in events:
+                    await self._append(event, lease)
+                await ordering.send()
+                if not events:
+                    await self._wait_for_change()
+
+    async def _append(self, event: e.Event, lease: Lease) -> None:
+        message = encode(event, source=SOURCE)
+        sequence = await self.journal.log.append(message, lease.guard())
+        log.info("event_appended", event_id=message.message_id, sequence=sequence)
+        await self._folded(sequence)
+
+    async def _folded(self, sequence: int) -> None:
+        while self.state.sequence < sequence:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _wait_for_change(self) -> None:
+        try:
+            async with asyncio.timeout(TICK_SECONDS):
+                await self._changed.wait()
+        except TimeoutError:
+            return  # time itself may have made something due
+
+    async def _watch_connection(self) -> None:
+        await self.journal.dead_event.wait()
+        raise JournalLost("the connection to NATS is closed for good")
+
+
+def slice_ids(epoch: int) -> Iterator[SliceId]:
+    """Unique for ever: no other scheduler has this epoch."""
+    return (SliceId(f"s-{epoch}-{number}") for number in count(1))

@@ -1,0 +1,28 @@
+"""What the scheduler asks of the world besides the journal: a clock, and someone who reads input files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from vbatch.scheduler.core.decide import Verdict
+from vbatch.scheduler.core.validation import FileRules
+
+Clock = Callable[[], datetime]
+"""Aware UTC."""
+
+
+class Planner(Protocol):
+    """Reads input files without holding up the event loop."""
+
+    async def plan(self, blob: str, rules: FileRules) -> Verdict:
+        """The plan of a fit file or all its faults. Raises InputMissing, PlanningTrouble."""
+
+
+class InputMissing(Exception):
+    """The blob store does not have the file; trying again will not help."""
+
+
+class PlanningTrouble(Exception):
+    """The file could not be read this time; a retry may help."""

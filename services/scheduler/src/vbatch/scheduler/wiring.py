@@ -1,0 +1,71 @@
+"""The composition root: settings in, a running scheduler out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from pydantic import Field
+
+from vbatch.chassis.health import NotReady, Readiness, serve_health
+from vbatch.chassis.metrics import loop_lag, service_registry
+from vbatch.chassis.process import Stop
+from vbatch.chassis.settings import ServiceSettings
+from vbatch.journal import JournalSettings, connect
+from vbatch.journal.port import Journal
+from vbatch.scheduler.adapters.metrics import register
+from vbatch.scheduler.adapters.planner import process_planner
+from vbatch.scheduler.core.policy import stay_then_oldest
+from vbatch.scheduler.flows.planning import Limits
+from vbatch.scheduler.flows.scheduling import Scheduler
+
+
+class SchedulerSettings(ServiceSettings):
+    """What the scheduler needs besides the common settings."""
+
+    section: ClassVar[str] = "scheduler"
+
+    port: int = Field(default=4083, ge=0, le=65535, description="The port of health and metrics.")
+    lines_max: int = Field(default=50_000, ge=1, description="Requests one batch may hold.")
+    line_bytes_max: int = Field(default=16 << 20, ge=1024, description="Bytes one request line may have.")
+
+
+def service(settings: SchedulerSettings) -> Callable[[Stop], Awaitable[None]]:
+    async def main(stop: Stop) -> None:
+        async with connect(JournalSettings(url=settings.nats_url, name="scheduler")) as journal:
+            await journal.topology()
+            await _run(settings, journal, stop)
+
+    return main
+
+
+async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> None:
+    readiness, registry = Readiness(), service_registry("scheduler")
+    limits = Limits(settings.lines_max, settings.line_bytes_max)
+    async with process_planner(settings.blob_url) as planner:
+        scheduler = Scheduler(journal, planner, stay_then_oldest, _utc_now, os.getpid(), limits)
+        register(scheduler.state, registry)
+        _add_checks(readiness, journal, scheduler)
+        async with loop_lag(registry), serve_health(readiness, registry, host=settings.host, port=settings.port):
+            await scheduler.run(stop)
+
+
+def _add_checks(readiness: Readiness, journal: Journal, scheduler: Scheduler) -> None:
+    async def nats() -> str:
+        if not journal.is_connected:
+            raise NotReady("no connection")
+        return "connected"
+
+    async def log() -> str:
+        if not scheduler.is_caught_up:
+            raise NotReady(f"reading the log, at sequence {scheduler.state.sequence}")
+        return f"at sequence {scheduler.state.sequence}"
+
+    readiness.add("nats", nats)
+    readiness.add("log", log)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,36 @@
+"""Words for tests that speak to a journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from vbatch.contracts.message import Message, Recorded
+
+WAIT_SECONDS = 10.0
+
+
+def event(name: str, body: bytes = b"{}", subject: str = "evt.batch.b1.created", **headers: str) -> Message:
+    return Message(subject, body, name, headers)
+
+
+def order(name: str, subject: str = "work.r1") -> Message:
+    return Message(subject, name.encode(), name)
+
+
+def lease(name: str, service: str = "runner.r1") -> Message:
+    return Message(f"evt.{service}.lease", b"{}", name)
+
+
+async def read(tail: AsyncIterator[list[Recorded]], count: int) -> list[Recorded]:
+    """Exactly `count` records, or a timeout."""
+    records: list[Recorded] = []
+    async with asyncio.timeout(WAIT_SECONDS):
+        while len(records) < count:
+            records += await anext(tail)
+    assert len(records) == count, f"{len(records)} records instead of {count}"
+    return records
+
+
+def ids(records: list[Recorded]) -> list[str]:
+    return [record.message_id for record in records]

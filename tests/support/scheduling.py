@@ -1,0 +1,157 @@
+"""A small world for the scheduler's rules: events told in one word each, folded, decided on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tests.support.events import NOON
+from vbatch.contracts import events as e
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId
+from vbatch.contracts.models import EngineKind, ModelDefinition
+from vbatch.contracts.orders import RequestRef
+from vbatch.scheduler.core.decide import Moment, decide
+from vbatch.scheduler.core.plan import Plan
+from vbatch.scheduler.core.policy import stay_then_oldest
+from vbatch.scheduler.core.state import State, evolve
+
+OWNER = OwnerId("local")
+CHAT = "/v1/chat/completions"
+RUNNER = RunnerId("gpu0")
+DAY = timedelta(days=1)
+
+
+def batch_id(name: str) -> BatchId:
+    return BatchId(f"batch_{name}")
+
+
+def plan_of(count: int, model: str = "small") -> Plan:
+    plan = Plan(ModelId(model))
+    for line in range(1, count + 1):
+        plan.add(RequestRef(line, line * 100, 99))
+    return plan
+
+
+def outcome(line: int, status_code: int = 200) -> e.Outcome:
+    return e.Outcome(line=line, custom_id=str(line), status_code=status_code)
+
+
+class World:
+    """Tell it what happened, ask it what happens next. Its own decisions are folded like everyone's events."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.now: datetime = NOON
+        self.plans: dict[BatchId, Plan] = {}
+        self.verdicts: dict[BatchId, Plan | tuple[e.BatchFault, ...]] = {}
+        self._slices = 0
+
+    def fold(self, *events: e.Event) -> None:
+        for event in events:
+            evolve(self.state, event, self.state.sequence + 1)
+            self._attach_plans()
+
+    def model(self, name: str) -> None:
+        self.fold(e.ModelRegistered(model=ModelDefinition(id=ModelId(name), engine=EngineKind.SIMULATED), at=self.now))
+
+    def file(self, name: str, owner: OwnerId = OWNER) -> FileId:
+        file_id = FileId(f"file-{name}")
+        self.fold(
+            e.FileStored(
+                file_id=file_id,
+                owner=owner,
+                purpose="batch",
+                filename="in",
+                bytes=1,
+                sha256="",
+                blob=name,
+                at=self.now,
+            )
+        )
+        return file_id
+
+    def created(self, name: str, window: timedelta = DAY, file_id: FileId | None = None) -> BatchId:
+        self.fold(
+            e.BatchCreated(
+                batch_id=batch_id(name),
+                owner=OWNER,
+                input_file_id=file_id or self.file(name),
+                endpoint=CHAT,
+                completion_window="24h",
+                at=self.now,
+                expires_at=self.now + window,
+            )
+        )
+        return batch_id(name)
+
+    def running(self, name: str, count: int, model: str = "small", window: timedelta = DAY) -> BatchId:
+        """A batch that is created and validated, its plan known."""
+        batch = self.created(name, window)
+        self.plans[batch] = plan_of(count, model)
+        total = e.ModelTotal(model=ModelId(model), requests=count, input_bytes=count)
+        self.fold(e.BatchValidated(batch_id=batch, total=count, last_line=count, models=(total,), at=self.now))
+        return batch
+
+    def runner(self) -> None:
+        """A runner process starts; whatever an older one held is its no more."""
+        self.fold(e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=1, pid=1, at=self.now))
+
+    def cancel(self, batch: BatchId) -> None:
+        self.fold(e.BatchCancelRequested(batch_id=batch, at=self.now))
+
+    def later(self, wait: timedelta) -> None:
+        self.now += wait
+
+    def decide(self) -> list[e.Event]:
+        """One decision, folded."""
+        events = decide(self.state, Moment(self.now, self.verdicts, stay_then_oldest, self._new_slice_id))
+        self.fold(*events)
+        return events
+
+    def settle(self) -> list[e.Event]:
+        """All decisions until there is nothing to do."""
+        everything: list[e.Event] = []
+        while events := self.decide():
+            everything += events
+        return everything
+
+    def finish(self, slice_id: SliceId, *, lines: tuple[int, ...] | None = None, status_code: int = 200) -> None:
+        it = self.state.slices[slice_id]
+        done = tuple(it.lines) if lines is None else lines
+        self.fold(self.chunk(it.event, done, status_code))
+
+    def chunk(self, sent: e.BatchDispatched, lines: tuple[int, ...], status_code: int = 200) -> e.ChunkCompleted:
+        return e.ChunkCompleted(
+            batch_id=sent.batch_id,
+            slice_id=sent.slice_id,
+            runner_id=sent.runner_id,
+            epoch=sent.epoch,
+            chunk=1,
+            model=sent.model,
+            outcomes=tuple(outcome(line, status_code) for line in lines),
+            at=self.now,
+        )
+
+    def give_back(self, slice_id: SliceId, reason: ReturnReason, suspects: tuple[int, ...] = ()) -> None:
+        it = self.state.slices[slice_id]
+        self.fold(
+            e.SliceReturned(
+                batch_id=it.event.batch_id,
+                slice_id=slice_id,
+                runner_id=it.event.runner_id,
+                epoch=it.event.epoch,
+                lines=tuple(it.lines),
+                reason=reason,
+                suspects=suspects,
+                at=self.now,
+            )
+        )
+
+    def _attach_plans(self) -> None:
+        for batch, job in self.state.jobs.items():
+            if job.ledger is not None and job.plan is None:
+                job.plan = self.plans.get(batch)
+
+    def _new_slice_id(self) -> SliceId:
+        self._slices += 1
+        return SliceId(f"s-{self._slices}")

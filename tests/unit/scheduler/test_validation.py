@@ -1,0 +1,158 @@
+"""What an input file gets: a plan, or every fault it has, in order, in OpenAI's words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vbatch.contracts.events import BatchFault
+from vbatch.contracts.failures import FileFault
+from vbatch.contracts.ids import ModelId
+from vbatch.contracts.lines import parse_request_line
+from vbatch.scheduler.core.plan import Plan
+from vbatch.scheduler.core.validation import FAULTS_MAX, FileCheck, FileRules
+
+CHAT = "/v1/chat/completions"
+SMALL = ModelId("small")
+RULES = FileRules(CHAT, {SMALL: (CHAT,), ModelId("other"): (CHAT,), ModelId("vectors"): ("/v1/embeddings",)})
+
+
+def request(custom_id: str = "a", **changes: object) -> dict[str, object]:
+    line: dict[str, object] = {"custom_id": custom_id, "method": "POST", "url": CHAT}
+    line["body"] = {"model": "small", "messages": [{"role": "user", "content": "hi"}]}
+    return {**line, **changes}
+
+
+def without(name: str) -> dict[str, object]:
+    return {key: value for key, value in request().items() if key != name}
+
+
+def body(**changes: object) -> dict[str, object]:
+    return request(body={"model": "small", "messages": [], **changes})
+
+
+def check(content: bytes, rules: FileRules = RULES, block_bytes: int = 1 << 20) -> Plan | tuple[BatchFault, ...]:
+    file_check = FileCheck(rules)
+    for start in range(0, len(content), block_bytes):
+        file_check.feed(content[start : start + block_bytes])
+    return file_check.verdict()
+
+
+def lines(*documents: dict[str, object]) -> bytes:
+    return b"".join(json.dumps(document).encode() + b"\n" for document in documents)
+
+
+def faults(content: bytes, rules: FileRules = RULES) -> list[tuple[FileFault, int | None, str | None]]:
+    verdict = check(content, rules)
+    assert not isinstance(verdict, Plan)
+    return [(fault.code, fault.line, fault.param) for fault in verdict]
+
+
+def test_a_fit_file_becomes_a_plan_that_says_where_each_line_stands():
+    content = lines(request("a"), request("b"))
+    plan = check(content)
+    assert isinstance(plan, Plan)
+    assert (plan.model, list(plan.lines), len(plan)) == (SMALL, [1, 2], 2)
+    second = plan.refs([2])[0]
+    assert json.loads(content[second.offset : second.offset + second.length])["custom_id"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "param"),
+    [
+        (without("custom_id"), FileFault.MISSING_REQUIRED_PARAMETER, "custom_id"),
+        (request(custom_id=""), FileFault.MISSING_REQUIRED_PARAMETER, "custom_id"),
+        (without("method"), FileFault.MISSING_REQUIRED_PARAMETER, "method"),
+        (without("url"), FileFault.MISSING_REQUIRED_PARAMETER, "url"),
+        (without("body"), FileFault.MISSING_REQUIRED_PARAMETER, "body"),
+        (request(body=None), FileFault.MISSING_REQUIRED_PARAMETER, "body"),
+        (request(custom_id=7), FileFault.INVALID_REQUEST, "custom_id"),
+        (request(body="text"), FileFault.INVALID_REQUEST, "body"),
+        (request(method="GET"), FileFault.INVALID_METHOD, "method"),
+        (request(url="/v1/embeddings"), FileFault.INVALID_URL, "url"),
+        (request(body={"messages": []}), FileFault.INVALID_REQUEST, "body.model"),
+        (body(model=4), FileFault.INVALID_REQUEST, "body.model"),
+        (request(body={"model": "small"}), FileFault.INVALID_REQUEST, "body.messages"),
+        (body(stream=True), FileFault.STREAMING_UNSUPPORTED, "body.stream"),
+        (body(stream="yes"), FileFault.INVALID_REQUEST, "body.stream"),
+        (body(model="nobody"), FileFault.MODEL_NOT_FOUND, "body.model"),
+        (body(model="vectors"), FileFault.INVALID_REQUEST, "body.model"),
+    ],
+)
+def test_a_bad_line_is_named_with_code_line_and_param(document: dict[str, object], code: FileFault, param: str):
+    assert faults(lines(request("first"), document)) == [(code, 2, param)]
+
+
+@pytest.mark.parametrize("raw", [b"{", b"nonsense", b"[1]", b"17", b'"text"', b'{"a": NaN}', b"\xff\xfe"])
+def test_a_line_that_is_no_json_object_is_not_parseable(raw: bytes):
+    assert faults(raw + b"\n") == [(FileFault.INVALID_JSON_LINE, 1, None)]
+
+
+def test_all_bad_lines_are_reported_in_order():
+    content = lines(without("url"), request("a"), request("a")) + b"{\n"
+    assert [(line, code) for code, line, _ in faults(content)] == [
+        (1, FileFault.MISSING_REQUIRED_PARAMETER),
+        (3, FileFault.DUPLICATE_CUSTOM_ID),
+        (4, FileFault.INVALID_JSON_LINE),
+    ]
+
+
+def test_one_model_a_file():
+    other = body(model="other") | {"custom_id": "b"}
+    assert faults(lines(request("a"), other)) == [(FileFault.MISMATCHED_MODEL, 2, "body.model")]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\n  \r\n\n", b"\xef\xbb\xbf"])
+def test_a_file_without_requests_is_empty(content: bytes):
+    assert faults(content) == [(FileFault.EMPTY_FILE, None, None)]
+
+
+def test_blank_lines_a_bom_and_crlf_are_passed_over_but_lines_stay_physical():
+    first, second = (json.dumps(request(name)).encode() for name in "ab")
+    content = b"\xef\xbb\xbf" + first + b"\r\n\r\n" + second
+    plan = check(content)
+    assert isinstance(plan, Plan)
+    assert list(plan.lines) == [1, 3]
+    assert [content[it.offset : it.offset + it.length] for it in plan.refs([1, 3])] == [first, second]
+
+
+def test_unicode_line_separators_do_not_end_a_line():
+    raw = json.dumps(request("a\u2028b\u0085c"), ensure_ascii=False).encode()
+    assert isinstance(check(raw + b"\n"), Plan)
+
+
+def test_too_many_lines_are_refused_once():
+    rules = FileRules(CHAT, RULES.models, lines_max=2)
+    content = lines(*(request(str(number)) for number in range(9)))
+    assert faults(content, rules) == [(FileFault.TOO_MANY_TASKS, 3, None)]
+
+
+def test_a_line_beyond_the_limit_is_refused_without_being_kept():
+    rules = FileRules(CHAT, RULES.models, line_bytes_max=200)
+    long = json.dumps(request("long", body={"model": "small", "messages": ["x" * 10_000]})).encode()
+    verdict = check(lines(request("a")) + long + b"\n", rules, block_bytes=64)
+    assert not isinstance(verdict, Plan)
+    assert [(fault.code, fault.line) for fault in verdict] == [(FileFault.LINE_TOO_LONG, 2)]
+
+
+def test_more_faults_than_a_message_holds_are_counted():
+    verdict = check(b"x\n" * (FAULTS_MAX + 3))
+    assert not isinstance(verdict, Plan)
+    assert len(verdict) == FAULTS_MAX + 1
+    assert "3 more lines" in verdict[-1].message
+
+
+@given(
+    names=st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=20, unique=True),
+    block_bytes=st.integers(1, 300),
+    ends=st.sampled_from([b"\n", b"\r\n", b"\n\n"]),
+)
+def test_however_the_bytes_arrive_the_plan_finds_every_request(names: list[str], block_bytes: int, ends: bytes):
+    content = ends.join(json.dumps(request(name)).encode() for name in names)
+    plan = check(content, block_bytes=block_bytes)
+    assert isinstance(plan, Plan)
+    found = [parse_request_line(content[it.offset : it.offset + it.length]) for it in plan.refs(plan.lines)]
+    assert [it.custom_id for it in found] == names
