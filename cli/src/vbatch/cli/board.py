@@ -49,9 +49,7 @@ class LiveBoard:
         self._told: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        self._live = Live(
-            get_renderable=self._picture, console=self._console, refresh_per_second=REFRESHES_PER_SECOND
-        )
+        self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=REFRESHES_PER_SECOND)
         self._live.start()
         return self
 

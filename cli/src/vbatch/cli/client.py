@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 from urllib.parse import quote
 
 import aiohttp
@@ -40,7 +40,7 @@ class Server:
 
     async def upload(self, path: Path) -> bytes:
         """Send a batch input file, streamed from the disk."""
-        with open_input(path) as body:
+        with _open_input(path) as body:
             form = aiohttp.FormData()
             form.add_field("purpose", "batch")
             form.add_field("file", body, filename=path.name, content_type="application/octet-stream")
@@ -78,8 +78,8 @@ class Server:
         async with self._open("GET", f"/v1/batches/{quote(batch_id, safe='')}/events", headers=headers) as response:
             yield response.content
 
-    async def _ask(self, method: str, path: str, **options: Any) -> bytes:
-        async with self._open(method, path, **options) as response:
+    async def _ask(self, method: str, path: str, *, json: object = None, data: aiohttp.FormData | None = None) -> bytes:
+        async with self._open(method, path, json=json, data=data) as response:
             return await response.read()
 
     async def _download(self, path: str) -> AsyncIterator[bytes]:
@@ -88,9 +88,17 @@ class Server:
                 yield piece
 
     @asynccontextmanager
-    async def _open(self, method: str, path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        data: aiohttp.FormData | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
-            async with self._http.request(method, self.url + path, **options) as response:
+            async with self._http.request(method, self.url + path, json=json, data=data, headers=headers) as response:
                 await _raise_if_refused(response)
                 yield response
         except aiohttp.InvalidURL as error:
@@ -110,7 +118,7 @@ async def connect(url: str, api_key: str | None) -> AsyncIterator[Server]:
         yield Server(url.rstrip("/").removesuffix("/v1"), http)
 
 
-def open_input(path: Path) -> Any:
+def _open_input(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:

@@ -1,5 +1,5 @@
-"""What a batch is doing, folded from its events: the same law of status and counting as the server's, then speed and
-time left from the events' own times. Shows nothing and knows no clock.
+"""What a batch is doing, folded from its live events: status by the server's own law, then speed and time left from the
+events' own times. Shows nothing and knows no clock.
 """
 
 from __future__ import annotations
@@ -8,11 +8,26 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
-from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, Ledger, next_status
+from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, next_status
 
 SPEED_WINDOW = timedelta(seconds=30)
+
+
+class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch.chunk_completed as the gateway streams it: which lines, how they went, what they cost; no answers."""
+
+    at: datetime
+    lines: tuple[int, ...]
+    succeeded: int
+    failed: int
+    usage: e.Usage = e.NO_USAGE
+
+
+LiveEvent = e.Event | ChunkSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,45 +54,31 @@ class Progress:
         self.faults: tuple[e.BatchFault, ...] = ()
         self.created_at: datetime | None = None
         self.last_at: datetime | None = None
-        self._ledger: Ledger | None = None
+        self.counts = e.RequestCounts(total=0, completed=0, failed=0)
+        self.usage = e.NO_USAGE
+        self._answered: set[int] = set()
         self._samples: deque[Sample] = deque()
 
-    def apply(self, event: e.Event) -> None:
+    def apply(self, event: LiveEvent) -> None:
         """Fold one event of the batch, or of the runner that works for it."""
-        self.status = next_status(self.status, event)
         match event:
-            case e.BatchCreated():
-                self.created_at = event.at
-            case e.BatchValidated():
-                self._start(event)
-            case e.BatchRejected():
-                self.faults = event.faults
-            case e.ChunkCompleted() | e.ChunkOutline():
+            case ChunkSummary():
                 self._count(event)
-            case e.BatchFinalizing() if self._ledger:
-                self._ledger.close()
             case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed():
-                self._watch_runner(event)
-            case _:
-                pass  # moves the status at most
-        if not isinstance(event, e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed):
-            self.last_at = event.at
+                self._hear_runner(event)
+                return  # the runner's clock says nothing about the age of the batch
+            case e.Event():
+                self.status = next_status(self.status, event)
+                self._hear_batch(event)
+        self.last_at = event.at
 
     @property
     def is_over(self) -> bool:
         return self.status in TERMINAL
 
     @property
-    def counts(self) -> e.RequestCounts:
-        return self._ledger.counts if self._ledger else e.RequestCounts(total=0, completed=0, failed=0)
-
-    @property
     def answered(self) -> int:
-        return self._ledger.answered if self._ledger else 0
-
-    @property
-    def usage(self) -> e.Usage:
-        return self._ledger.usage if self._ledger else e.NO_USAGE
+        return self.counts.completed + self.counts.failed
 
     @property
     def seconds(self) -> float:
@@ -103,32 +104,44 @@ class Progress:
             return None
         return (self.counts.total - self.answered) / rate
 
-    def _start(self, event: e.BatchValidated) -> None:
-        self._ledger = Ledger(event.total, event.last_line)
-        self.models = tuple(total.model for total in event.models)
+    def _hear_batch(self, event: e.Event) -> None:
+        match event:
+            case e.BatchCreated():
+                self.created_at = event.at
+            case e.BatchValidated():
+                self.counts = e.RequestCounts(total=event.total, completed=0, failed=0)
+                self.models = tuple(total.model for total in event.models)
+            case e.BatchRejected():
+                self.faults = event.faults
+            case e.BatchSealed():
+                self.counts, self.usage, self.loading = event.counts, event.usage, None
+            case _:
+                pass  # moves the status at most
 
-    def _count(self, chunk: e.ChunkCompleted | e.ChunkOutline) -> None:
-        if self._ledger is None:
+    def _count(self, chunk: ChunkSummary) -> None:
+        """A chunk whose lines all have outcomes already changes nothing; the seal brings the exact figures."""
+        if self._answered.issuperset(chunk.lines):
             return
-        for outcome in chunk.outcomes:
-            self._ledger.record(outcome)
+        self._answered.update(chunk.lines)
+        self.counts = e.RequestCounts(
+            total=self.counts.total,
+            completed=self.counts.completed + chunk.succeeded,
+            failed=self.counts.failed + chunk.failed,
+        )
+        self.usage += chunk.usage
         self.loading = None
-        usage = self._ledger.usage
-        self._samples.append(Sample(chunk.at, self.answered, usage.input_tokens + usage.output_tokens))
+        self._samples.append(Sample(chunk.at, self.answered, self.usage.input_tokens + self.usage.output_tokens))
         while chunk.at - self._samples[0].at > SPEED_WINDOW and len(self._samples) > 2:
             self._samples.popleft()
 
-    def _watch_runner(self, event: e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed) -> None:
+    def _hear_runner(self, event: e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed) -> None:
         if event.model not in self.models:
             return
+        self.loading = event.model if isinstance(event, e.ModelLoading) else None
         match event:
-            case e.ModelLoading():
-                self.loading = event.model
             case e.ModelLoaded():
-                self.loading = None
                 self.remarks.append(f"{event.model} loaded in {event.seconds:.1f} s")
             case e.ModelFailed():
-                self.loading = None
                 self.remarks.append(f"{event.model} could not be loaded: {event.detail}")
             case e.EngineCrashed():
                 self.remarks.append(f"the engine of {event.model} died ({event.detail}); it is started again")

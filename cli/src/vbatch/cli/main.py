@@ -17,9 +17,15 @@ app = typer.Typer(
 SERVER = "The server on this machine"
 WORK = "Batches"
 
-for command in (stack.up, stack.down, stack.status, stack.logs, demo):
-    app.command(rich_help_panel=SERVER)(command)
-for command in (batches.submit, batches.watch, results.results, batches.cancel, batches.batches):
-    app.command(rich_help_panel=WORK)(command)
+app.command(rich_help_panel=SERVER)(stack.up)
+app.command(rich_help_panel=SERVER)(stack.down)
+app.command(rich_help_panel=SERVER)(stack.status)
+app.command(rich_help_panel=SERVER)(stack.logs)
+app.command(rich_help_panel=SERVER)(demo)
+app.command(rich_help_panel=WORK)(batches.submit)
+app.command(rich_help_panel=WORK)(batches.watch)
+app.command(rich_help_panel=WORK)(results.results)
+app.command(rich_help_panel=WORK)(batches.cancel)
+app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(models.models)
 app.command(rich_help_panel=WORK)(events.events)

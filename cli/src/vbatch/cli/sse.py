@@ -6,7 +6,7 @@ Resuming by Last-Event-ID is what makes every event seen once; the server promis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 
 from vbatch.cli.client import Server
@@ -26,7 +26,7 @@ class ServerEvent:
     data: bytes
 
 
-async def parse(lines: AsyncIterator[bytes]) -> AsyncIterator[ServerEvent]:
+async def parse(lines: AsyncIterable[bytes]) -> AsyncIterator[ServerEvent]:
     """Records of a text/event-stream (HTML Standard, 9.2.6); comments are skipped, a cut record is dropped."""
     fields: dict[bytes, bytes] = {}
     async for line in lines:

@@ -119,7 +119,8 @@ def _slice(event: e.BatchDispatched | e.ChunkCompleted | e.ChunkOutline | e.Slic
 def _runner(event: e.RunnerLeased | e.ModelLoading | e.ModelLoaded | e.ModelFailed) -> str:
     match event:
         case e.RunnerLeased():
-            return f"{event.runner_id} took its device, {event.device} with {size(event.memory_bytes)} (process {event.pid})"
+            device = f"{event.device} with {size(event.memory_bytes)}"
+            return f"{event.runner_id} took its device, {device} (process {event.pid})"
         case e.ModelLoading():
             return f"{event.runner_id} loads {event.model}"
         case e.ModelLoaded():

@@ -1,4 +1,4 @@
-"""A batch followed until it ends: its own events from the gateway, and its runner's from the log where that can be read.
+"""A batch followed until it ends: its own events from the gateway, its runner's from the log where that can be read.
 
 The runner's news (a model loads) only adorns the view, so a log out of reach is no error here.
 """
@@ -6,7 +6,7 @@ The runner's news (a model loads) only adorns the view, so a log out of reach is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
 from vbatch.cli import sse
@@ -61,12 +61,11 @@ async def _runner_news(
 
 
 @asynccontextmanager
-async def _beside(work: object) -> AsyncIterator[None]:
-    """Run `work` while the block runs; it ends with the block."""
-    assert asyncio.iscoroutine(work)
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(work)
-        try:
-            yield
-        finally:
-            task.cancel()
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` while the block runs; it ends with the block, whose own error is the one raised."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -79,4 +79,6 @@ def read(document: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(document, type=kind)
     except msgspec.DecodeError as error:
-        raise CommandError(f"The server's answer was not understood ({error}); is --url a vLLM Batch Server?") from error
+        raise CommandError(
+            f"The server's answer was not understood ({error}); is --url a vLLM Batch Server?"
+        ) from error

@@ -73,7 +73,9 @@ def start(stack: Stack) -> None:
     try:
         stack.up(_say)
     except LocalTrouble as error:
-        raise CommandError(f"{error}\nMend that and run `vbatch up` again, or `vbatch down` to stop the rest.") from error
+        raise CommandError(
+            f"{error}\nMend that and run `vbatch up` again, or `vbatch down` to stop the rest."
+        ) from error
 
 
 def stop(stack: Stack) -> None:
