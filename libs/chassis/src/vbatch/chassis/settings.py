@@ -44,9 +44,7 @@ class ServiceSettings(BaseSettings):
     section: ClassVar[str] = "common"
     needs_postgres: ClassVar[bool] = False
 
-    home: Path = Field(
-        default=Path("var"), validate_default=True, description="The folder that holds all state."
-    )
+    home: Path = Field(default=Path("var"), validate_default=True, description="The folder that holds all state.")
     nats_url: str = Field(default="nats://127.0.0.1:4322", description="The event log.")
     postgres_url: SecretStr | None = Field(
         default_factory=lambda data: _embedded_postgres_url(data["home"]),
@@ -58,9 +56,7 @@ class ServiceSettings(BaseSettings):
         description="Where files are kept: file://, s3://, gs://, az:// or memory://.",
     )
     log_level: LogLevel = Field(default="info", description="Events below this level are not written.")
-    otlp_endpoint: str | None = Field(
-        default=None, description="OTLP/HTTP base URL for traces; none are sent without."
-    )
+    otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP base URL for traces; none are sent without.")
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=0, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
 
@@ -113,11 +109,7 @@ def load_or_exit(settings_class: type[S]) -> S:
 def variable(settings_class: type[ServiceSettings], field: str) -> str:
     """The environment variable a reader should set for `field`."""
     is_common = field in ServiceSettings.model_fields and field != "port"
-    return (
-        f"{PREFIX}{field.upper()}"
-        if is_common
-        else f"{PREFIX}{settings_class.section.upper()}_{field.upper()}"
-    )
+    return f"{PREFIX}{field.upper()}" if is_common else f"{PREFIX}{settings_class.section.upper()}_{field.upper()}"
 
 
 def _problem(settings_class: type[ServiceSettings], detail: ErrorDetails) -> str | None:
