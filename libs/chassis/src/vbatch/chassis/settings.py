@@ -122,7 +122,18 @@ def _problem(settings_class: type[ServiceSettings], detail: ErrorDetails) -> str
     return f"  {field} ({variable(settings_class, field)}): {words}"
 
 
+def file_table(section: str) -> dict[str, Any]:
+    """The table of `section` in the file, for one who must know another's settings. Raises BadSettings."""
+    return _table(_file_content(), section)
+
+
 def _from_file(settings_class: type[ServiceSettings]) -> dict[str, Any]:
+    content = _file_content()
+    shared = {key: value for key, value in content.items() if not _is_section(settings_class, key, value)}
+    return shared | _table(content, settings_class.section)
+
+
+def _file_content() -> dict[str, Any]:
     name = os.environ.get(CONFIG_VARIABLE)
     if not name:
         return {}
@@ -130,11 +141,14 @@ def _from_file(settings_class: type[ServiceSettings]) -> dict[str, Any]:
         content = tomllib.loads(Path(name).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSettings(f"bad settings:\n  {CONFIG_VARIABLE}: {name} cannot be read: {error}") from error
-    shared = {key: value for key, value in content.items() if not _is_section(settings_class, key, value)}
-    own = content.get(settings_class.section, {})
-    if not isinstance(own, dict):
-        raise BadSettings(f"bad settings:\n  {settings_class.section}: must be a table in {name}")
-    return shared | own
+    return content
+
+
+def _table(content: dict[str, Any], section: str) -> dict[str, Any]:
+    table = content.get(section, {})
+    if not isinstance(table, dict):
+        raise BadSettings(f"bad settings:\n  {section}: must be a table in {os.environ[CONFIG_VARIABLE]}")
+    return table
 
 
 def _is_section(settings_class: type[ServiceSettings], key: str, value: object) -> bool:

@@ -1,0 +1,13 @@
+"""The blob store: whole files by name, in a local folder or in an object store."""
+
+from vbatch.chassis.blobs.port import (
+    BadBlobName,
+    BlobMissing,
+    Blobs,
+    BlobStoreFull,
+    BlobTrouble,
+    BlobWriter,
+    Range,
+)
+
+__all__ = ["BadBlobName", "BlobMissing", "BlobStoreFull", "BlobTrouble", "BlobWriter", "Blobs", "Range"]

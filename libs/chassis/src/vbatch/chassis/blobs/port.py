@@ -1,0 +1,125 @@
+"""What a blob store promises, its names and its kinds of trouble; the stores themselves stand beside it."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+CHUNK_BYTES = 1024 * 1024
+NAME_BYTES_MAX = 512
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+Range = tuple[int, int]
+"""Offset and length in bytes."""
+
+
+class BlobTrouble(Exception):
+    """The store failed; `can_retry` says whether the same call may succeed later."""
+
+    def __init__(self, text: str, *, can_retry: bool) -> None:
+        super().__init__(text)
+        self.can_retry = can_retry
+
+
+class BlobMissing(BlobTrouble):
+    """No blob has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no blob {name}", can_retry=False)
+
+
+class BlobStoreFull(BlobTrouble):
+    """The store has no room; nothing was written under the name."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"no space is left for blobs in {where}", can_retry=True)
+
+
+class BadBlobName(ValueError):
+    """A name that no store of ours would take; names come from code, so this is a bug."""
+
+
+class BlobWriter(Protocol):
+    """One blob being written; it appears under its name when the writing block ends without an error."""
+
+    @property
+    def size(self) -> int:
+        """Bytes taken so far."""
+        ...
+
+    async def write(self, piece: bytes) -> None:
+        """Take `piece`; waits for a store slower than the caller. Raises BlobStoreFull, BlobTrouble."""
+        ...
+
+
+class Blobs(ABC):
+    """Blobs by name. A write is whole and durable or did not happen; a name written again is replaced.
+
+    Every method raises BlobTrouble, and the readers BlobMissing.
+    """
+
+    @staticmethod
+    def from_url(url: str) -> "Blobs":
+        """The store at `url`: file:// for a local folder, or what obstore speaks (s3://, gs://…)."""
+        parts = urlsplit(url)
+        # Each store is imported only where it is used: obstore is a large native library.
+        if parts.scheme == "file":
+            from vbatch.chassis.blobs.local import LocalBlobs
+
+            return LocalBlobs(Path(unquote(parts.path)))
+        from vbatch.chassis.blobs.remote import RemoteBlobs
+
+        return RemoteBlobs.from_url(url)
+
+    @abstractmethod
+    def writer(self, name: str) -> AbstractAsyncContextManager[BlobWriter]:
+        """Write a blob in pieces with bounded memory; it is there, and durable, when the block ends well."""
+
+    @abstractmethod
+    def read_stream(
+        self, name: str, start: int = 0, end: int | None = None, chunk_bytes: int = CHUNK_BYTES
+    ) -> AsyncIterator[bytes]:
+        """The bytes from `start` to before `end`, in chunks of at most `chunk_bytes`."""
+
+    @abstractmethod
+    async def read_ranges(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
+        """The bytes of each (offset, length), in the order asked. One beyond the end is BlobTrouble."""
+
+    @abstractmethod
+    async def size(self, name: str) -> int:
+        """Bytes in the blob."""
+
+    @abstractmethod
+    async def delete(self, name: str) -> None:
+        """Remove the blob; one that is not there is removed already."""
+
+    @abstractmethod
+    def local_path(self, name: str) -> Path | None:
+        """Where the blob is a file of this machine, for readers that map it; None for a remote store."""
+
+    async def read_range(self, name: str, offset: int, length: int) -> bytes:
+        """The `length` bytes at `offset`."""
+        return (await self.read_ranges(name, [(offset, length)]))[0]
+
+    async def exists(self, name: str) -> bool:
+        """Whether a blob has this name."""
+        try:
+            await self.size(name)
+        except BlobMissing:
+            return False
+        return True
+
+
+def checked(name: str) -> str:
+    """`name`, if it can be a blob's: plain segments joined by slashes, none hidden or leading upwards."""
+    if len(name) > NAME_BYTES_MAX or not _NAME.fullmatch(name):
+        raise BadBlobName(f"{name[:80]!r} is no blob name")
+    return name
+
+
+def beyond_end(name: str, offset: int, length: int) -> BlobTrouble:
+    """The trouble of a range that the blob does not have."""
+    return BlobTrouble(f"{name} has no {length} bytes at {offset}", can_retry=False)
