@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import json
+import os
 import signal
 import subprocess
 import sysconfig
@@ -29,7 +30,7 @@ class NatsServer:
     def __init__(self, folder: Path, *, file_store_max: str = "2GB", extra: str = "") -> None:
         self._folder = folder
         self._file_store_max = file_store_max
-        self._extra = extra
+        self.extra = extra
         self._port = -1
         self._monitor_port = -1
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,6 +64,19 @@ class NatsServer:
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
+
+    def reload(self, extra: str) -> None:
+        """Change the configuration under the running server."""
+        self.extra = extra
+        (self._folder / "nats.conf").write_text(self._configuration())
+        os.kill(self.pid, signal.SIGHUP)
+
+    def freeze(self) -> None:
+        """Neither answers nor closes: what a stalled disk or host looks like."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -101,7 +115,7 @@ jetstream {{
   sync_interval: always
   max_file_store: {self._file_store_max}
 }}
-{self._extra}
+{self.extra}
 """
 
 
