@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
@@ -27,7 +27,7 @@ SCHEMA_SQL = files("vbatch.results.adapters").joinpath("schema.sql")
 FINGERPRINT_PREFIX = "vbatch read model "
 
 Row = TypeVar("Row", BatchRow, FileRow, ModelRow, RunnerRow)
-Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 PASSING = (
     OSError,
