@@ -41,7 +41,9 @@ async def wait_until_free(device: Device, wanted_bytes: int | None, seconds_max:
         return True
     try:
         async with asyncio.timeout(seconds_max):
-            while (free := await free_bytes(device)) is not None and free < wanted_bytes - MEMORY_TOLERANCE_BYTES:
+            while (free := await free_bytes(device)) is not None:
+                if free >= wanted_bytes - MEMORY_TOLERANCE_BYTES:
+                    return True
                 await asyncio.sleep(MEMORY_POLL_SECONDS)
     except TimeoutError:
         return False

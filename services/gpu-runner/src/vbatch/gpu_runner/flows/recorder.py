@@ -1,4 +1,4 @@
-"""Writes down what became of every line of a slice, in chunks, and settles the slice's order when all of it is stored."""
+"""Records what became of every line of a slice, in chunks, and settles its order when all of that is stored."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class Recorder:
         self._outbox: deque[tuple[Message, Delivery | None]] = deque()
         self._settled: asyncio.Queue[Delivery] = asyncio.Queue()
         self._filled = Pulse()
+        self._handed_over = Pulse()
         self._room = room
 
     @property
@@ -102,12 +103,19 @@ class Recorder:
             await self.drain(publisher)
             await self._filled.wait()
 
+    async def confirm(self, publisher: Publisher) -> None:
+        """See, for ever, that what was handed over is stored; raises what `publish` would only learn the next time."""
+        while True:
+            await self._handed_over.wait()
+            await publisher.flush()
+
     async def drain(self, publisher: Publisher) -> None:
         """Hand everything that waits to the publisher, in order."""
         while self._outbox:
             message, delivery = self._outbox[0]
             await publisher.publish(message, self._on_stored(delivery))
             self._outbox.popleft()
+            self._handed_over.fire()
             if not self.is_behind:
                 self._room.fire()
 

@@ -15,7 +15,6 @@ from vbatch.contracts.events import RunnerLeased, RunnerStopped
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.message import Recorded
-from vbatch.contracts.orders import FailSlice
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.figures import Figures
@@ -71,10 +70,21 @@ class Runner:
     registry: Registry = field(default_factory=Registry)
     figures: Figures = field(default_factory=Figures)
     changed: Pulse = field(default_factory=Pulse)
+    lease: Lease | None = None
+
+    @property
+    def epoch(self) -> int:
+        """0 before the lease is taken."""
+        return self.lease.epoch if self.lease else 0
+
+    @property
+    def engine_state(self) -> str:
+        """For people: which model answers, if one does."""
+        return f"serving {self.figures.model}" if self.figures.model else "no model on the device"
 
     async def run(self, stop: StopWish) -> None:
         """Return after a stop that was asked for. Raises Fenced, JournalLost or what went wrong in it."""
-        lease = await self._acquire()
+        self.lease = lease = await self._acquire()
         log.info("runner_leased", runner_id=self.runner_id, epoch=lease.epoch, device=self.world.device.name)
         recorder = Recorder(self.runner_id, lease.epoch, self.figures, self.limits, self.changed)
         residency = self._residency(lease.epoch, recorder)
@@ -83,7 +93,7 @@ class Runner:
                 self.world.journal.publisher(lease) as publisher,
                 self.world.journal.work.take(subjects.work(self.runner_id), self._consumer(lease)) as deliveries,
             ):
-                await self._work(stop, residency, deliveries, publisher)
+                await self._work(stop, lease, residency, deliveries=deliveries, publisher=publisher)
                 await self._leave(stop, recorder, lease.epoch, publisher)
         except* Conflict as group:
             log.error("runner_fenced", runner_id=self.runner_id, epoch=lease.epoch)
@@ -113,14 +123,20 @@ class Runner:
         )
 
     async def _work(
-        self, stop: StopWish, residency: Residency, deliveries: AsyncIterator[Delivery], publisher: Publisher
+        self,
+        stop: StopWish,
+        lease: Lease,
+        residency: Residency,
+        *,
+        deliveries: AsyncIterator[Delivery],
+        publisher: Publisher,
     ) -> None:
         """Until asked to stop; what has finished by then is recorded, what has not is still in the feed."""
         recorder = residency.recorder
         reading = Reading(self.world.input_files, self.feed, recorder, self.changed)
         async with asyncio.TaskGroup() as tasks:
             intake = Intake(
-                epoch=residency.epoch,
+                epoch=lease.epoch,
                 feed=self.feed,
                 recorder=recorder,
                 changed=self.changed,
@@ -134,7 +150,9 @@ class Runner:
                 intake.take_all(deliveries),
                 reading.read_ahead(),
                 residency.serve(),
+                self._watch_lease(lease),
                 recorder.publish(publisher),
+                recorder.confirm(publisher),
                 _settle_all(recorder),
             )
             working = [tasks.create_task(duty) for duty in duties]
@@ -152,6 +170,12 @@ class Runner:
                 for record in records:
                     self._learn(record)
                 self.changed.fire()
+
+    async def _watch_lease(self, lease: Lease) -> None:
+        """A newer lease ends this life at once, so that the device is free even when nothing is to be recorded."""
+        async with self.world.journal.log.tail(lease.epoch, (lease.subject,)) as arrivals:
+            async for records in arrivals:
+                raise Conflict(f"a newer lease has sequence {records[-1].sequence}")
 
     def _learn(self, record: Recorded) -> None:
         try:

@@ -42,6 +42,10 @@ class Workshop:
         log = self.home / "logs" / f"{name}-{self.runner_id}.log"
         return Desk(log, self.run_folder / f"{name}.pids", grace_seconds)
 
+    def folder(self, name: str) -> str:
+        """A model folder: absolute, below the user's home (~), or below ours."""
+        return str(self.home / Path(name).expanduser())
+
     def socket(self) -> Path:
         """Below home, or in a short folder of its own where that path would be too long for a socket."""
         path = self.run_folder / "engine.sock"
@@ -103,9 +107,7 @@ class EngineLauncher:
         return await self._spawn(definition, source)
 
     async def _connect(self, definition: ModelDefinition) -> RunningEngine:
-        client = EngineClient(
-            base_url=definition.base_url or "", request_seconds_max=self._limits.request_seconds_max
-        )
+        client = EngineClient(base_url=definition.base_url or "", request_seconds_max=self._limits.request_seconds_max)
         engine = RunningEngine(definition, effective_window(definition, self._device), client, _nothing_to_stop)
         await self._wait_ready(engine)
         return engine
@@ -146,7 +148,7 @@ class EngineLauncher:
         if definition.hub:
             return definition.hub
         if definition.folder:
-            return str(self._workshop.home / Path(definition.folder).expanduser())
+            return self._workshop.folder(definition.folder)
         return str(await self._prepared(definition.package or ""))
 
     async def _prepared(self, package: str) -> Path:
