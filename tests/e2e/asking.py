@@ -6,12 +6,17 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from openai import OpenAI
 from openai.types import Batch
 
 from tests.support.stack import CHAT
 
+Line = dict[str, Any]
+"""One line of an input or output file, as JSON gives it."""
+
+Endpoint = Literal["/v1/chat/completions", "/v1/embeddings"]
 ENDED = {"completed", "failed", "cancelled", "expired"}
 END_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.1
@@ -23,8 +28,8 @@ class Ended:
     """A batch at its end, with the lines of both of its files."""
 
     batch: Batch
-    output: list[dict]
-    errors: list[dict]
+    output: list[Line]
+    errors: list[Line]
 
     @property
     def custom_ids(self) -> list[str]:
@@ -35,22 +40,22 @@ class Ended:
         return [line["custom_id"] for line in self.errors]
 
 
-def chat_line(number: int, model: str = CHAT, *, prompt: str = PROMPT) -> dict:
+def chat_line(number: int, model: str = CHAT, *, prompt: str = PROMPT) -> Line:
     messages = [{"role": "user", "content": prompt.format(number=number)}]
     body = {"model": model, "messages": messages, "max_tokens": 8}
     return {"custom_id": f"request-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
-def embedding_line(number: int, model: str) -> dict:
+def embedding_line(number: int, model: str) -> Line:
     body = {"model": model, "input": f"sentence {number}"}
     return {"custom_id": f"sentence-{number}", "method": "POST", "url": "/v1/embeddings", "body": body}
 
 
-def jsonl(lines: Iterable[dict]) -> bytes:
+def jsonl(lines: Iterable[Line]) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-def submit(client: OpenAI, content: bytes, endpoint: str = "/v1/chat/completions", **more: object) -> Batch:
+def submit(client: OpenAI, content: bytes, endpoint: Endpoint = "/v1/chat/completions", **more: object) -> Batch:
     uploaded = client.files.create(file=("in.jsonl", content), purpose="batch")
     return client.batches.create(
         input_file_id=uploaded.id, endpoint=endpoint, completion_window="24h", extra_body=more or None
@@ -86,7 +91,7 @@ def wait_for_progress(client: OpenAI, batch_id: str, completed: int, seconds_max
         time.sleep(POLL_SECONDS)
 
 
-def assert_each_line_once_in_order(given: list[dict], found: Ended) -> None:
+def assert_each_line_once_in_order(given: list[Line], found: Ended) -> None:
     """Every input line stands in the output or the error file, once, and each file keeps the order of the input."""
     asked = [line["custom_id"] for line in given]
     place = {custom_id: number for number, custom_id in enumerate(asked)}
@@ -95,7 +100,7 @@ def assert_each_line_once_in_order(given: list[dict], found: Ended) -> None:
     assert found.failed_ids == sorted(found.failed_ids, key=place.__getitem__)
 
 
-def _lines(client: OpenAI, file_id: str | None) -> list[dict]:
+def _lines(client: OpenAI, file_id: str | None) -> list[Line]:
     if file_id is None:
         return []
     return [json.loads(line) for line in client.files.content(file_id).content.splitlines()]

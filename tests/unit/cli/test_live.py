@@ -6,6 +6,7 @@ from tests.support import events as samples
 from tests.support.events import NOON
 from vbatch.cli.live import ChunkSummary, LiveEvent, Progress
 from vbatch.contracts import events as e
+from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lifecycle import BatchStatus
 
 
@@ -31,8 +32,8 @@ def chunk(*lines: int, second: float, failed: int = 0) -> ChunkSummary:
     )
 
 
-def loading(event: type[e.ModelLoading] | type[e.ModelLoaded], **more: float) -> e.Event:
-    return event(runner_id=samples.RUNNER, epoch=1, model=samples.MODEL, at=NOON, **more)
+LOADING = e.ModelLoading(runner_id=samples.RUNNER, epoch=1, model=samples.MODEL, at=NOON)
+LOADED = e.ModelLoaded(runner_id=samples.RUNNER, epoch=1, model=samples.MODEL, seconds=21.5, window=8, at=NOON)
 
 
 def test_nothing_is_known_before_the_file_is_validated():
@@ -67,17 +68,17 @@ def test_old_outcomes_leave_the_speed():
 
 
 def test_while_a_model_loads_no_time_left_is_claimed():
-    progress = seen(validated(10), chunk(1, second=1), chunk(2, second=2), loading(e.ModelLoading))
+    progress = seen(validated(10), chunk(1, second=1), chunk(2, second=2), LOADING)
     assert (progress.loading, progress.seconds_left()) == (samples.MODEL, None)
 
 
 def test_a_loaded_model_is_remarked_with_its_seconds():
-    progress = seen(validated(10), loading(e.ModelLoading), loading(e.ModelLoaded, seconds=21.5, window=8))
+    progress = seen(validated(10), LOADING, LOADED)
     assert (progress.loading, progress.remarks) == (None, [f"{samples.MODEL} loaded in 21.5 s"])
 
 
 def test_the_loading_of_another_model_is_not_news():
-    other = e.ModelLoading(runner_id=samples.RUNNER, epoch=1, model="other", at=NOON)
+    other = e.ModelLoading(runner_id=samples.RUNNER, epoch=1, model=ModelId("other"), at=NOON)
     assert seen(validated(10), other).loading is None
 
 
