@@ -29,9 +29,7 @@ if __name__ == "__main__":
 @contextmanager
 def service(body: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
     argv = [sys.executable, "-c", FRAME.format(body=body)]
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | env
-    ) as child:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | env) as child:
         assert child.stdout is not None and child.stdout.readline() == b"up\n"
         try:
             yield child

@@ -37,9 +37,7 @@ async def test_metrics_speak_the_language_the_scraper_asks_for():
     strokes.inc(1, exemplar={"trace_id": "abc"})
     async with serve_health(Readiness(), registry) as port:
         _status, plain, _body = await get(port, "/metrics")
-        _status, rich, body = await get(
-            port, "/metrics", Accept="application/openmetrics-text; version=1.0.0"
-        )
+        _status, rich, body = await get(port, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert plain.startswith("text/plain") and rich.startswith("application/openmetrics-text")
     assert 'trace_id="abc"' in body and "process_resident_memory_bytes" in body
     assert 'vbatch_build_info{service="pump"' in body

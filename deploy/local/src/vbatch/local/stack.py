@@ -105,9 +105,7 @@ class Stack:
         return StackStatus(
             supervisor_pid=self._supervisor.pid() if infos else None,
             services=tuple(
-                _service_status(
-                    program.name, infos.get(program.name), restarts.get(program.name, 0), readiness
-                )
+                _service_status(program.name, infos.get(program.name), restarts.get(program.name, 0), readiness)
                 for program, readiness in zip(self._programs, looked, strict=True)
             ),
         )
@@ -157,14 +155,10 @@ class Stack:
             return True
         info = self._supervisor.infos().get(program.name)
         if info is None or info.state == "FATAL":
-            raise LocalTrouble(
-                self._failure(program.name, "gave up", info.detail if info else "supervisord died")
-            )
+            raise LocalTrouble(self._failure(program.name, "gave up", info.detail if info else "supervisord died"))
         if seconds > self._settings.ready_seconds_max:
             raise LocalTrouble(
-                self._failure(
-                    program.name, f"is not ready after {self._settings.ready_seconds_max:g} s", detail
-                )
+                self._failure(program.name, f"is not ready after {self._settings.ready_seconds_max:g} s", detail)
             )
         return False
 
@@ -205,9 +199,7 @@ def _look(program: Program) -> tuple[bool, str]:
         return False, str(reason)
 
 
-def _service_status(
-    name: str, info: ProgramInfo | None, restarts: int, readiness: tuple[bool, str]
-) -> ServiceStatus:
+def _service_status(name: str, info: ProgramInfo | None, restarts: int, readiness: tuple[bool, str]) -> ServiceStatus:
     if info is None:
         return ServiceStatus(name, "DOWN", None, 0.0, 0, 0, False, "the stack is down")
     is_ready, detail = readiness

@@ -111,9 +111,7 @@ class Supervisor:
         (self._logs / "supervisord.log").unlink(missing_ok=True)
         argv = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
         env = os.environ | {STACK_VARIABLE: str(self._home)}
-        done = subprocess.run(
-            argv, env=env, capture_output=True, text=True, check=False, timeout=START_SECONDS_MAX
-        )
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=START_SECONDS_MAX)
         if done.returncode != 0:
             raise LocalTrouble(f"supervisord did not start: {(done.stderr or done.stdout).strip()[-1000:]}")
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -177,9 +175,7 @@ class Supervisor:
             self._call(method, *arguments)
         except xmlrpc.client.Fault as error:
             if fault not in error.faultString:
-                raise LocalTrouble(
-                    f"supervisord refused {method} {arguments[0]}: {error.faultString}"
-                ) from error
+                raise LocalTrouble(f"supervisord refused {method} {arguments[0]}: {error.faultString}") from error
 
 
 def _info(info: dict[str, Any]) -> ProgramInfo:

@@ -14,9 +14,7 @@ END_SECONDS_MAX = 15.0
 
 def processes_of(home: Path) -> list[psutil.Process]:
     """Every process, ours or a child of ours, that was started for the stack of `home`."""
-    return [
-        found for found in psutil.process_iter() if found.pid != psutil.Process().pid and _is_of(found, home)
-    ]
+    return [found for found in psutil.process_iter() if found.pid != psutil.Process().pid and _is_of(found, home)]
 
 
 def end(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
