@@ -30,7 +30,7 @@ class NatsServer:
     def __init__(self, folder: Path, *, file_store_max: str = "2GB", extra: str = "") -> None:
         self._folder = folder
         self._file_store_max = file_store_max
-        self.extra = extra
+        self._extra = extra
         self._port = -1
         self._monitor_port = -1
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,9 +66,9 @@ class NatsServer:
         self._end(signal.SIGTERM)
 
     def reload(self, extra: str) -> None:
-        """Change the configuration under the running server."""
-        self.extra = extra
-        (self._folder / "nats.conf").write_text(self._configuration())
+        """Add to the configuration under the running server."""
+        with (self._folder / "nats.conf").open("a") as config:  # its ports may not change, not even from -1
+            config.write(extra)
         os.kill(self.pid, signal.SIGHUP)
 
     def freeze(self) -> None:
@@ -115,7 +115,7 @@ jetstream {{
   sync_interval: always
   max_file_store: {self._file_store_max}
 }}
-{self.extra}
+{self._extra}
 """
 
 
