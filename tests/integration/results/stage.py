@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import asyncpg
 import msgspec
 
@@ -232,7 +233,7 @@ async def eventually(is_so: Callable[[], Any]) -> None:
             try:
                 if await is_so():
                     return
-            except (OSError, asyncpg.PostgresError):
+            except (OSError, asyncpg.PostgresError, aiohttp.ClientError):
                 pass  # not yet
             await asyncio.sleep(POLL_SECONDS)
 
@@ -262,13 +263,13 @@ async def results_running(place: Place, journal: Journal) -> AsyncIterator[async
 
 
 @contextmanager
-def results_process(place: Place, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def results_process(place: Place, log: Path, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m vbatch.results` as a child, in its own folder; killed at the end."""
     environment = {
         "VBATCH_HOME": str(place.home),
         "VBATCH_NATS_URL": place.nats_url,
         "VBATCH_POSTGRES_URL": place.postgres_url,
-        "VBATCH_RESULTS_PORT": "0",
+        "VBATCH_RESULTS_PORT": str(port),
         "VBATCH_PARENT_DEATH": "1",
     }
     with log.open("ab") as out:
