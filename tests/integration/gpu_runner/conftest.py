@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,12 +45,16 @@ RUNNER = RunnerId("gpu0")
 CHAT = "/v1/chat/completions"
 BATCH = BatchId("batch_0123456789abcdef0123456789abcdef")
 OTHER_BATCH = BatchId("batch_fedcba9876543210fedcba9876543210")
+Steers = dict[int, dict[str, Any]]
+"""Line → what the simulator is to do with it."""
 E = TypeVar("E", bound=Event)
 LIMITS = Limits(probe_seconds=0.1, startup_seconds_max=20.0, engine_stop_seconds=1.0, model_wait_seconds=0.5)
 
 
-def simulated(model: str, *, window: int = 128, **arguments: ArgumentValue) -> ModelDefinition:
-    return ModelDefinition(id=ModelId(model), engine=EngineKind.SIMULATED, max_num_seqs=window, arguments=arguments)
+def simulated(model: str, *, max_num_seqs: int = 128, **arguments: ArgumentValue) -> ModelDefinition:
+    return ModelDefinition(
+        id=ModelId(model), engine=EngineKind.SIMULATED, max_num_seqs=max_num_seqs, arguments=arguments
+    )
 
 
 @dataclass
@@ -61,7 +65,6 @@ class Bench:
     blobs: LocalBlobs
     epoch: int = 0
     slices: int = 0
-    batches: dict[str, BatchId] = field(default_factory=dict)
 
     async def register(self, *definitions: ModelDefinition) -> None:
         for definition in definitions:
@@ -70,7 +73,7 @@ class Bench:
             )
 
     async def run_slice(
-        self, model: str, count: int, *, batch: BatchId = BATCH, steer: dict[int, dict[str, Any]] | None = None
+        self, model: str, count: int, *, batch: BatchId = BATCH, steer: Steers | None = None
     ) -> SliceId:
         """A slice of `count` chat requests; `steer` tells the simulator what to do with which line."""
         blob, requests = await self._input(model, count, steer or {})
@@ -140,9 +143,7 @@ class Bench:
         self.slices += 1
         return SliceId(f"s-{self.epoch}-{self.slices}")
 
-    async def _input(
-        self, model: str, count: int, steer: dict[int, dict[str, Any]]
-    ) -> tuple[str, tuple[RequestRef, ...]]:
+    async def _input(self, model: str, count: int, steer: Steers) -> tuple[str, tuple[RequestRef, ...]]:
         blob, pieces, requests, offset = f"files/in-{self.slices + 1}", [], [], 0
         for line in range(1, count + 1):
             raw = input_line(model, line, steer.get(line))

@@ -21,6 +21,7 @@ from vbatch.chassis.blobs.local import LocalBlobs
 from vbatch.contracts import codec
 from vbatch.contracts.events import Event, ModelLoaded, RunnerLeased, RunnerStopped
 from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.models import ModelDefinition
 from vbatch.journal.jetstream import connect
 from vbatch.journal.settings import JournalSettings
 
@@ -28,13 +29,15 @@ pytestmark = pytest.mark.integration
 
 MIB = 1024 * 1024
 GONE_SECONDS_MAX = 2.0
-SMALL_STREAMS = {"log_bytes_max": 64 * MIB, "work_bytes_max": 16 * MIB, "dead_bytes_max": 16 * MIB}
 
 
 @asynccontextmanager
 async def real_bench(home: Path) -> AsyncIterator[tuple[Bench, str]]:
     async with nats_server() as server:
-        async with connect(JournalSettings(server.url, "test", **SMALL_STREAMS)) as journal:
+        small = JournalSettings(
+            server.url, "test", log_bytes_max=64 * MIB, work_bytes_max=16 * MIB, dead_bytes_max=16 * MIB
+        )
+        async with connect(small) as journal:
             await journal.topology()
             yield Bench(journal, LocalBlobs(home / "blobs")), server.url
 
@@ -69,7 +72,7 @@ async def engine_processes(home: Path) -> list[psutil.Process]:
     """The guard and all it guards, once its record on disk holds the engine and its stubborn grandchild."""
     record = home / "run" / RUNNER / "engine.pids"
     async with asyncio.timeout(5):
-        while len(lines := record.read_text().splitlines()) < 4:
+        while len(lines := record.read_text().splitlines()) < 4:  # noqa: ASYNC110 - it is written by another process
             await asyncio.sleep(0.05)
     return [psutil.Process(int(line.split()[0])) for line in lines[1:]]
 
@@ -80,13 +83,14 @@ def alive(processes: list[psutil.Process]) -> list[int]:
     return [process.pid for process in living if process.status() != psutil.STATUS_ZOMBIE]
 
 
-def stubborn(**arguments: float) -> dict[str, float | bool]:
-    return {"fork-grandchild": True, **arguments}
+def stubborn(latency_seconds: float = 0.0) -> ModelDefinition:
+    """An engine with a process in a session of its own that ignores SIGTERM."""
+    return simulated("small", fork_grandchild=True, latency_seconds=latency_seconds)
 
 
 async def test_nothing_of_the_engine_outlives_a_killed_runner(home: Path):
     async with real_bench(home) as (bench, url):
-        await bench.register(simulated("small", **stubborn(latency_seconds=30)))
+        await bench.register(stubborn(latency_seconds=30))
         with runner_process(home, url) as process:
             await leased(bench)
             await bench.run_slice("small", 3)
@@ -98,7 +102,7 @@ async def test_nothing_of_the_engine_outlives_a_killed_runner(home: Path):
 
 async def test_the_next_life_sweeps_what_a_killed_guard_left(home: Path):
     async with real_bench(home) as (bench, url):
-        await bench.register(simulated("small", **stubborn()))
+        await bench.register(stubborn())
         with runner_process(home, url) as process:
             await leased(bench)
             await bench.run_slice("small", 1)
@@ -127,7 +131,7 @@ async def test_a_new_life_runs_new_orders_and_drops_the_old_ones(home: Path):
 
 async def test_sigterm_returns_open_lines_and_exits_well(home: Path):
     async with real_bench(home) as (bench, url):
-        await bench.register(simulated("small", **stubborn(latency_seconds=30)))
+        await bench.register(stubborn(latency_seconds=30))
         with runner_process(home, url) as process:
             await leased(bench)
             slice_id = await bench.run_slice("small", 3, steer={1: {"latency_seconds": 0}})
@@ -144,7 +148,7 @@ async def test_sigterm_returns_open_lines_and_exits_well(home: Path):
 
 async def test_a_fenced_runner_ends_and_takes_its_engine_along(home: Path):
     async with real_bench(home) as (bench, url):
-        await bench.register(simulated("small", **stubborn()))
+        await bench.register(stubborn())
         with runner_process(home, url) as process:
             await leased(bench)
             await bench.outcomes(await bench.run_slice("small", 1), 1)
@@ -158,7 +162,7 @@ async def test_a_fenced_runner_ends_and_takes_its_engine_along(home: Path):
 
 async def test_a_killed_engine_is_an_event_and_the_next_order_starts_another(home: Path):
     async with real_bench(home) as (bench, url):
-        await bench.register(simulated("small", **stubborn(latency_seconds=0.1)))
+        await bench.register(stubborn(latency_seconds=0.1))
         with runner_process(home, url):
             await leased(bench)
             slice_id = await bench.run_slice("small", 3, steer={2: {"hang": True}})

@@ -11,6 +11,7 @@ from tests.integration.gpu_runner.conftest import (
     LIMITS,
     OTHER_BATCH,
     Bench,
+    Steers,
     living,
     of_type,
     outcomes_of,
@@ -66,7 +67,12 @@ async def test_an_answer_too_large_for_a_message_goes_to_a_blob(bench: Bench, ho
 
 async def test_error_answers_are_outcomes_and_broken_ones_are_named(bench: Bench, home: Path):
     await bench.register(simulated("small"))
-    steer = {1: {"status": 400}, 2: {"not_json": True}, 3: {"not_json": True, "status": 500}, 4: {"busy_count": 2}}
+    steer: Steers = {
+        1: {"status": 400},
+        2: {"not_json": True},
+        3: {"not_json": True, "status": 500},
+        4: {"busy_count": 2},
+    }
     async with living(bench, home):
         slice_id = await bench.run_slice("small", 4, steer=steer)
         outcomes = {outcome.line: outcome for outcome in await bench.outcomes(slice_id, 4)}
@@ -77,7 +83,7 @@ async def test_error_answers_are_outcomes_and_broken_ones_are_named(bench: Bench
 
 
 async def test_the_window_is_filled_across_slices_and_batches(bench: Bench, home: Path):
-    await bench.register(simulated("small", window=8, latency_seconds=0.3))
+    await bench.register(simulated("small", max_num_seqs=8, latency_seconds=0.3))
     async with living(bench, home) as life:
         await bench.run_slice("small", 3)
         await bench.run_slice("small", 3, batch=OTHER_BATCH)
@@ -104,7 +110,7 @@ async def test_another_model_is_swapped_in_when_the_first_is_done(bench: Bench, 
 
 async def test_a_changed_definition_reloads_the_model(bench: Bench, home: Path):
     await bench.register(simulated("small"))
-    changed = simulated("small", window=8)
+    changed = simulated("small", max_num_seqs=8)
     async with living(bench, home) as life:
         await bench.outcomes(await bench.run_slice("small", 1), 1)
         await bench.register(changed)
@@ -123,7 +129,7 @@ async def test_a_slice_to_fail_is_recorded_without_an_engine(bench: Bench, home:
 
 
 async def test_a_recall_takes_running_and_waiting_lines_back_within_a_second(bench: Bench, home: Path):
-    await bench.register(simulated("small", window=8, latency_seconds=20.0))
+    await bench.register(simulated("small", max_num_seqs=8, latency_seconds=20.0))
     async with living(bench, home) as life:
         recalled = await bench.run_slice("small", 100)
         waiting = await bench.run_slice("small", 10)
@@ -149,7 +155,7 @@ async def test_a_hanging_request_times_out_alone(bench: Bench, home: Path):
 
 
 async def test_a_crash_returns_the_lines_with_suspects_and_the_next_order_runs(bench: Bench, home: Path):
-    await bench.register(simulated("small", window=8))
+    await bench.register(simulated("small", max_num_seqs=8))
     steer = {line: {"hang": True} for line in range(1, 8)} | {8: {"crash": True}}
     async with living(bench, home):
         crashing = await bench.run_slice("small", 60, steer=steer)
@@ -173,7 +179,7 @@ async def test_a_stuck_engine_is_found_and_its_lines_returned(bench: Bench, home
 
 
 async def test_an_engine_that_does_not_come_up_returns_its_orders_with_its_last_words(bench: Bench, home: Path):
-    definition = simulated("small", **{"fail-to-start": True})
+    definition = simulated("small", fail_to_start=True)
     await bench.register(definition, simulated("large"))
     async with living(bench, home):
         failing = await bench.run_slice("small", 5)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from vbatch.contracts.events import Outcome
 
 CHUNK_BYTES_MAX = 256 * 1024
@@ -11,8 +13,8 @@ CHUNK_OUTCOMES_MAX = 64
 CHUNK_SECONDS_MAX = 0.5
 BODY_BYTES_MAX = 4 * CHUNK_BYTES_MAX
 """A larger answer goes to a blob: alone it would not fit a message with comfort."""
-OUTCOME_FRAME_BYTES = 160
-"""The keys and numbers around an outcome's own texts on the wire, rounded up."""
+
+_ENCODER = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,5 @@ class Chunker:
 
 
 def outcome_bytes(outcome: Outcome) -> int:
-    """About what the outcome takes on the wire; a little more rather than less."""
-    size = OUTCOME_FRAME_BYTES + len(bytes(outcome.body)) + len(outcome.custom_id)
-    return size + len(outcome.error.message) if outcome.error else size
+    """What the outcome takes on the wire, with the comma behind it."""
+    return len(_ENCODER.encode(outcome)) + 1
