@@ -26,7 +26,7 @@ from vbatch.local import survivors
 from vbatch.local.settings import LocalSettings
 from vbatch.local.stack import Stack
 
-READY_SECONDS_MAX = 60.0
+READY_SECONDS_MAX = 30.0
 COMMAND_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.05
 
@@ -180,7 +180,8 @@ def _variables(home: Path, models: Path | None) -> dict[str, str]:
     ports |= {
         f"VBATCH_LOCAL_{section.upper()}_PORT": ports[f"VBATCH_{section.upper()}_PORT"] for section in SERVICE_SECTIONS
     }
-    return {"VBATCH_HOME": str(home), "VBATCH_GATEWAY_MODELS_FILE": str(models), **ports}
+    limits = {"VBATCH_LOCAL_READY_SECONDS_MAX": str(READY_SECONDS_MAX)}
+    return {"VBATCH_HOME": str(home), "VBATCH_GATEWAY_MODELS_FILE": str(models), **ports, **limits}
 
 
 @contextmanager
