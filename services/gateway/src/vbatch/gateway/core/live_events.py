@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from vbatch.contracts import events as e
-
 import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.gateway.core.refusals import Reason, Refusal
+from vbatch.gateway.core.shapes import integer_of_text
 
 
 class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,3 +52,14 @@ def _summary(chunk: e.ChunkOutline) -> ChunkSummary:
         failed=len(chunk.outcomes) - succeeded,
         usage=sum((outcome.usage for outcome in chunk.outcomes), e.NO_USAGE),
     )
+
+
+def read_last_event_id(header: str | None, *, created: int) -> int:
+    """The sequence to go on behind. Raises Refusal for what no stream of ours ever sent."""
+    if not header:
+        return created - 1
+    try:
+        return max(integer_of_text(header, "Last-Event-ID"), created - 1)
+    except Refusal as error:
+        message = f"Invalid 'Last-Event-ID': '{header}'. Expected the id of an event of this stream."
+        raise Refusal(Reason.VALUE_INVALID, message, "Last-Event-ID") from error

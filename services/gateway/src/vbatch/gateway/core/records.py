@@ -1,4 +1,4 @@
-"""A file, a batch and a model as the gateway knows them, whether read from the read model or from an event just written."""
+"""A file, a batch and a model as the gateway knows them: read from the read model, or from an event just written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import datetime
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
+
+NO_COUNTS = e.RequestCounts(total=0, completed=0, failed=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class BatchRecord:
     expired_at: datetime | None = None
     cancelling_at: datetime | None = None
     cancelled_at: datetime | None = None
-    counts: e.RequestCounts = e.RequestCounts(total=0, completed=0, failed=0)
+    counts: e.RequestCounts = NO_COUNTS
     usage: e.Usage = e.NO_USAGE
     partial_bytes: int = 0
 
@@ -72,9 +74,7 @@ class OutcomePlace:
 
 
 def file_of(event: e.FileStored) -> FileRecord:
-    return FileRecord(
-        event.file_id, event.purpose, event.filename, event.bytes, event.blob, event.at, event.expires_at
-    )
+    return FileRecord(event.file_id, event.purpose, event.filename, event.bytes, event.blob, event.at, event.expires_at)
 
 
 def batch_of(event: e.BatchCreated, sequence: int) -> BatchRecord:

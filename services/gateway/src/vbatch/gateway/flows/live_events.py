@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
+from vbatch.contracts import events as e
 from vbatch.contracts.codec import decode_outline
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import batch_events
-from vbatch.contracts import events as e
 from vbatch.gateway.core.live_events import event_body, is_last
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.ports import World
@@ -31,7 +31,7 @@ def has_nothing_more(batch: BatchRecord, after: int) -> bool:
 
 async def live_events(
     world: World, batch: BatchRecord, after: int, *, heartbeat_seconds: float = HEARTBEAT_SECONDS
-) -> AsyncIterator[LiveEvent | None]:
+) -> AsyncGenerator[LiveEvent | None, None]:
     """Events behind sequence `after`, ending with the batch; None is a heartbeat: nothing came for a while."""
     subject = batch_events(batch.id)
     cancel_came_before = await _was_cancelled_by(world, batch, after)

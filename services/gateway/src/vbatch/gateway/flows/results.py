@@ -12,7 +12,6 @@ from vbatch.gateway.core.records import BatchRecord, FileRecord, OutcomePlace
 from vbatch.gateway.flows.batches import find_batch
 from vbatch.gateway.ports import World
 
-
 LINES_READ_AT_ONCE = 32
 
 
