@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -230,11 +230,9 @@ async def eventually(is_so: Callable[[], Any]) -> None:
     """Wait for what another process does. A database that is not there yet says no."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
-            try:
+            with suppress(OSError, asyncpg.PostgresError, aiohttp.ClientError):
                 if await is_so():
                     return
-            except (OSError, asyncpg.PostgresError, aiohttp.ClientError):
-                pass  # not yet
             await asyncio.sleep(POLL_SECONDS)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ async def test_a_seal_cut_off_by_kill_9_is_done_again_to_the_same_bytes(place: P
     await tell(journal, [*story.opening(), *story.chunks(), story.finalizing()])
     for moment in ("lease_taken", "projection_started"):
         with results_process(place, tmp_path / f"{moment}.log") as child:
-            await eventually(lambda moment=moment: _has_logged(tmp_path / f"{moment}.log", moment))
+            await eventually(partial(_has_logged, tmp_path / f"{moment}.log", moment))
             child.kill()
     with results_process(place, tmp_path / "sealing.log") as child:
         await eventually(lambda: _has_a_sealed_blob(place, story))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -37,7 +38,7 @@ async def test_kill_9_in_a_stream_of_chunks_loses_and_doubles_nothing(place: Pla
     telling = asyncio.create_task(tell(journal, [*story.chunks(), story.finalizing()]))
     for kill in range(KILLS):
         with results_process(place, tmp_path / "results.log") as child:
-            await eventually(lambda share=kill + 1: _has_outcomes(place, story.total * share // (KILLS + 2)))
+            await eventually(partial(_has_outcomes, place, story.total * (kill + 1) // (KILLS + 2)))
             child.kill()
     with results_process(place, tmp_path / "results.log"):
         await telling

@@ -205,12 +205,13 @@ def test_any_interleaving_of_repeats_counts_as_the_first_outcomes_do(picks: list
 def test_transactions_of_any_size_write_the_same_rows_and_bytes(picks: list[tuple[int, int | None]], size: int):
     events = [BATCH_CREATED, WIDE, *(chunk(_outcome(*pick)) for pick in picks), FINALIZING]
     _, whole = projected(*events)
-    state, outcomes, lines, last = State(), [], [], None
+    state, outcomes, last = State(), [], None
+    lines: list[bytes] = []
     for at in range(0, len(events), size):
         state, part = projected(*events[at : at + size], state=state)
         outcomes += part.outcomes
         if BATCH in part.growth:
-            assert part.growth[BATCH].start == sum(map(len, lines))
+            assert part.growth[BATCH].start == sum(len(line) for line in lines)
             lines += part.growth[BATCH].lines
         last = part.batches.get(BATCH, last)
     assert (outcomes, last) == (whole.outcomes, whole.batches[BATCH])
