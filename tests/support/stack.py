@@ -28,6 +28,7 @@ from vbatch.local.stack import Stack
 
 READY_SECONDS_MAX = 30.0
 COMMAND_SECONDS_MAX = 120.0
+RETRIES_MAX = 8
 POLL_SECONDS = 0.05
 
 CHAT = "simulated-chat"
@@ -82,7 +83,10 @@ class RunningStack:
         return f"http://127.0.0.1:{self.settings.gateway_port}"
 
     def client(self) -> OpenAI:
-        return OpenAI(base_url=f"{self.url}/v1", api_key="none", _strict_response_validation=True)
+        """The official client, which goes on asking while a killed gateway is started again."""
+        return OpenAI(
+            base_url=f"{self.url}/v1", api_key="none", max_retries=RETRIES_MAX, _strict_response_validation=True
+        )
 
     def vbatch(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command as a process of its own."""
@@ -98,12 +102,17 @@ class RunningStack:
         assert found is not None, f"{name} does not run"
         return found
 
-    def process(self, name: str, command_part: str) -> psutil.Process:
-        """The process below `name`, itself included, whose command line holds `command_part`."""
-        root = psutil.Process(self.pid(name))
-        members = [root, *root.children(recursive=True)]
-        # The last in the tree is the program itself, those above it are its guards.
-        return [member for member in members if command_part in " ".join(member.cmdline())][-1]
+    def process(self, name: str) -> psutil.Process:
+        return psutil.Process(self.pid(name))
+
+    def engine(self) -> psutil.Process:
+        """The simulated engine itself, below the runner and its guard."""
+        below = self.process("gpu-runner").children(recursive=True)
+        return [child for child in below if "vbatch.gpu_runner.simulated" in child.cmdline()][-1]
+
+    def restarts(self) -> int:
+        """How often programs of this stack were started again, all of them together."""
+        return sum(each.restarts for each in self.stack.status().services)
 
     def wait_until_ready(self) -> None:
         wait_until(lambda: self.stack.status().is_ready, "the stack is ready again", READY_SECONDS_MAX)
@@ -139,9 +148,7 @@ def running_stack(models: Path | None = None, environment: Mapping[str, str] | N
         finally:
             running.stack.down()
             left = survivors.processes_of(home)
-            kept = home if os.environ.get("VBATCH_KEEP_HOME") else None
-            if kept is None:
-                shutil.rmtree(home)
+            shutil.rmtree(home)
     assert left == [], f"still running after down: {left}"
 
 
