@@ -50,8 +50,8 @@ def runner_process(home: Path, url: str, port: int = 0) -> Iterator[subprocess.P
         **os.environ,
         "VBATCH_HOME": str(home),
         "VBATCH_NATS_URL": url,
-        "VBATCH_RUNNER_PORT": str(port),
-        "VBATCH_RUNNER_PROBE_SECONDS": "0.2",
+        "VBATCH_GPU_RUNNER_PORT": str(port),
+        "VBATCH_GPU_RUNNER_PROBE_SECONDS": "0.2",
     }
     with (home / "runner.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, "-m", "vbatch.gpu_runner"], env=environment, stdout=log, stderr=log)
