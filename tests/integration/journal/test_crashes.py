@@ -11,12 +11,12 @@ from tests.support.journal import event, ids, lease, order, read
 from tests.support.nats import NatsServer, small_journal
 from vbatch.contracts.message import Recorded
 from vbatch.journal.jetstream import JetStreamJournal, connect
-from vbatch.journal.port import Guard, Journal, Unavailable
+from vbatch.journal.port import Conflict, Guard, Journal, Unavailable
 
 pytestmark = pytest.mark.integration
 
 KILLS = 4
-MESSAGES = 6000
+MESSAGES = 2000
 
 
 async def kill_now_and_then(server: NatsServer, random: Random) -> None:
@@ -25,13 +25,6 @@ async def kill_now_and_then(server: NatsServer, random: Random) -> None:
         server.kill()
         await asyncio.sleep(random.uniform(0.0, 0.2))
         await server.start()
-
-
-async def publish_all(journal: Journal, stored: list[int]) -> None:
-    mine = await journal.log.acquire(lease("l1"))
-    async with journal.publisher(mine) as publisher:
-        for n in range(MESSAGES):
-            await publisher.publish(event(f"e{n}", b"x" * (n % 3000)), stored.append)
 
 
 async def tail_until(journal: Journal, last_id: str) -> list[Recorded]:
@@ -44,16 +37,42 @@ async def tail_until(journal: Journal, last_id: str) -> list[Recorded]:
     return seen
 
 
+class Saboteur:
+    """Kills the server at moments of the publisher's progress, and brings it back."""
+
+    def __init__(self, server: NatsServer, random: Random) -> None:
+        self._server = server
+        self._moments = set(random.sample(range(1, MESSAGES), KILLS))
+        self._struck = asyncio.Event()
+        self.stored: list[int] = []
+
+    def on_stored(self, sequence: int) -> None:
+        self.stored.append(sequence)
+        if len(self.stored) in self._moments:
+            self._server.kill()
+            self._struck.set()
+
+    async def bring_back(self) -> None:
+        for _ in range(KILLS):
+            await self._struck.wait()
+            self._struck.clear()
+            await self._server.start()
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_a_pipelined_publisher_and_a_tail_survive_kills_of_the_server(server, journal, seed: int):
-    stored: list[int] = []
+    saboteur = Saboteur(server, Random(seed))
+    mine = await journal.log.acquire(lease("l1"))
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(kill_now_and_then(server, Random(seed)))
-        tasks.create_task(publish_all(journal, stored))
         tailing = tasks.create_task(tail_until(journal, f"e{MESSAGES - 1}"))
+        bringing_back = tasks.create_task(saboteur.bring_back())
+        async with journal.publisher(mine) as publisher:
+            for n in range(MESSAGES):
+                await publisher.publish(event(f"e{n}", b"x" * (n % 3000)), saboteur.on_stored)
+        await bringing_back
     seen = tailing.result()
     assert ids(seen) == [f"e{n}" for n in range(MESSAGES)]
-    assert [record.sequence for record in seen] == stored
+    assert [record.sequence for record in seen] == saboteur.stored
     assert all(len(record.body) == n % 3000 for n, record in enumerate(seen))
 
 
@@ -140,7 +159,7 @@ async def test_a_zombie_is_fenced_in_the_middle_of_its_pipeline(server: NatsServ
             await anext(tail)
         new = await rival.log.acquire(lease("l2"))
         outcome = await asyncio.gather(zombie, return_exceptions=True)
-    assert type(outcome[0]).__name__ == "Conflict"
+    assert isinstance(outcome[0], Conflict)
     assert await journal.log.last_sequence() == new.epoch
 
 

@@ -51,6 +51,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 PROGRAM = """\
 [program:{name}]
 command={command}
+directory={directory}
 environment={environment}
 autostart=false
 autorestart=true
@@ -189,6 +190,7 @@ def _program_section(program: Program, logs: str) -> str:
     return PROGRAM.format(
         name=program.name,
         command=_plain(shlex.join(program.command.argv)),
+        directory=_plain(Path.cwd()),  # names in settings, such as models.toml, are relative to where `up` was asked
         environment=",".join(f'{key}="{_plain(value)}"' for key, value in program.environment.items()),
         startsecs=STABLE_SECONDS,
         startretries=START_TRIES_MAX,

@@ -15,7 +15,7 @@ DEFAULTS = Limits()
 
 
 class RunnerSettings(ServiceSettings):
-    section: ClassVar[str] = "runner"
+    section: ClassVar[str] = "gpu_runner"
 
     port: int = Field(4084, ge=0, le=65535, description="Health and metrics.")
     id: str = Field("gpu0", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The name of this device in the log.")

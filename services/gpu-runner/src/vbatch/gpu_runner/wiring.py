@@ -40,6 +40,7 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
         if killed := await asyncio.to_thread(sweep, workshop.run_folder):
             log.warning("leftovers_killed", pids=killed)
         async with connect(_journal_settings(settings)) as journal:
+            await journal.topology()  # whichever service comes first makes the streams
             runner = await _runner(settings, workshop, journal)
             async with _watched(settings, runner, journal):
                 await runner.run(stop)

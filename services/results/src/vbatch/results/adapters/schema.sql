@@ -30,12 +30,12 @@ CREATE TABLE batch (
     endpoint          text NOT NULL,
     completion_window text NOT NULL,
     input_file_id     text NOT NULL,
-    metadata          jsonb,
+    metadata          json,                   -- as the client wrote it: json keeps the order of keys and NUL escapes
     output_expires_after_seconds integer,
     status            text NOT NULL,          -- contracts.lifecycle.BatchStatus
     ending            text,                   -- contracts.events.Ending, set when counting is over
     model             text,                   -- set when validated, if the file names just one
-    errors            jsonb,                  -- array of {code, message, line, param}
+    errors            json,                   -- array of {code, message, line, param}
     output_file_id    text,
     error_file_id     text,
     created_at        timestamptz NOT NULL,
@@ -56,6 +56,7 @@ CREATE TABLE batch (
     cached_tokens     bigint NOT NULL DEFAULT 0,
     reasoning_tokens  bigint NOT NULL DEFAULT 0,
     partial_bytes     bigint NOT NULL DEFAULT 0, -- how much of the growing JSONL counts; bytes beyond it are not yet true
+    counting_ended_at timestamptz,            -- of batch.finalizing, also where the status stays cancelling
     first_outcome_at  timestamptz,
     last_outcome_at   timestamptz,
     version           bigint NOT NULL         -- sequence of the last event that changed this row
@@ -80,7 +81,7 @@ CREATE TABLE outcome (
 
 CREATE TABLE model (
     id            text PRIMARY KEY,
-    definition    jsonb NOT NULL,             -- contracts.models.ModelDefinition
+    definition    json NOT NULL,              -- contracts.models.ModelDefinition
     registered_at timestamptz NOT NULL,
     removed_at    timestamptz
 );

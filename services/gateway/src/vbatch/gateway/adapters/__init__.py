@@ -1,0 +1,1 @@
+"""The gateway's sides to PostgreSQL, to multipart forms and to HTTP."""

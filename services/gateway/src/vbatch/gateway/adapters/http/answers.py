@@ -1,0 +1,61 @@
+"""Making responses: objects of the API, refusals, streams whose trouble shows before their first byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from vbatch.gateway.core.refusals import Reason, Refusal
+
+JSON = "application/json"
+JSONL = "application/jsonl"
+BINARY = "application/octet-stream"
+BODY_BYTES_MAX = 1_048_576
+
+
+def object_answer(view: BaseModel) -> Response:
+    return Response(view.model_dump_json(), media_type=JSON)
+
+
+def refusal_answer(refusal: Refusal) -> Response:
+    answer = refusal.answer
+    body = json.dumps(refusal.envelope())
+    return Response(body, status_code=answer.status, media_type=JSON, headers=dict(answer.headers))
+
+
+async def stream_answer(
+    content: AsyncIterator[bytes], *, media_type: str, headers: Mapping[str, str], status: int = 200
+) -> Response:
+    """Trouble with the first piece is still answered as an error; later trouble cuts the connection."""
+    first = await anext(content, b"")
+    return StreamingResponse(
+        _with_first(first, content), status_code=status, media_type=media_type, headers=dict(headers)
+    )
+
+
+async def read_body(request: Request) -> bytes:
+    """A JSON body, bounded. Raises Refusal."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise Refusal(Reason.BODY_TOO_LARGE, f"The body of your request is larger than {BODY_BYTES_MAX} bytes.")
+    return bytes(body)
+
+
+def attachment(filename: str) -> str:
+    """Content-Disposition of a download (RFC 6266): the plain form, and the exact one where they differ."""
+    plain = "".join(char if char.isascii() and char not in '"\\' else "_" for char in filename)
+    exact = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='')}"
+    return f'attachment; filename="{plain}"{exact}'
+
+
+async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece

@@ -1,0 +1,124 @@
+"""The routes of batches, their answers so far and their live events."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, read_body, stream_answer
+from vbatch.gateway.adapters.http.describe import CREATE_BATCH, STRING, body, errors, header, query, text_answer
+from vbatch.gateway.adapters.http.parts import Owner, TheParts, TheWorld
+from vbatch.gateway.adapters.sse import EventStream
+from vbatch.gateway.core.create_batch import read_batch_ask
+from vbatch.gateway.core.live_events import read_last_event_id
+from vbatch.gateway.core.pages import (
+    BATCHES_DEFAULT,
+    BATCHES_MAX,
+    RESULTS_DEFAULT,
+    RESULTS_MAX,
+    read_batches_ask,
+    read_results_ask,
+)
+from vbatch.gateway.core.views import BatchObject, Page, batch_view, page_of
+from vbatch.gateway.flows import batches as flow
+from vbatch.gateway.flows.live_events import has_nothing_more, live_events
+from vbatch.gateway.flows.results import results_so_far
+
+EVENT_STREAM = "text/event-stream"
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+
+@router.post(
+    "",
+    response_model=BatchObject,
+    responses=errors(400, 409),
+    openapi_extra={
+        "requestBody": body(JSON, CREATE_BATCH),
+        "parameters": [header("Idempotency-Key", "The same key with the same ask gives the same batch, for ever.")],
+    },
+)
+async def create_batch(request: Request, owner: Owner, world: TheWorld) -> Response:
+    """Create a batch. Only the shape of the ask is checked here: an unfit input file ends the batch as `failed`."""
+    ask = read_batch_ask(await read_body(request))
+    key = request.headers.get("idempotency-key")
+    if key:
+        return object_answer(batch_view(await flow.create_batch_once(world, owner, ask, key)))
+    return object_answer(batch_view(await flow.create_batch(world, owner, ask)))
+
+
+@router.get(
+    "",
+    response_model=Page[BatchObject],
+    responses=errors(400),
+    openapi_extra={
+        "parameters": [
+            query("after", STRING, "The last id of the page before."),
+            query(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": BATCHES_MAX, "default": BATCHES_DEFAULT},
+                "Page size.",
+            ),
+        ]
+    },
+)
+async def list_batches(request: Request, owner: Owner, world: TheWorld) -> Response:
+    """List batches, newest first."""
+    ask = read_batches_ask(request.query_params)
+    found = await flow.list_batches(world, owner, ask)
+    return object_answer(page_of([batch_view(batch) for batch in found], limit=ask.limit))
+
+
+@router.get("/{batch_id}", response_model=BatchObject, responses=errors(400, 404))
+async def retrieve_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
+    """One batch."""
+    return object_answer(batch_view(await flow.find_batch(world, owner, batch_id)))
+
+
+@router.post("/{batch_id}/cancel", response_model=BatchObject, responses=errors(400, 404, 409))
+async def cancel_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
+    """Cancel a batch; asking twice is no error. A body is not read."""
+    return object_answer(batch_view(await flow.cancel_batch(world, owner, batch_id)))
+
+
+@router.get(
+    "/{batch_id}/results",
+    response_class=Response,
+    responses={**text_answer(JSONL, "Output lines, one JSON object each."), **errors(400, 404)},
+    openapi_extra={
+        "parameters": [
+            query("after_line", {"type": "integer", "minimum": 0}, "Only answers to input lines behind this one."),
+            query(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": RESULTS_MAX, "default": RESULTS_DEFAULT},
+                "At most so many, in input order. Without `limit` and `after_line`: all, in the order recorded.",
+            ),
+        ]
+    },
+)
+async def batch_results(request: Request, batch_id: str, owner: Owner, world: TheWorld) -> Response:
+    """Answers so far, while the batch runs and after. `X-Incomplete` says whether more can follow, `X-Last-Line` is the
+    highest input line among those sent."""
+    found = await results_so_far(world, owner, batch_id, read_results_ask(request.query_params))
+    headers = {"x-incomplete": str(found.is_incomplete).lower(), "x-last-line": str(found.last_line)}
+    return await stream_answer(found.content, media_type=JSONL, headers=headers)
+
+
+@router.get(
+    "/{batch_id}/events",
+    response_class=Response,
+    responses={
+        **text_answer(EVENT_STREAM, "Server-sent events; `id` is the sequence in the log, `event` the event's name."),
+        204: {"description": "The batch is over and `Last-Event-ID` was its last event."},
+        **errors(400, 404, 429),
+    },
+    openapi_extra={"parameters": [header("Last-Event-ID", "Resume behind this event; without it from the start.")]},
+)
+async def batch_events(request: Request, batch_id: str, owner: Owner, parts: TheParts) -> Response:
+    """The batch's events, live from the log, each once, until it is over. Chunks come without their answers."""
+    batch = await flow.find_batch(parts.world, owner, batch_id)
+    after = read_last_event_id(request.headers.get("last-event-id"), created=batch.sequence)
+    if has_nothing_more(batch, after):
+        return Response(status_code=204)  # which tells an EventSource not to come back
+    parts.streams.check_room()
+    events = live_events(parts.world, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
+    return EventStream(events, parts.streams)

@@ -1,0 +1,108 @@
+"""How routes that read their asks by hand are described in openapi.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from vbatch.contracts.endpoints import BATCH_ENDPOINTS
+from vbatch.gateway.core import create_batch, shapes, uploads
+from vbatch.gateway.core.views import ErrorEnvelope
+
+Description = dict[str, Any]
+"""A piece of an OpenAPI document: JSON, written by hand."""
+
+WORDS = {
+    400: "The ask is malformed.",
+    401: "The API key is missing or wrong.",
+    404: "There is no such object.",
+    409: "The object's state forbids it; asking again will not help.",
+    416: "The range is outside of the file.",
+    429: "Too much at once; ask again later.",
+    500: "A fault of the server.",
+    503: "The event log, the read model or the file store is away; ask again.",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, Description]:
+    """The error answers of a route; those any route can give come by themselves."""
+    return {
+        status: {"model": ErrorEnvelope, "description": WORDS[status]} for status in sorted({*statuses, 401, 500, 503})
+    }
+
+
+def query(name: str, schema: Description, words: str) -> Description:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": words}
+
+
+def header(name: str, words: str) -> Description:
+    return {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": words}
+
+
+def body(media_type: str, schema: Description) -> Description:
+    return {"required": True, "content": {media_type: {"schema": schema}}}
+
+
+def text_answer(media_type: str, words: str) -> dict[int | str, Description]:
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": words, "content": content}}
+
+
+STRING = {"type": "string"}
+_SECONDS = {"type": "integer", "minimum": shapes.EXPIRY_SECONDS_MIN, "maximum": shapes.EXPIRY_SECONDS_MAX}
+_ANCHOR = {"type": "string", "enum": [shapes.EXPIRY_ANCHOR]}
+
+CREATE_BATCH: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": list(create_batch.REQUIRED),
+    "properties": {
+        "input_file_id": {"type": "string", "maxLength": create_batch.FILE_ID_CHARS_MAX},
+        "endpoint": {"type": "string", "enum": list(BATCH_ENDPOINTS)},
+        "completion_window": {"type": "string", "enum": [create_batch.COMPLETION_WINDOW]},
+        "metadata": {
+            "type": ["object", "null"],
+            "maxProperties": create_batch.METADATA_PAIRS_MAX,
+            "additionalProperties": {"type": "string", "maxLength": create_batch.METADATA_VALUE_CHARS_MAX},
+        },
+        "output_expires_after": {
+            "type": ["object", "null"],
+            "required": ["anchor", "seconds"],
+            "properties": {"anchor": _ANCHOR, "seconds": _SECONDS},
+        },
+    },
+}
+UPLOAD: Description = {
+    "type": "object",
+    "required": ["purpose", "file"],
+    "properties": {
+        "purpose": {"type": "string", "enum": list(uploads.PURPOSES)},
+        "expires_after[anchor]": _ANCHOR,
+        "expires_after[seconds]": _SECONDS,
+        "file": {"type": "string", "format": "binary"},
+    },
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Let openapi.json say what the routes do: FastAPI would list a 422 that none of them ever answers."""
+
+    def document() -> Description:
+        if app.openapi_schema is None:
+            app.openapi_schema = _without_422(
+                get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            )
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # the way FastAPI documents for changing the document
+
+
+def _without_422(document: Description) -> Description:
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document

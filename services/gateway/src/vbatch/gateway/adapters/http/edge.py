@@ -1,0 +1,82 @@
+"""Around every request: an id, OpenAI's headers, a log line, figures, and an answer even for a bug."""
+
+from __future__ import annotations
+
+import secrets
+from time import perf_counter
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vbatch.chassis.logs import bind, get_logger
+from vbatch.gateway.adapters.http.answers import refusal_answer
+from vbatch.gateway.adapters.http.errors import server_fault
+from vbatch.gateway.adapters.http.figures import Figures
+
+OPENAI_VERSION = "2020-10-01"
+NO_ORGANIZATION = "vbatch"
+CLIENT_LEFT = 499  # nginx's word for it; nobody is there to read it
+QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics"})
+
+
+class Edge:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, figures: Figures) -> None:
+        self._app = app
+        self._figures = figures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answering = _Answering(scope, send)
+        with bind(request_id=answering.request_id):
+            try:
+                await self._answer(scope, receive, answering)
+            finally:
+                self._tell(scope, answering)
+
+    async def _answer(self, scope: Scope, receive: Receive, answering: _Answering) -> None:
+        try:
+            await self._app(scope, receive, answering.send)
+        except ClientDisconnect:
+            answering.status = CLIENT_LEFT
+        except Exception:  # a bug, or trouble in the middle of a stream; the connection is cut when bytes were sent
+            get_logger().exception("request_failed", method=scope["method"], path=scope["path"])
+            if answering.status is not None:
+                raise
+            await refusal_answer(server_fault())(scope, receive, answering.send)
+
+    def _tell(self, scope: Scope, answering: _Answering) -> None:
+        route = getattr(scope.get("route"), "path", "unknown")
+        status, seconds = answering.status or CLIENT_LEFT, perf_counter() - answering.started
+        self._figures.answered(scope["method"], route, status, seconds)
+        if route not in QUIET_ROUTES:
+            get_logger().info(
+                "request_answered", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1)
+            )
+
+
+class _Answering:
+    """One answer on its way out."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.request_id = f"req_{secrets.token_hex(16)}"
+        self.started = perf_counter()
+        self.status: int | None = None
+        self._scope = scope
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._add_headers(MutableHeaders(scope=message))
+        await self._send(message)
+
+    def _add_headers(self, headers: MutableHeaders) -> None:
+        headers["x-request-id"] = self.request_id
+        headers["openai-version"] = OPENAI_VERSION
+        headers["openai-organization"] = self._scope.get("state", {}).get("owner", NO_ORGANIZATION)
+        headers["openai-processing-ms"] = str(round((perf_counter() - self.started) * 1000))

@@ -1,0 +1,61 @@
+"""Every exception an ask can meet becomes a Refusal here, so each error has the one envelope."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from vbatch.chassis.blobs import BlobStoreFull, BlobTrouble
+from vbatch.chassis.logs import get_logger
+from vbatch.gateway.adapters.http.answers import refusal_answer
+from vbatch.gateway.core.refusals import SERVER_FAULT_MESSAGE, Reason, Refusal, unavailable
+from vbatch.gateway.ports import ReadModelUnavailable
+from vbatch.journal.port import Full, Unavailable
+
+TROUBLE: dict[type[Exception], str] = {
+    Unavailable: "The event log cannot be reached.",
+    Full: "The event log is full.",
+    ReadModelUnavailable: "The read model cannot be reached.",
+    BlobStoreFull: "The file store is full.",
+    BlobTrouble: "The file store failed.",
+}
+
+
+def add_error_answers(app: FastAPI) -> None:
+    """Refusals, trouble with the world, and what the framework itself refuses."""
+    app.add_exception_handler(Refusal, _on_refusal)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    for kind in TROUBLE:
+        app.add_exception_handler(kind, _on_trouble)
+
+
+def server_fault() -> Refusal:
+    return Refusal(Reason.SERVER_FAULT, SERVER_FAULT_MESSAGE)
+
+
+async def _on_refusal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return refusal_answer(error)
+
+
+async def _on_trouble(_request: Request, error: Exception) -> Response:
+    get_logger().warning("world_unavailable", kind=type(error).__name__, error=str(error))
+    words = next(words for kind, words in TROUBLE.items() if isinstance(error, kind))
+    return refusal_answer(unavailable(words))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    place = f"({request.method} {request.url.path})"
+    match error.status_code:
+        case 404:
+            refusal = Refusal(Reason.URL_UNKNOWN, f"Invalid URL {place}")
+        case 405:
+            refusal = Refusal(Reason.METHOD_UNKNOWN, f"Not allowed to {request.method} on {request.url.path}.")
+        case status if status < 500:
+            refusal = Refusal(Reason.BODY_UNREADABLE, str(error.detail))
+        case _:
+            refusal = server_fault()
+    answer = refusal_answer(refusal)
+    answer.headers.update(error.headers or {})
+    return answer

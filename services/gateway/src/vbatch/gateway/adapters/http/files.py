@@ -1,0 +1,88 @@
+"""The routes of files."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from vbatch.gateway.adapters.http.answers import BINARY, attachment, object_answer, stream_answer
+from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, errors, header, query, text_answer
+from vbatch.gateway.adapters.http.parts import Owner, TheWorld
+from vbatch.gateway.adapters.multipart import MultipartForm
+from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, read_files_ask
+from vbatch.gateway.core.refusals import file_too_large
+from vbatch.gateway.core.uploads import FILE_BYTES_MAX
+from vbatch.gateway.core.views import FileDeletedObject, FileObject, Page, file_view, page_of
+from vbatch.gateway.flows import files as flow
+from vbatch.gateway.flows.upload import upload
+
+FORM_BYTES_MAX = 65_536
+"""What a form may hold besides its file."""
+
+router = APIRouter(prefix="/v1/files", tags=["files"])
+
+
+@router.post(
+    "",
+    response_model=FileObject,
+    responses=errors(400),
+    openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
+)
+async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Response:
+    """Upload a file; parts may come in any order. A batch file may have 200 MB, any other 512 MB."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > FILE_BYTES_MAX + FORM_BYTES_MAX:
+        raise file_too_large()
+    form = MultipartForm(request.headers.get("content-type"), request.stream())
+    return object_answer(file_view(await upload(world, owner, form)))
+
+
+@router.get(
+    "",
+    response_model=Page[FileObject],
+    responses=errors(400),
+    openapi_extra={
+        "parameters": [
+            query("after", STRING, "The last id of the page before."),
+            query(
+                "limit", {"type": "integer", "minimum": 1, "maximum": FILES_MAX, "default": FILES_DEFAULT}, "Page size."
+            ),
+            query("order", {"type": "string", "enum": ["asc", "desc"], "default": "desc"}, "By time of creation."),
+            query("purpose", STRING, "Only files of this purpose."),
+        ]
+    },
+)
+async def list_files(request: Request, owner: Owner, world: TheWorld) -> Response:
+    """List files, newest first."""
+    ask = read_files_ask(request.query_params)
+    found = await flow.list_files(world, owner, ask)
+    return object_answer(page_of([file_view(file) for file in found], limit=ask.limit))
+
+
+@router.get("/{file_id}", response_model=FileObject, responses=errors(404))
+async def retrieve_file(file_id: str, owner: Owner, world: TheWorld) -> Response:
+    """One file."""
+    return object_answer(file_view(await flow.find_file(world, owner, file_id)))
+
+
+@router.delete("/{file_id}", response_model=FileDeletedObject, responses=errors(404))
+async def delete_file(file_id: str, owner: Owner, world: TheWorld) -> Response:
+    """Delete a file. Batches keep its id."""
+    return object_answer(FileDeletedObject(id=await flow.delete_file(world, owner, file_id)))
+
+
+@router.get(
+    "/{file_id}/content",
+    response_class=Response,
+    responses={**text_answer(BINARY, "The bytes of the file."), **errors(400, 404, 416)},
+    openapi_extra={"parameters": [header("Range", "One byte range: `bytes=first-last`.")]},
+)
+async def download_file(request: Request, file_id: str, owner: Owner, world: TheWorld) -> Response:
+    """The bytes of a file, or one range of them."""
+    found = await flow.download(world, owner, file_id, request.headers.get("range"))
+    headers = {"content-disposition": attachment(found.file.filename), "accept-ranges": "bytes"}
+    if found.part is None:
+        headers["content-length"] = str(found.size)
+        return await stream_answer(found.content, media_type=BINARY, headers=headers)
+    headers["content-length"] = str(found.part.end - found.part.start)
+    headers["content-range"] = f"bytes {found.part.start}-{found.part.end - 1}/{found.size}"
+    return await stream_answer(found.content, media_type=BINARY, headers=headers, status=206)

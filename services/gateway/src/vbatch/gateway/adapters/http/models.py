@@ -1,0 +1,25 @@
+"""The routes of models."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Response
+
+from vbatch.gateway.adapters.http.answers import object_answer
+from vbatch.gateway.adapters.http.describe import errors
+from vbatch.gateway.adapters.http.parts import TheWorld, owner_of
+from vbatch.gateway.core.views import ModelList, ModelObject, model_view
+from vbatch.gateway.flows import models as flow
+
+router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(owner_of)])
+
+
+@router.get("", response_model=ModelList, responses=errors())
+async def list_models(world: TheWorld) -> Response:
+    """All models that batches may name."""
+    return object_answer(ModelList(data=[model_view(model) for model in await flow.list_models(world)]))
+
+
+@router.get("/{model_id:path}", response_model=ModelObject, responses=errors(404))
+async def retrieve_model(model_id: str, world: TheWorld) -> Response:
+    """One model; its id may hold slashes, plain or percent-encoded."""
+    return object_answer(model_view(await flow.find_model(world, model_id)))

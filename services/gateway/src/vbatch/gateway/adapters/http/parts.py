@@ -1,0 +1,52 @@
+"""What the routes find in the application: the world, the keys, the readiness and the figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CollectorRegistry
+
+from vbatch.chassis.readiness import Readiness
+from vbatch.contracts.ids import OwnerId
+from vbatch.gateway.adapters.http.figures import Figures
+from vbatch.gateway.adapters.sse import OpenStreams
+from vbatch.gateway.core.api_keys import ApiKeys
+from vbatch.gateway.ports import World
+
+_bearer = HTTPBearer(auto_error=False, description="An API key; any or none when the server was started without keys.")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    world: World
+    keys: ApiKeys
+    streams: OpenStreams
+    readiness: Readiness
+    registry: CollectorRegistry
+    figures: Figures
+    heartbeat_seconds: float
+
+
+def parts_of(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
+
+
+def world_of(request: Request) -> World:
+    return parts_of(request).world
+
+
+def owner_of(
+    request: Request, _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+) -> OwnerId:
+    """Who asks. Raises Refusal (E1, E2)."""
+    owner = parts_of(request).keys.owner(request.headers.get("authorization"))
+    request.state.owner = owner
+    return owner
+
+
+TheParts = Annotated[Parts, Depends(parts_of)]
+TheWorld = Annotated[World, Depends(world_of)]
+Owner = Annotated[OwnerId, Depends(owner_of)]

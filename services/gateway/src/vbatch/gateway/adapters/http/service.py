@@ -1,0 +1,34 @@
+"""The routes for those who run the server: is it alive, can it work, how is it doing. They ask for no key."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from vbatch.chassis.metrics import exposition
+from vbatch.gateway.adapters.http.parts import TheParts
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/ready", responses={503: {"description": "A check failed; the body names it."}})
+async def ready(parts: TheParts) -> JSONResponse:
+    """The event log, the read model and the file store can be used."""
+    report = await parts.readiness.report()
+    return JSONResponse(report.as_json(), status_code=report.http_status)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"description": "Prometheus text."}})
+async def metrics(request: Request, parts: TheParts) -> Response:
+    """Figures for Prometheus."""
+    parts.figures.open_streams.set(parts.streams.open_count)
+    body, content_type = await asyncio.to_thread(exposition, parts.registry, request.headers.get("accept"))
+    return Response(body, headers={"content-type": content_type})

@@ -1,0 +1,133 @@
+"""A multipart form read as it streams: the file's bytes are handed on in pieces, its fields are few and small."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import unquote
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing
+from vbatch.gateway.core.uploads import FILENAME_DEFAULT, check_field, clean_filename
+
+FILE_FIELD = "file"
+FIELD_BYTES_MAX = 1_024
+_EXTENDED_FILENAME = re.compile(r"filename\*=utf-8''([^;]+)", re.IGNORECASE)
+
+
+def _unreadable(why: str) -> Refusal:
+    return Refusal(Reason.BODY_UNREADABLE, f"We could not parse the multipart body of your request: {why}.")
+
+
+class MultipartForm:
+    """Keeps the promise of flows.upload.Form. Parts may come in any order."""
+
+    def __init__(self, content_type: str | None, stream: AsyncIterator[bytes]) -> None:
+        kind, options = parse_options_header(content_type)
+        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+            raise _unreadable("expected Content-Type multipart/form-data with a boundary")
+        self.fields: dict[str, str] = {}
+        self.filename = FILENAME_DEFAULT
+        self._stream = stream
+        self._parts = _Parts(self)
+        try:
+            self._parser = MultipartParser(options[b"boundary"], self._parts.callbacks())  # type: ignore[arg-type]  # its TypedDict has every key optional
+        except FormParserError as error:
+            raise _unreadable(str(error)) from error
+
+    async def file_pieces(self) -> AsyncIterator[bytes]:
+        """The bytes of the file as they arrive. Raises Refusal."""
+        async for chunk in self._stream:
+            self._feed(chunk)
+            for piece in self._parts.take_pieces():
+                yield piece
+        if not self._parts.is_complete:
+            raise _unreadable("the closing boundary is missing")
+        if not self._parts.has_file:
+            raise parameter_missing(FILE_FIELD)
+
+    def _feed(self, chunk: bytes) -> None:
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise _unreadable(str(error)) from error
+
+
+class _Parts:
+    """What the parser tells, part by part."""
+
+    def __init__(self, form: MultipartForm) -> None:
+        self.is_complete = False
+        self.has_file = False
+        self._form = form
+        self._pieces: list[bytes] = []
+        self._header_name = self._header_value = b""
+        self._disposition = ""
+        self._name = ""
+        self._value = b""
+
+    def callbacks(self) -> dict[str, object]:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._add_header_name,
+            "on_header_value": self._add_header_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._add_content,
+            "on_part_end": self._end,
+            "on_end": self._complete,
+        }
+
+    def take_pieces(self) -> list[bytes]:
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def _begin(self) -> None:
+        self._disposition = self._name = ""
+        self._value = b""
+
+    def _add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header_name.lower() == b"content-disposition":
+            self._disposition = self._header_value.decode("latin-1")
+        self._header_name = self._header_value = b""
+
+    def _end_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        if self._name == FILE_FIELD:
+            self._begin_file(options.get(b"filename"))
+        else:
+            check_field(self._name)
+
+    def _begin_file(self, filename: bytes | None) -> None:
+        if self.has_file:
+            raise _unreadable("it has more than one file")
+        self.has_file = True
+        extended = _EXTENDED_FILENAME.search(self._disposition)  # .NET sends this form of the name
+        if extended:
+            self._form.filename = clean_filename(unquote(extended[1]))
+        elif filename:
+            self._form.filename = clean_filename(filename.decode("utf-8", "replace"))
+
+    def _add_content(self, data: bytes, start: int, end: int) -> None:
+        if self._name == FILE_FIELD:
+            self._pieces.append(data[start:end])
+            return
+        self._value += data[start:end]
+        if len(self._value) > FIELD_BYTES_MAX:
+            raise _unreadable(f"field '{self._name}' is longer than {FIELD_BYTES_MAX} bytes")
+
+    def _end(self) -> None:
+        if self._name != FILE_FIELD:
+            self._form.fields[self._name] = self._value.decode("utf-8", "replace")
+
+    def _complete(self) -> None:
+        self.is_complete = True

@@ -1,0 +1,189 @@
+"""The read model in PostgreSQL: every query the gateway has. It never writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import asyncpg
+import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
+from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.contracts.read_model import SCHEMA
+from vbatch.gateway.core.pages import PageAsk, ResultsAsk
+from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
+from vbatch.gateway.ports import ReadModelUnavailable
+
+CONNECTIONS_MAX = 10
+QUERY_SECONDS_MAX = 10.0
+CONNECT_SECONDS_MAX = 5.0
+SEARCH_PATH = {"search_path": SCHEMA}
+
+TROUBLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,  # results has not made the schema yet
+)
+
+FILE_COLUMNS = "id, purpose, filename, bytes, blob, created_at, expires_at"
+ALIVE = "deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"
+FILE = f"SELECT {FILE_COLUMNS} FROM file WHERE owner = $1 AND {ALIVE} AND id = $3"
+FILES = f"""
+    SELECT {FILE_COLUMNS} FROM file
+    WHERE owner = $1 AND {ALIVE} AND ($3::text IS NULL OR purpose = $3)
+      AND ($4::text IS NULL OR sequence %s (SELECT sequence FROM file WHERE id = $4 AND owner = $1))
+    ORDER BY sequence %s LIMIT $5"""
+FILES_NEWEST_FIRST = FILES % ("<", "DESC")
+FILES_OLDEST_FIRST = FILES % (">", "ASC")
+FILE_IN_USE = """
+    SELECT EXISTS (SELECT FROM batch WHERE input_file_id = $1
+                   AND status IN ('validating', 'in_progress', 'finalizing', 'cancelling'))"""
+BATCH = "SELECT * FROM batch WHERE owner = $1 AND id = $2"
+BATCHES = """
+    SELECT * FROM batch
+    WHERE owner = $1
+      AND ($2::text IS NULL OR sequence < (SELECT sequence FROM batch WHERE id = $2 AND owner = $1))
+    ORDER BY sequence DESC LIMIT $3"""
+OUTCOMES = """
+    SELECT line, start, length FROM outcome
+    WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
+    ORDER BY line LIMIT $4"""
+LAST_LINE = "SELECT coalesce(max(line), 0) FROM outcome WHERE batch_sequence = $1 AND start + length <= $2"
+MODELS = "SELECT id, registered_at FROM model WHERE removed_at IS NULL ORDER BY id"
+MODEL = "SELECT id, registered_at FROM model WHERE removed_at IS NULL AND id = $1"
+CHECKPOINT = "SELECT sequence FROM checkpoint"
+
+
+class PostgresReads:
+    """Keeps the promises of ports.Reads on a pool of connections."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def file(self, owner: OwnerId, file_id: FileId, now: datetime) -> FileRecord | None:
+        rows = await self._rows(FILE, owner, now, file_id)
+        return _file(rows[0]) if rows else None
+
+    async def files(self, owner: OwnerId, ask: PageAsk, now: datetime) -> list[FileRecord]:
+        query = FILES_OLDEST_FIRST if ask.is_ascending else FILES_NEWEST_FIRST
+        rows = await self._rows(query, owner, now, ask.purpose, ask.after, ask.limit + 1)
+        return [_file(row) for row in rows]
+
+    async def is_read_by_a_batch(self, file_id: FileId) -> bool:
+        rows = await self._rows(FILE_IN_USE, file_id)
+        return bool(rows[0][0])
+
+    async def batch(self, owner: OwnerId, batch_id: BatchId) -> BatchRecord | None:
+        rows = await self._rows(BATCH, owner, batch_id)
+        return _batch(rows[0]) if rows else None
+
+    async def batches(self, owner: OwnerId, ask: PageAsk) -> list[BatchRecord]:
+        return [_batch(row) for row in await self._rows(BATCHES, owner, ask.after, ask.limit + 1)]
+
+    async def outcomes(self, batch: BatchRecord, ask: ResultsAsk) -> list[OutcomePlace]:
+        rows = await self._rows(OUTCOMES, batch.sequence, ask.after_line, batch.partial_bytes, ask.limit)
+        return [OutcomePlace(*row) for row in rows]
+
+    async def last_line(self, batch: BatchRecord) -> int:
+        rows = await self._rows(LAST_LINE, batch.sequence, batch.partial_bytes)
+        return int(rows[0][0])
+
+    async def models(self) -> list[ModelRecord]:
+        return [_model(row) for row in await self._rows(MODELS)]
+
+    async def model(self, model_id: ModelId) -> ModelRecord | None:
+        rows = await self._rows(MODEL, model_id)
+        return _model(rows[0]) if rows else None
+
+    async def checkpoint(self) -> int:
+        """The sequence results has projected last; for readiness."""
+        rows = await self._rows(CHECKPOINT)
+        return int(rows[0][0])
+
+    async def _rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        try:
+            async with self._pool.acquire(timeout=CONNECT_SECONDS_MAX) as connection:
+                return await connection.fetch(query, *arguments)
+        except TROUBLE as error:
+            raise ReadModelUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def open_reads(url: str) -> AsyncIterator[PostgresReads]:
+    """No connection is made before the first query, so a database that starts later is no trouble."""
+    async with asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=CONNECTIONS_MAX,
+        command_timeout=QUERY_SECONDS_MAX,
+        timeout=CONNECT_SECONDS_MAX,
+        server_settings=SEARCH_PATH,
+    ) as pool:
+        try:
+            yield PostgresReads(pool)
+        finally:
+            pool.terminate()  # nothing is in flight that matters: the pool only reads
+
+
+def _file(row: asyncpg.Record) -> FileRecord:
+    return FileRecord(*row)
+
+
+def _model(row: asyncpg.Record) -> ModelRecord:
+    return ModelRecord(*row)
+
+
+def _batch(row: asyncpg.Record) -> BatchRecord:
+    return BatchRecord(
+        id=row["id"],
+        sequence=row["sequence"],
+        version=row["version"],
+        endpoint=row["endpoint"],
+        completion_window=row["completion_window"],
+        input_file_id=row["input_file_id"],
+        status=BatchStatus(row["status"]),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        metadata=_metadata(row["metadata"]),
+        output_expires_after_seconds=row["output_expires_after_seconds"],
+        model=row["model"],
+        errors=_errors(row["errors"]),
+        output_file_id=row["output_file_id"],
+        error_file_id=row["error_file_id"],
+        in_progress_at=row["in_progress_at"],
+        finalizing_at=row["finalizing_at"],
+        completed_at=row["completed_at"],
+        failed_at=row["failed_at"],
+        expired_at=row["expired_at"],
+        cancelling_at=row["cancelling_at"],
+        cancelled_at=row["cancelled_at"],
+        counts=e.RequestCounts(total=row["total"], completed=row["completed"], failed=row["failed"]),
+        usage=_usage(row),
+        partial_bytes=row["partial_bytes"],
+    )
+
+
+def _metadata(text: str | None) -> dict[str, str] | None:
+    return msgspec.json.decode(text, type=dict[str, str] | None) if text is not None else None
+
+
+def _errors(text: str | None) -> tuple[e.BatchFault, ...] | None:
+    return msgspec.json.decode(text, type=tuple[e.BatchFault, ...] | None) if text is not None else None
+
+
+def _usage(row: asyncpg.Record) -> e.Usage:
+    return e.Usage(
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        cached_tokens=row["cached_tokens"],
+        reasoning_tokens=row["reasoning_tokens"],
+    )

@@ -1,0 +1,86 @@
+"""Server-sent events: their frames, how many may be open at once, and how they end with the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from vbatch.gateway.core.refusals import Reason, Refusal
+from vbatch.gateway.flows.live_events import LiveEvent
+
+RETRY_MILLISECONDS = 1_000
+HEARTBEAT = b": keep-alive\n\n"
+
+
+class OpenStreams:
+    """Counts open streams; closing it ends them all."""
+
+    def __init__(self, streams_max: int) -> None:
+        self._streams_max = streams_max
+        self.open_count = 0
+        self.closing = asyncio.Event()
+
+    def check_room(self) -> None:
+        """Raises Refusal when as many are open as may be."""
+        if self.open_count >= self._streams_max:
+            message = f"Too many open event streams: at most {self._streams_max} may be open at once."
+            raise Refusal(Reason.TOO_MANY_STREAMS, message)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        self.open_count += 1
+        try:
+            yield
+        finally:
+            self.open_count -= 1
+
+
+class EventStream(StreamingResponse):
+    """One open stream; it takes a place for as long as it is sent."""
+
+    def __init__(self, events: AsyncGenerator[LiveEvent | None, None], streams: OpenStreams) -> None:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(_frames(events, streams.closing), media_type="text/event-stream", headers=headers)
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._streams.taken():
+            await super().__call__(scope, receive, send)
+
+
+def frame(event: LiveEvent) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.sequence, event.name.encode(), event.body)
+
+
+async def _frames(events: AsyncGenerator[LiveEvent | None, None], closing: asyncio.Event) -> AsyncIterator[bytes]:
+    yield b"retry: %d\n\n" % RETRY_MILLISECONDS
+    async with aclosing(events):
+        async for event in _until(events, closing):
+            yield HEARTBEAT if event is None else frame(event)
+
+
+async def _until(
+    events: AsyncGenerator[LiveEvent | None, None], closing: asyncio.Event
+) -> AsyncIterator[LiveEvent | None]:
+    """The events, until they end or the server does."""
+    closed = asyncio.ensure_future(closing.wait())
+    following: asyncio.Future[LiveEvent | None] | None = None
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(events))
+            await asyncio.wait((following, closed), return_when=asyncio.FIRST_COMPLETED)
+            if closed.done():
+                return
+            try:
+                yield following.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        closed.cancel()
+        if following is not None and not following.done():
+            following.cancel()
+            await asyncio.wait((following,))

@@ -1,0 +1,60 @@
+"""Who asks: keys are known by their SHA-256 only, and the name of a key owns what is made with it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from vbatch.contracts.ids import OwnerId
+from vbatch.gateway.core.refusals import key_missing, key_wrong
+
+LOCAL_OWNER = OwnerId("local")
+_ENTRY = re.compile(r"([A-Za-z0-9_.-]{1,64})[ \t]+([0-9a-f]{64})")
+
+
+class BadKeyFile(ValueError):
+    """The text says which line is not `<name> <sha256 of the key, 64 hex digits>`."""
+
+
+class ApiKeys:
+    """Digest → owner. Without any, everyone is `local`."""
+
+    def __init__(self, owners: Mapping[str, OwnerId]) -> None:
+        self._owners = owners
+
+    @property
+    def are_required(self) -> bool:
+        return bool(self._owners)
+
+    def owner(self, authorization: str | None) -> OwnerId:
+        """Raises Refusal (E1, E2)."""
+        if not self.are_required:
+            return LOCAL_OWNER
+        scheme, _, key = (authorization or "").partition(" ")
+        key = key.strip()
+        if scheme.lower() != "bearer" or not key:
+            raise key_missing()
+        owner = self._owners.get(hashlib.sha256(key.encode()).hexdigest())
+        if owner is None:
+            raise key_wrong(key)
+        return owner
+
+
+NO_KEYS = ApiKeys({})
+
+
+def read_key_file(text: str) -> ApiKeys:
+    """One key a line: a name, blanks, the key's SHA-256 in hex. Blank lines and lines with `#` first are skipped."""
+    owners: dict[str, OwnerId] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        entry = line.strip()
+        if not entry or entry.startswith("#"):
+            continue
+        match = _ENTRY.fullmatch(entry)
+        if match is None or match[2] in owners:
+            raise BadKeyFile(f"line {number}: expected '<name> <sha256 of the key, 64 hex digits>', each key once")
+        owners[match[2]] = OwnerId(match[1])
+    if not owners:
+        raise BadKeyFile("holds no key")
+    return ApiKeys(owners)

@@ -1,0 +1,21 @@
+"""What a cancel means for a batch in each status."""
+
+from __future__ import annotations
+
+from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.gateway.core.records import BatchRecord
+from vbatch.gateway.core.refusals import batch_over
+
+OVER_OTHERWISE = frozenset({BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.EXPIRED})
+OPEN_TO_CANCEL = frozenset({BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS})
+
+
+def check_cancellable(batch: BatchRecord) -> None:
+    """Raises Refusal for a batch that ended in another way."""
+    if batch.status in OVER_OTHERWISE:
+        raise batch_over(batch.status)
+
+
+def answers_at_once(status: BatchStatus) -> bool:
+    """Cancelling a batch twice is no fault, and one whose counting is over ends by itself: neither needs an event."""
+    return status not in OPEN_TO_CANCEL

@@ -1,0 +1,130 @@
+"""What a create ask must look like. Whether its file exists or is fit to run is not asked here: the scheduler says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from vbatch.contracts.endpoints import BATCH_ENDPOINTS
+from vbatch.contracts.ids import FileId
+from vbatch.gateway.core.records import BatchRecord
+from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, parameter_unknown, type_invalid
+from vbatch.gateway.core.shapes import expiry_seconds
+
+COMPLETION_WINDOW = "24h"
+WINDOW_SECONDS = 86_400
+FILE_ID_CHARS_MAX = 256
+METADATA_PAIRS_MAX = 16
+METADATA_KEY_CHARS_MAX = 64
+METADATA_VALUE_CHARS_MAX = 512
+REQUIRED = ("input_file_id", "endpoint", "completion_window")
+OPTIONAL = ("metadata", "output_expires_after")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAsk:
+    """A create ask that is well formed."""
+
+    input_file_id: FileId
+    endpoint: str
+    completion_window: str
+    metadata: dict[str, str] | None
+    output_expires_after_seconds: int | None
+
+
+def read_batch_ask(raw: bytes) -> BatchAsk:
+    """The ask in a request body. Raises Refusal (E6 to E11, E13)."""
+    body = _json_object(raw)
+    for name in REQUIRED:
+        if body.get(name) is None:
+            raise parameter_missing(name)
+    for name in body:
+        if name not in REQUIRED and name not in OPTIONAL:
+            raise parameter_unknown(name)
+    return BatchAsk(
+        input_file_id=_input_file_id(body["input_file_id"]),
+        endpoint=_one_of(body, "endpoint", BATCH_ENDPOINTS),
+        completion_window=_one_of(body, "completion_window", (COMPLETION_WINDOW,)),
+        metadata=_metadata(body.get("metadata")),
+        output_expires_after_seconds=expiry_seconds(body.get("output_expires_after"), "output_expires_after"),
+    )
+
+
+def check_same_ask(batch: BatchRecord, ask: BatchAsk) -> None:
+    """Raises Refusal when the batch of an idempotency key was made by another ask."""
+    made_by = BatchAsk(
+        batch.input_file_id,
+        batch.endpoint,
+        batch.completion_window,
+        batch.metadata,
+        batch.output_expires_after_seconds,
+    )
+    if made_by != ask:
+        message = "This Idempotency-Key was used before with other parameters."
+        raise Refusal(Reason.IDEMPOTENCY_KEY_REUSED, message)
+
+
+def _json_object(raw: bytes) -> dict[str, object]:
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(Reason.BODY_UNREADABLE, "We could not parse the JSON body of your request.") from error
+    if not isinstance(body, dict):
+        raise Refusal(Reason.BODY_UNREADABLE, "The body of your request must be a JSON object.")
+    return body
+
+
+def _input_file_id(value: object) -> FileId:
+    """Any name a file could have; one that no file has is the scheduler's to refuse."""
+    text = _string(value, "input_file_id")
+    if not text.isprintable() or len(text) > FILE_ID_CHARS_MAX:
+        message = f"Invalid 'input_file_id': expected at most {FILE_ID_CHARS_MAX} printable characters."
+        raise Refusal(Reason.VALUE_INVALID, message, "input_file_id")
+    return FileId(text)
+
+
+def _one_of(body: Mapping[str, object], name: str, supported: tuple[str, ...]) -> str:
+    value = _string(body[name], name)
+    if value in supported:
+        return value
+    if len(supported) == 1:
+        words = f"Value must be '{supported[0]}'."
+    else:
+        quoted = [f"'{one}'" for one in supported]
+        words = f"Supported values are: {', '.join(quoted[:-1])}, and {quoted[-1]}."
+    raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{value}'. {words}", name)
+
+
+def _metadata(value: object) -> dict[str, str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise type_invalid("metadata", "an object", value)
+    if len(value) > METADATA_PAIRS_MAX:
+        words = f"Expected an object with at most {METADATA_PAIRS_MAX} properties, but got {len(value)} instead."
+        raise Refusal(Reason.TOO_MANY_PROPERTIES, f"Invalid 'metadata': too many properties. {words}", "metadata")
+    return {_metadata_key(key): _metadata_value(key, text) for key, text in value.items()}
+
+
+def _metadata_key(key: str) -> str:
+    return _bounded(key, f"metadata.{key[:METADATA_KEY_CHARS_MAX]}", METADATA_KEY_CHARS_MAX)
+
+
+def _metadata_value(key: str, value: object) -> str:
+    name = f"metadata.{key[:METADATA_KEY_CHARS_MAX]}"
+    return _bounded(_string(value, name), name, METADATA_VALUE_CHARS_MAX)
+
+
+def _bounded(text: str, name: str, chars_max: int) -> str:
+    if len(text) > chars_max:
+        words = f"Expected a string with maximum length {chars_max}, but got {len(text)} characters instead."
+        raise Refusal(Reason.STRING_TOO_LONG, f"Invalid '{name}': string too long. {words}", name)
+    return text
+
+
+def _string(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise type_invalid(name, "a string", value)
+    return value

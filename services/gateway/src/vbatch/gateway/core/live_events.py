@@ -1,0 +1,65 @@
+"""What a subscriber of one batch is sent: every event of its log, answers left out, until nothing more can come."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.gateway.core.refusals import Reason, Refusal
+from vbatch.gateway.core.shapes import integer_of_text
+
+
+class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A chunk_completed without its answers; figures are of this chunk alone, so they stay true on resume."""
+
+    at: str
+    batch_id: str
+    slice_id: str
+    runner_id: str
+    chunk: int
+    model: str
+    lines: tuple[int, ...]
+    succeeded: int
+    failed: int
+    usage: e.Usage
+
+
+def event_body(event: e.Event) -> bytes:
+    """One line of JSON."""
+    if isinstance(event, e.ChunkOutline):
+        return msgspec.json.encode(_summary(event))
+    return msgspec.json.encode(event)
+
+
+def is_last(event: e.Event, *, cancel_came_before: bool) -> bool:
+    """Whether the batch is over with this event. A rejection after a cancel changes nothing: the cancel goes on."""
+    if isinstance(event, e.BatchRejected):
+        return not cancel_came_before
+    return isinstance(event, e.BatchSealed)
+
+
+def _summary(chunk: e.ChunkOutline) -> ChunkSummary:
+    succeeded = sum(outcome.is_success for outcome in chunk.outcomes)
+    return ChunkSummary(
+        at=chunk.at.isoformat(),
+        batch_id=chunk.batch_id,
+        slice_id=chunk.slice_id,
+        runner_id=chunk.runner_id,
+        chunk=chunk.chunk,
+        model=chunk.model,
+        lines=tuple(outcome.line for outcome in chunk.outcomes),
+        succeeded=succeeded,
+        failed=len(chunk.outcomes) - succeeded,
+        usage=sum((outcome.usage for outcome in chunk.outcomes), e.NO_USAGE),
+    )
+
+
+def read_last_event_id(header: str | None, *, created: int) -> int:
+    """The sequence to go on behind. Raises Refusal for what no stream of ours ever sent."""
+    if not header:
+        return created - 1
+    try:
+        return max(integer_of_text(header, "Last-Event-ID"), created - 1)
+    except Refusal as error:
+        message = f"Invalid 'Last-Event-ID': '{header}'. Expected the id of an event of this stream."
+        raise Refusal(Reason.VALUE_INVALID, message, "Last-Event-ID") from error

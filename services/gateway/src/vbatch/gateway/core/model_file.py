@@ -1,0 +1,72 @@
+"""models.toml: reading it, and which events bring the log from what it says to what the file says."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import ModelId
+from vbatch.contracts.models import ModelDefinition
+
+
+class BadModelFile(ValueError):
+    """The text names the entry and what is wrong with it."""
+
+
+class _ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    model: tuple[ModelDefinition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """What the log says of a model: its definition, None once removed, and the sequence that says so."""
+
+    definition: ModelDefinition | None
+    sequence: int
+
+
+def read_model_file(text: str) -> tuple[ModelDefinition, ...]:
+    """The `[[model]]` entries. Raises BadModelFile."""
+    try:
+        models = msgspec.convert(tomllib.loads(text), _ModelFile).model
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise BadModelFile(str(error)) from error
+    seen: set[ModelId] = set()
+    for model in models:
+        if not model.id.strip() or model.id in seen:
+            raise BadModelFile(f"model id {model.id!r} is empty or stands there twice")
+        if fault := model.source_fault():
+            raise BadModelFile(f"model {model.id!r}: {fault}")
+        seen.add(model.id)
+    return models
+
+
+def fold(known: Mapping[ModelId, KnownModel], event: e.Event, sequence: int) -> dict[ModelId, KnownModel]:
+    match event:
+        case e.ModelRegistered(model=model):
+            return {**known, model.id: KnownModel(model, sequence)}
+        case e.ModelRemoved(model_id=model_id):
+            return {**known, model_id: KnownModel(None, sequence)}
+        case _:
+            return dict(known)
+
+
+def changes(
+    known: Mapping[ModelId, KnownModel], wanted: Sequence[ModelDefinition], now: datetime
+) -> list[tuple[e.ModelRegistered | e.ModelRemoved, int]]:
+    """Each event that is due, with the sequence its model must still be at (0: never heard of)."""
+    due: list[tuple[e.ModelRegistered | e.ModelRemoved, int]] = []
+    for model in wanted:
+        current = known.get(model.id, KnownModel(None, 0))
+        if current.definition != model:
+            due.append((e.ModelRegistered(model=model, at=now), current.sequence))
+    wanted_ids = {model.id for model in wanted}
+    for model_id, current in known.items():
+        if current.definition is not None and model_id not in wanted_ids:
+            due.append((e.ModelRemoved(model_id=model_id, at=now), current.sequence))
+    return due

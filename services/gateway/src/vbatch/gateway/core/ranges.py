@@ -1,0 +1,31 @@
+"""One byte range of a download (RFC 9110, 14). Several ranges at once are not served: the whole file is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vbatch.gateway.core.refusals import Reason, Refusal
+
+_ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """From `start` to before `end`."""
+
+    start: int
+    end: int
+
+
+def read_range(header: str | None, size: int) -> ByteRange | None:
+    """None: send everything. Raises Refusal for a range the file does not have."""
+    match = _ONE_RANGE.fullmatch((header or "").strip())
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    start = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if start >= end and not (first and last and int(last) < int(first)):
+        raise Refusal(Reason.RANGE_UNSATISFIABLE, f"The file has {size} bytes; the range '{header}' is outside of it.")
+    return ByteRange(start, end) if start < end else None

@@ -1,0 +1,188 @@
+"""Why an ask is refused, and which answer each reason gets: the one table of the API's errors.
+
+Wording and codes follow `openai_contract` section 2 (E1 to E23) where OpenAI's are known, else docs/compatibility.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+INVALID_REQUEST = "invalid_request_error"
+SERVER_ERROR = "server_error"
+SERVER_FAULT_MESSAGE = "The server had an error processing your request. Sorry about that!"
+RETRY_AFTER_SECONDS = 2
+
+
+class Reason(StrEnum):
+    """What is wrong with an ask, or with us."""
+
+    KEY_MISSING = "key_missing"
+    KEY_WRONG = "key_wrong"
+    NO_SUCH_FILE = "no_such_file"
+    NO_SUCH_BATCH = "no_such_batch"
+    NO_SUCH_MODEL = "no_such_model"
+    BODY_UNREADABLE = "body_unreadable"
+    BODY_TOO_LARGE = "body_too_large"
+    PARAMETER_MISSING = "parameter_missing"
+    PARAMETER_UNKNOWN = "parameter_unknown"
+    VALUE_INVALID = "value_invalid"
+    TYPE_INVALID = "type_invalid"
+    TOO_MANY_PROPERTIES = "too_many_properties"
+    STRING_TOO_LONG = "string_too_long"
+    INTEGER_TOO_SMALL = "integer_too_small"
+    INTEGER_TOO_LARGE = "integer_too_large"
+    PURPOSE_UNKNOWN = "purpose_unknown"
+    FILE_NOT_JSONL = "file_not_jsonl"
+    FILE_TOO_LARGE = "file_too_large"
+    FILE_NOT_DOWNLOADABLE = "file_not_downloadable"
+    RANGE_UNSATISFIABLE = "range_unsatisfiable"
+    BATCH_OVER = "batch_over"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    TOO_MANY_STREAMS = "too_many_streams"
+    URL_UNKNOWN = "url_unknown"
+    METHOD_UNKNOWN = "method_unknown"
+    SERVER_FAULT = "server_fault"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The fixed part of an error response."""
+
+    status: int
+    code: str | None = None
+    type: str = INVALID_REQUEST
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+RETRY_LATER = {"retry-after": str(RETRY_AFTER_SECONDS)}
+DO_NOT_RETRY = {"x-should-retry": "false"}  # the official client would send a 409 three times
+
+ANSWERS: Mapping[Reason, Answer] = {
+    Reason.KEY_MISSING: Answer(401),
+    Reason.KEY_WRONG: Answer(401, "invalid_api_key"),
+    Reason.NO_SUCH_FILE: Answer(404),
+    Reason.NO_SUCH_BATCH: Answer(404),
+    Reason.NO_SUCH_MODEL: Answer(404, "model_not_found"),
+    Reason.BODY_UNREADABLE: Answer(400),
+    Reason.BODY_TOO_LARGE: Answer(400),
+    Reason.PARAMETER_MISSING: Answer(400, "missing_required_parameter"),
+    Reason.PARAMETER_UNKNOWN: Answer(400, "unknown_parameter"),
+    Reason.VALUE_INVALID: Answer(400, "invalid_value"),
+    Reason.TYPE_INVALID: Answer(400, "invalid_type"),
+    Reason.TOO_MANY_PROPERTIES: Answer(400, "object_above_max_properties"),
+    Reason.STRING_TOO_LONG: Answer(400, "string_above_max_length"),
+    Reason.INTEGER_TOO_SMALL: Answer(400, "integer_below_min_value"),
+    Reason.INTEGER_TOO_LARGE: Answer(400, "integer_above_max_value"),
+    Reason.PURPOSE_UNKNOWN: Answer(400),
+    Reason.FILE_NOT_JSONL: Answer(400),
+    Reason.FILE_TOO_LARGE: Answer(400),
+    Reason.FILE_NOT_DOWNLOADABLE: Answer(400),
+    Reason.RANGE_UNSATISFIABLE: Answer(416),
+    Reason.BATCH_OVER: Answer(409, headers=DO_NOT_RETRY),
+    Reason.IDEMPOTENCY_KEY_REUSED: Answer(409, "idempotency_key_reused", headers=DO_NOT_RETRY),
+    Reason.TOO_MANY_STREAMS: Answer(429, "rate_limit_exceeded", "requests", RETRY_LATER),
+    Reason.URL_UNKNOWN: Answer(404, "unknown_url"),
+    Reason.METHOD_UNKNOWN: Answer(405, "method_not_supported"),
+    Reason.SERVER_FAULT: Answer(500, type=SERVER_ERROR),
+    Reason.UNAVAILABLE: Answer(503, "service_unavailable", SERVER_ERROR, RETRY_LATER),
+}
+
+
+class Refusal(Exception):
+    """The ask makes no sense, or not now. The message is for the client; ANSWERS has the rest."""
+
+    def __init__(self, reason: Reason, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.param = param
+
+    @property
+    def answer(self) -> Answer:
+        return ANSWERS[self.reason]
+
+    def envelope(self) -> dict[str, dict[str, str | None]]:
+        """The body: all four keys, always."""
+        answer = self.answer
+        return {"error": {"message": self.message, "type": answer.type, "param": self.param, "code": answer.code}}
+
+
+def key_missing() -> Refusal:
+    return Refusal(Reason.KEY_MISSING, "Missing bearer or basic authentication in header")
+
+
+def key_wrong(key: str) -> Refusal:
+    return Refusal(Reason.KEY_WRONG, f"Incorrect API key provided: {masked(key)}. Ask the operator of this server.")
+
+
+def masked(key: str) -> str:
+    """Enough of a key to recognise it by, never enough to use it."""
+    return f"{key[:3]}{'*' * 8}{key[-4:]}" if len(key) >= 20 else "*" * 8
+
+
+def no_such_file(file_id: str) -> Refusal:
+    return Refusal(Reason.NO_SUCH_FILE, f"No such File object: {file_id}", "id")
+
+
+def no_such_batch(batch_id: str) -> Refusal:
+    return Refusal(Reason.NO_SUCH_BATCH, f"No batch found with id '{batch_id}'.")
+
+
+def not_a_batch_id(text: str) -> Refusal:
+    message = f"Invalid 'batch_id': '{text}'. Expected an ID that begins with 'batch'."
+    return Refusal(Reason.VALUE_INVALID, message, "batch_id")
+
+
+def no_such_model(model_id: str) -> Refusal:
+    return Refusal(Reason.NO_SUCH_MODEL, f"The model '{model_id}' does not exist", "model")
+
+
+def parameter_missing(name: str) -> Refusal:
+    return Refusal(Reason.PARAMETER_MISSING, f"Missing required parameter: '{name}'.", name)
+
+
+def parameter_unknown(name: str) -> Refusal:
+    return Refusal(Reason.PARAMETER_UNKNOWN, f"Unknown parameter: '{name}'.", name)
+
+
+def type_invalid(name: str, expected: str, value: object) -> Refusal:
+    message = f"Invalid type for '{name}': expected {expected}, but got {json_type(value)} instead."
+    return Refusal(Reason.TYPE_INVALID, message, name)
+
+
+def json_type(value: object) -> str:
+    """The JSON type of a decoded value, with its article."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int():
+            return "an integer"
+        case float():
+            return "a decimal"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
+
+
+def file_too_large() -> Refusal:
+    return Refusal(Reason.FILE_TOO_LARGE, "File is too large.")
+
+
+def file_not_jsonl() -> Refusal:
+    return Refusal(Reason.FILE_NOT_JSONL, "Invalid file format for Batch API. Must be .jsonl")
+
+
+def batch_over(status: str) -> Refusal:
+    return Refusal(Reason.BATCH_OVER, f"Cannot cancel a batch with status '{status}'.")
+
+
+def unavailable(what: str) -> Refusal:
+    return Refusal(Reason.UNAVAILABLE, f"{what} Please try again shortly.")

@@ -1,0 +1,209 @@
+"""The objects of the API: their keys in wire order, all always present, null when unset. They describe themselves in
+openapi.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from vbatch.contracts.events import BatchFault, Usage
+from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord
+
+OWNED_BY = "vbatch"
+
+
+class FileObject(BaseModel):
+    object: Literal["file"] = "file"
+    id: str
+    purpose: str
+    filename: str
+    bytes: int
+    created_at: int
+    expires_at: int | None
+    status: Literal["processed"] = "processed"
+    status_details: None = None
+
+
+class FileDeletedObject(BaseModel):
+    object: Literal["file"] = "file"
+    deleted: Literal[True] = True
+    id: str
+
+
+class BatchErrorObject(BaseModel):
+    code: str
+    line: int | None
+    message: str
+    param: str | None
+
+
+class BatchErrorsObject(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[BatchErrorObject]
+
+
+class RequestCountsObject(BaseModel):
+    total: int
+    completed: int
+    failed: int
+
+
+class InputTokensDetails(BaseModel):
+    cached_tokens: int
+
+
+class OutputTokensDetails(BaseModel):
+    reasoning_tokens: int
+
+
+class UsageObject(BaseModel):
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens_details: OutputTokensDetails
+
+
+class BatchObject(BaseModel):
+    """22 keys, in the order OpenAI sends them."""
+
+    id: str
+    object: Literal["batch"] = "batch"
+    endpoint: str
+    model: str | None
+    errors: BatchErrorsObject | None
+    input_file_id: str
+    completion_window: str
+    status: BatchStatus
+    output_file_id: str | None
+    error_file_id: str | None
+    created_at: int
+    in_progress_at: int | None
+    expires_at: int
+    finalizing_at: int | None
+    completed_at: int | None
+    failed_at: int | None
+    expired_at: int | None
+    cancelling_at: int | None
+    cancelled_at: int | None
+    request_counts: RequestCountsObject
+    usage: UsageObject
+    metadata: dict[str, str] | None
+
+
+class ModelObject(BaseModel):
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = OWNED_BY
+    shutdown_date: None = None
+
+
+Item = TypeVar("Item", FileObject, BatchObject)
+
+
+class Page(BaseModel, Generic[Item]):
+    object: Literal["list"] = "list"
+    data: list[Item]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelObject]
+
+
+class ErrorBody(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(BaseModel):
+    error: ErrorBody
+
+
+def page_of(items: Sequence[Item], *, limit: int) -> Page[Item]:
+    """The page in `items`, of which one more than `limit` was read to see whether there is more."""
+    data = list(items[:limit])
+    first, last = (data[0].id, data[-1].id) if data else (None, None)
+    return Page(data=data, first_id=first, last_id=last, has_more=len(items) > limit)
+
+
+def file_view(file: FileRecord) -> FileObject:
+    return FileObject(
+        id=file.id,
+        purpose=file.purpose,
+        filename=file.filename,
+        bytes=file.bytes,
+        created_at=_seconds(file.created_at),
+        expires_at=_seconds_or_none(file.expires_at),
+    )
+
+
+def model_view(model: ModelRecord) -> ModelObject:
+    return ModelObject(id=model.id, created=_seconds(model.registered_at))
+
+
+def batch_view(batch: BatchRecord) -> BatchObject:
+    return BatchObject(
+        id=batch.id,
+        endpoint=batch.endpoint,
+        model=batch.model,
+        errors=_errors_view(batch.errors),
+        input_file_id=batch.input_file_id,
+        completion_window=batch.completion_window,
+        status=batch.status,
+        output_file_id=batch.output_file_id,
+        error_file_id=batch.error_file_id,
+        created_at=_seconds(batch.created_at),
+        in_progress_at=_seconds_or_none(batch.in_progress_at),
+        expires_at=_seconds(batch.expires_at),
+        finalizing_at=_seconds_or_none(batch.finalizing_at),
+        completed_at=_seconds_or_none(batch.completed_at),
+        failed_at=_seconds_or_none(batch.failed_at),
+        expired_at=_seconds_or_none(batch.expired_at),
+        cancelling_at=_seconds_or_none(batch.cancelling_at),
+        cancelled_at=_seconds_or_none(batch.cancelled_at),
+        request_counts=RequestCountsObject(
+            total=batch.counts.total, completed=batch.counts.completed, failed=batch.counts.failed
+        ),
+        usage=_usage_view(batch.usage),
+        metadata=batch.metadata,
+    )
+
+
+def _errors_view(faults: Sequence[BatchFault] | None) -> BatchErrorsObject | None:
+    if faults is None:
+        return None
+    return BatchErrorsObject(
+        data=[
+            BatchErrorObject(code=fault.code.value, line=fault.line, message=fault.message, param=fault.param)
+            for fault in faults
+        ]
+    )
+
+
+def _usage_view(usage: Usage) -> UsageObject:
+    return UsageObject(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.input_tokens + usage.output_tokens,
+        input_tokens_details=InputTokensDetails(cached_tokens=usage.cached_tokens),
+        output_tokens_details=OutputTokensDetails(reasoning_tokens=usage.reasoning_tokens),
+    )
+
+
+def _seconds(at: datetime) -> int:
+    return int(at.timestamp())
+
+
+def _seconds_or_none(at: datetime | None) -> int | None:
+    return _seconds(at) if at is not None else None

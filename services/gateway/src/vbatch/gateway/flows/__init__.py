@@ -1,0 +1,1 @@
+"""What the gateway does with an ask: load, decide, append, wait until it can be read."""

@@ -1,0 +1,95 @@
+"""Batches: creating, finding, listing, cancelling."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import BatchId, OwnerId, is_batch_id, new_batch_id
+from vbatch.contracts.subjects import batch_events
+from vbatch.gateway.core.cancelling import answers_at_once, check_cancellable
+from vbatch.gateway.core.create_batch import WINDOW_SECONDS, BatchAsk, check_same_ask
+from vbatch.gateway.core.pages import PageAsk
+from vbatch.gateway.core.records import BatchRecord, batch_of
+from vbatch.gateway.core.refusals import no_such_batch, not_a_batch_id, unavailable
+from vbatch.gateway.flows.writing import append, can_read, must_read
+from vbatch.gateway.ports import World
+from vbatch.journal.port import Conflict, Guard
+
+
+async def create_batch(world: World, owner: OwnerId, ask: BatchAsk) -> BatchRecord:
+    """A new batch, `validating`."""
+    event = _created(world, owner, ask, new_batch_id(world.now(), world.entropy(10)))
+    sequence = await append(world, event)
+    await can_read(world, sequence)
+    return batch_of(event, sequence)
+
+
+async def create_batch_once(world: World, owner: OwnerId, ask: BatchAsk, key: str) -> BatchRecord:
+    """The batch of this idempotency key as it stands now, made if there is none. Raises Refusal for another ask."""
+    event = _created(world, owner, ask, _batch_id_of_key(owner, key))
+    try:
+        sequence = await append(world, event, Guard(batch_events(event.batch_id), 0))
+    except Conflict:
+        return await _existing(world, owner, ask, event.batch_id)
+    if await can_read(world, sequence):
+        return await _existing(world, owner, ask, event.batch_id)
+    return batch_of(event, sequence)
+
+
+async def find_batch(world: World, owner: OwnerId, batch_id: str) -> BatchRecord:
+    """Raises Refusal (E4, E5)."""
+    if not batch_id.startswith("batch"):
+        raise not_a_batch_id(batch_id)
+    batch = await world.reads.batch(owner, BatchId(batch_id)) if is_batch_id(batch_id) else None
+    if batch is None:
+        raise no_such_batch(batch_id)
+    return batch
+
+
+async def list_batches(world: World, owner: OwnerId, ask: PageAsk) -> list[BatchRecord]:
+    return await world.reads.batches(owner, ask)
+
+
+async def cancel_batch(world: World, owner: OwnerId, batch_id: str) -> BatchRecord:
+    """The batch after the cancel, as the fold decided: it may have ended first. Raises Refusal (E4, E5, E14)."""
+    batch = await find_batch(world, owner, batch_id)
+    check_cancellable(batch)
+    if answers_at_once(batch.status):
+        return batch
+    sequence = await append(world, e.BatchCancelRequested(at=world.now(), batch_id=batch.id))
+    await must_read(world, sequence)
+    batch = await find_batch(world, owner, batch_id)
+    check_cancellable(batch)
+    return batch
+
+
+def _created(world: World, owner: OwnerId, ask: BatchAsk, batch_id: BatchId) -> e.BatchCreated:
+    now = world.now()
+    return e.BatchCreated(
+        at=now,
+        batch_id=batch_id,
+        owner=owner,
+        input_file_id=ask.input_file_id,
+        endpoint=ask.endpoint,
+        completion_window=ask.completion_window,
+        expires_at=now + timedelta(seconds=WINDOW_SECONDS),
+        metadata=ask.metadata,
+        output_expires_after_seconds=ask.output_expires_after_seconds,
+    )
+
+
+def _batch_id_of_key(owner: OwnerId, key: str) -> BatchId:
+    """The same for ever, so a repeated create meets the first one in the log itself."""
+    return BatchId("batch_" + hashlib.sha256(f"{owner}|{key}".encode()).hexdigest()[:32])
+
+
+async def _existing(world: World, owner: OwnerId, ask: BatchAsk, batch_id: BatchId) -> BatchRecord:
+    newest = await world.log.last(batch_events(batch_id))
+    if newest is None:
+        raise unavailable("The batch of this Idempotency-Key cannot be shown yet.")
+    await must_read(world, newest.sequence)
+    batch = await find_batch(world, owner, batch_id)
+    check_same_ask(batch, ask)
+    return batch

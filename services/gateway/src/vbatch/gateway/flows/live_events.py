@@ -1,0 +1,67 @@
+"""The events of one batch, live from the log, from any point on, each once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+
+from vbatch.contracts import events as e
+from vbatch.contracts.codec import decode_outline
+from vbatch.contracts.message import Recorded
+from vbatch.contracts.subjects import batch_events
+from vbatch.gateway.core.live_events import event_body, is_last
+from vbatch.gateway.core.records import BatchRecord
+from vbatch.gateway.ports import World
+
+HEARTBEAT_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    sequence: int
+    name: str
+    body: bytes
+
+
+def has_nothing_more(batch: BatchRecord, after: int) -> bool:
+    """Whether a subscriber that has seen `after` has seen the end."""
+    return batch.is_over and after >= batch.version
+
+
+async def live_events(
+    world: World, batch: BatchRecord, after: int, *, heartbeat_seconds: float = HEARTBEAT_SECONDS
+) -> AsyncGenerator[LiveEvent | None, None]:
+    """Events behind sequence `after`, ending with the batch; None is a heartbeat: nothing came for a while."""
+    subject = batch_events(batch.id)
+    cancel_came_before = await _was_cancelled_by(world, batch, after)
+    async with world.log.tail(after, [subject]) as tail:
+        while True:
+            records = await _next(tail, heartbeat_seconds)
+            if not records:
+                yield None
+            for record in records:
+                event = decode_outline(record)
+                yield LiveEvent(record.sequence, _name(record), event_body(event))
+                if is_last(event, cancel_came_before=cancel_came_before):
+                    return
+                cancel_came_before |= isinstance(event, e.BatchCancelRequested)
+
+
+async def _next(tail: AsyncIterator[list[Recorded]], seconds_max: float) -> list[Recorded]:
+    """What has arrived, or nothing after `seconds_max`; a pending read of a tail may be given up without loss."""
+    try:
+        async with asyncio.timeout(seconds_max):
+            return await anext(tail)
+    except TimeoutError:
+        return []
+
+
+async def _was_cancelled_by(world: World, batch: BatchRecord, sequence: int) -> bool:
+    cancel = await world.log.last(f"evt.batch.{batch.id}.cancel_requested")
+    return cancel is not None and cancel.sequence <= sequence
+
+
+def _name(record: Recorded) -> str:
+    """`batch.chunk_completed` and so on: the tail of the subject, which is the name in the catalogue."""
+    return "batch." + record.subject.rsplit(".", 1)[1]

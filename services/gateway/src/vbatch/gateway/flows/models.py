@@ -1,0 +1,70 @@
+"""The model registry: listing it, and bringing the log to what models.toml says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vbatch.contracts import events as e
+from vbatch.contracts.codec import decode
+from vbatch.contracts.ids import ModelId, model_token
+from vbatch.contracts.models import ModelDefinition
+from vbatch.contracts.subjects import MODEL_EVENTS
+from vbatch.gateway.core.model_file import KnownModel, changes, fold
+from vbatch.gateway.core.records import ModelRecord
+from vbatch.gateway.core.refusals import no_such_model
+from vbatch.gateway.flows.writing import append
+from vbatch.gateway.ports import World
+from vbatch.journal.port import Conflict, Guard, Log
+
+REGISTRATION_TRIES_MAX = 10
+
+
+class RegistryContended(Exception):
+    """Others kept changing the registry: gateways with different models.toml, most likely."""
+
+
+async def list_models(world: World) -> list[ModelRecord]:
+    return await world.reads.models()
+
+
+async def find_model(world: World, model_id: str) -> ModelRecord:
+    """Raises Refusal (E19)."""
+    model = await world.reads.model(ModelId(model_id)) if "\0" not in model_id else None
+    if model is None:
+        raise no_such_model(model_id)
+    return model
+
+
+async def register_models(world: World, wanted: Sequence[ModelDefinition]) -> int:
+    """Append what the log lacks; the number of events. Several gateways may do it at once, each change is made once."""
+    appended = 0
+    for _ in range(REGISTRATION_TRIES_MAX):
+        due = changes(await _known_models(world.log), wanted, world.now())
+        if not due:
+            return appended
+        for event, sequence in due:
+            appended += await _append_if_unchanged(world, event, sequence)
+    raise RegistryContended(f"the model registry changed {REGISTRATION_TRIES_MAX} times while it was being brought up")
+
+
+async def _append_if_unchanged(world: World, event: e.ModelRegistered | e.ModelRemoved, sequence: int) -> bool:
+    model_id = event.model.id if isinstance(event, e.ModelRegistered) else event.model_id
+    try:
+        await append(world, event, Guard(f"evt.model.{model_token(model_id)}.>", sequence))
+    except Conflict:
+        return False  # another gateway was quicker; the next look at the log tells whether anything is left to do
+    return True
+
+
+async def _known_models(log: Log) -> dict[ModelId, KnownModel]:
+    newest = await log.last(MODEL_EVENTS)
+    known: dict[ModelId, KnownModel] = {}
+    if newest is None:
+        return known
+    async with log.tail(0, [MODEL_EVENTS]) as tail:
+        async for records in tail:
+            for record in records:
+                known = fold(known, decode(record), record.sequence)
+            if records[-1].sequence >= newest.sequence:
+                break
+    return known

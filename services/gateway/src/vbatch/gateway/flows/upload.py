@@ -1,0 +1,87 @@
+"""An upload: the bytes go to the blob store as they come, are hashed and looked at, then become a file of the log."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from vbatch.chassis.blobs import BlobWriter
+from vbatch.contracts.events import FileStored
+from vbatch.contracts.ids import FileId, OwnerId, new_file_id
+from vbatch.gateway.core import uploads
+from vbatch.gateway.core.records import FileRecord, file_of
+from vbatch.gateway.flows.writing import append, can_read
+from vbatch.gateway.ports import World
+
+
+class Form(Protocol):
+    """A multipart form whose fields fill up while its file is read; complete when the reading ends."""
+
+    @property
+    def fields(self) -> dict[str, str]: ...
+
+    @property
+    def filename(self) -> str: ...
+
+    def file_pieces(self) -> AsyncIterator[bytes]:
+        """Raises Refusal for a form that is malformed or has no file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    purpose: str
+    filename: str
+    expires_after: int | None
+    bytes: int
+    sha256: str
+
+
+async def upload(world: World, owner: OwnerId, form: Form) -> FileRecord:
+    """The file, durable and listed. Raises Refusal; then, and when the client leaves, nothing is kept."""
+    file_id = new_file_id(world.entropy(16))
+    blob = f"files/{file_id}"
+    written = await _write(world, blob, form)
+    event = _stored(written, file_id, owner, blob, world.now())
+    sequence = await append(world, event)
+    # When results is late the answer comes from the event: the file exists, whoever can list it by now.
+    await can_read(world, sequence)
+    return file_of(event)
+
+
+async def _write(world: World, blob: str, form: Form) -> _Written:
+    digest, look = hashlib.sha256(), uploads.JsonlLook()
+    async with world.blobs.writer(blob) as writer:
+        async for piece in form.file_pieces():
+            digest.update(piece)
+            look.feed(piece)
+            await writer.write(piece)
+            uploads.check_size(writer.size, form.fields.get("purpose"))
+        return _checked(form, writer, look, digest.hexdigest())
+
+
+def _checked(form: Form, writer: BlobWriter, look: uploads.JsonlLook, sha256: str) -> _Written:
+    """What only the whole form can tell: its fields may follow its file."""
+    purpose = uploads.read_purpose(form.fields)
+    uploads.check_size(writer.size, purpose)
+    uploads.check_content(purpose, look)
+    expires_after = uploads.expiry_of(form.fields, purpose)
+    return _Written(purpose, form.filename, expires_after, writer.size, sha256)
+
+
+def _stored(written: _Written, file_id: FileId, owner: OwnerId, blob: str, now: datetime) -> FileStored:
+    expires_after = written.expires_after
+    return FileStored(
+        at=now,
+        file_id=file_id,
+        owner=owner,
+        purpose=written.purpose,
+        filename=written.filename,
+        bytes=written.bytes,
+        sha256=written.sha256,
+        blob=blob,
+        expires_at=now + timedelta(seconds=expires_after) if expires_after is not None else None,
+    )

@@ -1,0 +1,27 @@
+"""Appending an event and reading one's own write."""
+
+from __future__ import annotations
+
+from vbatch.contracts.codec import encode
+from vbatch.contracts.events import Event
+from vbatch.gateway.core.refusals import unavailable
+from vbatch.gateway.ports import World
+from vbatch.journal.port import Guard
+
+SOURCE = "gateway"
+
+
+async def append(world: World, event: Event, guard: Guard | None = None) -> int:
+    """The sequence of the event, now durable. Raises what Log.append raises."""
+    return await world.log.append(encode(event, source=SOURCE), guard)
+
+
+async def can_read(world: World, sequence: int) -> bool:
+    """Whether the read model shows `sequence` within the limit."""
+    return await world.projection.reaches(sequence, world.own_write_seconds_max)
+
+
+async def must_read(world: World, sequence: int) -> None:
+    """For answers that only the fold can give. Raises Refusal: the write stands, its effect cannot be shown yet."""
+    if not await can_read(world, sequence):
+        raise unavailable("Your request was recorded, but its effect cannot be shown yet.")

@@ -1,0 +1,78 @@
+"""What the gateway asks of the world: the read model, the log, the growing answers, the blob store, time and chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from vbatch.chassis.blobs import Blobs
+from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
+from vbatch.gateway.core.pages import PageAsk, ResultsAsk
+from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
+from vbatch.journal.port import Log
+
+
+class ReadModelUnavailable(Exception):
+    """PostgreSQL is away or results has not made the schema yet; a retry can help."""
+
+
+class Reads(Protocol):
+    """The read model that results writes. Every method raises ReadModelUnavailable.
+
+    A file that was deleted or has expired by `now` is not there; nothing of another owner is ever there.
+    """
+
+    async def file(self, owner: OwnerId, file_id: FileId, now: datetime) -> FileRecord | None: ...
+
+    async def files(self, owner: OwnerId, ask: PageAsk, now: datetime) -> list[FileRecord]:
+        """One more than `ask.limit`, if there are more."""
+        ...
+
+    async def is_read_by_a_batch(self, file_id: FileId) -> bool:
+        """Whether an unfinished batch still needs the bytes."""
+        ...
+
+    async def batch(self, owner: OwnerId, batch_id: BatchId) -> BatchRecord | None: ...
+
+    async def batches(self, owner: OwnerId, ask: PageAsk) -> list[BatchRecord]:
+        """Newest first; one more than `ask.limit`, if there are more."""
+        ...
+
+    async def outcomes(self, batch: BatchRecord, ask: ResultsAsk) -> list[OutcomePlace]:
+        """By input line; only what `batch.partial_bytes` covers."""
+        ...
+
+    async def last_line(self, batch: BatchRecord) -> int:
+        """The highest input line with an outcome; 0 when there is none."""
+        ...
+
+    async def models(self) -> list[ModelRecord]: ...
+
+    async def model(self, model_id: ModelId) -> ModelRecord | None: ...
+
+
+class Projection(Protocol):
+    """How far results has projected the log."""
+
+    async def reaches(self, sequence: int, seconds_max: float) -> bool:
+        """Wait until everything up to `sequence` can be read; False when that takes too long."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ports, time, chance and the one limit that every write has.
+
+    `partial` holds the growing JSONL of each batch, under the names of `contracts.read_model`.
+    """
+
+    log: Log
+    reads: Reads
+    projection: Projection
+    partial: Blobs
+    blobs: Blobs
+    now: Callable[[], datetime]
+    entropy: Callable[[int], bytes]
+    own_write_seconds_max: float

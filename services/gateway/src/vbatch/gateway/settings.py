@@ -1,0 +1,86 @@
+"""The settings of the gateway, and the files they name; what every service needs comes from the chassis."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from vbatch.chassis.settings import BadSettings, ServiceSettings, variable
+from vbatch.contracts.models import ModelDefinition
+from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, BadKeyFile, read_key_file
+from vbatch.gateway.core.model_file import BadModelFile, read_model_file
+
+
+class GatewaySettings(ServiceSettings):
+    """`VBATCH_GATEWAY_<FIELD>`, or the table [gateway]."""
+
+    section: ClassVar[str] = "gateway"
+    needs_postgres: ClassVar[bool] = True
+
+    port: int = Field(4080, ge=0, le=65535, description="Where the API is served; 0 takes any free one.")
+    models_file: Path = Field(Path("models.toml"), description="The models that batches may name.")
+    api_keys_file: Path | None = Field(
+        None, description="One `<name> <sha256 of the key>` a line; without it everyone is the owner `local`."
+    )
+    own_write_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits to show its own write.")
+    event_streams_max: int = Field(100, ge=1, description="Event streams open at once.")
+    heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")
+
+    @model_validator(mode="after")
+    def _is_guarded_unless_local(self) -> GatewaySettings:
+        if self.api_keys_file is None and not is_loopback(self.host):
+            raise ValueError(f"listening on {self.host} needs api_keys_file: others could use this server")
+        return self
+
+    @property
+    def results_folder(self) -> Path:
+        return self.home / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Settings with what their files hold."""
+
+    settings: GatewaySettings
+    keys: ApiKeys
+    models: tuple[ModelDefinition, ...]
+
+
+def read_configuration(settings: GatewaySettings) -> Configuration:
+    """Raises BadSettings, which names the file and what is wrong in it."""
+    return Configuration(settings, _keys(settings), _models(settings.models_file))
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _keys(settings: GatewaySettings) -> ApiKeys:
+    path = settings.api_keys_file
+    if path is None:
+        return NO_KEYS
+    try:
+        return read_key_file(_text(path, "api_keys_file"))
+    except BadKeyFile as error:
+        raise BadSettings(f"bad API key file {path}: {error}") from error
+
+
+def _models(path: Path) -> tuple[ModelDefinition, ...]:
+    try:
+        return read_model_file(_text(path, "models_file"))
+    except BadModelFile as error:
+        raise BadSettings(f"bad model file {path}: {error}") from error
+
+
+def _text(path: Path, field: str) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path} ({variable(GatewaySettings, field)}) cannot be read: {error}") from error

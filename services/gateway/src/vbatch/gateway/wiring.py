@@ -1,0 +1,192 @@
+"""Builds the gateway from its configuration and serves it until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import uvicorn
+from fastapi import FastAPI
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from uvicorn.config import Config
+
+from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.health import PortTaken
+from vbatch.chassis.logs import get_logger
+from vbatch.chassis.metrics import loop_lag, service_registry
+from vbatch.chassis.process import Stop
+from vbatch.gateway.adapters.http import batches, files, models, service
+from vbatch.gateway.adapters.http.describe import describe
+from vbatch.gateway.adapters.http.edge import Edge
+from vbatch.gateway.adapters.http.errors import add_error_answers
+from vbatch.gateway.adapters.http.figures import Figures
+from vbatch.gateway.adapters.http.parts import Parts
+from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
+from vbatch.gateway.adapters.projection import ProjectionFeed
+from vbatch.gateway.adapters.readiness import gateway_readiness
+from vbatch.gateway.adapters.sse import OpenStreams
+from vbatch.gateway.flows.models import register_models
+from vbatch.gateway.ports import World
+from vbatch.gateway.settings import Configuration, GatewaySettings
+from vbatch.journal.jetstream import connect
+from vbatch.journal.port import Journal
+from vbatch.journal.settings import JournalSettings
+
+SERVICE = "gateway"
+DRAIN_SECONDS_MAX = 5
+CONNECTIONS_WAITING_MAX = 1024
+KEEP_ALIVE_SECONDS = 75
+
+DESCRIPTION = """An OpenAI-compatible batch server: the official clients work with `base_url` set to its `/v1`.
+
+Beyond OpenAI's routes: `GET /v1/batches/{batch_id}/results` gives answers while a batch runs, and
+`GET /v1/batches/{batch_id}/events` is its live event stream."""
+
+
+class ConnectionDead(Exception):
+    """NATS will never answer this process again: a new one must start."""
+
+
+def create_app(parts: Parts, *, traced: bool = False) -> FastAPI:
+    """The ASGI application on parts that are ready; it opens and closes nothing."""
+    app = FastAPI(title="vLLM Batch Server", description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
+    app.state.parts = parts
+    for routes in (files, batches, models, service):
+        app.include_router(routes.router)
+    add_error_answers(app)
+    describe(app)
+    app.add_middleware(Edge, figures=parts.figures)
+    if traced:
+        FastAPIInstrumentor.instrument_app(app, excluded_urls="/health,/ready,/metrics")
+    return app
+
+
+async def run(configuration: Configuration, stop: Stop) -> None:
+    """Serve until `stop`. Raises PortTaken, Unavailable when NATS is not there, ConnectionDead."""
+    with listening_socket(configuration.settings) as listener:
+        async with open_parts(configuration) as (parts, journal):
+            app = create_app(parts, traced=configuration.settings.otlp_endpoint is not None)
+            async with serving(app, parts, listener):
+                await _until_stopped(stop, journal)
+
+
+def listening_socket(settings: GatewaySettings) -> socket.socket:
+    """Bound first of all, so that a taken port is known before anything is written."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(CONNECTIONS_WAITING_MAX)
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
+    return listener
+
+
+@asynccontextmanager
+async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[Parts, Journal]]:
+    """Everything the application stands on, and the registry brought to models.toml."""
+    settings = configuration.settings
+    if settings.postgres_url is None:
+        raise ValueError("the gateway needs a PostgreSQL")
+    url = settings.postgres_url.get_secret_value()
+    async with (
+        connect(JournalSettings(url=settings.nats_url, name=SERVICE)) as journal,
+        open_reads(url) as reads,
+        _following(ProjectionFeed(url)) as projection,
+    ):
+        await journal.topology()
+        parts = _parts(configuration, journal, reads, projection)
+        changed = await register_models(parts.world, configuration.models)
+        get_logger().info("models_registered", models=len(configuration.models), changed=changed)
+        async with loop_lag(parts.registry):
+            yield parts, journal
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, parts: Parts, listener: socket.socket) -> AsyncIterator[int]:
+    """Serve while the block runs; yields the port. Leaving ends event streams, then waits for other answers."""
+    server = _Server(_server_config(app))
+    task = asyncio.ensure_future(server.serve(sockets=[listener]))
+    port: int = listener.getsockname()[1]
+    get_logger().info("api_served", host=listener.getsockname()[0], port=port)
+    try:
+        yield port
+    finally:
+        parts.readiness.begin_stopping()
+        parts.streams.closing.set()
+        server.should_exit = True
+        await task
+
+
+def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads, projection: ProjectionFeed) -> Parts:
+    settings = configuration.settings
+    blobs, registry = Blobs.from_url(settings.blob_url), service_registry(SERVICE)
+    world = World(
+        log=journal.log,
+        reads=reads,
+        projection=projection,
+        partial=Blobs.from_url(settings.results_folder.as_uri()),
+        blobs=blobs,
+        now=lambda: datetime.now(UTC),
+        entropy=os.urandom,
+        own_write_seconds_max=settings.own_write_seconds_max,
+    )
+    return Parts(
+        world=world,
+        keys=configuration.keys,
+        streams=OpenStreams(settings.event_streams_max),
+        readiness=gateway_readiness(journal, reads, blobs),
+        registry=registry,
+        figures=Figures(registry),
+        heartbeat_seconds=settings.heartbeat_seconds,
+    )
+
+
+@asynccontextmanager
+async def _following(feed: ProjectionFeed) -> AsyncIterator[ProjectionFeed]:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(feed.run())
+        try:
+            yield feed
+        finally:
+            task.cancel()
+
+
+async def _until_stopped(stop: Stop, journal: Journal) -> None:
+    waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(journal.dead_event.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    if journal.dead_event.is_set() and not stop.is_requested():
+        raise ConnectionDead("the connection to NATS is dead")
+
+
+def _server_config(app: FastAPI) -> Config:
+    return Config(
+        app,
+        http="httptools",
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=CONNECTIONS_WAITING_MAX,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the process (chassis), not to the server."""
+        yield

@@ -1,0 +1,81 @@
+"""The growing JSONL files in one folder, written at known offsets and synced before anyone is told of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vbatch.chassis.files import sync_folder
+from vbatch.contracts.ids import BatchId
+from vbatch.contracts.read_model import partial_results_path
+from vbatch.results.core.projection import Growth
+from vbatch.results.ports import Placed, ReadModelMismatch, Trouble
+
+
+class FolderOfPartials:
+    """One file a batch. Its one writer holds the folder's lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def cut(self, lengths: Mapping[BatchId, int]) -> None:
+        for batch_id, length in lengths.items():
+            path = self._path(batch_id)
+            if length > 0 or path.exists():
+                with _opened(path, os.O_RDWR | os.O_CREAT) as number:
+                    _cut(number, path, length)
+
+    def append(self, growth: Mapping[BatchId, Growth]) -> None:
+        has_new_file = False
+        for batch_id, added in growth.items():
+            path = self._path(batch_id)
+            with _opened(path, os.O_RDWR | os.O_CREAT) as number:
+                _cut(number, path, added.start)
+                _write_at(number, b"".join(added.lines), added.start)
+                os.fsync(number)
+            has_new_file = has_new_file or added.start == 0
+        if has_new_file:
+            sync_folder(self._folder)
+
+    def read(self, batch_id: BatchId, places: Sequence[Placed]) -> list[bytes]:
+        path = self._path(batch_id)
+        with _opened(path, os.O_RDONLY) as number:
+            lines = [os.pread(number, place.length, place.start) for place in places]
+        if any(len(line) != place.length for line, place in zip(lines, places, strict=True)):
+            raise Trouble(f"{path} is shorter than the read model says: put it back, or rebuild the read model")
+        return lines
+
+    def _path(self, batch_id: BatchId) -> Path:
+        return self._folder / partial_results_path(batch_id)
+
+
+def _cut(number: int, path: Path, length: int) -> None:
+    size = os.fstat(number).st_size
+    if size < length:
+        raise ReadModelMismatch(
+            f"{path} has {size} bytes where the read model counts {length}: put the file back, or drop the schema "
+            "of the read model so that it is rebuilt from the log"
+        )
+    if size > length:
+        os.ftruncate(number, length)
+
+
+def _write_at(number: int, content: bytes, offset: int) -> None:
+    rest = memoryview(content)
+    while rest:
+        written = os.pwrite(number, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    try:
+        number = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        try:
+            yield number
+        finally:
+            os.close(number)
+    except OSError as error:
+        raise Trouble(f"{path}: {error.strerror or error}") from error

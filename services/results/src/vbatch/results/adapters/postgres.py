@@ -1,0 +1,204 @@
+"""The read model in PostgreSQL: one schema, written by one projector, a transaction at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from importlib.resources import files
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+import msgspec
+
+from vbatch.contracts.ids import BatchId, RunnerId
+from vbatch.contracts.lifecycle import TERMINAL
+from vbatch.contracts.read_model import PROJECTED_CHANNEL, SCHEMA
+from vbatch.results.core import batches
+from vbatch.results.core.projection import Changes, State
+from vbatch.results.core.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, storable
+from vbatch.results.ports import CheckpointMoved, Placed, ReadModelMismatch, Sealable, Trouble
+
+CONNECTIONS_MAX = 4
+CONNECT_SECONDS = 10.0
+STATEMENT_SECONDS = 60.0
+RECALLED_AT_ONCE = 10_000
+SCHEMA_SQL = files("vbatch.results.adapters").joinpath("schema.sql")
+FINGERPRINT_PREFIX = "vbatch read model "
+
+Row = TypeVar("Row", BatchRow, FileRow, ModelRow, RunnerRow)
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+PASSING = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.PostgresSystemError,
+)
+
+_PLACED = "SELECT line, start, length, status_code FROM outcome WHERE batch_sequence = $1"
+
+
+class PostgresReadModel:
+    """`schema` is another one only while a read model is rebuilt beside the live one."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], schema: str) -> None:
+        self._pool = pool
+        self._schema = schema
+
+    async def prepare(self) -> None:
+        definition = SCHEMA_SQL.read_text()
+        fingerprint = FINGERPRINT_PREFIX + hashlib.sha256(definition.encode()).hexdigest()[:16]
+        async with self._transaction() as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", self._schema)
+            found = await connection.fetchrow(
+                "SELECT obj_description(oid, 'pg_namespace') AS comment FROM pg_namespace WHERE nspname = $1",
+                self._schema,
+            )
+            if found is None:
+                await connection.execute(f'CREATE SCHEMA "{self._schema}"')
+                await connection.execute(definition)
+                await connection.execute(f"COMMENT ON SCHEMA \"{self._schema}\" IS '{fingerprint}'")
+            elif found["comment"] != fingerprint:
+                raise ReadModelMismatch(
+                    f"schema {self._schema} is of another version of the read model: drop it (DROP SCHEMA "
+                    f"{self._schema} CASCADE) and start again, and it is rebuilt from the log"
+                )
+
+    async def load(self) -> State:
+        async with self._transaction() as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            state = State(await connection.fetchval("SELECT sequence FROM checkpoint"))
+            for record in await connection.fetch("SELECT * FROM runner"):
+                state.runners[RunnerId(record["id"])] = _row(RunnerRow, record)
+            for record in await connection.fetch("SELECT * FROM batch WHERE status <> ALL($1)", _ENDED):
+                row = _row(BatchRow, record)
+                state.batches[BatchId(row.id)] = await _restored(connection, row)
+            return state
+
+    async def write(self, after: int, changes: Changes) -> None:
+        async with self._transaction() as connection:
+            # First, so that a second projector waits here and then finds the checkpoint moved.
+            moved = await connection.execute(
+                "UPDATE checkpoint SET sequence = $1 WHERE sequence = $2", changes.sequence, after
+            )
+            if moved != "UPDATE 1":
+                raise CheckpointMoved(f"the checkpoint of {self._schema} is no longer {after}")
+            await _write(connection, changes)
+            await connection.execute("SELECT pg_notify($1, $2)", PROJECTED_CHANNEL, str(changes.sequence))
+
+    async def sealable(self, batch_id: BatchId) -> Sealable | None:
+        async with self._connection() as connection:
+            record = await connection.fetchrow(
+                "SELECT batch.*, file.blob FROM batch LEFT JOIN file ON file.id = batch.input_file_id"
+                " WHERE batch.id = $1 AND ending IS NOT NULL AND status <> ALL($2)",
+                batch_id,
+                _ENDED,
+            )
+            return None if record is None else Sealable(_row(BatchRow, record), record["blob"])
+
+    async def outcomes_after(self, batch_sequence: int, line: int, limit: int) -> list[Placed]:
+        query = f"{_PLACED} AND line > $2 ORDER BY line LIMIT $3"
+        async with self._connection() as connection:
+            return [Placed(*record) for record in await connection.fetch(query, batch_sequence, line, limit)]
+
+    async def outcomes_between(self, batch_sequence: int, first: int, last: int) -> list[Placed]:
+        query = f"{_PLACED} AND line BETWEEN $2 AND $3 ORDER BY line"
+        async with self._connection() as connection:
+            return [Placed(*record) for record in await connection.fetch(query, batch_sequence, first, last)]
+
+    async def checkpoint(self) -> int:
+        async with self._connection() as connection:
+            sequence: int = await connection.fetchval("SELECT sequence FROM checkpoint")
+            return sequence
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with _trouble():
+            async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        async with self._connection() as connection, connection.transaction():
+            yield connection
+
+
+@asynccontextmanager
+async def read_model(url: str, schema: str = SCHEMA) -> AsyncIterator[PostgresReadModel]:
+    """Connects when first asked, so it opens even while the server is away."""
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=CONNECTIONS_MAX,
+        timeout=CONNECT_SECONDS,
+        command_timeout=STATEMENT_SECONDS,
+        server_settings={"search_path": f'"{schema}"', "application_name": "vbatch-results"},
+    )
+    async with pool:
+        try:
+            yield PostgresReadModel(pool, schema)
+        finally:
+            pool.terminate()
+
+
+_ENDED = [status.value for status in TERMINAL]
+
+
+async def _restored(connection: Connection, row: BatchRow) -> batches.OpenBatch:
+    batch = batches.restored(row)
+    if batch.ledger is not None:
+        query = "SELECT line, status_code FROM outcome WHERE batch_sequence = $1"
+        cursor = await connection.cursor(query, row.sequence, timeout=STATEMENT_SECONDS)
+        while page := await cursor.fetch(RECALLED_AT_ONCE):
+            batches.recall(batch, [(record[0], record[1]) for record in page])
+    return batch
+
+
+async def _write(connection: Connection, changes: Changes) -> None:
+    if changes.outcomes:
+        await connection.copy_records_to_table("outcome", records=changes.outcomes, columns=OUTCOME_COLUMNS)
+    await _insert(connection, "batch", list(changes.batches.values()), replaces=True)
+    await _insert(connection, "file", list(changes.files.values()), replaces=False)
+    await _insert(connection, "model", list(changes.models.values()), replaces=True)
+    await _insert(connection, "runner", list(changes.runners.values()), replaces=True)
+    if changes.deletions:
+        await connection.executemany(
+            "UPDATE file SET deleted_at = $3 WHERE id = $1 AND owner = $2 AND deleted_at IS NULL",
+            [(file_id, storable(owner), at) for file_id, (owner, at) in changes.deletions.items()],
+        )
+    if changes.removals:
+        await connection.executemany("UPDATE model SET removed_at = $2 WHERE id = $1", list(changes.removals.items()))
+
+
+async def _insert(connection: Connection, table: str, rows: Sequence[Row], *, replaces: bool) -> None:
+    if not rows:
+        return
+    columns = rows[0].__struct_fields__
+    places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    updates = ", ".join(f"{column} = EXCLUDED.{column}" for column in columns[1:])
+    otherwise = f"UPDATE SET {updates}" if replaces else "NOTHING"
+    await connection.executemany(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) ON CONFLICT (id) DO {otherwise}",
+        [[_storable(value) for value in msgspec.structs.astuple(row)] for row in rows],
+    )
+
+
+def _storable(value: object) -> object:
+    return storable(value) if isinstance(value, str) else value
+
+
+def _row(row_type: type[Row], record: asyncpg.Record) -> Row:
+    return row_type(**{column: record[column] for column in row_type.__struct_fields__})
+
+
+@contextmanager
+def _trouble() -> Iterator[None]:
+    try:
+        yield
+    except PASSING as error:
+        raise Trouble(f"PostgreSQL: {type(error).__name__}: {error}") from error

@@ -1,0 +1,177 @@
+"""The row and the ledger of one batch, and what each event makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.contracts.lifecycle import BatchStatus, Ledger, next_status, true_ending
+from vbatch.contracts.lines import output_line
+from vbatch.results.core.misfit import Misfit
+from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
+
+NUMBER_MAX = 2**31 - 1
+"""Of lines in a file and of tokens in an outcome: the columns are 32 bits wide."""
+
+Move = e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing | e.BatchSealed
+
+
+@dataclass
+class OpenBatch:
+    """A batch that has not ended; it has a ledger once its file was found fit."""
+
+    row: BatchRow
+    ledger: Ledger | None = None
+
+
+def restored(row: BatchRow) -> OpenBatch:
+    """A batch as its row tells it; the lines that have an outcome are then recalled."""
+    if row.in_progress_at is None or row.is_counted:
+        return OpenBatch(row)
+    ledger = Ledger(row.total, row.last_line)
+    ledger.usage = row.usage
+    return OpenBatch(row, ledger)
+
+
+def recall(batch: OpenBatch, answered: Iterable[tuple[int, int | None]]) -> None:
+    """Line and status code of outcomes that counted before the checkpoint; their usage is in the row already."""
+    if batch.ledger is not None:
+        for line, status_code in answered:
+            batch.ledger.record(e.OutcomeOutline(line, status_code))
+
+
+def created(sequence: int, event: e.BatchCreated) -> BatchRow:
+    return BatchRow(
+        id=event.batch_id,
+        sequence=sequence,
+        owner=event.owner,
+        endpoint=event.endpoint,
+        completion_window=event.completion_window,
+        input_file_id=event.input_file_id,
+        metadata=None if event.metadata is None else _json(event.metadata),
+        output_expires_after_seconds=event.output_expires_after_seconds,
+        created_at=event.at,
+        expires_at=event.expires_at,
+        version=sequence,
+    )
+
+
+def move(batch: OpenBatch, sequence: int, event: Move) -> bool:
+    """Apply an event that moves the status or ends counting; whether it changed anything. Raises Misfit."""
+    status = BatchStatus(batch.row.status)
+    moved = next_status(status, event)
+    facts: dict[str, Any] = {}
+    if isinstance(event, e.BatchFinalizing):
+        # Apart from the status: a batch being cancelled stays so while its counting ends.
+        facts = _finalizing(batch, status, event)
+    if moved is status and not facts:
+        return False
+    if moved is not status:
+        facts |= _facts(batch, event)
+        facts |= {"status": moved.value, f"{moved.value}_at": event.at}
+    batch.row = msgspec.structs.replace(batch.row, version=sequence, **facts)
+    return True
+
+
+def count(
+    batch: OpenBatch, sequence: int, chunk: e.ChunkCompleted, *, outcomes: list[OutcomeRow], lines: list[bytes]
+) -> bool:
+    """Add the rows and output lines of the outcomes that count; whether any did. Raises Misfit."""
+    ledger, row = batch.ledger, batch.row
+    if ledger is None or ledger.is_closed:
+        return False
+    _must_fit(chunk.outcomes, row.last_line)
+    start = row.partial_bytes
+    batch_id = chunk.batch_id
+    for outcome in chunk.outcomes:
+        if ledger.record(outcome):
+            line = output_line(batch_id, outcome)
+            lines.append(line)
+            outcomes.append(_outcome_row(row.sequence, sequence, outcome, start, len(line)))
+            start += len(line)
+    if start == row.partial_bytes:
+        return False
+    batch.row = _counted(row, ledger, sequence, chunk, start)
+    return True
+
+
+def model_row(event: e.ModelRegistered) -> ModelRow:
+    return ModelRow(id=event.model.id, definition=_json(event.model), registered_at=event.at)
+
+
+def _finalizing(batch: OpenBatch, status: BatchStatus, event: e.BatchFinalizing) -> dict[str, Any]:
+    if batch.row.is_counted:
+        return {}
+    if batch.ledger is not None:
+        batch.ledger.close()
+    return {"ending": true_ending(status, event.ending).value, "counting_ended_at": event.at}
+
+
+def _facts(batch: OpenBatch, event: Move) -> dict[str, Any]:
+    """What an event says beside the status that it brings."""
+    match event:
+        case e.BatchValidated():
+            if not 0 <= event.total <= event.last_line <= NUMBER_MAX:
+                raise Misfit(f"{event.total} requests on {event.last_line} lines")
+            batch.ledger = Ledger(event.total, event.last_line)
+            model = event.models[0].model if len(event.models) == 1 else None
+            return {"total": event.total, "last_line": event.last_line, "model": model}
+        case e.BatchRejected():
+            return {"errors": _json(event.faults)}
+        case e.BatchSealed():
+            return {"output_file_id": event.output_file_id, "error_file_id": event.error_file_id}
+        case _:
+            return {}
+
+
+def _must_fit(outcomes: Sequence[e.Outcome], last_line: int) -> None:
+    for outcome in outcomes:
+        usage, code = outcome.usage, outcome.status_code
+        if not 0 < outcome.line <= last_line:
+            raise Misfit(f"line {outcome.line} of a file of {last_line} lines")
+        if not (0 <= usage.input_tokens <= NUMBER_MAX and 0 <= usage.output_tokens <= NUMBER_MAX):
+            raise Misfit(f"line {outcome.line}: its usage cannot be")
+        if not 100 <= code <= 599 if code is not None else outcome.error is None:
+            raise Misfit(f"line {outcome.line}: status code {code} without an error")
+
+
+def _outcome_row(batch_sequence: int, sequence: int, outcome: e.Outcome, start: int, length: int) -> OutcomeRow:
+    usage, error = outcome.usage, outcome.error
+    return (
+        batch_sequence,
+        outcome.line,
+        start,
+        length,
+        storable(outcome.custom_id),
+        outcome.status_code,
+        None if error is None else error.code.value,
+        usage.input_tokens,
+        usage.output_tokens,
+        outcome.seconds,
+        sequence,
+    )
+
+
+def _counted(row: BatchRow, ledger: Ledger, sequence: int, chunk: e.ChunkCompleted, partial_bytes: int) -> BatchRow:
+    usage = ledger.usage
+    return msgspec.structs.replace(
+        row,
+        completed=ledger.completed,
+        failed=ledger.failed,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        partial_bytes=partial_bytes,
+        first_outcome_at=row.first_outcome_at or chunk.at,
+        last_outcome_at=chunk.at,
+        version=sequence,
+    )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,126 @@
+"""The rows of the read model as values: one field a column, named and ordered as in schema.sql."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.contracts.lifecycle import BatchStatus
+
+OutcomeRow = tuple[int, int, int, int, str, int | None, str | None, int, int, float, int]
+"""A row of `outcome`; a bare tuple, because a million of them go straight into COPY."""
+
+OUTCOME_COLUMNS = (
+    "batch_sequence",
+    "line",
+    "start",
+    "length",
+    "custom_id",
+    "status_code",
+    "error_code",
+    "input_tokens",
+    "output_tokens",
+    "seconds",
+    "sequence",
+)
+
+
+class FileRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    sequence: int
+    owner: str
+    purpose: str
+    filename: str
+    bytes: int
+    sha256: str
+    blob: str
+    created_at: datetime
+    expires_at: datetime | None
+    batch_id: str | None
+
+
+class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`metadata` and `errors` are JSON text."""
+
+    id: str
+    sequence: int
+    owner: str
+    endpoint: str
+    completion_window: str
+    input_file_id: str
+    metadata: str | None
+    output_expires_after_seconds: int | None
+    status: str = BatchStatus.VALIDATING.value
+    ending: str | None = None
+    model: str | None = None
+    errors: str | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    created_at: datetime
+    expires_at: datetime
+    in_progress_at: datetime | None = None
+    finalizing_at: datetime | None = None
+    completed_at: datetime | None = None
+    failed_at: datetime | None = None
+    expired_at: datetime | None = None
+    cancelling_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    counting_ended_at: datetime | None = None
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    last_line: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    partial_bytes: int = 0
+    first_outcome_at: datetime | None = None
+    last_outcome_at: datetime | None = None
+    version: int
+
+    @property
+    def is_counted(self) -> bool:
+        """Counting is over: nothing changes any more but the files and the status."""
+        return self.ending is not None
+
+    @property
+    def usage(self) -> e.Usage:
+        return e.Usage(
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cached_tokens=self.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+        )
+
+    @property
+    def counts(self) -> e.RequestCounts:
+        return e.RequestCounts(total=self.total, completed=self.completed, failed=self.failed)
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`definition` is JSON text."""
+
+    id: str
+    definition: str
+    registered_at: datetime
+    removed_at: datetime | None = None
+
+
+class RunnerRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    epoch: int
+    state: str
+    device: str
+    memory_bytes: int
+    model: str | None = None
+    request_window: int = 0
+    detail: str = ""
+    since: datetime
+
+
+def storable(text: str) -> str:
+    """PostgreSQL's text holds every character but NUL; the output lines keep even that."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text

@@ -1,0 +1,51 @@
+"""What a runner is doing, as the operator sees it. An event of an older epoch says nothing any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import RunnerId
+from vbatch.results.core.rows import RunnerRow
+
+RunnerMove = e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | e.RunnerStopped
+
+
+def after(runners: Mapping[RunnerId, RunnerRow], sequence: int, event: e.Event) -> RunnerRow | None:
+    """The row of the runner that the event changes; None when it changes none."""
+    match event:
+        case e.RunnerLeased():
+            return _leased(sequence, event)
+        case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.RunnerStopped():
+            row = runners.get(event.runner_id)
+            return _moved(row, event) if row is not None and row.epoch == event.epoch else None
+        case _:
+            return None
+
+
+def _leased(sequence: int, event: e.RunnerLeased) -> RunnerRow:
+    return RunnerRow(
+        id=event.runner_id,
+        epoch=sequence,
+        state="idle",
+        device=event.device,
+        memory_bytes=event.memory_bytes,
+        since=event.at,
+    )
+
+
+def _moved(row: RunnerRow, event: RunnerMove) -> RunnerRow:
+    row = replace(row, since=event.at, detail="")
+    match event:
+        case e.ModelLoading():
+            return replace(row, state="loading", model=event.model, request_window=0)
+        case e.ModelLoaded():
+            return replace(row, state="ready", model=event.model, request_window=event.window)
+        case e.ModelFailed():
+            return replace(row, state="failed", model=None, request_window=0, detail=event.detail)
+        case e.EngineCrashed():
+            return replace(row, state="crashed", model=None, request_window=0, detail=event.detail)
+        case e.RunnerStopped():
+            return replace(row, state="stopped", model=None, request_window=0, detail=event.reason)

@@ -1,0 +1,147 @@
+"""Which line goes into which sealed file, what the files are called, and which events tell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.contracts.failures import RequestFault
+from vbatch.contracts.ids import BatchId, FileId, OutputKind, OwnerId, output_file_id
+from vbatch.contracts.lifecycle import NEVER_RAN_FAULT
+from vbatch.contracts.lines import parse_request_line
+from vbatch.results.core.rows import BatchRow
+
+OUTPUT_EXPIRES_AFTER_SECONDS = 30 * 86_400
+"""OpenAI's default life of an output file."""
+INPUT_LINE_BYTES_MAX = 64 << 20
+BOM = b"\xef\xbb\xbf"
+
+SEALED_EVENTS: Mapping[e.Ending, type[e.BatchSealed]] = {
+    e.Ending.COMPLETED: e.BatchCompleted,
+    e.Ending.CANCELLED: e.BatchCancelled,
+    e.Ending.EXPIRED: e.BatchExpired,
+}
+
+
+class SealRefused(Exception):
+    """What was counted and what is there do not agree; writing files would hide it. A retry will not help."""
+
+
+@dataclass(frozen=True)
+class SealedFile:
+    """A sealed file in the blob store."""
+
+    blob: str
+    bytes: int
+    sha256: str
+    line_count: int
+
+
+def kind_of(status_code: int | None) -> OutputKind:
+    return "output" if e.is_success(status_code) else "error"
+
+
+def blob_name(batch_id: str, kind: OutputKind) -> str:
+    return f"outputs/{batch_id}_{kind}.jsonl"
+
+
+def never_ran_fault(row: BatchRow) -> RequestFault | None:
+    """The error of the lines without an outcome; None when there can be none."""
+    return NEVER_RAN_FAULT.get(_ending(row)) if row.total > 0 else None
+
+
+def must_be_whole(row: BatchRow, files: Mapping[OutputKind, SealedFile]) -> None:
+    """Every request stands in exactly one of the files. Raises SealRefused."""
+    written = sum(file.line_count for file in files.values())
+    if written != row.total:
+        raise SealRefused(f"{row.id}: {written} lines for {row.total} requests")
+
+
+def file_stored(row: BatchRow, kind: OutputKind, file: SealedFile) -> e.FileStored:
+    """Its time is that of the end of counting, not of the sealing: sealed again, it is the same event."""
+    ended_at = _ended_at(row)
+    seconds = row.output_expires_after_seconds or OUTPUT_EXPIRES_AFTER_SECONDS
+    return e.FileStored(
+        file_id=output_file_id(BatchId(row.id), kind),
+        owner=OwnerId(row.owner),
+        purpose="batch_output",
+        filename=f"{row.id}_{kind}.jsonl",
+        bytes=file.bytes,
+        sha256=file.sha256,
+        blob=file.blob,
+        expires_at=ended_at + timedelta(seconds=seconds),
+        batch_id=BatchId(row.id),
+        at=ended_at,
+    )
+
+
+def sealed(row: BatchRow, files: Mapping[OutputKind, SealedFile], now: datetime) -> e.BatchSealed:
+    """The terminal event, at `now`: the first one in the log counts."""
+    return SEALED_EVENTS[_ending(row)](
+        batch_id=BatchId(row.id),
+        counts=row.counts,
+        usage=row.usage,
+        output_file_id=_file_id(row, "output", files),
+        error_file_id=_file_id(row, "error", files),
+        at=max(now, _ended_at(row)),
+    )
+
+
+def custom_id_of(raw: bytes) -> str:
+    """Of a request line that validation has passed. Raises SealRefused."""
+    try:
+        return parse_request_line(raw).custom_id
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SealRefused("a line of the input file that was valid no longer is") from error
+
+
+class RequestLines:
+    """Splits an input file that comes in blocks into its request lines: physical, 1-based, split on \\n only.
+
+    Blank lines count but hold no request; a byte order mark and carriage returns are no part of a line.
+    """
+
+    def __init__(self) -> None:
+        self._line = 0
+        self._rest = b""
+
+    def feed(self, block: bytes) -> list[tuple[int, bytes]]:
+        """The requests on the lines that end in this block."""
+        *whole, self._rest = (self._rest + block).split(b"\n")
+        if len(self._rest) > INPUT_LINE_BYTES_MAX:
+            raise SealRefused(f"line {self._line + len(whole) + 1} of the input file is too long")
+        return self._requests(whole)
+
+    def end(self) -> list[tuple[int, bytes]]:
+        """What stood after the last line end."""
+        rest, self._rest = self._rest, b""
+        return self._requests([rest])
+
+    def _requests(self, raws: list[bytes]) -> list[tuple[int, bytes]]:
+        requests = []
+        for raw in raws:
+            self._line += 1
+            text = (raw.removeprefix(BOM) if self._line == 1 else raw).strip()
+            if text:
+                requests.append((self._line, text))
+        return requests
+
+
+def _file_id(row: BatchRow, kind: OutputKind, files: Mapping[OutputKind, SealedFile]) -> FileId | None:
+    return output_file_id(BatchId(row.id), kind) if kind in files else None
+
+
+def _ending(row: BatchRow) -> e.Ending:
+    if row.ending is None:
+        raise SealRefused(f"{row.id}: its counting is not over")
+    return e.Ending(row.ending)
+
+
+def _ended_at(row: BatchRow) -> datetime:
+    if row.counting_ended_at is None:
+        raise SealRefused(f"{row.id}: its counting is not over")
+    return row.counting_ended_at

@@ -1,0 +1,214 @@
+"""Writes the final files of batches whose counting is over, a few at once, beside the projection.
+
+Everything it writes follows from the log, so a seal that a crash cut off is simply done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import NamedTuple
+
+from vbatch.chassis.blobs import Blobs, BlobWriter
+from vbatch.chassis.logs import get_logger
+from vbatch.contracts import codec
+from vbatch.contracts import events as e
+from vbatch.contracts.failures import RequestFault
+from vbatch.contracts.ids import BatchId, OutputKind
+from vbatch.contracts.lines import never_ran_line
+from vbatch.journal.port import Lease, Log
+from vbatch.results.core import sealing as rules
+from vbatch.results.core.projection import State
+from vbatch.results.core.sealing import SealedFile, SealRefused
+from vbatch.results.flows.retrying import PASSING, Backoff
+from vbatch.results.ports import PartialFiles, Placed, ReadModel, Sealable
+
+SEALS_AT_ONCE_MAX = 2
+PAGE_LINES_MAX = 2048
+INPUT_BLOCK_BYTES = 1 << 20
+SOURCE = "results"
+KINDS: tuple[OutputKind, ...] = ("output", "error")
+
+
+class Page(NamedTuple):
+    """A run of lines for one of the files."""
+
+    kind: OutputKind
+    content: bytes
+    line_count: int
+
+
+class Sealer:
+    """Takes batches once the projection has caught up.
+
+    `trouble` is what holds up the seals that wait for a retry; `refused` are those that no retry will help.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        lease: Lease,
+        *,
+        read_model: ReadModel,
+        partials: PartialFiles,
+        blobs: Blobs,
+        now: Callable[[], datetime],
+        on_sealed: Callable[[e.BatchSealed, int], None],
+    ) -> None:
+        self._log = log
+        self._lease = lease
+        self._read_model = read_model
+        self._partials = partials
+        self._blobs = blobs
+        self._now = now
+        self._on_sealed = on_sealed
+        self._waiting: asyncio.Queue[BatchId] = asyncio.Queue()
+        self._taken: set[BatchId] = set()
+        self.trouble: dict[BatchId, str] = {}
+        self.refused: dict[BatchId, str] = {}
+
+    def offer(self, state: State) -> None:
+        """Seal what of these has been counted; each batch is taken once. Those that ended are forgotten."""
+        self._taken &= state.batches.keys()
+        for batch_id, batch in state.batches.items():
+            if batch.row.is_counted and batch_id not in self._taken:
+                self._taken.add(batch_id)
+                self._waiting.put_nowait(batch_id)
+
+    async def run(self) -> None:
+        """For ever. Raises Conflict when a newer results process has the lease."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(SEALS_AT_ONCE_MAX):
+                tasks.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            await self._seal_at_last(await self._waiting.get())
+
+    async def _seal_at_last(self, batch_id: BatchId) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await self._seal(batch_id)
+                self.trouble.pop(batch_id, None)
+                return
+            except PASSING as error:
+                self.trouble[batch_id] = f"{type(error).__name__}: {error}"
+                get_logger().warning("seal_interrupted", batch_id=batch_id, reason=str(error))
+                await asyncio.sleep(backoff.seconds())
+            except SealRefused as error:
+                self.trouble.pop(batch_id, None)
+                self.refused[batch_id] = str(error)
+                get_logger().error("seal_refused", batch_id=batch_id, reason=str(error))
+                return
+
+    async def _seal(self, batch_id: BatchId) -> None:
+        sealable = await self._read_model.sealable(batch_id)
+        if sealable is None:
+            return
+        files = await self._write_files(sealable)
+        rules.must_be_whole(sealable.row, files)
+        for kind, file in files.items():
+            await self._append(rules.file_stored(sealable.row, kind, file))
+        event = rules.sealed(sealable.row, files, self._now())
+        await self._append(event)
+        self._on_sealed(event, sum(file.bytes for file in files.values()))
+        get_logger().info("batch_sealed", batch_id=batch_id, ending=sealable.row.ending, files=len(files))
+
+    async def _append(self, event: e.Event) -> None:
+        await self._log.append(codec.encode(event, source=SOURCE), self._lease.guard())
+
+    async def _write_files(self, sealable: Sealable) -> dict[OutputKind, SealedFile]:
+        files = _Files(self._blobs, sealable.row.id)
+        async with AsyncExitStack() as stack:
+            async for page in self._pages(sealable):
+                await files.write(stack, page)
+        return files.written()
+
+    def _pages(self, sealable: Sealable) -> AsyncIterator[Page]:
+        fault = rules.never_ran_fault(sealable.row)
+        return self._answered(sealable) if fault is None else self._all_requests(sealable, fault)
+
+    async def _answered(self, sealable: Sealable) -> AsyncIterator[Page]:
+        """The outcomes alone, in line order: enough when every request has one."""
+        line, batch_id = 0, BatchId(sealable.row.id)
+        while placed := await self._read_model.outcomes_after(sealable.row.sequence, line, PAGE_LINES_MAX):
+            line = placed[-1].line
+            for kind in KINDS:
+                wanted = [place for place in placed if rules.kind_of(place.status_code) == kind]
+                if wanted:
+                    lines = await asyncio.to_thread(self._partials.read, batch_id, wanted)
+                    yield Page(kind, b"".join(lines), len(lines))
+
+    async def _all_requests(self, sealable: Sealable, fault: RequestFault) -> AsyncIterator[Page]:
+        """Every request of the input file, in line order: its outcome, or that it never ran."""
+        async for requests in self._requests(sealable):
+            first, last = requests[0][0], requests[-1][0]
+            placed = await self._read_model.outcomes_between(sealable.row.sequence, first, last)
+            for page in await asyncio.to_thread(self._merged, BatchId(sealable.row.id), requests, placed, fault):
+                yield page
+
+    async def _requests(self, sealable: Sealable) -> AsyncIterator[Sequence[tuple[int, bytes]]]:
+        if sealable.input_blob is None:
+            raise SealRefused(f"{sealable.row.id}: its input file is not known")
+        lines = rules.RequestLines()
+        async for block in self._blobs.read_stream(sealable.input_blob, chunk_bytes=INPUT_BLOCK_BYTES):
+            if requests := lines.feed(block):
+                yield requests
+        if requests := lines.end():
+            yield requests
+
+    def _merged(
+        self,
+        batch_id: BatchId,
+        requests: Sequence[tuple[int, bytes]],
+        placed: Sequence[Placed],
+        fault: RequestFault,
+    ) -> list[Page]:
+        read = self._partials.read(batch_id, placed) if placed else []
+        answered = {place.line: (place.status_code, content) for place, content in zip(placed, read, strict=True)}
+        contents: dict[OutputKind, list[bytes]] = {"output": [], "error": []}
+        for line, raw in requests:
+            if line in answered:
+                status_code, content = answered[line]
+                contents[rules.kind_of(status_code)].append(content)
+            else:
+                contents["error"].append(never_ran_line(batch_id, line, rules.custom_id_of(raw), fault))
+        return [Page(kind, b"".join(lines), len(lines)) for kind, lines in contents.items() if lines]
+
+
+class _Files:
+    """The two blobs of one seal: each begins with its first line, and is whole when the stack is left."""
+
+    def __init__(self, blobs: Blobs, batch_id: str) -> None:
+        self._blobs = blobs
+        self._batch_id = batch_id
+        self._open: dict[OutputKind, _File] = {}
+
+    async def write(self, stack: AsyncExitStack, page: Page) -> None:
+        if page.kind not in self._open:
+            name = rules.blob_name(self._batch_id, page.kind)
+            self._open[page.kind] = _File(name, await stack.enter_async_context(self._blobs.writer(name)))
+        await self._open[page.kind].write(page)
+
+    def written(self) -> dict[OutputKind, SealedFile]:
+        return {kind: self._open[kind].sealed() for kind in KINDS if kind in self._open}
+
+
+class _File:
+    def __init__(self, name: str, writer: BlobWriter) -> None:
+        self._name = name
+        self._writer = writer
+        self._sha256 = hashlib.sha256()
+        self._line_count = 0
+
+    async def write(self, page: Page) -> None:
+        self._line_count += page.line_count
+        await asyncio.to_thread(self._sha256.update, page.content)
+        await self._writer.write(page.content)
+
+    def sealed(self) -> SealedFile:
+        return SealedFile(self._name, self._writer.size, self._sha256.hexdigest(), self._line_count)

@@ -1,0 +1,133 @@
+"""The life of the one results process: take the lease, own the folder, then project and seal side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.files import LockHeld, hold_lock
+from vbatch.chassis.logs import get_logger
+from vbatch.contracts import codec
+from vbatch.contracts import events as e
+from vbatch.journal.port import Conflict, Journal, Lease
+from vbatch.results.flows.projecting import Committed, Fenced, Projector
+from vbatch.results.flows.sealing import SOURCE, Sealer
+from vbatch.results.ports import PartialFiles, ReadModel
+
+RESULTS_ID = "main"
+LOCK_NAME = ".lock"
+LOCK_SECONDS_MAX = 30.0
+"""An older process lets go of the folder as soon as it reads of our lease."""
+LOCK_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class World:
+    """What results works on, and who is told of its work."""
+
+    journal: Journal
+    read_model: ReadModel
+    partials: PartialFiles
+    blobs: Blobs
+    folder: Path
+    pid: int
+    now: Callable[[], datetime]
+    on_committed: Callable[[Committed], None]
+    on_sealed: Callable[[e.BatchSealed, int], None]
+
+
+@dataclass
+class Progress:
+    """Where the process stands, for whoever asks: `caught_up_at` is the head of the log when it took the lease."""
+
+    caught_up_at: int | None = None
+    sequence: int = 0
+    projector: Projector | None = None
+    sealer: Sealer | None = None
+    is_caught_up: bool = False
+
+
+async def serve(world: World, progress: Progress) -> None:
+    """For ever. Raises Conflict or Fenced when a newer process took over, and what cannot be helped by waiting."""
+    lease = await _take_lease(world)
+    async with _own_folder(world.folder):
+        progress.caught_up_at = await world.journal.log.last_sequence()
+        sealer = _sealer(world, lease)
+        projector = _projector(world, lease, _follower(world, progress, sealer))
+        progress.projector, progress.sealer = projector, sealer
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(projector.run())
+                tasks.create_task(sealer.run())
+        except* (Conflict, Fenced):
+            get_logger().error("fenced_by_a_newer_process", epoch=lease.epoch)
+            raise
+
+
+async def _take_lease(world: World) -> Lease:
+    event = e.ResultsLeased(results_id=RESULTS_ID, pid=world.pid, at=world.now())
+    lease = await world.journal.log.acquire(codec.encode(event, source=SOURCE))
+    get_logger().info("lease_taken", epoch=lease.epoch)
+    return lease
+
+
+def _follower(world: World, progress: Progress, sealer: Sealer) -> Callable[[Committed], None]:
+    """Only once caught up does it seal: before that, the end of a batch may stand further on in the log."""
+
+    def follow(committed: Committed) -> None:
+        progress.sequence = committed.state.sequence
+        progress.is_caught_up = progress.sequence >= (progress.caught_up_at or 0)
+        if progress.is_caught_up:
+            sealer.offer(committed.state)
+        world.on_committed(committed)
+
+    return follow
+
+
+def _sealer(world: World, lease: Lease) -> Sealer:
+    return Sealer(
+        world.journal.log,
+        lease,
+        read_model=world.read_model,
+        partials=world.partials,
+        blobs=world.blobs,
+        now=world.now,
+        on_sealed=world.on_sealed,
+    )
+
+
+def _projector(world: World, lease: Lease, on_committed: Callable[[Committed], None]) -> Projector:
+    return Projector(
+        world.journal,
+        lease,
+        read_model=world.read_model,
+        partials=world.partials,
+        blobs=world.blobs,
+        on_committed=on_committed,
+    )
+
+
+@asynccontextmanager
+async def _own_folder(folder: Path) -> AsyncIterator[None]:
+    """Two writers would cut each other's files. Raises LockHeld when the other does not let go in time."""
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+    with await _locked(folder / LOCK_NAME):
+        yield
+
+
+async def _locked(path: Path) -> ExitStack:
+    deadline = asyncio.get_running_loop().time() + LOCK_SECONDS_MAX
+    held = ExitStack()
+    while True:
+        try:
+            held.enter_context(hold_lock(path))
+            return held
+        except LockHeld:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(LOCK_POLL_SECONDS)

@@ -1,0 +1,75 @@
+"""What results asks of the world: a database that holds the read model, and a folder of growing JSONL files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from vbatch.contracts.ids import BatchId
+from vbatch.results.core.projection import Changes, Growth, State
+from vbatch.results.core.rows import BatchRow
+
+
+class Trouble(Exception):
+    """The database or the disk failed; a retry can help."""
+
+
+class CheckpointMoved(Exception):
+    """Another projector wrote to this read model: this one must stop."""
+
+
+class ReadModelMismatch(Exception):
+    """What is there was made by another version of the read model; the text says what to do."""
+
+
+class Placed(NamedTuple):
+    """Where the output line of an outcome stands in the growing JSONL of its batch."""
+
+    line: int
+    start: int
+    length: int
+    status_code: int | None
+
+
+class Sealable(NamedTuple):
+    """A batch whose counting is over, and the blob of its input file, if that is known."""
+
+    row: BatchRow
+    input_blob: str | None
+
+
+class ReadModel(Protocol):
+    """Every method raises Trouble."""
+
+    async def prepare(self) -> None:
+        """Make the schema if it is absent. Raises ReadModelMismatch."""
+
+    async def load(self) -> State:
+        """What folding needs, as of the checkpoint."""
+
+    async def write(self, after: int, changes: Changes) -> None:
+        """All of it or nothing, moving the checkpoint from `after`. Raises CheckpointMoved when it stands elsewhere."""
+
+    async def sealable(self, batch_id: BatchId) -> Sealable | None:
+        """None when the batch has ended, or is still being counted."""
+
+    async def outcomes_after(self, batch_sequence: int, line: int, limit: int) -> list[Placed]:
+        """At most `limit`, in line order, after `line`."""
+
+    async def outcomes_between(self, batch_sequence: int, first: int, last: int) -> list[Placed]:
+        """In line order, both ends included."""
+
+    async def checkpoint(self) -> int: ...
+
+
+class PartialFiles(Protocol):
+    """The growing JSONL files. All methods block: call them in a thread. They raise Trouble."""
+
+    def cut(self, lengths: Mapping[BatchId, int]) -> None:
+        """Forget what stands beyond these lengths. Raises ReadModelMismatch when a file is shorter."""
+
+    def append(self, growth: Mapping[BatchId, Growth]) -> None:
+        """Write each at its start, over whatever a lost transaction left there, and wait for the disk."""
+
+    def read(self, batch_id: BatchId, places: Sequence[Placed]) -> list[bytes]:
+        """The lines at these places, in their order."""
