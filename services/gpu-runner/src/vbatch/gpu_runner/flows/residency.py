@@ -59,10 +59,11 @@ class Residency:
                 await self._keep(engine)
 
     async def stop(self) -> None:
+        """May be called again when it was cancelled: the engine is forgotten only once it is stopped."""
         if self.engine:
-            engine, self.engine = self.engine, None
             self.figures.model, self.figures.window = "", 0
-            await engine.stop()
+            await self.engine.stop()
+            self.engine = None
 
     def abort(self, remainder: Remainder) -> None:
         """Take the requests of a closed slice back from the engine."""
@@ -202,8 +203,8 @@ class Residency:
 
     async def _bury(self, engine: Engine, reason: str) -> None:
         model = engine.definition.id
-        remainders = self.feed.close_model(model)
         detail = await _last_words(engine) or reason
+        remainders = self.feed.close_model(model)  # nothing is awaited between this and their return
         crashed = EngineCrashed(
             at=_now(),
             runner_id=self.runner_id,
