@@ -29,17 +29,15 @@ from vbatch.journal.settings import JournalSettings
 
 pytestmark = pytest.mark.integration
 
-MIB = 1024 * 1024
+STORE_MAX = "16GB"
+"""Room for streams of the sizes that the runner itself asks for; little of it is used."""
 GONE_SECONDS_MAX = 2.0
 
 
 @asynccontextmanager
 async def real_bench(home: Path) -> AsyncIterator[tuple[Bench, str]]:
-    async with nats_server() as server:
-        small = JournalSettings(
-            server.url, "test", log_bytes_max=64 * MIB, work_bytes_max=16 * MIB, dead_bytes_max=16 * MIB
-        )
-        async with connect(small) as journal:
+    async with nats_server(file_store_max=STORE_MAX) as server:
+        async with connect(JournalSettings(server.url, "test")) as journal:
             await journal.topology()
             yield Bench(journal, LocalBlobs(home / "blobs")), server.url
 
@@ -50,8 +48,8 @@ def runner_process(home: Path, url: str, port: int = 0) -> Iterator[subprocess.P
         **os.environ,
         "VBATCH_HOME": str(home),
         "VBATCH_NATS_URL": url,
-        "VBATCH_RUNNER_PORT": str(port),
-        "VBATCH_RUNNER_PROBE_SECONDS": "0.2",
+        "VBATCH_GPU_RUNNER_PORT": str(port),
+        "VBATCH_GPU_RUNNER_PROBE_SECONDS": "0.2",
     }
     with (home / "runner.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, "-m", "vbatch.gpu_runner"], env=environment, stdout=log, stderr=log)
