@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import psutil
 import pytest
 
 from vbatch.chassis.blobs.local import LocalBlobs
@@ -213,7 +214,9 @@ def home() -> Iterator[Path]:
     """A short path: Unix sockets have little room."""
     folder = Path(tempfile.mkdtemp(prefix="vb-"))
     yield folder
+    left = [child for child in psutil.Process().children(recursive=True) if str(folder) in " ".join(child.cmdline())]
     shutil.rmtree(folder)
+    assert left == [], "every engine is to be stopped by the end of a test"
 
 
 def memory_journal() -> MemoryJournal:

@@ -29,17 +29,15 @@ from vbatch.journal.settings import JournalSettings
 
 pytestmark = pytest.mark.integration
 
-MIB = 1024 * 1024
+STORE_MAX = "16GB"
+"""Room for streams of the sizes that the runner itself asks for; little of it is used."""
 GONE_SECONDS_MAX = 2.0
 
 
 @asynccontextmanager
 async def real_bench(home: Path) -> AsyncIterator[tuple[Bench, str]]:
-    async with nats_server() as server:
-        small = JournalSettings(
-            server.url, "test", log_bytes_max=64 * MIB, work_bytes_max=16 * MIB, dead_bytes_max=16 * MIB
-        )
-        async with connect(small) as journal:
+    async with nats_server(file_store_max=STORE_MAX) as server:
+        async with connect(JournalSettings(server.url, "test")) as journal:
             await journal.topology()
             yield Bench(journal, LocalBlobs(home / "blobs")), server.url
 

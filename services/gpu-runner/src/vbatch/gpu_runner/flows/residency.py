@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 import structlog
@@ -58,10 +59,11 @@ class Residency:
                 await self._keep(engine)
 
     async def stop(self) -> None:
+        """May be called again when it was cancelled: the engine is forgotten only once it is stopped."""
         if self.engine:
-            engine, self.engine = self.engine, None
             self.figures.model, self.figures.window = "", 0
-            await engine.stop()
+            await self.engine.stop()
+            self.engine = None
 
     def abort(self, remainder: Remainder) -> None:
         """Take the requests of a closed slice back from the engine."""
@@ -150,7 +152,8 @@ class Residency:
             if request is None:
                 return
             self._fed_at = _clock()
-            self._inside[request.slice_id, request.line] = tasks.create_task(self._run(engine, request))
+            task = self._inside[request.slice_id, request.line] = tasks.create_task(self._run(engine, request))
+            task.add_done_callback(partial(self._leave, request))
 
     async def _run(self, engine: Engine, request: Request) -> None:
         try:
@@ -162,9 +165,11 @@ class Residency:
                 self.recorder.record(request.slice_id, outcome)
         except EngineGone as error:
             self._declare_dead(str(error))
-        finally:
-            self._inside.pop((request.slice_id, request.line), None)
-            self.changed.fire()
+
+    def _leave(self, request: Request, _task: asyncio.Task[None]) -> None:
+        """Also of a task that was cancelled before it began, which sees no `finally` of its own."""
+        self._inside.pop((request.slice_id, request.line), None)
+        self.changed.fire()
 
     async def _shelved(self, request: Request, outcome: Outcome) -> Outcome:
         """The outcome with its body in a blob, named so that no other try of the line can touch it."""
@@ -198,8 +203,8 @@ class Residency:
 
     async def _bury(self, engine: Engine, reason: str) -> None:
         model = engine.definition.id
-        remainders = self.feed.close_model(model)
         detail = await _last_words(engine) or reason
+        remainders = self.feed.close_model(model)  # nothing is awaited between this and their return
         crashed = EngineCrashed(
             at=_now(),
             runner_id=self.runner_id,
