@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.integration.gateway.stage import Stage, gateway_running, read_frames
-from tests.integration.results.stage import Place, Story, results_running
+from tests.integration.results.stage import Place, Story, eventually, results_running
 from vbatch.journal.port import Journal
 
 pytestmark = pytest.mark.integration
@@ -113,6 +113,19 @@ async def test_no_more_streams_are_open_than_may_be(place: Place, journal: Journ
             refused = await stage.ask("GET", f"/v1/batches/{story.batch_id}/events")
 
     assert refused.status == 429 and refused.error["code"] == "rate_limit_exceeded"
+
+
+async def test_a_subscriber_that_leaves_makes_room(place: Place, journal: Journal):
+    story = Story(1, total=10)
+    async with results_running(place, journal), gateway_running(place, journal, event_streams_max=1) as stage:
+        await stage.tell(*story.opening())
+        for _ in range(3):
+            assert len(await stage.frames(story.batch_id, most=1)) == 1
+            await eventually(lambda: has_room(stage))
+
+
+async def has_room(stage: Stage) -> bool:
+    return bool(stage.streams.open_count == 0)
 
 
 async def test_open_streams_end_with_the_server(place: Place, journal: Journal):

@@ -43,6 +43,16 @@ async def test_a_lost_log_makes_the_gateway_unready(stage: Stage, nats: NatsServ
     await eventually(is_unready)
 
 
+async def test_a_lost_log_is_answered_503_after_a_while(place: Place, journal: Journal, nats: NatsServer):
+    async with results_running(place, journal), gateway_running(place, journal, log_seconds_max=0.5) as stage:
+        nats.kill()
+        with pytest.raises(openai.InternalServerError) as refused:
+            await stage.client.batches.create(input_file_id="file-x", endpoint=CHAT, completion_window="24h")
+
+    assert refused.value.status_code == 503 and refused.value.code == "service_unavailable"
+    assert refused.value.response.headers["retry-after"] == "2"
+
+
 async def test_a_create_waits_for_a_log_that_comes_back(stage: Stage, nats: NatsServer):
     nats.kill()
     creating = asyncio.create_task(

@@ -17,6 +17,7 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from uvicorn.config import Config
 
 from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs.local import LocalBlobs
 from vbatch.chassis.health import PortTaken
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
@@ -40,6 +41,7 @@ from vbatch.journal.settings import JournalSettings
 
 SERVICE = "gateway"
 DRAIN_SECONDS_MAX = 5
+ABANDONED_SECONDS = 3_600
 CONNECTIONS_WAITING_MAX = 1024
 KEEP_ALIVE_SECONDS = 75
 
@@ -104,12 +106,13 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[Parts,
         raise ValueError("the gateway needs a PostgreSQL")
     url = settings.postgres_url.get_secret_value()
     async with (
-        connect(JournalSettings(url=settings.nats_url, name=SERVICE)) as journal,
+        connect(_journal_settings(settings)) as journal,
         open_reads(url) as reads,
         _following(ProjectionFeed(url)) as projection,
     ):
         await journal.topology()
         parts = _parts(configuration, journal, reads, projection)
+        await _sweep(parts.world.blobs)
         changed = await register_models(parts.world, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
         async with loop_lag(parts.registry):
@@ -154,6 +157,22 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
         figures=Figures(registry),
         heartbeat_seconds=settings.heartbeat_seconds,
     )
+
+
+def _journal_settings(settings: GatewaySettings) -> JournalSettings:
+    return JournalSettings(
+        url=settings.nats_url,
+        name=SERVICE,
+        attempt_seconds=settings.log_seconds_max / 2,
+        deadline_seconds=settings.log_seconds_max,
+    )
+
+
+async def _sweep(blobs: Blobs) -> None:
+    """What a killed gateway left of uploads goes; a living one's are younger."""
+    if isinstance(blobs, LocalBlobs):
+        removed = await blobs.remove_abandoned(ABANDONED_SECONDS)
+        get_logger().info("abandoned_uploads_removed", count=removed)
 
 
 @asynccontextmanager
