@@ -21,6 +21,11 @@ def test_every_reason_has_an_answer():
     assert set(ANSWERS) == set(Reason)
 
 
+def test_a_clients_own_words_come_back_bounded():
+    refusal = Refusal(Reason.VALUE_INVALID, "x" * 100_000, "y" * 100_000)
+    assert len(str(refusal.envelope())) < 2_200
+
+
 @pytest.mark.parametrize(
     ("limit", "code"),
     [
