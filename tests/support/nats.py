@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import json
+import os
 import signal
 import subprocess
 import sysconfig
@@ -63,6 +64,19 @@ class NatsServer:
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
+
+    def reload(self, extra: str) -> None:
+        """Add to the configuration under the running server."""
+        with (self._folder / "nats.conf").open("a") as config:  # its ports may not change, not even from -1
+            config.write(extra)
+        os.kill(self.pid, signal.SIGHUP)
+
+    def freeze(self) -> None:
+        """Neither answers nor closes: what a stalled disk or host looks like."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:

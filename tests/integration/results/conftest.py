@@ -5,12 +5,9 @@ import pytest
 
 from tests.integration.results.stage import Place
 from tests.support.nats import NatsServer, nats_server
-from tests.support.postgres import _database_numbers, postgres_server, postgres_url
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
-
-__all__ = ["_database_numbers", "postgres_server", "postgres_url"]
 
 
 @pytest.fixture

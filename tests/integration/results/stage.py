@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import asyncpg
 import msgspec
 
@@ -188,8 +189,8 @@ class Place:
 
     async def rows(self, table: str, where: str = "true") -> list[dict[str, Any]]:
         async with self.connected() as connection:
-            found = await connection.fetch(f"SELECT * FROM {table} WHERE {where} ORDER BY 1, 2")
-            return [dict(row) for row in found]
+            found = await connection.fetch(f"SELECT * FROM {table} WHERE {where}")
+            return sorted((dict(row) for row in found), key=lambda row: list(row.values())[:2])
 
     async def status(self, story: Story) -> str | None:
         async with self.connected() as connection:
@@ -229,11 +230,9 @@ async def eventually(is_so: Callable[[], Any]) -> None:
     """Wait for what another process does. A database that is not there yet says no."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
-            try:
+            with suppress(OSError, asyncpg.PostgresError, aiohttp.ClientError):
                 if await is_so():
                     return
-            except (OSError, asyncpg.PostgresError):
-                pass  # not yet
             await asyncio.sleep(POLL_SECONDS)
 
 
@@ -262,13 +261,13 @@ async def results_running(place: Place, journal: Journal) -> AsyncIterator[async
 
 
 @contextmanager
-def results_process(place: Place, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def results_process(place: Place, log: Path, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m vbatch.results` as a child, in its own folder; killed at the end."""
     environment = {
         "VBATCH_HOME": str(place.home),
         "VBATCH_NATS_URL": place.nats_url,
         "VBATCH_POSTGRES_URL": place.postgres_url,
-        "VBATCH_RESULTS_PORT": "0",
+        "VBATCH_RESULTS_PORT": str(port),
         "VBATCH_PARENT_DEATH": "1",
     }
     with log.open("ab") as out:

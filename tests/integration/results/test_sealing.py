@@ -1,13 +1,24 @@
 """From the log to sealed files, on a real NATS server and a real PostgreSQL."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from tests.integration.results.stage import Place, Story, results_running, tell
+from tests.support.events import NOON
+from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import output_file_id
 from vbatch.contracts.lines import output_line
-from vbatch.journal.port import Journal
+from vbatch.contracts.message import Message
+from vbatch.journal.port import Conflict, Journal
+from vbatch.results.adapters.partials import FolderOfPartials
+from vbatch.results.adapters.postgres import read_model
+from vbatch.results.core.projection import State
+from vbatch.results.flows.projecting import Projector
+from vbatch.results.flows.sealing import Sealer
 
 pytestmark = pytest.mark.integration
 
@@ -91,3 +102,30 @@ async def test_an_answer_kept_in_a_blob_comes_out_whole(place: Place, journal: J
 
 async def place_told(place: Place, journal: Journal, story: Story, events: list[e.Event]) -> None:
     await place.has_projected(await tell(journal, events))
+
+
+async def test_a_zombie_cannot_seal(place: Place, journal: Journal):
+    story = Story(1, total=5)
+    await place.put_input(story)
+    folder = place.home / "results"
+    folder.mkdir(parents=True)
+    old = await journal.log.acquire(leased(1))
+    states: list[State] = []
+    async with read_model(place.postgres_url) as model:
+        parts: dict[str, Any] = {"read_model": model, "partials": FolderOfPartials(folder), "blobs": place.blobs}
+        projector = Projector(journal, old, on_committed=lambda it: states.append(it.state), **parts)
+        projecting = asyncio.create_task(projector.run())
+        await place_told(place, journal, story, [*story.opening(), *story.chunks(), story.finalizing()])
+        projecting.cancel()
+        head = (await journal.log.acquire(leased(2))).epoch
+        sealer = Sealer(journal.log, old, now=lambda: NOON, on_sealed=lambda event, size: None, **parts)
+        sealer.offer(states[-1])
+        with pytest.raises(ExceptionGroup) as caught:
+            await sealer.run()
+
+    assert caught.value.subgroup(Conflict)
+    assert await journal.log.last_sequence() == head
+
+
+def leased(pid: int) -> Message:
+    return codec.encode(e.ResultsLeased(results_id="main", pid=pid, at=NOON), source="results")

@@ -20,7 +20,7 @@ SMALL = ModelId("small")
 RULES = FileRules(CHAT, {SMALL: (CHAT,), ModelId("other"): (CHAT,), ModelId("vectors"): ("/v1/embeddings",)})
 
 
-def request(custom_id: str = "a", **changes: object) -> dict[str, object]:
+def request(custom_id: object = "a", **changes: object) -> dict[str, object]:
     line: dict[str, object] = {"custom_id": custom_id, "method": "POST", "url": CHAT}
     line["body"] = {"model": "small", "messages": [{"role": "user", "content": "hi"}]}
     return {**line, **changes}

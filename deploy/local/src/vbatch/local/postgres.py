@@ -53,9 +53,7 @@ def initialise(data_dir: Path, password_file: Path, *, durable: bool = True) -> 
         _must_have_password(data_dir, password_file)
         return
     if data_dir.exists() and any(data_dir.iterdir()):
-        raise LocalTrouble(
-            f"{data_dir} is not empty and is no PostgreSQL cluster: move it away or set another home"
-        )
+        raise LocalTrouble(f"{data_dir} is not empty and is no PostgreSQL cluster: move it away or set another home")
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=data_dir.parent, prefix=f".{data_dir.name}.new-"))
     try:
@@ -80,9 +78,7 @@ def command(
     }
     options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     argv = [_binary("postgres"), "-D", str(data_dir), *options]
-    return privileges.unprivileged(
-        argv, touches=(data_dir,), death_signal="INT" if dies_with_parent else None
-    )
+    return privileges.unprivileged(argv, touches=(data_dir,), death_signal="INT" if dies_with_parent else None)
 
 
 def ready_command(port: int = PORT) -> tuple[str, ...]:
@@ -155,9 +151,7 @@ def _run(argv: Sequence[str], *, touches: Sequence[Path], stdin: str = "") -> No
     except subprocess.CalledProcessError as error:
         raise LocalTrouble(f"PostgreSQL could not be set up: {error.stderr.strip()[-2000:]}") from error
     except subprocess.TimeoutExpired as error:
-        raise LocalTrouble(
-            f"PostgreSQL was not set up within {INITDB_SECONDS_MAX} s: is the disk stuck?"
-        ) from error
+        raise LocalTrouble(f"PostgreSQL was not set up within {INITDB_SECONDS_MAX} s: is the disk stuck?") from error
 
 
 def _prepare_socket_dir(socket_dir: Path) -> None:

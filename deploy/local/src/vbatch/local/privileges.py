@@ -41,8 +41,7 @@ def _unprivileged_entry() -> pwd.struct_passwd:
         return pwd.getpwnam(UNPRIVILEGED_USER)
     except KeyError as error:
         raise LocalTrouble(
-            f"PostgreSQL refuses to run as root and there is no user {UNPRIVILEGED_USER!r}: "
-            "run as another user"
+            f"PostgreSQL refuses to run as root and there is no user {UNPRIVILEGED_USER!r}: run as another user"
         ) from error
 
 

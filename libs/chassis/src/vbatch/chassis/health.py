@@ -52,9 +52,7 @@ async def serve_health(
     readiness: Readiness, registry: CollectorRegistry, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[int]:
     """Serve the three pages while the block runs; yields the port. Raises PortTaken."""
-    runner = web.AppRunner(
-        health_app(readiness, registry), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS_MAX
-    )
+    runner = web.AppRunner(health_app(readiness, registry), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS_MAX)
     await runner.setup()
     try:
         await _listen(runner, host, port)

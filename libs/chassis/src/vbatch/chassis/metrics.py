@@ -31,9 +31,7 @@ def service_registry(service: str) -> CollectorRegistry:
 @asynccontextmanager
 async def loop_lag(registry: CollectorRegistry) -> AsyncIterator[None]:
     """Measure, while the block runs, how late the event loop comes to a timer that is due."""
-    lag = Histogram(
-        "vbatch_loop_lag_seconds", "Lateness of a due timer.", buckets=LAG_BUCKETS, registry=registry
-    )
+    lag = Histogram("vbatch_loop_lag_seconds", "Lateness of a due timer.", buckets=LAG_BUCKETS, registry=registry)
     async with asyncio.TaskGroup() as tasks:
         sampler = tasks.create_task(_sample(lag))
         try:

@@ -44,9 +44,7 @@ class ServiceSettings(BaseSettings):
     section: ClassVar[str] = "common"
     needs_postgres: ClassVar[bool] = False
 
-    home: Path = Field(
-        default=Path("var"), validate_default=True, description="The folder that holds all state."
-    )
+    home: Path = Field(default=Path("var"), validate_default=True, description="The folder that holds all state.")
     nats_url: str = Field(default="nats://127.0.0.1:4322", description="The event log.")
     postgres_url: SecretStr | None = Field(
         default_factory=lambda data: _embedded_postgres_url(data["home"]),
@@ -58,9 +56,7 @@ class ServiceSettings(BaseSettings):
         description="Where files are kept: file://, s3://, gs://, az:// or memory://.",
     )
     log_level: LogLevel = Field(default="info", description="Events below this level are not written.")
-    otlp_endpoint: str | None = Field(
-        default=None, description="OTLP/HTTP base URL for traces; none are sent without."
-    )
+    otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP base URL for traces; none are sent without.")
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=0, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
 
@@ -113,11 +109,7 @@ def load_or_exit(settings_class: type[S]) -> S:
 def variable(settings_class: type[ServiceSettings], field: str) -> str:
     """The environment variable a reader should set for `field`."""
     is_common = field in ServiceSettings.model_fields and field != "port"
-    return (
-        f"{PREFIX}{field.upper()}"
-        if is_common
-        else f"{PREFIX}{settings_class.section.upper()}_{field.upper()}"
-    )
+    return f"{PREFIX}{field.upper()}" if is_common else f"{PREFIX}{settings_class.section.upper()}_{field.upper()}"
 
 
 def _problem(settings_class: type[ServiceSettings], detail: ErrorDetails) -> str | None:
@@ -130,7 +122,18 @@ def _problem(settings_class: type[ServiceSettings], detail: ErrorDetails) -> str
     return f"  {field} ({variable(settings_class, field)}): {words}"
 
 
+def file_table(section: str) -> dict[str, Any]:
+    """The table of `section` in the file, for one who must know another's settings. Raises BadSettings."""
+    return _table(_file_content(), section)
+
+
 def _from_file(settings_class: type[ServiceSettings]) -> dict[str, Any]:
+    content = _file_content()
+    shared = {key: value for key, value in content.items() if not _is_section(settings_class, key, value)}
+    return shared | _table(content, settings_class.section)
+
+
+def _file_content() -> dict[str, Any]:
     name = os.environ.get(CONFIG_VARIABLE)
     if not name:
         return {}
@@ -138,11 +141,14 @@ def _from_file(settings_class: type[ServiceSettings]) -> dict[str, Any]:
         content = tomllib.loads(Path(name).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSettings(f"bad settings:\n  {CONFIG_VARIABLE}: {name} cannot be read: {error}") from error
-    shared = {key: value for key, value in content.items() if not _is_section(settings_class, key, value)}
-    own = content.get(settings_class.section, {})
-    if not isinstance(own, dict):
-        raise BadSettings(f"bad settings:\n  {settings_class.section}: must be a table in {name}")
-    return shared | own
+    return content
+
+
+def _table(content: dict[str, Any], section: str) -> dict[str, Any]:
+    table = content.get(section, {})
+    if not isinstance(table, dict):
+        raise BadSettings(f"bad settings:\n  {section}: must be a table in {os.environ[CONFIG_VARIABLE]}")
+    return table
 
 
 def _is_section(settings_class: type[ServiceSettings], key: str, value: object) -> bool:

@@ -39,6 +39,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NO_USAGE = Usage()
+NO_ANSWER = msgspec.Raw(b"null")
 
 
 class BatchFault(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     line: int
     custom_id: str
     status_code: int | None = None
-    body: msgspec.Raw = msgspec.Raw(b"null")
+    body: msgspec.Raw = msgspec.field(default_factory=lambda: NO_ANSWER)
     body_blob: str | None = None
     error: RequestError | None = None
     usage: Usage = NO_USAGE
@@ -93,12 +94,16 @@ def is_success(status_code: int | None) -> bool:
 
 
 class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """As OpenAI counts: lines that never ran are in neither `completed` nor `failed`."""
+
     total: int
     completed: int
     failed: int
 
 
 class ModelTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests of a batch name this model, and their bytes."""
+
     model: ModelId
     requests: int
     input_bytes: int
@@ -122,6 +127,8 @@ class FileStored(Event, frozen=True, kw_only=True):
 
 
 class FileDeleted(Event, frozen=True, kw_only=True):
+    """Its owner deleted the file; the bytes stay while an unfinished batch reads them."""
+
     file_id: FileId
     owner: OwnerId
 
@@ -130,6 +137,8 @@ class FileDeleted(Event, frozen=True, kw_only=True):
 
 
 class BatchCreated(Event, frozen=True, kw_only=True):
+    """A batch was accepted; only its shape was checked. It must end by `expires_at`."""
+
     batch_id: BatchId
     owner: OwnerId
     input_file_id: FileId
@@ -141,6 +150,8 @@ class BatchCreated(Event, frozen=True, kw_only=True):
 
 
 class BatchCancelRequested(Event, frozen=True, kw_only=True):
+    """Its owner wants the batch to end; what is running is given back."""
+
     batch_id: BatchId
 
 
@@ -215,6 +226,8 @@ class SliceReturned(Event, frozen=True, kw_only=True):
 
 
 class Ending(StrEnum):
+    """How counting stopped."""
+
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
@@ -263,6 +276,8 @@ class RunnerLeased(Event, frozen=True, kw_only=True):
 
 
 class ModelLoading(Event, frozen=True, kw_only=True):
+    """The runner starts an engine with this model; what ran before is gone from the device."""
+
     runner_id: RunnerId
     epoch: int
     model: ModelId
@@ -298,17 +313,23 @@ class EngineCrashed(Event, frozen=True, kw_only=True):
 
 
 class RunnerStopped(Event, frozen=True, kw_only=True):
+    """The runner process ends by itself and gives back what it held."""
+
     runner_id: RunnerId
     epoch: int
     reason: str
 
 
 class SchedulerLeased(Event, frozen=True, kw_only=True):
+    """A scheduler process took over. The sequence of this event is its epoch."""
+
     scheduler_id: str
     pid: int
 
 
 class ResultsLeased(Event, frozen=True, kw_only=True):
+    """A results process took over. The sequence of this event is its epoch."""
+
     results_id: str
     pid: int
 
@@ -317,8 +338,12 @@ class ResultsLeased(Event, frozen=True, kw_only=True):
 
 
 class ModelRegistered(Event, frozen=True, kw_only=True):
+    """A model may be named by requests from now on, or its definition changed."""
+
     model: ModelDefinition
 
 
 class ModelRemoved(Event, frozen=True, kw_only=True):
+    """No new batch may name the model."""
+
     model_id: ModelId

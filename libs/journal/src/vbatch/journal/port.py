@@ -123,7 +123,7 @@ class Delivery(Protocol):
         """1 on the first delivery."""
 
     async def ack(self) -> None:
-        """Done; returns when the server has confirmed it."""
+        """Done. Normally confirmed by the server; a confirmation lost in a crash can bring the order again."""
 
     async def nak(self, delay_seconds: float = 0.0) -> None:
         """Not now: deliver it again, to anyone, after the delay."""

@@ -13,8 +13,9 @@ from vbatch.chassis.health import NotReady, Readiness, serve_health
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.settings import ServiceSettings
-from vbatch.journal import JournalSettings, connect
+from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
+from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.metrics import register
 from vbatch.scheduler.adapters.planner import process_planner
 from vbatch.scheduler.core.policy import stay_then_oldest

@@ -76,7 +76,7 @@ class Blobs(ABC):
 
     @abstractmethod
     def writer(self, name: str) -> AbstractAsyncContextManager[BlobWriter]:
-        """Write a blob in pieces with bounded memory; when the block ends well the blob is there and durable."""
+        """Write a blob in pieces with bounded memory; it is there, and durable, when the block ends well."""
 
     @abstractmethod
     def read_stream(

@@ -75,9 +75,7 @@ class RemoteBlobs(Blobs):
             if offset + length > size:
                 raise beyond_end(name, offset, length)
         with _named_trouble(name):
-            found = await obstore.get_ranges_async(
-                self._store, checked(name), starts=offsets, lengths=lengths
-            )
+            found = await obstore.get_ranges_async(self._store, checked(name), starts=offsets, lengths=lengths)
         return [bytes(content) for content in found]
 
     async def size(self, name: str) -> int:

@@ -25,7 +25,9 @@ from vbatch.journal.settings import JournalSettings
 
 HEARTBEATS_PER_ACK_WAIT = 4
 ACK_PENDING_MAX = 1000
+UNCONFIRMED_MAX = 1000
 _ACK, _NAK, _TERM, _PROGRESS = b"+ACK", b"-NAK", b"+TERM", b"+WPI"
+_FINAL = (_ACK, _TERM)
 
 
 class ConsumerConfig(msgspec.Struct, frozen=True):
@@ -95,6 +97,7 @@ class Taker(AsyncIterator[JetStreamDelivery]):
         self._consumer = consumer
         self._held: dict[int, JetStreamDelivery] = {}
         self._arrived: list[JetStreamDelivery] = []
+        self._unconfirmed: dict[int, bytes] = {}
         self._pull: Pull | None = None
 
     async def __anext__(self) -> JetStreamDelivery:
@@ -108,16 +111,26 @@ class Taker(AsyncIterator[JetStreamDelivery]):
             await delivery.dead_letter(f"delivered {delivery.delivery_count} times and never settled")
 
     async def settle(self, delivery: JetStreamDelivery, verdict: bytes) -> None:
-        """Returns when the server has confirmed the verdict."""
+        """Ask the server to confirm the verdict, and remember it when no confirmation comes.
+
+        A server killed at this moment forgets that it delivered at all and ignores the verdict; what it then delivers
+        again is settled as before without being handed out.
+        """
         sequence = delivery.message.sequence
         self._held.pop(sequence, None)  # first, for a redelivery can overtake the confirmation
         try:
-            await self._requests.persist(lambda: self._requests.request(delivery.reply, verdict))
-        except Unavailable:
-            self._held.setdefault(sequence, delivery)
-            raise
+            async with asyncio.timeout(self._requests.attempt_seconds):
+                await self._requests.request(delivery.reply, verdict)
+        except (Unavailable, TimeoutError):
+            if verdict in _FINAL:
+                self._remember(sequence, verdict)
         if self._pull is not None:
             self._pull.look_again()
+
+    def _remember(self, sequence: int, verdict: bytes) -> None:
+        self._unconfirmed[sequence] = verdict
+        if len(self._unconfirmed) > UNCONFIRMED_MAX:
+            del self._unconfirmed[next(iter(self._unconfirmed))]
 
     async def keep_alive(self) -> None:
         """Tells the server of every unsettled delivery that it is still in hand, until cancelled."""
@@ -128,36 +141,49 @@ class Taker(AsyncIterator[JetStreamDelivery]):
     async def aclose(self) -> None:
         """What is unsettled goes back at once instead of after the acknowledgement wait."""
         if self._pull is not None:
-            self._accept(self._pull.left_over())
+            await self._accept(self._pull.left_over())
         await self._drop_pull()
         await self._tell_all(_NAK)
 
     async def _receive(self) -> None:
         pull = self._pull or await self._open()
         try:
-            self._accept(await pull.take())
+            await self._accept(await pull.take())
         except PullBroken:
             await self._drop_pull()
             await asyncio.sleep(BACKOFF_FIRST_SECONDS)
 
-    def _accept(self, messages: list[Msg]) -> None:
-        for message in messages:
-            tokens = wire.delivery_tokens(message.reply)
-            held = self._held.get(tokens.stream_sequence)
-            if held is not None:  # redelivered to the one who has it: only the reply subject is new
-                held.reply = message.reply
-                continue
-            delivery = JetStreamDelivery(self, wire.recorded(message, tokens), tokens.delivery_count, message.reply)
-            self._held[tokens.stream_sequence] = delivery
-            self._arrived.append(delivery)
+    async def _accept(self, messages: list[Msg]) -> None:
+        deliveries = [self._delivery(message) for message in messages]
+        for repeated in [delivery for delivery in deliveries if not self._hold(delivery)]:
+            await self._tell(repeated, self._unconfirmed.get(repeated.message.sequence, _PROGRESS))
+
+    def _hold(self, delivery: JetStreamDelivery) -> bool:
+        """False when it is no news: still in hand here, so only its reply subject changes, or settled before."""
+        sequence = delivery.message.sequence
+        if sequence in self._unconfirmed:
+            return False
+        if sequence in self._held:
+            self._held[sequence].reply = delivery.reply
+            return False
+        self._held[sequence] = delivery
+        self._arrived.append(delivery)
+        return True
+
+    def _delivery(self, message: Msg) -> JetStreamDelivery:
+        tokens = wire.delivery_tokens(message.reply)
+        return JetStreamDelivery(self, wire.recorded(message, tokens), tokens.delivery_count, message.reply)
 
     def _wanted(self) -> int:
         return 1 if len(self._held) < self._settings.work_in_flight_max else 0
 
     async def _tell_all(self, verdict: bytes) -> None:
         for delivery in list(self._held.values()):
-            with suppress(Unavailable):  # the next round, or the acknowledgement wait, makes up for it
-                await self._requests.connection.send(delivery.reply, verdict)
+            await self._tell(delivery, verdict)
+
+    async def _tell(self, delivery: JetStreamDelivery, verdict: bytes) -> None:
+        with suppress(Unavailable):  # the next round, or the acknowledgement wait, makes up for it
+            await self._requests.connection.send(delivery.reply, verdict)
 
     async def _open(self) -> Pull:
         while True:

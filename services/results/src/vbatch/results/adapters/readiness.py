@@ -11,6 +11,7 @@ from vbatch.results.flows.serving import Progress
 from vbatch.results.ports import ReadModel
 
 PROBED_BLOB = "outputs/probe"
+DETAIL_CHARS_MAX = 1000
 
 
 def results_readiness(
@@ -38,10 +39,11 @@ def results_readiness(
         return "answers"
 
     async def seals() -> str:
-        trouble = progress.sealer.trouble if progress.sealer else {}
-        if trouble:
-            raise NotReady("; ".join(f"{batch_id}: {reason}" for batch_id, reason in trouble.items())[:1000])
-        return "none held up"
+        sealer = progress.sealer
+        if sealer is not None and sealer.trouble:
+            raise NotReady("; ".join(sealer.trouble.values())[:DETAIL_CHARS_MAX])
+        refused = sealer.refused if sealer is not None else {}
+        return f"none held up, refused: {', '.join(refused) or 'none'}"[:DETAIL_CHARS_MAX]
 
     readiness.add("nats", nats)
     readiness.add("postgres", postgres)

@@ -14,10 +14,8 @@ from vbatch.contracts.lines import output_line
 from vbatch.results.core.misfit import Misfit
 from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
 
-LINES_MAX = 10_000_000
-"""Of one input file: its ledger takes a byte a line."""
-TOKENS_MAX = 2**31 - 1
-"""Of one outcome: the columns are 32 bits wide."""
+NUMBER_MAX = 2**31 - 1
+"""Of lines in a file and of tokens in an outcome: the columns are 32 bits wide."""
 
 Move = e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing | e.BatchSealed
 
@@ -117,7 +115,7 @@ def _facts(batch: OpenBatch, event: Move) -> dict[str, Any]:
     """What an event says beside the status that it brings."""
     match event:
         case e.BatchValidated():
-            if not 0 <= event.total <= event.last_line <= LINES_MAX:
+            if not 0 <= event.total <= event.last_line <= NUMBER_MAX:
                 raise Misfit(f"{event.total} requests on {event.last_line} lines")
             batch.ledger = Ledger(event.total, event.last_line)
             model = event.models[0].model if len(event.models) == 1 else None
@@ -135,7 +133,7 @@ def _must_fit(outcomes: Sequence[e.Outcome], last_line: int) -> None:
         usage, code = outcome.usage, outcome.status_code
         if not 0 < outcome.line <= last_line:
             raise Misfit(f"line {outcome.line} of a file of {last_line} lines")
-        if not (0 <= usage.input_tokens <= TOKENS_MAX and 0 <= usage.output_tokens <= TOKENS_MAX):
+        if not (0 <= usage.input_tokens <= NUMBER_MAX and 0 <= usage.output_tokens <= NUMBER_MAX):
             raise Misfit(f"line {outcome.line}: its usage cannot be")
         if not 100 <= code <= 599 if code is not None else outcome.error is None:
             raise Misfit(f"line {outcome.line}: status code {code} without an error")

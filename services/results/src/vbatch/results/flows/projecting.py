@@ -17,7 +17,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.message import Recorded
-from vbatch.journal.port import Journal, Lease
+from vbatch.journal.port import Journal, Lease, Rejected
 from vbatch.results.core.misfit import Misfit
 from vbatch.results.core.projection import Changes, State, passed, project
 from vbatch.results.flows.retrying import PASSING, Backoff
@@ -119,7 +119,11 @@ class Projector:
     async def _bury(self, buried: Buried) -> None:
         record = buried.record
         get_logger().error("event_buried", sequence=record.sequence, subject=record.subject, reason=buried.reason)
-        await self._journal.dead.append(record, buried.reason)
+        try:
+            await self._journal.dead.append(record, buried.reason)
+        except Rejected as error:
+            # Too large to be buried. It stays where it is, in EVT; it must not stop the projection for ever.
+            get_logger().error("burial_refused", sequence=record.sequence, reason=str(error))
 
     def _must_not_be_fenced(self, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]) -> None:
         for record, event in zip(records, decoded, strict=True):

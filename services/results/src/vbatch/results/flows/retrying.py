@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from vbatch.chassis.blobs import BlobTrouble
-from vbatch.journal.port import Unavailable
+from vbatch.journal.port import Full, Unavailable
 from vbatch.results.ports import Trouble
 
-PASSING = (Trouble, Unavailable, BlobTrouble)
-"""Blobs too: one that is missing can be put back, and nothing else can be done without it."""
+PASSING = (Trouble, Unavailable, Full, BlobTrouble)
+"""Room can be made, and a missing blob put back; until then readers go on and `/ready` names the reason."""
 
 FIRST_SECONDS = 0.2
 SECONDS_MAX = 10.0

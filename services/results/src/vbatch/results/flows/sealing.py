@@ -42,7 +42,10 @@ class Page(NamedTuple):
 
 
 class Sealer:
-    """Takes batches once the projection has caught up; `trouble` is what holds up the seals that wait for a retry."""
+    """Takes batches once the projection has caught up.
+
+    `trouble` is what holds up the seals that wait for a retry; `refused` are those that no retry will help.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Sealer:
         self._waiting: asyncio.Queue[BatchId] = asyncio.Queue()
         self._taken: set[BatchId] = set()
         self.trouble: dict[BatchId, str] = {}
+        self.refused: dict[BatchId, str] = {}
 
     def offer(self, state: State) -> None:
         """Seal what of these has been counted; each batch is taken once. Those that ended are forgotten."""
@@ -96,7 +100,8 @@ class Sealer:
                 get_logger().warning("seal_interrupted", batch_id=batch_id, reason=str(error))
                 await asyncio.sleep(backoff.seconds())
             except SealRefused as error:
-                self.trouble[batch_id] = str(error)
+                self.trouble.pop(batch_id, None)
+                self.refused[batch_id] = str(error)
                 get_logger().error("seal_refused", batch_id=batch_id, reason=str(error))
                 return
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Progress:
     sequence: int = 0
     projector: Projector | None = None
     sealer: Sealer | None = None
-    is_caught_up: bool = field(default=False)
+    is_caught_up: bool = False
 
 
 async def serve(world: World, progress: Progress) -> None:
@@ -116,17 +116,18 @@ def _projector(world: World, lease: Lease, on_committed: Callable[[Committed], N
 async def _own_folder(folder: Path) -> AsyncIterator[None]:
     """Two writers would cut each other's files. Raises LockHeld when the other does not let go in time."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+    with await _locked(folder / LOCK_NAME):
+        yield
+
+
+async def _locked(path: Path) -> ExitStack:
     deadline = asyncio.get_running_loop().time() + LOCK_SECONDS_MAX
+    held = ExitStack()
     while True:
-        lock = hold_lock(folder / LOCK_NAME)
         try:
-            lock.__enter__()
-            break
+            held.enter_context(hold_lock(path))
+            return held
         except LockHeld:
             if asyncio.get_running_loop().time() > deadline:
                 raise
-            await asyncio.sleep(LOCK_POLL_SECONDS)
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
+        await asyncio.sleep(LOCK_POLL_SECONDS)

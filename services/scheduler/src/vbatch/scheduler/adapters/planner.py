@@ -34,10 +34,6 @@ class ProcessPlanner:
             loop = asyncio.get_running_loop()
             try:
                 return await loop.run_in_executor(self._pool, check_file, self._blob_url, blob, rules)
-            except BlobMissing as error:
-                raise InputMissing(str(error)) from error
-            except BlobTrouble as error:
-                raise PlanningTrouble(str(error)) from error
             except BrokenProcessPool as error:
                 self._pool = _new_pool()
                 raise PlanningTrouble(f"the worker died while it read {blob}") from error
@@ -57,8 +53,13 @@ async def process_planner(blob_url: str) -> AsyncIterator[ProcessPlanner]:
 
 
 def check_file(blob_url: str, blob: str, rules: FileRules) -> Verdict:
-    """Runs in the worker."""
-    return asyncio.run(_check(blob_url, blob, rules))
+    """Runs in the worker, and raises there what can cross to the service."""
+    try:
+        return asyncio.run(_check(blob_url, blob, rules))
+    except BlobMissing as error:
+        raise InputMissing(str(error)) from error
+    except BlobTrouble as error:
+        raise PlanningTrouble(str(error)) from error
 
 
 async def _check(blob_url: str, blob: str, rules: FileRules) -> Verdict:

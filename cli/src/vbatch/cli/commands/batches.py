@@ -1,0 +1,181 @@
+"""submit, watch, cancel, batches: a batch's life as its owner sees it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from vbatch.cli.board import board_for, summary
+from vbatch.cli.client import Server, connect
+from vbatch.cli.exits import CommandError, Exit, Misused
+from vbatch.cli.live import Progress
+from vbatch.cli.options import (
+    ApiKey,
+    AsJson,
+    BatchArgument,
+    Url,
+    err,
+    local_settings,
+    out,
+    print_json,
+    run,
+    server_url,
+)
+from vbatch.cli.watching import watch as follow_to_end
+from vbatch.cli.wire import Batch, BatchPage, StoredFile, read
+from vbatch.contracts.lifecycle import BatchStatus
+
+BATCHES_SHOWN = 20
+BATCHES_SHOWN_MAX = 100
+FAULTS_SHOWN = 10
+
+Endpoint = Annotated[
+    str | None, typer.Option(help="The path all requests name; by default what the file's first line says.")
+]
+Window = Annotated[str, typer.Option(help="The time the batch may take, such as 24h.")]
+Metadata = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with the batch; repeat it.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the end.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when the batch has ended, showing nothing.")]
+InputFile = Annotated[Path, typer.Argument(metavar="FILE", help="Requests, one JSON object a line.")]
+Limit = Annotated[int, typer.Option("-n", "--limit", min=1, max=BATCHES_SHOWN_MAX, help="At most this many.")]
+
+
+def submit(
+    file: InputFile,
+    endpoint: Endpoint = None,
+    window: Window = "24h",
+    metadata: Metadata = None,
+    watch: Watch = False,
+    wait: Wait = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Upload FILE and make a batch of it."""
+
+    async def ask() -> None:
+        pairs, path = pairs_of(metadata or []), endpoint or endpoint_of(file)
+        async with connect(server_url(url), api_key) as server:
+            uploaded = read(await server.upload(file), StoredFile)
+            created = await server.create(uploaded.id, path, window, pairs)
+            batch = read(created, Batch)
+            if as_json and not watch:
+                print_json(created)
+            elif not as_json:
+                out.print(batch.id)
+            if watch or wait:
+                await _to_the_end(server, batch.id, is_shown=watch, as_json=as_json)
+
+    run(ask())
+
+
+def watch(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Show a batch live until it ends. Ctrl-C leaves the batch running."""
+
+    async def ask() -> None:
+        async with connect(server_url(url), api_key) as server:
+            read(await server.batch(batch), Batch)
+            await _to_the_end(server, batch, is_shown=True, as_json=as_json)
+
+    run(ask())
+
+
+def cancel(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Stop a batch; finished answers are kept."""
+
+    async def ask() -> None:
+        async with connect(server_url(url), api_key) as server:
+            answer = await server.cancel(batch)
+        if as_json:
+            print_json(answer)
+        else:
+            out.print(f"{batch} is {read(answer, Batch).status}; finished answers are kept.")
+
+    run(ask())
+
+
+def batches(limit: Limit = BATCHES_SHOWN, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """List batches, the newest first."""
+
+    async def ask() -> None:
+        async with connect(server_url(url), api_key) as server:
+            answer = await server.batches(limit)
+        if as_json:
+            print_json(answer)
+        else:
+            _show(read(answer, BatchPage))
+
+    run(ask())
+
+
+def endpoint_of(file: Path) -> str:
+    """The `url` of the file's first line. Raises Misused."""
+
+    class First(msgspec.Struct):
+        url: str
+
+    try:
+        with file.open("rb") as lines:
+            return msgspec.json.decode(lines.readline().removeprefix(b"\xef\xbb\xbf"), type=First).url
+    except OSError as error:
+        raise Misused(f"{file} cannot be read: {error.strerror}.") from error
+    except msgspec.DecodeError as error:
+        raise Misused(f"The first line of {file} names no url: mend it, or give --endpoint.") from error
+
+
+def pairs_of(metadata: list[str]) -> dict[str, str]:
+    """`["k=v"]` as `{"k": "v"}`. Raises Misused."""
+    for text in metadata:
+        if "=" not in text:
+            raise Misused(f"--metadata takes KEY=VALUE, not {text!r}.")
+    return dict(text.split("=", 1) for text in metadata)
+
+
+async def _to_the_end(server: Server, batch_id: str, *, is_shown: bool, as_json: bool) -> None:
+    try:
+        progress = await _shown_to_the_end(server, batch_id, is_shown=is_shown, as_json=as_json)
+    except BaseException as error:
+        if not isinstance(error, CommandError):
+            err.print(f"The batch goes on. See it again with: vbatch watch {batch_id}")
+        raise
+    if not as_json:
+        err.print(summary(progress), markup=False)
+        _show_faults(progress)
+    if progress.status is not BatchStatus.COMPLETED:
+        raise SystemExit(int(Exit.FAILED))
+
+
+async def _shown_to_the_end(server: Server, batch_id: str, *, is_shown: bool, as_json: bool) -> Progress:
+    nats_url = local_settings().log_url
+    if not is_shown:
+        return await follow_to_end(server, batch_id, None, lambda _progress: None)
+    with board_for(out, as_json=as_json) as board:
+        return await follow_to_end(server, batch_id, nats_url, lambda progress: board.changed(batch_id, progress))
+
+
+def _show_faults(progress: Progress) -> None:
+    for fault in progress.faults[:FAULTS_SHOWN]:
+        where = f"line {fault.line}: " if fault.line else ""
+        err.print(f"  {where}{fault.message} ({fault.code})", markup=False)
+    if len(progress.faults) > FAULTS_SHOWN:
+        err.print(f"  and {len(progress.faults) - FAULTS_SHOWN} more; `vbatch batches --json` has them all")
+
+
+def _show(page: BatchPage) -> None:
+    if not page.data:
+        out.print("No batches yet. Make one with: vbatch submit FILE")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("batch", "status", "answered", "failed", "of", "endpoint", "created"):
+        table.add_column(heading, justify="right" if heading in ("answered", "failed", "of") else "left")
+    for batch in page.data:
+        counts = batch.request_counts
+        created = datetime.fromtimestamp(batch.created_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        numbers = (f"{counts.completed:,}", f"{counts.failed:,}", f"{counts.total:,}")
+        table.add_row(batch.id, batch.status, *numbers, batch.endpoint, created)
+    out.print(table)

@@ -1,0 +1,98 @@
+"""results: the answers of a batch, as they are so far or as they were sealed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import msgspec
+import typer
+
+from vbatch.cli.client import Server, connect
+from vbatch.cli.exits import CommandError, Misused
+from vbatch.cli.options import ApiKey, AsJson, BatchArgument, Url, err, print_json, run, server_url
+from vbatch.cli.telling import amount, size
+from vbatch.cli.wire import Batch, read
+from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
+
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of the screen.")]
+Errors = Annotated[bool, typer.Option("--errors", help="The lines without an answer, instead of the answers.")]
+
+
+def results(
+    batch: BatchArgument,
+    output: Output = None,
+    errors: Errors = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download the answers, one JSON object a line; of a running batch, those it has so far."""
+
+    async def ask() -> None:
+        async with connect(server_url(url), api_key) as server:
+            pieces = _pieces(server, read(await server.batch(batch), Batch), errors=errors)
+            with _sink(output) as file:
+                lines, count = 0, 0
+                async for piece in pieces:
+                    file.write(piece)
+                    lines, count = lines + piece.count(b"\n"), count + len(piece)
+        _report(output, lines, count, as_json=as_json)
+
+    run(ask())
+
+
+def _pieces(server: Server, batch: Batch, *, errors: bool) -> AsyncIterator[bytes]:
+    """Where the lines asked for are. Raises CommandError when there are none, and says why."""
+    if batch.status is BatchStatus.FAILED:
+        raise CommandError(f"{batch.id} failed before any request ran: {_first_fault(batch)}")
+    if batch.status in TERMINAL:
+        file_id = batch.error_file_id if errors else batch.output_file_id
+        if file_id is None:
+            raise CommandError(
+                "Every line was answered." if errors else "No line was answered; see them with --errors."
+            )
+        return server.content(file_id)
+    if errors:
+        raise CommandError(f"{batch.id} is {batch.status}; its errors are there when it has ended.")
+    err.print(f"{batch.id} is {batch.status}: these are the outcomes so far, in the order they came.")
+    return server.results(batch.id)
+
+
+def _first_fault(batch: Batch) -> str:
+    faults = batch.errors.data if batch.errors else []
+    if not faults:
+        return "no reason given."
+    where = f"line {faults[0].line}: " if faults[0].line else ""
+    return f"{where}{faults[0].message} ({amount(len(faults), 'fault')} in all)"
+
+
+@contextmanager
+def _sink(output: Path | None) -> Iterator[BinaryIO]:
+    """The screen, or a file that appears under its name only when it is whole."""
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = output.with_name(output.name + ".part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        os.replace(part, output)
+    except OSError as error:
+        raise Misused(f"{output} cannot be written: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _report(output: Path | None, lines: int, count: int, *, as_json: bool) -> None:
+    if output is None:
+        return
+    if as_json:
+        print_json(msgspec.json.encode({"path": str(output), "lines": lines, "bytes": count}))
+    else:
+        err.print(f"{amount(lines, 'line')} in {output} ({size(count)}).", markup=False)

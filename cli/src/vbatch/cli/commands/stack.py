@@ -1,0 +1,155 @@
+"""up, down, status, logs: the stack on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import msgspec
+import typer
+from rich.table import Table
+
+from vbatch.cli.exits import CommandError, Exit, ending
+from vbatch.cli.options import AsJson, err, local_settings, out, print_json
+from vbatch.cli.telling import duration, size
+from vbatch.local.commands import LocalTrouble
+from vbatch.local.stack import Stack, StackStatus, last_lines
+
+FOLLOW_SECONDS = 0.2
+LINES_SHOWN = 50
+LINES_SHOWN_MAX = 10_000
+
+ServiceArgument = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="By default all of them.")]
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")]
+LinesOption = Annotated[int, typer.Option("--lines", "-n", min=0, max=LINES_SHOWN_MAX, help="Start with this many.")]
+
+
+def up() -> None:
+    """Start the server on this machine and wait until it is ready."""
+    with ending():
+        settings = local_settings()
+        began = time.monotonic()
+        start(Stack(settings))
+        took = duration(time.monotonic() - began)
+        out.print(f"Ready in {took}: http://127.0.0.1:{settings.gateway_port}/v1 (documentation at /docs).")
+
+
+def down() -> None:
+    """Stop the server on this machine; its state stays."""
+    with ending():
+        stop(Stack(local_settings()))
+        out.print("Everything is stopped.")
+
+
+def status(as_json: AsJson = False) -> None:
+    """What runs, and how it is. Exit code 1 when something is not ready."""
+    with ending():
+        found = Stack(local_settings()).status()
+        if as_json:
+            print_json(msgspec.json.encode(found) if found.services else b"{}")
+        else:
+            _show(found)
+        if not found.is_ready:
+            raise SystemExit(int(Exit.FAILED))
+
+
+def logs(service: ServiceArgument = None, follow: FollowOption = False, lines: LinesOption = LINES_SHOWN) -> None:
+    """The logs of the stack's programs."""
+    with ending():
+        stack = Stack(local_settings())
+        names = service or [each.name for each in stack.status().services]
+        paths = {name: _log_path(stack, name) for name in names}
+        for name, path in paths.items():
+            for line in last_lines(path, lines).splitlines() if lines else ():
+                _print_line(name, line, is_named=len(paths) > 1)
+        for name, line in _new_lines(paths) if follow else ():
+            _print_line(name, line, is_named=len(paths) > 1)
+
+
+def start(stack: Stack) -> None:
+    """`up` with its progress shown. Raises CommandError."""
+    try:
+        stack.up(_say)
+    except LocalTrouble as error:
+        raise CommandError(
+            f"{error}\nMend that and run `vbatch up` again, or `vbatch down` to stop the rest."
+        ) from error
+
+
+def stop(stack: Stack) -> None:
+    """`down` with its progress shown. Raises CommandError."""
+    try:
+        stack.down(_say)
+    except LocalTrouble as error:
+        raise CommandError(str(error)) from error
+
+
+def _say(name: str, text: str) -> None:
+    err.print(f"  {name:<12} {text}", markup=False)
+
+
+def _log_path(stack: Stack, name: str) -> Path:
+    try:
+        return stack.log_path(name)
+    except LocalTrouble as error:
+        raise CommandError(str(error)) from error
+
+
+def _show(found: StackStatus) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("program", "state", "pid", "up", "restarts", "memory", "says"):
+        table.add_column(heading, overflow="fold")
+    for each in found.services:
+        is_up = each.pid is not None
+        numbers = (duration(each.uptime_seconds), str(each.restarts), size(each.rss_bytes)) if is_up else ("", "", "")
+        table.add_row(each.name, _state(each.state, is_ready=each.is_ready), str(each.pid or ""), *numbers, each.detail)
+    out.print(table)
+    if found.supervisor_pid is None:
+        out.print("The stack is down. Start it with: vbatch up")
+
+
+def _state(word: str, *, is_ready: bool) -> str:
+    if is_ready:
+        return "[green]ready[/green]"
+    return f"[red]{word.lower()}[/red]"
+
+
+def _print_line(name: str, line: str, *, is_named: bool) -> None:
+    out.print(f"{name:<12} {line}" if is_named else line, markup=False)
+
+
+def _new_lines(paths: dict[str, Path]) -> Iterator[tuple[str, str]]:
+    """Lines as they are written, for ever; a log that was rotated is read on from its new beginning."""
+    tails = {name: Tail(path) for name, path in paths.items()}
+    while True:
+        found = [(name, line) for name, tail in tails.items() for line in tail.lines()]
+        yield from found
+        if not found:
+            time.sleep(FOLLOW_SECONDS)
+
+
+class Tail:
+    """What is written to one file from now on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = path.stat().st_size if path.exists() else 0
+        self._inode = path.stat().st_ino if path.exists() else 0
+
+    def lines(self) -> list[str]:
+        """Whole lines that came since the last call."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            return self._read(file)
+
+    def _read(self, file: BinaryIO) -> list[str]:
+        found = self._path.stat()
+        if found.st_ino != self._inode or found.st_size < self._offset:
+            self._offset, self._inode = 0, found.st_ino
+        file.seek(self._offset)
+        whole, _, _ = file.read().rpartition(b"\n")
+        self._offset += len(whole) + 1 if whole else 0
+        return whole.decode(errors="replace").splitlines()

@@ -1,0 +1,26 @@
+"""An SSE record to the event it carries: the log's own JSON, named by the catalogue, chunks without their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from vbatch.cli.live import ChunkSummary, LiveEvent
+from vbatch.cli.sse import ServerEvent
+from vbatch.contracts.catalogue import KINDS
+
+TYPES: Mapping[str, type[LiveEvent]] = {kind.name: kind.type for kind in KINDS} | {
+    "batch.chunk_completed": ChunkSummary
+}
+
+
+def event_of(record: ServerEvent) -> LiveEvent | None:
+    """None for what this command does not know: a newer server may say more."""
+    kind = TYPES.get(record.name)
+    if kind is None:
+        return None
+    try:
+        return msgspec.json.decode(record.data, type=kind)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,123 @@
+"""demo: the whole way from two files to their answers on this machine, told step by step, leaving nothing running."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vbatch.cli import answers
+from vbatch.cli.board import Board, board_for, summary
+from vbatch.cli.client import Server, connect
+from vbatch.cli.commands.batches import endpoint_of
+from vbatch.cli.commands.stack import start, stop
+from vbatch.cli.exits import CommandError, Misused, ending
+from vbatch.cli.options import err, local_settings, out
+from vbatch.cli.telling import duration
+from vbatch.cli.watching import watch
+from vbatch.cli.wire import Batch, StoredFile, read
+from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.local.settings import LocalSettings
+from vbatch.local.stack import Stack
+
+EXAMPLES = ("capitals.jsonl", "sentences.jsonl")
+ANSWERS_SHOWN = 4
+
+Examples = Annotated[Path, typer.Option(help="The folder with capitals.jsonl and sentences.jsonl.")]
+
+
+def demo(examples: Examples = Path("examples")) -> None:
+    """See it work: two batches for two models, from upload to answers, then everything is stopped again."""
+    with ending():
+        inputs = [examples / name for name in EXAMPLES]
+        for path in inputs:
+            if not path.is_file():
+                raise Misused(f"{path} is not there: run this in the project's folder, or give --examples.")
+        settings = local_settings()
+        began = time.monotonic()
+        with _running(Stack(settings)):
+            asyncio.run(_show(settings, inputs))
+        out.print(f"\nThe demo took {duration(time.monotonic() - began)}.")
+
+
+@contextmanager
+def _running(stack: Stack) -> Iterator[None]:
+    """The stack, started here and stopped on leaving; one that runs already is used and left alone."""
+    if stack.status().is_ready:
+        out.print("A server runs here already: it is used, and left running.")
+        with _pointing_at_logs(stack):
+            yield
+        return
+    out.print("Starting the server (NATS, PostgreSQL, gateway, scheduler, gpu-runner, results)")
+    try:
+        start(stack)
+        with _pointing_at_logs(stack):
+            yield
+    finally:
+        out.print("\nStopping the server")
+        stop(stack)
+
+
+@contextmanager
+def _pointing_at_logs(stack: Stack) -> Iterator[None]:
+    """A failure inside also says which log to read: that of the first service that is not well, or the runner's."""
+    try:
+        yield
+    except CommandError as error:
+        unwell = [each.name for each in stack.status().services if not each.is_ready]
+        path = stack.log_path(unwell[0] if unwell else "gpu-runner")
+        raise CommandError(f"{error}\nWhat happened stands in {path}") from error
+
+
+async def _show(settings: LocalSettings, inputs: list[Path]) -> None:
+    folder = settings.home / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    async with connect(f"http://127.0.0.1:{settings.gateway_port}", None) as server:
+        out.print("\nSubmitting two files, for two models: the device holds one at a time")
+        submitted = {path: await _submit(server, path) for path in inputs}
+        out.print("\nWatching both")
+        await _watch_all(server, settings.log_url, submitted)
+        for path, batch in submitted.items():
+            out.print(f"\nAnswers to {path}", markup=False)
+            answered = folder / f"{path.stem}_output.jsonl"
+            await _download(server, batch.id, answered)
+            for line in answers.shown(path, answered, ANSWERS_SHOWN):
+                out.print(f"  {line}", markup=False)
+    out.print(f"\nThe answers lie in {folder}, all state in {settings.home}", markup=False)
+
+
+async def _submit(server: Server, path: Path) -> Batch:
+    uploaded = read(await server.upload(path), StoredFile)
+    batch = read(await server.create(uploaded.id, endpoint_of(path), "24h", {"demo": path.stem}), Batch)
+    out.print(f"  {path} is {batch.id}, {batch.endpoint}", markup=False)
+    return batch
+
+
+async def _watch_all(server: Server, nats_url: str, submitted: dict[Path, Batch]) -> None:
+    with board_for(out, as_json=False) as board:
+        watches = [_watch_one(server, nats_url, path, batch, board) for path, batch in submitted.items()]
+        endings = await asyncio.gather(*watches)
+    for ended in endings:
+        err.print(f"  {ended}")
+
+
+async def _watch_one(server: Server, nats_url: str, path: Path, batch: Batch, board: Board) -> str:
+    progress = await watch(server, batch.id, nats_url, lambda seen: board.changed(path.stem, seen))
+    if progress.status is not BatchStatus.COMPLETED or progress.counts.failed:
+        reasons = "; ".join([fault.message for fault in progress.faults] + progress.remarks)
+        raise CommandError(f"{path} was not answered. {summary(progress)} {reasons}".rstrip())
+    return summary(progress)
+
+
+async def _download(server: Server, batch_id: str, target: Path) -> None:
+    ended = read(await server.batch(batch_id), Batch)
+    if ended.output_file_id is None:
+        raise CommandError(f"{batch_id} has no output file.")
+    with target.open("wb") as file:
+        async for piece in server.content(ended.output_file_id):
+            file.write(piece)

@@ -1,0 +1,59 @@
+"""How a command ends: exit codes, and the one kind of error a person sees.
+
+Library errors become a `CommandError` where they arise; `ending` prints it, so no command shows a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    GOOD = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """What went wrong and what to do, in one or two sentences."""
+
+    exit = Exit.FAILED
+
+
+class Misused(CommandError):
+    """The command line itself asks for something that cannot be."""
+
+    exit = Exit.USAGE
+
+
+class Unreachable(CommandError):
+    """Nobody answers; trying again later can help."""
+
+    exit = Exit.UNREACHABLE
+
+
+class Refused(CommandError):
+    """The server understood and said no."""
+
+    exit = Exit.REFUSED
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Turn a CommandError or Ctrl-C inside into a message on stderr and an exit code."""
+    try:
+        yield
+    except CommandError as error:
+        print(f"vbatch: {error}", file=sys.stderr)
+        raise SystemExit(int(error.exit)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(int(Exit.INTERRUPTED)) from None
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has left, `vbatch events | head`; the interpreter would complain about it
+        raise SystemExit(int(Exit.GOOD)) from None

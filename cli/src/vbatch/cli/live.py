@@ -1,0 +1,148 @@
+"""What a batch is doing, folded from its live events: status by the server's own law, then speed and time left from the
+events' own times. Shows nothing and knows no clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import ModelId
+from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, next_status
+
+SPEED_WINDOW = timedelta(seconds=30)
+
+
+class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch.chunk_completed as the gateway streams it: which lines, how they went, what they cost; no answers."""
+
+    at: datetime
+    lines: tuple[int, ...]
+    succeeded: int
+    failed: int
+    usage: e.Usage = e.NO_USAGE
+
+
+LiveEvent = e.Event | ChunkSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    requests_per_second: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    at: datetime
+    answered: int
+    tokens: int
+
+
+class Progress:
+    """One batch, as far as its events have been seen."""
+
+    def __init__(self) -> None:
+        self.status = BatchStatus.VALIDATING
+        self.models: tuple[ModelId, ...] = ()
+        self.loading: ModelId | None = None
+        self.remarks: list[str] = []
+        self.faults: tuple[e.BatchFault, ...] = ()
+        self.created_at: datetime | None = None
+        self.last_at: datetime | None = None
+        self.counts = e.RequestCounts(total=0, completed=0, failed=0)
+        self.usage = e.NO_USAGE
+        self._answered: set[int] = set()
+        self._samples: deque[Sample] = deque()
+
+    def apply(self, event: LiveEvent) -> None:
+        """Fold one event of the batch, or of the runner that works for it."""
+        match event:
+            case ChunkSummary():
+                self._count(event)
+            case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed():
+                self._hear_runner(event)
+                return  # the runner's clock says nothing about the age of the batch
+            case e.Event():
+                self.status = next_status(self.status, event)
+                self._hear_batch(event)
+        self.last_at = event.at
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def answered(self) -> int:
+        return self.counts.completed + self.counts.failed
+
+    @property
+    def seconds(self) -> float:
+        """From created to the last event seen."""
+        if self.created_at is None or self.last_at is None:
+            return 0.0
+        return (self.last_at - self.created_at).total_seconds()
+
+    def speed(self) -> Speed:
+        """Over the last `SPEED_WINDOW` of outcomes; 0 until two moments are known."""
+        if len(self._samples) < 2:
+            return Speed(0.0, 0.0)
+        first, last = self._samples[0], self._samples[-1]
+        seconds = (last.at - first.at).total_seconds()
+        if seconds <= 0:
+            return Speed(0.0, 0.0)
+        return Speed((last.answered - first.answered) / seconds, (last.tokens - first.tokens) / seconds)
+
+    def seconds_left(self) -> float | None:
+        """At the present speed; None while that cannot be known."""
+        rate = self.speed().requests_per_second
+        if rate <= 0 or self.loading or self.status is not BatchStatus.IN_PROGRESS:
+            return None
+        return (self.counts.total - self.answered) / rate
+
+    def _hear_batch(self, event: e.Event) -> None:
+        match event:
+            case e.BatchCreated():
+                self.created_at = event.at
+            case e.BatchValidated():
+                self.counts = e.RequestCounts(total=event.total, completed=0, failed=0)
+                self.models = tuple(total.model for total in event.models)
+            case e.BatchRejected():
+                self.faults = event.faults
+            case e.BatchSealed():
+                self.counts, self.usage, self.loading = event.counts, event.usage, None
+            case _:
+                pass  # moves the status at most
+
+    def _count(self, chunk: ChunkSummary) -> None:
+        """A chunk whose lines all have outcomes already changes nothing; the seal brings the exact figures."""
+        if self._answered.issuperset(chunk.lines):
+            return
+        self._answered.update(chunk.lines)
+        self.counts = e.RequestCounts(
+            total=self.counts.total,
+            completed=self.counts.completed + chunk.succeeded,
+            failed=self.counts.failed + chunk.failed,
+        )
+        self.usage += chunk.usage
+        self.loading = None
+        self._samples.append(Sample(chunk.at, self.answered, self.usage.input_tokens + self.usage.output_tokens))
+        while chunk.at - self._samples[0].at > SPEED_WINDOW and len(self._samples) > 2:
+            self._samples.popleft()
+
+    def _hear_runner(self, event: e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed) -> None:
+        if event.model not in self.models:
+            return
+        self.loading = event.model if isinstance(event, e.ModelLoading) else None
+        match event:
+            case e.ModelLoaded():
+                self.remarks.append(f"{event.model} loaded in {event.seconds:.1f} s")
+            case e.ModelFailed():
+                self.remarks.append(f"{event.model} could not be loaded: {event.detail}")
+            case e.EngineCrashed():
+                self.remarks.append(f"the engine of {event.model} died ({event.detail}); it is started again")
+        self._samples.clear()

@@ -1,0 +1,31 @@
+"""The `vbatch` command: its subcommands, registered. What each does stands in `commands`."""
+
+from __future__ import annotations
+
+import typer
+
+from vbatch.cli.commands import batches, events, models, results, stack
+from vbatch.cli.demo import demo
+
+app = typer.Typer(
+    name="vbatch",
+    help="An OpenAI-compatible batch inference server on your own GPU.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+SERVER = "The server on this machine"
+WORK = "Batches"
+
+app.command(rich_help_panel=SERVER)(stack.up)
+app.command(rich_help_panel=SERVER)(stack.down)
+app.command(rich_help_panel=SERVER)(stack.status)
+app.command(rich_help_panel=SERVER)(stack.logs)
+app.command(rich_help_panel=SERVER)(demo)
+app.command(rich_help_panel=WORK)(batches.submit)
+app.command(rich_help_panel=WORK)(batches.watch)
+app.command(rich_help_panel=WORK)(results.results)
+app.command(rich_help_panel=WORK)(batches.cancel)
+app.command(rich_help_panel=WORK)(batches.batches)
+app.command(rich_help_panel=WORK)(models.models)
+app.command(rich_help_panel=WORK)(events.events)

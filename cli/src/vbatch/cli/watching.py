@@ -1,0 +1,71 @@
+"""A batch followed until it ends: its own events from the gateway, its runner's from the log where that can be read.
+
+The runner's news (a model loads) only adorns the view, so a log out of reach is no error here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+
+from vbatch.cli import sse
+from vbatch.cli.client import Server
+from vbatch.cli.decoding import event_of
+from vbatch.cli.live import Progress
+from vbatch.contracts.codec import Unreadable, decode
+from vbatch.contracts.events import BatchValidated
+from vbatch.contracts.subjects import RUNNER_EVENTS
+from vbatch.journal.jetstream import connect
+from vbatch.journal.port import Unavailable
+from vbatch.journal.settings import JournalSettings
+
+NATS_SECONDS = 2.0
+
+OnChange = Callable[[Progress], None]
+
+
+async def watch(server: Server, batch_id: str, nats_url: str | None, on_change: OnChange) -> Progress:
+    """The batch at its end; `on_change` is called after every event. Raises Unreachable and Refused."""
+    progress = Progress()
+    validated: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async with _beside(_runner_news(nats_url, validated, progress, on_change)):
+        async for record in sse.follow(server, batch_id):
+            event = event_of(record)
+            if event is None:
+                continue
+            progress.apply(event)
+            on_change(progress)
+            if isinstance(event, BatchValidated) and not validated.done():
+                validated.set_result(record.id)
+            if progress.is_over:
+                break
+    return progress
+
+
+async def _runner_news(
+    nats_url: str | None, validated: asyncio.Future[int], progress: Progress, on_change: OnChange
+) -> None:
+    """What the runner says after the batch was found good: before that its models are not known."""
+    after = await validated
+    if nats_url is None:
+        return
+    with suppress(Unavailable):
+        settings = JournalSettings(url=nats_url, name="cli", connect_seconds=NATS_SECONDS)
+        async with connect(settings) as journal, journal.log.tail(after, (RUNNER_EVENTS,)) as batches:
+            async for records in batches:
+                for record in records:
+                    with suppress(Unreadable):  # written by a newer version: not ours to show
+                        progress.apply(decode(record))
+                on_change(progress)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` while the block runs; it ends with the block, whose own error is the one raised."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

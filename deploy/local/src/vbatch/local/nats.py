@@ -1,0 +1,60 @@
+"""The local nats-server: its configuration and the command that runs it in the foreground."""
+
+import json
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from vbatch.local.commands import Command, LocalTrouble
+
+HOST = "127.0.0.1"
+PORT = 4322
+MONITOR_PORT = 4328
+STORE_SHARE_OF_DISK = 0.7  # a full disk stops the log without an error; its own limit answers with one
+MEMORY_STORE_BYTES = 512 * 1024 * 1024
+
+TEMPLATE = """\
+server_name: vbatch
+listen: "{host}:{port}"
+http: "{host}:{monitor_port}"
+# Chunks of outcomes are at most 512 KB; an oversized event, headers included, costs a client its connection.
+max_payload: 4MB
+max_pending: 256MB
+write_deadline: "30s"
+lame_duck_duration: "30s"
+jetstream {{
+  store_dir: {store_dir}
+  # Acknowledged means on disk: the server's own default is up to two minutes later.
+  sync_interval: always
+  max_file_store: {file_store_bytes}
+  max_memory_store: {memory_store_bytes}
+}}
+"""
+
+
+def render(store_dir: Path, port: int = PORT, monitor_port: int = MONITOR_PORT) -> str:
+    """The configuration file. The size of the store follows the disk that holds it."""
+    return TEMPLATE.format(
+        host=HOST,
+        port=port,
+        monitor_port=monitor_port,
+        store_dir=json.dumps(str(store_dir)),
+        file_store_bytes=int(shutil.disk_usage(store_dir).total * STORE_SHARE_OF_DISK),
+        memory_store_bytes=MEMORY_STORE_BYTES,
+    )
+
+
+def command(config: Path, store_dir: Path) -> Command:
+    """The server in the foreground, holding a lock on its store: two servers on one store would start."""
+    lock = store_dir / "vbatch.lock"
+    locked = (sys.executable, "-m", "vbatch.local.locked", str(lock))
+    return Command((*locked, _binary(), "-c", str(config)), {}, None)
+
+
+def _binary() -> str:
+    beside_python = Path(sysconfig.get_path("scripts")) / "nats-server"
+    found = str(beside_python) if beside_python.exists() else shutil.which("nats-server")
+    if found is None:
+        raise LocalTrouble("no nats-server here: install it or set VBATCH_NATS_URL to your own")
+    return found

@@ -1,0 +1,59 @@
+"""Looks from outside at whether a program is ready. A look that fails says why; it never counts as ready."""
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from http.client import HTTPException
+
+PROBE_SECONDS_MAX = 3.0
+BODY_BYTES_MAX = 65_536
+
+
+class NotYet(Exception):
+    """The program is not ready; the text is what it says about that."""
+
+
+def answers_ok(url: str) -> Callable[[], str]:
+    """A look at `url`: 200 is ready."""
+    # No proxy: everything looked at is on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def look() -> str:
+        try:
+            with opener.open(url, timeout=PROBE_SECONDS_MAX) as answer:
+                return _detail(answer.read(BODY_BYTES_MAX))
+        except urllib.error.HTTPError as error:
+            with error:
+                raise NotYet(_detail(error.read(BODY_BYTES_MAX)) or f"answered {error.code}") from error
+        except (OSError, HTTPException) as error:  # URLError is an OSError
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            raise NotYet(f"no answer from {url}: {reason}") from error
+
+    return look
+
+
+def exits_well(argv: Sequence[str]) -> Callable[[], str]:
+    """A look that runs `argv`: exit code 0 is ready."""
+
+    def look() -> str:
+        try:
+            done = subprocess.run(argv, check=False, capture_output=True, timeout=PROBE_SECONDS_MAX)
+        except subprocess.TimeoutExpired as error:
+            raise NotYet("does not answer") from error
+        if done.returncode != 0:
+            raise NotYet("takes no connections yet")
+        return "ok"
+
+    return look
+
+
+def _detail(body: bytes) -> str:
+    """The failed checks of a `/ready` page, or its status, in one line."""
+    try:
+        page = json.loads(body)
+        failed = {name: check["detail"] for name, check in page.get("checks", {}).items() if not check["ok"]}
+        return "; ".join(f"{name}: {detail}" for name, detail in failed.items()) or str(page["status"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return body.decode(errors="replace").strip()[:200]

@@ -1,0 +1,147 @@
+"""The table of programs that make up the local stack: what runs, on which port, how one sees it is ready."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vbatch.chassis.files import write_atomically
+from vbatch.chassis.settings import CONFIG_VARIABLE, POSTGRES_URL_FILE
+from vbatch.local import nats, postgres, probes
+from vbatch.local.commands import Command
+from vbatch.local.settings import LocalSettings
+
+STACK_VARIABLE = "VBATCH_STACK"
+"""Every process of a stack, and every child of one, carries the stack's home under this name."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One of our own services, `python ARGUMENTS`; `port` names the field of LocalSettings."""
+
+    name: str
+    arguments: tuple[str, ...]
+    port: str
+    stop_seconds_max: int = 15
+
+    @property
+    def port_variable(self) -> str:
+        return f"VBATCH_{self.port.upper()}"
+
+
+SERVICES = (
+    Service("gateway", ("-m", "vbatch.gateway"), "gateway_port"),
+    Service("scheduler", ("-m", "vbatch.scheduler"), "scheduler_port"),
+    Service("gpu-runner", ("-m", "vbatch.gpu_runner"), "gpu_runner_port", stop_seconds_max=60),
+    Service("results", ("-m", "vbatch.results"), "results_port"),
+)
+
+
+@dataclass(frozen=True)
+class Program:
+    """One entry of the supervisor's configuration. A `stage` starts when the one before it is ready."""
+
+    name: str
+    command: Command
+    ports: dict[str, int]
+    probe: Callable[[], str]
+    stage: int
+    stop_signal: str = "TERM"
+    stop_seconds_max: int = 15
+    stop_as_group: bool = True
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def programs(settings: LocalSettings, services: Sequence[Service] = SERVICES) -> list[Program]:
+    """All programs of this stack, in the order of their start; servers of the user's own are left out."""
+    own = [] if settings.has_own_nats else [_nats(settings)]
+    own += [] if settings.has_own_postgres else [_postgres(settings)]
+    return own + [_service(service, settings) for service in services]
+
+
+def prepare(settings: LocalSettings) -> None:
+    """Make the folders, the configuration of NATS and the database, where they are not there yet."""
+    for folder in ("run", "logs", "secrets", "nats"):
+        (settings.home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not settings.has_own_nats:
+        store = settings.home / "nats"
+        rendered = nats.render(store, settings.nats_port, settings.nats_monitor_port)
+        write_atomically(settings.home / "run" / "nats.conf", rendered.encode())
+    if not settings.has_own_postgres:
+        password_file = _password_file(settings.home)
+        postgres.initialise(settings.home / "postgres", password_file)
+        url = postgres.url(password_file, settings.postgres_port)
+        write_atomically(settings.home / POSTGRES_URL_FILE, url.encode())
+
+
+def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES) -> dict[str, str]:
+    """What every service of this stack finds in its environment, beside what the caller's has."""
+    shared = {
+        "VBATCH_HOME": str(settings.home),
+        "VBATCH_NATS_URL": settings.log_url,
+        "VBATCH_LOG_LEVEL": settings.log_level,
+        "VBATCH_PARENT_DEATH": "1",
+        STACK_VARIABLE: str(settings.home),
+    }
+    return shared | {service.port_variable: str(_port(settings, service.port)) for service in services}
+
+
+def _nats(settings: LocalSettings) -> Program:
+    home = settings.home
+    return Program(
+        name="nats",
+        command=nats.command(home / "run" / "nats.conf", home / "nats"),
+        ports={
+            "VBATCH_NATS_PORT": settings.nats_port,
+            "VBATCH_NATS_MONITOR_PORT": settings.nats_monitor_port,
+        },
+        probe=probes.answers_ok(f"http://{nats.HOST}:{settings.nats_monitor_port}/healthz"),
+        stage=0,
+        stop_seconds_max=30,
+        environment={STACK_VARIABLE: str(home)},
+    )
+
+
+def _postgres(settings: LocalSettings) -> Program:
+    home, port = settings.home, settings.postgres_port
+    socket_dir = postgres.usable_socket_dir(home / "run" / "postgres")
+    command = postgres.command(home / "postgres", port, socket_dir, dies_with_parent=True)
+    return Program(
+        name="postgres",
+        command=command,
+        ports={"VBATCH_POSTGRES_PORT": port},
+        probe=probes.exits_well(postgres.ready_command(port)),
+        stage=0,
+        stop_signal="INT",
+        stop_as_group=False,  # the server ends its own processes, in its own order
+        stop_seconds_max=30,
+        environment={**command.env, STACK_VARIABLE: str(home)},
+    )
+
+
+def _service(service: Service, settings: LocalSettings) -> Program:
+    port = _port(settings, service.port)
+    return Program(
+        name=service.name,
+        command=Command((sys.executable, *service.arguments), {}, None),
+        ports={service.port_variable: port},
+        probe=probes.answers_ok(f"http://{settings.host}:{port}/ready"),
+        stage=1,
+        stop_seconds_max=service.stop_seconds_max,
+        environment=environment(settings, (service,)) | _absolute_config(),
+    )
+
+
+def _absolute_config() -> dict[str, str]:
+    name = os.environ.get(CONFIG_VARIABLE)
+    return {CONFIG_VARIABLE: str(Path(name).absolute())} if name else {}
+
+
+def _password_file(home: Path) -> Path:
+    return home / "secrets" / "postgres-password"
+
+
+def _port(settings: LocalSettings, field_name: str) -> int:
+    port: int = getattr(settings, field_name)
+    return port

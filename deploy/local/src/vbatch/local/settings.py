@@ -1,0 +1,51 @@
+"""Settings of the local stack: where its state lies and which ports its programs take."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from pydantic import Field
+
+from vbatch.chassis.settings import ServiceSettings, file_table
+from vbatch.local import nats, postgres
+
+READY_SECONDS_MAX = 90.0
+
+
+def _port_of(section: str, default: int) -> Callable[[], int]:
+    """The port that the service itself will read from its table of the settings file."""
+    return lambda: file_table(section).get("port", default)
+
+
+def _service_port(section: str, default: int) -> int:
+    port: int = Field(default_factory=_port_of(section, default), validate_default=True, ge=1, le=65535)
+    return port
+
+
+class LocalSettings(ServiceSettings):
+    """With VBATCH_NATS_URL or VBATCH_POSTGRES_URL set, that server is used and none is started here."""
+
+    section: ClassVar[str] = "local"
+
+    gateway_port: int = _service_port("gateway", 4080)
+    scheduler_port: int = _service_port("scheduler", 4083)
+    gpu_runner_port: int = _service_port("gpu_runner", 4084)
+    results_port: int = _service_port("results", 4085)
+    nats_port: int = Field(default=nats.PORT, ge=1, le=65535)
+    nats_monitor_port: int = Field(default=nats.MONITOR_PORT, ge=1, le=65535)
+    postgres_port: int = Field(default=postgres.PORT, ge=1, le=65535)
+    ready_seconds_max: float = Field(default=READY_SECONDS_MAX, gt=0)
+
+    @property
+    def has_own_nats(self) -> bool:
+        """Whether the log is a server that this stack does not start."""
+        return "nats_url" in self.model_fields_set
+
+    @property
+    def has_own_postgres(self) -> bool:
+        """Whether the read model is a server that this stack does not start."""
+        return "postgres_url" in self.model_fields_set
+
+    @property
+    def log_url(self) -> str:
+        """Where the services find the event log."""
+        return self.nats_url if self.has_own_nats else f"nats://{nats.HOST}:{self.nats_port}"

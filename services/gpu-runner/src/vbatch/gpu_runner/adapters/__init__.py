@@ -1,0 +1,1 @@
+"""The parts of the runner that touch the world."""

@@ -1,0 +1,66 @@
+"""The device of this machine: an NVIDIA GPU when its driver answers, the processor otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+
+from vbatch.gpu_runner.core.command import Device, DeviceKind
+
+MIB = 1024 * 1024
+QUERY_SECONDS_MAX = 10.0
+MEMORY_POLL_SECONDS = 0.2
+MEMORY_TOLERANCE_BYTES = 256 * MIB
+
+
+class DeviceTrouble(Exception):
+    """The driver's tool is there but does not answer as expected."""
+
+
+async def detect(index: int = 0) -> Device:
+    """The GPU with this index where nvidia-smi shows one, else the processor with the machine's memory."""
+    if shutil.which("nvidia-smi") and (answer := await _query(index, "name,memory.total")):
+        name, total_mib = (part.strip() for part in answer.rsplit(",", 1))
+        return Device(DeviceKind.NVIDIA, name, int(total_mib) * MIB, index)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Device(DeviceKind.CPU, "cpu", memory)
+
+
+async def free_bytes(device: Device) -> int | None:
+    """Free memory of a GPU; None where freeing is the kernel's business."""
+    if device.kind is DeviceKind.CPU:
+        return None
+    answer = await _query(device.index, "memory.free")
+    return int(answer) * MIB if answer.isdigit() else None
+
+
+async def wait_until_free(device: Device, wanted_bytes: int | None, seconds_max: float) -> bool:
+    """Whether about `wanted_bytes` became free in time; the driver is slower than the end of a process."""
+    if wanted_bytes is None:
+        return True
+    try:
+        async with asyncio.timeout(seconds_max):
+            while (free := await free_bytes(device)) is not None:
+                if free >= wanted_bytes - MEMORY_TOLERANCE_BYTES:
+                    return True
+                await asyncio.sleep(MEMORY_POLL_SECONDS)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _query(index: int, fields: str) -> str:
+    """One line of values without units; empty when there is no such GPU or the driver is not loaded."""
+    command = ("nvidia-smi", "-i", str(index), f"--query-gpu={fields}", "--format=csv,noheader,nounits")
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(QUERY_SECONDS_MAX):
+            output, _ = await process.communicate()
+    except TimeoutError as error:
+        process.kill()
+        await process.wait()
+        raise DeviceTrouble(f"nvidia-smi gave no answer within {QUERY_SECONDS_MAX:g} s") from error
+    return output.decode().strip() if process.returncode == 0 else ""

@@ -1,0 +1,115 @@
+"""A program of ours under a guard: started with a log of its own, stopped whole, never outliving the runner."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vbatch.gpu_runner.adapters.engine import guard
+from vbatch.gpu_runner.core.command import EngineCommand
+
+LAST_WORDS_BYTES = 4_000
+STOP_MARGIN_SECONDS = 2.0
+"""Beyond its grace a guard needs this long at most, unless the kernel holds a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where one child keeps its log and its record of pids, and how long it gets to end in."""
+
+    log: Path
+    record: Path
+    grace_seconds: float
+
+
+class Child:
+    """The guard's process and the pipe it watches."""
+
+    def __init__(self, process: asyncio.subprocess.Process, pipe: int, desk: Desk) -> None:
+        self._process = process
+        self._pipe: int | None = pipe
+        self._desk = desk
+
+    @classmethod
+    async def start(cls, command: EngineCommand, desk: Desk) -> Child:
+        for folder in (desk.log.parent, desk.record.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        readable, writable = os.pipe()
+        try:
+            with _fresh_log(desk.log) as log:
+                process = await _start_guard(command, desk, readable, log)
+        except BaseException:
+            os.close(writable)
+            raise
+        finally:
+            os.close(readable)
+        return cls(process, writable, desk)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """The program's exit code, 128 + the signal that killed it, once nothing of it is left."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """End it and all it started. Returns in any case after its grace and a margin."""
+        self._ask_to_stop()
+        try:
+            async with asyncio.timeout(self._desk.grace_seconds + STOP_MARGIN_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            return  # the kernel holds a process; the guard stays with it
+        finally:
+            self._close_pipe()
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        with self._desk.log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - LAST_WORDS_BYTES))
+            return file.read().decode(errors="replace").strip()
+
+    def _ask_to_stop(self) -> None:
+        if self._pipe is not None and self.is_running:
+            try:
+                os.write(self._pipe, b"s")
+            except BrokenPipeError:
+                return  # it has just ended by itself
+
+    def _close_pipe(self) -> None:
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+
+
+async def _start_guard(command: EngineCommand, desk: Desk, pipe: int, log: int) -> asyncio.subprocess.Process:
+    script = Path(guard.__file__)
+    words = (str(pipe), str(desk.record), str(desk.grace_seconds), *command.arguments)
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", str(script), *words),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env={**os.environ, **command.environment},
+        pass_fds=(pipe,),
+        start_new_session=True,
+    )
+
+
+@contextmanager
+def _fresh_log(path: Path) -> Iterator[int]:
+    """The log of this start; that of the start before is kept beside it."""
+    if path.exists():
+        path.replace(path.with_suffix(path.suffix + ".1"))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

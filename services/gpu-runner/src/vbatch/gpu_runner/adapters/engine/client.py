@@ -1,0 +1,88 @@
+"""HTTP to an engine over a Unix socket or a base URL. It sends bodies as they are and judges no answer."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import aiohttp
+from yarl import URL
+
+from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, RequestTimedOut
+
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+PROBE_SECONDS_MAX = 5.0
+CONNECT_SECONDS_MAX = 10.0
+IDLE_SECONDS_MAX = 2.0
+"""Less than any server keeps an idle connection (vLLM: 5 s), so that we never write into one that is just closing."""
+HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+SOCKET_BASE = "http://engine"
+PROGRESS_METRICS = ("vllm:generation_tokens", "vllm:prompt_tokens")
+
+
+class EngineClient:
+    """One session. Connections are not limited here: the window is the limit."""
+
+    def __init__(self, *, socket: str | None = None, base_url: str = SOCKET_BASE, request_seconds_max: float) -> None:
+        connector: aiohttp.BaseConnector
+        if socket is not None:
+            connector = aiohttp.UnixConnector(socket, limit=0, keepalive_timeout=IDLE_SECONDS_MAX)
+        else:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS_MAX)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=HEADERS,
+            timeout=aiohttp.ClientTimeout(total=request_seconds_max, sock_connect=CONNECT_SECONDS_MAX),
+        )
+        self._base_url = base_url.rstrip("/").removesuffix("/v1")
+
+    async def ask(self, endpoint: str, body: bytes) -> Answer:
+        url = _url(self._base_url, endpoint)
+        try:
+            async with self._session.post(url, data=body, allow_redirects=False) as response:
+                _check_size(response.content_length or 0)
+                answer = await response.read()
+        except TimeoutError as error:
+            raise RequestTimedOut from error
+        except aiohttp.ClientError as error:
+            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+        _check_size(len(answer))
+        return Answer(response.status, answer)
+
+    async def is_healthy(self) -> bool:
+        """A server without /health counts as healthy when it lists its models."""
+        status = await self._probe_status("/health")
+        return status == 200 or (status == 404 and await self._probe_status("/v1/models") == 200)
+
+    async def progress(self) -> str | None:
+        """The engine's token counters, as text; None when it shows none."""
+        answer = await self._probe("/metrics")
+        if answer is None or answer.status_code != 200:
+            return None
+        lines = answer.body.decode(errors="replace").splitlines()
+        return "\n".join(line for line in lines if line.startswith(PROGRESS_METRICS)) or None
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def _probe_status(self, path: str) -> int:
+        answer = await self._probe(path)
+        return answer.status_code if answer else 0
+
+    async def _probe(self, path: str) -> Answer | None:
+        limit = aiohttp.ClientTimeout(total=PROBE_SECONDS_MAX)
+        try:
+            async with self._session.get(_url(self._base_url, path), timeout=limit) as response:
+                return Answer(response.status, await response.read())
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return None
+
+
+def _check_size(size: int) -> None:
+    if size > ANSWER_BYTES_MAX:
+        raise AnswerTooLarge(f"The engine's answer was larger than {ANSWER_BYTES_MAX >> 20} MiB.")
+
+
+@lru_cache(maxsize=64)
+def _url(base_url: str, path: str) -> URL:
+    return URL(base_url + path, encoded=True)

@@ -1,0 +1,186 @@
+"""Turns a model's definition into an engine that answers: spawns vLLM or the simulator, or connects to a base URL."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from vbatch.contracts.models import EngineKind, ModelDefinition
+from vbatch.gpu_runner.adapters.device import free_bytes, wait_until_free
+from vbatch.gpu_runner.adapters.engine.child import Child, Desk
+from vbatch.gpu_runner.adapters.engine.client import EngineClient
+from vbatch.gpu_runner.core.command import Device, EngineCommand, Places, effective_window, engine_command
+from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.ports import Answer, EngineFailed
+
+SOCKET_PATH_BYTES_MAX = 100
+"""The kernel takes 107 (unix(7)); some room is left for what a server appends."""
+READY_POLL_SECONDS = 0.05
+READY_POLL_SECONDS_MAX = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The folders and programs of one runner."""
+
+    home: Path
+    runner_id: str
+    engine_python: Path
+    prepare_script: Path
+
+    @property
+    def run_folder(self) -> Path:
+        return self.home / "run" / self.runner_id
+
+    def desk(self, name: str, grace_seconds: float) -> Desk:
+        log = self.home / "logs" / f"{name}-{self.runner_id}.log"
+        return Desk(log, self.run_folder / f"{name}.pids", grace_seconds)
+
+    def folder(self, name: str) -> str:
+        """A model folder: absolute, below the user's home (~), or below ours."""
+        return str(self.home / Path(name).expanduser())
+
+    def socket(self) -> Path:
+        """Below home, or in a short folder of its own where that path would be too long for a socket."""
+        path = self.run_folder / "engine.sock"
+        if len(bytes(path)) < SOCKET_PATH_BYTES_MAX:
+            return path
+        name = hashlib.sha256(bytes(path)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"vbatch-{name}" / "engine.sock"
+
+
+class RunningEngine:
+    """An engine that answered; `child` is None for one that runs elsewhere."""
+
+    def __init__(
+        self, definition: ModelDefinition, window: int, client: EngineClient, child: Child | None = None
+    ) -> None:
+        self.definition = definition
+        self.window = window
+        self.child = child
+        self._client = client
+
+    async def ask(self, endpoint: str, body: bytes) -> Answer:
+        return await self._client.ask(endpoint, body)
+
+    async def is_healthy(self) -> bool:
+        if self.child and not self.child.is_running:
+            return False
+        return await self._client.is_healthy()
+
+    async def progress(self) -> str | None:
+        return await self._client.progress()
+
+    async def gone(self) -> str:
+        if self.child is None:
+            await asyncio.Event().wait()
+            return ""
+        code = await self.child.wait()
+        return f"the engine ended with code {code}: {self.child.last_words()}"
+
+    async def stop(self) -> None:
+        await self._client.close()
+        if self.child:
+            await self.child.stop()
+
+
+class EngineLauncher:
+    """Starts one engine after the other on one device."""
+
+    def __init__(self, workshop: Workshop, device: Device, limits: Limits) -> None:
+        self._workshop = workshop
+        self._device = device
+        self._limits = limits
+        self._free_before: int | None = None
+
+    async def launch(self, definition: ModelDefinition) -> RunningEngine:
+        if fault := definition.source_fault():
+            raise EngineFailed(fault)
+        if definition.engine is EngineKind.HTTP:
+            return await self._connect(definition)
+        source = await self._model_source(definition) if definition.engine is EngineKind.VLLM else ""
+        return await self._spawn(definition, source)
+
+    async def _connect(self, definition: ModelDefinition) -> RunningEngine:
+        client = EngineClient(base_url=definition.base_url or "", request_seconds_max=self._limits.request_seconds_max)
+        engine = RunningEngine(definition, effective_window(definition, self._device), client)
+        await self._wait_ready(engine)
+        return engine
+
+    async def _spawn(self, definition: ModelDefinition, source: str) -> RunningEngine:
+        await self._wait_for_memory()
+        socket = _clear(self._workshop.socket())
+        places = Places(str(self._workshop.engine_python), sys.executable, str(socket), source)
+        child = await self._start(engine_command(definition, self._device, places), "engine")
+
+        client = EngineClient(socket=str(socket), request_seconds_max=self._limits.request_seconds_max)
+        engine = RunningEngine(definition, effective_window(definition, self._device), client, child)
+        await self._wait_ready(engine)
+        return engine
+
+    async def _wait_for_memory(self) -> None:
+        """What the engine before took is to be free again; a new one that finds too little says so itself."""
+        await wait_until_free(self._device, self._free_before, self._limits.memory_free_seconds_max)
+        self._free_before = await free_bytes(self._device)
+
+    async def _start(self, command: EngineCommand, name: str) -> Child:
+        return await Child.start(command, self._workshop.desk(name, self._limits.engine_stop_seconds))
+
+    async def _wait_ready(self, engine: RunningEngine) -> None:
+        """Raises EngineFailed after stopping it; also stopped when this is cancelled."""
+        try:
+            async with asyncio.timeout(self._limits.startup_seconds_max):
+                await _until_healthy(engine)
+        except TimeoutError as error:
+            words = engine.child.last_words() if engine.child else "no healthy answer from its address"
+            await engine.stop()
+            raise EngineFailed(f"not ready within {self._limits.startup_seconds_max:g} s: {words}") from error
+        except BaseException:
+            await engine.stop()
+            raise
+
+    async def _model_source(self, definition: ModelDefinition) -> str:
+        if definition.hub:
+            return definition.hub
+        if definition.folder:
+            return self._workshop.folder(definition.folder)
+        return str(await self._prepared(definition.package or ""))
+
+    async def _prepared(self, package: str) -> Path:
+        """The folder of a model that comes in a package, made on first use. Raises EngineFailed."""
+        target = self._workshop.home / "models" / package
+        if target.is_dir():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        python, script = str(self._workshop.engine_python), str(self._workshop.prepare_script)
+        child = await self._start(EngineCommand((python, script, package, str(target))), "prepare")
+        try:
+            code = await child.wait()
+        finally:
+            await child.stop()
+        if code != 0:
+            raise EngineFailed(f"{package} could not be prepared: {child.last_words()}")
+        return target
+
+
+async def _until_healthy(engine: RunningEngine) -> None:
+    pause = READY_POLL_SECONDS
+    while not await engine.is_healthy():
+        if engine.child and not engine.child.is_running:
+            raise EngineFailed(await engine.gone())
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.2, READY_POLL_SECONDS_MAX)
+
+
+def _clear(socket: Path) -> Path:
+    """Raises EngineFailed when the folder is another user's, who could then answer in the engine's place."""
+    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if socket.parent.is_symlink() or socket.parent.stat().st_uid != os.getuid():
+        raise EngineFailed(f"{socket.parent} belongs to someone else: remove it, or use a shorter home folder")
+    socket.unlink(missing_ok=True)
+    return socket

@@ -1,0 +1,66 @@
+"""What a chunk is: outcomes of one slice recorded together, few enough, small enough and soon enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from vbatch.contracts.events import Outcome
+
+CHUNK_BYTES_MAX = 256 * 1024
+CHUNK_OUTCOMES_MAX = 64
+CHUNK_SECONDS_MAX = 0.5
+BODY_BYTES_MAX = 4 * CHUNK_BYTES_MAX
+"""A larger answer goes to a blob: alone it would not fit a message with comfort."""
+
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """`number` counts from 1 inside a slice."""
+
+    number: int
+    outcomes: tuple[Outcome, ...]
+
+
+class Chunker:
+    """Gathers the outcomes of one slice. The caller closes a chunk CHUNK_SECONDS_MAX after its first outcome."""
+
+    def __init__(self) -> None:
+        self._number = 1
+        self._outcomes: list[Outcome] = []
+        self._bytes = 0
+
+    @property
+    def number(self) -> int:
+        """Of the chunk that is being gathered."""
+        return self._number
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._outcomes
+
+    def add(self, outcome: Outcome) -> list[Chunk]:
+        """The chunks that this outcome closed: none, one, or two when it is large itself."""
+        size = outcome_bytes(outcome)
+        closed = self.close() if self._bytes + size > CHUNK_BYTES_MAX else []
+        self._outcomes.append(outcome)
+        self._bytes += size
+        if len(self._outcomes) >= CHUNK_OUTCOMES_MAX or self._bytes >= CHUNK_BYTES_MAX:
+            closed += self.close()
+        return closed
+
+    def close(self) -> list[Chunk]:
+        """The chunk gathered so far, if there is any."""
+        if not self._outcomes:
+            return []
+        chunk = Chunk(self._number, tuple(self._outcomes))
+        self._number, self._outcomes, self._bytes = self._number + 1, [], 0
+        return [chunk]
+
+
+def outcome_bytes(outcome: Outcome) -> int:
+    """What the outcome takes on the wire, with the comma behind it."""
+    return len(_ENCODER.encode(outcome)) + 1

@@ -1,0 +1,101 @@
+"""The command line and environment of an engine, from a model's definition and the device it is to run on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
+from vbatch.gpu_runner.core.feed import window_of
+
+MAX_NUM_SEQS = "max-num-seqs"
+VLLM_MODULE = "vllm.entrypoints.openai.api_server"
+SIMULATED_MODULE = "vbatch.gpu_runner.simulated"
+LOCAL_ENVIRONMENT: Mapping[str, str] = {"HF_HUB_OFFLINE": "1"}
+VLLM_ENVIRONMENT: Mapping[str, str] = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+
+
+class DeviceKind(StrEnum):
+    CPU = "cpu"
+    NVIDIA = "nvidia"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What the models run on; `index` tells GPUs of one machine apart."""
+
+    kind: DeviceKind
+    name: str
+    memory_bytes: int
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCommand:
+    """`environment` is set on top of the runner's own."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are: the Python that has vLLM, our own, the socket, and the model's folder or hub id."""
+
+    engine_python: str
+    own_python: str
+    socket: str
+    model_source: str = ""
+
+
+def engine_command(definition: ModelDefinition, device: Device, places: Places) -> EngineCommand:
+    """How to start the engine. Raises ValueError for an engine that is not started but connected to."""
+    arguments = _argument_list(effective_arguments(definition, device))
+    match definition.engine:
+        case EngineKind.VLLM:
+            head = (places.engine_python, "-m", VLLM_MODULE, "--uds", places.socket, "--model", places.model_source)
+            command = (*head, "--served-model-name", definition.id, *arguments)
+            return EngineCommand(command, _vllm_environment(definition, device))
+        case EngineKind.SIMULATED:
+            head = (places.own_python, "-m", SIMULATED_MODULE, "--uds", places.socket, "--model", definition.id)
+            return EngineCommand((*head, *arguments), _own_environment(definition, device))
+        case EngineKind.HTTP:
+            raise ValueError(f"{definition.id} is served elsewhere: there is nothing to start")
+
+
+def effective_window(definition: ModelDefinition, device: Device) -> int:
+    return window_of(int(effective_arguments(definition, device)[MAX_NUM_SEQS]))
+
+
+def effective_arguments(definition: ModelDefinition, device: Device) -> dict[str, ArgumentValue]:
+    """The model's arguments with the device's over them, spelled with dashes; `max-num-seqs` is always there."""
+    layers = [definition.arguments]
+    if device.kind is DeviceKind.CPU:
+        layers.append(definition.cpu.arguments)
+    merged: dict[str, ArgumentValue] = {MAX_NUM_SEQS: definition.max_num_seqs}
+    for layer in layers:
+        merged |= {name.replace("_", "-"): value for name, value in layer.items()}
+    return merged
+
+
+def _argument_list(arguments: Mapping[str, ArgumentValue]) -> list[str]:
+    """True is a bare flag, False takes a flag of an earlier layer back."""
+    words: list[str] = []
+    for name, value in arguments.items():
+        if value is True:
+            words.append(f"--{name}")
+        elif value is not False:
+            words += [f"--{name}", str(value)]
+    return words
+
+
+def _vllm_environment(definition: ModelDefinition, device: Device) -> dict[str, str]:
+    local = {} if definition.hub else LOCAL_ENVIRONMENT
+    return {**VLLM_ENVIRONMENT, **local, **_own_environment(definition, device)}
+
+
+def _own_environment(definition: ModelDefinition, device: Device) -> dict[str, str]:
+    if device.kind is DeviceKind.CPU:
+        return {**definition.environment, **definition.cpu.environment}
+    return {"CUDA_VISIBLE_DEVICES": str(device.index), **definition.environment}

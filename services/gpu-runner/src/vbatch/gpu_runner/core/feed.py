@@ -1,0 +1,142 @@
+"""Which line of which slice is waiting, inside the engine or done. It says what to feed next; it does not feed.
+
+Slices run in the order they came. Only the slices at the front that share the front's model may be fed, so a slice
+for another model is a border: the model changes when everything before it is done.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from vbatch.contracts.ids import BatchId, ModelId, SliceId
+from vbatch.contracts.orders import FailSlice, RunSlice
+
+WINDOW_SPARE_MIN = 32
+SLICES_READ_AHEAD = 3
+"""Slices whose requests are held in memory: the one that runs, the next, and one more when slices are short."""
+
+
+def window_of(max_num_seqs: int) -> int:
+    """Requests inside the engine at once: what it runs, and enough waiting that it never idles (scheduling 3.3)."""
+    return max_num_seqs + max(WINDOW_SPARE_MIN, max_num_seqs // 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, ready to be sent; `body` is what the client wrote."""
+
+    slice_id: SliceId
+    line: int
+    custom_id: str
+    endpoint: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What a slice closed early leaves undone, in the order of its lines; `suspects` were inside the engine."""
+
+    order: RunSlice | FailSlice
+    lines: tuple[int, ...]
+    suspects: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _OpenSlice:
+    order: RunSlice
+    opened_at: float
+    is_read: bool = False
+    waiting: deque[Request] = field(default_factory=deque)
+    inside: set[int] = field(default_factory=set)
+    unfinished: set[int] = field(default_factory=set)
+
+    def remainder(self) -> Remainder:
+        return Remainder(self.order, tuple(sorted(self.unfinished)), tuple(sorted(self.inside)))
+
+
+class Feed:
+    """The open slices of one runner."""
+
+    def __init__(self) -> None:
+        self._slices: dict[SliceId, _OpenSlice] = {}
+
+    def open(self, order: RunSlice, now: float) -> None:
+        unfinished = {request.line for request in order.requests}
+        self._slices[order.slice_id] = _OpenSlice(order, now, unfinished=unfinished)
+
+    @property
+    def model_wanted(self) -> ModelId | None:
+        """The model of the oldest slice that is not done."""
+        return next((it.order.model for it in self._slices.values()), None)
+
+    @property
+    def wanted_since(self) -> float:
+        """When the oldest slice came; 0 without one."""
+        return next((it.opened_at for it in self._slices.values()), 0.0)
+
+    @property
+    def waiting_count(self) -> int:
+        return sum(len(it.unfinished) - len(it.inside) for it in self._slices.values())
+
+    @property
+    def inside_count(self) -> int:
+        return sum(len(it.inside) for it in self._slices.values())
+
+    @property
+    def slice_count(self) -> int:
+        return len(self._slices)
+
+    def has(self, slice_id: SliceId) -> bool:
+        return slice_id in self._slices
+
+    def next_unread(self) -> RunSlice | None:
+        """The slice whose requests are to be read now; none while enough of them are in memory."""
+        nearest = list(self._slices.values())[:SLICES_READ_AHEAD]
+        return next((it.order for it in nearest if not it.is_read), None)
+
+    def load(self, slice_id: SliceId, requests: Iterable[Request]) -> None:
+        """The slice's requests are read; a slice that was closed meanwhile stays closed."""
+        if found := self._slices.get(slice_id):
+            found.waiting = deque(requests)
+            found.is_read = True
+
+    def take(self) -> Request | None:
+        """The next request to feed, inside from now on; None when nothing of the front model is ready."""
+        model = self.model_wanted
+        for found in self._slices.values():
+            if found.order.model != model or not found.is_read:
+                return None
+            if found.waiting:
+                request = found.waiting.popleft()
+                found.inside.add(request.line)
+                return request
+        return None
+
+    def finish(self, request: Request) -> bool:
+        """Whether the request was still ours: False when its slice was closed while it ran."""
+        found = self._slices.get(request.slice_id)
+        if found is None:
+            return False
+        found.inside.discard(request.line)
+        found.unfinished.discard(request.line)
+        if not found.unfinished:
+            del self._slices[request.slice_id]
+        return True
+
+    def close(self, slice_id: SliceId) -> Remainder:
+        """Give the slice up as it stands."""
+        return self._slices.pop(slice_id).remainder()
+
+    def close_batch(self, batch_id: BatchId) -> list[Remainder]:
+        return self._close(it.order for it in self._slices.values() if it.order.batch_id == batch_id)
+
+    def close_model(self, model: ModelId) -> list[Remainder]:
+        return self._close(it.order for it in self._slices.values() if it.order.model == model)
+
+    def close_all(self) -> list[Remainder]:
+        return self._close(it.order for it in self._slices.values())
+
+    def _close(self, orders: Iterable[RunSlice]) -> list[Remainder]:
+        return [self.close(order.slice_id) for order in list(orders)]

@@ -1,0 +1,37 @@
+"""What a runner counts about itself; whoever exposes figures reads them here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vbatch.contracts.events import NO_USAGE, Outcome, Usage
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counts since start, and what is so right now."""
+
+    model: str = ""
+    window: int = 0
+    succeeded_count: int = 0
+    failed_count: int = 0
+    returned_count: int = 0
+    retried_count: int = 0
+    usage: Usage = field(default=NO_USAGE)
+    chunk_count: int = 0
+    chunk_bytes: int = 0
+    engine_start_count: int = 0
+    engine_crash_count: int = 0
+    model_failed_count: int = 0
+    swap_seconds: float = 0.0
+    swap_seconds_last: float = 0.0
+
+    def count(self, outcome: Outcome) -> None:
+        self.succeeded_count += outcome.is_success
+        self.failed_count += not outcome.is_success
+        if outcome.usage is not NO_USAGE:
+            self.usage += outcome.usage
+
+    def count_swap(self, seconds: float) -> None:
+        self.swap_seconds += seconds
+        self.swap_seconds_last = seconds

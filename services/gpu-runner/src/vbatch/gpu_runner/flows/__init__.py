@@ -1,0 +1,1 @@
+"""The runner at work: orders in, requests through the engine, outcomes out."""

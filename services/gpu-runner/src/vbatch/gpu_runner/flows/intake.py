@@ -1,0 +1,80 @@
+"""Takes orders off the queue: opens slices, recalls batches at once, and settles what needs no work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.ids import SliceId
+from vbatch.contracts.orders import FailSlice, RecallBatch, RunSlice, UnreadableOrder, WorkOrder, decode_order
+from vbatch.gpu_runner.core.feed import Feed, Remainder
+from vbatch.gpu_runner.flows.pulse import Pulse
+from vbatch.gpu_runner.flows.recorder import Recorder
+from vbatch.journal.port import Delivery
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
+
+
+@dataclass
+class Intake:
+    """`abort` takes requests of a closed slice back from the engine; `fail` gets slices that are not to run."""
+
+    epoch: int
+    feed: Feed
+    recorder: Recorder
+    changed: Pulse
+    abort: Callable[[Remainder], None]
+    fail: Callable[[FailSlice], object]
+    now: Callable[[], float]
+    _taken: set[SliceId] = field(default_factory=set)
+
+    async def take_all(self, deliveries: AsyncIterator[Delivery]) -> None:
+        async for delivery in deliveries:
+            await self.take(delivery)
+
+    async def take(self, delivery: Delivery) -> None:
+        try:
+            order = decode_order(delivery.message.body)
+        except UnreadableOrder as error:
+            log.error("order_unreadable", sequence=delivery.message.sequence, reason=str(error))
+            await delivery.dead_letter(f"unreadable order: {error}")
+            return
+        if self._is_stale(order):
+            log.info("order_dropped", batch_id=order.batch_id, epoch=order.epoch)
+            await delivery.ack()
+            return
+        await self._obey(order, delivery)
+
+    def _is_stale(self, order: WorkOrder) -> bool:
+        """Meant for another life of this runner, or here a second time."""
+        if order.epoch != self.epoch:
+            return True
+        return not isinstance(order, RecallBatch) and order.slice_id in self._taken
+
+    async def _obey(self, order: WorkOrder, delivery: Delivery) -> None:
+        match order:
+            case RecallBatch():
+                self._recall(order)
+                await delivery.ack()
+            case RunSlice() | FailSlice() if not order.requests:
+                log.warning("order_empty", slice_id=order.slice_id)
+                await delivery.ack()
+            case RunSlice():
+                self._taken.add(order.slice_id)
+                self.recorder.open(order, delivery)
+                self.feed.open(order, self.now())
+                log.info("slice_taken", slice_id=order.slice_id, batch_id=order.batch_id, lines=len(order.requests))
+            case FailSlice():
+                self._taken.add(order.slice_id)
+                self.recorder.open(order, delivery)
+                self.fail(order)
+        self.changed.fire()
+
+    def _recall(self, order: RecallBatch) -> None:
+        for remainder in self.feed.close_batch(order.batch_id):
+            self.abort(remainder)
+            self.recorder.give_back(remainder, ReturnReason.CANCELLED)
+            log.info("slice_recalled", slice_id=remainder.order.slice_id, lines=len(remainder.lines))

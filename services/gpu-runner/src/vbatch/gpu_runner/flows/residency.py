@@ -1,0 +1,231 @@
+"""Which model is on the device: loads the one that is wanted, keeps its window full, sees it die or lets it go."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from vbatch.contracts.events import NO_ANSWER, EngineCrashed, ModelFailed, ModelLoaded, ModelLoading, Outcome
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.ids import ModelId, RunnerId, SliceId
+from vbatch.contracts.models import ModelDefinition
+from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX
+from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
+from vbatch.gpu_runner.core.figures import Figures
+from vbatch.gpu_runner.core.registry import Registry
+from vbatch.gpu_runner.core.vigil import Vigil
+from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
+from vbatch.gpu_runner.flows.pulse import Pulse
+from vbatch.gpu_runner.flows.recorder import Recorder
+from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.ports import AnswerFiles, Engine, EngineFailed, Launcher
+
+LAST_WORDS_SECONDS_MAX = 1.0
+"""How long a dead engine's exit may take to become known; its words tell more than a lost connection."""
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
+
+
+@dataclass
+class Residency:
+    runner_id: RunnerId
+    epoch: int
+    launcher: Launcher
+    feed: Feed
+    registry: Registry
+    recorder: Recorder
+    answer_files: AnswerFiles
+    changed: Pulse
+    figures: Figures
+    limits: Limits
+    engine: Engine | None = None
+    _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
+    _death: str | None = None
+    _fed_at: float = 0.0
+    _answered_count: int = 0
+
+    async def serve(self) -> None:
+        """For ever. Cancelled, it leaves the engine running for `stop`, and the open slices in the feed."""
+        while True:
+            model = self.feed.model_wanted
+            if model is None:
+                await self.changed.wait()
+            elif engine := await self._load(model):
+                await self._keep(engine)
+
+    async def stop(self) -> None:
+        if self.engine:
+            engine, self.engine = self.engine, None
+            self.figures.model, self.figures.window = "", 0
+            await engine.stop()
+
+    def abort(self, remainder: Remainder) -> None:
+        """Take the requests of a closed slice back from the engine."""
+        for line in remainder.suspects:
+            if task := self._inside.get((remainder.order.slice_id, line)):
+                task.cancel()
+
+    # loading
+
+    async def _load(self, model: ModelId) -> Engine | None:
+        """The engine that serves the model; without one, the model's slices are returned."""
+        wanted_at = max(self._fed_at, self.feed.wanted_since)
+        definition = await self._definition(model)
+        if definition is None:
+            self._return_model(model, f"the model {model} is not in the registry")
+            return None
+        self.recorder.send(ModelLoading(at=_now(), runner_id=self.runner_id, epoch=self.epoch, model=model))
+        try:
+            self.engine = await self.launcher.launch(definition)
+        except EngineFailed as error:
+            self._report_failure(model, str(error))
+            return None
+        self._report_loaded(self.engine, _clock() - wanted_at)
+        return self.engine
+
+    async def _definition(self, model: ModelId) -> ModelDefinition | None:
+        try:
+            async with asyncio.timeout(self.limits.model_wait_seconds):
+                while (definition := self.registry.find(model)) is None:
+                    await self.changed.wait()
+        except TimeoutError:
+            return None
+        return definition
+
+    def _report_loaded(self, engine: Engine, seconds: float) -> None:
+        model = engine.definition.id
+        self.figures.model, self.figures.window = model, engine.window
+        self.figures.engine_start_count += 1
+        self.figures.count_swap(seconds)
+        loaded = ModelLoaded(
+            at=_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, seconds=seconds, window=engine.window
+        )
+        self.recorder.send(loaded)
+        log.info("model_loaded", model=model, seconds=round(seconds, 3), window=engine.window)
+
+    def _report_failure(self, model: ModelId, detail: str) -> None:
+        self.figures.model_failed_count += 1
+        failed = ModelFailed(at=_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, detail=detail)
+        self.recorder.send(failed)
+        log.error("model_failed", model=model, detail=detail)
+        self._return_model(model, detail)
+
+    def _return_model(self, model: ModelId, detail: str) -> None:
+        for remainder in self.feed.close_model(model):
+            self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, detail)
+
+    # running
+
+    async def _keep(self, engine: Engine) -> None:
+        """Return when another model is wanted and this one is drained, or when the engine has died; it is stopped."""
+        self._death = None
+        async with asyncio.TaskGroup() as tasks:
+            watchers = [tasks.create_task(self._await_end(engine)), tasks.create_task(self._watch(engine))]
+            while not self._is_over(engine):
+                self._fill_window(engine, tasks)
+                await self.changed.wait()
+            for task in (*watchers, *self._inside.values()):
+                task.cancel()
+        if self._death is not None:
+            await self._bury(engine, self._death)
+        await self.stop()
+
+    def _is_over(self, engine: Engine) -> bool:
+        if self._death is not None:
+            return True
+        return not self._inside and self.feed.model_wanted is not None and not self._may_feed(engine)
+
+    def _may_feed(self, engine: Engine) -> bool:
+        """The front slice is this model's, and its definition is still the one that was loaded."""
+        model = engine.definition.id
+        return self.feed.model_wanted == model and self.registry.find(model) in (engine.definition, None)
+
+    def _fill_window(self, engine: Engine, tasks: asyncio.TaskGroup) -> None:
+        while len(self._inside) < engine.window and not self.recorder.is_behind and self._may_feed(engine):
+            request = self.feed.take()
+            if request is None:
+                return
+            self._fed_at = _clock()
+            self._inside[request.slice_id, request.line] = tasks.create_task(self._run(engine, request))
+
+    async def _run(self, engine: Engine, request: Request) -> None:
+        try:
+            outcome = await outcome_from(engine, request, self.limits, self.figures)
+            self._answered_count += 1
+            if len(bytes(outcome.body)) > BODY_BYTES_MAX:
+                outcome = await self._shelved(request, outcome)
+            if self.feed.finish(request):
+                self.recorder.record(request.slice_id, outcome)
+        except EngineGone as error:
+            self._declare_dead(str(error))
+        finally:
+            self._inside.pop((request.slice_id, request.line), None)
+            self.changed.fire()
+
+    async def _shelved(self, request: Request, outcome: Outcome) -> Outcome:
+        """The outcome with its body in a blob, named so that no other try of the line can touch it."""
+        blob = f"answers/{self.epoch}/{request.slice_id}/{request.line}"
+        await self.answer_files.put(blob, bytes(outcome.body))
+        return msgspec.structs.replace(outcome, body=NO_ANSWER, body_blob=blob)
+
+    # dying
+
+    def _declare_dead(self, reason: str) -> None:
+        self._death = self._death or reason
+        self.changed.fire()
+
+    async def _await_end(self, engine: Engine) -> None:
+        self._declare_dead(await engine.gone())
+
+    async def _watch(self, engine: Engine) -> None:
+        limits = self.limits
+        seconds = {"silence_seconds_max": limits.silence_seconds_max, "stall_seconds_max": limits.stall_seconds_max}
+        vigil = Vigil.begin(_clock(), **seconds)
+        answered_before = -1
+        while (verdict := vigil.verdict(_clock())) is None:
+            await asyncio.sleep(limits.probe_seconds)
+            if not self._inside or self._answered_count != answered_before:
+                answered_before = self._answered_count
+                vigil.saw_answer(_clock())
+            elif await engine.is_healthy():
+                vigil.saw_health(_clock())
+                vigil.saw_progress(await engine.progress(), _clock())
+        self._declare_dead(verdict)
+
+    async def _bury(self, engine: Engine, reason: str) -> None:
+        model = engine.definition.id
+        remainders = self.feed.close_model(model)
+        detail = await _last_words(engine) or reason
+        crashed = EngineCrashed(
+            at=_now(),
+            runner_id=self.runner_id,
+            epoch=self.epoch,
+            model=model,
+            detail=detail,
+            suspect_count=sum(len(it.suspects) for it in remainders),
+        )
+        self.recorder.send(crashed)
+        for remainder in remainders:
+            self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=True)
+        self.figures.engine_crash_count += 1
+        log.error("engine_crashed", model=model, detail=detail, suspect_count=crashed.suspect_count)
+
+
+async def _last_words(engine: Engine) -> str:
+    try:
+        async with asyncio.timeout(LAST_WORDS_SECONDS_MAX):
+            return await engine.gone()
+    except TimeoutError:
+        return ""
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,216 @@
+"""One life of a runner: takes the lease, works until it is asked to stop or fenced, gives back what is open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from vbatch.contracts import codec, subjects
+from vbatch.contracts.events import RunnerLeased, RunnerStopped
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.ids import RunnerId
+from vbatch.contracts.message import Recorded
+from vbatch.gpu_runner.core.command import Device
+from vbatch.gpu_runner.core.feed import Feed
+from vbatch.gpu_runner.core.figures import Figures
+from vbatch.gpu_runner.core.registry import Registry
+from vbatch.gpu_runner.flows.intake import Intake
+from vbatch.gpu_runner.flows.pulse import Pulse
+from vbatch.gpu_runner.flows.reading import Reading
+from vbatch.gpu_runner.flows.recorder import SOURCE, Recorder
+from vbatch.gpu_runner.flows.residency import Residency
+from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.ports import AnswerFiles, InputFiles, Launcher
+from vbatch.journal.port import Conflict, Delivery, Journal, Lease, Publisher, Unavailable
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
+
+
+class Fenced(Exception):
+    """A newer runner holds the device; this one must end."""
+
+
+class JournalLost(Exception):
+    """The connection to the journal will not come back; a new process must take over."""
+
+
+class StopWish(Protocol):
+    """The wish that the service ends."""
+
+    reason: str | None
+
+    async def wait(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class World:
+    """What a runner works with."""
+
+    journal: Journal
+    launcher: Launcher
+    input_files: InputFiles
+    answer_files: AnswerFiles
+    device: Device
+
+
+@dataclass
+class Runner:
+    """`feed` and `figures` may be read by others, for health and metrics."""
+
+    runner_id: RunnerId
+    pid: int
+    world: World
+    limits: Limits
+    feed: Feed = field(default_factory=Feed)
+    registry: Registry = field(default_factory=Registry)
+    figures: Figures = field(default_factory=Figures)
+    changed: Pulse = field(default_factory=Pulse)
+    lease: Lease | None = None
+
+    @property
+    def epoch(self) -> int:
+        """0 before the lease is taken."""
+        return self.lease.epoch if self.lease else 0
+
+    @property
+    def engine_state(self) -> str:
+        """For people: which model answers, if one does."""
+        return f"serving {self.figures.model}" if self.figures.model else "no model on the device"
+
+    async def run(self, stop: StopWish) -> None:
+        """Return after a stop that was asked for. Raises Fenced, JournalLost or what went wrong in it."""
+        self.lease = lease = await self._acquire()
+        log.info("runner_leased", runner_id=self.runner_id, epoch=lease.epoch, device=self.world.device.name)
+        recorder = Recorder(self.runner_id, lease.epoch, self.figures, self.limits, self.changed)
+        residency = self._residency(lease.epoch, recorder)
+        try:
+            async with (
+                self.world.journal.publisher(lease) as publisher,
+                self.world.journal.work.take(subjects.work(self.runner_id), self._consumer(lease)) as deliveries,
+            ):
+                await self._work(stop, lease, residency, deliveries=deliveries, publisher=publisher)
+                await self._leave(stop, recorder, lease.epoch, publisher)
+        except* Conflict as group:
+            log.error("runner_fenced", runner_id=self.runner_id, epoch=lease.epoch)
+            raise Fenced(f"a newer lease than {lease.epoch} exists") from group
+        finally:
+            await residency.stop()
+
+    async def _acquire(self) -> Lease:
+        device = self.world.device
+        leased = RunnerLeased(
+            at=_now(), runner_id=self.runner_id, device=device.name, memory_bytes=device.memory_bytes, pid=self.pid
+        )
+        return await self.world.journal.log.acquire(codec.encode(leased, source=SOURCE))
+
+    def _residency(self, epoch: int, recorder: Recorder) -> Residency:
+        return Residency(
+            self.runner_id,
+            epoch,
+            self.world.launcher,
+            self.feed,
+            self.registry,
+            recorder,
+            self.world.answer_files,
+            self.changed,
+            self.figures,
+            self.limits,
+        )
+
+    async def _work(
+        self,
+        stop: StopWish,
+        lease: Lease,
+        residency: Residency,
+        *,
+        deliveries: AsyncIterator[Delivery],
+        publisher: Publisher,
+    ) -> None:
+        """Until asked to stop; what has finished by then is recorded, what has not is still in the feed."""
+        recorder = residency.recorder
+        reading = Reading(self.world.input_files, self.feed, recorder, self.changed)
+        async with asyncio.TaskGroup() as tasks:
+            intake = Intake(
+                epoch=lease.epoch,
+                feed=self.feed,
+                recorder=recorder,
+                changed=self.changed,
+                abort=residency.abort,
+                fail=lambda order: tasks.create_task(reading.fail(order)),
+                now=asyncio.get_running_loop().time,
+            )
+            duties: tuple[Coroutine[None, None, None], ...] = (
+                self._follow_models(),
+                self._watch_journal(),
+                intake.take_all(deliveries),
+                reading.read_ahead(),
+                residency.serve(),
+                self._watch_lease(lease),
+                recorder.publish(publisher),
+                recorder.confirm(publisher),
+                _settle_all(recorder),
+            )
+            working = [tasks.create_task(duty) for duty in duties]
+            await stop.wait()
+            for task in working:
+                task.cancel()
+
+    def _consumer(self, lease: Lease) -> str:
+        """A name of this life only: what an earlier one left unsettled does not hold this one up."""
+        return f"{self.runner_id}-{lease.epoch}"
+
+    async def _follow_models(self) -> None:
+        async with self.world.journal.log.tail(0, (subjects.MODEL_EVENTS,)) as arrivals:
+            async for records in arrivals:
+                for record in records:
+                    self._learn(record)
+                self.changed.fire()
+
+    async def _watch_lease(self, lease: Lease) -> None:
+        """A newer lease ends this life at once, so that the device is free even when nothing is to be recorded."""
+        async with self.world.journal.log.tail(lease.epoch, (lease.subject,)) as arrivals:
+            async for records in arrivals:
+                raise Conflict(f"a newer lease has sequence {records[-1].sequence}")
+
+    def _learn(self, record: Recorded) -> None:
+        try:
+            self.registry.evolve(codec.decode(record))
+        except codec.Unreadable as error:
+            log.error("model_event_unreadable", sequence=record.sequence, reason=str(error))
+
+    async def _watch_journal(self) -> None:
+        await self.world.journal.dead_event.wait()
+        raise JournalLost("the connection to the journal is gone for good")
+
+    async def _leave(self, stop: StopWish, recorder: Recorder, epoch: int, publisher: Publisher) -> None:
+        reason = stop.reason or "asked to"
+        for remainder in self.feed.close_all():
+            recorder.give_back(remainder, ReturnReason.STOPPING)
+        recorder.send(RunnerStopped(at=_now(), runner_id=self.runner_id, epoch=epoch, reason=reason))
+        async with asyncio.timeout(self.limits.flush_seconds_max):
+            await recorder.drain(publisher)
+            await publisher.flush()
+        for delivery in recorder.settled_now():
+            await _settle(delivery)
+
+
+async def _settle_all(recorder: Recorder) -> None:
+    while True:
+        await _settle(await recorder.next_settled())
+
+
+async def _settle(delivery: Delivery) -> None:
+    try:
+        await delivery.ack()
+    except Unavailable as error:
+        # It will come again, and be dropped as taken or, in another life, as stale.
+        log.warning("order_not_acked", sequence=delivery.message.sequence, reason=str(error))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

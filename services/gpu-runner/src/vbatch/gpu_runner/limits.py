@@ -1,0 +1,29 @@
+"""The limits a runner works under; `settings` fills them from the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and counts. Together the stop limits stay below the 10 s a service has to end in."""
+
+    request_seconds_max: float = 3600.0
+    startup_seconds_max: float = 900.0
+    silence_seconds_max: float = 120.0
+    """Without an answer, with requests inside and without health, for this long: the engine is dead."""
+    stall_seconds_max: float = 900.0
+    """Healthy, with requests inside, yet neither an answer nor a token for this long: the engine is stuck."""
+    probe_seconds: float = 5.0
+    engine_stop_seconds: float = 3.0
+    memory_free_seconds_max: float = 30.0
+    flush_seconds_max: float = 3.0
+    model_wait_seconds: float = 5.0
+    """How long an order may come before the definition of its model."""
+    busy_retries_max: int = 8
+    busy_pause_seconds: float = 0.25
+    busy_pause_seconds_max: float = 15.0
+    reconnects_max: int = 3
+    outbox_messages_max: int = 64
+    """Feeding pauses while more than this waits to be stored."""

@@ -1,0 +1,76 @@
+"""What the runner asks of the world besides the journal: engines, input files, room for large answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vbatch.contracts.models import ModelDefinition
+from vbatch.contracts.orders import RequestRef
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status_code: int
+    body: bytes
+
+
+class ConnectionLost(Exception):
+    """The engine did not answer this request; it may be gone, or may only have closed a connection."""
+
+
+class RequestTimedOut(Exception):
+    """The engine did not answer within the time limit of a request."""
+
+
+class AnswerTooLarge(Exception):
+    """The answer exceeds what is taken into memory; the text says how much that is."""
+
+
+class EngineFailed(Exception):
+    """The engine did not come up; the text is the end of its own words."""
+
+
+class InputUnreadable(Exception):
+    """The input file is not there or not what was validated; trying again will not help."""
+
+
+class Engine(Protocol):
+    """A server that answers, until it is stopped or gone."""
+
+    @property
+    def definition(self) -> ModelDefinition: ...
+
+    @property
+    def window(self) -> int:
+        """Requests to keep inside it at once."""
+
+    async def ask(self, endpoint: str, body: bytes) -> Answer:
+        """Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it takes the request back."""
+
+    async def is_healthy(self) -> bool: ...
+
+    async def progress(self) -> str | None:
+        """A text that changes while the engine works; None when it does not tell."""
+
+    async def gone(self) -> str:
+        """Return how it ended, once it has; never for one that is not ours to watch."""
+
+    async def stop(self) -> None:
+        """Return when none of its processes is left, or the kernel will not let one go."""
+
+
+class Launcher(Protocol):
+    async def launch(self, definition: ModelDefinition) -> Engine:
+        """Wait until the memory of the engine before is free; return when the new one answers. Raises EngineFailed."""
+
+
+class InputFiles(Protocol):
+    async def read(self, blob: str, requests: Sequence[RequestRef]) -> list[bytes]:
+        """The lines of these requests, in their order. Raises InputUnreadable."""
+
+
+class AnswerFiles(Protocol):
+    async def put(self, blob: str, body: bytes) -> None:
+        """Store an answer durably."""

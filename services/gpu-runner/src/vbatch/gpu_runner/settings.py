@@ -1,0 +1,64 @@
+"""The settings of a runner: one device, where the engine's Python is, and the limits it works under."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from vbatch.chassis.settings import ServiceSettings
+from vbatch.gpu_runner.limits import Limits
+
+DEFAULTS = Limits()
+
+
+class RunnerSettings(ServiceSettings):
+    section: ClassVar[str] = "gpu_runner"
+
+    port: int = Field(4084, ge=0, le=65535, description="Health and metrics.")
+    id: str = Field("gpu0", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The name of this device in the log.")
+    gpu_index: int = Field(0, ge=0, description="Which GPU of this machine, as nvidia-smi counts.")
+    engine_python: Path = Field(Path(".engine/bin/python"), description="The Python that has vLLM.")
+    prepare_script: Path = Field(
+        Path("deploy/engine/prepare_model.py"), description="Makes a model folder from a package, run by engine_python."
+    )
+    orders_max: int = Field(
+        16, ge=2, description="Orders in hand at once; more than slices, so that recalls come through."
+    )
+
+    request_seconds_max: float = Field(DEFAULTS.request_seconds_max, gt=0, description="A request's time limit.")
+    startup_seconds_max: float = Field(DEFAULTS.startup_seconds_max, gt=0, description="An engine's time to come up.")
+    silence_seconds_max: float = Field(
+        DEFAULTS.silence_seconds_max, gt=0, description="No answer and no health for this long: the engine is dead."
+    )
+    stall_seconds_max: float = Field(
+        DEFAULTS.stall_seconds_max, gt=0, description="Healthy, but no answer and no token for this long: it is stuck."
+    )
+    probe_seconds: float = Field(DEFAULTS.probe_seconds, gt=0, description="Between two looks at a quiet engine.")
+    engine_stop_seconds: float = Field(
+        DEFAULTS.engine_stop_seconds, ge=0, le=4, description="What an engine gets to end in before it is killed."
+    )
+    memory_free_seconds_max: float = Field(
+        DEFAULTS.memory_free_seconds_max, gt=0, description="How long the driver may take to free a GPU's memory."
+    )
+    flush_seconds_max: float = Field(
+        DEFAULTS.flush_seconds_max, gt=0, le=4, description="For the last events of a runner that stops."
+    )
+    model_wait_seconds: float = Field(
+        DEFAULTS.model_wait_seconds, ge=0, description="How long an order may be ahead of its model's definition."
+    )
+    busy_retries_max: int = Field(DEFAULTS.busy_retries_max, ge=0, description="Tries again after a 429 or 503.")
+    busy_pause_seconds: float = Field(DEFAULTS.busy_pause_seconds, gt=0, description="Before the first; then doubled.")
+    busy_pause_seconds_max: float = Field(DEFAULTS.busy_pause_seconds_max, gt=0, description="At most.")
+    reconnects_max: int = Field(
+        DEFAULTS.reconnects_max, ge=0, description="Tries again after a healthy engine closed the connection."
+    )
+    outbox_messages_max: int = Field(
+        DEFAULTS.outbox_messages_max, ge=1, description="Feeding pauses while more events wait to be stored."
+    )
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})

@@ -1,0 +1,185 @@
+"""The simulator's answers: made from the request alone, so they repeat, and each one says that it is simulated.
+
+A body may carry `"simulate": {…}` to ask for a delay, a status, an oversized or broken answer, a hang or a crash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from vbatch.contracts.endpoints import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES
+from vbatch.gpu_runner.simulated.options import Options
+
+FINGERPRINT = "simulated"
+PREFIX_WORDS = ("[simulated]",)
+EMBEDDING_DIMENSIONS = 8
+CREATED = 1_893_456_000
+"""A fixed time, so that answers repeat."""
+
+Json = object
+Build = Callable[["Body", list[str], str], dict[str, Json]]
+
+
+class Steer(msgspec.Struct, frozen=True):
+    """What a single request asks of the simulator."""
+
+    latency_seconds: float | None = None
+    status: int = 200
+    hang: bool = False
+    crash: bool = False
+    not_json: bool = False
+    answer_bytes: int = 0
+    busy_count: int = 0
+    """Answer 503 to this many tries of the same request first."""
+
+
+class Body(msgspec.Struct, frozen=True):
+    """The part of a request that the simulator looks at."""
+
+    model: str = ""
+    messages: list[dict[str, Json]] = []
+    prompt: Json = ""
+    input: Json = ""
+    n: int | None = 1
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
+    simulate: Steer = Steer()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`tokens` are those generated, `seconds` the time it takes once it runs."""
+
+    status: int
+    body: bytes
+    prompt_tokens: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    hangs: bool = False
+    crashes: bool = False
+
+
+_DECODER = msgspec.json.Decoder(Body)
+
+
+def reply(path: str, raw: bytes, options: Options) -> tuple[Reply, Steer]:
+    """The answer to one POST and what the request asked for."""
+    build = BUILDERS.get(path)
+    if build is None:
+        return error(404, f"The simulator does not serve {path}."), Steer()
+    try:
+        body = _DECODER.decode(raw)
+    except msgspec.DecodeError as fault:
+        return error(400, f"The simulator cannot read this request: {fault}"), Steer()
+    if body.model != options.model:
+        return error(404, f"The model `{body.model}` does not exist."), body.simulate
+    return _answer(build, body, options), body.simulate
+
+
+def error(status: int, message: str) -> Reply:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    fault = {"message": f"[simulated] {message}", "type": kind, "param": None, "code": status}
+    return Reply(status, msgspec.json.encode({"error": fault}))
+
+
+def _answer(build: Build, body: Body, options: Options) -> Reply:
+    steer = body.simulate
+    prompt = _prompt_text(body).split()
+    words = _answer_words(body, prompt, options)
+    tokens = 0 if build is _embeddings else len(words) * (body.n or 1)
+    latency = options.latency_seconds if steer.latency_seconds is None else steer.latency_seconds
+    seconds = latency + options.token_seconds * tokens
+    timing = {"seconds": seconds, "hangs": steer.hang, "crashes": steer.crash}
+    if steer.not_json:
+        return Reply(steer.status, b"<html>simulated, and no JSON</html>", **timing)  # type: ignore[arg-type]  # bools
+    if steer.status >= 400:
+        return Reply(steer.status, error(steer.status, "An error was asked for.").body, seconds=seconds)
+    answer = build(body, prompt, " ".join(words) + "x" * steer.answer_bytes)
+    answer["usage"] = _usage(build, len(prompt), tokens)
+    return Reply(steer.status, msgspec.json.encode(answer), len(prompt), tokens, **timing)  # type: ignore[arg-type]
+
+
+def _answer_words(body: Body, prompt: list[str], options: Options) -> list[str]:
+    asked = body.max_completion_tokens or body.max_tokens or body.max_output_tokens
+    limit = asked or options.answer_tokens
+    return [*PREFIX_WORDS, *prompt][: max(limit, len(PREFIX_WORDS))]
+
+
+def _prompt_text(body: Body) -> str:
+    if body.messages:
+        return " ".join(_text(message.get("content", "")) for message in body.messages)
+    return _text(body.prompt or body.input)
+
+
+def _text(value: Json) -> str:
+    """The words in a string, a list of strings, or a list of content parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return " ".join(_text(part) for part in value)
+    if isinstance(value, Mapping):
+        return _text(value.get("text") or value.get("content") or "")
+    return str(value)
+
+
+def _usage(build: Build, prompt_tokens: int, tokens: int) -> dict[str, Json]:
+    total = prompt_tokens + tokens
+    if build is _embeddings:
+        return {"prompt_tokens": prompt_tokens, "total_tokens": total}
+    if build is _responses:
+        return {"input_tokens": prompt_tokens, "output_tokens": tokens, "total_tokens": total}
+    return {"prompt_tokens": prompt_tokens, "completion_tokens": tokens, "total_tokens": total}
+
+
+def _chat(body: Body, prompt: list[str], text: str) -> dict[str, Json]:
+    message = {"role": "assistant", "content": text}
+    choices = [{"index": i, "message": message, "finish_reason": "stop"} for i in range(body.n or 1)]
+    return _frame("chatcmpl", "chat.completion", body, prompt) | {"choices": choices}
+
+
+def _completions(body: Body, prompt: list[str], text: str) -> dict[str, Json]:
+    choices = [{"index": i, "text": text, "logprobs": None, "finish_reason": "stop"} for i in range(body.n or 1)]
+    return _frame("cmpl", "text_completion", body, prompt) | {"choices": choices}
+
+
+def _responses(body: Body, prompt: list[str], text: str) -> dict[str, Json]:
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    output = [{"type": "message", "role": "assistant", "status": "completed", "content": content}]
+    return _frame("resp", "response", body, prompt) | {"status": "completed", "output": output}
+
+
+def _embeddings(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
+    texts = body.input if isinstance(body.input, list) else [body.input]
+    rows = [{"object": "embedding", "index": i, "embedding": _vector(str(it))} for i, it in enumerate(texts)]
+    return _frame("embd", "list", body, prompt) | {"data": rows, "simulated": True}
+
+
+def _frame(prefix: str, kind: str, body: Body, prompt: list[str]) -> dict[str, Json]:
+    return {
+        "id": f"{prefix}-{_digest(' '.join(prompt)).hex()}",
+        "object": kind,
+        "created": CREATED,
+        "model": body.model,
+        "system_fingerprint": FINGERPRINT,
+    }
+
+
+def _vector(text: str) -> list[float]:
+    return [round(byte / 127.5 - 1, 4) for byte in _digest(text)[:EMBEDDING_DIMENSIONS]]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=12).digest()
+
+
+BUILDERS: Mapping[str, Build] = {
+    CHAT_COMPLETIONS: _chat,
+    COMPLETIONS: _completions,
+    RESPONSES: _responses,
+    EMBEDDINGS: _embeddings,
+}

@@ -1,0 +1,46 @@
+"""How the simulator is set up as a whole: its command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`latency_seconds` is a request's, `token_seconds` comes on top for each token of its answer.
+
+    Faults: `fail_to_start` exits before it listens, `crash_after` kills the process when that many requests have come,
+    `fork_grandchild` starts a process in a session of its own that ignores SIGTERM, as EngineCore outlives its parent.
+    """
+
+    model: str
+    uds: str | None
+    host: str
+    port: int
+    max_num_seqs: int
+    startup_seconds: float
+    latency_seconds: float
+    token_seconds: float
+    answer_tokens: int
+    crash_after: int
+    fail_to_start: bool
+    fork_grandchild: bool
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="python -m vbatch.gpu_runner.simulated", description=__doc__)
+    parser.add_argument("--model", default="simulated", help="the one model that is served")
+    parser.add_argument("--uds", help="listen on this Unix socket instead of host and port")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--max-num-seqs", type=int, default=128, help="requests that run at once; others queue")
+    parser.add_argument("--startup-seconds", type=float, default=0.0, help="before it listens")
+    parser.add_argument("--latency-seconds", type=float, default=0.0, help="of every request")
+    parser.add_argument("--token-seconds", type=float, default=0.0, help="of every token of the answer")
+    parser.add_argument("--answer-tokens", type=int, default=16, help="at most, where a request names no limit")
+    parser.add_argument("--crash-after", type=int, default=0, help="die on this request; 0: never")
+    parser.add_argument("--fail-to-start", action="store_true", help="exit with an error instead of serving")
+    parser.add_argument("--fork-grandchild", action="store_true", help="start a process that will not go by itself")
+    return Options(**vars(parser.parse_args(arguments)))

@@ -1,0 +1,203 @@
+"""HTTP/1.1 on an asyncio Protocol, and the queue of requests that run at once.
+
+A framework costs several times what an answer does; the runner is measured against this server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+import msgspec
+
+from vbatch.gpu_runner.simulated.answers import Reply, Steer, error, reply
+from vbatch.gpu_runner.simulated.options import Options
+
+REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable"}
+JSON = "application/json"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+Send = Callable[[Reply], None]
+
+
+class Job:
+    """A request that waits, runs or is taken back."""
+
+    __slots__ = ("is_over", "is_running", "reply", "send", "timer")
+
+    def __init__(self, answer: Reply, send: Send) -> None:
+        self.reply = answer
+        self.send = send
+        self.timer: asyncio.TimerHandle | None = None
+        self.is_running = False
+        self.is_over = False
+
+
+class Simulation:
+    """At most `max_num_seqs` jobs run; the rest wait in the order they came."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.running_count = 0
+        self.request_count = 0
+        self.prompt_tokens = 0
+        self.generation_tokens = 0
+        self._waiting: deque[Job] = deque()
+        self._tries: dict[bytes, int] = {}
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def waiting_count(self) -> int:
+        return len(self._waiting)
+
+    def submit(self, path: str, raw: bytes, send: Send) -> Job:
+        self.request_count += 1
+        if self.request_count == self.options.crash_after:
+            crash()
+        answer, steer = reply(path, raw, self.options)
+        if steer.busy_count and self._is_busy(raw, steer):
+            answer = error(503, "Busy, as asked for.")
+        job = Job(answer, send)
+        self._waiting.append(job)
+        self._start_next()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """The client went away."""
+        if job.timer:
+            job.timer.cancel()
+        if job.is_running:
+            self._leave(job)
+        else:
+            self._waiting.remove(job)
+
+    def metrics(self) -> bytes:
+        label = f'{{model_name="{self.options.model}"}}'
+        values = {
+            "vllm:num_requests_running": self.running_count,
+            "vllm:num_requests_waiting": self.waiting_count,
+            "vllm:prompt_tokens_total": self.prompt_tokens,
+            "vllm:generation_tokens_total": self.generation_tokens,
+        }
+        return "".join(f"{name}{label} {value}\n" for name, value in values.items()).encode()
+
+    def _is_busy(self, raw: bytes, steer: Steer) -> bool:
+        self._tries[raw] = self._tries.get(raw, 0) + 1
+        return self._tries[raw] <= steer.busy_count
+
+    def _start_next(self) -> None:
+        while self._waiting and self.running_count < self.options.max_num_seqs:
+            self._start(self._waiting.popleft())
+
+    def _start(self, job: Job) -> None:
+        if job.reply.crashes:
+            crash()
+        self.running_count += 1
+        job.is_running = True
+        if job.reply.hangs:
+            return
+        if job.reply.seconds > 0:
+            job.timer = self._loop.call_later(job.reply.seconds, self._finish, job)
+        else:
+            self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        self.prompt_tokens += job.reply.prompt_tokens
+        self.generation_tokens += job.reply.tokens
+        job.send(job.reply)
+        self._leave(job)
+
+    def _leave(self, job: Job) -> None:
+        job.is_running = False
+        job.is_over = True
+        self.running_count -= 1
+        self._start_next()
+
+
+class Connection(asyncio.Protocol):
+    """One client connection; the next request is read when the answer to the last is out."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._body: list[bytes] = []
+        self._job: Job | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is no subclass
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if self._job:
+            self._simulation.cancel(self._job)
+
+    def data_received(self, received: bytes) -> None:
+        try:
+            self._parser.feed_data(received)
+        except httptools.HttpParserError:
+            self._transport.close()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        path, body = self._url.decode(errors="replace"), b"".join(self._body)
+        self._url, self._body = b"", []
+        if self._parser.get_method() == b"GET":
+            self._get(path)
+        else:
+            self._post(path, body)
+
+    def _post(self, path: str, body: bytes) -> None:
+        job = self._simulation.submit(path, body, self._send_reply)
+        self._job = None if job.is_over else job
+
+    def _get(self, path: str) -> None:
+        match path:
+            case "/health":
+                self._send(200, b"", JSON)
+            case "/metrics":
+                self._send(200, self._simulation.metrics(), TEXT)
+            case "/v1/models":
+                model = {"id": self._simulation.options.model, "object": "model", "owned_by": "simulated"}
+                self._send(200, msgspec.json.encode({"object": "list", "data": [model]}), JSON)
+            case _:
+                self._send(404, error(404, f"There is no {path}.").body, JSON)
+
+    def _send_reply(self, answer: Reply) -> None:
+        self._job = None
+        self._send(answer.status, answer.body, JSON)
+
+    def _send(self, status: int, body: bytes, content_type: str) -> None:
+        head = (
+            f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}\r\n"
+            f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        self._transport.write(head.encode() + body)
+
+
+async def serve(options: Options, stop: asyncio.Event) -> None:
+    simulation = Simulation(options)
+    loop = asyncio.get_running_loop()
+    if options.uds:
+        server = await loop.create_unix_server(lambda: Connection(simulation), options.uds, backlog=1024)
+    else:
+        server = await loop.create_server(lambda: Connection(simulation), options.host, options.port, backlog=1024)
+    try:
+        await stop.wait()
+    finally:
+        server.close()
+
+
+def crash() -> None:
+    """Die as a segfault or the OOM killer would have it: no word, no cleaning up."""
+    os.kill(os.getpid(), signal.SIGKILL)

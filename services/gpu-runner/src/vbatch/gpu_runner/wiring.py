@@ -1,0 +1,91 @@
+"""Builds a runner from its settings: one at a time in a home, after a sweep of what the last one left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.files import hold_lock
+from vbatch.chassis.health import serve_health
+from vbatch.chassis.metrics import loop_lag, service_registry
+from vbatch.chassis.process import Stop
+from vbatch.chassis.readiness import NotReady, Readiness
+from vbatch.contracts.ids import RunnerId
+from vbatch.gpu_runner.adapters.blobs import BlobFiles
+from vbatch.gpu_runner.adapters.device import detect
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, Workshop
+from vbatch.gpu_runner.adapters.engine.sweep import sweep
+from vbatch.gpu_runner.adapters.metrics import RunnerCollector
+from vbatch.gpu_runner.flows.runner import Runner, World
+from vbatch.gpu_runner.settings import RunnerSettings
+from vbatch.journal.jetstream import connect
+from vbatch.journal.port import Journal
+from vbatch.journal.settings import JournalSettings
+
+SERVICE = "gpu-runner"
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
+
+
+async def run(settings: RunnerSettings, stop: Stop) -> None:
+    """One life of the runner. Raises what ends it other than the wish to stop."""
+    workshop = _workshop(settings)
+    workshop.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with hold_lock(workshop.run_folder / "lock"):
+        if killed := await asyncio.to_thread(sweep, workshop.run_folder):
+            log.warning("leftovers_killed", pids=killed)
+        async with connect(_journal_settings(settings)) as journal:
+            await journal.topology()  # whichever service comes first makes the streams
+            runner = await _runner(settings, workshop, journal)
+            async with _watched(settings, runner, journal):
+                await runner.run(stop)
+
+
+async def _runner(settings: RunnerSettings, workshop: Workshop, journal: Journal) -> Runner:
+    device = await detect(settings.gpu_index)
+    files = BlobFiles(Blobs.from_url(settings.blob_url))
+    world = World(journal, EngineLauncher(workshop, device, settings.limits), files, files, device)
+    return Runner(RunnerId(settings.id), os.getpid(), world, settings.limits)
+
+
+@asynccontextmanager
+async def _watched(settings: RunnerSettings, runner: Runner, journal: Journal) -> AsyncIterator[None]:
+    """Health and metrics while the block runs."""
+    registry = service_registry(SERVICE)
+    registry.register(RunnerCollector(runner.figures, runner.feed))
+    readiness = _readiness(runner, journal)
+    async with serve_health(readiness, registry, host=settings.host, port=settings.port), loop_lag(registry):
+        yield
+
+
+def _readiness(runner: Runner, journal: Journal) -> Readiness:
+    async def nats() -> None:
+        if not journal.is_connected:
+            raise NotReady("not connected")
+
+    async def engine() -> str:
+        return runner.engine_state
+
+    async def lease() -> str:
+        if runner.epoch == 0:
+            raise NotReady("no lease yet")
+        return f"epoch {runner.epoch}"
+
+    readiness = Readiness()
+    readiness.add("nats", nats)
+    readiness.add("lease", lease)
+    readiness.add("engine", engine)
+    return readiness
+
+
+def _workshop(settings: RunnerSettings) -> Workshop:
+    return Workshop(settings.home, settings.id, settings.engine_python.absolute(), settings.prepare_script.absolute())
+
+
+def _journal_settings(settings: RunnerSettings) -> JournalSettings:
+    return JournalSettings(settings.nats_url, f"{SERVICE}-{settings.id}"[:64], work_in_flight_max=settings.orders_max)

@@ -1,0 +1,7 @@
+"""The end-to-end tier shares one stack."""
+
+from __future__ import annotations
+
+from tests.support.stack import _session_stack, client, stack
+
+__all__ = ["_session_stack", "client", "stack"]

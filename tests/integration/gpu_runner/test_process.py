@@ -1,0 +1,203 @@
+"""The runner as a process on a real nats-server: killed, stopped, fenced. Nothing of the engine may outlive it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.integration.gpu_runner.conftest import RUNNER, Bench, of_type, outcomes_of, simulated
+from tests.support.nats import nats_server
+from vbatch.chassis.blobs.local import LocalBlobs
+from vbatch.contracts import codec
+from vbatch.contracts.events import Event, ModelLoaded, RunnerLeased, RunnerStopped
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.models import ModelDefinition
+from vbatch.journal.jetstream import connect
+from vbatch.journal.settings import JournalSettings
+
+pytestmark = pytest.mark.integration
+
+MIB = 1024 * 1024
+GONE_SECONDS_MAX = 2.0
+
+
+@asynccontextmanager
+async def real_bench(home: Path) -> AsyncIterator[tuple[Bench, str]]:
+    async with nats_server() as server:
+        small = JournalSettings(
+            server.url, "test", log_bytes_max=64 * MIB, work_bytes_max=16 * MIB, dead_bytes_max=16 * MIB
+        )
+        async with connect(small) as journal:
+            await journal.topology()
+            yield Bench(journal, LocalBlobs(home / "blobs")), server.url
+
+
+@contextmanager
+def runner_process(home: Path, url: str, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {
+        **os.environ,
+        "VBATCH_HOME": str(home),
+        "VBATCH_NATS_URL": url,
+        "VBATCH_GPU_RUNNER_PORT": str(port),
+        "VBATCH_GPU_RUNNER_PROBE_SECONDS": "0.2",
+    }
+    with (home / "runner.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-m", "vbatch.gpu_runner"], env=environment, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def leased(bench: Bench, times: int = 1) -> None:
+    """Take over the epoch of the newest lease, once there have been so many."""
+    await bench.wait(lambda seen: len(of_type(seen, RunnerLeased)) >= times)
+    lease = await bench.journal.log.last(f"evt.runner.{RUNNER}.lease")
+    assert lease is not None
+    bench.epoch = lease.sequence
+
+
+async def engine_processes(home: Path) -> list[psutil.Process]:
+    """The guard and all it guards, once its record on disk holds the engine and its stubborn grandchild."""
+    record = home / "run" / RUNNER / "engine.pids"
+    async with asyncio.timeout(5):
+        while len(lines := record.read_text().splitlines()) < 4:  # noqa: ASYNC110 - it is written by another process
+            await asyncio.sleep(0.05)
+    return [psutil.Process(int(line.split()[0])) for line in lines[1:]]
+
+
+def alive(processes: list[psutil.Process]) -> list[int]:
+    """Those that are not gone in time."""
+    _, living = psutil.wait_procs(processes, timeout=GONE_SECONDS_MAX)
+    return [process.pid for process in living if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def stubborn(latency_seconds: float = 0.0) -> ModelDefinition:
+    """An engine with a process in a session of its own that ignores SIGTERM."""
+    return simulated("small", fork_grandchild=True, latency_seconds=latency_seconds)
+
+
+async def test_nothing_of_the_engine_outlives_a_killed_runner(home: Path):
+    async with real_bench(home) as (bench, url):
+        await bench.register(stubborn(latency_seconds=30))
+        with runner_process(home, url) as process:
+            await leased(bench)
+            await bench.run_slice("small", 3)
+            await bench.loaded("small")
+            processes = await engine_processes(home)
+            process.kill()
+            assert await asyncio.to_thread(alive, processes) == []
+
+
+async def test_the_next_life_sweeps_what_a_killed_guard_left(home: Path):
+    async with real_bench(home) as (bench, url):
+        await bench.register(stubborn())
+        with runner_process(home, url) as process:
+            await leased(bench)
+            await bench.run_slice("small", 1)
+            await bench.loaded("small")
+            guard, *others = await engine_processes(home)
+            process.kill()
+            guard.kill()
+        with runner_process(home, url):
+            await leased(bench, times=2)
+            assert await asyncio.to_thread(alive, others) == []
+
+
+async def test_a_new_life_runs_new_orders_and_drops_the_old_ones(home: Path):
+    async with real_bench(home) as (bench, url):
+        await bench.register(simulated("small"))
+        with runner_process(home, url):
+            await leased(bench)
+            stale = await bench.run_slice("small", 3, steer={line: {"hang": True} for line in (1, 2, 3)})
+            await bench.loaded("small")
+        with runner_process(home, url):
+            await leased(bench, times=2)
+            fresh = await bench.run_slice("small", 3)
+            await bench.outcomes(fresh, 3)
+            assert outcomes_of(await bench.wait(lambda seen: True), stale) == []
+
+
+async def test_sigterm_returns_open_lines_and_exits_well(home: Path):
+    async with real_bench(home) as (bench, url):
+        await bench.register(stubborn(latency_seconds=30))
+        with runner_process(home, url) as process:
+            await leased(bench)
+            slice_id = await bench.run_slice("small", 3, steer={1: {"latency_seconds": 0}})
+            await bench.outcomes(slice_id, 1)
+            processes = await engine_processes(home)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 10) == 0
+            assert await asyncio.to_thread(alive, processes) == []
+        returned = await bench.returned(slice_id)
+        events = await bench.wait(lambda seen: bool(of_type(seen, RunnerStopped)))
+        assert returned.reason is ReturnReason.STOPPING and returned.lines == (2, 3)
+        assert isinstance(events[-1], RunnerStopped)
+
+
+async def test_a_fenced_runner_ends_and_takes_its_engine_along(home: Path):
+    async with real_bench(home) as (bench, url):
+        await bench.register(stubborn())
+        with runner_process(home, url) as process:
+            await leased(bench)
+            await bench.outcomes(await bench.run_slice("small", 1), 1)
+            processes = await engine_processes(home)
+            usurper = RunnerLeased(at=datetime.now(UTC), runner_id=RUNNER, device="cpu", memory_bytes=1, pid=1)
+            await bench.journal.log.acquire(codec.encode(usurper, source="test"))
+            await bench.run_slice("small", 1)
+            assert await asyncio.to_thread(process.wait, 10) != 0
+            assert await asyncio.to_thread(alive, processes) == []
+
+
+async def test_health_and_metrics_tell_what_it_does(home: Path):
+    port = free_port()
+    async with real_bench(home) as (bench, url):
+        await bench.register(simulated("small"))
+        with runner_process(home, url, port):
+            await leased(bench)
+            await bench.outcomes(await bench.run_slice("small", 3), 3)
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+                ready = await (await session.get("/ready")).json()
+                metrics = await (await session.get("/metrics")).text()
+    assert ready["status"] == "ready"
+    assert ready["checks"]["engine"]["detail"] == "serving small"
+    assert 'vbatch_runner_requests_total{result="succeeded"} 3.0' in metrics
+
+
+async def test_a_killed_engine_is_an_event_and_the_next_order_starts_another(home: Path):
+    async with real_bench(home) as (bench, url):
+        await bench.register(stubborn(latency_seconds=0.1))
+        with runner_process(home, url):
+            await leased(bench)
+            slice_id = await bench.run_slice("small", 3, steer={2: {"hang": True}})
+            await bench.outcomes(slice_id, 2)
+            _, *others = await engine_processes(home)
+            os.kill(others[0].pid, signal.SIGKILL)
+            returned = await bench.returned(slice_id)
+            assert returned.lines == returned.suspects == (2,)
+            assert await asyncio.to_thread(alive, others) == []
+            await bench.outcomes(await bench.run_slice("small", 3), 3)
+            assert loads_in(await bench.wait(lambda seen: True)) == 2
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def loads_in(events: list[Event]) -> int:
+    return len(of_type(events, ModelLoaded))

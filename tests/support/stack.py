@@ -1,0 +1,210 @@
+"""The whole real stack as processes, in a home of its own on free ports, on simulated models that answer fast.
+
+One a session: tests share it and break it, so `stack` waits until it is whole again before each test.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from openai import OpenAI
+
+from tests.support.postgres import free_port
+from vbatch.local import survivors
+from vbatch.local.settings import LocalSettings
+from vbatch.local.stack import Stack
+
+READY_SECONDS_MAX = 30.0
+COMMAND_SECONDS_MAX = 120.0
+RETRIES_MAX = 8
+POLL_SECONDS = 0.05
+
+CHAT = "simulated-chat"
+OTHER_CHAT = "simulated-other"
+SLOW_CHAT = "simulated-slow"
+EMBEDDING = "simulated-embedding"
+
+MODELS = """\
+[[model]]
+id = "simulated-chat"
+engine = "simulated"
+endpoints = ["/v1/chat/completions"]
+max_num_seqs = 64
+
+[[model]]
+id = "simulated-other"
+engine = "simulated"
+endpoints = ["/v1/chat/completions"]
+max_num_seqs = 64
+
+[[model]]
+id = "simulated-slow"
+engine = "simulated"
+endpoints = ["/v1/chat/completions"]
+max_num_seqs = 64
+arguments = { latency-seconds = 0.05 }
+
+[[model]]
+id = "simulated-embedding"
+engine = "simulated"
+endpoints = ["/v1/embeddings"]
+max_num_seqs = 64
+"""
+
+SERVICE_SECTIONS = ("gateway", "scheduler", "gpu_runner", "results")
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack that is up; `environment` makes the `vbatch` command speak to it."""
+
+    settings: LocalSettings
+    stack: Stack
+    environment: Mapping[str, str]
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.gateway_port}"
+
+    def client(self) -> OpenAI:
+        """The official client, which goes on asking while a killed gateway is started again."""
+        return OpenAI(
+            base_url=f"{self.url}/v1", api_key="none", max_retries=RETRIES_MAX, _strict_response_validation=True
+        )
+
+    def vbatch(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The command as a process of its own."""
+        argv = [sys.executable, "-m", "vbatch.cli", *arguments]
+        environment = os.environ | dict(self.environment)
+        return subprocess.run(
+            argv, env=environment, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS_MAX
+        )
+
+    def pid(self, name: str) -> int:
+        """The process that supervisord knows under this name."""
+        found = {each.name: each.pid for each in self.stack.status().services}[name]
+        assert found is not None, f"{name} does not run"
+        return found
+
+    def process(self, name: str) -> psutil.Process:
+        return psutil.Process(self.pid(name))
+
+    def engine(self) -> psutil.Process:
+        """The simulated engine itself, below the runner and its guard."""
+        below = self.process("gpu-runner").children(recursive=True)
+        return [child for child in below if "vbatch.gpu_runner.simulated" in child.cmdline()][-1]
+
+    def restarts(self) -> int:
+        """How often programs of this stack were started again, all of them together."""
+        return sum(each.restarts for each in self.stack.status().services)
+
+    def wait_until_ready(self) -> None:
+        wait_until(lambda: self.stack.status().is_ready, "the stack is ready again", READY_SECONDS_MAX)
+
+    def logs(self, lines: int = 15) -> str:
+        """The end of every log, for the message of a failure."""
+        files = sorted((self.home / "logs").glob("*.log"))
+        return "\n".join(f"--- {file.name}\n" + "\n".join(_last(file, lines)) for file in files)
+
+
+def wait_until(holds: Callable[[], bool], what: str, seconds_max: float) -> None:
+    """Look again and again until it holds; fails the test, saying `what` was waited for."""
+    deadline = time.monotonic() + seconds_max
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds_max:.0f} s: {what}"
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def running_stack(models: Path | None = None, environment: Mapping[str, str] | None = None) -> Iterator[RunningStack]:
+    """A stack of its own; on leaving it is taken down, its home removed, and nothing of it may be left running.
+
+    `models` is a models.toml; by default the simulated models above.
+    """
+    home = Path(tempfile.mkdtemp(prefix="vbatch-"))
+    home.chmod(0o711)  # PostgreSQL runs as another user when the tests run as root
+    with _environment(_variables(home, models) | dict(environment or {})) as variables:
+        settings = LocalSettings()
+        running = RunningStack(settings, Stack(settings), variables)
+        try:
+            running.stack.up()
+            yield running
+        finally:
+            running.stack.down()
+            left = survivors.processes_of(home)
+            shutil.rmtree(home)
+    assert left == [], f"still running after down: {left}"
+
+
+@pytest.fixture(scope="session")
+def _session_stack() -> Iterator[RunningStack]:
+    with running_stack() as running:
+        yield running
+
+
+@pytest.fixture
+def stack(_session_stack: RunningStack) -> RunningStack:
+    """The stack all tests of the session share, whole at the start of each."""
+    _session_stack.wait_until_ready()
+    return _session_stack
+
+
+@pytest.fixture
+def client(stack: RunningStack) -> Iterator[OpenAI]:
+    """The official client, strict about every answer."""
+    with stack.client() as made:
+        yield made
+
+
+def kill(process: psutil.Process) -> None:
+    """As the kernel does it when memory runs out: no chance to say goodbye."""
+    process.send_signal(signal.SIGKILL)
+
+
+def _variables(home: Path, models: Path | None) -> dict[str, str]:
+    if models is None:
+        models = home / "models.toml"
+        models.write_text(MODELS)
+    ports = {f"VBATCH_{section.upper()}_PORT": str(free_port()) for section in SERVICE_SECTIONS}
+    servers = ("NATS", "NATS_MONITOR", "POSTGRES")
+    ports |= {f"VBATCH_LOCAL_{server}_PORT": str(free_port()) for server in servers}
+    ports |= {
+        f"VBATCH_LOCAL_{section.upper()}_PORT": ports[f"VBATCH_{section.upper()}_PORT"] for section in SERVICE_SECTIONS
+    }
+    limits = {"VBATCH_LOCAL_READY_SECONDS_MAX": str(READY_SECONDS_MAX)}
+    return {"VBATCH_HOME": str(home), "VBATCH_GATEWAY_MODELS_FILE": str(models), **ports, **limits}
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """These variables for this process and those it starts; none of the caller's own VBATCH_ settings."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("VBATCH_")}
+    for name in before:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield variables
+    finally:
+        for name in variables:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+
+
+def _last(path: Path, lines: int) -> list[str]:
+    return path.read_text(errors="replace").splitlines()[-lines:]

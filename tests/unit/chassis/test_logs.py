@@ -1,0 +1,92 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from opentelemetry.sdk.trace import TracerProvider
+
+from vbatch.chassis import logs
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    logs.configure("pump", "info", stream)
+    yield stream
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_an_event_is_one_line_with_its_keys(stream: io.StringIO):
+    logs.get_logger().info("slice_dispatched", slice_id="s1")
+    (line,) = lines(stream)
+    assert (line["event"], line["slice_id"], line["service"], line["level"]) == (
+        "slice_dispatched", "s1", "pump", "info"
+    )  # fmt: skip
+    assert str(line["time"]).endswith("Z")
+
+
+def test_bound_ids_stand_on_every_event_of_the_block_and_no_other(stream: io.StringIO):
+    with logs.bind(batch_id="b1"):
+        logs.get_logger().info("inside")
+    logs.get_logger().info("outside")
+    assert [line.get("batch_id") for line in lines(stream)] == ["b1", None]
+
+
+def test_an_event_carries_the_current_span(stream: io.StringIO):
+    with TracerProvider(shutdown_on_exit=False).get_tracer("t").start_as_current_span("work") as span:
+        logs.get_logger().info("traced")
+    (line,) = lines(stream)
+    assert line["trace_id"] == f"{span.get_span_context().trace_id:032x}"
+    assert line["span_id"] == f"{span.get_span_context().span_id:016x}"
+
+
+@pytest.mark.parametrize("library", ["uvicorn.access", "aiohttp.server", "somebody.else"])
+def test_what_libraries_log_takes_the_same_form(stream: io.StringIO, library: str):
+    logging.getLogger(library).warning("took %d tries", 3, extra={"peer": "x"})
+    (line,) = lines(stream)
+    assert (line["event"], line["logger"], line["service"], line["peer"]) == (
+        "took 3 tries",
+        library,
+        "pump",
+        "x",
+    )
+
+
+def test_events_below_the_level_are_not_written(stream: io.StringIO):
+    logs.get_logger().debug("detail")
+    assert lines(stream) == []
+
+
+def test_a_traceback_shows_no_local_variables(stream: io.StringIO):
+    prompt = "tell me " + "a secret"
+    try:
+        raise RuntimeError("failed on a request")
+    except RuntimeError:
+        logs.get_logger().exception("request_failed", size=len(prompt))
+    assert "failed on a request" in stream.getvalue()
+    assert "tell me a secret" not in stream.getvalue()
+
+
+def test_a_terminal_gets_a_form_for_people():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    root = logging.getLogger()
+    handlers, level, stream = root.handlers, root.level, Terminal()
+    logs.configure("pump", "info", stream)
+    logs.get_logger().info("started")
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+    assert "started" in stream.getvalue() and not stream.getvalue().startswith("{")

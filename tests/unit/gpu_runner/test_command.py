@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from vbatch.contracts.ids import ModelId
+from vbatch.contracts.models import DeviceOverrides, EngineKind, ModelDefinition
+from vbatch.gpu_runner.core.command import Device, DeviceKind, Places, effective_window, engine_command
+
+CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
+GPU = Device(DeviceKind.NVIDIA, "RTX 4080", 1 << 34, index=1)
+PLACES = Places("vllm-python", "own-python", "/run/engine.sock", "/models/small")
+SMALL = ModelDefinition(
+    id=ModelId("org/small"),
+    package="small",
+    max_num_seqs=64,
+    arguments={"max-model-len": 2048, "enforce_eager": True, "kv-cache-dtype": "fp8"},
+    environment={"A": "model"},
+    cpu=DeviceOverrides(
+        arguments={"max_num_seqs": 16, "kv-cache-dtype": "auto", "enforce-eager": False}, environment={"A": "cpu"}
+    ),
+)
+
+
+def test_a_vllm_model_on_a_gpu():
+    command = engine_command(SMALL, GPU, PLACES)
+    assert command.arguments == (
+        *("vllm-python", "-m", "vllm.entrypoints.openai.api_server", "--uds", "/run/engine.sock"),
+        *("--model", "/models/small", "--served-model-name", "org/small", "--max-num-seqs", "64"),
+        *("--max-model-len", "2048", "--enforce-eager", "--kv-cache-dtype", "fp8"),
+    )
+    assert command.environment == {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "A": "model",
+    }
+
+
+def test_on_a_cpu_the_overrides_win_and_take_flags_back():
+    command = engine_command(SMALL, CPU, PLACES)
+    assert command.arguments[9:] == ("--max-num-seqs", "16", "--max-model-len", "2048", "--kv-cache-dtype", "auto")
+    assert command.environment["A"] == "cpu" and "CUDA_VISIBLE_DEVICES" not in command.environment
+
+
+def test_the_window_follows_what_the_engine_is_told():
+    assert (effective_window(SMALL, GPU), effective_window(SMALL, CPU)) == (96, 48)
+
+
+def test_a_model_from_the_hub_may_be_fetched():
+    command = engine_command(ModelDefinition(id=ModelId("m"), hub="org/m"), CPU, PLACES)
+    assert "HF_HUB_OFFLINE" not in command.environment
+
+
+def test_the_simulator_runs_on_our_own_python():
+    command = engine_command(ModelDefinition(id=ModelId("m"), engine=EngineKind.SIMULATED), CPU, PLACES)
+    assert command.arguments == (
+        *("own-python", "-m", "vbatch.gpu_runner.simulated", "--uds", "/run/engine.sock"),
+        *("--model", "m", "--max-num-seqs", "128"),
+    )
+
+
+def test_a_remote_engine_is_not_started():
+    remote = ModelDefinition(id=ModelId("m"), engine=EngineKind.HTTP, base_url="http://127.0.0.1:1")
+    with pytest.raises(ValueError, match="nothing to start"):
+        engine_command(remote, CPU, PLACES)

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from vbatch.contracts.ids import BatchId, ModelId, SliceId
+from vbatch.contracts.orders import RequestRef, RunSlice
+from vbatch.gpu_runner.core.feed import SLICES_READ_AHEAD, Feed, Remainder, Request, window_of
+
+SMALL, LARGE = ModelId("small"), ModelId("large")
+
+
+def order(name: str, model: ModelId = SMALL, *, batch: str = "b1", lines: int = 2) -> RunSlice:
+    requests = tuple(RequestRef(line, 0, 1) for line in range(1, lines + 1))
+    return RunSlice(
+        epoch=1,
+        batch_id=BatchId(batch),
+        slice_id=SliceId(name),
+        model=model,
+        endpoint="/v1/completions",
+        blob="files/in",
+        attempt=1,
+        requests=requests,
+    )
+
+
+def requests_of(order: RunSlice) -> list[Request]:
+    return [Request(order.slice_id, ref.line, f"c{ref.line}", order.endpoint, b"{}") for ref in order.requests]
+
+
+def feed_of(*orders: RunSlice) -> Feed:
+    """A feed with these slices open and read."""
+    feed = Feed()
+    for it in orders:
+        feed.open(it, 0.0)
+        feed.load(it.slice_id, requests_of(it))
+    return feed
+
+
+def taken(feed: Feed) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    while request := feed.take():
+        found.append((request.slice_id, request.line))
+    return found
+
+
+def test_the_window_leaves_a_quarter_or_32_waiting_in_the_engine():
+    assert [window_of(size) for size in (1, 128, 256)] == [33, 160, 320]
+
+
+def test_slices_of_one_model_are_fed_one_after_the_other():
+    assert taken(feed_of(order("s1"), order("s2"))) == [("s1", 1), ("s1", 2), ("s2", 1), ("s2", 2)]
+
+
+def test_a_slice_for_another_model_is_a_border():
+    feed = feed_of(order("s1"), order("s2", LARGE), order("s3"))
+    assert taken(feed) == [("s1", 1), ("s1", 2)]
+
+
+def test_another_model_is_wanted_once_the_first_is_done_not_before():
+    feed = feed_of(order("s1", lines=1), order("s2", LARGE))
+    request = feed.take()
+    assert request is not None and feed.model_wanted == SMALL
+    feed.finish(request)
+    assert feed.model_wanted == LARGE
+
+
+def test_an_unread_slice_holds_up_those_behind_it():
+    feed = feed_of(order("s1"))
+    feed.open(order("s2"), 0.0)
+    feed.open(order("s3"), 0.0)
+    feed.load(SliceId("s3"), requests_of(order("s3")))
+    assert taken(feed) == [("s1", 1), ("s1", 2)]
+
+
+def test_only_the_nearest_slices_are_read_ahead():
+    feed = Feed()
+    for number in range(SLICES_READ_AHEAD + 1):
+        feed.open(order(f"s{number}"), 0.0)
+    for number in range(SLICES_READ_AHEAD):
+        unread = feed.next_unread()
+        assert unread is not None and unread.slice_id == f"s{number}"
+        feed.load(unread.slice_id, requests_of(unread))
+    assert feed.next_unread() is None
+
+
+def test_a_slice_read_after_it_was_closed_stays_closed():
+    feed = Feed()
+    feed.open(order("s1"), 0.0)
+    feed.close(SliceId("s1"))
+    feed.load(SliceId("s1"), requests_of(order("s1")))
+    assert feed.take() is None and feed.model_wanted is None
+
+
+def test_closing_tells_what_is_left_and_what_was_inside():
+    feed = feed_of(order("s1", lines=3))
+    first, _ = feed.take(), feed.take()
+    assert first is not None
+    feed.finish(first)
+    assert feed.close(SliceId("s1")) == Remainder(order("s1", lines=3), lines=(2, 3), suspects=(2,))
+
+
+def test_what_finishes_after_its_slice_was_closed_does_not_count():
+    feed = feed_of(order("s1"))
+    request = feed.take()
+    assert request is not None
+    feed.close_all()
+    assert not feed.finish(request)
+
+
+def test_a_recall_closes_the_slices_of_its_batch_only():
+    feed = feed_of(order("s1"), order("s2", batch="b2"), order("s3"))
+    assert [it.order for it in feed.close_batch(BatchId("b1"))] == [order("s1"), order("s3")]
+    assert feed.slice_count == 1
+
+
+class FeedLife(RuleBasedStateMachine):
+    """Whatever comes in whatever order: each line ends finished or returned, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feed = Feed()
+        self.opened = 0
+        self.inside: list[Request] = []
+        self.open_lines: set[tuple[str, int]] = set()
+        self.ended: list[tuple[str, int]] = []
+
+    @rule(model=st.sampled_from([SMALL, LARGE]), batch=st.sampled_from(["b1", "b2"]), lines=st.integers(1, 5))
+    def open(self, model: ModelId, batch: str, lines: int) -> None:
+        self.opened += 1
+        it = order(f"s{self.opened}", model, batch=batch, lines=lines)
+        self.feed.open(it, 0.0)
+        self.open_lines |= {(it.slice_id, line) for line in range(1, lines + 1)}
+
+    @rule()
+    def read(self) -> None:
+        if it := self.feed.next_unread():
+            self.feed.load(it.slice_id, requests_of(it))
+
+    @rule()
+    def take(self) -> None:
+        model = self.feed.model_wanted
+        if request := self.feed.take():
+            assert self.feed.model_wanted == model
+            assert (request.slice_id, request.line) in self.open_lines
+            assert request not in self.inside
+            self.inside.append(request)
+
+    @precondition(lambda self: self.inside)
+    @rule(choice=st.randoms(use_true_random=False))
+    def finish(self, choice) -> None:
+        request = self.inside.pop(choice.randrange(len(self.inside)))
+        if self.feed.finish(request):
+            self.end([(request.slice_id, request.line)])
+
+    @rule(batch=st.sampled_from(["b1", "b2"]))
+    def recall(self, batch: str) -> None:
+        self.give_back(self.feed.close_batch(BatchId(batch)))
+
+    @rule(model=st.sampled_from([SMALL, LARGE]))
+    def die(self, model: ModelId) -> None:
+        self.give_back(self.feed.close_model(model))
+
+    def give_back(self, remainders: list[Remainder]) -> None:
+        for remainder in remainders:
+            assert set(remainder.suspects) <= set(remainder.lines)
+            assert isinstance(remainder.order, RunSlice)
+            self.end([(remainder.order.slice_id, line) for line in remainder.lines])
+
+    def end(self, lines: list[tuple[str, int]]) -> None:
+        self.ended += lines
+        self.open_lines -= set(lines)
+
+    @invariant()
+    def no_line_is_lost_or_doubled(self) -> None:
+        assert len(self.ended) == len(set(self.ended))
+        assert self.feed.waiting_count + self.feed.inside_count == len(self.open_lines)
+
+
+TestFeedLife = FeedLife.TestCase
+TestFeedLife.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
