@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from openai import AsyncOpenAI
+from pydantic import SecretStr
 from yarl import URL
 
-from tests.integration.results.stage import Place, tell
+from tests.integration.results.stage import Place, results_running, tell
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
@@ -28,7 +29,7 @@ MODELS = (
     ModelDefinition(id=ModelId("plain"), engine=EngineKind.SIMULATED),
 )
 ENVELOPE = {"message", "type", "param", "code"}
-CHAT = "/v1/chat/completions"
+CHAT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 LINE = b'{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"plain","messages":[]}}\n'
 
 
@@ -102,7 +103,7 @@ async def gateway_running(
     place: Place, journal: Journal, *, keys: ApiKeys = NO_KEYS, models: Sequence[ModelDefinition] = MODELS, **more: Any
 ) -> AsyncIterator[Stage]:
     settings = GatewaySettings(
-        home=place.home, nats_url=place.nats_url, postgres_url=place.postgres_url, port=0, **more
+        home=place.home, nats_url=place.nats_url, postgres_url=SecretStr(place.postgres_url), port=0, **more
     )
     configuration = Configuration(settings, keys, tuple(models))
     with listening_socket(settings) as listener:
@@ -110,6 +111,14 @@ async def gateway_running(
             origin = f"http://127.0.0.1:{port}"
             async with client_of(origin) as client, aiohttp.ClientSession() as session:
                 yield Stage(place, journal, origin, client, session, parts.streams)
+
+
+@asynccontextmanager
+async def stage_set(place: Place, journal: Journal, **more: Any) -> AsyncIterator[Stage]:
+    """The gateway with results beside it, once everything the log holds can be read."""
+    async with results_running(place, journal), gateway_running(place, journal, **more) as stage:
+        await place.has_projected(await journal.log.last_sequence())
+        yield stage
 
 
 def client_of(origin: str, key: str = "any") -> AsyncOpenAI:

@@ -1,12 +1,15 @@
 """Files through the official client, on a real log, a real read model and a real folder."""
 
 import asyncio
+from datetime import timedelta
 
+import msgspec
 import openai
 import pytest
 
 from tests.integration.gateway.stage import LINE, Stage
 from tests.integration.results.stage import eventually
+from tests.support.events import FILE_STORED, NOON
 
 pytestmark = pytest.mark.integration
 
@@ -59,6 +62,15 @@ async def test_the_bytes_of_a_deleted_file_stay_while_a_batch_reads_them(stage: 
 
     await stage.client.files.delete(file.id)
     assert [path.name for path in stage.stored_blobs()] == [file.id]
+
+
+async def test_an_expired_file_is_gone(stage: Stage):
+    expired = msgspec.structs.replace(FILE_STORED, expires_at=NOON - timedelta(days=10_000))
+    await stage.tell(expired)
+
+    with pytest.raises(openai.NotFoundError):
+        await stage.client.files.retrieve(expired.file_id)
+    assert [file.id async for file in stage.client.files.list()] == []
 
 
 async def test_the_parts_of_a_form_may_come_in_any_order(stage: Stage):

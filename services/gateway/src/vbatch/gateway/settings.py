@@ -27,6 +27,7 @@ class GatewaySettings(ServiceSettings):
         None, description="One `<name> <sha256 of the key>` a line; without it everyone is the owner `local`."
     )
     own_write_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits to show its own write.")
+    log_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits for an event log that is away.")
     event_streams_max: int = Field(100, ge=1, description="Event streams open at once.")
     heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")
 

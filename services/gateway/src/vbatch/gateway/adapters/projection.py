@@ -20,6 +20,7 @@ class ProjectionFeed:
     def __init__(self, url: str) -> None:
         self._url = url
         self._reached = -1
+        self._is_lost = False
         self._waiting: set[tuple[int, asyncio.Future[None]]] = set()
 
     async def reaches(self, sequence: int, seconds_max: float) -> bool:
@@ -39,14 +40,13 @@ class ProjectionFeed:
 
     async def run(self) -> None:
         """For ever; a lost database is found again."""
-        is_lost = False
         while True:
             try:
                 await self._listen()
             except TROUBLE as error:
-                if not is_lost:
+                if not self._is_lost:
                     get_logger().warning("projection_feed_lost", error=f"{type(error).__name__}: {error}")
-                is_lost = self._reached < 0
+                self._is_lost = True
                 self._reached = -1
             await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -70,6 +70,7 @@ class ProjectionFeed:
 
     def _reach(self, sequence: int) -> None:
         self._reached = sequence
+        self._is_lost = False
         for wanted, future in self._waiting:
             if wanted <= sequence and not future.done():
                 future.set_result(None)

@@ -58,14 +58,14 @@ def frame(event: LiveEvent) -> bytes:
 
 async def _frames(events: AsyncGenerator[LiveEvent | None, None], closing: asyncio.Event) -> AsyncIterator[bytes]:
     yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-    async with aclosing(events):
-        async for event in _until(events, closing):
+    async with aclosing(events), aclosing(_until(events, closing)) as open_events:
+        async for event in open_events:
             yield HEARTBEAT if event is None else frame(event)
 
 
 async def _until(
     events: AsyncGenerator[LiveEvent | None, None], closing: asyncio.Event
-) -> AsyncIterator[LiveEvent | None]:
+) -> AsyncGenerator[LiveEvent | None, None]:
     """The events, until they end or the server does."""
     closed = asyncio.ensure_future(closing.wait())
     following: asyncio.Future[LiveEvent | None] | None = None

@@ -38,8 +38,8 @@ def read_model_file(text: str) -> tuple[ModelDefinition, ...]:
         raise BadModelFile(str(error)) from error
     seen: set[ModelId] = set()
     for model in models:
-        if not model.id.strip() or model.id in seen:
-            raise BadModelFile(f"model id {model.id!r} is empty or stands there twice")
+        if not model.id.strip() or not model.id.isprintable() or model.id in seen:
+            raise BadModelFile(f"model id {model.id!r} is empty, not printable or stands there twice")
         if fault := model.source_fault():
             raise BadModelFile(f"model {model.id!r}: {fault}")
         seen.add(model.id)

@@ -13,6 +13,7 @@ INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
 SERVER_FAULT_MESSAGE = "The server had an error processing your request. Sorry about that!"
 RETRY_AFTER_SECONDS = 2
+WORDS_CHARS_MAX = 1_000
 
 
 class Reason(StrEnum):
@@ -97,8 +98,8 @@ class Refusal(Exception):
     def __init__(self, reason: Reason, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
-        self.message = message
-        self.param = param
+        self.message = _bounded(message)
+        self.param = _bounded(param) if param is not None else None
 
     @property
     def answer(self) -> Answer:
@@ -108,6 +109,11 @@ class Refusal(Exception):
         """The body: all four keys, always."""
         answer = self.answer
         return {"error": {"message": self.message, "type": answer.type, "param": self.param, "code": answer.code}}
+
+
+def _bounded(text: str) -> str:
+    """A client's own words come back in errors, but not by the megabyte."""
+    return text if len(text) <= WORDS_CHARS_MAX else text[:WORDS_CHARS_MAX] + "..."
 
 
 def key_missing() -> Refusal:

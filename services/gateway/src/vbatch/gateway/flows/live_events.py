@@ -14,8 +14,6 @@ from vbatch.gateway.core.live_events import event_body, is_last
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.ports import World
 
-HEARTBEAT_SECONDS = 15.0
-
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
@@ -30,12 +28,20 @@ def has_nothing_more(batch: BatchRecord, after: int) -> bool:
 
 
 async def live_events(
-    world: World, batch: BatchRecord, after: int, *, heartbeat_seconds: float = HEARTBEAT_SECONDS
+    world: World, batch: BatchRecord, after: int, *, heartbeat_seconds: float
 ) -> AsyncGenerator[LiveEvent | None, None]:
-    """Events behind sequence `after`, ending with the batch; None is a heartbeat: nothing came for a while."""
-    subject = batch_events(batch.id)
+    """Events behind sequence `after`, ending with the batch; None is a heartbeat: nothing came for a while.
+
+    The log is asked once before this returns, so that a log that is away is known before the first event.
+    """
     cancel_came_before = await _was_cancelled_by(world, batch, after)
-    async with world.log.tail(after, [subject]) as tail:
+    return _events(world, batch, after, heartbeat_seconds, cancel_came_before)
+
+
+async def _events(
+    world: World, batch: BatchRecord, after: int, heartbeat_seconds: float, cancel_came_before: bool
+) -> AsyncGenerator[LiveEvent | None, None]:
+    async with world.log.tail(after, [batch_events(batch.id)]) as tail:
         while True:
             records = await _next(tail, heartbeat_seconds)
             if not records:

@@ -15,6 +15,7 @@ from vbatch.gateway.core import uploads
 from vbatch.gateway.core.records import FileRecord, file_of
 from vbatch.gateway.flows.writing import append, can_read
 from vbatch.gateway.ports import World
+from vbatch.journal.port import Full
 
 
 class Form(Protocol):
@@ -46,7 +47,11 @@ async def upload(world: World, owner: OwnerId, form: Form) -> FileRecord:
     blob = f"files/{file_id}"
     written = await _write(world, blob, form)
     event = _stored(written, file_id, owner, blob, world.now())
-    sequence = await append(world, event)
+    try:
+        sequence = await append(world, event)
+    except Full:
+        await world.blobs.delete(blob)  # surely not in the log; after other trouble it may be, so the bytes stay
+        raise
     # When results is late the answer comes from the event: the file exists, whoever can list it by now.
     await can_read(world, sequence)
     return file_of(event)

@@ -120,5 +120,5 @@ async def batch_events(request: Request, batch_id: str, owner: Owner, parts: The
     if has_nothing_more(batch, after):
         return Response(status_code=204)  # which tells an EventSource not to come back
     parts.streams.check_room()
-    events = live_events(parts.world, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
+    events = await live_events(parts.world, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
     return EventStream(events, parts.streams)
