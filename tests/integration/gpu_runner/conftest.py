@@ -25,6 +25,7 @@ from vbatch.contracts.events import (
     ModelLoaded,
     ModelRegistered,
     Outcome,
+    RequestError,
     RunnerLeased,
     SliceReturned,
 )
@@ -42,6 +43,7 @@ from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
 
 RUNNER = RunnerId("gpu0")
+ORDERS_MAX = 16
 CHAT = "/v1/chat/completions"
 BATCH = BatchId("batch_0123456789abcdef0123456789abcdef")
 OTHER_BATCH = BatchId("batch_fedcba9876543210fedcba9876543210")
@@ -101,8 +103,7 @@ class Bench:
             model=ModelId(model),
             blob=blob,
             requests=requests,
-            fault=RequestFault.MODEL_UNAVAILABLE,
-            message="No engine came up.",
+            fault=RequestError(code=RequestFault.MODEL_UNAVAILABLE, message="No engine came up."),
         )
         await self.put(order)
         return slice_id
@@ -216,7 +217,7 @@ def home() -> Iterator[Path]:
 
 
 def memory_journal() -> MemoryJournal:
-    settings = replace(JournalSettings("nats://unused", "test"), work_in_flight_max=16)
+    settings = replace(JournalSettings("nats://unused", "test"), work_in_flight_max=ORDERS_MAX)
     return MemoryJournal(settings, lambda: datetime.now(UTC))
 
 

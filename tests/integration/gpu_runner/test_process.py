@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import psutil
 import pytest
 
@@ -43,13 +45,13 @@ async def real_bench(home: Path) -> AsyncIterator[tuple[Bench, str]]:
 
 
 @contextmanager
-def runner_process(home: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
+def runner_process(home: Path, url: str, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     environment = {
         **os.environ,
         "VBATCH_HOME": str(home),
         "VBATCH_NATS_URL": url,
-        "VBATCH_GPU_RUNNER_PORT": "0",
-        "VBATCH_GPU_RUNNER_PROBE_SECONDS": "0.2",
+        "VBATCH_RUNNER_PORT": str(port),
+        "VBATCH_RUNNER_PROBE_SECONDS": "0.2",
     }
     with (home / "runner.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, "-m", "vbatch.gpu_runner"], env=environment, stdout=log, stderr=log)
@@ -160,6 +162,21 @@ async def test_a_fenced_runner_ends_and_takes_its_engine_along(home: Path):
             assert await asyncio.to_thread(alive, processes) == []
 
 
+async def test_health_and_metrics_tell_what_it_does(home: Path):
+    port = free_port()
+    async with real_bench(home) as (bench, url):
+        await bench.register(simulated("small"))
+        with runner_process(home, url, port):
+            await leased(bench)
+            await bench.outcomes(await bench.run_slice("small", 3), 3)
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+                ready = await (await session.get("/ready")).json()
+                metrics = await (await session.get("/metrics")).text()
+    assert ready["status"] == "ready"
+    assert ready["checks"]["engine"]["detail"] == "serving small"
+    assert 'vbatch_runner_requests_total{result="succeeded"} 3.0' in metrics
+
+
 async def test_a_killed_engine_is_an_event_and_the_next_order_starts_another(home: Path):
     async with real_bench(home) as (bench, url):
         await bench.register(stubborn(latency_seconds=0.1))
@@ -174,6 +191,12 @@ async def test_a_killed_engine_is_an_event_and_the_next_order_starts_another(hom
             assert await asyncio.to_thread(alive, others) == []
             await bench.outcomes(await bench.run_slice("small", 3), 3)
             assert loads_in(await bench.wait(lambda seen: True)) == 2
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def loads_in(events: list[Event]) -> int:

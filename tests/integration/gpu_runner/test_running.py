@@ -9,7 +9,9 @@ from pathlib import Path
 from tests.integration.gpu_runner.conftest import (
     BATCH,
     LIMITS,
+    ORDERS_MAX,
     OTHER_BATCH,
+    RUNNER,
     Bench,
     Steers,
     living,
@@ -17,9 +19,12 @@ from tests.integration.gpu_runner.conftest import (
     outcomes_of,
     simulated,
 )
+from vbatch.contracts import subjects
 from vbatch.contracts.events import ChunkCompleted, EngineCrashed, ModelFailed, ModelLoaded, ModelLoading, RunnerStopped
 from vbatch.contracts.failures import RequestFault, ReturnReason
+from vbatch.contracts.message import Message
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX, CHUNK_BYTES_MAX, CHUNK_OUTCOMES_MAX
+from vbatch.journal.memory import MemoryWorkQueue
 
 
 async def test_a_slice_runs_and_every_line_has_one_outcome(bench: Bench, home: Path):
@@ -226,3 +231,45 @@ async def test_a_stop_returns_open_lines_and_says_goodbye(bench: Bench, home: Pa
     returned = await bench.returned(slice_id)
     assert returned.reason is ReturnReason.STOPPING and returned.lines == (2, 3, 4)
     assert isinstance(events[-1], RunnerStopped)
+
+
+async def test_a_stop_while_a_model_loads_does_not_wait_for_it(bench: Bench, home: Path):
+    await bench.register(simulated("small", startup_seconds=30.0))
+    async with living(bench, home) as life:
+        slice_id = await bench.run_slice("small", 2)
+        await bench.wait(lambda seen: bool(of_type(seen, ModelLoading)))
+        life.stop.request("SIGTERM")
+        async with asyncio.timeout(5):
+            await life.task
+    assert (await bench.returned(slice_id)).lines == (1, 2)
+
+
+async def test_an_unreadable_order_is_a_dead_letter_and_the_next_one_runs(bench: Bench, home: Path):
+    await bench.register(simulated("small"))
+    async with living(bench, home):
+        await bench.journal.work.put(Message(subjects.work(RUNNER), b"{}", "garbage"))
+        await bench.outcomes(await bench.run_slice("small", 1), 1)
+        letters = await bench.journal.dead.list()
+    assert ["unreadable order" in letter.reason for letter in letters] == [True]
+
+
+async def test_an_order_that_comes_twice_runs_once(bench: Bench, home: Path):
+    await bench.register(simulated("small"))
+    async with living(bench, home):
+        first = await bench.run_slice("small", 3)
+        await bench.outcomes(first, 3)
+        work = bench.journal.work
+        assert isinstance(work, MemoryWorkQueue)
+        again = work.stream.records[-1]
+        await work.put(Message(again.subject, again.body, "the same order under another id"))
+        await bench.outcomes(await bench.run_slice("small", 1), 1)
+        assert len(outcomes_of(await bench.wait(lambda seen: True), first)) == 3
+
+
+async def test_orders_are_off_the_queue_when_their_lines_are_stored(bench: Bench, home: Path):
+    await bench.register(simulated("small"))
+    slices = 3 * ORDERS_MAX
+    async with living(bench, home):
+        for _ in range(slices):
+            last = await bench.run_slice("small", 1)
+        await bench.outcomes(last, 1)

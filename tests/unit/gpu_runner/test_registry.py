@@ -6,11 +6,11 @@ from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.registry import Registry
 
 
-def test_the_newest_definition_is_in_force_until_the_model_is_removed():
+def test_the_newest_definition_is_in_force_also_for_what_was_accepted_before_a_removal():
     registry = Registry()
     older, newer = ModelDefinition(id=MODEL, hub="a"), ModelDefinition(id=MODEL, hub="b")
     registry.evolve(ModelRegistered(at=NOON, model=older))
     registry.evolve(ModelRegistered(at=NOON, model=newer))
     assert registry.find(MODEL) == newer
     registry.evolve(ModelRemoved(at=NOON, model_id=MODEL))
-    assert registry.find(MODEL) is None
+    assert registry.find(MODEL) == newer

@@ -82,6 +82,7 @@ def listening_socket(settings: GatewaySettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(CONNECTIONS_WAITING_MAX)
     except OSError as error:
         listener.close()
         raise PortTaken(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
@@ -150,13 +151,12 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
 
 @asynccontextmanager
 async def _following(feed: ProjectionFeed) -> AsyncIterator[ProjectionFeed]:
-    task = asyncio.ensure_future(feed.run())
-    try:
-        yield feed
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(feed.run())
+        try:
+            yield feed
+        finally:
+            task.cancel()
 
 
 async def _until_stopped(stop: Stop, journal: Journal) -> None:

@@ -58,12 +58,12 @@ class Engine(Protocol):
         """Return how it ended, once it has; never for one that is not ours to watch."""
 
     async def stop(self) -> None:
-        """Return when nothing of it is left and its memory is free, or the limit for that has passed."""
+        """Return when none of its processes is left, or the kernel will not let one go."""
 
 
 class Launcher(Protocol):
     async def launch(self, definition: ModelDefinition) -> Engine:
-        """Return when the engine answers. Raises EngineFailed."""
+        """Wait until the memory of the engine before is free; return when the new one answers. Raises EngineFailed."""
 
 
 class InputFiles(Protocol):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from vbatch.contracts.events import Event, ModelRegistered, ModelRemoved
+from vbatch.contracts.events import Event, ModelRegistered
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
 
 
 class Registry:
-    """Folds `evt.model.>`; the newest definition of a model is the one in force."""
+    """Folds `evt.model.>`; the newest definition of a model is the one in force.
+
+    A removed model stays known: the batches that were accepted before still run.
+    """
 
     def __init__(self) -> None:
         self._models: dict[ModelId, ModelDefinition] = {}
@@ -17,10 +20,8 @@ class Registry:
         match event:
             case ModelRegistered():
                 self._models[event.model.id] = event.model
-            case ModelRemoved():
-                self._models.pop(event.model_id, None)
             case _:
-                pass  # a newer writer's event on a model: nothing that this runner knows to need
+                return  # a removal, or what a newer writer says of a model
 
     def find(self, model: ModelId) -> ModelDefinition | None:
         return self._models.get(model)

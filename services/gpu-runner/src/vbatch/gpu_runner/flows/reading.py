@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from vbatch.contracts.events import Outcome, RequestError
+from vbatch.contracts.events import Outcome
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.lines import RequestLine, parse_request_line
 from vbatch.contracts.orders import FailSlice, RequestRef, RunSlice
@@ -40,7 +40,6 @@ class Reading:
 
     async def fail(self, order: FailSlice) -> None:
         """Record the fault for every line of the slice."""
-        error = RequestError(code=order.fault, message=order.message)
         try:
             lines = await self._lines(order.blob, order.requests)
         except InputUnreadable as trouble:
@@ -48,9 +47,9 @@ class Reading:
             self._give_back(Remainder(order, lines_left, ()), str(trouble))
             return
         for request, line in zip(order.requests, lines, strict=True):
-            outcome = Outcome(line=request.line, custom_id=line.custom_id, error=error)
+            outcome = Outcome(line=request.line, custom_id=line.custom_id, error=order.fault)
             self.recorder.record(order.slice_id, outcome)
-        log.info("slice_failed", slice_id=order.slice_id, fault=order.fault, lines=len(lines))
+        log.info("slice_failed", slice_id=order.slice_id, fault=order.fault.code, lines=len(lines))
 
     async def _read(self, order: RunSlice) -> None:
         try:

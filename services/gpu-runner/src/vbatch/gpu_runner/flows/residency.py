@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
-from vbatch.contracts.events import EngineCrashed, ModelFailed, ModelLoaded, ModelLoading, Outcome
+from vbatch.contracts.events import NO_ANSWER, EngineCrashed, ModelFailed, ModelLoaded, ModelLoading, Outcome
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import ModelId, RunnerId, SliceId
 from vbatch.contracts.models import ModelDefinition
@@ -170,7 +170,7 @@ class Residency:
         """The outcome with its body in a blob, named so that no other try of the line can touch it."""
         blob = f"answers/{self.epoch}/{request.slice_id}/{request.line}"
         await self.answer_files.put(blob, bytes(outcome.body))
-        return msgspec.structs.replace(outcome, body=msgspec.Raw(b"null"), body_blob=blob)
+        return msgspec.structs.replace(outcome, body=NO_ANSWER, body_blob=blob)
 
     # dying
 

@@ -199,7 +199,8 @@ def _evolve_job(
     job.move(event)
     match event:
         case e.BatchValidated():
-            job.open(event)
+            if job.status is BatchStatus.IN_PROGRESS:  # a cancel that came first leaves nothing to count
+                job.open(event)
         case e.BatchCancelRequested():
             job.cancel_requested_at = job.cancel_requested_at or event.at
         case e.BatchRejected():

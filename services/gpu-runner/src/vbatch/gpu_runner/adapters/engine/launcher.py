@@ -7,7 +7,6 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,13 +58,12 @@ class RunningEngine:
     """An engine that answered; `child` is None for one that runs elsewhere."""
 
     def __init__(
-        self, definition: ModelDefinition, window: int, client: EngineClient, stop: Callable[[], Awaitable[None]]
+        self, definition: ModelDefinition, window: int, client: EngineClient, child: Child | None = None
     ) -> None:
         self.definition = definition
         self.window = window
-        self.child: Child | None = None
+        self.child = child
         self._client = client
-        self._stop = stop
 
     async def ask(self, endpoint: str, body: bytes) -> Answer:
         return await self._client.ask(endpoint, body)
@@ -87,7 +85,8 @@ class RunningEngine:
 
     async def stop(self) -> None:
         await self._client.close()
-        await self._stop()
+        if self.child:
+            await self.child.stop()
 
 
 class EngineLauncher:
@@ -97,6 +96,7 @@ class EngineLauncher:
         self._workshop = workshop
         self._device = device
         self._limits = limits
+        self._free_before: int | None = None
 
     async def launch(self, definition: ModelDefinition) -> RunningEngine:
         if fault := definition.source_fault():
@@ -108,25 +108,25 @@ class EngineLauncher:
 
     async def _connect(self, definition: ModelDefinition) -> RunningEngine:
         client = EngineClient(base_url=definition.base_url or "", request_seconds_max=self._limits.request_seconds_max)
-        engine = RunningEngine(definition, effective_window(definition, self._device), client, _nothing_to_stop)
+        engine = RunningEngine(definition, effective_window(definition, self._device), client)
         await self._wait_ready(engine)
         return engine
 
     async def _spawn(self, definition: ModelDefinition, source: str) -> RunningEngine:
-        free_before = await free_bytes(self._device)
+        await self._wait_for_memory()
         socket = _clear(self._workshop.socket())
         places = Places(str(self._workshop.engine_python), sys.executable, str(socket), source)
         child = await self._start(engine_command(definition, self._device, places), "engine")
 
-        async def stop() -> None:
-            await child.stop()
-            await wait_until_free(self._device, free_before, self._limits.memory_free_seconds_max)
-
         client = EngineClient(socket=str(socket), request_seconds_max=self._limits.request_seconds_max)
-        engine = RunningEngine(definition, effective_window(definition, self._device), client, stop)
-        engine.child = child
+        engine = RunningEngine(definition, effective_window(definition, self._device), client, child)
         await self._wait_ready(engine)
         return engine
+
+    async def _wait_for_memory(self) -> None:
+        """What the engine before took is to be free again; a new one that finds too little says so itself."""
+        await wait_until_free(self._device, self._free_before, self._limits.memory_free_seconds_max)
+        self._free_before = await free_bytes(self._device)
 
     async def _start(self, command: EngineCommand, name: str) -> Child:
         return await Child.start(command, self._workshop.desk(name, self._limits.engine_stop_seconds))
@@ -184,7 +184,3 @@ def _clear(socket: Path) -> Path:
         raise EngineFailed(f"{socket.parent} belongs to someone else: remove it, or use a shorter home folder")
     socket.unlink(missing_ok=True)
     return socket
-
-
-async def _nothing_to_stop() -> None:
-    return None

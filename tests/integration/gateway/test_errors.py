@@ -1,0 +1,118 @@
+"""Every error has the one envelope and OpenAI's headers, whoever makes it."""
+
+import hashlib
+import json
+import re
+
+import openai
+import pytest
+
+from tests.integration.gateway.stage import CHAT, Stage, client_of, gateway_running
+from tests.integration.results.stage import Place, results_running
+from tests.support.events import BATCH, FILE
+from vbatch.contracts.ids import OwnerId
+from vbatch.gateway.core.api_keys import ApiKeys
+from vbatch.journal.port import Journal
+
+pytestmark = pytest.mark.integration
+
+REQUEST_ID = re.compile(r"req_[0-9a-f]{32}")
+
+
+CATALOGUE: list[tuple[str, str, tuple[int, str | None, str | None, str]]] = [
+    ("GET", "/v1/nope", (404, None, "unknown_url", "Invalid URL (GET /v1/nope)")),
+    ("PUT", "/v1/batches", (405, None, "method_not_supported", "Not allowed to PUT on /v1/batches.")),
+    ("GET", f"/v1/files/{FILE}", (404, "id", None, f"No such File object: {FILE}")),
+    ("GET", f"/v1/files/{FILE}/content", (404, "id", None, f"No such File object: {FILE}")),
+    ("DELETE", "/v1/files/file-x", (404, "id", None, "No such File object: file-x")),
+    ("GET", "/v1/files/..%2Fkeys/content", (404, None, "unknown_url", "Invalid URL (GET /v1/files/../keys/content)")),
+    ("GET", f"/v1/batches/{BATCH}", (404, None, None, f"No batch found with id '{BATCH}'.")),
+    ("POST", f"/v1/batches/{BATCH}/cancel", (404, None, None, f"No batch found with id '{BATCH}'.")),
+    ("GET", f"/v1/batches/{BATCH}/results", (404, None, None, f"No batch found with id '{BATCH}'.")),
+    ("GET", f"/v1/batches/{BATCH}/events", (404, None, None, f"No batch found with id '{BATCH}'.")),
+    (
+        "GET",
+        "/v1/batches/x",
+        (400, "batch_id", "invalid_value", "Invalid 'batch_id': 'x'. Expected an ID that begins with 'batch'."),
+    ),
+    (
+        "GET",
+        "/v1/batches?limit=101",
+        (
+            400,
+            "limit",
+            "integer_above_max_value",
+            "Invalid 'limit': integer above maximum value. Expected a value <= 100, but got 101 instead.",
+        ),
+    ),
+    ("GET", "/v1/models/no%2Fsuch", (404, "model", "model_not_found", "The model 'no/such' does not exist")),
+    ("POST", "/v1/batches", (400, None, None, "We could not parse the JSON body of your request.")),
+    (
+        "POST",
+        "/v1/files",
+        (
+            400,
+            None,
+            None,
+            "We could not parse the multipart body of your request: "
+            "expected Content-Type multipart/form-data with a boundary.",
+        ),
+    ),
+]
+
+
+async def test_each_error_of_the_catalogue_has_its_status_param_code_and_words(stage: Stage):
+    answers = [await stage.ask(method, path) for method, path, _ in CATALOGUE]
+
+    found = [(it.status, it.error["param"], it.error["code"], it.error["message"]) for it in answers]
+    assert found == [expected for _, _, expected in CATALOGUE]
+
+
+@pytest.mark.parametrize("path", ["/v1/nope", "/v1/models", "/health", "/openapi.json"])
+async def test_every_answer_carries_the_headers_of_openai(stage: Stage, path: str):
+    headers = (await stage.ask("GET", path)).headers
+
+    assert REQUEST_ID.fullmatch(headers["x-request-id"])
+    assert headers["openai-version"] == "2020-10-01"
+    assert int(headers["openai-processing-ms"]) >= 0
+    assert headers["openai-organization"]
+
+
+async def test_the_description_names_every_route_and_its_errors(stage: Stage):
+    paths = (await stage.ask("GET", "/openapi.json")).json["paths"]
+
+    assert len(paths) == 13
+    described = {
+        (path, method, status)
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        for status, answer in operation["responses"].items()
+        if "ErrorEnvelope" in json.dumps(answer)
+    }
+    assert ("/v1/batches/{batch_id}/cancel", "post", "409") in described
+    assert not [status for _, _, status in described if status == "422"]
+
+
+async def test_owners_never_see_each_other(place: Place, journal: Journal):
+    owners = {hashlib.sha256(key.encode()).hexdigest(): OwnerId(name) for name, key in [("ann", "k-a"), ("bob", "k-b")]}
+    async with results_running(place, journal), gateway_running(place, journal, keys=ApiKeys(owners)) as stage:
+        async with client_of(stage.origin, "k-a") as ann, client_of(stage.origin, "k-b") as bob:
+            batch = await ann.batches.create(input_file_id="file-x", endpoint=CHAT, completion_window="24h")  # type: ignore[arg-type]  # a plain str
+            with pytest.raises(openai.NotFoundError):
+                await bob.batches.retrieve(batch.id)
+            assert [found.id async for found in ann.batches.list()] == [batch.id]
+            assert [found.id async for found in bob.batches.list()] == []
+
+
+async def test_a_server_with_keys_refuses_none_and_wrong_ones(place: Place, journal: Journal):
+    keys = ApiKeys({hashlib.sha256(b"right").hexdigest(): OwnerId("ann")})
+    async with results_running(place, journal), gateway_running(place, journal, keys=keys) as stage:
+        missing = await stage.ask("GET", "/v1/models")
+        wrong = await stage.ask("GET", "/v1/models", headers={"Authorization": "Bearer wrong"})
+        right = await stage.ask("GET", "/v1/models", headers={"Authorization": "Bearer right"})
+        health = await stage.ask("GET", "/health")
+
+    assert (missing.status, missing.error["message"]) == (401, "Missing bearer or basic authentication in header")
+    assert (wrong.status, wrong.error["code"]) == (401, "invalid_api_key")
+    assert (right.status, right.headers["openai-organization"]) == (200, "ann")
+    assert health.status == 200

@@ -1,0 +1,37 @@
+"""The registry: models.toml comes into the log once, and ids may hold slashes."""
+
+import pytest
+
+from tests.integration.gateway.stage import MODELS, Stage, gateway_running
+from tests.integration.results.stage import Place, results_running
+from vbatch.contracts.subjects import MODEL_EVENTS
+from vbatch.journal.port import Journal
+
+pytestmark = pytest.mark.integration
+
+
+async def test_models_are_listed_with_their_ids_as_written(stage: Stage):
+    assert [model.id async for model in stage.client.models.list()] == ["org/model:v1", "plain"]
+
+
+async def test_a_model_with_a_slash_is_found(stage: Stage):
+    model = await stage.client.models.retrieve("org/model:v1")
+
+    assert (model.id, model.owned_by, model.object) == ("org/model:v1", "vbatch", "model")
+
+
+async def test_a_restart_registers_nothing_again(stage: Stage):
+    before = await stage.journal.log.last(MODEL_EVENTS)
+    async with gateway_running(stage.place, stage.journal), gateway_running(stage.place, stage.journal):
+        after = await stage.journal.log.last(MODEL_EVENTS)
+
+    assert before is not None and after is not None and before.sequence == after.sequence
+
+
+async def test_a_model_taken_out_of_the_file_is_removed(place: Place, journal: Journal):
+    async with results_running(place, journal):
+        async with gateway_running(place, journal):
+            pass
+        async with gateway_running(place, journal, models=MODELS[:1]) as stage:
+            await place.has_projected(await journal.log.last_sequence())
+            assert [model.id async for model in stage.client.models.list()] == ["org/model:v1"]

@@ -1,0 +1,75 @@
+"""The world fails: answers stay in the envelope, and come back by themselves."""
+
+import asyncio
+import os
+import signal
+
+import openai
+import pytest
+
+from tests.integration.gateway.stage import CHAT, LINE, Stage, gateway_running
+from tests.integration.results.stage import Place, eventually, results_running
+from tests.support.nats import NatsServer
+from tests.support.postgres import running_postgres
+from vbatch.journal.port import Journal
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_lost_read_model_is_answered_503_and_makes_the_gateway_unready(
+    nats: NatsServer, journal: Journal, tmp_path_factory: pytest.TempPathFactory
+):
+    folder = tmp_path_factory.mktemp("own")
+    with running_postgres(folder) as server:
+        place = Place(folder / "home", nats.url, server.url())
+        async with results_running(place, journal):
+            async with gateway_running(place, journal) as stage:
+                await place.has_projected(await journal.log.last_sequence())
+                assert (await stage.ask("GET", "/ready")).status == 200
+                _kill(server.pid)
+                answer = await stage.ask("GET", "/v1/batches")
+                ready = await stage.ask("GET", "/ready")
+
+    assert answer.status == 503 and answer.error["type"] == "server_error"
+    assert ready.status == 503 and not ready.json["checks"]["postgres"]["ok"]
+
+
+async def test_a_lost_log_makes_the_gateway_unready(stage: Stage, nats: NatsServer):
+    nats.kill()
+
+    async def is_unready() -> bool:
+        return (await stage.ask("GET", "/ready")).status == 503
+
+    await eventually(is_unready)
+
+
+async def test_a_create_waits_for_a_log_that_comes_back(stage: Stage, nats: NatsServer):
+    nats.kill()
+    creating = asyncio.create_task(
+        stage.client.batches.create(input_file_id="file-x", endpoint=CHAT, completion_window="24h")
+    )
+    await nats.start()
+
+    assert (await creating).status == "validating"
+
+
+async def test_a_store_that_takes_no_files_is_answered_503(stage: Stage):
+    folder = stage.place.home / "blobs"
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_bytes(b"a file where the folder should be")
+    with pytest.raises(openai.InternalServerError) as refused:
+        await stage.client.files.create(file=LINE, purpose="batch")
+
+    assert refused.value.status_code == 503
+    assert "Traceback" not in str(refused.value.body)
+
+
+async def test_figures_count_requests_by_route(stage: Stage):
+    await stage.ask("GET", "/v1/files/file-x")
+    figures = (await stage.ask("GET", "/metrics")).body.decode()
+
+    assert 'vbatch_http_requests_total{method="GET",route="/v1/files/{file_id}",status="404"} 1.0' in figures
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGQUIT)  # PostgreSQL's immediate shutdown
