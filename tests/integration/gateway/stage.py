@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from openai import AsyncOpenAI
+from pydantic import SecretStr
 from yarl import URL
 
 from tests.integration.results.stage import Place, tell
@@ -28,7 +29,7 @@ MODELS = (
     ModelDefinition(id=ModelId("plain"), engine=EngineKind.SIMULATED),
 )
 ENVELOPE = {"message", "type", "param", "code"}
-CHAT = "/v1/chat/completions"
+CHAT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 LINE = b'{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"plain","messages":[]}}\n'
 
 
@@ -102,7 +103,7 @@ async def gateway_running(
     place: Place, journal: Journal, *, keys: ApiKeys = NO_KEYS, models: Sequence[ModelDefinition] = MODELS, **more: Any
 ) -> AsyncIterator[Stage]:
     settings = GatewaySettings(
-        home=place.home, nats_url=place.nats_url, postgres_url=place.postgres_url, port=0, **more
+        home=place.home, nats_url=place.nats_url, postgres_url=SecretStr(place.postgres_url), port=0, **more
     )
     configuration = Configuration(settings, keys, tuple(models))
     with listening_socket(settings) as listener:

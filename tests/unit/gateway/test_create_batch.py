@@ -1,0 +1,126 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vbatch.contracts.ids import FileId
+from vbatch.gateway.core.create_batch import BatchAsk, read_batch_ask
+from vbatch.gateway.core.refusals import Refusal
+
+ASK = {"input_file_id": "file-x", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+
+TEXTS = st.sampled_from(["", "24h", "anchor", "seconds", "created_at", "\0", "\ud800", "ö"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def refusal_of(**more: Any) -> tuple[str | None, str | None, str]:
+    body = {key: value for key, value in {**ASK, **more}.items() if value is not ...}
+    with pytest.raises(Refusal) as refused:
+        read_batch_ask(json.dumps(body).encode())
+    error = refused.value.envelope()["error"]
+    return error["param"], error["code"], str(error["message"])
+
+
+def test_a_well_formed_ask_is_read():
+    body = {**ASK, "metadata": {"a": "b"}, "output_expires_after": {"anchor": "created_at", "seconds": 3600}}
+    assert read_batch_ask(json.dumps(body).encode()) == BatchAsk(
+        FileId("file-x"), ASK["endpoint"], "24h", {"a": "b"}, 3600
+    )
+
+
+def test_null_is_as_good_as_nothing_for_optional_fields():
+    ask = read_batch_ask(json.dumps({**ASK, "metadata": None, "output_expires_after": None}).encode())
+    assert (ask.metadata, ask.output_expires_after_seconds) == (None, None)
+
+
+def test_an_endpoint_we_do_not_run_is_refused_with_those_we_do():
+    assert refusal_of(endpoint="/v1/videos") == (
+        "endpoint",
+        "invalid_value",
+        "Invalid value: '/v1/videos'. Supported values are: '/v1/responses', '/v1/chat/completions', "
+        "'/v1/embeddings', and '/v1/completions'.",
+    )
+
+
+def test_only_one_window_is_known():
+    assert refusal_of(completion_window="1h") == (
+        "completion_window",
+        "invalid_value",
+        "Invalid value: '1h'. Value must be '24h'.",
+    )
+
+
+@pytest.mark.parametrize("name", ["input_file_id", "endpoint", "completion_window"])
+def test_a_missing_field_is_named(name: str):
+    expected = (name, "missing_required_parameter", f"Missing required parameter: '{name}'.")
+    assert refusal_of(**{name: ...}) == expected
+    assert refusal_of(**{name: None}) == expected
+
+
+def test_an_unknown_field_is_named():
+    assert refusal_of(speed=1) == ("speed", "unknown_parameter", "Unknown parameter: 'speed'.")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (["a"], "an array"),
+        (1, "an integer"),
+        (None, "null"),
+        (True, "a boolean"),
+        (1.5, "a decimal"),
+        ({}, "an object"),
+    ],
+)
+def test_a_metadata_value_must_be_a_string(value: Any, words: str):
+    assert refusal_of(metadata={"tags": value}) == (
+        "metadata.tags",
+        "invalid_type",
+        f"Invalid type for 'metadata.tags': expected a string, but got {words} instead.",
+    )
+
+
+def test_metadata_is_bounded():
+    assert refusal_of(metadata={str(n): "" for n in range(17)})[:2] == ("metadata", "object_above_max_properties")
+    assert refusal_of(metadata={"k" * 65: ""})[1] == "string_above_max_length"
+    assert refusal_of(metadata={"k": "v" * 513})[:2] == ("metadata.k", "string_above_max_length")
+
+
+@pytest.mark.parametrize(
+    ("rule", "param", "code"),
+    [
+        ({"anchor": "created_at", "seconds": 3599}, "output_expires_after.seconds", "integer_below_min_value"),
+        ({"anchor": "created_at", "seconds": 2_592_001}, "output_expires_after.seconds", "integer_above_max_value"),
+        ({"anchor": "created_at", "seconds": "3600"}, "output_expires_after.seconds", "invalid_type"),
+        ({"anchor": "now", "seconds": 3600}, "output_expires_after.anchor", "invalid_value"),
+        ({"seconds": 3600}, "output_expires_after.anchor", "missing_required_parameter"),
+        ({"anchor": "created_at", "seconds": 3600, "x": 1}, "output_expires_after.x", "unknown_parameter"),
+        ([], "output_expires_after", "invalid_type"),
+    ],
+)
+def test_an_expiry_rule_is_checked(rule: Any, param: str, code: str):
+    assert refusal_of(output_expires_after=rule)[:2] == (param, code)
+
+
+def test_a_file_id_that_postgres_could_not_hold_is_refused():
+    assert refusal_of(input_file_id="file\0")[:2] == ("input_file_id", "invalid_value")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(raw: bytes):
+    with pytest.raises(Refusal):
+        read_batch_ask(raw)
+
+
+@given(st.dictionaries(st.sampled_from([*ASK, "metadata", "output_expires_after", "x"]), VALUES))
+def test_any_json_is_read_or_refused(body: dict[str, Any]):
+    try:
+        read_batch_ask(json.dumps(body).encode())
+    except Refusal as refused:
+        assert refused.answer.status == 400
