@@ -150,6 +150,18 @@ async def test_a_recall_takes_running_and_waiting_lines_back_within_a_second(ben
     assert returned.lines == tuple(range(1, 101)) and returned.suspects == ()
 
 
+async def test_a_recall_before_a_request_has_begun_leaves_no_hole_in_the_window(bench: Bench, home: Path):
+    await bench.register(simulated("small", max_num_seqs=8, latency_seconds=20.0))
+    async with living(bench, home) as life:
+        for batch in (BATCH, OTHER_BATCH):
+            recalled = await bench.run_slice("small", 100, batch=batch)
+            await life.until(lambda: life.runner.feed.inside_count > 0)
+            await bench.recall(batch)
+            await bench.returned(recalled)
+        await bench.run_slice("small", 100)
+        await life.until(lambda: life.runner.feed.inside_count == 40)
+
+
 async def test_a_hanging_request_times_out_alone(bench: Bench, home: Path):
     await bench.register(simulated("small"))
     async with living(bench, home, replace(LIMITS, request_seconds_max=0.5)):

@@ -88,4 +88,4 @@ def _workshop(settings: RunnerSettings) -> Workshop:
 
 
 def _journal_settings(settings: RunnerSettings) -> JournalSettings:
-    return JournalSettings(settings.nats_url, f"{SERVICE}-{settings.id}"[:64], work_in_flight_max=settings.orders_max)
+    return JournalSettings(url=settings.nats_url, name=SERVICE, work_in_flight_max=settings.orders_max)

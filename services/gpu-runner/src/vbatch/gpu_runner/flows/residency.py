@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 import structlog
@@ -150,7 +151,8 @@ class Residency:
             if request is None:
                 return
             self._fed_at = _clock()
-            self._inside[request.slice_id, request.line] = tasks.create_task(self._run(engine, request))
+            task = self._inside[request.slice_id, request.line] = tasks.create_task(self._run(engine, request))
+            task.add_done_callback(partial(self._leave, request))
 
     async def _run(self, engine: Engine, request: Request) -> None:
         try:
@@ -162,9 +164,11 @@ class Residency:
                 self.recorder.record(request.slice_id, outcome)
         except EngineGone as error:
             self._declare_dead(str(error))
-        finally:
-            self._inside.pop((request.slice_id, request.line), None)
-            self.changed.fire()
+
+    def _leave(self, request: Request, _task: asyncio.Task[None]) -> None:
+        """Also of a task that was cancelled before it began, which sees no `finally` of its own."""
+        self._inside.pop((request.slice_id, request.line), None)
+        self.changed.fire()
 
     async def _shelved(self, request: Request, outcome: Outcome) -> Outcome:
         """The outcome with its body in a blob, named so that no other try of the line can touch it."""

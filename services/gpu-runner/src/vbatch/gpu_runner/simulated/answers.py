@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -94,14 +94,14 @@ def _answer(build: Build, body: Body, options: Options) -> Reply:
     tokens = 0 if build is _embeddings else len(words) * (body.n or 1)
     latency = options.latency_seconds if steer.latency_seconds is None else steer.latency_seconds
     seconds = latency + options.token_seconds * tokens
-    timing = {"seconds": seconds, "hangs": steer.hang, "crashes": steer.crash}
+    timed = Reply(steer.status, b"", seconds=seconds, hangs=steer.hang, crashes=steer.crash)
     if steer.not_json:
-        return Reply(steer.status, b"<html>simulated, and no JSON</html>", **timing)  # type: ignore[arg-type]  # bools
+        return replace(timed, body=b"<html>simulated, and no JSON</html>")
     if steer.status >= 400:
-        return Reply(steer.status, error(steer.status, "An error was asked for.").body, seconds=seconds)
+        return replace(timed, body=error(steer.status, "An error was asked for.").body)
     answer = build(body, prompt, " ".join(words) + "x" * steer.answer_bytes)
     answer["usage"] = _usage(build, len(prompt), tokens)
-    return Reply(steer.status, msgspec.json.encode(answer), len(prompt), tokens, **timing)  # type: ignore[arg-type]
+    return replace(timed, body=msgspec.json.encode(answer), prompt_tokens=len(prompt), tokens=tokens)
 
 
 def _answer_words(body: Body, prompt: list[str], options: Options) -> list[str]:

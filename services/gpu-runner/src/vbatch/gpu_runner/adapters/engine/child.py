@@ -14,6 +14,7 @@ from vbatch.gpu_runner.adapters.engine import guard
 from vbatch.gpu_runner.core.command import EngineCommand
 
 LAST_WORDS_BYTES = 4_000
+SETTINGS_PREFIX = "VBATCH_"
 STOP_MARGIN_SECONDS = 2.0
 """Beyond its grace a guard needs this long at most, unless the kernel holds a process."""
 
@@ -97,10 +98,15 @@ async def _start_guard(command: EngineCommand, desk: Desk, pipe: int, log: int) 
         stdin=asyncio.subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        env={**os.environ, **command.environment},
+        env={**_inherited(), **command.environment},
         pass_fds=(pipe,),
         start_new_session=True,
     )
+
+
+def _inherited() -> dict[str, str]:
+    """The runner's environment without its settings: an engine has no use for our addresses and secrets."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS_PREFIX)}
 
 
 @contextmanager
