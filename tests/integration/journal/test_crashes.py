@@ -43,19 +43,18 @@ class Saboteur:
     def __init__(self, server: NatsServer, random: Random) -> None:
         self._server = server
         self._moments = set(random.sample(range(1, MESSAGES), KILLS))
-        self._struck = asyncio.Event()
+        self._strikes = asyncio.Semaphore(0)
         self.stored: list[int] = []
 
     def on_stored(self, sequence: int) -> None:
         self.stored.append(sequence)
         if len(self.stored) in self._moments:
-            self._server.kill()
-            self._struck.set()
+            self._strikes.release()
 
-    async def bring_back(self) -> None:
+    async def kill_and_bring_back(self) -> None:
         for _ in range(KILLS):
-            await self._struck.wait()
-            self._struck.clear()
+            await self._strikes.acquire()
+            self._server.kill()
             await self._server.start()
 
 
@@ -65,11 +64,11 @@ async def test_a_pipelined_publisher_and_a_tail_survive_kills_of_the_server(serv
     mine = await journal.log.acquire(lease("l1"))
     async with asyncio.TaskGroup() as tasks:
         tailing = tasks.create_task(tail_until(journal, f"e{MESSAGES - 1}"))
-        bringing_back = tasks.create_task(saboteur.bring_back())
+        killing = tasks.create_task(saboteur.kill_and_bring_back())
         async with journal.publisher(mine) as publisher:
             for n in range(MESSAGES):
                 await publisher.publish(event(f"e{n}", b"x" * (n % 3000)), saboteur.on_stored)
-        await bringing_back
+        await killing
     seen = tailing.result()
     assert ids(seen) == [f"e{n}" for n in range(MESSAGES)]
     assert [record.sequence for record in seen] == saboteur.stored
