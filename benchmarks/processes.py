@@ -16,14 +16,16 @@ SAMPLE_SECONDS = 0.25
 class Sampler:
     """Looks at the trees below `roots` (program → pid) from entering until leaving, in a thread of its own.
 
+    A process whose command line has the word `apart[name]` counts as `name`, not as the program it stands below.
     CPU seconds of a process that ends between two looks are lost from its last look on.
     """
 
-    def __init__(self, roots: Mapping[str, int]) -> None:
-        self._roots = roots
+    def __init__(self, roots: Mapping[str, int], apart: Mapping[str, str]) -> None:
+        self._roots, self._apart = roots, apart
+        self._names = [*roots, *apart]
         self._first: dict[tuple[str, int], float] = {}
         self._last: dict[tuple[str, int], float] = {}
-        self._peaks = dict.fromkeys(roots, 0)
+        self._peaks = dict.fromkeys(self._names, 0)
         self._peak_of_all = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -42,17 +44,17 @@ class Sampler:
 
     @property
     def peak_bytes(self) -> Mapping[str, int]:
-        """Proportional memory is not readable everywhere, so shared pages count once for each process."""
+        """Resident; shared pages count once for each process that has them."""
         return self._peaks
 
     @property
     def peak_bytes_of_all(self) -> int:
-        """The highest sum at one moment."""
+        """The highest sum of all programs at one moment, without what stands apart."""
         return self._peak_of_all
 
     @property
     def cpu_seconds(self) -> Mapping[str, float]:
-        spent = dict.fromkeys(self._roots, 0.0)
+        spent = dict.fromkeys(self._names, 0.0)
         for (name, pid), seconds in self._last.items():
             spent[name] += seconds - self._first.get((name, pid), 0.0)
         return spent
@@ -62,22 +64,26 @@ class Sampler:
             self._look()
 
     def _look(self, *, is_first: bool = False) -> None:
-        total = 0
+        resident = dict.fromkeys(self._names, 0)
         for name, pid in self._roots.items():
-            resident = sum(self._look_at(name, member, is_first=is_first) for member in _tree(pid))
-            self._peaks[name] = max(self._peaks[name], resident)
-            total += resident
-        self._peak_of_all = max(self._peak_of_all, total)
+            for member in _tree(pid):
+                with suppress(psutil.NoSuchProcess):
+                    owner = self._owner(name, member)
+                    resident[owner] += member.memory_info().rss
+                    self._note_cpu(owner, member, is_first=is_first)
+        self._peaks = {name: max(peak, resident[name]) for name, peak in self._peaks.items()}
+        self._peak_of_all = max(self._peak_of_all, sum(resident[name] for name in self._roots))
 
-    def _look_at(self, name: str, process: psutil.Process, *, is_first: bool) -> int:
-        with suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            key = (name, process.pid)
-            self._last[key] = times.user + times.system
-            if is_first:
-                self._first[key] = self._last[key]
-            return int(process.memory_info().rss)
-        return 0
+    def _owner(self, name: str, process: psutil.Process) -> str:
+        words = process.cmdline()  # looked at each time: between fork and exec a process has its parent's
+        return next((each for each, word in self._apart.items() if word in words), name)
+
+    def _note_cpu(self, owner: str, process: psutil.Process, *, is_first: bool) -> None:
+        times = process.cpu_times()
+        key = (owner, process.pid)
+        self._last[key] = times.user + times.system
+        if is_first:
+            self._first[key] = self._last[key]
 
 
 def _tree(pid: int) -> Iterable[psutil.Process]:

@@ -68,7 +68,7 @@ SERVICE_SECTIONS = ("gateway", "scheduler", "gpu_runner", "results")
 
 @dataclass(frozen=True)
 class RunningStack:
-    """A stack that is up; `environment` makes the `vbatch` command speak to it."""
+    """A stack with what it takes to reach it; `environment` makes the `vbatch` command speak to it."""
 
     settings: LocalSettings
     stack: Stack
@@ -133,20 +133,24 @@ def wait_until(holds: Callable[[], bool], what: str, seconds_max: float) -> None
 
 @contextmanager
 def running_stack(models: Path | None = None, environment: Mapping[str, str] | None = None) -> Iterator[RunningStack]:
-    """A stack of its own; on leaving it is taken down, its home removed, and nothing of it may be left running.
+    """A stack of its own, up; `models` is a models.toml, by default the simulated models above."""
+    with stack_home(models, environment) as prepared:
+        prepared.stack.up()
+        yield prepared
 
-    `models` is a models.toml; by default the simulated models above.
-    """
+
+@contextmanager
+def stack_home(models: Path | None = None, environment: Mapping[str, str] | None = None) -> Iterator[RunningStack]:
+    """A stack of its own, not started; on leaving it is taken down, and nothing of it may be left running."""
     home = Path(tempfile.mkdtemp(prefix="vbatch-"))
     home.chmod(0o711)  # PostgreSQL runs as another user when the tests run as root
     with _environment(_variables(home, models) | dict(environment or {})) as variables:
         settings = LocalSettings()
-        running = RunningStack(settings, Stack(settings), variables)
+        prepared = RunningStack(settings, Stack(settings), variables)
         try:
-            running.stack.up()
-            yield running
+            yield prepared
         finally:
-            running.stack.down()
+            prepared.stack.down()
             left = survivors.processes_of(home)
             shutil.rmtree(home)
     assert left == [], f"still running after down: {left}"

@@ -57,6 +57,15 @@ def test_speed_is_what_came_between_the_first_and_the_last_outcome_of_the_window
     assert progress.speed().tokens_per_second == 6.0
 
 
+def test_the_clock_of_the_speed_starts_when_the_model_is_loaded():
+    assert seen(validated(10), LOADING, LOADED, chunk(1, 2, 3, 4, second=2)).speed().requests_per_second == 2.0
+
+
+def test_without_news_of_the_model_the_clock_starts_with_the_first_dispatch():
+    progress = seen(validated(10), samples.BATCH_DISPATCHED, chunk(1, 2, second=1))
+    assert progress.speed().requests_per_second == 2.0
+
+
 def test_the_time_left_follows_from_the_speed():
     progress = seen(validated(10), chunk(1, 2, second=1), chunk(3, 4, second=2))
     assert progress.seconds_left() == 3.0

@@ -15,7 +15,7 @@ from vbatch.cli import answers
 from vbatch.cli.board import Board, board_for, summary
 from vbatch.cli.client import Server, connect
 from vbatch.cli.commands.batches import endpoint_of
-from vbatch.cli.commands.stack import start, stop
+from vbatch.cli.commands.stack import bring_up, stop
 from vbatch.cli.exits import CommandError, Misused, ending
 from vbatch.cli.options import err, local_settings, out
 from vbatch.cli.telling import duration
@@ -55,7 +55,7 @@ def _running(stack: Stack) -> Iterator[None]:
         return
     out.print("Starting the server (NATS, PostgreSQL, gateway, scheduler, gpu-runner, results)")
     try:
-        start(stack)
+        bring_up(stack)
         with _pointing_at_logs(stack):
             yield
     finally:
@@ -111,7 +111,7 @@ async def _watch_one(server: Server, nats_url: str, path: Path, batch: Batch, bo
     if progress.status is not BatchStatus.COMPLETED or progress.counts.failed:
         reasons = "; ".join([fault.message for fault in progress.faults] + progress.remarks)
         raise CommandError(f"{path} was not answered. {summary(progress)} {reasons}".rstrip())
-    return summary(progress)
+    return f"{path.stem}: {summary(progress)}"
 
 
 async def _download(server: Server, batch_id: str, target: Path) -> None:

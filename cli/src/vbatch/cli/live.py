@@ -88,7 +88,7 @@ class Progress:
         return (self.last_at - self.created_at).total_seconds()
 
     def speed(self) -> Speed:
-        """Over the last `SPEED_WINDOW` of outcomes; 0 until two moments are known."""
+        """Over the last `SPEED_WINDOW`, from the first dispatch or the loaded model on; 0 before the first outcome."""
         if len(self._samples) < 2:
             return Speed(0.0, 0.0)
         first, last = self._samples[0], self._samples[-1]
@@ -113,6 +113,8 @@ class Progress:
                 self.models = tuple(total.model for total in event.models)
             case e.BatchRejected():
                 self.faults = event.faults
+            case e.BatchDispatched() if not self._samples:
+                self._sample(event.at)
             case e.BatchSealed():
                 self.counts, self.usage, self.loading = event.counts, event.usage, None
             case _:
@@ -130,7 +132,7 @@ class Progress:
         )
         self.usage += chunk.usage
         self.loading = None
-        self._samples.append(Sample(chunk.at, self.answered, self.usage.input_tokens + self.usage.output_tokens))
+        self._sample(chunk.at)
         while chunk.at - self._samples[0].at > SPEED_WINDOW and len(self._samples) > 2:
             self._samples.popleft()
 
@@ -146,3 +148,7 @@ class Progress:
             case e.EngineCrashed():
                 self.remarks.append(f"the engine of {event.model} died ({event.detail}); it is started again")
         self._samples.clear()
+        self._sample(event.at)
+
+    def _sample(self, at: datetime) -> None:
+        self._samples.append(Sample(at, self.answered, self.usage.input_tokens + self.usage.output_tokens))

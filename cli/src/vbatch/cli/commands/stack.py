@@ -31,7 +31,7 @@ def up() -> None:
     with ending():
         settings = local_settings()
         began = time.monotonic()
-        start(Stack(settings))
+        _start(Stack(settings))
         took = duration(time.monotonic() - began)
         out.print(f"Ready in {took}: http://127.0.0.1:{settings.gateway_port}/v1 (documentation at /docs).")
 
@@ -68,14 +68,12 @@ def logs(service: ServiceArgument = None, follow: FollowOption = False, lines: L
             _print_line(name, line, is_named=len(paths) > 1)
 
 
-def start(stack: Stack) -> None:
-    """`up` with its progress shown. Raises CommandError."""
+def bring_up(stack: Stack) -> None:
+    """`up` with its progress shown. Raises CommandError; what has started goes on running."""
     try:
         stack.up(_say)
     except LocalTrouble as error:
-        raise CommandError(
-            f"{error}\nMend that and run `vbatch up` again, or `vbatch down` to stop the rest."
-        ) from error
+        raise CommandError(str(error)) from error
 
 
 def stop(stack: Stack) -> None:
@@ -84,6 +82,15 @@ def stop(stack: Stack) -> None:
         stack.down(_say)
     except LocalTrouble as error:
         raise CommandError(str(error)) from error
+
+
+def _start(stack: Stack) -> None:
+    try:
+        bring_up(stack)
+    except CommandError as error:
+        raise CommandError(
+            f"{error}\nMend that and run `vbatch up` again, or stop the rest with `vbatch down`."
+        ) from error
 
 
 def _say(name: str, text: str) -> None:

@@ -52,6 +52,7 @@ PROGRAM = """\
 [program:{name}]
 command={command}
 directory={directory}
+priority={priority}
 environment={environment}
 autostart=false
 autorestart=true
@@ -191,6 +192,7 @@ def _program_section(program: Program, logs: str) -> str:
         name=program.name,
         command=_plain(shlex.join(program.command.argv)),
         directory=_plain(Path.cwd()),  # names in settings, such as models.toml, are relative to where `up` was asked
+        priority=program.stage,  # the lowest stops last: a service ends well only while its log still answers
         environment=",".join(f'{key}="{_plain(value)}"' for key, value in program.environment.items()),
         startsecs=STABLE_SECONDS,
         startretries=START_TRIES_MAX,

@@ -1,0 +1,72 @@
+"""The whole stack on real vLLM and the models the project ships with: two batches, one swap, plausible answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openai import OpenAI
+
+from tests.e2e.asking import Line, assert_each_line_once_in_order, ended, jsonl, submit
+from tests.support.paths import ROOT
+from tests.support.stack import RunningStack, running_stack
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
+
+CHAT = "HuggingFaceTB/SmolLM2-135M-Instruct"
+EMBEDDING = "sentence-transformers/all-MiniLM-L6-v2"
+EMBEDDING_NUMBERS = 384
+END_SECONDS_MAX = 600.0
+ENGINE_PYTHON = Path(os.environ.get("VBATCH_GPU_RUNNER_ENGINE_PYTHON", ROOT / ".engine" / "bin" / "python"))
+
+
+@pytest.fixture(scope="module")
+def vllm_stack() -> Iterator[RunningStack]:
+    if not ENGINE_PYTHON.exists():
+        pytest.skip(f"{ENGINE_PYTHON} has no engine: ./taskw setup:engine")
+    engine = {
+        "VBATCH_GPU_RUNNER_ENGINE_PYTHON": str(ENGINE_PYTHON),
+        "VBATCH_GPU_RUNNER_PREPARE_SCRIPT": str(ROOT / "deploy" / "engine" / "prepare_model.py"),
+    }
+    with running_stack(ROOT / "models.toml", engine) as running:
+        yield running
+
+
+@pytest.fixture
+def client(vllm_stack: RunningStack) -> Iterator[OpenAI]:
+    with vllm_stack.client() as made:
+        yield made
+
+
+def chat_line(place: str) -> Line:
+    messages = [{"role": "user", "content": f"What is the capital of {place}?"}]
+    body = {"model": CHAT, "messages": messages, "max_tokens": 24, "temperature": 0}
+    return {"custom_id": place, "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+
+def embedding_line(text: str) -> Line:
+    body = {"model": EMBEDDING, "input": text}
+    return {"custom_id": text, "method": "POST", "url": "/v1/embeddings", "body": body}
+
+
+def test_two_models_take_turns_on_the_device_and_answer_sensibly(client: OpenAI):
+    places = [chat_line(place) for place in ("France", "Japan", "Italy", "Spain")]
+    texts = [embedding_line(text) for text in ("a cat", "a kitten", "a stock market")]
+    chat, embeddings = submit(client, jsonl(places)), submit(client, jsonl(texts), "/v1/embeddings")
+
+    answered = ended(client, chat.id, END_SECONDS_MAX)
+    assert_each_line_once_in_order(places, answered)
+    assert "Paris" in answered.output[0]["response"]["body"]["choices"][0]["message"]["content"]
+
+    embedded = ended(client, embeddings.id, END_SECONDS_MAX)
+    assert_each_line_once_in_order(texts, embedded)
+    vectors = [line["response"]["body"]["data"][0]["embedding"] for line in embedded.output]
+    assert [len(vector) for vector in vectors] == [EMBEDDING_NUMBERS] * 3
+    cat, kitten, market = vectors
+    assert product(cat, kitten) > product(cat, market)
+
+
+def product(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
