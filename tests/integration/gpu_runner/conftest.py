@@ -113,7 +113,7 @@ class Bench:
         await self.put(RecallBatch(epoch=self.epoch, batch_id=batch))
 
     async def put(self, order: WorkOrder) -> None:
-        await self.journal.work.put(encode_order(order, subject=subjects.work(RUNNER)))
+        await self.journal.work.put(encode_order(order, subject=subjects.work(RUNNER, order.epoch)))
 
     async def wait(self, wanted: Callable[[list[Event]], bool], seconds: float = 15.0) -> list[Event]:
         """All events of the log, as soon as they are what is wanted."""

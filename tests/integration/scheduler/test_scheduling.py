@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from vbatch.contracts.failures import FileFault, ReturnReason
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.contracts.orders import RecallBatch, RunSlice, decode_order
+from vbatch.contracts.subjects import work
 from vbatch.journal.memory import MemoryJournal
-from vbatch.journal.port import Conflict
+from vbatch.journal.port import Conflict, Delivery
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.planner import process_planner
 from vbatch.scheduler.core.policy import stay_then_oldest
@@ -81,7 +82,12 @@ class Stage:
         await self.tell(e.ModelRegistered(model=model, at=NOON), file, created)
 
     async def runner(self) -> int:
-        return await self.tell(e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=1, pid=1, at=utc_now()))
+        leased = e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=1, pid=1, at=utc_now())
+        self.epoch = await self.tell(leased)
+        return self.epoch
+
+    def orders(self, consumer: str = "r") -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+        return self.journal.work.take(work(RUNNER, self.epoch), consumer)
 
     async def seen(self, kind: type[e.Event], after: int = 0) -> e.Event:
         """The first event of a kind, now or as soon as it comes."""
@@ -132,7 +138,7 @@ def answer(order: RunSlice, chunk: int = 1) -> e.ChunkCompleted:
 async def test_a_batch_is_validated_dispatched_counted_and_ended(stage: Stage):
     await stage.batch(requests(600))
     await stage.runner()
-    async with stage.scheduler(), stage.journal.work.take(f"work.{RUNNER}", "r") as orders:
+    async with stage.scheduler(), stage.orders() as orders:
         answered = 0
         while answered < 600:
             delivery = await anext(orders)
@@ -167,9 +173,9 @@ async def test_a_new_scheduler_makes_outstanding_orders_again_and_the_queue_drop
     await stage.runner()
     async with stage.scheduler():
         await stage.seen(e.BatchDispatched)
-        async with stage.journal.work.take(f"work.{RUNNER}", "r") as orders:
+        async with stage.orders() as orders:
             order = decode_order((await anext(orders)).message.body)
-    async with stage.scheduler() as scheduler, stage.journal.work.take(f"work.{RUNNER}", "other") as orders:
+    async with stage.scheduler() as scheduler, stage.orders("other") as orders:
         assert isinstance(order, RunSlice)
         assert decode_order((await anext(orders)).message.body) == order
         await stage.tell(answer(order))
@@ -194,7 +200,7 @@ async def test_an_order_lost_before_it_was_put_is_made_by_the_next_scheduler(sta
         at=NOON,
     )
     await stage.tell(validated, sent)
-    async with stage.scheduler(), stage.journal.work.take(f"work.{RUNNER}", "r") as orders:
+    async with stage.scheduler(), stage.orders() as orders:
         async with asyncio.timeout(WAIT_SECONDS):
             order = decode_order((await anext(orders)).message.body)
     assert isinstance(order, RunSlice)
@@ -204,7 +210,7 @@ async def test_an_order_lost_before_it_was_put_is_made_by_the_next_scheduler(sta
 async def test_a_cancel_recalls_what_is_running(stage: Stage):
     await stage.batch(requests(3))
     await stage.runner()
-    async with stage.scheduler(), stage.journal.work.take(f"work.{RUNNER}", "r") as orders:
+    async with stage.scheduler(), stage.orders() as orders:
         order = decode_order((await anext(orders)).message.body)
         assert isinstance(order, RunSlice)
         await stage.tell(e.BatchCancelRequested(batch_id=BATCH, at=utc_now()))

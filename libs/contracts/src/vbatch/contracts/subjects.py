@@ -18,6 +18,6 @@ def batch_events(batch_id: BatchId) -> str:
     return f"evt.batch.{batch_id}.>"
 
 
-def work(runner_id: RunnerId) -> str:
-    """Orders to one runner."""
-    return f"work.{runner_id}"
+def work(runner_id: RunnerId, epoch: int) -> str:
+    """Orders to one life of one runner: the next life never meets them."""
+    return f"work.{runner_id}.{epoch}"

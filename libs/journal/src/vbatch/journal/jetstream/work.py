@@ -25,6 +25,8 @@ from vbatch.journal.settings import JournalSettings
 
 HEARTBEATS_PER_ACK_WAIT = 4
 ACK_PENDING_MAX = 1000
+FORGOTTEN_SECONDS = 3_600.0
+"""A consumer that nobody has used for so long is gone from the server; taking under its name again starts anew."""
 UNCONFIRMED_MAX = 1000
 _ACK, _NAK, _TERM, _PROGRESS = b"+ACK", b"-NAK", b"+TERM", b"+WPI"
 _FINAL = (_ACK, _TERM)
@@ -39,6 +41,7 @@ class ConsumerConfig(msgspec.Struct, frozen=True):
     replay_policy: str = "instant"
     ack_policy: str = "explicit"
     max_ack_pending: int = ACK_PENDING_MAX
+    inactive_threshold: int = int(FORGOTTEN_SECONDS * 1e9)
     max_deliver: int = -1  # this queue buries what was delivered too often, so that it is not lost from sight
 
 

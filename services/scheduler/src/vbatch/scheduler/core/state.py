@@ -190,6 +190,13 @@ def _drop_if_done(state: State, it: Slice | None) -> None:
         state.slices.pop(it.event.slice_id, None)
 
 
+def _forget(state: State, job: Job) -> None:
+    """The batch is over; a slice whose order was never heard must not keep its place on the runner."""
+    for it in state.slices_of_batch(job.batch_id):
+        del state.slices[it.event.slice_id]
+    del state.jobs[job.batch_id]
+
+
 def _evolve_job(
     state: State, event: e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing
 ) -> None:
@@ -207,6 +214,6 @@ def _evolve_job(
             if job.status is BatchStatus.FAILED:  # a cancel that came first is ended by its own event
                 del state.jobs[event.batch_id]
         case e.BatchFinalizing():
-            del state.jobs[event.batch_id]
+            _forget(state, job)
         case _:
             assert_never(event)

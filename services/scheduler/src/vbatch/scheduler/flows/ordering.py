@@ -37,7 +37,7 @@ class Ordering:
         self._ordered &= self.state.slices.keys()
 
     async def _put(self, it: Slice, order: WorkOrder) -> None:
-        await self.queue.put(encode_order(order, subject=work(it.event.runner_id)))
+        await self.queue.put(encode_order(order, subject=work(it.event.runner_id, it.event.epoch)))
 
     def _unordered(self) -> list[Slice]:
         return [it for slice_id, it in self.state.slices.items() if slice_id not in self._ordered]
