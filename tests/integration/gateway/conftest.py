@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.gateway.stage import Stage, gateway_running
-from tests.integration.results.stage import Place, results_running
+from tests.integration.gateway.stage import Stage, gateway_running, stage_set
+from tests.integration.results.stage import Place
 from tests.support.nats import NatsServer, nats_server
 from tests.support.postgres import _database_numbers, postgres_server, postgres_url
 from vbatch.journal.jetstream import connect
@@ -35,8 +35,7 @@ def place(tmp_path: Path, nats: NatsServer, postgres_url: str) -> Place:
 @pytest.fixture
 async def stage(place: Place, journal: Journal) -> AsyncIterator[Stage]:
     """The gateway with results beside it; the test plays the scheduler and the runner."""
-    async with results_running(place, journal), gateway_running(place, journal) as stage:
-        await place.has_projected(await journal.log.last_sequence())
+    async with stage_set(place, journal) as stage:
         yield stage
 
 

@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 from pydantic import SecretStr
 from yarl import URL
 
-from tests.integration.results.stage import Place, tell
+from tests.integration.results.stage import Place, results_running, tell
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
@@ -111,6 +111,14 @@ async def gateway_running(
             origin = f"http://127.0.0.1:{port}"
             async with client_of(origin) as client, aiohttp.ClientSession() as session:
                 yield Stage(place, journal, origin, client, session, parts.streams)
+
+
+@asynccontextmanager
+async def stage_set(place: Place, journal: Journal, **more: Any) -> AsyncIterator[Stage]:
+    """The gateway with results beside it, once everything the log holds can be read."""
+    async with results_running(place, journal), gateway_running(place, journal, **more) as stage:
+        await place.has_projected(await journal.log.last_sequence())
+        yield stage
 
 
 def client_of(origin: str, key: str = "any") -> AsyncOpenAI:

@@ -7,8 +7,8 @@ import re
 import openai
 import pytest
 
-from tests.integration.gateway.stage import CHAT, Stage, client_of, gateway_running
-from tests.integration.results.stage import Place, results_running
+from tests.integration.gateway.stage import CHAT, Stage, client_of, stage_set
+from tests.integration.results.stage import Place
 from tests.support.events import BATCH, FILE
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.api_keys import ApiKeys
@@ -103,7 +103,7 @@ async def test_the_interactive_pages_need_no_other_host(stage: Stage):
 
 async def test_owners_never_see_each_other(place: Place, journal: Journal):
     owners = {hashlib.sha256(key.encode()).hexdigest(): OwnerId(name) for name, key in [("ann", "k-a"), ("bob", "k-b")]}
-    async with results_running(place, journal), gateway_running(place, journal, keys=ApiKeys(owners)) as stage:
+    async with stage_set(place, journal, keys=ApiKeys(owners)) as stage:
         async with client_of(stage.origin, "k-a") as ann, client_of(stage.origin, "k-b") as bob:
             batch = await ann.batches.create(input_file_id="file-x", endpoint=CHAT, completion_window="24h")
             with pytest.raises(openai.NotFoundError):
@@ -114,7 +114,7 @@ async def test_owners_never_see_each_other(place: Place, journal: Journal):
 
 async def test_a_server_with_keys_refuses_none_and_wrong_ones(place: Place, journal: Journal):
     keys = ApiKeys({hashlib.sha256(b"right").hexdigest(): OwnerId("ann")})
-    async with results_running(place, journal), gateway_running(place, journal, keys=keys) as stage:
+    async with stage_set(place, journal, keys=keys) as stage:
         missing = await stage.ask("GET", "/v1/models")
         wrong = await stage.ask("GET", "/v1/models", headers={"Authorization": "Bearer wrong"})
         right = await stage.ask("GET", "/v1/models", headers={"Authorization": "Bearer right"})

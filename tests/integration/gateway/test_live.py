@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from tests.integration.gateway.stage import Stage, gateway_running, read_frames
-from tests.integration.results.stage import Place, Story, eventually, results_running
+from tests.integration.gateway.stage import Stage, read_frames, stage_set
+from tests.integration.results.stage import Place, Story, eventually
 from vbatch.contracts.message import Message
 from vbatch.journal.port import Journal
 
@@ -120,7 +120,7 @@ async def test_a_subscriber_that_has_seen_the_end_is_told_not_to_come_back(stage
 
 async def test_no_more_streams_are_open_than_may_be(place: Place, journal: Journal):
     story = Story(1, total=10)
-    async with results_running(place, journal), gateway_running(place, journal, event_streams_max=1) as stage:
+    async with stage_set(place, journal, event_streams_max=1) as stage:
         await stage.tell(*story.opening())
         async with stage.following(story.batch_id) as stream:
             await read_frames(stream, 1)
@@ -131,7 +131,7 @@ async def test_no_more_streams_are_open_than_may_be(place: Place, journal: Journ
 
 async def test_a_subscriber_that_leaves_makes_room(place: Place, journal: Journal):
     story = Story(1, total=10)
-    async with results_running(place, journal), gateway_running(place, journal, event_streams_max=1) as stage:
+    async with stage_set(place, journal, event_streams_max=1) as stage:
         await stage.tell(*story.opening())
         for _ in range(3):
             assert len(await stage.frames(story.batch_id, most=1)) == 1
@@ -144,8 +144,8 @@ async def has_room(stage: Stage) -> bool:
 
 async def test_open_streams_end_with_the_server(place: Place, journal: Journal):
     story = Story(1, total=10)
-    async with results_running(place, journal), asyncio.timeout(10):
-        async with gateway_running(place, journal) as stage:
+    async with asyncio.timeout(10):
+        async with stage_set(place, journal) as stage:
             await stage.tell(*story.opening())
             async with stage.following(story.batch_id) as stream:
                 await read_frames(stream, 2)
@@ -155,7 +155,7 @@ async def test_open_streams_end_with_the_server(place: Place, journal: Journal):
 
 async def test_silence_is_filled_with_heartbeats(place: Place, journal: Journal):
     story = Story(1, total=10)
-    async with results_running(place, journal), gateway_running(place, journal, heartbeat_seconds=0.05) as stage:
+    async with stage_set(place, journal, heartbeat_seconds=0.05) as stage:
         await stage.tell(*story.opening())
         async with asyncio.timeout(5), stage.following(story.batch_id) as stream:
             await stream.readuntil(b"\n: keep-alive\n\n")

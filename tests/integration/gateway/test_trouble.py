@@ -7,8 +7,8 @@ import signal
 import openai
 import pytest
 
-from tests.integration.gateway.stage import CHAT, LINE, Stage, gateway_running
-from tests.integration.results.stage import Place, eventually, results_running
+from tests.integration.gateway.stage import CHAT, LINE, Stage, stage_set
+from tests.integration.results.stage import Place, eventually
 from tests.support.nats import NatsServer
 from tests.support.postgres import running_postgres
 from vbatch.journal.port import Journal
@@ -22,13 +22,11 @@ async def test_a_lost_read_model_is_answered_503_and_makes_the_gateway_unready(
     folder = tmp_path_factory.mktemp("own")
     with running_postgres(folder) as server:
         place = Place(folder / "home", nats.url, server.url())
-        async with results_running(place, journal):
-            async with gateway_running(place, journal) as stage:
-                await place.has_projected(await journal.log.last_sequence())
-                assert (await stage.ask("GET", "/ready")).status == 200
-                _kill(server.pid)
-                answer = await stage.ask("GET", "/v1/batches")
-                ready = await stage.ask("GET", "/ready")
+        async with stage_set(place, journal) as stage:
+            assert (await stage.ask("GET", "/ready")).status == 200
+            _kill(server.pid)
+            answer = await stage.ask("GET", "/v1/batches")
+            ready = await stage.ask("GET", "/ready")
 
     assert answer.status == 503 and answer.error["type"] == "server_error"
     assert ready.status == 503 and not ready.json["checks"]["postgres"]["ok"]
@@ -44,7 +42,7 @@ async def test_a_lost_log_makes_the_gateway_unready(stage: Stage, nats: NatsServ
 
 
 async def test_a_lost_log_is_answered_503_after_a_while(place: Place, journal: Journal, nats: NatsServer):
-    async with results_running(place, journal), gateway_running(place, journal, log_seconds_max=0.5) as stage:
+    async with stage_set(place, journal, log_seconds_max=0.5) as stage:
         nats.kill()
         with pytest.raises(openai.InternalServerError) as refused:
             await stage.client.batches.create(input_file_id="file-x", endpoint=CHAT, completion_window="24h")
