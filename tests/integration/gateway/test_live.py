@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.gateway.stage import Stage, read_frames, stage_set
 from tests.integration.results.stage import Place, Story, eventually
+from vbatch.contracts.message import Message
 from vbatch.journal.port import Journal
 
 pytestmark = pytest.mark.integration
@@ -78,6 +79,19 @@ async def test_a_chunk_is_told_without_its_answers(stage: Stage):
     assert (chunk.data["succeeded"], chunk.data["failed"]) == (6, 2)
     assert chunk.data["usage"]["output_tokens"] == 14
     assert "outcomes" not in chunk.data
+
+
+async def test_an_event_that_cannot_be_read_is_passed_over(stage: Stage):
+    story = Story(1, total=10)
+    await stage.place.put_input(story)
+    await stage.tell(*story.opening())
+    newer = {"ce-type": "vbatch.batch.paused.v9"}
+    await stage.journal.log.append(Message(f"evt.batch.{story.batch_id}.paused", b"{}", "newer", newer))
+    await stage.tell(*story.chunks(), story.finalizing())
+    frames = await stage.frames(story.batch_id)
+
+    assert frames[-1].name == "batch.completed"
+    assert "batch.paused" not in [frame.name for frame in frames]
 
 
 async def test_a_resumed_stream_gives_every_event_once(stage: Stage):

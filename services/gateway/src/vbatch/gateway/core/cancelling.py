@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.refusals import batch_over
@@ -14,6 +16,13 @@ def check_cancellable(batch: BatchRecord) -> None:
     """Raises Refusal for a batch that ended in another way."""
     if batch.status in OVER_OTHERWISE:
         raise batch_over(batch.status)
+
+
+def as_asked(batch: BatchRecord) -> BatchRecord:
+    """The batch as the cancel found it: OpenAI answers `cancelling`, however soon the end comes after it."""
+    if batch.status is not BatchStatus.CANCELLED:
+        return batch
+    return replace(batch, status=BatchStatus.CANCELLING, cancelled_at=None, output_file_id=None, error_file_id=None)
 
 
 def answers_at_once(status: BatchStatus) -> bool:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, OwnerId, is_batch_id, new_batch_id
 from vbatch.contracts.subjects import batch_events
-from vbatch.gateway.core.cancelling import answers_at_once, check_cancellable
+from vbatch.gateway.core.cancelling import answers_at_once, as_asked, check_cancellable
 from vbatch.gateway.core.create_batch import WINDOW_SECONDS, BatchAsk, check_same_ask
 from vbatch.gateway.core.pages import PageAsk
 from vbatch.gateway.core.records import BatchRecord, batch_of
@@ -62,7 +62,7 @@ async def cancel_batch(world: World, owner: OwnerId, batch_id: str) -> BatchReco
     await must_read(world, sequence)
     batch = await find_batch(world, owner, batch_id)
     check_cancellable(batch)
-    return batch
+    return as_asked(batch)
 
 
 def _created(world: World, owner: OwnerId, ask: BatchAsk, batch_id: BatchId) -> e.BatchCreated:

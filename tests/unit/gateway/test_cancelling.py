@@ -1,0 +1,38 @@
+"""What a cancel is answered."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.events import BATCH_CREATED, NOON
+from vbatch.contracts.ids import FileId
+from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.gateway.core.cancelling import as_asked, check_cancellable
+from vbatch.gateway.core.records import batch_of
+from vbatch.gateway.core.refusals import Refusal
+
+BATCH = batch_of(BATCH_CREATED, 1)
+
+
+def test_a_cancel_is_answered_cancelling_even_when_the_end_came_at_once():
+    ended = replace(
+        BATCH,
+        status=BatchStatus.CANCELLED,
+        cancelling_at=NOON,
+        cancelled_at=NOON,
+        error_file_id=FileId("file-x"),
+    )
+
+    assert as_asked(ended) == replace(BATCH, status=BatchStatus.CANCELLING, cancelling_at=NOON)
+
+
+def test_a_cancel_that_came_after_the_end_of_counting_leaves_the_batch_as_it_stands():
+    finalizing = replace(BATCH, status=BatchStatus.FINALIZING)
+
+    assert as_asked(finalizing) is finalizing
+
+
+@pytest.mark.parametrize("status", [BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.EXPIRED])
+def test_a_batch_that_ended_otherwise_cannot_be_cancelled(status: BatchStatus):
+    with pytest.raises(Refusal, match=f"Cannot cancel a batch with status '{status}'"):
+        check_cancellable(replace(BATCH, status=status))
