@@ -259,7 +259,7 @@ async def test_a_stop_while_a_model_loads_does_not_wait_for_it(bench: Bench, hom
 async def test_an_unreadable_order_is_a_dead_letter_and_the_next_one_runs(bench: Bench, home: Path):
     await bench.register(simulated("small"))
     async with living(bench, home):
-        await bench.journal.work.put(Message(subjects.work(RUNNER), b"{}", "garbage"))
+        await bench.journal.work.put(Message(subjects.work(RUNNER, bench.epoch), b"{}", "garbage"))
         await bench.outcomes(await bench.run_slice("small", 1), 1)
         letters = await bench.journal.dead.list()
     assert ["unreadable order" in letter.reason for letter in letters] == [True]

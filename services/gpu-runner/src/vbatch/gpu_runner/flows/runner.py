@@ -91,7 +91,9 @@ class Runner:
         try:
             async with (
                 self.world.journal.publisher(lease) as publisher,
-                self.world.journal.work.take(subjects.work(self.runner_id, lease.epoch), self._consumer(lease)) as deliveries,
+                self.world.journal.work.take(
+                    subjects.work(self.runner_id, lease.epoch), self._consumer(lease)
+                ) as deliveries,
             ):
                 await self._work(stop, lease, residency, deliveries=deliveries, publisher=publisher)
                 await self._leave(stop, recorder, lease.epoch, publisher)
