@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 
 from vbatch.contracts.message import Message, Recorded
 
 WAIT_SECONDS = 10.0
 
 
-def event(name: str, body: bytes = b"{}", subject: str = "evt.batch.b1.created", **headers: str) -> Message:
+def event(
+    name: str,
+    body: bytes = b"{}",
+    subject: str = "evt.batch.b1.created",
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Message:
     return Message(subject, body, name, headers)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ async def open_journal(request: pytest.FixtureRequest) -> AsyncIterator[OpenJour
         if request.param == "memory":
             opened: list[Journal] = []
 
-            async def open_memory(**changes: object) -> Journal:
+            async def open_memory(**changes: Any) -> Journal:
                 if not opened:
                     settings = small_journal("memory", **changes)
                     opened.append(MemoryJournal(settings, lambda: datetime.now(UTC)))
@@ -33,7 +34,7 @@ async def open_journal(request: pytest.FixtureRequest) -> AsyncIterator[OpenJour
             return
         server = await stack.enter_async_context(nats_server())
 
-        async def open_jetstream(**changes: object) -> Journal:
+        async def open_jetstream(**changes: Any) -> Journal:
             journal = await stack.enter_async_context(connect(small_journal(server.url, **changes)))
             await journal.topology()
             return journal

@@ -147,7 +147,7 @@ async def test_an_order_delivered_too_often_is_buried_with_its_reason(open_journ
 
 
 async def test_an_unreadable_record_of_the_log_can_be_buried_once(journal: Journal):
-    await journal.log.append(event("e1", b"garbage", **{"ce-type": "?"}))
+    await journal.log.append(event("e1", b"garbage", headers={"ce-type": "?"}))
     record = await journal.log.last("evt.>")
     assert record is not None
     assert await journal.dead.append(record, "not JSON") == await journal.dead.append(record, "not JSON")

@@ -122,7 +122,7 @@ async def test_closing_is_prompt(server, server_lives: bool):
     async with connect(small_journal(server.url)) as journal:
         await journal.topology()
         async with journal.log.tail(0) as tail, journal.work.take("work.r1", "r1") as deliveries:
-            waiting = [asyncio.create_task(anext(each)) for each in (tail, deliveries)]
+            waiting = [asyncio.ensure_future(anext(tail)), asyncio.ensure_future(anext(deliveries))]
             await asyncio.sleep(0.1)
             if not server_lives:
                 server.kill()

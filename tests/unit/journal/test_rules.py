@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,6 @@ def test_both_forms_of_a_delivery_subject_are_read(reply: str):
         {"in_flight_messages_max": 0},
     ],
 )
-def test_settings_that_could_lose_or_stall_are_refused(wrong: dict[str, object]):
+def test_settings_that_could_lose_or_stall_are_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError):
         JournalSettings(**{"url": "nats://x", "name": "x", **wrong})
