@@ -41,7 +41,7 @@ def client(vllm_stack: RunningStack) -> Iterator[OpenAI]:
 
 
 def chat_line(place: str) -> Line:
-    messages = [{"role": "user", "content": f"What is the capital of {place}?"}]
+    messages = [{"role": "user", "content": f"Tell me the capital of {place}."}]
     body = {"model": CHAT, "messages": messages, "max_tokens": 24, "temperature": 0}
     return {"custom_id": place, "method": "POST", "url": "/v1/chat/completions", "body": body}
 

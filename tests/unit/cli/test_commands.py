@@ -60,6 +60,10 @@ async def test_json_is_the_servers_own_document(gateway: CannedGateway, command:
     assert (done.exit_code, json.loads(done.stdout)["object"]) == (Exit.GOOD, "list")
 
 
+async def test_a_list_in_a_narrow_pipe_keeps_its_ids_whole(gateway: CannedGateway):
+    assert samples.BATCH in (await gateway.run("batches")).stdout
+
+
 async def test_cancel_in_json_keeps_keys_that_are_not_known_here(gateway: CannedGateway):
     done = await gateway.run("cancel", samples.BATCH, "--json")
     assert json.loads(done.stdout) == BATCH

@@ -15,7 +15,7 @@ from vbatch.cli.live import Progress
 from vbatch.cli.options import print_json
 from vbatch.cli.telling import amount, duration
 
-BAR_COLUMNS = 28
+BAR_COLUMNS = 20
 REFRESHES_PER_SECOND = 4
 PLAIN_STEPS = 10
 
@@ -66,10 +66,13 @@ class LiveBoard:
 
     def _picture(self) -> Group:
         grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
         for name, progress in self._shown.items():
             counts = progress.counts
             bar = ProgressBar(total=max(1, counts.total), completed=progress.answered, width=BAR_COLUMNS)
-            grid.add_row(name, bar, describe(progress))
+            grid.add_row(name if len(self._shown) > 1 else "", bar, describe(progress))
         return Group(grid)
 
 
@@ -130,7 +133,7 @@ class JsonBoard:
 
 
 def describe(progress: Progress) -> str:
-    """`in_progress  340 of 1,000  12.3 requests/s  1,204 tokens/s  54.0 s left`."""
+    """`in_progress  340 of 1,000  12.3 req/s  1,204 tok/s  54.0 s left`."""
     counts, speed, left = progress.counts, progress.speed(), progress.seconds_left()
     parts: list[str] = [progress.status]
     if counts.total:
@@ -140,7 +143,7 @@ def describe(progress: Progress) -> str:
     if progress.loading:
         parts.append(f"loading {progress.loading}")
     elif speed.requests_per_second:
-        parts.append(f"{speed.requests_per_second:,.1f} requests/s  {speed.tokens_per_second:,.0f} tokens/s")
+        parts.append(f"{speed.requests_per_second:,.1f} req/s  {speed.tokens_per_second:,.0f} tok/s")
     if left is not None:
         parts.append(f"{duration(left)} left")
     if progress.is_over:

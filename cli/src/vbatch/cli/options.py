@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from vbatch.chassis.settings import BadSettings, load
 from vbatch.cli.exits import Misused, ending
 from vbatch.local.settings import LocalSettings
 
 T = TypeVar("T")
+
+TABLE_COLUMNS_MAX = 200
 
 Url = Annotated[
     str | None, typer.Option("--url", envvar="VBATCH_URL", help="The server; by default the one on this machine.")
@@ -44,6 +47,19 @@ def run(command: Coroutine[Any, Any, T]) -> T:
     """A whole command: runs it, and ends the process as `exits` says."""
     with ending():
         return asyncio.run(command)
+
+
+def table_of(*headings: str, numbers: Collection[str] = ()) -> Table:
+    """A plain table whose cells are never cut, so that ids can be copied; the columns in `numbers` stand right."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True, justify="right" if heading in numbers else "left")
+    return table
+
+
+def print_table(table: Table) -> None:
+    """At its natural width, also where the screen or the pipe is narrower."""
+    Console(highlight=False, width=max(out.width, TABLE_COLUMNS_MAX)).print(table)
 
 
 def print_json(document: bytes) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from vbatch.cli.board import board_for, summary
 from vbatch.cli.client import Server, connect
@@ -23,8 +22,10 @@ from vbatch.cli.options import (
     local_settings,
     out,
     print_json,
+    print_table,
     run,
     server_url,
+    table_of,
 )
 from vbatch.cli.watching import watch as follow_to_end
 from vbatch.cli.wire import Batch, BatchPage, StoredFile, read
@@ -170,12 +171,11 @@ def _show(page: BatchPage) -> None:
     if not page.data:
         out.print("No batches yet. Make one with: vbatch submit FILE")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("batch", "status", "answered", "failed", "of", "endpoint", "created"):
-        table.add_column(heading, justify="right" if heading in ("answered", "failed", "of") else "left")
+    headings = ("batch", "status", "answered", "failed", "of", "endpoint", "created")
+    table = table_of(*headings, numbers=("answered", "failed", "of"))
     for batch in page.data:
         counts = batch.request_counts
         created = datetime.fromtimestamp(batch.created_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         numbers = (f"{counts.completed:,}", f"{counts.failed:,}", f"{counts.total:,}")
         table.add_row(batch.id, batch.status, *numbers, batch.endpoint, created)
-    out.print(table)
+    print_table(table)

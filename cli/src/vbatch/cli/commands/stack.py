@@ -9,10 +9,9 @@ from typing import Annotated, BinaryIO
 
 import msgspec
 import typer
-from rich.table import Table
 
 from vbatch.cli.exits import CommandError, Exit, ending
-from vbatch.cli.options import AsJson, err, local_settings, out, print_json
+from vbatch.cli.options import AsJson, err, local_settings, out, print_json, print_table, table_of
 from vbatch.cli.telling import duration, size
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.stack import Stack, StackStatus, last_lines
@@ -105,14 +104,12 @@ def _log_path(stack: Stack, name: str) -> Path:
 
 
 def _show(found: StackStatus) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("program", "state", "pid", "up", "restarts", "memory", "says"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("program", "state", "pid", "up", "restarts", "memory", "says")
     for each in found.services:
         is_up = each.pid is not None
         numbers = (duration(each.uptime_seconds), str(each.restarts), size(each.rss_bytes)) if is_up else ("", "", "")
         table.add_row(each.name, _state(each.state, is_ready=each.is_ready), str(each.pid or ""), *numbers, each.detail)
-    out.print(table)
+    print_table(table)
     if found.supervisor_pid is None:
         out.print("The stack is down. Start it with: vbatch up")
 
