@@ -72,11 +72,18 @@ async def _check(blob_url: str, blob: str, rules: FileRules) -> Verdict:
 
 
 def _new_pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
+    """With its worker already starting, so that the first file does not wait for imports."""
+    pool = ProcessPoolExecutor(
         max_workers=1, mp_context=get_context("spawn"), initializer=_begin_worker, max_tasks_per_child=FILES_PER_WORKER
     )
+    pool.submit(_be_there)
+    return pool
 
 
 def _begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the service, which stops us
     die_with_parent(signal.SIGKILL)
+
+
+def _be_there() -> None:
+    """The first task of a worker; by then its imports are done."""
