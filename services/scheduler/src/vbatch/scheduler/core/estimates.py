@@ -84,11 +84,23 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Seconds on the device, and how far off they may be as a share of them."""
+class Gauge:
+    """Turns requests of one model into seconds. `prior_units` is a request without its input, before any has finished
+    of its batch; `doubt` the relative error then."""
 
-    seconds: float
-    error: float
+    seconds_a_unit: float
+    prior_units: float
+    doubt: float
+
+    def seconds(self, requests: int, *, request_bytes: float, finished: int, finished_units: float) -> float:
+        """What so many requests of a batch take; the more of it have finished, the more they alone count."""
+        prior = self.prior_units + request_bytes / BYTES_A_TOKEN
+        a_request = (PRIOR_REQUESTS * prior + finished_units) / (PRIOR_REQUESTS + finished)
+        return requests * a_request * self.seconds_a_unit
+
+    def error(self, finished: int) -> float:
+        """How far off that may be, as a share of it."""
+        return self.doubt * sqrt(PRIOR_REQUESTS / (PRIOR_REQUESTS + finished))
 
 
 @dataclass(slots=True)
@@ -131,17 +143,12 @@ class Estimates:
         known = self.swap_seconds.values()
         return sum(known) / len(known) if known else SWAP_SECONDS_UNKNOWN
 
-    def work(self, model: ModelId, waiting: int, ask: Ask) -> Work:
-        """What the waiting requests of a batch will take."""
+    def gauge(self, model: ModelId) -> Gauge:
+        """What a model's batches are measured with, now."""
         speed = self.speeds.get(model, UNMEASURED)
-        own = PRIOR_REQUESTS + ask.finished
-        a_request = (PRIOR_REQUESTS * self._prior(speed, ask) + ask.finished_units) / own
-        error = (ERROR_KNOWN if speed.is_known else ERROR_UNKNOWN) * sqrt(PRIOR_REQUESTS / own)
-        return Work(waiting * a_request / speed.units_a_second, error)
-
-    def _prior(self, speed: Speed, ask: Ask) -> float:
         answered = speed.output_tokens / speed.requests if speed.requests else OUTPUT_TOKENS_UNKNOWN
-        return REQUEST_UNITS + ask.input_bytes / BYTES_A_TOKEN + OUTPUT_WEIGHT * answered
+        prior = REQUEST_UNITS + OUTPUT_WEIGHT * answered
+        return Gauge(1.0 / speed.units_a_second, prior, ERROR_KNOWN if speed.is_known else ERROR_UNKNOWN)
 
     def shares(self, owners: Iterable[OwnerId], now: float) -> dict[OwnerId, float]:
         """What each owner's batches weigh: the fair share of recent service over the owner's own."""
@@ -150,15 +157,6 @@ class Estimates:
         return {
             owner: _bounded((fair + SHARE_SLACK_SECONDS) / (own + SHARE_SLACK_SECONDS)) for owner, own in had.items()
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What is known of a batch's requests: the bytes of one, how many have finished and the units those took."""
-
-    input_bytes: float
-    finished: int
-    finished_units: float
 
 
 UNMEASURED = Speed()

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from vbatch.contracts.ids import BatchId, ModelId, OwnerId
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A batch with requests that could run now. Times are seconds since 1970, work is seconds on the device.
 
     `sequence` orders batches by age. `error` is how far the work may be off, as a share of it. `weight` is what its

@@ -7,10 +7,9 @@ that filter one batch that is lost anyway would cost every other its deadline.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heappop, heappush
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core.policy import Candidate, View
@@ -32,19 +31,25 @@ class Tight:
 
 def cautious_work(it: Candidate) -> float:
     """The work with its margin."""
-    return it.work * (1.0 + min(MARGIN_MAX, max(MARGIN_MIN, ERRORS_COVERED * it.error)))
+    margin = ERRORS_COVERED * it.error
+    if margin < MARGIN_MIN:
+        margin = MARGIN_MIN
+    elif margin > MARGIN_MAX:
+        margin = MARGIN_MAX
+    return it.work * (1.0 + margin)
 
 
 def protected(view: View) -> list[Candidate]:
     """In order of deadline. Batches that would be late even alone are not among them: nothing can be saved there."""
     kept = _Kept(view)
+    now, swaps = view.now, kept.swaps
     for it in sorted(view.candidates, key=attrgetter("due")):
-        left = it.due - view.now
-        if it.work + view.swap(it.model) <= left:
+        left = it.due - now
+        if it.work + swaps[it.model] <= left:
             kept.add(it)
             while kept.demand > left:
                 kept.drop_longest()
-    return list(kept)
+    return kept.in_order()
 
 
 def tightest(view: View, batches: list[Candidate]) -> Tight | None:
@@ -67,36 +72,32 @@ def survive(view: View, others: list[Candidate], delay: float) -> bool:
     return tight is None or tight.slack >= delay
 
 
-@dataclass(slots=True)
 class _Kept:
-    """A set of batches with the time they need together."""
+    """A set of batches with the time they need together; the longest is at hand."""
 
-    view: View
-    demand: float = 0.0
-    _batches: list[Candidate | None] = field(default_factory=list)
-    _longest: list[tuple[float, int]] = field(default_factory=list)
-    _by_model: dict[ModelId, int] = field(default_factory=dict)
+    def __init__(self, view: View) -> None:
+        self.swaps = {model: view.swap(model) for model in {it.model for it in view.candidates}}
+        self.demand = 0.0
+        self._added = 0
+        self._longest: list[tuple[float, int, Candidate]] = []
+        self._counts = dict.fromkeys(self.swaps, 0)
 
     def add(self, it: Candidate) -> None:
         work = cautious_work(it)
-        heappush(self._longest, (-work, len(self._batches)))
-        self._batches.append(it)
+        heappush(self._longest, (-work, self._added, it))
+        self._added += 1
+        if not self._counts[it.model]:
+            work += SWAPS_A_VISIT * self.swaps[it.model]
+        self._counts[it.model] += 1
         self.demand += work
-        count = self._by_model.get(it.model, 0)
-        self._by_model[it.model] = count + 1
-        if not count:
-            self.demand += SWAPS_A_VISIT * self.view.swap(it.model)
 
     def drop_longest(self) -> None:
-        negative_work, index = heappop(self._longest)
-        it = self._batches[index]
-        if it is None:
-            raise RuntimeError("a batch was dropped twice")
-        self._batches[index] = None
+        negative_work, _, it = heappop(self._longest)
         self.demand += negative_work
-        self._by_model[it.model] -= 1
-        if not self._by_model[it.model]:
-            self.demand -= SWAPS_A_VISIT * self.view.swap(it.model)
+        self._counts[it.model] -= 1
+        if not self._counts[it.model]:
+            self.demand -= SWAPS_A_VISIT * self.swaps[it.model]
 
-    def __iter__(self) -> Iterator[Candidate]:
-        return (it for it in self._batches if it is not None)
+    def in_order(self) -> list[Candidate]:
+        """As they were added."""
+        return [it for _, _, it in sorted(self._longest, key=itemgetter(1))]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 
-from vbatch.contracts.ids import ModelId, OwnerId
-from vbatch.scheduler.core.estimates import Ask, Work, units
+from vbatch.contracts.events import NO_USAGE
+from vbatch.contracts.ids import ModelId
+from vbatch.scheduler.core.estimates import Gauge, units
 from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.loading import may_send
 from vbatch.scheduler.core.policy import Candidate, View
@@ -15,13 +16,10 @@ from vbatch.scheduler.core.state import Runner, State
 
 def view_of(state: State, runner: Runner, now: datetime) -> View:
     """What could run on this runner after what it holds."""
-    ready = list(_ready(state, now))
-    at = now.timestamp()
-    shares = state.estimates.shares((job.created.owner for job, _ in ready), at)
-    free_at = at + backlog(state, runner)
+    free_at = now.timestamp() + backlog(state, runner)
     return View(
         now=free_at,
-        candidates=[_candidate(state, job, model, shares) for job, model in ready],
+        candidates=candidates_of(state, now),
         loaded=runner.model,
         resident=free_at - runner.resident_since.timestamp() if runner.resident_since else 0.0,
         swap_seconds=state.estimates.swap_seconds,
@@ -29,11 +27,19 @@ def view_of(state: State, runner: Runner, now: datetime) -> View:
     )
 
 
+def candidates_of(state: State, now: datetime) -> list[Candidate]:
+    """The batches with requests that could run."""
+    ready = list(_ready(state, now))
+    shares = state.estimates.shares((job.created.owner for job, _ in ready), now.timestamp())
+    gauges = {model: state.estimates.gauge(model) for model in {model for _, model in ready}}
+    return [_candidate(job, model, gauges[model], shares[job.created.owner]) for job, model in ready]
+
+
 def _ready(state: State, now: datetime) -> Iterator[tuple[Job, ModelId]]:
     sendable: dict[ModelId, bool] = {}
     for job in state.jobs.values():
         model = job.model
-        if job.plan is None or model is None or not job.has_waiting or stop_asked_at(job, now):
+        if model is None or job.plan is None or not job.waiting_count or stop_asked_at(job, now):
             continue
         if job.held_until is not None and now < job.held_until:
             continue
@@ -43,32 +49,30 @@ def _ready(state: State, now: datetime) -> Iterator[tuple[Job, ModelId]]:
             yield job, model
 
 
-def _candidate(state: State, job: Job, model: ModelId, shares: Mapping[OwnerId, float]) -> Candidate:
-    work = work_of(state, job, model, job.waiting_count)
+def _candidate(job: Job, model: ModelId, gauge: Gauge, weight: float) -> Candidate:
     created = job.created
     return Candidate(
         batch_id=created.batch_id,
         model=model,
         owner=created.owner,
         sequence=job.sequence,
-        work=work.seconds,
-        error=work.error,
+        work=seconds_of(job, gauge, job.waiting_count),
+        error=gauge.error(job.ledger.answered if job.ledger else 0),
         arrived=created.at.timestamp(),
         due=created.expires_at.timestamp(),
         has_run=job.has_run,
-        weight=shares[created.owner],
+        weight=weight,
     )
 
 
-def work_of(state: State, job: Job, model: ModelId, requests: int) -> Work:
+def seconds_of(job: Job, gauge: Gauge, requests: int) -> float:
     """What so many of the batch's requests take."""
-    ledger = job.ledger
-    answered = ledger.answered if ledger else 0
-    used = units(answered, ledger.usage) if ledger else 0.0
-    return state.estimates.work(model, requests, Ask(job.request_bytes, answered, used))
+    finished, used = (job.ledger.answered, job.ledger.usage) if job.ledger else (0, NO_USAGE)
+    done = units(finished, used) if finished else 0.0
+    return gauge.seconds(requests, request_bytes=job.request_bytes, finished=finished, finished_units=done)
 
 
 def backlog(state: State, runner: Runner) -> float:
     """Seconds until the runner has done what it holds."""
     owed = ((state.jobs.get(it.event.batch_id), it) for it in state.slices_of(runner.runner_id))
-    return sum(work_of(state, job, it.event.model, len(it.lines)).seconds for job, it in owed if job is not None)
+    return sum(seconds_of(job, state.estimates.gauge(it.event.model), len(it.lines)) for job, it in owed if job)
