@@ -1,6 +1,7 @@
-"""The best there is, for a few batches that are all there at the start: least mean flow and least missed deadlines,
-each on its own. Inside a model the shortest first is best for flow, and the earliest deadline first for the batches that
-are on time (Monma and Potts 1989); so programs over what each model has served find the optimum."""
+"""The best there is, for a few batches that are all there at the start: least mean flow and least missed deadlines.
+
+Inside a model the shortest first is best for flow, so a program over what each model has served finds the least (after
+Monma and Potts 1989); the batches that can all be on time are found by growing sets."""
 
 from __future__ import annotations
 

@@ -31,13 +31,13 @@ def draw(done: Study, folder: Path) -> None:
 
 
 def _bars(done: Study, what: str, path: Path, label: str) -> None:
-    figure, axes = plt.subplots(1, len(SWAP_SECONDS), figsize=(9, 3.2), sharey=True)
+    figure, axes = plt.subplots(1, len(SWAP_SECONDS), figsize=(10, 3.2), sharey=True)
     for swap, axis in zip(SWAP_SECONDS, axes, strict=True):
         _group(axis, done, what, swap)
     axes[0].set_ylabel(label, fontsize=7)
-    axes[0].legend(fontsize=6, frameon=False)
     if what == "mean_flow":
         axes[0].set_yscale("log")
+    axes[-1].legend(fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     _save(path)
     plt.close(figure)
 

@@ -71,7 +71,7 @@ def figures(done: Study) -> dict[str, Figure]:
     bound = {it: done[*it, OURS].mean_flow / done[*it, SHORTEST_FREE].mean_flow for it in places}
     missed = [done[*it, OURS].missed / old for it in places if (old := done[*it, OLDEST_FIRST].missed)]
     swaps = [done[*it, OURS].swaps / done[*it, GROUP].swaps for it in places]
-    return {
+    measured: dict[str, Figure] = {
         "mean_flow_vs_oldest_first_max": round(max(flow.values()), 3),
         "mean_flow_vs_oldest_first_max_where": "{} at {} s".format(*max(flow, key=lambda it: flow[it])),
         "mean_flow_vs_oldest_first_median": round(median(flow.values()), 3),
@@ -82,7 +82,8 @@ def figures(done: Study) -> dict[str, Figure]:
         "swaps_vs_oldest_first_median": round(
             median(done[*it, OURS].swaps / done[*it, OLDEST_FIRST].swaps for it in places), 3
         ),
-    } | _by_place(flow.items())
+    }
+    return measured | _by_place(flow.items())
 
 
 def _by_place(flow: Iterable[tuple[tuple[str, float], float]]) -> dict[str, Figure]:
