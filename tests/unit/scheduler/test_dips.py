@@ -168,7 +168,7 @@ candidates = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(candidates, min_size=1, max_size=12), st.sampled_from(["small", "large", "gone", None]))
 def test_what_is_protected_can_all_keep_its_deadlines_and_some_batch_is_always_chosen(waiting, loaded):
     seen = view(*waiting, loaded=loaded)

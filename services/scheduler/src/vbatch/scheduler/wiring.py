@@ -17,6 +17,7 @@ from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.metrics import register
+from vbatch.scheduler.adapters.pages import queue_pages
 from vbatch.scheduler.adapters.planner import process_planner
 from vbatch.scheduler.core.dips import Dips
 from vbatch.scheduler.core.policy import Policy, stay_then_oldest
@@ -57,7 +58,9 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
         scheduler = Scheduler(journal, planner, POLICIES[settings.policy], _utc_now, os.getpid(), limits)
         register(scheduler.state, registry)
         _add_checks(readiness, journal, scheduler)
-        async with loop_lag(registry), serve_health(readiness, registry, host=settings.host, port=settings.port):
+        pages = queue_pages(scheduler.state, scheduler.policy, _utc_now)
+        health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages)
+        async with loop_lag(registry), health:
             await scheduler.run(stop)
 
 

@@ -65,6 +65,11 @@ def _candidate(job: Job, model: ModelId, gauge: Gauge, weight: float) -> Candida
     )
 
 
+def gauged(state: State, job: Job) -> Gauge | None:
+    """What the batch's requests are measured with; None while its model is not known."""
+    return state.estimates.gauge(job.model) if job.model is not None else None
+
+
 def seconds_of(job: Job, gauge: Gauge, requests: int) -> float:
     """What so many of the batch's requests take."""
     finished, used = (job.ledger.answered, job.ledger.usage) if job.ledger else (0, NO_USAGE)
