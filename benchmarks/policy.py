@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.policy_study.decision_time import decision_ms
-from benchmarks.policy_study.study import SMALL_CASES, Study, against_optimum, figures, study, table
+from benchmarks.policy_study.study import SMALL_CASES, Study, against_optimum, figures, foretold_ends, study, table
 
 IMAGES = Path(__file__).parent.parent / "docs" / "img"
 
@@ -19,6 +19,7 @@ def main() -> None:
     measured = {
         **figures(done),
         **against_optimum(SMALL_CASES),
+        **foretold_ends(arguments.seeds),
         "decision_ms_1000": decision_ms(1_000),
         "decision_ms_10000": decision_ms(10_000),
         "seeds": arguments.seeds,

@@ -93,14 +93,14 @@ class Device:
         coming = sorted(batches, key=lambda it: -it.arrived)
         while coming or self._pending:
             while coming and coming[-1].arrived <= self.now + DONE:
-                self._arrive(coming.pop())
+                self.arrive(coming.pop())
             if not self._pending:
                 self.now = coming[-1].arrived
                 continue
             self._act(until=coming[-1].arrived if coming else float("inf"))
         return Run(self._ended, self.swaps, self._stays)
 
-    def _arrive(self, batch: Batch) -> None:
+    def arrive(self, batch: Batch) -> None:
         batch_id = BatchId(str(batch.number))
         self._pending[batch_id] = _Pending(batch, batch.work)
         self._tell(batch_id)
@@ -121,7 +121,7 @@ class Device:
 
     def _act(self, until: float) -> None:
         """One swap, or one slice of service."""
-        choice = self.policy(self._view())
+        choice = self.policy(self.view())
         if choice is None:
             raise RuntimeError("the policy left work waiting")
         it = self._pending[choice.batch_id]
@@ -131,7 +131,8 @@ class Device:
             return
         self._serve(choice.batch_id, it, until)
 
-    def _view(self) -> View:
+    def view(self) -> View:
+        """What the policy is told now."""
         candidates = list(self._candidates.values())
         resident = self.now - self.since
         return View(self.now, candidates, self.loaded, resident, swap_default=self.swap_seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from statistics import fmean, median
@@ -11,9 +11,10 @@ from statistics import fmean, median
 from benchmarks.policy_study.optimum import BATCHES_MAX, least_mean_flow, least_missed
 from benchmarks.policy_study.rules import GROUP, OLDEST_FIRST, OURS, RULES, SHORTEST_FREE, Rule
 from benchmarks.policy_study.simulator import Device, Estimate, Run
-from benchmarks.policy_study.workload import SCENARIOS, Batch
+from benchmarks.policy_study.workload import SCENARIOS, Batch, backlog
 from benchmarks.report import Figure
-from vbatch.contracts.ids import ModelId
+from vbatch.contracts.ids import BatchId, ModelId
+from vbatch.scheduler.core.foresight import foresee
 
 SWAP_SECONDS = (48.0, 2.6)
 """A cold load, and waking a sleeping engine."""
@@ -88,6 +89,28 @@ def figures(done: Study) -> dict[str, Figure]:
 
 def _by_place(flow: Iterable[tuple[tuple[str, float], float]]) -> dict[str, Figure]:
     return {f"mean_flow_vs_oldest_first_{name[0]}_{swap:g}s": round(ratio, 3) for (name, swap), ratio in flow}
+
+
+def foretold_ends(seeds: int) -> dict[str, Figure]:
+    """On backlogs: how far the end foretold at the start is from the end, as a share of the wait."""
+    return {
+        "eta_error_median_estimates_exact": round(median(_eta_errors(seeds, 0.0)), 3),
+        "eta_error_median_estimates_off_by_quarter": round(median(_eta_errors(seeds, 0.25)), 3),
+    }
+
+
+def _eta_errors(seeds: int, sigma: float) -> Iterator[float]:
+    for seed in range(seeds):
+        batches, policy = backlog(seed), RULES[OURS].policy
+        believed = estimates(batches, sigma, seed)
+        device = Device(policy, SWAP_SECONDS[0], estimate=believed, error=sigma / 2)
+        for it in batches:
+            device.arrive(it)
+        courses = foresee(device.view(), policy)
+        fresh = Device(policy, SWAP_SECONDS[0], estimate=believed, error=sigma / 2)
+        for one in fresh.run(batches).ended:
+            if (foretold := courses[BatchId(str(one.batch.number))].ends) is not None:
+                yield abs(foretold - one.ended) / one.flow
 
 
 def against_optimum(cases: int) -> dict[str, Figure]:

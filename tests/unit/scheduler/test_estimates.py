@@ -12,8 +12,9 @@ from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import ModelId, OwnerId
 from vbatch.scheduler.core.dips import Dips
 from vbatch.scheduler.core.estimates import SWAP_SECONDS_UNKNOWN, UNITS_A_SECOND_UNKNOWN, Estimates, Service
-from vbatch.scheduler.core.policy import Candidate
+from vbatch.scheduler.core.policy import Candidate, Policy, stay_then_oldest
 from vbatch.scheduler.core.view import backlog, view_of
+from vbatch.scheduler.wiring import POLICIES, SchedulerSettings
 
 SMALL = ModelId("small")
 TOKENS = e.Usage(input_tokens=84, output_tokens=200)
@@ -169,3 +170,19 @@ def test_another_scheduler_that_folds_the_same_log_knows_the_same(world: World):
         loaded(it, 12)
         answer(it, 30, 100)
     assert world.state.estimates == other.state.estimates
+
+
+def test_a_model_that_failed_to_load_is_not_taken_to_be_on_the_device(world: World):
+    world.running("a", 10)
+    world.settle()
+    assert world.state.runners[RUNNER].model == SMALL
+    world.fold(e.ModelFailed(runner_id=RUNNER, epoch=1, model=SMALL, detail="out of memory", at=world.now))
+    assert world.state.runners[RUNNER].model is None
+
+
+@pytest.mark.parametrize(("name", "policy"), [(None, Dips()), ("dips", Dips()), ("plain", stay_then_oldest)])
+def test_a_setting_chooses_the_policy(monkeypatch: pytest.MonkeyPatch, name: str | None, policy: Policy):
+    monkeypatch.delenv("VBATCH_SCHEDULER_POLICY", raising=False)
+    if name:
+        monkeypatch.setenv("VBATCH_SCHEDULER_POLICY", name)
+    assert POLICIES[SchedulerSettings().policy] == policy

@@ -1,29 +1,22 @@
-"""What a batch waits for, and when its answers may come: the policy is asked, again and again, what it would choose if
-nothing new arrived. It foretells; it decides nothing."""
+"""What a batch waits for, and when its answers may come. It tells what is foreseen; it decides nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
 
 from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.scheduler.core.foresight import Course, foresee
 from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.loading import may_send
-from vbatch.scheduler.core.policy import Candidate, Policy, View
+from vbatch.scheduler.core.policy import Policy
 from vbatch.scheduler.core.reasons import span
 from vbatch.scheduler.core.state import Runner, State
 from vbatch.scheduler.core.view import backlog, gauged, seconds_of, view_of
 
-STEPS_MAX = 400
-"""Choices looked ahead; what comes after them is not foretold."""
-WEIGHED_MAX = 40_000
-"""Batches weighed over all those choices, some 0.2 s: more would hold up the scheduler."""
-SLICE_SECONDS = 120.0
-"""How long a foretold choice stands, at least; with much work longer, so that the steps reach its end."""
 BEFORE_MAX = 20
 """How many of the batches that come before are named."""
 MODEL_DOUBT = 0.1
@@ -73,63 +66,19 @@ def explain(state: State, policy: Policy, batch_id: BatchId, now: datetime) -> E
     return Explanation(batch=batch, waits_for=waits_for, runs_first=tuple(before[:BEFORE_MAX]))
 
 
-@dataclass(slots=True)
-class _Course:
-    """What is foretold of one batch, in seconds since 1970."""
-
-    starts: float
-    reason: str
-    work: float
-    error: float
-    ends: float | None = None
-
-
-@dataclass(slots=True)
-class _Ahead:
-    """A device that goes on by itself from a view."""
-
-    view: View
-    left: dict[BatchId, Candidate] = field(default_factory=dict)
-    courses: dict[BatchId, _Course] = field(default_factory=dict)
-
-    def go(self, policy: Policy) -> Mapping[BatchId, _Course]:
-        self.left = {it.batch_id: it for it in self.view.candidates}
-        steps = min(STEPS_MAX, WEIGHED_MAX // max(1, len(self.left)))
-        stand = max(SLICE_SECONDS, 2 * sum(it.work for it in self.view.candidates) / STEPS_MAX)
-        for _ in range(steps):
-            if (choice := policy(self.view)) is None:
-                break
-            self._serve(self.left[choice.batch_id], choice.reason, stand)
-        return self.courses
-
-    def _serve(self, it: Candidate, reason: str, stand: float) -> None:
-        swap = self.view.swap(it.model)
-        starts = self.view.now + swap
-        served = min(it.work, stand)
-        course = self.courses.setdefault(it.batch_id, _Course(starts, reason, it.work, it.error))
-        if served < it.work:
-            self.left[it.batch_id] = msgspec.structs.replace(it, work=it.work - served, has_run=True)
-        else:
-            del self.left[it.batch_id]
-            course.ends = starts + served
-        resident = served if swap else self.view.resident + served
-        left = list(self.left.values())
-        self.view = replace(self.view, now=starts + served, candidates=left, loaded=it.model, resident=resident)
-
-
-def _foretold(state: State, policy: Policy, now: datetime) -> Mapping[BatchId, _Course]:
+def _foretold(state: State, policy: Policy, now: datetime) -> Mapping[BatchId, Course]:
     """As if the first runner did all: with more of them it will be sooner."""
     runner = next(iter(state.runners.values()), None)
     if runner is None:
         return {}
-    courses = dict(_Ahead(view_of(state, runner, now)).go(policy))
+    courses = dict(foresee(view_of(state, runner, now), policy))
     for job in state.jobs.values():
         if job.batch_id not in courses and (last := _last_answers(state, job, runner, now)):
             courses[job.batch_id] = last
     return courses
 
 
-def _last_answers(state: State, job: Job, runner: Runner, now: datetime) -> _Course | None:
+def _last_answers(state: State, job: Job, runner: Runner, now: datetime) -> Course | None:
     """A batch whose every request is on the runner ends with what the runner holds."""
     if job.waiting_count or not state.slices_of_batch(job.batch_id):
         return None
@@ -138,10 +87,10 @@ def _last_answers(state: State, job: Job, runner: Runner, now: datetime) -> _Cou
         return None
     own = sum(len(it.lines) for it in state.slices_of_batch(job.batch_id))
     start, work = now.timestamp(), seconds_of(job, gauge, own)
-    return _Course(start, "", work, gauge.error(job.ledger.answered), start + backlog(state, runner))
+    return Course(start, work, gauge.error(job.ledger.answered), ends=start + backlog(state, runner))
 
 
-def _foreseen(state: State, job: Job, foretold: Mapping[BatchId, _Course], now: datetime) -> Foreseen:
+def _foreseen(state: State, job: Job, foretold: Mapping[BatchId, Course], now: datetime) -> Foreseen:
     bare = Foreseen(
         batch_id=job.batch_id,
         model=job.model,
@@ -153,7 +102,7 @@ def _foreseen(state: State, job: Job, foretold: Mapping[BatchId, _Course], now: 
     return bare if course is None else _with_times(bare, course, now)
 
 
-def _with_times(bare: Foreseen, course: _Course, now: datetime) -> Foreseen:
+def _with_times(bare: Foreseen, course: Course, now: datetime) -> Foreseen:
     told = msgspec.structs.replace(bare, work_seconds=round(course.work, 1), reason=course.reason)
     if not bare.runs_now:
         told = msgspec.structs.replace(told, starts_at=_time(course.starts))
@@ -168,7 +117,7 @@ def _with_times(bare: Foreseen, course: _Course, now: datetime) -> Foreseen:
     )
 
 
-def _before(foretold: Mapping[BatchId, _Course], batch_id: BatchId) -> Sequence[BatchId]:
+def _before(foretold: Mapping[BatchId, Course], batch_id: BatchId) -> Sequence[BatchId]:
     own = foretold.get(batch_id)
     if own is None:
         return ()

@@ -129,6 +129,8 @@ def _evolve_runner(state: State, event: e.RunnerLeased | e.RunnerStopped | e.Mod
             before = state.troubles.get(event.model)
             failures = before.failures + 1 if before else 1
             state.troubles[event.model] = ModelTrouble(failures, event.at, event.detail)
+            if (runner := state.runners.get(event.runner_id)) and runner.model == event.model:
+                runner.model = None  # its next load is not free
         case _:
             assert_never(event)
 
