@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.orders import RequestRef, RunSlice
-from vbatch.gpu_runner.core.feed import SLICES_READ_AHEAD, Feed, Remainder, Request, window_of
+from vbatch.gpu_runner.core.feed import REQUESTS_READ_AHEAD, SLICES_READ_AHEAD, Feed, Remainder, Request, window_of
 
 SMALL, LARGE = ModelId("small"), ModelId("large")
 
@@ -74,11 +75,14 @@ def test_an_unread_slice_holds_up_those_behind_it():
     assert taken(feed) == [("s1", 1), ("s1", 2)]
 
 
-def test_only_the_nearest_slices_are_read_ahead():
+@pytest.mark.parametrize(
+    ("lines", "read"), [(REQUESTS_READ_AHEAD, SLICES_READ_AHEAD), (64, REQUESTS_READ_AHEAD // 64), (1, 20)]
+)
+def test_only_the_nearest_slices_are_read_ahead_and_more_of_them_when_they_are_short(lines: int, read: int):
     feed = Feed()
-    for number in range(SLICES_READ_AHEAD + 1):
-        feed.open(order(f"s{number}"), 0.0)
-    for number in range(SLICES_READ_AHEAD):
+    for number in range(20):
+        feed.open(order(f"s{number}", lines=lines), 0.0)
+    for number in range(read):
         unread = feed.next_unread()
         assert unread is not None and unread.slice_id == f"s{number}"
         feed.load(unread.slice_id, requests_of(unread))

@@ -13,7 +13,7 @@ from vbatch.contracts import events as e
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import FileId, ModelId, OwnerId
 from vbatch.contracts.orders import FailSlice, RunSlice
-from vbatch.scheduler.core.decide import RECALL_GRACE, order_of
+from vbatch.scheduler.core.decide import RECALL_GRACE, SHORT_SLICES_MAX, order_of
 from vbatch.scheduler.core.loading import FAILURES_MAX, FORGIVEN_AFTER
 from vbatch.scheduler.core.suspicion import DEATHS_MAX
 
@@ -75,6 +75,22 @@ def test_a_runner_is_given_two_slices_and_no_more(world: World):
     world.runner()
     sent = dispatched(world.settle())
     assert [(it.lines[0], len(it.lines)) for it in sent] == [(1, 256), (257, 256)]
+
+
+def test_small_batches_fill_the_runner_together_up_to_one_full_slice_and_the_last(world: World):
+    for number in range(200):
+        world.running(f"b{number}", 10)
+    world.runner()
+    sent = dispatched(world.settle())
+    assert sum(len(it.lines) for it in sent) == 260
+    assert len({it.batch_id for it in sent}) == 26
+
+
+def test_however_small_the_batches_a_runner_holds_so_many_slices_at_most(world: World):
+    for number in range(SHORT_SLICES_MAX + 10):
+        world.running(f"b{number}", 1)
+    world.runner()
+    assert len(dispatched(world.settle())) == SHORT_SLICES_MAX
 
 
 def test_slices_follow_the_window_of_the_engine(world: World):

@@ -14,8 +14,9 @@ from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.orders import FailSlice, RunSlice
 
 WINDOW_SPARE_MIN = 32
-SLICES_READ_AHEAD = 3
-"""Slices whose requests are held in memory: the one that runs, the next, and one more when slices are short."""
+SLICES_READ_AHEAD, REQUESTS_READ_AHEAD = 3, 512
+"""Slices whose requests are held in memory: the one that runs, the next and one more; when they are short as many as
+make up so many requests."""
 
 
 def window_of(max_num_seqs: int) -> int:
@@ -93,8 +94,14 @@ class Feed:
 
     def next_unread(self) -> RunSlice | None:
         """The slice whose requests are to be read now; none while enough of them are in memory."""
-        nearest = list(self._slices.values())[:SLICES_READ_AHEAD]
-        return next((it.order for it in nearest if not it.is_read), None)
+        held = 0
+        for number, it in enumerate(self._slices.values()):
+            if number >= SLICES_READ_AHEAD and held >= REQUESTS_READ_AHEAD:
+                return None
+            if not it.is_read:
+                return it.order
+            held += len(it.unfinished)
+        return None
 
     def load(self, slice_id: SliceId, requests: Iterable[Request]) -> None:
         """The slice's requests are read; a slice that was closed meanwhile stays closed."""

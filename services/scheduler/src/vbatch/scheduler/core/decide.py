@@ -24,6 +24,8 @@ from vbatch.scheduler.core.view import view_of
 
 OUTSTANDING_SLICES_MAX = 2
 """Slices a runner holds: one runs, one is read ahead; more would only delay a cancel or a better job."""
+SHORT_SLICES_MAX = 64
+"""Slices it holds while together they are less than a full one: many small batches fill an engine like a large one."""
 SLICE_REQUESTS_MIN, SLICE_REQUESTS_MAX = 64, 512
 SLICE_REQUESTS_UNKNOWN = 256
 """For a runner whose window is not known yet."""
@@ -99,8 +101,8 @@ def _judged(job: Job, verdict: Verdict, now: datetime) -> e.Event:
 def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     """The next slice for a runner with room."""
     held = state.slices_of(runner.runner_id)
-    if len(held) >= OUTSTANDING_SLICES_MAX or any(it.is_suspect for it in held):
-        return None  # suspects run alone, or the culprit would hide among others
+    if not _has_room(runner, held):
+        return None
     choice = moment.policy(view_of(state, runner, moment.now))
     if choice is None:
         return None
@@ -108,6 +110,14 @@ def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     if picked is None or (picked.is_suspect and held):
         return None
     return _dispatched(state, runner, choice, picked, moment)
+
+
+def _has_room(runner: Runner, held: list[Slice]) -> bool:
+    if any(it.is_suspect for it in held):
+        return False  # suspects run alone, or the culprit would hide among others
+    if len(held) < OUTSTANDING_SLICES_MAX:
+        return True
+    return len(held) < SHORT_SLICES_MAX and sum(len(it.lines) for it in held) < _slice_size(runner)
 
 
 def _slice_size(runner: Runner) -> int:
