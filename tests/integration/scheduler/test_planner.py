@@ -16,7 +16,7 @@ from vbatch.contracts.lines import parse_request_line
 from vbatch.scheduler.adapters.planner import ProcessPlanner, process_planner
 from vbatch.scheduler.core.decide import Verdict
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.request_line import FileRules
+from vbatch.scheduler.core.validation import FileRules
 
 CHAT = "/v1/chat/completions"
 RULES = FileRules(CHAT, {ModelId("small"): (CHAT,)})

@@ -14,8 +14,7 @@ from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lines import parse_request_line
 from vbatch.scheduler.core.custom_ids import CustomIds
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.request_line import FileRules
-from vbatch.scheduler.core.validation import FAULTS_MAX, REREAD_LINES_MAX, FileCheck
+from vbatch.scheduler.core.validation import FAULTS_MAX, REREAD_LINES_MAX, FileCheck, FileRules
 
 CHAT = "/v1/chat/completions"
 SMALL = ModelId("small")

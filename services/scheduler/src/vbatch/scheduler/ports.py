@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.request_line import FileRules
+from vbatch.scheduler.core.validation import FileRules
 
 Clock = Callable[[], datetime]
 """Aware UTC."""

@@ -15,8 +15,7 @@ from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble
 from vbatch.chassis.process import die_with_parent
 from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.request_line import FileRules
-from vbatch.scheduler.core.validation import FileCheck
+from vbatch.scheduler.core.validation import FileCheck, FileRules
 from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 
 BLOCK_BYTES = 1 << 20

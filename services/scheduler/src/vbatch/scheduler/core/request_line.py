@@ -6,7 +6,6 @@ A good line costs one decode that skips its content; only a bad line is looked a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -17,16 +16,6 @@ from vbatch.contracts.ids import ModelId
 ABSENT = msgspec.Raw(b"")
 UNPARSEABLE = "This line is not parseable as valid JSON."
 NULL = b"null"
-
-
-@dataclass(frozen=True, slots=True)
-class FileRules:
-    """What a file is held to: its batch's endpoint, the models there are (id → endpoints), and limits."""
-
-    endpoint: str
-    models: Mapping[ModelId, tuple[str, ...]]
-    lines_max: int = 50_000
-    line_bytes_max: int = 16 << 20
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -88,22 +77,20 @@ def check_envelope(line: Line, endpoint: str) -> None:
         raise Unfit(FileFault.INVALID_URL, message, "url")
 
 
-def check_body(body: Body, rules: FileRules) -> None:
-    name, message = REQUIRED_BODY_FIELD[rules.endpoint]
+def check_body(body: Body, endpoint: str, models: Mapping[ModelId, tuple[str, ...]]) -> None:
+    """`models`: the endpoints of each model there is."""
+    name, message = REQUIRED_BODY_FIELD[endpoint]
     if not getattr(body, name):
         raise Unfit(FileFault.INVALID_REQUEST, message, f"body.{name}")
     if body.stream:
         message = "Streaming is not supported in the Batch API."
         raise Unfit(FileFault.STREAMING_UNSUPPORTED, message, "body.stream")
-    check_model(ModelId(body.model), rules)
-
-
-def check_model(model: ModelId, rules: FileRules) -> None:
-    if model not in rules.models:
-        message = f"The provided model '{model}' is not supported by the Batch API."
+    endpoints = models.get(ModelId(body.model))
+    if endpoints is None:
+        message = f"The provided model '{body.model}' is not supported by the Batch API."
         raise Unfit(FileFault.MODEL_NOT_FOUND, message, "body.model")
-    if rules.endpoint not in rules.models[model]:
-        message = f"The model '{model}' does not serve {rules.endpoint}."
+    if endpoint not in endpoints:
+        message = f"The model '{body.model}' does not serve {endpoint}."
         raise Unfit(FileFault.INVALID_REQUEST, message, "body.model")
 
 

@@ -5,7 +5,7 @@ A file is fed block by block and never held whole; of a request some 60 bytes ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 
@@ -16,7 +16,7 @@ from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.custom_ids import CustomIds
 from vbatch.scheduler.core.order import Openings
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.request_line import FileRules, Line, Unfit, check_body, check_envelope, parse_line
+from vbatch.scheduler.core.request_line import Line, Unfit, check_body, check_envelope, parse_line
 
 BOM = b"\xef\xbb\xbf"
 FAULTS_MAX = 5_000
@@ -32,6 +32,16 @@ DUPLICATE = (
     "The custom_id parameter must be unique for each request in a batch."
 )
 ONE_MODEL = "Each batch must contain requests for a single model."
+
+
+@dataclass(frozen=True, slots=True)
+class FileRules:
+    """What a file is held to: its batch's endpoint, the models there are (id → endpoints), and limits."""
+
+    endpoint: str
+    models: Mapping[ModelId, tuple[str, ...]]
+    lines_max: int = 50_000
+    line_bytes_max: int = 16 << 20
 
 
 @dataclass(slots=True)
@@ -133,7 +143,7 @@ class FileCheck:
         self._openings.add(line.body)
 
     def _check_body(self, line: Line) -> None:
-        check_body(line.body, self._rules)
+        check_body(line.body, self._rules.endpoint, self._rules.models)
         model = ModelId(line.body.model)
         if not self._plan.model:
             self._plan.model = model

@@ -12,8 +12,8 @@ from vbatch.contracts.ids import BatchId
 from vbatch.scheduler.core.decide import Verdict, input_fault, missing_input, stop_asked_at
 from vbatch.scheduler.core.job import Job
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.request_line import FileRules
 from vbatch.scheduler.core.state import State
+from vbatch.scheduler.core.validation import FileRules
 from vbatch.scheduler.ports import Clock, InputMissing, Planner, PlanningTrouble
 
 RETRY_SECONDS = 5.0
