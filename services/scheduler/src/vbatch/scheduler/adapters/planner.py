@@ -59,6 +59,7 @@ async def process_planner(blob_url: str) -> AsyncIterator[ProcessPlanner]:
 
 def check_file(blob_url: str, blob: str, rules: FileRules) -> Verdict:
     """Runs in the worker, and raises there what can cross to the service."""
+    sys.setrecursionlimit(RECURSION_MAX)
     check, blobs = FileCheck(rules), Blobs.from_url(blob_url)
 
     def read_again(refs: Sequence[RequestRef]) -> list[bytes]:
@@ -92,7 +93,6 @@ def _new_pool() -> ProcessPoolExecutor:
 def _begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the service, which stops us
     die_with_parent(signal.SIGKILL)
-    sys.setrecursionlimit(RECURSION_MAX)
 
 
 def _be_there() -> None:
