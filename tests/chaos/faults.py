@@ -23,6 +23,7 @@ import psutil
 from tests.support.postgres import free_port
 from tests.support.stack import RunningStack
 from vbatch.chassis.settings import POSTGRES_URL_FILE
+from vbatch.local.postgres import HOST
 from vbatch.local.programs import SERVICES
 from vbatch.local.supervisor import Supervisor
 
@@ -31,6 +32,7 @@ RIVAL_SECONDS = 2.5
 FREEZE_SECONDS = (0.3, 4.0)
 FULL_SECONDS = (0.5, 2.0)
 GUARD_MARK = "guard.py"
+BACKEND_MARK = f" {HOST}("
 RIVALS = ("scheduler", "gpu-runner", "results")
 
 
@@ -45,7 +47,7 @@ class Means(StrEnum):
 
 SUPERVISED = ("gateway", "scheduler", "gpu-runner", "results", "nats", "postgres")
 VICTIMS: dict[Means, tuple[str, ...]] = {
-    Means.KILL: (*SUPERVISED, "engine", "guard"),
+    Means.KILL: (*SUPERVISED, "engine", "guard", "backend"),
     Means.TERM: SUPERVISED,
     Means.FREEZE: (*SUPERVISED, "engine", "guard"),
     Means.RIVAL: RIVALS,
@@ -120,8 +122,17 @@ class Saboteur:
     def _process(self, victim: str) -> psutil.Process | None:
         if victim in ("engine", "guard"):
             return self._below_runner(victim)
+        if victim == "backend":
+            return self._backend()
         pid = self.pid(victim)
         return psutil.Process(pid) if pid else None
+
+    def _backend(self) -> psutil.Process | None:
+        """A process of PostgreSQL that serves one connection; when it dies, PostgreSQL ends all others and recovers."""
+        pid = self.pid("postgres")
+        below = psutil.Process(pid).children() if pid else []
+        serving = [it for it in below if BACKEND_MARK in " ".join(it.cmdline())]
+        return self._random.choice(serving) if serving else None
 
     def _below_runner(self, victim: str) -> psutil.Process | None:
         pid = self.pid("gpu-runner")
@@ -135,7 +146,8 @@ class Saboteur:
         number = signal.SIGKILL if fault.means is Means.KILL else STOP_SIGNALS.get(fault.victim, signal.SIGTERM)
         doomed = [process, *process.children(recursive=True)]
         process.send_signal(number)
-        return Done(fault, time.time(), doomed if fault.means is Means.KILL else [], restarts=True)
+        restarts = fault.victim in SUPERVISED
+        return Done(fault, time.time(), doomed if fault.means is Means.KILL else [], restarts=restarts)
 
     def _freeze(self, fault: Fault, process: psutil.Process) -> Done:
         frozen = [process, *process.children(recursive=True)] if fault.victim == "postgres" else [process]

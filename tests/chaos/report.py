@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 from tests.chaos.campaign import Campaign, Recovery
 from tests.chaos.faults import Means
@@ -36,6 +37,7 @@ class Report:
     lost: int
     duplicated: int
     violations: list[str]
+    timeline: list[str]
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -67,7 +69,12 @@ def report_of(campaign: Campaign, runs: Runs, *, command: str, seed: int, second
         lost=sum("lost" in it or "not ended" in it for it in campaign.violations),
         duplicated=sum("twice" in it or "two outcomes" in it for it in campaign.violations),
         violations=campaign.violations,
+        timeline=[f"{_clock(it.at)} {it.fault}: {it.seconds:.2f} s" for it in campaign.recoveries],
     )
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
 
 
 def _by_victim(recoveries: list[Recovery]) -> list[tuple[str, list[Recovery]]]:

@@ -33,6 +33,8 @@ class Reading:
     repeated_outcomes: int = 0
     dispatched_twice: int = 0
     cancelled_first: set[BatchId] = field(default_factory=set)
+    counted: set[BatchId] = field(default_factory=set)
+    """Validated before anything ended it: from then on every line has to come back."""
     terminal: dict[BatchId, e.Event] = field(default_factory=dict)
     _counting_over: set[BatchId] = field(default_factory=set)
     _owed: dict[SliceId, set[Place]] = field(default_factory=lambda: defaultdict(set))
@@ -55,6 +57,8 @@ class Reading:
                 self._owed.clear()
             case e.BatchCancelRequested(batch_id=batch_id) if batch_id not in self._counting_over:
                 self.cancelled_first.add(batch_id)
+            case e.BatchValidated(batch_id=batch_id) if batch_id not in self.cancelled_first:
+                self.counted.add(batch_id)
             case e.BatchFinalizing():
                 self._finalize(entry.event)
         if isinstance(entry.event, TERMINAL):
@@ -140,6 +144,8 @@ def faults_of_files(client: OpenAI, promise: Promise, reading: Reading) -> list[
         return [f"{promise.batch_id}: a {promise.kind} batch ended as {status}"]
     if status == "failed":
         return [] if found.batch.errors else [f"{promise.batch_id}: failed without errors"]
+    if status != "completed" and promise.batch_id not in reading.counted and not found.output + found.errors:
+        return []  # ended before it was read: there is nothing to count
     return [f"{promise.batch_id} ({promise.kind}, {status}): {fault}" for fault in _faults(promise, found)]
 
 
