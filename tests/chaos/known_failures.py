@@ -86,9 +86,8 @@ def scene(stack: RunningStack, client: OpenAI) -> Iterator[Scene]:
     with History(stack.settings.log_url).running() as history:
         scene = Scene(stack, client, history, Saboteur(stack, Random(1)))
         yield scene
-        for promise in scene.promises:
-            wait_for_end(client, promise.batch_id, END_SECONDS_MAX)
-            wait_until(lambda it=promise: it.batch_id in history.ended, "the log is read", SEEN_SECONDS_MAX)
+        promised = {promise.batch_id for promise in scene.promises}
+        wait_until(lambda: promised <= history.ended, "every batch has ended", END_SECONDS_MAX)
         reading = Reading().fold(history.entries)
         faults = [fault for promise in scene.promises for fault in faults_of_files(client, promise, reading)]
     assert reading.violations + faults == []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from tests.chaos.campaign import Campaign, Recovery
 from tests.chaos.faults import Means
-from tests.chaos.verdict import Runs
+from tests.chaos.verdict import REDONE_PER_LOSS_MAX, Runs
 
 DIED = (Means.KILL, Means.TERM)
 
@@ -32,7 +33,9 @@ class Report:
     recovery_seconds_median_by_process: dict[str, float]
     started_requests: int
     redone_requests: int
-    redone_after_one_fault_max: int
+    losses: int
+    redone_after_one_loss_max: int
+    redone_per_loss_bound: int
     started_after_outcome: int
     lost: int
     duplicated: int
@@ -43,7 +46,9 @@ class Report:
         return asdict(self)
 
 
-def report_of(campaign: Campaign, runs: Runs, *, command: str, seed: int, seconds: float) -> Report:
+def report_of(
+    campaign: Campaign, runs: Runs, losses: list[float], *, command: str, seed: int, seconds: float
+) -> Report:
     died = [it for it in campaign.recoveries if it.fault.means in DIED]
     measured = [it for it in campaign.recoveries if it.seconds > 0]
     promises = campaign.workload.promises
@@ -64,7 +69,9 @@ def report_of(campaign: Campaign, runs: Runs, *, command: str, seed: int, second
         recovery_seconds_median_by_process={victim: _median(some) for victim, some in _by_victim(measured)},
         started_requests=runs.started,
         redone_requests=len(runs.redone),
-        redone_after_one_fault_max=_most_after_one(campaign.recoveries, runs),
+        losses=len(losses),
+        redone_after_one_loss_max=_most_after_one(losses, runs),
+        redone_per_loss_bound=REDONE_PER_LOSS_MAX,
         started_after_outcome=runs.late,
         lost=sum("lost" in it or "not ended" in it for it in campaign.violations),
         duplicated=sum("twice" in it or "two outcomes" in it for it in campaign.violations),
@@ -90,8 +97,7 @@ def _worst(recoveries: list[Recovery]) -> float:
     return round(max((it.seconds for it in recoveries), default=0.0), 2)
 
 
-def _most_after_one(recoveries: list[Recovery], runs: Runs) -> int:
-    """Requests started again between one fault and the next."""
-    times = sorted(it.at for it in recoveries)
-    counts = Counter(sum(at >= time for time in times) for at in runs.redone)
+def _most_after_one(losses: list[float], runs: Runs) -> int:
+    """Requests started again between the loss of an engine or runner and the next loss."""
+    counts = Counter(bisect_right(losses, at) for at in runs.redone)
     return max(counts.values(), default=0)

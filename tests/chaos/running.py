@@ -16,7 +16,7 @@ from tests.chaos.campaign import Campaign
 from tests.chaos.faults import Fault, Saboteur
 from tests.chaos.history import History
 from tests.chaos.report import Report, report_of
-from tests.chaos.verdict import Reading, faults_of_files, runs_of
+from tests.chaos.verdict import REDONE_PER_LOSS_MAX, Reading, faults_of_files, runs_of
 from tests.chaos.workload import MODELS, Workload
 from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, running_stack
@@ -56,9 +56,11 @@ def chaos(
         runs = runs_of(log, workload.promises, reading.answered_at)
         if keep is not None:
             shutil.copytree(stack.home / "logs", keep, dirs_exist_ok=True)
+    if len(runs.redone) > len(reading.losses) * REDONE_PER_LOSS_MAX:
+        campaign.violations.append(f"{len(runs.redone)} requests were run again after {len(reading.losses)} losses")
     if runs.late:
         campaign.violations.append(f"{runs.late} requests were started after their outcome was in the log")
-    return report_of(campaign, runs, command=command, seed=seed, seconds=time.monotonic() - started)
+    return report_of(campaign, runs, reading.losses, command=command, seed=seed, seconds=time.monotonic() - started)
 
 
 def _judge(campaign: Campaign) -> Reading:

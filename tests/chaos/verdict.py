@@ -15,10 +15,14 @@ from tests.chaos.workload import Kind, Promise, body_digest
 from tests.e2e.asking import Ended, ended
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, SliceId
+from vbatch.gpu_runner.core.chunks import CHUNK_OUTCOMES_MAX
+from vbatch.gpu_runner.core.feed import window_of
 
 END_SECONDS_MAX = 30.0
 CLOCK_SECONDS = 0.05
 """Between the time an engine notes and the time the log notes, on one machine under load."""
+REDONE_PER_LOSS_MAX = window_of(64) + 2 * CHUNK_OUTCOMES_MAX
+"""What a lost engine or runner may cost: the window it held, and the unfinished chunks of two slices."""
 TERMINAL = (e.BatchCompleted, e.BatchCancelled, e.BatchExpired, e.BatchRejected)
 
 Place = tuple[BatchId, int]
@@ -33,6 +37,8 @@ class Reading:
     repeated_outcomes: int = 0
     dispatched_twice: int = 0
     cancelled_first: set[BatchId] = field(default_factory=set)
+    losses: list[float] = field(default_factory=list)
+    """When an engine or a runner was lost with what it held."""
     counted: set[BatchId] = field(default_factory=set)
     """Validated before anything ended it: from then on every line has to come back."""
     terminal: dict[BatchId, e.Event] = field(default_factory=dict)
@@ -55,6 +61,9 @@ class Reading:
                 self._owed[entry.event.slice_id] -= {(entry.event.batch_id, line) for line in entry.event.lines}
             case e.RunnerLeased() | e.RunnerStopped():
                 self._owed.clear()
+                self.losses.append(entry.recorded_at.timestamp())
+            case e.EngineCrashed():
+                self.losses.append(entry.recorded_at.timestamp())
             case e.BatchCancelRequested(batch_id=batch_id) if batch_id not in self._counting_over:
                 self.cancelled_first.add(batch_id)
             case e.BatchValidated(batch_id=batch_id) if batch_id not in self.cancelled_first:
