@@ -31,6 +31,8 @@ from vbatch.contracts.ids import BatchId
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 REQUESTS = 1_500
+PROMPT = "number {number}"
+"""Short enough to stand whole in the answer."""
 BEGUN_AT = 100
 SEEN_SECONDS_MAX = 30.0
 END_SECONDS_MAX = 120.0
@@ -49,7 +51,7 @@ class Scene:
     promises: list[Promise] = field(default_factory=list)
 
     def submit(self, requests: int = REQUESTS) -> BatchId:
-        given = [chat_line(number, SLOW_CHAT) for number in range(requests)]
+        given = [chat_line(number, SLOW_CHAT, prompt=PROMPT) for number in range(requests)]
         return self.promised(BatchId(submit(self.client, jsonl(given)).id), given)
 
     def promised(self, batch_id: BatchId, given: list[dict[str, object]]) -> BatchId:
@@ -150,7 +152,7 @@ def test_of_two_processes_only_the_newer_one_works(scene: Scene, service: str):
 
 
 def test_a_create_whose_gateway_dies_is_stored_once(scene: Scene):
-    given = [chat_line(number, SLOW_CHAT) for number in range(100)]
+    given = [chat_line(number, SLOW_CHAT, prompt=PROMPT) for number in range(100)]
     uploaded = scene.client.files.create(file=("in.jsonl", jsonl(given)), purpose="batch")
     with ThreadPoolExecutor(1) as threads:
         killed = threads.submit(scene.strike, Means.KILL, "gateway")
