@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vbatch.contracts.ids import BatchId, RunnerId
+from vbatch.contracts.ids import BatchId, FileId, RunnerId
 
 ALL_EVENTS = "evt.>"
 BATCH_EVENTS = "evt.batch.>"
@@ -16,6 +16,11 @@ DEAD_LETTERS = "dead.>"
 def batch_events(batch_id: BatchId) -> str:
     """Everything that happened to one batch; its last sequence is the batch's version."""
     return f"evt.batch.{batch_id}.>"
+
+
+def file_events(file_id: FileId) -> str:
+    """Everything that happened to one file."""
+    return f"evt.file.{file_id}.>"
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:

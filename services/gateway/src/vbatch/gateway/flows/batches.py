@@ -13,7 +13,7 @@ from vbatch.gateway.core.create_batch import WINDOW_SECONDS, BatchAsk, check_sam
 from vbatch.gateway.core.pages import PageAsk
 from vbatch.gateway.core.records import BatchRecord, batch_of
 from vbatch.gateway.core.refusals import no_such_batch, not_a_batch_id, unavailable
-from vbatch.gateway.flows.writing import append, can_read, must_read
+from vbatch.gateway.flows.writing import append, can_read, is_news, must_read
 from vbatch.gateway.ports import World
 from vbatch.journal.port import Conflict, Guard
 
@@ -39,12 +39,19 @@ async def create_batch_once(world: World, owner: OwnerId, ask: BatchAsk, key: st
 
 
 async def find_batch(world: World, owner: OwnerId, batch_id: str) -> BatchRecord:
-    """Raises Refusal (E4, E5)."""
+    """Raises Refusal (E4, E5); that a batch is not there is only said when the log does not know it either."""
     if not batch_id.startswith("batch"):
         raise not_a_batch_id(batch_id)
-    batch = await world.reads.batch(owner, BatchId(batch_id)) if is_batch_id(batch_id) else None
+    batch = await _find(world, owner, BatchId(batch_id)) if is_batch_id(batch_id) else None
     if batch is None:
         raise no_such_batch(batch_id)
+    return batch
+
+
+async def _find(world: World, owner: OwnerId, batch_id: BatchId) -> BatchRecord | None:
+    batch = await world.reads.batch(owner, batch_id)
+    if batch is None and await is_news(world, batch_events(batch_id)):
+        return await world.reads.batch(owner, batch_id)
     return batch
 
 

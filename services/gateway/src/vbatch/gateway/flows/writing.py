@@ -25,3 +25,15 @@ async def must_read(world: World, sequence: int) -> None:
     """For answers that only the fold can give. Raises Refusal: the write stands, its effect cannot be shown yet."""
     if not await can_read(world, sequence):
         raise unavailable("Your request was recorded, but its effect cannot be shown yet.")
+
+
+async def is_news(world: World, subject_filter: str) -> bool:
+    """Whether the log holds more of an aggregate than could be read a moment ago; readable now. Raises Refusal.
+
+    An acknowledged write whose projection is late, or was lost with the database, must not be answered "not found".
+    """
+    newest = await world.log.last(subject_filter)
+    if newest is None:
+        return False
+    await must_read(world, newest.sequence)
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -84,15 +85,19 @@ async def _feed(check: FileCheck, blobs: Blobs, blob: str) -> None:
 def _new_pool() -> ProcessPoolExecutor:
     """With its worker already starting, so that the first file does not wait for imports."""
     pool = ProcessPoolExecutor(
-        max_workers=1, mp_context=get_context("spawn"), initializer=_begin_worker, max_tasks_per_child=FILES_PER_WORKER
+        max_workers=1,
+        mp_context=get_context("spawn"),
+        initializer=_begin_worker,
+        initargs=(os.getpid(),),
+        max_tasks_per_child=FILES_PER_WORKER,
     )
     pool.submit(_be_there)
     return pool
 
 
-def _begin_worker() -> None:
+def _begin_worker(service: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the service, which stops us
-    die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL, parent=service)  # which may have been killed during our imports
 
 
 def _be_there() -> None:
