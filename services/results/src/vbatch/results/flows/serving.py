@@ -14,7 +14,7 @@ from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
-from vbatch.journal.port import Conflict, Journal, Lease
+from vbatch.journal.port import Conflict, Journal, Lease, Log
 from vbatch.results.flows.projecting import Committed, Fenced, Projector
 from vbatch.results.flows.sealing import SOURCE, Sealer
 from vbatch.results.ports import PartialFiles, ReadModel
@@ -54,8 +54,8 @@ class Progress:
 
 async def serve(world: World, progress: Progress) -> None:
     """For ever. Raises Conflict or Fenced when a newer process took over, and what cannot be helped by waiting."""
-    lease = await _take_lease(world)
-    async with _own_folder(world.folder):
+    lease = await take_lease(world.journal.log, world.pid, world.now())
+    async with own_folder(world.folder):
         progress.caught_up_at = await world.journal.log.last_sequence()
         sealer = _sealer(world, lease)
         projector = _projector(world, lease, _follower(world, progress, sealer))
@@ -69,9 +69,10 @@ async def serve(world: World, progress: Progress) -> None:
             raise
 
 
-async def _take_lease(world: World) -> Lease:
-    event = e.ResultsLeased(results_id=RESULTS_ID, pid=world.pid, at=world.now())
-    lease = await world.journal.log.acquire(codec.encode(event, source=SOURCE))
+async def take_lease(log: Log, pid: int, now: datetime) -> Lease:
+    """Every older results process stops when it reads of it."""
+    event = e.ResultsLeased(results_id=RESULTS_ID, pid=pid, at=now)
+    lease = await log.acquire(codec.encode(event, source=SOURCE))
     get_logger().info("lease_taken", epoch=lease.epoch)
     return lease
 
@@ -113,7 +114,7 @@ def _projector(world: World, lease: Lease, on_committed: Callable[[Committed], N
 
 
 @asynccontextmanager
-async def _own_folder(folder: Path) -> AsyncIterator[None]:
+async def own_folder(folder: Path) -> AsyncIterator[None]:
     """Two writers would cut each other's files. Raises LockHeld when the other does not let go in time."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
     with await _locked(folder / LOCK_NAME):
