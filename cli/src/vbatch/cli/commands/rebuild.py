@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vbatch.chassis.blobs import BlobTrouble
-from vbatch.chassis.settings import BadSettings, load
+from vbatch.chassis.settings import POSTGRES_URL_FILE, BadSettings, load
 from vbatch.cli.exits import CommandError, Exit, Misused, Unreachable
 from vbatch.cli.moments import HELP, last_before, moment
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, run
@@ -47,7 +47,8 @@ def rebuild(
         with _shown(as_json=as_json) as on_progress, _troubles():
             async with rebuild_workshop(_settings(), on_progress) as shop:
                 if clean:
-                    return await rebuilding.clean(shop)
+                    await rebuilding.clean(shop)
+                    return None
                 end = None if until is None else await _sequence(shop.journal.log, until)
                 return await rebuilding.rebuild(shop, Wishes(verify, switch, end))
 
@@ -132,6 +133,7 @@ def _verdict(report: Report) -> Iterator[str]:
 
 def _how_to_look(report: Report) -> Iterator[str]:
     settings = _settings()
-    yield f'Rows:   psql "$(cat {settings.home / "secrets" / "postgres-url"})", then SET search_path TO {report.schema};'
+    url = settings.home / POSTGRES_URL_FILE
+    yield f'Rows:   psql "${{VBATCH_POSTGRES_URL:-$(cat {url})}}", then SET search_path TO {report.schema};'
     yield f"Files:  {settings.results_folder / report.folder}"
     yield "Drop it with: vbatch rebuild --clean"

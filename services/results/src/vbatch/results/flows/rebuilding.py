@@ -31,7 +31,7 @@ PAST_PREFIX = "past-"
 LOCK_NAME = ".rebuild.lock"
 DIFFERENCES_NAMED_MAX = 100
 TAKE_OVER_TRIES = 3
-PROJECTING_AGAIN_SECONDS_MAX = 60.0
+PROJECTING_AGAIN_SECONDS = 60.0
 POLL_SECONDS = 0.2
 
 
@@ -62,6 +62,7 @@ class Workshop:
     pid: int
     now: Callable[[], datetime]
     on_progress: Callable[[Progress], None]
+    projecting_again_seconds: float = PROJECTING_AGAIN_SECONDS
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ async def _in_place_of_results(shop: Workshop) -> AsyncIterator[None]:
 
 async def _is_projected_beyond(shop: Workshop, sequence: int) -> bool:
     """Whether a results process goes on with what is served now: its own lease is the first event it adds."""
-    deadline = perf_counter() + PROJECTING_AGAIN_SECONDS_MAX
+    deadline = perf_counter() + shop.projecting_again_seconds
     while perf_counter() < deadline:
         served = await shop.generations.served()
         if served is not None and served.sequence > sequence:
