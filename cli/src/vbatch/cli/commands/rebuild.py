@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -105,7 +106,8 @@ def _shown(*, as_json: bool) -> Iterator[Callable[[rebuilding.Progress], None]]:
 
 def _tell(report: Report, *, as_json: bool) -> None:
     if as_json:
-        print_json(msgspec.json.encode(report))
+        differences = [difference._asdict() for difference in report.differences]
+        print_json(msgspec.json.encode(asdict(report) | {"differences": differences}))
         return
     seconds = duration(report.seconds)
     out.print(f"Replayed {amount(report.sequence, 'event')} with {amount(report.outcomes, 'outcome')} in {seconds}.")

@@ -24,6 +24,7 @@ from vbatch.results.adapters.readiness import results_readiness
 from vbatch.results.flows.rebuilding import Progress as ReplayProgress
 from vbatch.results.flows.rebuilding import Workshop
 from vbatch.results.flows.serving import Progress, World, serve
+from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.settings import ResultsSettings
 
 SERVICE = "results"
@@ -58,6 +59,8 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             now=lambda: datetime.now(UTC),
             on_committed=figures.committed,
             on_sealed=figures.sealed,
+            on_dead_letters=figures.dead_letters,
+            sweep_times=SweepTimes(settings.sweep_seconds, settings.sweep_grace_seconds),
         )
         async with serve_health(readiness, registry, host=settings.host, port=settings.port) as port:
             get_logger().info("health_served", port=port)

@@ -1,4 +1,4 @@
-"""The life of the one results process: take the lease, own the folder, then project and seal side by side."""
+"""The life of the one results process: take the lease, own the folder, then project, seal and sweep side by side."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from vbatch.contracts import events as e
 from vbatch.journal.port import Conflict, Journal, Lease, Log
 from vbatch.results.flows.projecting import Committed, Fenced, Projector
 from vbatch.results.flows.sealing import SOURCE, Sealer
+from vbatch.results.flows.sweeping import Sweeper, SweepTimes
 from vbatch.results.ports import PartialFiles, ReadModel
 
 RESULTS_ID = "main"
@@ -39,6 +40,8 @@ class World:
     now: Callable[[], datetime]
     on_committed: Callable[[Committed], None]
     on_sealed: Callable[[e.BatchSealed, int], None]
+    on_dead_letters: Callable[[int], None]
+    sweep_times: SweepTimes
 
 
 @dataclass
@@ -64,6 +67,7 @@ async def serve(world: World, progress: Progress) -> None:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(projector.run())
                 tasks.create_task(sealer.run())
+                tasks.create_task(_sweeper(world, progress).run())
         except* (Conflict, Fenced):
             get_logger().error("fenced_by_a_newer_process", epoch=lease.epoch)
             raise
@@ -99,6 +103,18 @@ def _sealer(world: World, lease: Lease) -> Sealer:
         blobs=world.blobs,
         now=world.now,
         on_sealed=world.on_sealed,
+    )
+
+
+def _sweeper(world: World, progress: Progress) -> Sweeper:
+    return Sweeper(
+        world.read_model,
+        world.blobs,
+        world.journal.dead,
+        times=world.sweep_times,
+        now=world.now,
+        is_caught_up=lambda: progress.is_caught_up,
+        on_dead_letters=world.on_dead_letters,
     )
 
 
