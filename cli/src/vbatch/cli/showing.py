@@ -36,7 +36,10 @@ def sentence_of(record: Recorded) -> str:
 
 
 def document_of(record: Recorded) -> bytes:
-    """The record as one JSON object: its place in the log, its CloudEvents headers, its body untouched."""
+    """The record as one JSON object: its place in the log, its CloudEvents headers, its body untouched.
+
+    A body that is no JSON stands there as text.
+    """
     return msgspec.json.encode(
         {
             "sequence": record.sequence,
@@ -44,7 +47,7 @@ def document_of(record: Recorded) -> bytes:
             "name": name_of(record),
             "subject": record.subject,
             "headers": dict(record.headers),
-            "body": msgspec.Raw(record.body),
+            "body": _json_or_text(record.body),
         }
     )
 
@@ -79,3 +82,11 @@ def _shortened(text: str) -> str:
     if len(text) <= ANSWER_CHARS_SHOWN:
         return text
     return f"{text[:ANSWER_CHARS_SHOWN]}... ({size(len(text.encode()))} in all; --full shows them)"
+
+
+def _json_or_text(body: bytes) -> msgspec.Raw | str:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body.decode(errors="backslashreplace")
+    return msgspec.Raw(body)
