@@ -16,11 +16,11 @@ HELP = "a time like 2030-01-01T12:00 (of this machine's zone unless it names one
 
 def moment(text: str, now: datetime) -> datetime:
     """Raises Misused."""
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago := _AGO.fullmatch(text):
+            return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise Misused(f"{text!r} is no moment: give {HELP}.") from error
 
 
