@@ -30,7 +30,8 @@ from vbatch.journal.settings import JournalSettings
 from vbatch.results.adapters.generations import PostgresGenerations
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import PostgresReadModel, read_model
-from vbatch.results.flows.rebuilding import Wishes, Workshop, rebuild
+from vbatch.results.flows.rebuilding import Wishes, rebuild
+from vbatch.results.flows.replaying import Workshop
 
 OUTCOMES = 1_000_000
 CHUNK_OUTCOMES = 64

@@ -33,11 +33,13 @@ async def test_a_tampered_row_is_named_and_mended_by_a_switch_that_no_reader_not
     await tamper(stack, batch.id)
     found = stack.vbatch("rebuild", "--verify", "--json")
     assert found.returncode == 1, found.stderr
-    report = json.loads(found.stdout.splitlines()[-1])
+    *progress, report = [json.loads(line) for line in found.stdout.splitlines()]
+    assert all("progress" in each for each in progress)
     assert [each["where"] for each in report["differences"]] == [f"batch id {batch.id}"]
 
     with reading(client, batch.id) as failures:
-        switched = stack.vbatch("rebuild", "--switch")
+        switched = stack.vbatch("rebuild", "--switch", "--json")
+    assert all(json.loads(line) for line in switched.stdout.splitlines())
     assert (switched.returncode, failures) == (0, []), switched.stdout + switched.stderr
     assert client.batches.retrieve(batch.id) == batch
     after = ended(client, submit(client, jsonl(chat_line(number) for number in range(ASKED))).id)

@@ -14,6 +14,7 @@ from tests.integration.results.stage import Place, Story, results_running, tell
 from tests.support.nats import NatsServer
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import FileFault
+from vbatch.contracts.message import Message
 from vbatch.contracts.read_model import PAST_SCHEMA, REBUILT_SCHEMA, SCHEMA, partial_results_path
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
@@ -21,7 +22,8 @@ from vbatch.journal.settings import JournalSettings
 from vbatch.results.adapters.generations import PostgresGenerations
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
-from vbatch.results.flows.rebuilding import Report, Wishes, Workshop, clean, rebuild
+from vbatch.results.flows.rebuilding import Wishes, clean, rebuild
+from vbatch.results.flows.replaying import Report, Workshop
 
 pytestmark = pytest.mark.integration
 
@@ -62,6 +64,7 @@ async def tell_all(place: Place, journal: Journal) -> None:
     await tell(journal, [*CANCELLED.opening(), *CANCELLED.chunks(), CANCELLED.cancel_requested()])
     await tell(journal, [CANCELLED.finalizing(e.Ending.CANCELLED), CANCELLED.late()])
     await tell(journal, [*EXPIRED.opening(), *EXPIRED.chunks(), EXPIRED.finalizing(e.Ending.EXPIRED)])
+    await journal.log.append(Message("evt.batch.b1.created", b"{", "bad", {"ce-type": "vbatch.batch.created.v1"}))
     fault = e.BatchFault(code=FileFault.INVALID_JSON_LINE, message="Not JSON.", line=2)
     opening = FAILED.opening()
     rejected = e.BatchRejected(batch_id=FAILED.batch_id, faults=(fault,), at=opening[0].at)

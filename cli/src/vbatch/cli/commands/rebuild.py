@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,15 +12,17 @@ import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vbatch.chassis import logs
 from vbatch.chassis.blobs import BlobTrouble
 from vbatch.chassis.settings import POSTGRES_URL_FILE, BadSettings, load
-from vbatch.cli.exits import CommandError, Exit, Misused, Unreachable
+from vbatch.cli.exits import CommandError, Exit, Misused, Unreachable, ending
 from vbatch.cli.moments import HELP, last_before, moment
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, run
 from vbatch.cli.telling import amount, duration
 from vbatch.journal.port import Log, Unavailable
-from vbatch.results.flows import rebuilding
-from vbatch.results.flows.rebuilding import RebuildRefused, Report, Wishes
+from vbatch.results.flows import rebuilding, replaying
+from vbatch.results.flows.rebuilding import RebuildRefused, Wishes
+from vbatch.results.flows.replaying import Report
 from vbatch.results.ports import ReadModelMismatch, Trouble
 from vbatch.results.settings import ResultsSettings
 from vbatch.results.wiring import rebuild_workshop
@@ -41,25 +43,36 @@ def rebuild(
     as_json: AsJson = False,
 ) -> None:
     """Replay the log into a fresh read model beside the one that is served."""
-
-    async def ask() -> Report | None:
-        if ((until or clean) and (verify or switch)) or (until and clean):
-            raise Misused("--until and --clean stand alone.")
-        with _shown(as_json=as_json) as on_progress, _troubles():
-            async with rebuild_workshop(_settings(), on_progress) as shop:
-                if clean:
-                    await rebuilding.clean(shop)
-                    return None
-                end = None if until is None else await _sequence(shop.journal.log, until)
-                return await rebuilding.rebuild(shop, Wishes(verify, switch, end))
-
-    report = run(ask())
-    if report is None:
+    with ending():
+        _must_agree(until=until is not None, clean=clean, other=verify or switch)
+    logs.configure("rebuild", "warning")
+    if clean:
+        run(_cleaned())
         err.print("Only what is served is left.")
         return
+    report = run(_made(Wishes(verify, switch), until, as_json=as_json))
     _tell(report, as_json=as_json)
     if report.difference_count or (report.is_served and not report.is_projected):
         raise SystemExit(int(Exit.FAILED))
+
+
+def _must_agree(*, until: bool, clean: bool, other: bool) -> None:
+    if until + clean + other > 1:
+        raise Misused("--until and --clean stand alone.")
+
+
+async def _made(wishes: Wishes, until: str | None, *, as_json: bool) -> Report:
+    with _shown(as_json=as_json) as on_progress, _troubles():
+        async with rebuild_workshop(_settings(), on_progress) as shop:
+            if until is not None:
+                wishes = replace(wishes, until=await _sequence(shop.journal.log, until))
+            return await rebuilding.rebuild(shop, wishes)
+
+
+async def _cleaned() -> None:
+    with _troubles():
+        async with rebuild_workshop(_settings(), lambda progress: None) as shop:
+            await rebuilding.clean(shop)
 
 
 async def _sequence(log: Log, until: str) -> int:
@@ -89,7 +102,7 @@ def _troubles() -> Iterator[None]:
 
 
 @contextmanager
-def _shown(*, as_json: bool) -> Iterator[Callable[[rebuilding.Progress], None]]:
+def _shown(*, as_json: bool) -> Iterator[Callable[[replaying.Progress], None]]:
     if as_json:
         yield lambda it: print_json(msgspec.json.encode({"progress": it}))
         return
@@ -97,7 +110,7 @@ def _shown(*, as_json: bool) -> Iterator[Callable[[rebuilding.Progress], None]]:
     with Progress(*columns, TimeElapsedColumn(), console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("replaying", total=None, rate="")
 
-        def advance(it: rebuilding.Progress) -> None:
+        def advance(it: replaying.Progress) -> None:
             rate = f"{it.outcomes / it.seconds:,.0f} outcomes/s" if it.seconds else ""
             bar.update(task, completed=it.sequence, total=it.end, rate=rate)
 

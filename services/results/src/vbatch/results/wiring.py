@@ -21,8 +21,8 @@ from vbatch.results.adapters.generations import PostgresGenerations
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
 from vbatch.results.adapters.readiness import results_readiness
-from vbatch.results.flows.rebuilding import Progress as ReplayProgress
-from vbatch.results.flows.rebuilding import Workshop
+from vbatch.results.flows.replaying import Progress as ReplayProgress
+from vbatch.results.flows.replaying import Workshop
 from vbatch.results.flows.serving import Progress, World, serve
 from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.settings import ResultsSettings

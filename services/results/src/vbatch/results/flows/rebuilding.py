@@ -1,68 +1,35 @@
 """Makes the read model again from the log, beside the one that is served; compares them; exchanges them.
 
-What is served stays served until the names are exchanged, in one transaction. Nothing is buried here: the service that
-projected these events first has done so.
+What is served stays served until the names are exchanged, in one transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.files import LockHeld, hold_lock
-from vbatch.chassis.logs import get_logger
 from vbatch.contracts.read_model import PAST_SCHEMA, REBUILT_SCHEMA, REPLACED_SCHEMA
-from vbatch.journal.port import Journal
-from vbatch.results.core.projection import State
+from vbatch.results.flows.replaying import Replay, Report, Workshop, opened
 from vbatch.results.flows.serving import own_folder, take_lease
-from vbatch.results.flows.transacting import Buried, Transactions, decode_all, transactions
 from vbatch.results.flows.verifying import Verifier
-from vbatch.results.ports import Difference, Generations, PartialFiles, ReadModel
+from vbatch.results.ports import Difference
 
 REBUILT_PREFIX = "rebuilt-"
 PAST_PREFIX = "past-"
 LOCK_NAME = ".rebuild.lock"
 DIFFERENCES_NAMED_MAX = 100
 TAKE_OVER_TRIES = 3
-PROJECTING_AGAIN_SECONDS = 60.0
 POLL_SECONDS = 0.2
 
 
 class RebuildRefused(Exception):
     """What was asked cannot be done now; the text says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the replay is; `end` is where it will stop for now."""
-
-    sequence: int
-    end: int
-    outcomes: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """What a rebuild works on. `open_model` gives a read model of its own in a schema and folder."""
-
-    journal: Journal
-    generations: Generations
-    open_model: Callable[[str, str], AbstractAsyncContextManager[ReadModel]]
-    partials: Callable[[], PartialFiles]
-    blobs: Blobs
-    folder: Path
-    pid: int
-    now: Callable[[], datetime]
-    on_progress: Callable[[Progress], None]
-    projecting_again_seconds: float = PROJECTING_AGAIN_SECONDS
 
 
 @dataclass(frozen=True)
@@ -72,23 +39,6 @@ class Wishes:
     verify: bool = False
     switch: bool = False
     until: int | None = None
-
-
-@dataclass
-class Report:
-    """What was made and found. `differences` holds the first ones, `difference_count` all."""
-
-    schema: str
-    folder: str
-    sequence: int = 0
-    outcomes: int = 0
-    seconds: float = 0.0
-    is_compared: bool = False
-    difference_count: int = 0
-    differences: list[Difference] = field(default_factory=list)
-    unverified: list[str] = field(default_factory=list)
-    is_served: bool = False
-    is_projected: bool = False
 
 
 async def rebuild(shop: Workshop, wishes: Wishes) -> Report:
@@ -161,7 +111,7 @@ def _note(report: Report, difference: Difference) -> None:
 async def _serve(shop: Workshop, report: Report) -> None:
     """Take the place of the results process, come to the head of the log, exchange the names, and let it go on."""
     async with _in_place_of_results(shop):
-        async with _opened(shop, report) as replay:
+        async with opened(shop, report) as replay:
             await replay.to(await shop.journal.log.last_sequence())
         await shop.generations.serve(report.schema)
         report.is_served = True
@@ -195,61 +145,14 @@ async def _is_projected_beyond(shop: Workshop, sequence: int) -> bool:
     return False
 
 
-class Replay:
-    """One read model being filled from the log."""
-
-    def __init__(
-        self, shop: Workshop, read_model: ReadModel, partials: PartialFiles, state: State, report: Report
-    ) -> None:
-        self.read_model = read_model
-        self.partials = partials
-        self.state = state
-        self.report = report
-        self._shop = shop
-        self._transactions = Transactions(read_model, partials, shop.blobs, _pass_over)
-
-    async def to(self, end: int) -> None:
-        """Up to and with sequence `end`."""
-        if self.state.sequence >= end:
-            return
-        started, before = perf_counter(), self.report.seconds
-        async with self._shop.journal.log.tail(self.state.sequence) as arrivals:
-            async for records in arrivals:
-                for part in transactions([record for record in records if record.sequence <= end]):
-                    decoded = await asyncio.to_thread(decode_all, part)
-                    changes = await self._transactions.apply(self.state, part, decoded)
-                    self.report.outcomes += len(changes.outcomes)
-                self.report.sequence = self.state.sequence
-                self.report.seconds = before + perf_counter() - started
-                self._tell(end)
-                if self.state.sequence >= end:
-                    return
-
-    def _tell(self, end: int) -> None:
-        report = self.report
-        self._shop.on_progress(Progress(report.sequence, end, report.outcomes, report.seconds))
-
-
-async def _pass_over(buried: Buried) -> None:
-    get_logger().warning("event_passed_over", sequence=buried.record.sequence, reason=buried.reason)
-
-
 @asynccontextmanager
 async def _fresh(shop: Workshop, schema: str, folder: str) -> AsyncIterator[Replay]:
     """An empty one, in place of what an earlier rebuild left there."""
     await shop.generations.drop(schema)
     await asyncio.to_thread(shutil.rmtree, shop.folder / folder, ignore_errors=True)
-    async with _opened(shop, Report(schema, folder)) as replay:
+    async with opened(shop, Report(schema, folder)) as replay:
         await _tidy(shop)
         yield replay
-
-
-@asynccontextmanager
-async def _opened(shop: Workshop, report: Report) -> AsyncIterator[Replay]:
-    partials = shop.partials()
-    async with shop.open_model(report.schema, report.folder) as read_model:
-        state = await Transactions(read_model, partials, shop.blobs, _pass_over).begin()
-        yield Replay(shop, read_model, partials, state, report)
 
 
 @asynccontextmanager
