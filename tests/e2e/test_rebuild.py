@@ -45,7 +45,6 @@ async def test_a_tampered_row_is_named_and_mended_by_a_switch_that_no_reader_not
     after = ended(client, submit(client, jsonl(chat_line(number) for number in range(ASKED))).id)
     assert after.batch.status == "completed"
     assert stack.vbatch("rebuild", "--clean").returncode == 0
-    assert stack.vbatch("rebuild", "--verify").returncode == 0
 
 
 def test_an_earlier_moment_is_made_beside_and_says_how_to_look_at_it(stack: RunningStack):
@@ -53,10 +52,6 @@ def test_an_earlier_moment_is_made_beside_and_says_how_to_look_at_it(stack: Runn
     assert done.returncode == 0, done.stderr
     assert "read_model_1_past" in done.stdout
     assert "past-3" in done.stdout
-
-
-def test_options_that_exclude_each_other_are_refused(stack: RunningStack):
-    assert stack.vbatch("rebuild", "--until", "3", "--switch").returncode == 2
 
 
 async def tamper(stack: RunningStack, batch_id: str) -> None:

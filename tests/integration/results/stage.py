@@ -167,6 +167,7 @@ class Place:
     nats_url: str
     postgres_url: str
     schema: str = SCHEMA
+    sweep_seconds: float = 3600.0
     grace_seconds: float = 3600.0
 
     @property
@@ -254,7 +255,7 @@ async def results_running(place: Place, journal: Journal) -> AsyncIterator[async
             on_committed=lambda committed: None,
             on_sealed=lambda event, size: None,
             on_dead_letters=lambda count: None,
-            sweep_times=SweepTimes(every_seconds=0.1, grace_seconds=place.grace_seconds),
+            sweep_times=SweepTimes(every_seconds=place.sweep_seconds, grace_seconds=place.grace_seconds),
         )
         task = asyncio.create_task(serve(world, Progress()))
         try:

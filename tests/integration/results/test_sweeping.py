@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def place(place: Place) -> Place:
-    return replace(place, grace_seconds=0.0)
+    return replace(place, sweep_seconds=0.1, grace_seconds=0.0)
 
 
 def now() -> datetime:
