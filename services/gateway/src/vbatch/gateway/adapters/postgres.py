@@ -32,6 +32,7 @@ TROUBLE = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,  # results has not made the schema yet
+    asyncpg.UndefinedColumnError,  # it is of another version, until `vbatch rebuild --switch`
 )
 
 FILE_COLUMNS = "id, purpose, filename, bytes, blob, created_at, expires_at"
@@ -47,9 +48,11 @@ FILES_OLDEST_FIRST = FILES % (">", "ASC")
 FILE_IN_USE = """
     SELECT EXISTS (SELECT FROM batch WHERE input_file_id = $1
                    AND status IN ('validating', 'in_progress', 'finalizing', 'cancelling'))"""
-BATCH = "SELECT * FROM batch WHERE owner = $1 AND id = $2"
-BATCHES = """
-    SELECT * FROM batch
+# Row and folder in one statement: a rebuilt read model takes over between two.
+BATCH_COLUMNS = "*, (SELECT folder FROM checkpoint) AS partial_folder"
+BATCH = f"SELECT {BATCH_COLUMNS} FROM batch WHERE owner = $1 AND id = $2"
+BATCHES = f"""
+    SELECT {BATCH_COLUMNS} FROM batch
     WHERE owner = $1
       AND ($2::text IS NULL OR sequence < (SELECT sequence FROM batch WHERE id = $2 AND owner = $1))
     ORDER BY sequence DESC LIMIT $3"""
@@ -169,6 +172,7 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
         counts=e.RequestCounts(total=row["total"], completed=row["completed"], failed=row["failed"]),
         usage=_usage(row),
         partial_bytes=row["partial_bytes"],
+        partial_folder=row["partial_folder"],
     )
 
 

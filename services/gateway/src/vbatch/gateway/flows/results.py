@@ -59,11 +59,13 @@ async def _sealed(world: World, files: list[FileRecord]) -> AsyncIterator[bytes]
 async def _growing(world: World, batch: BatchRecord) -> AsyncIterator[bytes]:
     if batch.partial_bytes == 0:
         return  # there may be no file yet
-    async for piece in world.partial.read_stream(partial_results_path(batch.id), 0, batch.partial_bytes):
+    async for piece in world.partial.read_stream(
+        partial_results_path(batch.id, batch.partial_folder), 0, batch.partial_bytes
+    ):
         yield piece
 
 
 async def _lines(world: World, batch: BatchRecord, places: list[OutcomePlace]) -> AsyncIterator[bytes]:
     for first in range(0, len(places), LINES_READ_AT_ONCE):
         ranges = [(place.start, place.length) for place in places[first : first + LINES_READ_AT_ONCE]]
-        yield b"".join(await world.partial.read_ranges(partial_results_path(batch.id), ranges))
+        yield b"".join(await world.partial.read_ranges(partial_results_path(batch.id, batch.partial_folder), ranges))
