@@ -12,7 +12,7 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.decide import Moment, decide
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.policy import stay_then_oldest
+from vbatch.scheduler.core.policy import Policy, stay_then_oldest
 from vbatch.scheduler.core.state import State, evolve
 
 OWNER = OwnerId("local")
@@ -39,7 +39,8 @@ def outcome(line: int, status_code: int = 200) -> e.Outcome:
 class World:
     """Tell it what happened, ask it what happens next. Its own decisions are folded like everyone's events."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy = stay_then_oldest) -> None:
+        self.policy = policy
         self.state = State()
         self.now: datetime = NOON
         self.plans: dict[BatchId, Plan] = {}
@@ -104,7 +105,7 @@ class World:
 
     def decide(self) -> list[e.Event]:
         """One decision, folded."""
-        events = decide(self.state, Moment(self.now, self.verdicts, stay_then_oldest, self._new_slice_id))
+        events = decide(self.state, Moment(self.now, self.verdicts, self.policy, self._new_slice_id))
         self.fold(*events)
         return events
 
