@@ -102,9 +102,13 @@ class World:
     def later(self, wait: timedelta) -> None:
         self.now += wait
 
+    def decide_only(self) -> list[e.Event]:
+        """One decision that nobody has folded yet."""
+        return decide(self.state, Moment(self.now, self.verdicts, stay_then_oldest, self._new_slice_id))
+
     def decide(self) -> list[e.Event]:
         """One decision, folded."""
-        events = decide(self.state, Moment(self.now, self.verdicts, stay_then_oldest, self._new_slice_id))
+        events = self.decide_only()
         self.fold(*events)
         return events
 

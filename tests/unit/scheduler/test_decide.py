@@ -124,6 +124,17 @@ def test_a_lost_runner_gives_its_unfinished_lines_back_and_nothing_finished_runs
     assert (again.lines, again.attempt, again.epoch > sent.epoch) == ((2, 3, 5), 2, True)
 
 
+def test_a_dispatch_recorded_after_a_new_lease_of_its_runner_leaves_its_lines_waiting(world: World):
+    world.runner()
+    world.running("a", 3)
+    late = dispatched(world.decide_only())[0]
+    world.runner()
+    world.fold(late)
+    again = dispatched(world.decide())[0]
+    assert again.lines == late.lines == (1, 2, 3)
+    assert again.epoch > late.epoch
+
+
 def test_a_stopped_runner_is_given_nothing(world: World):
     world.running("a", 5)
     world.runner()

@@ -146,11 +146,11 @@ def _evolve_slices(
 
 
 def _dispatch(state: State, event: e.BatchDispatched) -> None:
-    job = state.jobs.get(event.batch_id)
-    if job is None:
-        return
+    job, runner = state.jobs.get(event.batch_id), state.runners.get(event.runner_id)
+    if job is None or runner is None or runner.epoch != event.epoch:
+        return  # decided before the end of that batch or of that life of the runner was read: the lines wait on
     state.slices[event.slice_id] = Slice(event, job.send(event.lines))
-    if (runner := state.runners.get(event.runner_id)) and event.fault is None:
+    if event.fault is None:
         runner.model = event.model
 
 
