@@ -1,0 +1,57 @@
+"""The one who breaks things while the weather is bad: kills, pauses, asks to stop, and makes zombies."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+
+from tests.simulation.processes import SERVICES, Life, Machine
+
+
+class Deed(StrEnum):
+    KILL = "kill"
+    PAUSE = "pause"
+    FREEZE = "freeze"
+    ZOMBIE = "zombie"
+    STOP = "stop"
+
+
+DEEDS = (*(Deed.KILL,) * 3, Deed.PAUSE, *(Deed.FREEZE,) * 2, *(Deed.ZOMBIE,) * 2, Deed.STOP)
+PAUSE_SECONDS_MAX = 4.0
+
+
+async def rage(machine: Machine) -> None:
+    """For ever; how often depends on the seed."""
+    random, violence = machine.weather.random, machine.weather.violence
+    if not violence:
+        return
+    while True:
+        await asyncio.sleep(random.expovariate(violence))
+        life = machine.current[random.choice(SERVICES)]
+        if not life.lane.is_dead:
+            _strike(machine, life)
+
+
+def _strike(machine: Machine, life: Life) -> None:
+    random = machine.weather.random
+    match random.choice(DEEDS):
+        case Deed.PAUSE:
+            machine.pause(life, random.random() * PAUSE_SECONDS_MAX)
+        case Deed.FREEZE:
+            _freeze(machine)
+        case Deed.ZOMBIE:
+            machine.replace(life, random.random() * PAUSE_SECONDS_MAX)
+        case Deed.STOP:
+            machine.tell(f"{life.service} {life.pid} is asked to stop")
+            life.stop.request("asked to by the simulation")
+        case Deed.KILL:
+            machine.kill(life)
+
+
+def _freeze(machine: Machine) -> None:
+    """All but the scheduler stand still, results the longest: ends are decided before what is on its way arrives."""
+    seconds = machine.weather.random.random() * PAUSE_SECONDS_MAX / 2
+    for service, factor in (("gpu-runner", 1.0), ("results", 2.0)):
+        life = machine.current[service]
+        if not life.lane.is_dead:
+            machine.pause(life, seconds * factor)
