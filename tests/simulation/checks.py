@@ -189,15 +189,6 @@ class _OutputLine(msgspec.Struct):
 _OUTPUT = msgspec.json.Decoder(_OutputLine)
 
 
-@dataclass
-class Ledger:
-    """What the final files were found to lack or to hold twice."""
-
-    lost: int = 0
-    duplicated: int = 0
-    lines: int = 0
-
-
 @dataclass(frozen=True)
 class Stores:
     tables: Tables
@@ -207,22 +198,22 @@ class Stores:
 
 def check_files(
     story: BatchStory, inputs: Sequence[InputLine], stores: Stores, said: Mapping[str, list[tuple[int, bytes]]]
-) -> Ledger:
-    """The files of one batch that has ended otherwise than failed, against the log and against what the engine said."""
+) -> int:
+    """How many lines the files of one batch hold, which has ended otherwise than failed and is as the log has it."""
     row = stores.tables.batches[story.created.batch_id]
     output = _sealed_lines(story, stores, "output")
     error = _sealed_lines(story, stores, "error")
     if story.total is None:
         if output or error:
             raise Violation("files_are_whole", f"{row.id} has lines, but its file was never found fit")
-        return Ledger()
+        return 0
     _check_whole(row.id, inputs, output, error)
     _check_outcomes(story, inputs, output + error, said)
     expected = (len(inputs), len(output), sum(1 for it in story.outcomes.values() if not it.is_success))
     if (row.total, row.completed, row.failed) != expected:
         found = (row.total, row.completed, row.failed)
         raise Violation("outcomes_stand", f"{row.id} counts {found}, the log says {expected}")
-    return Ledger(lines=len(inputs))
+    return len(inputs)
 
 
 def _sealed_lines(story: BatchStory, stores: Stores, kind: str) -> list[_OutputLine]:

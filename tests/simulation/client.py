@@ -95,6 +95,7 @@ class Client:
     reading: Reading
     random: Random
     now: Callable[[], datetime]
+    before_cancel: Callable[[], None]
     acknowledged: dict[int, str] = field(default_factory=dict)
 
     async def want(self, wish: Wish) -> None:
@@ -122,6 +123,7 @@ class Client:
             await self._last_line(wish)
         else:
             await asyncio.sleep(after)
+        self.before_cancel()
         await self.say(e.BatchCancelRequested(batch_id=wish.batch_id, at=self.now()))
 
     async def _last_line(self, wish: Wish) -> None:

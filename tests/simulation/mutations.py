@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.simulation.patching import all_replaced
-from tests.simulation.stores import Tables, TwinReadModel
+from tests.simulation.stores import TwinReadModel
 from vbatch.contracts import events as e
 from vbatch.contracts import lifecycle, lines
 from vbatch.contracts.codec import encode

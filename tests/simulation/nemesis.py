@@ -38,7 +38,7 @@ def _strike(machine: Machine, life: Life) -> None:
         case Deed.PAUSE:
             machine.pause(life, random.random() * PAUSE_SECONDS_MAX)
         case Deed.FREEZE:
-            _freeze(machine)
+            freeze(machine)
         case Deed.ZOMBIE:
             machine.replace(life, random.random() * PAUSE_SECONDS_MAX)
         case Deed.STOP:
@@ -48,7 +48,13 @@ def _strike(machine: Machine, life: Life) -> None:
             machine.kill(life)
 
 
-def _freeze(machine: Machine) -> None:
+def meet_cancel(machine: Machine) -> None:
+    """A cancel is about to be told: the moment that brings ends and late answers together."""
+    if machine.weather.strikes(machine.weather.freeze_at_cancel):
+        freeze(machine)
+
+
+def freeze(machine: Machine) -> None:
     """All but the scheduler stand still, results the longest: ends are decided before what is on its way arrives."""
     seconds = machine.weather.random.random() * PAUSE_SECONDS_MAX / 2
     for service, factor in (("gpu-runner", 1.0), ("results", 2.0)):

@@ -48,7 +48,10 @@ from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 SERVICES = ("scheduler", "gpu-runner", "results")
 RUNNER = RunnerId("gpu0")
 RUNNER_LIMITS = RunnerLimits(
-    silence_seconds_max=2.0, probe_seconds=0.5, model_wait_seconds=1.0, busy_pause_seconds_max=0.5,
+    silence_seconds_max=2.0,
+    probe_seconds=0.5,
+    model_wait_seconds=1.0,
+    busy_pause_seconds_max=0.5,
     outbox_messages_max=4,
 )
 WAYS_TO_END = (
@@ -109,7 +112,7 @@ class Machine:
     counts: dict[str, int] = field(default_factory=dict)
     violation: Violation | None = None
     pid: int = 0
-    is_over: bool = False
+    retired: list[str] = field(default_factory=list)
     watchers: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self, service: str) -> None:
@@ -138,6 +141,11 @@ class Machine:
         self.zombies.append(life)
         self.loop.call_later(seconds, self._go_on, life)
         self.start(life.service)
+
+    def retire(self, service: str) -> None:
+        """Stop it for good."""
+        self.retired.append(service)
+        self.loop.kill(self.current[service].lane)
 
     def clear_up(self) -> None:
         self.weather.clear_up()
@@ -174,7 +182,7 @@ class Machine:
         self.loop.kill(life.lane)
         if self.current.get(life.service) is life:
             await asyncio.sleep(self.weather.random.random() * 2)
-            if not self.is_over:
+            if life.service not in self.retired:
                 self.start(life.service)
 
     def _must_be_no_bug(self, life: Life, error: BaseException) -> None:
@@ -195,9 +203,7 @@ class Machine:
 
     async def _scheduler(self, life: Life) -> None:
         planner = SimulatedPlanner(self._blobs(life.lane), self.weather)
-        scheduler = Scheduler(
-            self._journal(life.lane), planner, stay_then_oldest, self.now, life.pid, PlanLimits()
-        )
+        scheduler = Scheduler(self._journal(life.lane), planner, stay_then_oldest, self.now, life.pid, PlanLimits())
         await scheduler.run(life.stop)
 
     async def _runner(self, life: Life) -> None:
@@ -247,16 +253,16 @@ class Machine:
     def _number_of(self, file_id: str) -> str:
         return self.reading.files[file_id].blob.removeprefix("files/")
 
-    def on_ack(self, lane: Lane, record: Recorded, *, is_first: bool) -> None:
+    def on_ack(self, lane: Lane, order: Recorded, *, is_first: bool) -> None:
         """A slice is settled when all of its lines are in the log: answered, or given back."""
-        order = decode_order(record.body)
+        wanted = decode_order(order.body)
         life = next((it for it in (*self.current.values(), *self.zombies) if it.lane is lane), None)
-        if isinstance(order, RecallBatch) or not is_first or life is None or life.runner is None:
+        if isinstance(wanted, RecallBatch) or not is_first or life is None or life.runner is None:
             return
         self._read_on()
-        left = {request.line for request in order.requests} - self.reading.accounted.get(order.slice_id, set())
-        if order.epoch == life.runner.epoch and left:
-            self.break_promise(Violation("settled_after_stored", f"{order.slice_id} settled without {sorted(left)}"))
+        left = {request.line for request in wanted.requests} - self.reading.accounted.get(wanted.slice_id, set())
+        if wanted.epoch == life.runner.epoch and left:
+            self.break_promise(Violation("settled_after_stored", f"{wanted.slice_id} settled without {sorted(left)}"))
 
     def _read_on(self) -> None:
         try:
