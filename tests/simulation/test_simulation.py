@@ -13,6 +13,8 @@ from tests.simulation.mutations import MUTATIONS
 from tests.simulation.run import run_seed
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.timeout(240)
+
 SEEDS = range(1, 151)
 REPLAYED = 2
 
