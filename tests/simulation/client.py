@@ -1,7 +1,7 @@
 """The clients: they upload files, create batches and cancel them, each until it is acknowledged, as the gateway does.
 
 Files are as odd as clients make them; some are unfit, some hold a request that kills engines. A cancel or an expiry
-often comes with the last line.
+often comes with the last line; an input file may be deleted while its batch runs, or before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.simulation.stores import BlobStore
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, ModelId, OwnerId, new_batch_id, new_file_id
-from vbatch.journal.port import Unavailable
+from vbatch.journal.port import Full, Unavailable
 
 CHAT = "/v1/chat/completions"
 OWNER = OwnerId("local")
@@ -42,6 +42,7 @@ class Wish:
     is_fit: bool
     cancel_after: float | None
     cancels_at_last_line: bool
+    deletes_input_after: float | None
     batch_id: BatchId = field(default=BatchId(""))
 
 
@@ -78,6 +79,7 @@ def _wish(random: Random, number: int) -> Wish:
         is_fit=is_fit,
         cancel_after=random.random() * random.choice((0.1, 1.0, 4.0)) if cancels else None,
         cancels_at_last_line=random.random() < 0.5,
+        deletes_input_after=random.random() if random.random() < 0.1 else None,
     )
 
 
@@ -115,6 +117,9 @@ class Client:
                 expires_at=self.now() + timedelta(seconds=wish.window_seconds), at=self.now(),
             )
         )  # fmt: skip
+        if wish.deletes_input_after is not None:
+            await asyncio.sleep(wish.deletes_input_after)
+            await self.say(e.FileDeleted(file_id=file_id, owner=OWNER, at=self.now()))
         if wish.cancel_after is not None:
             await self._cancel(wish, wish.cancel_after)
 
@@ -141,7 +146,7 @@ class Client:
         while True:
             try:
                 sequence = await self.log.append(message)
-            except Unavailable:
+            except (Unavailable, Full):
                 continue
             self.acknowledged[sequence] = message.message_id
             return

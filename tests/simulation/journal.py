@@ -51,6 +51,8 @@ class _Calls:
             self.lane.check_alive()
             if self.weather.strikes(self.weather.lost_request):
                 continue
+            if self.weather.strikes(self.weather.full_log):
+                raise Full("no room in the simulated stream")
             sequence = store()
             await self.weather.wait()
             if not self.weather.strikes(self.weather.lost_answer):

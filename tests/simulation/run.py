@@ -183,7 +183,7 @@ class _Run:
 
     def _judge_batch(self, machine: Machine, stores: Stores, wish: Wish) -> None:
         story, row = machine.reading.batches[wish.batch_id], stores.tables.batches[wish.batch_id]
-        if row.status == "failed" and wish.is_fit:
+        if row.status == "failed" and wish.is_fit and wish.deletes_input_after is None:
             raise Violation("files_are_whole", f"{row.id} was refused, and its file is fit")
         if story.cancel_at and story.cancel_at < story.finalized_at and row.status != "cancelled":
             raise Violation("status_moves_along_the_arcs", f"{row.id} was cancelled in time and became {row.status}")

@@ -27,6 +27,7 @@ class Weather:
         draw = self.random
         self.lost_request = _rate(draw, 0.1)
         self.lost_answer = _rate(draw, 0.1)
+        self.full_log = _rate(draw, 0.01)
         self.broken_tail = _rate(draw, 0.01)
         self.repeated_order = _rate(draw, 0.5)
         self.lost_ack = _rate(draw, 0.2)
