@@ -48,6 +48,12 @@ class BatchStory:
     answered: set[int] = field(default_factory=set)
     """Every line with an outcome in the log, also those that came too late to count."""
 
+    def count(self, chunk: e.ChunkCompleted) -> None:
+        for outcome in chunk.outcomes:
+            self.answered.add(outcome.line)
+            if self.finalizing is None and self.total is not None:
+                self.outcomes.setdefault(outcome.line, outcome)
+
 
 @dataclass
 class LiveSlice:
@@ -128,17 +134,12 @@ class Reading:
 
     def _from_runner(self, event: e.ChunkCompleted | e.SliceReturned) -> None:
         self._must_be_newest(event.epoch, self.runner_epoch, event)
-        is_chunk = isinstance(event, e.ChunkCompleted)
         lines = [it.line for it in event.outcomes] if isinstance(event, e.ChunkCompleted) else list(event.lines)
         self.accounted.setdefault(event.slice_id, set()).update(lines)
         if (it := self.slices.get(event.slice_id)) is not None:
             it.owed.difference_update(lines)
-        story = self.batches[event.batch_id]
-        if isinstance(event, e.ChunkCompleted) and is_chunk:
-            for outcome in event.outcomes:
-                if story.finalizing is None and story.total is not None:
-                    story.outcomes.setdefault(outcome.line, outcome)
-                story.answered.add(outcome.line)
+        if isinstance(event, e.ChunkCompleted):
+            self.batches[event.batch_id].count(event)
 
     def _dispatched(self, event: e.BatchDispatched) -> None:
         self._must_be_newest(int(event.slice_id.split("-")[1]), self.scheduler_epoch, event)

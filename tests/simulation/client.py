@@ -32,7 +32,7 @@ LINES_MAX = 40
 
 @dataclass
 class Wish:
-    """One batch as its client wants it. `cancel_after` is seconds; at 'the last line' it waits for the log."""
+    """One batch as its client wants it. It is cancelled after some seconds, or when so many lines are answered."""
 
     number: int
     content: bytes
@@ -41,7 +41,7 @@ class Wish:
     window_seconds: float
     is_fit: bool
     cancel_after: float | None
-    cancels_at_last_line: bool
+    cancel_at_count: int | None
     deletes_input_after: float | None
     batch_id: BatchId = field(default=BatchId(""))
 
@@ -78,7 +78,7 @@ def _wish(random: Random, number: int) -> Wish:
         window_seconds=random.choice((3600.0, 3600.0, 3600.0, random.random() * 6)),
         is_fit=is_fit,
         cancel_after=random.random() * random.choice((0.1, 1.0, 4.0)) if cancels else None,
-        cancels_at_last_line=random.random() < 0.5,
+        cancel_at_count=random.choice((None, count - 1, random.randrange(count))),
         deletes_input_after=random.random() if random.random() < 0.1 else None,
     )
 
@@ -124,19 +124,19 @@ class Client:
             await self._cancel(wish, wish.cancel_after)
 
     async def _cancel(self, wish: Wish, after: float) -> None:
-        if wish.cancels_at_last_line:
-            await self._last_line(wish)
-        else:
+        if wish.cancel_at_count is None:
             await asyncio.sleep(after)
+        else:
+            await self._answered(wish, wish.cancel_at_count)
         self.before_cancel()
         await self.say(e.BatchCancelRequested(batch_id=wish.batch_id, at=self.now()))
 
-    async def _last_line(self, wish: Wish) -> None:
-        """All but the last are answered, or the batch is over in another way."""
+    async def _answered(self, wish: Wish, count: int) -> None:
+        """So many lines are answered, or the batch is over in another way."""
         while True:
             self.reading.advance()
             story = self.reading.batches[wish.batch_id]
-            if story.is_rejected or story.finalizing or len(story.outcomes) >= len(wish.inputs) - 1:
+            if story.is_rejected or story.finalizing or len(story.outcomes) >= count:
                 return
             await asyncio.sleep(POLL_SECONDS)
 

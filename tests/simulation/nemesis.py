@@ -17,7 +17,8 @@ class Deed(StrEnum):
 
 
 DEEDS = (*(Deed.KILL,) * 3, Deed.PAUSE, *(Deed.FREEZE,) * 2, *(Deed.ZOMBIE,) * 2, Deed.STOP)
-PAUSE_SECONDS_MAX = 4.0
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.4, 4.0
+"""The shortest freeze outlasts the grace that a cancelled batch gives its runner."""
 
 
 async def rage(machine: Machine) -> None:
@@ -56,7 +57,7 @@ def meet_cancel(machine: Machine) -> None:
 
 def freeze(machine: Machine) -> None:
     """All but the scheduler stand still, results the longest: ends are decided before what is on its way arrives."""
-    seconds = machine.weather.random.random() * PAUSE_SECONDS_MAX / 2
+    seconds = PAUSE_SECONDS_MIN + machine.weather.random.random() * PAUSE_SECONDS_MAX / 2
     for service, factor in (("gpu-runner", 1.0), ("results", 2.0)):
         life = machine.current[service]
         if not life.lane.is_dead:
