@@ -92,9 +92,9 @@ class World:
         self.fold(e.BatchValidated(batch_id=batch, total=count, last_line=count, models=(total,), at=self.now))
         return batch
 
-    def runner(self) -> None:
+    def runner(self, runner_id: RunnerId = RUNNER) -> None:
         """A runner process starts; whatever an older one held is its no more."""
-        self.fold(e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=1, pid=1, at=self.now))
+        self.fold(e.RunnerLeased(runner_id=runner_id, device="cpu", memory_bytes=1, pid=1, at=self.now))
 
     def cancel(self, batch: BatchId) -> None:
         self.fold(e.BatchCancelRequested(batch_id=batch, at=self.now))
