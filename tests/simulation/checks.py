@@ -58,6 +58,7 @@ class BatchStory:
 @dataclass
 class LiveSlice:
     batch_id: str
+    runner_id: str
     owed: set[int]
 
 
@@ -67,7 +68,7 @@ class Reading:
 
     records: Sequence[Recorded]
     position: int = 0
-    runner_epoch: int = 0
+    runner_epochs: dict[str, int] = field(default_factory=dict)
     scheduler_epoch: int = 0
     batches: dict[str, BatchStory] = field(default_factory=dict)
     slices: dict[str, LiveSlice] = field(default_factory=dict)
@@ -82,16 +83,16 @@ class Reading:
     def _take(self, sequence: int, event: e.Event) -> None:
         match event:
             case e.RunnerLeased():
-                self.runner_epoch = sequence
-                self.slices.clear()
+                self.runner_epochs[event.runner_id] = sequence
+                self._forget_slices(runner_id=event.runner_id)
             case e.SchedulerLeased():
                 self.scheduler_epoch = sequence
             case e.ChunkCompleted() | e.SliceReturned():
                 self._from_runner(event)
             case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.RunnerStopped():
-                self._must_be_newest(event.epoch, self.runner_epoch, event)
+                self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
                 if isinstance(event, e.RunnerStopped):
-                    self.slices.clear()
+                    self._forget_slices(runner_id=event.runner_id)
             case e.BatchDispatched():
                 self._dispatched(event)
             case e.FileStored():
@@ -124,8 +125,13 @@ class Reading:
         story = self.batches[event.batch_id]
         if story.finalizing is None:
             story.finalizing, story.finalized_at = event, sequence
-        for slice_id in [key for key, it in self.slices.items() if it.batch_id == event.batch_id]:
-            del self.slices[slice_id]
+        self._forget_slices(batch_id=event.batch_id)
+
+    def _forget_slices(self, *, batch_id: str = "", runner_id: str = "") -> None:
+        """Those of a batch that is over, or of a life of a runner that is."""
+        for slice_id, it in list(self.slices.items()):
+            if it.batch_id == batch_id or it.runner_id == runner_id:
+                del self.slices[slice_id]
 
     def _file(self, event: e.FileStored) -> None:
         first = self.files.setdefault(event.file_id, event)
@@ -133,7 +139,7 @@ class Reading:
             raise Violation("sealing_repeats_itself", f"{event.file_id} was stored with two contents")
 
     def _from_runner(self, event: e.ChunkCompleted | e.SliceReturned) -> None:
-        self._must_be_newest(event.epoch, self.runner_epoch, event)
+        self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
         lines = [it.line for it in event.outcomes] if isinstance(event, e.ChunkCompleted) else list(event.lines)
         self.accounted.setdefault(event.slice_id, set()).update(lines)
         if (it := self.slices.get(event.slice_id)) is not None:
@@ -143,7 +149,7 @@ class Reading:
 
     def _dispatched(self, event: e.BatchDispatched) -> None:
         self._must_be_newest(int(event.slice_id.split("-")[1]), self.scheduler_epoch, event)
-        if event.epoch != self.runner_epoch:
+        if event.epoch != self.runner_epochs[event.runner_id]:
             return  # for a life that is over: nobody will hear of it
         story, lines = self.batches[event.batch_id], set(event.lines)
         if again := lines & story.answered:
@@ -151,7 +157,7 @@ class Reading:
         for slice_id, it in self.slices.items():
             if it.batch_id == event.batch_id and (twice := lines & it.owed):
                 raise Violation("each_line_is_owed_once", f"{sorted(twice)} are on {slice_id} and {event.slice_id}")
-        self.slices[event.slice_id] = LiveSlice(event.batch_id, lines)
+        self.slices[event.slice_id] = LiveSlice(event.batch_id, event.runner_id, lines)
 
     @staticmethod
     def _must_be_newest(epoch: int, newest: int, event: e.Event) -> None:

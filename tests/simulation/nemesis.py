@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from enum import StrEnum
 
-from tests.simulation.processes import SERVICES, Life, Machine
+from tests.simulation.processes import Life, Machine
 
 
 class Deed(StrEnum):
@@ -28,7 +28,7 @@ async def rage(machine: Machine) -> None:
         return
     while True:
         await asyncio.sleep(random.expovariate(violence))
-        life = machine.current[random.choice(SERVICES)]
+        life = random.choice(list(machine.current.values()))
         if not life.lane.is_dead:
             _strike(machine, life)
 
@@ -58,7 +58,6 @@ def meet_cancel(machine: Machine) -> None:
 def freeze(machine: Machine) -> None:
     """All but the scheduler stand still, results the longest: ends are decided before what is on its way arrives."""
     seconds = PAUSE_SECONDS_MIN + machine.weather.random.random() * PAUSE_SECONDS_MAX / 2
-    for service, factor in (("gpu-runner", 1.0), ("results", 2.0)):
-        life = machine.current[service]
-        if not life.lane.is_dead:
-            machine.pause(life, seconds * factor)
+    for life in list(machine.current.values()):
+        if life.service != "scheduler" and not life.lane.is_dead:
+            machine.pause(life, seconds * (2 if life.service == "results" else 1))

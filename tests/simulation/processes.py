@@ -46,7 +46,9 @@ from vbatch.scheduler.flows.scheduling import Scheduler
 from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 
 SERVICES = ("scheduler", "gpu-runner", "results")
-RUNNER = RunnerId("gpu0")
+SECOND_RUNNER = "gpu-runner-2"
+"""Some machines have two devices."""
+RUNNER_IDS = {"gpu-runner": RunnerId("gpu0"), SECOND_RUNNER: RunnerId("gpu1")}
 RUNNER_LIMITS = RunnerLimits(
     silence_seconds_max=2.0,
     probe_seconds=0.5,
@@ -120,8 +122,8 @@ class Machine:
         self.pid += 1
         life = self.current[service] = Life(service, lane, self.pid, Stop())
         self.tell(f"{service} starts as {life.pid}")
-        mains = {"scheduler": self._scheduler, "gpu-runner": self._runner, "results": self._results}
-        life.task = self.loop.create_task(mains[service](life), context=context)
+        mains = {"scheduler": self._scheduler, "results": self._results}
+        life.task = self.loop.create_task(mains.get(service, self._runner)(life), context=context)
         self.watchers.append(self.loop.create_task(self._watch(life)))
 
     def kill(self, life: Life) -> None:
@@ -212,7 +214,7 @@ class Machine:
         world = running.World(
             self._journal(life.lane), launcher, files, files, Device(DeviceKind.CPU, "simulated", 1 << 30)
         )
-        life.runner = running.Runner(RUNNER, life.pid, world, RUNNER_LIMITS)
+        life.runner = running.Runner(RUNNER_IDS[life.service], life.pid, world, RUNNER_LIMITS)
         await life.runner.run(life.stop)
 
     async def _results(self, life: Life) -> None:
@@ -243,7 +245,7 @@ class Machine:
         """A runner whose lease is the newest never asks what the log already answers."""
         self._read_on()
         assert life.runner is not None
-        if life.runner.epoch < self.reading.runner_epoch:
+        if life.runner.epoch < self.reading.runner_epochs[life.runner.runner_id]:
             return
         number, _, line = custom_id.split("-")
         story = next(it for it in self.reading.batches.values() if self._number_of(it.created.input_file_id) == number)

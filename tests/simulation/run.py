@@ -23,7 +23,7 @@ from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import LANE, Lane, SimulatedLoop, Stuck
 from tests.simulation.nemesis import meet_cancel, rage
 from tests.simulation.patching import all_replaced
-from tests.simulation.processes import SERVICES, Machine
+from tests.simulation.processes import SECOND_RUNNER, SERVICES, Machine
 from tests.simulation.stores import SimulatedBlobs, Tables, TwinPartials, TwinReadModel
 from tests.simulation.weather import Weather
 from vbatch.contracts import events as e
@@ -130,7 +130,7 @@ class _Run:
         for model in MODELS:
             definition = ModelDefinition(id=model, engine=EngineKind.SIMULATED)
             await client.say(e.ModelRegistered(model=definition, at=self._now()))
-        for service in SERVICES:
+        for service in (*SERVICES, SECOND_RUNNER) if self._random.random() < 0.3 else SERVICES:
             machine.start(service)
         asked = wishes(self._random)
         wanting = [asyncio.create_task(client.want(wish)) for wish in asked]
@@ -148,8 +148,8 @@ class _Run:
     async def _settle(self, machine: Machine) -> None:
         """Everything stops but results, which reads the log to its end; then it stops too."""
         machine.end_zombies()
-        machine.retire("scheduler")
-        machine.retire("gpu-runner")
+        for service in [it for it in machine.current if it != "results"]:
+            machine.retire(service)
         is_read = await self._until(
             machine, lambda: machine.tables.sequence == len(machine.reading.records), seconds_max=CATCH_UP_SECONDS_MAX
         )
