@@ -69,6 +69,7 @@ class Reading:
     records: Sequence[Recorded]
     position: int = 0
     runner_epochs: dict[str, int] = field(default_factory=dict)
+    stopped_epochs: set[int] = field(default_factory=set)
     scheduler_epoch: int = 0
     batches: dict[str, BatchStory] = field(default_factory=dict)
     slices: dict[str, LiveSlice] = field(default_factory=dict)
@@ -92,6 +93,7 @@ class Reading:
             case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.RunnerStopped():
                 self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
                 if isinstance(event, e.RunnerStopped):
+                    self.stopped_epochs.add(event.epoch)
                     self._forget_slices(runner_id=event.runner_id)
             case e.BatchDispatched():
                 self._dispatched(event)
@@ -149,7 +151,7 @@ class Reading:
 
     def _dispatched(self, event: e.BatchDispatched) -> None:
         self._must_be_newest(int(event.slice_id.split("-")[1]), self.scheduler_epoch, event)
-        if event.epoch != self.runner_epochs[event.runner_id]:
+        if event.epoch != self.runner_epochs[event.runner_id] or event.epoch in self.stopped_epochs:
             return  # for a life that is over: nobody will hear of it
         story, lines = self.batches[event.batch_id], set(event.lines)
         if again := lines & story.answered:
