@@ -4,6 +4,7 @@ import pytest
 
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.refusals import Refusal
+from vbatch.gateway.core.uploads import FIELDS
 
 TYPE = "multipart/form-data; boundary=b"
 CONTENT = b'{"custom_id":"a"}\n' * 3 + b"\r\n--not a boundary\r\n"
@@ -20,7 +21,7 @@ async def read(body: bytes, step: int = 1 << 20) -> tuple[MultipartForm, bytes]:
         for at in range(0, len(body), step):
             yield body[at : at + step]
 
-    form = MultipartForm(TYPE, stream())
+    form = MultipartForm(TYPE, stream(), file_field="file", other_fields=FIELDS)
     return form, b"".join([piece async for piece in form.file_pieces()])
 
 
@@ -69,4 +70,4 @@ async def test_another_content_type_is_refused(kind: str | None):
         yield b""
 
     with pytest.raises(Refusal):
-        MultipartForm(kind, stream())
+        MultipartForm(kind, stream(), file_field="file", other_fields=FIELDS)

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     KEY_MISSING = "key_missing"
     KEY_WRONG = "key_wrong"
     NO_SUCH_FILE = "no_such_file"
+    NO_SUCH_UPLOAD = "no_such_upload"
     NO_SUCH_BATCH = "no_such_batch"
     NO_SUCH_MODEL = "no_such_model"
     BODY_UNREADABLE = "body_unreadable"
@@ -37,6 +38,8 @@ class Reason(StrEnum):
     PURPOSE_UNKNOWN = "purpose_unknown"
     FILE_NOT_JSONL = "file_not_jsonl"
     FILE_TOO_LARGE = "file_too_large"
+    UPLOAD_NOT_PENDING = "upload_not_pending"
+    PARTS_UNFIT = "parts_unfit"
     FILE_NOT_DOWNLOADABLE = "file_not_downloadable"
     RANGE_UNSATISFIABLE = "range_unsatisfiable"
     BATCH_OVER = "batch_over"
@@ -65,6 +68,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.KEY_MISSING: Answer(401),
     Reason.KEY_WRONG: Answer(401, "invalid_api_key"),
     Reason.NO_SUCH_FILE: Answer(404),
+    Reason.NO_SUCH_UPLOAD: Answer(404),
     Reason.NO_SUCH_BATCH: Answer(404),
     Reason.NO_SUCH_MODEL: Answer(404, "model_not_found"),
     Reason.BODY_UNREADABLE: Answer(400),
@@ -80,6 +84,8 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.PURPOSE_UNKNOWN: Answer(400),
     Reason.FILE_NOT_JSONL: Answer(400),
     Reason.FILE_TOO_LARGE: Answer(400),
+    Reason.UPLOAD_NOT_PENDING: Answer(400),
+    Reason.PARTS_UNFIT: Answer(400),
     Reason.FILE_NOT_DOWNLOADABLE: Answer(400),
     Reason.RANGE_UNSATISFIABLE: Answer(416),
     Reason.BATCH_OVER: Answer(409, headers=DO_NOT_RETRY),
@@ -133,6 +139,10 @@ def no_such_file(file_id: str) -> Refusal:
     return Refusal(Reason.NO_SUCH_FILE, f"No such File object: {file_id}", "id")
 
 
+def no_such_upload(upload_id: str) -> Refusal:
+    return Refusal(Reason.NO_SUCH_UPLOAD, f"No such Upload object: {upload_id}", "upload_id")
+
+
 def no_such_batch(batch_id: str) -> Refusal:
     return Refusal(Reason.NO_SUCH_BATCH, f"No batch found with id '{batch_id}'.")
 
@@ -184,6 +194,14 @@ def file_too_large() -> Refusal:
 
 def file_not_jsonl() -> Refusal:
     return Refusal(Reason.FILE_NOT_JSONL, "Invalid file format for Batch API. Must be .jsonl")
+
+
+def upload_not_pending(status: str) -> Refusal:
+    return Refusal(Reason.UPLOAD_NOT_PENDING, f"The Upload is '{status}'; only a 'pending' one can be changed.")
+
+
+def parts_unfit(words: str, param: str = "part_ids") -> Refusal:
+    return Refusal(Reason.PARTS_UNFIT, words, param)
 
 
 def batch_over(status: str) -> Refusal:
