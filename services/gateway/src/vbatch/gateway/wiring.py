@@ -32,6 +32,7 @@ from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
 from vbatch.gateway.adapters.sse import OpenStreams
+from vbatch.gateway.core.rate_limits import RateLimit
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.ports import World
@@ -158,6 +159,8 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
         registry=registry,
         figures=Figures(registry),
         heartbeat_seconds=settings.heartbeat_seconds,
+        creates=RateLimit(settings.creates_per_minute_max),
+        uploads=RateLimit(settings.uploads_per_minute_max),
     )
 
 

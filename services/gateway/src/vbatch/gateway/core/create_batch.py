@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,11 @@ from vbatch.gateway.core.refusals import Reason, Refusal, type_invalid
 from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
 
 COMPLETION_WINDOW = "24h"
-WINDOW_SECONDS = 86_400
+"""OpenAI's only one; ours go from an hour to a week."""
+WINDOW_PATTERN = "[1-9][0-9]{0,5}[mhd]"
+WINDOW_SECONDS_MIN = 3_600
+WINDOW_SECONDS_MAX = 7 * 86_400
+UNIT_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 FILE_ID_CHARS_MAX = 256
 METADATA_PAIRS_MAX = 16
 METADATA_KEY_CHARS_MAX = 64
@@ -31,6 +36,10 @@ class BatchAsk:
     metadata: dict[str, str] | None
     output_expires_after_seconds: int | None
 
+    @property
+    def window_seconds(self) -> int:
+        return window_seconds(self.completion_window)
+
 
 def read_batch_ask(raw: bytes) -> BatchAsk:
     """The ask in a request body. Raises Refusal (E6 to E11, E13)."""
@@ -38,7 +47,7 @@ def read_batch_ask(raw: bytes) -> BatchAsk:
     return BatchAsk(
         input_file_id=_input_file_id(body["input_file_id"]),
         endpoint=_one_of(body, "endpoint", BATCH_ENDPOINTS),
-        completion_window=_one_of(body, "completion_window", (COMPLETION_WINDOW,)),
+        completion_window=_window(body["completion_window"]),
         metadata=_metadata(body.get("metadata")),
         output_expires_after_seconds=expiry_seconds(body.get("output_expires_after"), "output_expires_after"),
     )
@@ -71,12 +80,22 @@ def _one_of(body: Mapping[str, object], name: str, supported: tuple[str, ...]) -
     value = string(body[name], name)
     if value in supported:
         return value
-    if len(supported) == 1:
-        words = f"Value must be '{supported[0]}'."
-    else:
-        quoted = [f"'{one}'" for one in supported]
-        words = f"Supported values are: {', '.join(quoted[:-1])}, and {quoted[-1]}."
+    quoted = [f"'{one}'" for one in supported]
+    words = f"Supported values are: {', '.join(quoted[:-1])}, and {quoted[-1]}."
     raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{value}'. {words}", name)
+
+
+def _window(value: object) -> str:
+    text = string(value, "completion_window")
+    if re.fullmatch(WINDOW_PATTERN, text) and WINDOW_SECONDS_MIN <= window_seconds(text) <= WINDOW_SECONDS_MAX:
+        return text
+    words = f"Value must be '{COMPLETION_WINDOW}', or minutes, hours or days from '1h' to '168h'."
+    raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. {words}", "completion_window")
+
+
+def window_seconds(window: str) -> int:
+    """Of a window that is well formed: `90m`, `24h`, `7d`."""
+    return int(window[:-1]) * UNIT_SECONDS[window[-1]]
 
 
 def _metadata(value: object) -> dict[str, str] | None:

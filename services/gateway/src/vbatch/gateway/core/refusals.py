@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vbatch.contracts.endpoints import BATCH_ENDPOINTS
+
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
 SERVER_FAULT_MESSAGE = "The server had an error processing your request. Sorry about that!"
@@ -45,6 +47,8 @@ class Reason(StrEnum):
     BATCH_OVER = "batch_over"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     TOO_MANY_STREAMS = "too_many_streams"
+    RATE_LIMITED = "rate_limited"
+    MODEL_NOT_DELETABLE = "model_not_deletable"
     URL_UNKNOWN = "url_unknown"
     METHOD_UNKNOWN = "method_unknown"
     SERVER_FAULT = "server_fault"
@@ -91,6 +95,8 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.BATCH_OVER: Answer(409, headers=DO_NOT_RETRY),
     Reason.IDEMPOTENCY_KEY_REUSED: Answer(409, "idempotency_key_reused", headers=DO_NOT_RETRY),
     Reason.TOO_MANY_STREAMS: Answer(429, "rate_limit_exceeded", "requests", RETRY_LATER),
+    Reason.RATE_LIMITED: Answer(429, "rate_limit_exceeded", "requests"),  # its headers tell when to come again
+    Reason.MODEL_NOT_DELETABLE: Answer(403),
     Reason.URL_UNKNOWN: Answer(404, "unknown_url"),
     Reason.METHOD_UNKNOWN: Answer(405, "method_not_supported"),
     Reason.SERVER_FAULT: Answer(500, type=SERVER_ERROR),
@@ -154,6 +160,19 @@ def not_a_batch_id(text: str) -> Refusal:
 
 def no_such_model(model_id: str) -> Refusal:
     return Refusal(Reason.NO_SUCH_MODEL, f"The model '{model_id}' does not exist", "model")
+
+
+def model_not_deletable(model_id: str) -> Refusal:
+    message = f"The model '{model_id}' cannot be deleted: this server's models are declared in its models.toml."
+    return Refusal(Reason.MODEL_NOT_DELETABLE, message, "model")
+
+
+def url_unknown(method: str, path: str) -> Refusal:
+    """With the way to go for those who look for online inference."""
+    message = f"Invalid URL ({method} {path})"
+    if method == "POST" and path in BATCH_ENDPOINTS:
+        message += ". This server answers batches only: put the request on a line of a file, then POST /v1/batches."
+    return Refusal(Reason.URL_UNKNOWN, message)
 
 
 def parameter_missing(name: str) -> Refusal:

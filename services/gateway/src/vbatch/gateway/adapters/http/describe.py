@@ -17,6 +17,7 @@ Description = dict[str, Any]
 WORDS = {
     400: "The ask is malformed.",
     401: "The API key is missing or wrong.",
+    403: "Nobody may do this.",
     404: "There is no such object.",
     409: "The object's state forbids it; asking again will not help.",
     416: "The range is outside of the file.",
@@ -67,7 +68,7 @@ CREATE_BATCH: Description = {
     "properties": {
         "input_file_id": {"type": "string", "maxLength": create_batch.FILE_ID_CHARS_MAX},
         "endpoint": {"type": "string", "enum": list(BATCH_ENDPOINTS)},
-        "completion_window": {"type": "string", "enum": [create_batch.COMPLETION_WINDOW]},
+        "completion_window": {"type": "string", "pattern": f"^{create_batch.WINDOW_PATTERN}$", "example": "24h"},
         "metadata": {
             "type": ["object", "null"],
             "maxProperties": create_batch.METADATA_PAIRS_MAX,

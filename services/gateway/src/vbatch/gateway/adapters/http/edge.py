@@ -79,4 +79,6 @@ class _Answering:
         headers["x-request-id"] = self.request_id
         headers["openai-version"] = OPENAI_VERSION
         headers["openai-organization"] = self._scope.get("state", {}).get("owner", NO_ORGANIZATION)
+        for name, value in self._scope.get("state", {}).get("rate_headers", {}).items():
+            headers[name] = value
         headers["openai-processing-ms"] = str(round((perf_counter() - self.started) * 1000))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON, check_length, object_answer, read_body
 from vbatch.gateway.adapters.http.describe import COMPLETE_UPLOAD, CREATE_UPLOAD, UPLOAD_PART, body, errors
-from vbatch.gateway.adapters.http.parts import Owner, TheWorld
+from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.part_uploads import PART_BYTES_MAX, UploadStatus, read_complete_ask, read_upload_ask
 from vbatch.gateway.core.views import (
@@ -25,7 +25,8 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 @router.post(
     "",
     response_model=UploadObject,
-    responses=errors(400),
+    dependencies=[Depends(limit_uploads)],
+    responses=errors(400, 429),
     openapi_extra={"requestBody": body(JSON, CREATE_UPLOAD)},
 )
 async def create_upload(request: Request, owner: Owner, world: TheWorld) -> Response:
