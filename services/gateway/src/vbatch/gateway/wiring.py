@@ -24,7 +24,7 @@ from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.gateway.adapters.http import batches, files, models, service, uploads
 from vbatch.gateway.adapters.http.describe import describe
-from vbatch.gateway.adapters.http.edge import Edge
+from vbatch.gateway.adapters.http.edge import Edge, Patience
 from vbatch.gateway.adapters.http.errors import add_error_answers
 from vbatch.gateway.adapters.http.figures import Figures
 from vbatch.gateway.adapters.http.parts import Parts
@@ -71,7 +71,7 @@ def create_app(parts: Parts, *, traced: bool = False) -> FastAPI:
         app.include_router(routes.router)
     add_error_answers(app)
     describe(app)
-    app.add_middleware(Edge, figures=parts.figures)
+    app.add_middleware(Edge, figures=parts.figures, patience=parts.patience)
     if traced:
         FastAPIInstrumentor.instrument_app(app, excluded_urls="/health,/ready,/metrics")
     return app
@@ -159,6 +159,7 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
         registry=registry,
         figures=Figures(registry),
         heartbeat_seconds=settings.heartbeat_seconds,
+        patience=Patience(settings.body_silence_seconds_max, settings.body_seconds_max),
         creates=RateLimit(settings.creates_per_minute_max),
         uploads=RateLimit(settings.uploads_per_minute_max),
     )

@@ -13,6 +13,8 @@ from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, par
 from vbatch.gateway.core.uploads import FILENAME_DEFAULT, clean_filename
 
 FIELD_BYTES_MAX = 1_024
+FORM_BYTES_MAX = 65_536
+"""What a form may hold besides its file: fields, headers, boundaries, and what stands before and behind them."""
 _EXTENDED_FILENAME = re.compile(r"filename\*=utf-8''([^;]+)", re.IGNORECASE)
 
 
@@ -32,6 +34,7 @@ class MultipartForm:
         self.fields: dict[str, str] = {}
         self.filename = FILENAME_DEFAULT
         self._stream = stream
+        self._overhead_bytes = 0
         self._file_field = file_field
         self._parts = _Parts(self, file_field, other_fields)
         try:
@@ -43,12 +46,19 @@ class MultipartForm:
         """The bytes of the file as they arrive. Raises Refusal."""
         async for chunk in self._stream:
             self._feed(chunk)
-            for piece in self._parts.take_pieces():
+            pieces = self._parts.take_pieces()
+            self._count_overhead(len(chunk) - sum(map(len, pieces)))
+            for piece in pieces:
                 yield piece
         if not self._parts.is_complete:
             raise _unreadable("the closing boundary is missing")
         if not self._parts.has_file:
             raise parameter_missing(self._file_field)
+
+    def _count_overhead(self, byte_count: int) -> None:
+        self._overhead_bytes += byte_count
+        if self._overhead_bytes > FORM_BYTES_MAX:
+            raise _unreadable(f"it has more than {FORM_BYTES_MAX} bytes besides its file")
 
     def _feed(self, chunk: bytes) -> None:
         try:

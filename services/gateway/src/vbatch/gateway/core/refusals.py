@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NO_SUCH_MODEL = "no_such_model"
     BODY_UNREADABLE = "body_unreadable"
     BODY_TOO_LARGE = "body_too_large"
+    BODY_TOO_SLOW = "body_too_slow"
     PARAMETER_MISSING = "parameter_missing"
     PARAMETER_UNKNOWN = "parameter_unknown"
     VALUE_INVALID = "value_invalid"
@@ -77,6 +78,8 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.NO_SUCH_MODEL: Answer(404, "model_not_found"),
     Reason.BODY_UNREADABLE: Answer(400),
     Reason.BODY_TOO_LARGE: Answer(400),
+    # The rest of the body is not waited for, so the connection cannot be used again.
+    Reason.BODY_TOO_SLOW: Answer(408, "request_timeout", headers={"connection": "close"}),
     Reason.PARAMETER_MISSING: Answer(400, "missing_required_parameter"),
     Reason.PARAMETER_UNKNOWN: Answer(400, "unknown_parameter"),
     Reason.VALUE_INVALID: Answer(400, "invalid_value"),

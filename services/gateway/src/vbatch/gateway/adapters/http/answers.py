@@ -10,14 +10,13 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from vbatch.gateway.adapters.multipart import FORM_BYTES_MAX
 from vbatch.gateway.core.refusals import Reason, Refusal, file_too_large
 
 JSON = "application/json"
 JSONL = "application/jsonl"
 BINARY = "application/octet-stream"
 BODY_BYTES_MAX = 1_048_576
-FORM_BYTES_MAX = 65_536
-"""What a form may hold besides its file."""
 LENGTH_DIGITS_MAX = 18
 
 

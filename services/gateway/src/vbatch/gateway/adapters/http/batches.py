@@ -37,7 +37,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     "",
     response_model=BatchObject,
     dependencies=[Depends(limit_creates)],
-    responses=errors(400, 409, 429),
+    responses=errors(400, 408, 409, 429),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
         "parameters": [header("Idempotency-Key", "The same key with the same ask gives the same batch, for ever.")],

@@ -19,6 +19,7 @@ WORDS = {
     401: "The API key is missing or wrong.",
     403: "Nobody may do this.",
     404: "There is no such object.",
+    408: "The body did not arrive in time.",
     409: "The object's state forbids it; asking again will not help.",
     416: "The range is outside of the file.",
     429: "Too much at once; ask again later.",

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
     "",
     response_model=FileObject,
     dependencies=[Depends(limit_uploads)],
-    responses=errors(400, 429),
+    responses=errors(400, 408, 429),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
 async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Response:

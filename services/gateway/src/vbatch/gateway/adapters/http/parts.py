@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from vbatch.chassis.readiness import Readiness
 from vbatch.contracts.ids import OwnerId
+from vbatch.gateway.adapters.http.edge import Patience
 from vbatch.gateway.adapters.http.figures import Figures
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.core.api_keys import ApiKeys
@@ -30,6 +31,7 @@ class Parts:
     registry: CollectorRegistry
     figures: Figures
     heartbeat_seconds: float
+    patience: Patience
     creates: RateLimit
     uploads: RateLimit
 

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
     "",
     response_model=UploadObject,
     dependencies=[Depends(limit_uploads)],
-    responses=errors(400, 429),
+    responses=errors(400, 408, 429),
     openapi_extra={"requestBody": body(JSON, CREATE_UPLOAD)},
 )
 async def create_upload(request: Request, owner: Owner, world: TheWorld) -> Response:
@@ -38,7 +38,7 @@ async def create_upload(request: Request, owner: Owner, world: TheWorld) -> Resp
 @router.post(
     "/{upload_id}/parts",
     response_model=UploadPartObject,
-    responses=errors(400, 404),
+    responses=errors(400, 404, 408),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD_PART)},
 )
 async def add_upload_part(request: Request, upload_id: str, owner: Owner, world: TheWorld) -> Response:
@@ -52,7 +52,7 @@ async def add_upload_part(request: Request, upload_id: str, owner: Owner, world:
 @router.post(
     "/{upload_id}/complete",
     response_model=CompletedUploadObject,
-    responses=errors(400, 404),
+    responses=errors(400, 404, 408),
     openapi_extra={"requestBody": body(JSON, COMPLETE_UPLOAD)},
 )
 async def complete_upload(request: Request, upload_id: str, owner: Owner, world: TheWorld) -> Response:
