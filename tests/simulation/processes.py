@@ -37,6 +37,7 @@ from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Conflict, Full, Unavailable
 from vbatch.results.core.projection import Changes
 from vbatch.results.flows import projecting, serving
+from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.ports import CheckpointMoved
 from vbatch.scheduler.core.decide import Verdict
 from vbatch.scheduler.core.policy import stay_then_oldest
@@ -56,6 +57,7 @@ RUNNER_LIMITS = RunnerLimits(
     busy_pause_seconds_max=0.5,
     outbox_messages_max=4,
 )
+SWEEP_TIMES = SweepTimes(every_seconds=30.0, grace_seconds=60.0)
 WAYS_TO_END = (
     Conflict, Unavailable, Full, CheckpointMoved, LockHeld, BlobTrouble, running.Fenced, projecting.Fenced,
     asyncio.CancelledError, TimeoutError,
@@ -71,15 +73,16 @@ class SimulatedPlanner:
     async def plan(self, blob: str, rules: FileRules) -> Verdict:
         if self._weather.strikes(self._weather.planning_trouble):
             raise PlanningTrouble("the simulated worker died")
-        check = FileCheck(rules)
+        check, content = FileCheck(rules), b""
         try:
             async for block in self._blobs.read_stream(blob):
+                content += block
                 check.feed(block)
         except BlobMissing as error:
             raise InputMissing(str(error)) from error
         except BlobTrouble as error:
             raise PlanningTrouble(str(error)) from error
-        return check.verdict()
+        return check.verdict(lambda refs: [content[ref.offset : ref.offset + ref.length] for ref in refs])
 
 
 @dataclass
@@ -228,6 +231,8 @@ class Machine:
             now=self.now,
             on_committed=lambda committed: None,
             on_sealed=lambda event, size: None,
+            on_dead_letters=lambda count: None,
+            sweep_times=SWEEP_TIMES,
         )
         await serving.serve(world, serving.Progress())
 

@@ -6,7 +6,7 @@ keys); PostgreSQL itself is covered by tests/integration/results. What is stored
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,7 +23,7 @@ from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, Growth, State
 from vbatch.results.core.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
-from vbatch.results.ports import CheckpointMoved, Placed, ReadModelMismatch, Sealable, Trouble
+from vbatch.results.ports import CheckpointMoved, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 BlobStore = dict[str, bytes]
 PartialStore = dict[str, bytearray]
@@ -139,6 +139,18 @@ class Tables:
             if model in self.models:
                 self.models[model] = replace(self.models[model], removed_at=at)
 
+    def input_blob(self, row: BatchRow) -> str | None:
+        file = self.files.get(row.input_file_id)
+        return file.blob if file else None
+
+    def files_in_order(self) -> list[FileRow]:
+        return sorted(self.files.values(), key=lambda file: file.sequence)
+
+    def is_gone(self, file: FileRow, before: datetime) -> bool:
+        """Deleted or expired before that time."""
+        ends = (self.deleted_at.get(file.id), file.expires_at)
+        return any(at is not None and at < before for at in ends)
+
     def placed(self, batch_sequence: int) -> list[OutcomeRow]:
         return sorted(row for (batch, _), row in self.outcomes.items() if batch == batch_sequence)
 
@@ -181,8 +193,7 @@ class TwinReadModel:
         row = self._tables.batches.get(batch_id)
         if row is None or row.ending is None or row.status in ENDED:
             return None
-        file = self._tables.files.get(row.input_file_id)
-        return Sealable(row, file.blob if file else None)
+        return Sealable(row, self._tables.input_blob(row))
 
     async def outcomes_after(self, batch_sequence: int, line: int, limit: int) -> list[Placed]:
         await self._turn()
@@ -196,11 +207,34 @@ class TwinReadModel:
         await self._turn()
         return self._tables.sequence
 
+    async def ended(self, after: int, limit: int) -> list[Sealable]:
+        await self._turn()
+        rows = sorted(self._tables.batches.values(), key=lambda row: row.sequence)
+        counted = [row for row in rows if row.status in ENDED and row.ending is not None and row.sequence > after]
+        return [Sealable(row, self._tables.input_blob(row)) for row in counted[:limit]]
+
+    async def sealed_files(self, batch_id: BatchId, now: datetime) -> list[StoredFile]:
+        await self._turn()
+        return [_stored(file) for file in self._tables.files_in_order() if file.batch_id == batch_id
+                and not self._tables.is_gone(file, now)]  # fmt: skip
+
+    async def unwanted_files(self, gone_before: datetime, after: int, limit: int) -> list[StoredFile]:
+        await self._turn()
+        read = {row.input_file_id for row in self._tables.batches.values() if row.status not in ENDED}
+        gone = [
+            it for it in self._tables.files_in_order() if self._tables.is_gone(it, gone_before) and it.id not in read
+        ]
+        return [_stored(file) for file in gone if file.sequence > after][:limit]
+
     async def _turn(self) -> None:
         await self._weather.wait()
         self._lane.check_alive()
         if self._weather.strikes(self._weather.database_trouble):
             raise Trouble("the simulated database went away")
+
+
+def _stored(file: FileRow) -> StoredFile:
+    return StoredFile(file.sequence, file.id, file.blob, file.bytes)
 
 
 def _placed(row: OutcomeRow) -> Placed:
@@ -213,6 +247,12 @@ class TwinPartials:
     def __init__(self, store: PartialStore, weather: Weather) -> None:
         self._store = store
         self._weather = weather
+
+    def enter(self, folder: str) -> None:
+        """There is one folder."""
+
+    def blocks(self, batch_id: BatchId, length: int) -> Iterator[bytes]:
+        yield bytes(self._store.get(batch_id, bytearray())[:length])
 
     def cut(self, lengths: Mapping[BatchId, int]) -> None:
         self._fail_sometimes()
