@@ -93,9 +93,9 @@ class World:
         self.fold(e.BatchValidated(batch_id=batch, total=count, last_line=count, models=(total,), at=self.now))
         return batch
 
-    def runner(self) -> None:
+    def runner(self, runner_id: RunnerId = RUNNER) -> None:
         """A runner process starts; whatever an older one held is its no more."""
-        self.fold(e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=1, pid=1, at=self.now))
+        self.fold(e.RunnerLeased(runner_id=runner_id, device="cpu", memory_bytes=1, pid=1, at=self.now))
 
     def cancel(self, batch: BatchId) -> None:
         self.fold(e.BatchCancelRequested(batch_id=batch, at=self.now))
@@ -103,9 +103,13 @@ class World:
     def later(self, wait: timedelta) -> None:
         self.now += wait
 
+    def decide_only(self) -> list[e.Event]:
+        """One decision that nobody has folded yet."""
+        return decide(self.state, Moment(self.now, self.verdicts, self.policy, self._new_slice_id))
+
     def decide(self) -> list[e.Event]:
         """One decision, folded."""
-        events = decide(self.state, Moment(self.now, self.verdicts, self.policy, self._new_slice_id))
+        events = self.decide_only()
         self.fold(*events)
         return events
 

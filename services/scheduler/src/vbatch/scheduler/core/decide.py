@@ -1,6 +1,6 @@
 """What happens now: a pure function of the folded state, what reading the files found, and the time.
 
-One decision dispatches at most one slice a runner; the flow folds it and asks again.
+One decision dispatches at most one slice, or two runners would be sent the same lines; the flow folds it and asks on.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Moment:
 def decide(state: State, moment: Moment) -> list[e.Event]:
     """Everything that should be recorded now, or nothing."""
     steps = [event for job in state.jobs.values() if (event := _next_step(state, job, moment))]
-    return steps or [event for runner in state.runners.values() if (event := _next_slice(state, runner, moment))]
+    return steps or _first_slice(state, moment)
 
 
 def _next_step(state: State, job: Job, moment: Moment) -> e.Event | None:
@@ -96,6 +96,13 @@ def _judged(job: Job, verdict: Verdict, now: datetime) -> e.Event:
     return e.BatchValidated(
         batch_id=job.batch_id, total=len(verdict), last_line=verdict.last_line, models=(total,), at=now
     )
+
+
+def _first_slice(state: State, moment: Moment) -> list[e.Event]:
+    """For the runner that holds least, of those that can be given one."""
+    emptiest_first = sorted(state.runners.values(), key=lambda it: len(state.slices_of(it.runner_id)))
+    first = next((event for it in emptiest_first if (event := _next_slice(state, it, moment))), None)
+    return [] if first is None else [first]
 
 
 def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:

@@ -95,7 +95,7 @@ class Job:
     def _unsent(self) -> Iterator[int]:
         if self.plan is None:
             return
-        lines, sent = self.plan.lines, self._sent
+        lines, sent = self.plan.order, self._sent
         while self._cursor < len(lines) and sent[lines[self._cursor]]:
             self._cursor += 1  # only a bookmark: what lies before it is never unsent again
         for index in range(self._cursor, len(lines)):

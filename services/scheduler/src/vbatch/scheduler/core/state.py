@@ -159,14 +159,12 @@ def _evolve_slices(
 
 
 def _dispatch(state: State, event: e.BatchDispatched) -> None:
-    job = state.jobs.get(event.batch_id)
-    if job is None:
-        return
+    job, runner = state.jobs.get(event.batch_id), state.runners.get(event.runner_id)
+    if job is None or runner is None or runner.epoch != event.epoch:
+        return  # decided before the end of that batch or of that life of the runner was read: the lines wait on
     state.slices[event.slice_id] = Slice(event, job.send(event.lines))
-    if event.fault is not None:
-        return
-    state.estimates.began(event.runner_id, event.at)
-    if runner := state.runners.get(event.runner_id):
+    if event.fault is None:
+        state.estimates.began(event.runner_id, event.at)
         runner.turn_to(event.model, event.at)
 
 
