@@ -40,13 +40,15 @@ from vbatch.results.flows import projecting, serving
 from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.ports import CheckpointMoved
 from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.policy import stay_then_oldest
+from vbatch.scheduler.core.dips import Dips
+from vbatch.scheduler.core.policy import Policy, stay_then_oldest
 from vbatch.scheduler.core.validation import FileCheck, FileRules
 from vbatch.scheduler.flows.planning import Limits as PlanLimits
 from vbatch.scheduler.flows.scheduling import Scheduler
 from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 
 SERVICES = ("scheduler", "gpu-runner", "results")
+POLICIES: tuple[Policy, ...] = (Dips(), Dips(), stay_then_oldest)
 SECOND_RUNNER = "gpu-runner-2"
 """Some machines have two devices."""
 RUNNER_IDS = {"gpu-runner": RunnerId("gpu0"), SECOND_RUNNER: RunnerId("gpu1")}
@@ -108,6 +110,7 @@ class Machine:
     now: Callable[[], datetime]
     reading: Reading
     tell: Callable[[str], None]
+    policy: Policy = stay_then_oldest
     tables: Tables = field(default_factory=Tables)
     partials: PartialStore = field(default_factory=dict)
     blobs: BlobStore = field(default_factory=dict)
@@ -208,7 +211,7 @@ class Machine:
 
     async def _scheduler(self, life: Life) -> None:
         planner = SimulatedPlanner(self._blobs(life.lane), self.weather)
-        scheduler = Scheduler(self._journal(life.lane), planner, stay_then_oldest, self.now, life.pid, PlanLimits())
+        scheduler = Scheduler(self._journal(life.lane), planner, self.policy, self.now, life.pid, PlanLimits())
         await scheduler.run(life.stop)
 
     async def _runner(self, life: Life) -> None:

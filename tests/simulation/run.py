@@ -23,7 +23,7 @@ from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import LANE, Lane, SimulatedLoop, Stuck
 from tests.simulation.nemesis import meet_cancel, rage
 from tests.simulation.patching import all_replaced
-from tests.simulation.processes import SECOND_RUNNER, SERVICES, Machine
+from tests.simulation.processes import POLICIES, SECOND_RUNNER, SERVICES, Machine
 from tests.simulation.stores import SimulatedBlobs, Tables, TwinPartials, TwinReadModel
 from tests.simulation.weather import Weather
 from vbatch.contracts import events as e
@@ -117,6 +117,7 @@ class _Run:
         journal, weather = MemoryJournal(settings, self._now), Weather(self._random)
         reading = Reading(journal._log_stream.records)  # the simulation stands behind the store
         machine = Machine(self._loop, weather, journal, folder, self._now, reading, self._tell)
+        machine.policy = self._random.choice(POLICIES)
         gateway = SimulatedJournal(journal, Lane("gateway"), weather, machine.on_ack)
         client = Client(gateway.log, machine.blobs, reading, self._random, self._now, partial(meet_cancel, machine))
         try:

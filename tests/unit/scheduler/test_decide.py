@@ -153,6 +153,15 @@ def test_a_dispatch_recorded_after_a_new_lease_of_its_runner_leaves_its_lines_wa
     assert again.epoch > late.epoch
 
 
+def test_a_dispatch_recorded_after_its_runner_stopped_leaves_its_lines_waiting(world: World):
+    world.runner()
+    world.running("a", 3)
+    late = dispatched(world.decide_only())[0]
+    world.fold(e.RunnerStopped(runner_id=RUNNER, epoch=late.epoch, reason="asked to", at=world.now), late)
+    world.runner(OTHER_RUNNER)
+    assert dispatched(world.decide())[0].lines == late.lines
+
+
 def test_two_runners_share_the_lines_of_a_batch_and_none_goes_to_both(world: World):
     world.runner()
     world.runner(OTHER_RUNNER)
