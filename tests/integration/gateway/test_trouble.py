@@ -7,8 +7,8 @@ import signal
 import openai
 import pytest
 
-from tests.integration.gateway.stage import CHAT, LINE, Stage, stage_set
-from tests.integration.results.stage import Place, eventually
+from tests.integration.gateway.stage import CHAT, LINE, Stage, gateway_running, stage_set
+from tests.integration.results.stage import Place, eventually, results_running
 from tests.support.nats import NatsServer
 from tests.support.postgres import running_postgres
 from vbatch.journal.port import Journal
@@ -30,6 +30,21 @@ async def test_a_lost_read_model_is_answered_503_and_makes_the_gateway_unready(
 
     assert answer.status == 503 and answer.error["type"] == "server_error"
     assert ready.status == 503 and not ready.json["checks"]["postgres"]["ok"]
+
+
+async def test_what_was_acknowledged_is_never_not_found_however_late_results_is(place: Place, journal: Journal):
+    async with results_running(place, journal):
+        await place.has_projected(await journal.log.last_sequence())
+    async with gateway_running(place, journal, own_write_seconds_max=0.2) as stage:
+        file = await stage.client.files.create(file=LINE, purpose="batch")
+        batch = await stage.client.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h")
+        asked = [await stage.ask("GET", path) for path in (f"/v1/files/{file.id}", f"/v1/batches/{batch.id}")]
+        async with results_running(place, journal):
+            await place.has_projected(await journal.log.last_sequence())
+            found = await stage.client.batches.retrieve(batch.id)
+
+    assert [answer.status for answer in asked] == [503, 503]
+    assert found.id == batch.id
 
 
 async def test_a_lost_log_makes_the_gateway_unready(stage: Stage, nats: NatsServer):

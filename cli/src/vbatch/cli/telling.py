@@ -12,6 +12,10 @@ def tell(event: e.Event) -> str:
     match event:
         case e.FileStored() | e.FileDeleted():
             return _file(event)
+        case e.UploadCreated() | e.UploadPartAdded() | e.UploadCompleted() | e.UploadCancelled():
+            return _upload(event)
+        case e.UploadPartsRemoved():
+            return "the bytes of its parts are removed"
         case e.BatchSealed():
             return _sealed(event)
         case e.BatchDispatched() | e.ChunkCompleted() | e.ChunkOutline() | e.SliceReturned():
@@ -66,6 +70,18 @@ def _file(event: e.FileStored | e.FileDeleted) -> str:
             return f"{event.filename} stored as {event.file_id} ({size(event.bytes)}, {event.purpose})"
         case e.FileDeleted():
             return f"{event.file_id} deleted"
+
+
+def _upload(event: e.UploadCreated | e.UploadPartAdded | e.UploadCompleted | e.UploadCancelled) -> str:
+    match event:
+        case e.UploadCreated():
+            return f"{event.filename} will come in parts ({size(event.bytes)}, {event.purpose})"
+        case e.UploadPartAdded():
+            return f"a part of {size(event.bytes)} as {event.part_id}"
+        case e.UploadCompleted():
+            return f"{len(event.part_ids)} parts have become {event.file_id}"
+        case e.UploadCancelled():
+            return "given up by its owner"
 
 
 def _batch(event: e.Event) -> str:

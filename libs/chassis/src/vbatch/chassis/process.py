@@ -59,11 +59,14 @@ def run_service(
     sys.exit(code)
 
 
-def die_with_parent(death_signal: signal.Signals = signal.SIGTERM) -> None:
-    """Have the kernel send `death_signal` when the parent ends, however it ends. Does nothing off Linux."""
+def die_with_parent(death_signal: signal.Signals = signal.SIGTERM, *, parent: int | None = None) -> None:
+    """Have the kernel send `death_signal` when the parent ends, however it ends. Does nothing off Linux.
+
+    A child that takes its time to come here says who its `parent` was, which may have ended by now.
+    """
     if sys.platform != "linux":
         return
-    parent = os.getppid()
+    parent = parent or os.getppid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from vbatch.contracts.ids import BatchId, RunnerId
+from vbatch.contracts.ids import BatchId, FileId, RunnerId, UploadId
 
 ALL_EVENTS = "evt.>"
 BATCH_EVENTS = "evt.batch.>"
 FILE_EVENTS = "evt.file.>"
+UPLOAD_EVENTS = "evt.upload.>"
 RUNNER_EVENTS = "evt.runner.>"
 MODEL_EVENTS = "evt.model.>"
 ALL_WORK = "work.>"
@@ -16,6 +17,16 @@ DEAD_LETTERS = "dead.>"
 def batch_events(batch_id: BatchId) -> str:
     """Everything that happened to one batch; its last sequence is the batch's version."""
     return f"evt.batch.{batch_id}.>"
+
+
+def file_events(file_id: FileId) -> str:
+    """Everything that happened to one file."""
+    return f"evt.file.{file_id}.>"
+
+
+def upload_events(upload_id: UploadId) -> str:
+    """Everything that happened to one upload in parts."""
+    return f"evt.upload.{upload_id}.>"
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from vbatch.chassis.blobs import BlobMissing
 from vbatch.contracts.events import FileDeleted
 from vbatch.contracts.ids import FileId, OwnerId, is_file_id
+from vbatch.contracts.subjects import file_events
 from vbatch.gateway.core.pages import PageAsk
 from vbatch.gateway.core.ranges import ByteRange, read_range
 from vbatch.gateway.core.records import FileRecord
 from vbatch.gateway.core.refusals import Reason, Refusal, no_such_file
 from vbatch.gateway.core.uploads import NOT_DOWNLOADABLE
-from vbatch.gateway.flows.writing import append, must_read
+from vbatch.gateway.flows.writing import append, is_news, must_read
 from vbatch.gateway.ports import World
 
 
@@ -28,10 +29,17 @@ class Download:
 
 
 async def find_file(world: World, owner: OwnerId, file_id: str) -> FileRecord:
-    """Raises Refusal (E3)."""
-    file = await world.reads.file(owner, FileId(file_id), world.now()) if is_file_id(file_id) else None
+    """Raises Refusal (E3); that a file is not there is only said when the log does not know it either."""
+    file = await _find(world, owner, FileId(file_id)) if is_file_id(file_id) else None
     if file is None:
         raise no_such_file(file_id)
+    return file
+
+
+async def _find(world: World, owner: OwnerId, file_id: FileId) -> FileRecord | None:
+    file = await world.reads.file(owner, file_id, world.now())
+    if file is None and await is_news(world, file_events(file_id)):
+        return await world.reads.file(owner, file_id, world.now())
     return file
 
 

@@ -6,8 +6,10 @@ A framework costs several times what an answer does; the runner is measured agai
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -28,9 +30,10 @@ Send = Callable[[Reply], None]
 class Job:
     """A request that waits, runs or is taken back."""
 
-    __slots__ = ("is_over", "is_running", "reply", "send", "timer")
+    __slots__ = ("is_over", "is_running", "raw", "reply", "send", "timer")
 
-    def __init__(self, answer: Reply, send: Send) -> None:
+    def __init__(self, raw: bytes, answer: Reply, send: Send) -> None:
+        self.raw = raw
         self.reply = answer
         self.send = send
         self.timer: asyncio.TimerHandle | None = None
@@ -50,6 +53,7 @@ class Simulation:
         self._waiting: deque[Job] = deque()
         self._tries: dict[bytes, int] = {}
         self._loop = asyncio.get_running_loop()
+        self._started_log = open_log(options.started_log) if options.started_log else None
 
     @property
     def waiting_count(self) -> int:
@@ -62,7 +66,7 @@ class Simulation:
         answer, steer = reply(path, raw, self.options)
         if steer.busy_count and self._is_busy(raw, steer):
             answer = error(503, "Busy, as asked for.")
-        job = Job(answer, send)
+        job = Job(raw, answer, send)
         self._waiting.append(job)
         self._start_next()
         return job
@@ -95,6 +99,8 @@ class Simulation:
             self._start(self._waiting.popleft())
 
     def _start(self, job: Job) -> None:
+        if self._started_log is not None:
+            os.write(self._started_log, f"{time.time():.6f} {digest(job.raw)}\n".encode())
         if job.reply.crashes:
             crash()
         self.running_count += 1
@@ -196,6 +202,16 @@ async def serve(options: Options, stop: asyncio.Event) -> None:
         await stop.wait()
     finally:
         server.close()
+
+
+def open_log(path: str) -> int:
+    """A descriptor whose every write goes to the end of the file, whole, also when the process is killed next."""
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def digest(raw: bytes) -> str:
+    """Names a request body in the log of what was started."""
+    return hashlib.blake2b(raw, digest_size=12).hexdigest()
 
 
 def crash() -> None:

@@ -1,0 +1,140 @@
+"""One campaign: a stack, a workload, one fault after the other, and how long each took to be over."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import psutil
+
+from tests.chaos.faults import Done, Fault, Means, Saboteur, draw
+from tests.chaos.history import History
+from tests.chaos.workload import Workload
+from tests.support.stack import RunningStack
+
+ENGINE_ORPHAN_SECONDS_MAX = 2.0
+ORPHAN_SECONDS_MAX = 10.0
+"""A worker that was just being started ends once its imports are done."""
+RECOVERY_SECONDS_MAX = 60.0
+RIVAL_END_SECONDS_MAX = 40.0
+"""Results waits up to 30 s for the folder that a frozen process holds."""
+END_SECONDS_MAX = 120.0
+HOLDERS_OF_ENGINES = ("gpu-runner", "guard", "engine")
+WARM_SECONDS = 2.0
+PAUSE_SECONDS = (0.2, 2.0)
+PAIR_SHARE = 0.15
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A fault and the seconds until everything was ready and an outcome was recorded again."""
+
+    fault: Fault
+    at: float
+    seconds: float
+
+
+@dataclass
+class Campaign:
+    """What was done and what was seen; `violations` is what may not be."""
+
+    stack: RunningStack
+    history: History
+    workload: Workload
+    saboteur: Saboteur
+    random: Random
+    recoveries: list[Recovery] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def kill_count(self) -> int:
+        return len(self.recoveries)
+
+    def run(self, kills: int, faults: Iterator[Fault] | None = None) -> None:
+        """Do `kills` faults, drawn or given, then wait for the end of every batch."""
+        with _running(self.workload):
+            time.sleep(WARM_SECONDS)
+            while self.kill_count < kills and not self.violations:
+                self._strike(next(faults) if faults else draw(self.random))
+                if self.random.random() >= PAIR_SHARE:
+                    time.sleep(self.random.uniform(*PAUSE_SECONDS))
+        self._drain()
+
+    def _strike(self, fault: Fault) -> None:
+        before = self.saboteur.pid(fault.victim)
+        second = draw(self.random) if self.random.random() < PAIR_SHARE else None
+        done = self.saboteur.do(fault)
+        if second and second.means is Means.KILL and second.victim != fault.victim:
+            self._also(self.saboteur.do(second))
+        if done is not None:
+            self._look_for_orphans(done)
+            self._recover(done, before)
+
+    def _also(self, done: Done | None) -> None:
+        """Struck at the same moment as another; both recover together."""
+        if done is not None:
+            self.recoveries.append(Recovery(done.fault, done.at, 0.0))
+
+    def _look_for_orphans(self, done: Done) -> None:
+        limit = ENGINE_ORPHAN_SECONDS_MAX if done.fault.victim in HOLDERS_OF_ENGINES else ORPHAN_SECONDS_MAX
+        _, living = psutil.wait_procs(done.doomed, timeout=limit)
+        self.violations += [f"{done.fault}: still alive {limit:g} s later: {it}" for it in living]
+
+    def _recover(self, done: Done, before: int | None) -> None:
+        """Until all is ready, by the process that came after a killed one, and outcomes are recorded."""
+        deadline = done.at + RECOVERY_SECONDS_MAX
+        while not self._is_recovered(done, before):
+            if time.time() > deadline:
+                self.violations.append(f"{done.fault}: not recovered after {RECOVERY_SECONDS_MAX:g} s")
+                return
+            time.sleep(POLL_SECONDS)
+        self.recoveries.append(Recovery(done.fault, done.at, time.time() - done.at))
+        if done.rival is not None:
+            self._rival_must_end(done, done.rival)
+
+    def _is_recovered(self, done: Done, before: int | None) -> bool:
+        if done.restarts and before is not None and self.saboteur.pid(done.fault.victim) in (None, before):
+            return False
+        return self.history.last_outcome_at > done.at and self.stack.stack.status().is_ready
+
+    def _rival_must_end(self, done: Done, rival: subprocess.Popen[bytes]) -> None:
+        try:
+            rival.wait(RIVAL_END_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.violations.append(f"{done.fault}: two processes live side by side")
+            rival.kill()
+            rival.wait()
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + END_SECONDS_MAX
+        while self.history.unfinished and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        stranded = sorted(self.history.unfinished)
+        self.violations += [
+            f"{batch_id}: not ended {END_SECONDS_MAX:g} s after the last fault" for batch_id in stranded
+        ]
+        if self.history.trouble is not None:
+            self.violations.append(f"the log could not be read to its end: {self.history.trouble!r}")
+
+
+@contextmanager
+def _running(workload: Workload) -> Iterator[None]:
+    thread = threading.Thread(target=workload.run, name="workload")
+    thread.start()
+    try:
+        yield
+    finally:
+        workload.stop()
+        thread.join()
+
+
+def sockets_of(home: Path) -> list[Path]:
+    """Sockets of engines in the run folder: one for the engine that lives, none for those that died."""
+    return sorted((home / "run").rglob("engine*.sock"))

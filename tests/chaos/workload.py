@@ -1,0 +1,157 @@
+"""A steady stream of small batches of every kind, and a record of what the server acknowledged about each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from random import Random
+
+import openai
+from openai import OpenAI
+
+from tests.chaos.history import History
+from tests.e2e.asking import Endpoint, Line, jsonl
+from tests.support.stack import CHAT, OTHER_CHAT, SLOW_CHAT
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import BatchId, FileId, OwnerId, new_batch_id
+
+UNFINISHED_TARGET = 5
+REQUESTS_MIN, REQUESTS_MAX = 40, 400
+LATENCY_SECONDS = (0.02, 0.1, 0.3)
+WINDOW_SECONDS = (0.5, 4.0)
+CANCEL_SECONDS_MAX = 2.0
+PAUSE_SECONDS = 0.05
+ASK_SECONDS_MAX = 20.0
+ENDPOINT: Endpoint = "/v1/chat/completions"
+MODELS = (CHAT, OTHER_CHAT, SLOW_CHAT)
+
+
+class Kind(StrEnum):
+    PLAIN = "plain"
+    CANCELLED = "cancelled"
+    EXPIRING = "expiring"
+    BAD = "bad"
+    POISON = "poison"
+
+
+SHARES = {Kind.PLAIN: 60, Kind.CANCELLED: 16, Kind.EXPIRING: 10, Kind.BAD: 7, Kind.POISON: 7}
+
+
+@dataclass
+class Promise:
+    """A batch whose creation was acknowledged."""
+
+    batch_id: BatchId
+    kind: Kind
+    given: list[Line]
+    poison: frozenset[str]
+    is_cancel_acknowledged: bool = False
+
+
+@dataclass
+class Workload:
+    """Submits until told to stop. `real` leaves out what only the simulated engine understands."""
+
+    client: OpenAI
+    history: History
+    random: Random
+    models: tuple[str, ...] = MODELS
+    is_simulated: bool = True
+    promises: list[Promise] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
+    """Asks that were not acknowledged, by what came instead: nothing is promised about them."""
+    _number: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        while not self._stop.wait(PAUSE_SECONDS):
+            if len(self.history.unfinished) < UNFINISHED_TARGET:
+                self._submit()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _submit(self) -> None:
+        kind = self._kind()
+        given = self._lines(kind)
+        try:
+            promise = Promise(self._created(kind, given), kind, given, poison_of(given))
+        except openai.APIError as error:
+            self.refusals[f"create: {type(error).__name__}"] += 1
+            return
+        self.promises.append(promise)
+        if kind is Kind.CANCELLED:
+            self._cancel(promise)
+
+    def _kind(self) -> Kind:
+        kinds = [kind for kind in Kind if self.is_simulated or kind is not Kind.POISON]
+        return self.random.choices(kinds, [SHARES[kind] for kind in kinds])[0]
+
+    def _lines(self, kind: Kind) -> list[Line]:
+        self._number += 1
+        model, latency = self.random.choice(self.models), self.random.choice(LATENCY_SECONDS)
+        count = self.random.randint(REQUESTS_MIN, REQUESTS_MAX)
+        culprit = self.random.randrange(count) if kind is Kind.POISON else -1
+        lines = [self._line(number, model, latency, is_poison=number == culprit) for number in range(count)]
+        if kind is Kind.BAD:
+            del lines[self.random.randrange(count)]["body"]["model"]
+        return lines
+
+    def _line(self, number: int, model: str, latency: float, *, is_poison: bool) -> Line:
+        messages = [{"role": "user", "content": f"batch {self._number} request {number}"}]
+        body: Line = {"model": model, "messages": messages, "max_tokens": 8}
+        if self.is_simulated:
+            body["simulate"] = {"latency_seconds": latency} | ({"crash": True} if is_poison else {})
+        return {"custom_id": f"{self._number}-{number}", "method": "POST", "url": ENDPOINT, "body": body}
+
+    def _created(self, kind: Kind, given: list[Line]) -> BatchId:
+        uploaded = self.client.files.create(file=("in.jsonl", jsonl(given)), purpose="batch", timeout=ASK_SECONDS_MAX)
+        if kind is Kind.EXPIRING:
+            return self._created_with_a_short_window(FileId(uploaded.id))
+        batch = self.client.batches.create(
+            input_file_id=uploaded.id,
+            endpoint=ENDPOINT,
+            completion_window="24h",
+            timeout=ASK_SECONDS_MAX,
+            extra_headers={"Idempotency-Key": f"chaos-{self._number}"},
+        )
+        return BatchId(batch.id)
+
+    def _created_with_a_short_window(self, input_file_id: FileId) -> BatchId:
+        """The API knows one window, of a day; what happens at its end is made to happen soon, by the event itself."""
+        now = datetime.now(UTC)
+        seconds = self.random.uniform(*WINDOW_SECONDS)
+        created = e.BatchCreated(
+            batch_id=new_batch_id(now, os.urandom(16)),
+            owner=OwnerId("local"),
+            input_file_id=input_file_id,
+            endpoint=ENDPOINT,
+            completion_window="24h",
+            at=now,
+            expires_at=now + timedelta(seconds=seconds),
+        )
+        self.history.append(created)
+        return created.batch_id
+
+    def _cancel(self, promise: Promise) -> None:
+        self._stop.wait(self.random.uniform(0, CANCEL_SECONDS_MAX))
+        try:
+            self.client.batches.cancel(promise.batch_id, timeout=ASK_SECONDS_MAX)
+            promise.is_cancel_acknowledged = True
+        except openai.APIError as error:
+            self.refusals[f"cancel: {type(error).__name__}"] += 1
+
+
+def poison_of(given: list[Line]) -> frozenset[str]:
+    return frozenset(line["custom_id"] for line in given if line["body"].get("simulate", {}).get("crash"))
+
+
+def body_digest(line: Line) -> str:
+    """As the simulated engine names a request: bodies reach it as they were written."""
+    return hashlib.blake2b(json.dumps(line["body"]).encode(), digest_size=12).hexdigest()
