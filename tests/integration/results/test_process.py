@@ -11,8 +11,10 @@ import aiohttp
 import pytest
 
 from tests.integration.results.stage import Place, Story, eventually, results_process, tell
+from tests.support.events import NOON
 from tests.support.nats import NatsServer
 from tests.support.postgres import free_port, running_postgres
+from vbatch.contracts.message import Recorded
 from vbatch.journal.port import Journal
 
 pytestmark = pytest.mark.integration
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.integration
 async def test_it_is_ready_once_it_projects_and_tells_its_figures(place: Place, journal: Journal, tmp_path: Path):
     story, port = Story(1, total=20), free_port()
     await place.put_input(story)
+    await journal.dead.append(Recorded(1, "evt.batch.b1.created", {}, b"{", NOON), "cannot be read")
     with results_process(place, tmp_path / "results.log", port):
         await tell(journal, [*story.opening(), *story.chunks(), story.finalizing()])
         await place.has_status(story, "completed")
@@ -28,6 +31,7 @@ async def test_it_is_ready_once_it_projects_and_tells_its_figures(place: Place, 
         figures = await _text(port, "metrics")
 
     assert "vbatch_results_outcomes_total 20.0" in figures
+    assert "vbatch_dead_letters 1.0" in figures
     assert 'vbatch_results_sealed_total{ending="completed"} 1.0' in figures
 
 

@@ -73,7 +73,7 @@ async def _rebuilt(shop: Workshop, wishes: Wishes) -> Report:
     served = await shop.generations.served()
     if wishes.verify and served is None:
         raise RebuildRefused("nothing of this version is served that could be compared; leave out --verify")
-    folder = f"{REBUILT_PREFIX}{shop.now():%Y%m%dT%H%M%S}"
+    folder = f"{REBUILT_PREFIX}{shop.now():%Y%m%dT%H%M%S%f}"
     async with _fresh(shop, REBUILT_SCHEMA, folder) as replay:
         await replay.to(served.sequence if served and wishes.verify else await shop.journal.log.last_sequence())
         if wishes.verify:
