@@ -132,6 +132,22 @@ class Cases:
         assert list(raw) == BATCH_KEYS, list(raw)
         assert raw["usage"]["total_tokens"] > 0 and raw["model"] == CHAT
 
+    def each_endpoint_answers_in_its_own_shape(self) -> None:
+        asks: dict[str, tuple[dict[str, Any], str]] = {
+            "/v1/responses": ({"input": "hi"}, "response"),
+            "/v1/completions": ({"prompt": "hi"}, "text_completion"),
+            "/v1/embeddings": ({"input": ["hi", "there"]}, "list"),
+        }
+        made = {}
+        for endpoint, (body, _) in asks.items():
+            ask = {"custom_id": "a", "method": "POST", "url": endpoint, "body": {"model": CHAT, **body}}
+            made[endpoint] = self._create(json.dumps(ask).encode(), endpoint=endpoint).id
+        for endpoint, (_, kind) in asks.items():
+            done = self._ended(made[endpoint])
+            assert (done.status, done.endpoint) == ("completed", endpoint), done
+            body = json.loads(self.client.files.content(done.output_file_id).text)["response"]["body"]
+            assert body["object"] == kind
+
     def failed_requests_stand_in_the_error_file(self) -> None:
         batch = self._ended(self._create(lines(2, simulate={"status": 400})).id)
         assert (batch.status, batch.output_file_id, batch.request_counts.failed) == ("completed", None, 2)
@@ -236,7 +252,8 @@ class Cases:
 
     def _create(self, content: bytes, **more: Any) -> Any:
         file_id = self._upload(("in.jsonl", content)).id
-        return self.client.batches.create(input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h", **more)
+        ask = {"input_file_id": file_id, "endpoint": ENDPOINT, "completion_window": "24h", **more}
+        return self.client.batches.create(**ask)
 
     def _ended(self, batch_id: str) -> Any:
         deadline = time.monotonic() + END_SECONDS_MAX

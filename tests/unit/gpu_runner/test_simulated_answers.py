@@ -22,6 +22,9 @@ def answer(path: str, body: dict[str, Any]) -> Reply:
         ("/v1/completions", {"prompt": "hi there"}),
         ("/v1/responses", {"input": "hi there"}),
         ("/v1/embeddings", {"input": ["hi there"]}),
+        ("/v1/score", {"text_1": "hi", "text_2": ["there"]}),
+        ("/v1/score", {"queries": ["hi"], "documents": ["there"]}),
+        ("/v1/rerank", {"query": "hi", "documents": ["there"]}),
     ],
 )
 def test_every_answer_repeats_and_says_that_it_is_simulated(path: str, body: dict[str, Any]):
@@ -63,3 +66,17 @@ def test_a_wrong_request_gets_openais_envelope(path: str, raw: bytes, status: in
     wrong = reply(path, raw, OPTIONS)[0]
     assert wrong.status == status
     assert set(msgspec.json.decode(wrong.body)["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_query_is_scored_against_each_text():
+    found = msgspec.json.decode(answer("/v1/score", {"text_1": "hi", "text_2": ["a", "b", "c"]}).body)
+    assert [(row["index"], row["object"]) for row in found["data"]] == [(0, "score"), (1, "score"), (2, "score")]
+    assert len({row["score"] for row in found["data"]}) == 3
+
+
+def test_documents_are_ranked_best_first_and_only_as_many_as_asked():
+    documents = ["a", "b", "c", "d"]
+    found = msgspec.json.decode(answer("/v1/rerank", {"query": "hi", "documents": documents, "top_n": 3}).body)
+    scores = [row["relevance_score"] for row in found["results"]]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True)
+    assert all(documents[row["index"]] == row["document"]["text"] for row in found["results"])

@@ -8,6 +8,9 @@ CHAT_COMPLETIONS = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 EMBEDDINGS = "/v1/embeddings"
 RESPONSES = "/v1/responses"
+SCORE = "/v1/score"
+RERANK = "/v1/rerank"
+"""vLLM's own, for cross-encoders."""
 
 BATCH_ENDPOINTS: tuple[str, ...] = (RESPONSES, CHAT_COMPLETIONS, EMBEDDINGS, COMPLETIONS)
 """Accepted by POST /v1/batches, in the order the error message lists them."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import msgspec
 
-from vbatch.contracts.endpoints import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES
+from vbatch.contracts.endpoints import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RERANK, RESPONSES, SCORE
 from vbatch.gpu_runner.simulated.options import Options
 
 FINGERPRINT = "simulated"
@@ -44,6 +45,12 @@ class Body(msgspec.Struct, frozen=True):
     messages: list[dict[str, Json]] = []
     prompt: Json = ""
     input: Json = ""
+    text_1: Json = ""
+    text_2: Json = ""
+    query: Json = ""
+    queries: Json = ""
+    documents: Json = ""
+    top_n: int | None = None
     n: int | None = 1
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
@@ -91,7 +98,7 @@ def _answer(build: Build, body: Body, options: Options) -> Reply:
     steer = body.simulate
     prompt = _prompt_text(body).split()
     words = _answer_words(body, prompt, options)
-    tokens = 0 if build is _embeddings else len(words) * (body.n or 1)
+    tokens = 0 if build in WITHOUT_TOKENS else len(words) * (body.n or 1)
     latency = options.latency_seconds if steer.latency_seconds is None else steer.latency_seconds
     seconds = latency + options.token_seconds * tokens
     timed = Reply(steer.status, b"", seconds=seconds, hangs=steer.hang, crashes=steer.crash)
@@ -113,7 +120,7 @@ def _answer_words(body: Body, prompt: list[str], options: Options) -> list[str]:
 def _prompt_text(body: Body) -> str:
     if body.messages:
         return " ".join(_text(message.get("content", "")) for message in body.messages)
-    return _text(body.prompt or body.input)
+    return _text(body.prompt or body.input or [*_left_texts(body), *_right_texts(body)])
 
 
 def _text(value: Json) -> str:
@@ -129,7 +136,7 @@ def _text(value: Json) -> str:
 
 def _usage(build: Build, prompt_tokens: int, tokens: int) -> dict[str, Json]:
     total = prompt_tokens + tokens
-    if build is _embeddings:
+    if build in WITHOUT_TOKENS:
         return {"prompt_tokens": prompt_tokens, "total_tokens": total}
     if build is _responses:
         return {"input_tokens": prompt_tokens, "output_tokens": tokens, "total_tokens": total}
@@ -159,6 +166,38 @@ def _embeddings(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
     return _frame("embd", "list", body, prompt) | {"data": rows, "simulated": True}
 
 
+def _score(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
+    rows = [{"index": i, "object": "score", "score": it} for i, it in enumerate(_scores(body))]
+    return _frame("score", "list", body, prompt) | {"data": rows, "simulated": True}
+
+
+def _rerank(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
+    """Best first, as vLLM has it; `top_n` 0 or none: all."""
+    pairs = zip(_scores(body), _right_texts(body), strict=False)
+    rows = [{"index": i, "document": {"text": str(it)}, "relevance_score": one} for i, (one, it) in enumerate(pairs)]
+    best = sorted(rows, key=lambda row: (-cast(float, row["relevance_score"]), cast(int, row["index"])))
+    return _frame("rerank", "list", body, prompt) | {"results": best[: body.top_n or None], "simulated": True}
+
+
+def _scores(body: Body) -> list[float]:
+    """One left text is compared with each right one, else they go in pairs."""
+    left, right = _left_texts(body), _right_texts(body)
+    left = left * len(right) if len(left) == 1 else left
+    return [round(_digest(f"{one}|{other}")[0] / 255, 4) for one, other in zip(left, right, strict=False)]
+
+
+def _left_texts(body: Body) -> list[Json]:
+    return _listed(body.text_1 or body.queries or body.query)
+
+
+def _right_texts(body: Body) -> list[Json]:
+    return _listed(body.text_2 or body.documents)
+
+
+def _listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
 def _frame(prefix: str, kind: str, body: Body, prompt: list[str]) -> dict[str, Json]:
     return {
         "id": f"{prefix}-{_digest(' '.join(prompt)).hex()}",
@@ -182,4 +221,8 @@ BUILDERS: Mapping[str, Build] = {
     COMPLETIONS: _completions,
     RESPONSES: _responses,
     EMBEDDINGS: _embeddings,
+    SCORE: _score,
+    RERANK: _rerank,
 }
+WITHOUT_TOKENS = frozenset({_embeddings, _score, _rerank})
+"""Builders of answers for which nothing is generated."""
