@@ -8,13 +8,25 @@ import msgspec
 
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
-from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId, output_file_id
+from vbatch.contracts.ids import (
+    BatchId,
+    FileId,
+    ModelId,
+    OwnerId,
+    PartId,
+    RunnerId,
+    SliceId,
+    UploadId,
+    output_file_id,
+)
 from vbatch.contracts.models import ModelDefinition
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 BATCH = BatchId("batch_0123456789abcdef0123456789abcdef")
 FILE = FileId("file-0123456789ABCDEFGHIJKL")
 OWNER = OwnerId("local")
+UPLOAD = UploadId("upload_0123456789abcdef0123456789abcdef")
+PART = PartId("part_0123456789abcdef0123456789abcdef")
 MODEL = ModelId("org/small-model")
 RUNNER = RunnerId("gpu0")
 SLICE = SliceId("s-7-1")
@@ -93,6 +105,21 @@ def _sealed(kind: type[e.BatchSealed]) -> e.BatchSealed:
 SAMPLES: tuple[e.Event, ...] = (
     FILE_STORED,
     e.FileDeleted(file_id=FILE, owner=OWNER, at=NOON),
+    e.UploadCreated(
+        upload_id=UPLOAD,
+        owner=OWNER,
+        bytes=120,
+        filename="in.jsonl",
+        mime_type="text/jsonl",
+        purpose="batch",
+        expires_at=NOON + timedelta(hours=1),
+        file_expires_after_seconds=3_600,
+        at=NOON,
+    ),
+    e.UploadPartAdded(upload_id=UPLOAD, part_id=PART, bytes=120, blob=f"parts/{PART}", at=NOON),
+    e.UploadCompleted(upload_id=UPLOAD, part_ids=(PART,), file_id=FILE, at=NOON),
+    e.UploadCancelled(upload_id=UPLOAD, at=NOON),
+    e.UploadPartsRemoved(upload_id=UPLOAD, at=NOON),
     BATCH_CREATED,
     e.BatchCancelRequested(batch_id=BATCH, at=NOON),
     BATCH_VALIDATED,

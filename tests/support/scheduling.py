@@ -12,7 +12,7 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.decide import Moment, decide
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.policy import stay_then_oldest
+from vbatch.scheduler.core.policy import Policy, stay_then_oldest
 from vbatch.scheduler.core.state import State, evolve
 
 OWNER = OwnerId("local")
@@ -39,7 +39,8 @@ def outcome(line: int, status_code: int = 200) -> e.Outcome:
 class World:
     """Tell it what happened, ask it what happens next. Its own decisions are folded like everyone's events."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy = stay_then_oldest) -> None:
+        self.policy = policy
         self.state = State()
         self.now: datetime = NOON
         self.plans: dict[BatchId, Plan] = {}
@@ -92,9 +93,9 @@ class World:
         self.fold(e.BatchValidated(batch_id=batch, total=count, last_line=count, models=(total,), at=self.now))
         return batch
 
-    def runner(self) -> None:
+    def runner(self, runner_id: RunnerId = RUNNER) -> None:
         """A runner process starts; whatever an older one held is its no more."""
-        self.fold(e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=1, pid=1, at=self.now))
+        self.fold(e.RunnerLeased(runner_id=runner_id, device="cpu", memory_bytes=1, pid=1, at=self.now))
 
     def cancel(self, batch: BatchId) -> None:
         self.fold(e.BatchCancelRequested(batch_id=batch, at=self.now))
@@ -102,9 +103,13 @@ class World:
     def later(self, wait: timedelta) -> None:
         self.now += wait
 
+    def decide_only(self) -> list[e.Event]:
+        """One decision that nobody has folded yet."""
+        return decide(self.state, Moment(self.now, self.verdicts, self.policy, self._new_slice_id))
+
     def decide(self) -> list[e.Event]:
         """One decision, folded."""
-        events = decide(self.state, Moment(self.now, self.verdicts, stay_then_oldest, self._new_slice_id))
+        events = self.decide_only()
         self.fold(*events)
         return events
 

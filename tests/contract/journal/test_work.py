@@ -176,3 +176,23 @@ async def test_dead_letters_are_listed_page_by_page(journal: Journal):
     first = await journal.dead.list(limit=3)
     rest = await journal.dead.list(after=first[-1].sequence, limit=3)
     assert [letter.original.sequence for letter in first + rest] == [1, 2, 3, 4, 5]
+
+
+async def test_a_dropped_dead_letter_is_gone_and_the_others_stay(journal: Journal):
+    for n in range(3):
+        await journal.log.append(event(f"e{n}"))
+        record = await journal.log.last("evt.>")
+        assert record is not None
+        await journal.dead.append(record, "no use")
+    await journal.dead.drop(2)
+    await journal.dead.drop(2)
+    await journal.dead.drop(99)
+    assert [letter.sequence for letter in await journal.dead.list()] == [1, 3]
+    assert await journal.dead.get(2) is None
+    letter = await journal.dead.get(3)
+    assert letter is not None and letter.original.message_id == "e2"
+    assert await journal.dead.count() == 2
+
+
+async def test_a_dead_letter_that_never_was_is_none(journal: Journal):
+    assert [await journal.dead.get(sequence) for sequence in (0, 1)] == [None, None]

@@ -120,3 +120,35 @@ async def test_reads_without_a_read_model_are_answered_503(lonely_stage: Stage):
 
     assert answer.status == 503 and answer.error["code"] == "service_unavailable"
     assert "Retry-After" in answer.headers
+
+
+async def test_a_batch_expires_at_the_end_of_its_window(stage: Stage):
+    for window, seconds in (("1h", 3_600), ("7d", 604_800)):
+        made = await stage.client.batches.create(
+            input_file_id="file-x",
+            endpoint=CHAT,
+            completion_window=window,  # type: ignore[arg-type]  # OpenAI has one window only
+        )
+        batch = await stage.client.batches.retrieve(made.id)
+        assert batch.expires_at is not None
+        assert (batch.completion_window, batch.expires_at - batch.created_at) == (window, seconds)
+
+
+async def test_a_list_can_be_narrowed_and_still_be_paged(stage: Stage):
+    async def make(**metadata: str) -> str:
+        ask: dict[str, Any] = {"endpoint": CHAT, "completion_window": "24h", "metadata": metadata or None}
+        return (await stage.client.batches.create(input_file_id="file-x", **ask)).id
+
+    red, both, _, odd = [await make(**pairs) for pairs in ({"c": "red"}, {"c": "red", "n": "1"}, {}, {"c": "\0"})]
+    await stage.client.batches.cancel(red)
+
+    async def found(**query: Any) -> list[str]:
+        return [batch.id async for batch in stage.client.batches.list(limit=1, extra_query=query)]
+
+    assert await found(metadata={"c": "red"}) == [both, red]
+    assert await found(metadata={"c": "red", "n": "1"}) == [both]
+    assert await found(metadata={"n": "2"}) == []
+    assert await found(status="cancelling,cancelled") == [red]
+    assert await found(status="validating", metadata={"c": "red"}) == [both]
+    assert len(await found(created_after=0)) == 4 and odd in await found(created_before=4_000_000_000)
+    assert await found(created_before=1) == []

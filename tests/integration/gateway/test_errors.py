@@ -81,7 +81,7 @@ async def test_every_answer_carries_the_headers_of_openai(stage: Stage, path: st
 async def test_the_description_names_every_route_and_its_errors(stage: Stage):
     paths = (await stage.ask("GET", "/openapi.json")).json["paths"]
 
-    assert len(paths) == 13
+    assert len(paths) == 17
     described = {
         (path, method, status)
         for path, methods in paths.items()
@@ -124,3 +124,17 @@ async def test_a_server_with_keys_refuses_none_and_wrong_ones(place: Place, jour
     assert (wrong.status, wrong.error["code"]) == (401, "invalid_api_key")
     assert (right.status, right.headers["openai-organization"]) == (200, "ann")
     assert health.status == 200
+
+
+async def test_a_key_that_asks_too_often_is_told_when_to_come_again(place: Place, journal: Journal):
+    limits = {"creates_per_minute_max": 2, "uploads_per_minute_max": 1}
+    async with stage_set(place, journal, **limits) as stage:
+        ask = {"input_file_id": "file-x", "endpoint": CHAT, "completion_window": "24h"}
+        creates = [await stage.ask("POST", "/v1/batches", json=ask) for _ in range(3)]
+        uploads = [await stage.ask("POST", "/v1/uploads", json={}) for _ in range(2)]
+
+    assert [answer.status for answer in creates] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in creates] == ["1", "0", "0"]
+    assert (creates[2].error["type"], creates[2].error["code"]) == ("requests", "rate_limit_exceeded")
+    assert 0 < int(creates[2].headers["Retry-After"]) <= 30
+    assert [answer.status for answer in uploads] == [400, 429]

@@ -159,3 +159,56 @@ async def test_silence_is_filled_with_heartbeats(place: Place, journal: Journal)
         await stage.tell(*story.opening())
         async with asyncio.timeout(5), stage.following(story.batch_id) as stream:
             await stream.readuntil(b"\n: keep-alive\n\n")
+
+
+async def test_a_follower_gets_every_answer_once_and_the_end(stage: Stage):
+    story = Story(1, total=40)
+    await stage.place.put_input(story)
+    chunks = story.chunks()
+    await stage.tell(*story.opening(), *chunks[:3])
+    following = asyncio.create_task(stage.ask("GET", f"/v1/batches/{story.batch_id}/results?follow=true"))
+    await stage.tell(*chunks[3:8])
+    await stage.tell(*chunks[8:], story.finalizing())
+    answer = await asyncio.wait_for(following, 20)
+
+    assert answer.body == stage.place.partial(story)
+    assert (answer.headers["X-Incomplete"], answer.headers["Content-Type"]) == ("true", "application/jsonl")
+
+
+async def test_a_follower_that_was_cut_off_goes_on_behind_its_last_byte(stage: Stage):
+    story = Story(1, total=40)
+    await stage.place.put_input(story)
+    await stage.tell(*story.opening(), *story.chunks()[:4])
+    path = f"/v1/batches/{story.batch_id}/results"
+    async with stage.session.get(f"{stage.origin}{path}?follow=true") as response:
+        seen = await response.content.readexactly(777)
+    await stage.tell(*story.chunks()[4:], story.finalizing())
+    await stage.place.has_status(story, "completed")
+    rest = await stage.ask("GET", f"{path}?follow=true&after_byte={len(seen)}")
+
+    assert seen + rest.body == stage.place.partial(story)
+    assert rest.headers["X-Incomplete"] == "false"
+
+
+async def test_answers_can_be_polled_without_missing_or_repeating_one(stage: Stage):
+    story = Story(1, total=40)
+    chunks, seen, at = story.chunks(), b"", "0"
+    await stage.tell(*story.opening())
+    for first in range(0, len(chunks), 3):
+        await stage.tell(*chunks[first : first + 3])
+        answer = await stage.ask("GET", f"/v1/batches/{story.batch_id}/results?after_byte={at}")
+        seen, at = seen + answer.body, answer.headers["X-Next-Byte"]
+
+    assert seen == stage.place.partial(story) and int(at) == len(seen)
+
+
+async def test_followers_take_the_places_of_streams_and_end_with_the_server(place: Place, journal: Journal):
+    story = Story(1, total=10)
+    async with stage_set(place, journal, event_streams_max=1) as stage:
+        await stage.tell(*story.opening())
+        path = f"/v1/batches/{story.batch_id}/results?follow=true"
+        async with asyncio.timeout(10), stage.session.get(stage.origin + path) as response:
+            refused = await stage.ask("GET", path)
+            stage.streams.closing.set()
+            assert (await response.read(), refused.status) == (b"", 429)
+        await eventually(lambda: has_room(stage))

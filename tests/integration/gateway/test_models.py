@@ -1,5 +1,6 @@
 """The registry: models.toml comes into the log once, and ids may hold slashes."""
 
+import openai
 import pytest
 
 from tests.integration.gateway.stage import MODELS, Stage, gateway_running
@@ -35,3 +36,18 @@ async def test_a_model_taken_out_of_the_file_is_removed(place: Place, journal: J
         async with gateway_running(place, journal, models=MODELS[:1]) as stage:
             await place.has_projected(await journal.log.last_sequence())
             assert [model.id async for model in stage.client.models.list()] == ["org/model:v1"]
+
+
+async def test_a_model_is_not_deleted_by_a_client(stage: Stage):
+    with pytest.raises(openai.PermissionDeniedError, match="cannot be deleted"):
+        await stage.client.models.delete("org/model:v1")
+    with pytest.raises(openai.NotFoundError):
+        await stage.client.models.delete("absent")
+
+
+async def test_online_inference_is_not_here_and_says_where_to_go(stage: Stage):
+    for path in ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"):
+        answer = await stage.ask("POST", path, json={"model": "plain"})
+
+        assert (answer.status, answer.error["code"]) == (404, "unknown_url")
+        assert "POST /v1/batches" in answer.error["message"]

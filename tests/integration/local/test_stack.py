@@ -70,7 +70,9 @@ def test_the_whole_stack_comes_up_and_goes_down_and_comes_up_again(home: Path):
     assert [service.name for service in status.services] == [
         "nats", "postgres", "gateway", "scheduler", "gpu-runner", "results"
     ]  # fmt: skip
-    assert all(service.state == "RUNNING" and service.rss_bytes > 0 for service in status.services if service.pid)
+    # A program that answers sooner than supervisord calls it stable is still STARTING.
+    assert {service.state for service in status.services} <= {"RUNNING", "STARTING"}
+    assert all(service.rss_bytes > 0 for service in status.services if service.pid)
     assert [name for name, _text in told[:2]] == ["nats", "postgres"]
     pids = [service.pid for service in status.services if service.pid] + [status.supervisor_pid]
     stack.down()

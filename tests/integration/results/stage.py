@@ -29,6 +29,7 @@ from vbatch.journal.port import Journal
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
 from vbatch.results.flows.serving import Progress, World, serve
+from vbatch.results.flows.sweeping import SweepTimes
 
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -166,6 +167,8 @@ class Place:
     nats_url: str
     postgres_url: str
     schema: str = SCHEMA
+    sweep_seconds: float = 3600.0
+    grace_seconds: float = 3600.0
 
     @property
     def blobs(self) -> Blobs:
@@ -251,6 +254,8 @@ async def results_running(place: Place, journal: Journal) -> AsyncIterator[async
             now=lambda: datetime.now(UTC),
             on_committed=lambda committed: None,
             on_sealed=lambda event, size: None,
+            on_dead_letters=lambda count: None,
+            sweep_times=SweepTimes(every_seconds=place.sweep_seconds, grace_seconds=place.grace_seconds),
         )
         task = asyncio.create_task(serve(world, Progress()))
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.events import NOON
+from tests.support.prefix_cache import question_major
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.process import Stop
 from vbatch.contracts import events as e
@@ -19,7 +20,7 @@ from vbatch.contracts.codec import decode, encode
 from vbatch.contracts.failures import FileFault, ReturnReason
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.models import EngineKind, ModelDefinition
-from vbatch.contracts.orders import RecallBatch, RunSlice, decode_order
+from vbatch.contracts.orders import RecallBatch, RequestRef, RunSlice, decode_order
 from vbatch.contracts.subjects import work
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Conflict, Delivery
@@ -115,10 +116,14 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def requests(count: int) -> bytes:
-    body = {"model": "small", "messages": []}
-    lines = ({"custom_id": f"c{n}", "method": "POST", "url": CHAT, "body": body} for n in range(1, count + 1))
+def requests(count: int, prompts: Sequence[str] = ()) -> bytes:
+    lines = (_request(n, prompts[n - 1] if prompts else "hi") for n in range(1, count + 1))
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def _request(number: int, prompt: str) -> dict[str, object]:
+    body = {"model": "small", "messages": [{"role": "user", "content": prompt}]}
+    return {"custom_id": f"c{number}", "method": "POST", "url": CHAT, "body": body}
 
 
 def answer(order: RunSlice, chunk: int = 1) -> e.ChunkCompleted:
@@ -150,6 +155,25 @@ async def test_a_batch_is_validated_dispatched_counted_and_ended(stage: Stage):
         ended = await stage.seen(e.BatchFinalizing)
     assert isinstance(ended, e.BatchFinalizing)
     assert (ended.ending, ended.never_ran_count, answered) == (e.Ending.COMPLETED, 0, 600)
+
+
+async def test_orders_follow_the_plan_and_point_at_their_lines(stage: Stage):
+    prompts = question_major(documents=100, questions=3)
+    content = requests(300, prompts)
+    await stage.batch(content)
+    await stage.runner()
+    sent: list[RequestRef] = []
+    async with stage.scheduler(), stage.orders() as orders:
+        while len(sent) < 300:
+            delivery = await anext(orders)
+            order = decode_order(delivery.message.body)
+            assert isinstance(order, RunSlice)
+            sent += order.requests
+            await delivery.ack()
+    assert [ref.line for ref in sent] == [1 + document + 100 * turn for document in range(100) for turn in range(3)]
+    for ref in sent:
+        found = json.loads(content[ref.offset : ref.offset + ref.length])
+        assert found["body"]["messages"][0]["content"] == prompts[ref.line - 1]
 
 
 async def test_a_bad_file_is_rejected_with_its_faults(stage: Stage):

@@ -6,7 +6,14 @@ import pytest
 
 from vbatch.gateway.core.api_keys import NO_KEYS, BadKeyFile, read_key_file
 from vbatch.gateway.core.live_events import read_last_event_id
-from vbatch.gateway.core.pages import ResultsAsk, read_batches_ask, read_files_ask, read_results_ask
+from vbatch.gateway.core.pages import (
+    ResultsAsk,
+    TailAsk,
+    read_batches_ask,
+    read_files_ask,
+    read_results_ask,
+    read_tail_ask,
+)
 from vbatch.gateway.core.ranges import ByteRange, read_range
 from vbatch.gateway.core.refusals import ANSWERS, Reason, Refusal
 
@@ -123,3 +130,36 @@ def test_a_wrong_key_is_not_repeated_to_whoever_reads_the_answer():
 def test_a_key_file_that_cannot_be_meant_is_refused(text: str):
     with pytest.raises(BadKeyFile):
         read_key_file(text)
+
+
+def test_batches_can_be_asked_for_by_what_they_are():
+    query = {"status": "failed,expired", "metadata[a[b]]": "c", "created_after": "0", "created_before": "253402300799"}
+    ask = read_batches_ask(query)
+    assert (ask.statuses, ask.metadata) == (("failed", "expired"), {"a[b]": "c"})
+    assert (
+        ask.created_after and ask.created_before and (ask.created_after.year, ask.created_before.year) == (1970, 9999)
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"status": "done"},
+        {"status": ""},
+        {"created_after": "yesterday"},
+        {"created_before": "253402300800"},
+        {f"metadata[{n}]": "x" for n in range(17)},
+    ],
+)
+def test_a_filter_that_can_match_nothing_is_refused(query: dict[str, str]):
+    with pytest.raises(Refusal):
+        read_batches_ask(query)
+
+
+def test_a_tail_is_asked_for_by_byte_and_never_by_line():
+    assert read_tail_ask({"limit": "3"}) is None
+    assert read_tail_ask({"follow": "true"}) == TailAsk(0, is_following=True)
+    assert read_tail_ask({"after_byte": "9"}) == TailAsk(9, is_following=False)
+    for query in ({"follow": "yes"}, {"after_byte": "-1"}, {"follow": "true", "limit": "3"}, {"after_byte": "1" * 18}):
+        with pytest.raises(Refusal):
+            read_tail_ask(query)

@@ -48,11 +48,22 @@ def test_an_endpoint_we_do_not_run_is_refused_with_those_we_do():
     )
 
 
-def test_only_one_window_is_known():
-    assert refusal_of(completion_window="1h") == (
+@pytest.mark.parametrize(
+    ("window", "seconds"),
+    [("24h", 86_400), ("1h", 3_600), ("60m", 3_600), ("90m", 5_400), ("168h", 604_800), ("7d", 604_800)],
+)
+def test_a_window_is_an_hour_to_a_week(window: str, seconds: int):
+    assert read_batch_ask(json.dumps(ASK | {"completion_window": window}).encode()).window_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "window", ["", "24", "h", "24H", " 24h", "024h", "59m", "169h", "8d", "1.5h", "-1h", "٣h", "1w"]
+)
+def test_another_window_is_nonsense(window: str):
+    assert refusal_of(completion_window=window) == (
         "completion_window",
         "invalid_value",
-        "Invalid value: '1h'. Value must be '24h'.",
+        f"Invalid value: '{window}'. Value must be '24h', or minutes, hours or days from '1h' to '168h'.",
     )
 
 

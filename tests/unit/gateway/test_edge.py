@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vbatch.gateway.adapters.http.edge import Edge
+from vbatch.gateway.adapters.http.edge import Edge, Patience
 from vbatch.gateway.adapters.http.figures import Figures
 
 SCOPE = {"type": "http", "method": "GET", "path": "/x"}
@@ -20,7 +20,7 @@ async def sent_by(app: ASGIApp) -> list[Message]:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    await Edge(app, Figures(CollectorRegistry()))(dict(SCOPE), receive, send)
+    await Edge(app, Figures(CollectorRegistry()), Patience(1.0, 1.0))(dict(SCOPE), receive, send)
     return sent
 
 

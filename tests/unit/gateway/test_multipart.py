@@ -1,9 +1,13 @@
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.refusals import Refusal
+from vbatch.gateway.core.uploads import FIELDS
 
 TYPE = "multipart/form-data; boundary=b"
 CONTENT = b'{"custom_id":"a"}\n' * 3 + b"\r\n--not a boundary\r\n"
@@ -20,7 +24,7 @@ async def read(body: bytes, step: int = 1 << 20) -> tuple[MultipartForm, bytes]:
         for at in range(0, len(body), step):
             yield body[at : at + step]
 
-    form = MultipartForm(TYPE, stream())
+    form = MultipartForm(TYPE, stream(), file_field="file", other_fields=FIELDS)
     return form, b"".join([piece async for piece in form.file_pieces()])
 
 
@@ -69,4 +73,26 @@ async def test_another_content_type_is_refused(kind: str | None):
         yield b""
 
     with pytest.raises(Refusal):
-        MultipartForm(kind, stream())
+        MultipartForm(kind, stream(), file_field="file", other_fields=FIELDS)
+
+
+@given(content=st.binary(max_size=300), step=st.integers(1, 50), is_file_first=st.booleans(), name=st.text(max_size=20))
+async def test_any_bytes_come_through_as_they_are(content: bytes, step: int, is_file_first: bool, name: str):
+    if b"\r\n--b" in b"\r\n" + content:
+        return  # a client would have chosen another boundary
+    plain = "".join(char for char in name if char.isprintable() and char not in '\\"%/;') or "x"
+    head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{plain}"\r\n\r\n'.encode()
+    parts = [PURPOSE, head + content + b"\r\n"]
+    form, found = await read(b"".join(reversed(parts) if is_file_first else parts) + END, step)
+    assert (found, form.fields, form.filename) == (content, {"purpose": "batch"}, plain)
+
+
+@settings(max_examples=300)
+@given(data=st.data(), step=st.integers(1, 50))
+async def test_a_form_that_is_damaged_anywhere_is_read_or_refused_and_nothing_else(data: st.DataObject, step: int):
+    body = bytearray(PURPOSE + file_part() + END)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(body) - 1))
+        body[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    with suppress(Refusal):
+        await read(bytes(body), step)

@@ -64,3 +64,10 @@ def test_a_remote_engine_is_not_started():
     remote = ModelDefinition(id=ModelId("m"), engine=EngineKind.HTTP, base_url="http://127.0.0.1:1")
     with pytest.raises(ValueError, match="nothing to start"):
         engine_command(remote, CPU, PLACES)
+
+
+def test_on_a_cpu_vllm_is_given_every_core_the_runner_may_use():
+    two_cores = Device(DeviceKind.CPU, "cpu", 1 << 34, cores=(0, 3))
+    definition = ModelDefinition(id=ModelId("m"), folder="m")
+    assert engine_command(definition, two_cores, PLACES).environment["VLLM_CPU_OMP_THREADS_BIND"] == "0,3"
+    assert "VLLM_CPU_OMP_THREADS_BIND" not in engine_command(definition, GPU, PLACES).environment

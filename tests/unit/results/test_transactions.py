@@ -5,7 +5,7 @@ from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.message import Recorded
 from vbatch.results.core.projection import State
-from vbatch.results.flows.projecting import (
+from vbatch.results.flows.transacting import (
     TRANSACTION_BYTES_MAX,
     TRANSACTION_EVENTS_MAX,
     decode_all,

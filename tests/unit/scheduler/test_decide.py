@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from tests.support.scheduling import RUNNER, World, batch_id, plan_of
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
-from vbatch.contracts.ids import FileId, ModelId, OwnerId
+from vbatch.contracts.ids import FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.orders import FailSlice, RunSlice
 from vbatch.scheduler.core.decide import RECALL_GRACE, order_of
 from vbatch.scheduler.core.loading import FAILURES_MAX, FORGIVEN_AFTER
 from vbatch.scheduler.core.suspicion import DEATHS_MAX
+
+OTHER_RUNNER = RunnerId("gpu1")
 
 
 @pytest.fixture
@@ -122,6 +124,27 @@ def test_a_lost_runner_gives_its_unfinished_lines_back_and_nothing_finished_runs
     world.runner()
     again = dispatched(world.settle())[0]
     assert (again.lines, again.attempt, again.epoch > sent.epoch) == ((2, 3, 5), 2, True)
+
+
+def test_a_dispatch_recorded_after_a_new_lease_of_its_runner_leaves_its_lines_waiting(world: World):
+    world.runner()
+    world.running("a", 3)
+    late = dispatched(world.decide_only())[0]
+    world.runner()
+    world.fold(late)
+    again = dispatched(world.decide())[0]
+    assert again.lines == late.lines == (1, 2, 3)
+    assert again.epoch > late.epoch
+
+
+def test_two_runners_share_the_lines_of_a_batch_and_none_goes_to_both(world: World):
+    world.runner()
+    world.runner(OTHER_RUNNER)
+    world.running("a", 300)
+    sent = dispatched(world.settle())
+    lines = [line for event in sent for line in event.lines]
+    assert sorted(lines) == list(range(1, 301))
+    assert {event.runner_id for event in sent} == {RUNNER, OTHER_RUNNER}
 
 
 def test_a_stopped_runner_is_given_nothing(world: World):

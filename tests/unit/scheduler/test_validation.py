@@ -12,8 +12,9 @@ from vbatch.contracts.events import BatchFault
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lines import parse_request_line
+from vbatch.scheduler.core.custom_ids import CustomIds
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.validation import FAULTS_MAX, FileCheck, FileRules
+from vbatch.scheduler.core.validation import FAULTS_MAX, REREAD_LINES_MAX, FileCheck, FileRules
 
 CHAT = "/v1/chat/completions"
 SMALL = ModelId("small")
@@ -38,7 +39,7 @@ def check(content: bytes, rules: FileRules = RULES, block_bytes: int = 1 << 20) 
     file_check = FileCheck(rules)
     for start in range(0, len(content), block_bytes):
         file_check.feed(content[start : start + block_bytes])
-    return file_check.verdict()
+    return file_check.verdict(lambda refs: [content[it.offset : it.offset + it.length] for it in refs])
 
 
 def lines(*documents: dict[str, object]) -> bytes:
@@ -89,6 +90,112 @@ def test_a_bad_line_is_named_with_code_line_and_param(document: dict[str, object
 @pytest.mark.parametrize("raw", [b"{", b"nonsense", b"[1]", b"17", b'"text"', b'{"a": NaN}', b"\xff\xfe"])
 def test_a_line_that_is_no_json_object_is_not_parseable(raw: bytes):
     assert faults(raw + b"\n") == [(FileFault.INVALID_JSON_LINE, 1, None)]
+
+
+def raw_line(messages: bytes, custom_id: bytes = b'"a"') -> bytes:
+    text = b'{"custom_id":%b,"method":"POST","url":"/v1/chat/completions","body":{"model":"small","messages":%b}}\n'
+    return text % (custom_id, messages)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param(b"[NaN]", id="NaN"),
+        pytest.param(b"[-Infinity]", id="Infinity"),
+        pytest.param(b'["\xff"]', id="no UTF-8"),
+        pytest.param(b'["\xc0\x80"]', id="overlong UTF-8"),
+        pytest.param(b'["\xed\xa0\x80"]', id="a surrogate in UTF-8"),
+        pytest.param(b'["\\ud800"]', id="a lone leading surrogate"),
+        pytest.param(b'["\\ud800 and more text"]', id="a lone leading surrogate before text"),
+        pytest.param(b'["\\udc00"]', id="a lone trailing surrogate"),
+        pytest.param(b'["\x00"]', id="a bare NUL"),
+        pytest.param(b'["\t"]', id="a bare tab"),
+        pytest.param(b'["\\x41"]', id="an escape JSON does not have"),
+        pytest.param(b"[01]", id="a leading zero"),
+        pytest.param(b"[1,]", id="a trailing comma"),
+        pytest.param(b"[" * 5_000 + b"]" * 5_000, id="too deep"),
+        pytest.param(b"[" * 100_000, id="deep and open"),
+    ],
+)
+def test_a_body_that_is_no_json_text_is_not_parseable_wherever_the_fault_stands(messages: bytes):
+    assert faults(raw_line(messages)) == [(FileFault.INVALID_JSON_LINE, 1, None)]
+    assert faults(raw_line(messages, custom_id=b"7")) == [(FileFault.INVALID_JSON_LINE, 1, None)]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param(b"[" + b"9" * 10_000 + b"]", id="a huge integer"),
+        pytest.param(b"[1e999]", id="a number beyond floats"),
+        pytest.param(b"[" * 500 + b"]" * 500, id="deep but readable"),
+        pytest.param(b'["\\ud83d\\ude00"]', id="a pair of surrogates"),
+        pytest.param('["\u2028\u2029\u0085"]'.encode(), id="line separators of Unicode"),
+        pytest.param(b'["\\u0000"]', id="an escaped NUL"),
+    ],
+)
+def test_what_json_allows_passes_and_reaches_the_engine_as_it_is(messages: bytes):
+    content = raw_line(messages)
+    plan = check(content)
+    assert isinstance(plan, Plan)
+    ref = plan.refs([1])[0]
+    line = parse_request_line(content[ref.offset : ref.offset + ref.length])
+    assert bytes(line.body) == b'{"model":"small","messages":%b}' % messages
+
+
+def test_a_custom_id_must_be_text():
+    assert faults(raw_line(b"[]", custom_id=b'"\\ud800"')) == [(FileFault.INVALID_JSON_LINE, 1, None)]
+    assert faults(raw_line(b"[]", custom_id=b'"\xff"')) == [(FileFault.INVALID_JSON_LINE, 1, None)]
+
+
+def test_a_huge_number_in_a_bad_line_does_not_hide_its_fault():
+    line = raw_line(b"[" + b"9" * 10_000 + b"]", custom_id=b"7")
+    assert faults(line) == [(FileFault.INVALID_REQUEST, 1, "custom_id")]
+
+
+def test_of_a_key_that_stands_twice_the_last_counts():
+    streaming = raw_line(b'[],"stream":false,"stream":true')
+    twice = raw_line(b"[]", custom_id=b'"a","custom_id":"b"')
+    assert faults(streaming) == [(FileFault.STREAMING_UNSUPPORTED, 1, "body.stream")]
+    assert faults(twice + raw_line(b"[]", custom_id=b'"b"')) == [(FileFault.DUPLICATE_CUSTOM_ID, 2, "custom_id")]
+    assert isinstance(check(twice + raw_line(b"[]")), Plan)
+
+
+def test_a_duplicate_is_named_beside_what_else_is_wrong_with_its_line():
+    streaming = body(stream=True)
+    content = lines(streaming, request("a"), streaming, request("b"))
+    assert faults(content) == [
+        (FileFault.STREAMING_UNSUPPORTED, 1, "body.stream"),
+        (FileFault.DUPLICATE_CUSTOM_ID, 2, "custom_id"),
+        (FileFault.STREAMING_UNSUPPORTED, 3, "body.stream"),
+        (FileFault.DUPLICATE_CUSTOM_ID, 3, "custom_id"),
+    ]
+
+
+def test_an_id_that_only_looks_the_same_is_not_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(CustomIds, "add", lambda self, custom_id: self._digests.append(7))  # all collide
+    names = [str(number) for number in range(3 * REREAD_LINES_MAX)]
+    assert isinstance(check(lines(*(request(name) for name in names))), Plan)
+    assert faults(lines(*(request(name) for name in [*names, "5"]))) == [
+        (FileFault.DUPLICATE_CUSTOM_ID, len(names) + 1, "custom_id")
+    ]
+
+
+def test_duplicates_after_a_line_that_was_not_kept_are_found():
+    rules = FileRules(CHAT, RULES.models, line_bytes_max=200)
+    content = lines(request("long", body={"model": "small", "messages": ["x" * 10_000]}), request("a"), request("a"))
+    verdict = check(content, rules, block_bytes=64)
+    assert not isinstance(verdict, Plan)
+    assert [(fault.code, fault.line) for fault in verdict] == [
+        (FileFault.LINE_TOO_LONG, 1),
+        (FileFault.DUPLICATE_CUSTOM_ID, 3),
+    ]
+
+
+def test_more_duplicates_than_a_message_holds_are_counted():
+    verdict = check(lines(*(request("a") for _ in range(FAULTS_MAX))) + b"x\n" * 9)
+    assert not isinstance(verdict, Plan)
+    assert (len(verdict), verdict[FAULTS_MAX - 1].line) == (FAULTS_MAX + 1, FAULTS_MAX + 1)
+    assert "8 more lines" in verdict[-1].message
 
 
 def test_all_bad_lines_are_reported_in_order():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from vbatch.cli.commands import batches, events, models, results, stack
+from vbatch.cli.commands import batches, dead, events, models, rebuild, results, stack
 from vbatch.cli.demo import demo
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
 
 SERVER = "The server on this machine"
 WORK = "Batches"
+LOG = "The event log"
 
 app.command(rich_help_panel=SERVER)(stack.up)
 app.command(rich_help_panel=SERVER)(stack.down)
@@ -28,4 +29,6 @@ app.command(rich_help_panel=WORK)(results.results)
 app.command(rich_help_panel=WORK)(batches.cancel)
 app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(models.models)
-app.command(rich_help_panel=WORK)(events.events)
+app.add_typer(events.app, name="events", rich_help_panel=LOG)
+app.add_typer(dead.app, name="dead", rich_help_panel=LOG)
+app.command(rich_help_panel=LOG)(rebuild.rebuild)

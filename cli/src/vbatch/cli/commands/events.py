@@ -3,84 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-import msgspec
 import typer
 
-from vbatch.cli.exits import Unreachable
-from vbatch.cli.options import AsJson, local_settings, out, print_json, run
-from vbatch.cli.telling import tell
-from vbatch.contracts.codec import Unreadable, decode
+from vbatch.cli.exits import CommandError
+from vbatch.cli.logbook import NatsUrl, opened_log
+from vbatch.cli.moments import HELP, event_at, last_before, moment
+from vbatch.cli.options import AsJson, out, print_json, run
+from vbatch.cli.showing import document_of, line_of, name_of, pages_of
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import ALL_EVENTS
-from vbatch.journal.jetstream import connect
-from vbatch.journal.port import Log, Unavailable
-from vbatch.journal.settings import JournalSettings
-
-NATS_SECONDS = 3.0
+from vbatch.journal.port import Log
 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as events happen.")]
 BatchOption = Annotated[str | None, typer.Option("--batch", metavar="ID", help="Only this batch's.")]
 TypeGlob = Annotated[str, typer.Option("--type", metavar="GLOB", help="Only names like this, such as 'runner.*'.")]
 After = Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only what follows this sequence.")]
-NatsUrl = Annotated[str | None, typer.Option("--nats-url", envvar="VBATCH_NATS_URL", help="Where the log is.")]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help=f"Only what was recorded from then: {HELP}.")
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only what was recorded before then.")]
+Full = Annotated[bool, typer.Option("--full", help="Answers whole, not only how they begin.")]
+Sequence = Annotated[int, typer.Argument(min=1, metavar="SEQ", help="The event's place in the log.")]
+
+app = typer.Typer(invoke_without_command=True)
 
 
+@app.callback()
 def events(
+    context: typer.Context,
     follow: Follow = False,
     batch: BatchOption = None,
     type: TypeGlob = "*",
     after: After = 0,
+    since: Since = None,
+    until: Until = None,
     nats_url: NatsUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what happened, in the order of the log."""
+    """Show what happened, in the order of the log; `events show SEQ` shows one in full."""
+    if context.invoked_subcommand is not None:
+        return
 
     async def ask() -> None:
-        subject = f"evt.batch.{batch}.>" if batch else ALL_EVENTS
-        url = nats_url or local_settings().log_url
-        try:
-            async with connect(JournalSettings(url=url, name="cli", connect_seconds=NATS_SECONDS)) as journal:
-                async for record in _records(journal.log, subject, after, follow=follow):
-                    if fnmatchcase(name_of(record), type):
-                        _show(record, as_json=as_json)
-        except Unavailable as error:
-            raise Unreachable(f"The log at {url} cannot be read ({error}). Start it with `vbatch up`.") from error
+        now = datetime.now(UTC)
+        first, end = (None if text is None else moment(text, now) for text in (since, until))
+        async with opened_log(nats_url) as journal:
+            start = after if first is None else max(after, await last_before(journal.log, first))
+            subject = f"evt.batch.{batch}.>" if batch else ALL_EVENTS
+            async for record in _records(journal.log, subject, start, follow=follow):
+                if end is not None and record.recorded_at >= end:
+                    return
+                if fnmatchcase(name_of(record), type):
+                    _show(record, as_json=as_json)
 
     run(ask())
 
 
-def name_of(record: Recorded) -> str:
-    """`batch.created` of `evt.batch.batch_….created`."""
-    parts = record.subject.split(".")
-    return f"{parts[1]}.{parts[-1]}"
+@app.command()
+def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
+    """One event: its headers and its body."""
 
+    async def ask() -> None:
+        async with opened_log(nats_url) as journal:
+            record = await event_at(journal.log, sequence)
+            if record is None:
+                head = await journal.log.last_sequence()
+                raise CommandError(f"The log has no event {sequence}; it holds 1 to {head}.")
+            if as_json:
+                print_json(document_of(record))
+                return
+            for line in pages_of(record, full=full):
+                out.print(line, markup=False)
 
-def line_of(record: Recorded) -> str:
-    """Time, sequence, name, whose, and a sentence."""
-    time = record.recorded_at.astimezone().strftime("%H:%M:%S.%f")[:-3]
-    whose = record.subject.split(".")[2]
-    try:
-        sentence = tell(decode(record))
-    except Unreadable as error:
-        sentence = f"cannot be read: {error}"
-    return f"{time}  {record.sequence:>7}  {name_of(record):<24} {whose}  {sentence}"
-
-
-def document_of(record: Recorded) -> bytes:
-    """The record as one JSON object: its place in the log, its CloudEvents headers, its body untouched."""
-    return msgspec.json.encode(
-        {
-            "sequence": record.sequence,
-            "recorded_at": record.recorded_at,
-            "name": name_of(record),
-            "subject": record.subject,
-            "headers": dict(record.headers),
-            "body": msgspec.Raw(record.body),
-        }
-    )
+    run(ask())
 
 
 async def _records(log: Log, subject: str, after: int, *, follow: bool) -> AsyncIterator[Recorded]:

@@ -1,7 +1,7 @@
 """`/health`, `/ready` and `/metrics` for a service that has no HTTP of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -28,8 +28,11 @@ class PortTaken(Exception):
     """The port to listen on belongs to another process."""
 
 
-def health_app(readiness: Readiness, registry: CollectorRegistry) -> web.Application:
-    """The three pages; also for a service that mounts them in an aiohttp application of its own."""
+def health_app(
+    readiness: Readiness, registry: CollectorRegistry, pages: Iterable[web.RouteDef] = ()
+) -> web.Application:
+    """The three pages and what else a service has to show; also for one that mounts them in an aiohttp application of
+    its own."""
 
     async def health(_request: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
@@ -43,16 +46,23 @@ def health_app(readiness: Readiness, registry: CollectorRegistry) -> web.Applica
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     app = web.Application()
-    app.add_routes([web.get("/health", health), web.get("/ready", ready), web.get("/metrics", metrics)])
+    app.add_routes([web.get("/health", health), web.get("/ready", ready), web.get("/metrics", metrics), *pages])
     return app
 
 
 @asynccontextmanager
 async def serve_health(
-    readiness: Readiness, registry: CollectorRegistry, *, host: str = "127.0.0.1", port: int = 0
+    readiness: Readiness,
+    registry: CollectorRegistry,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    pages: Iterable[web.RouteDef] = (),
 ) -> AsyncIterator[int]:
-    """Serve the three pages while the block runs; yields the port. Raises PortTaken."""
-    runner = web.AppRunner(health_app(readiness, registry), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS_MAX)
+    """Serve the three pages, and the service's own, while the block runs; yields the port. Raises PortTaken."""
+    runner = web.AppRunner(
+        health_app(readiness, registry, pages), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS_MAX
+    )
     await runner.setup()
     try:
         await _listen(runner, host, port)

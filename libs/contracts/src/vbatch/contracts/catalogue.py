@@ -14,6 +14,7 @@ from vbatch.contracts.ids import model_token
 
 FIELD_ID: Mapping[str, str] = {
     "file": "file_id",
+    "upload": "upload_id",
     "batch": "batch_id",
     "runner": "runner_id",
     "scheduler": "scheduler_id",
@@ -59,6 +60,12 @@ class EventKind:
 KINDS: tuple[EventKind, ...] = (
     EventKind("file.stored", 1, e.FileStored, ("gateway", "results")),
     EventKind("file.deleted", 1, e.FileDeleted, ("gateway",)),
+    EventKind("upload.created", 1, e.UploadCreated, ("gateway",)),
+    EventKind("upload.part_added", 1, e.UploadPartAdded, ("gateway",), lambda it: it.part_id),
+    # Two completions at once must not take each other's event for their own: each has a file of its own.
+    EventKind("upload.completed", 1, e.UploadCompleted, ("gateway",), lambda it: it.file_id),
+    EventKind("upload.cancelled", 1, e.UploadCancelled, ("gateway",)),
+    EventKind("upload.parts_removed", 1, e.UploadPartsRemoved, ("gateway",)),
     EventKind("batch.created", 1, e.BatchCreated, ("gateway",)),
     EventKind("batch.cancel_requested", 1, e.BatchCancelRequested, ("gateway",)),
     EventKind("batch.validated", 1, e.BatchValidated, ("scheduler",)),

@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
-from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId
+from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, PartId, RunnerId, SliceId, UploadId
 from vbatch.contracts.models import ModelDefinition
 
 
@@ -131,6 +131,51 @@ class FileDeleted(Event, frozen=True, kw_only=True):
 
     file_id: FileId
     owner: OwnerId
+
+
+# uploads in parts
+
+
+class UploadCreated(Event, frozen=True, kw_only=True):
+    """A file will come in parts, `bytes` long in all. No part is taken after `expires_at`."""
+
+    upload_id: UploadId
+    owner: OwnerId
+    bytes: int
+    filename: str
+    mime_type: str
+    purpose: str
+    expires_at: datetime
+    file_expires_after_seconds: int | None = None
+
+
+class UploadPartAdded(Event, frozen=True, kw_only=True):
+    """The bytes of a part are in the blob store under `blob`, fsynced."""
+
+    upload_id: UploadId
+    part_id: PartId
+    bytes: int
+    blob: str
+
+
+class UploadCompleted(Event, frozen=True, kw_only=True):
+    """The parts, in this order, have become the file; its `file.stored` stands right before this in the log."""
+
+    upload_id: UploadId
+    part_ids: tuple[PartId, ...]
+    file_id: FileId
+
+
+class UploadCancelled(Event, frozen=True, kw_only=True):
+    """Its owner gave the upload up."""
+
+    upload_id: UploadId
+
+
+class UploadPartsRemoved(Event, frozen=True, kw_only=True):
+    """The upload is over, in whichever way, and the bytes of its parts are gone from the blob store."""
+
+    upload_id: UploadId
 
 
 # batches

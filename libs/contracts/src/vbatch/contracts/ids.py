@@ -13,6 +13,8 @@ SliceId = NewType("SliceId", str)
 RunnerId = NewType("RunnerId", str)
 ModelId = NewType("ModelId", str)
 OwnerId = NewType("OwnerId", str)
+UploadId = NewType("UploadId", str)
+PartId = NewType("PartId", str)
 
 OutputKind = Literal["output", "error"]
 
@@ -20,6 +22,8 @@ BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 FILE_ID_DIGITS = 22
 BATCH_ID_PATTERN = re.compile(r"batch_[0-9a-f]{32}")
 FILE_ID_PATTERN = re.compile(r"file-[0-9A-Za-z]{22}")
+UPLOAD_ID_PATTERN = re.compile(r"upload_[0-9a-f]{32}")
+PART_ID_PATTERN = re.compile(r"part_[0-9a-f]{32}")
 
 
 def new_batch_id(now: datetime, entropy: bytes) -> BatchId:
@@ -30,6 +34,16 @@ def new_batch_id(now: datetime, entropy: bytes) -> BatchId:
 def new_file_id(entropy: bytes) -> FileId:
     """`file-` + 22 base62 digits of 16 bytes of entropy, the shape of OpenAI's file ids."""
     return FileId("file-" + _base62(int.from_bytes(entropy[:16], "big")))
+
+
+def new_upload_id(entropy: bytes) -> UploadId:
+    """`upload_` + 32 hex digits of 16 bytes of entropy."""
+    return UploadId(f"upload_{entropy[:16].hex()}")
+
+
+def new_part_id(entropy: bytes) -> PartId:
+    """`part_` + 32 hex digits of 16 bytes of entropy."""
+    return PartId(f"part_{entropy[:16].hex()}")
 
 
 def output_file_id(batch_id: BatchId, kind: OutputKind) -> FileId:
@@ -57,6 +71,14 @@ def is_batch_id(text: str) -> bool:
 
 def is_file_id(text: str) -> bool:
     return FILE_ID_PATTERN.fullmatch(text) is not None
+
+
+def is_upload_id(text: str) -> bool:
+    return UPLOAD_ID_PATTERN.fullmatch(text) is not None
+
+
+def is_part_id(text: str) -> bool:
+    return PART_ID_PATTERN.fullmatch(text) is not None
 
 
 def _digest(*parts: str) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from vbatch.contracts.ids import BatchId, FileId, RunnerId
+from vbatch.contracts.ids import BatchId, FileId, RunnerId, UploadId
 
 ALL_EVENTS = "evt.>"
 BATCH_EVENTS = "evt.batch.>"
 FILE_EVENTS = "evt.file.>"
+UPLOAD_EVENTS = "evt.upload.>"
 RUNNER_EVENTS = "evt.runner.>"
 MODEL_EVENTS = "evt.model.>"
 ALL_WORK = "work.>"
@@ -21,6 +22,11 @@ def batch_events(batch_id: BatchId) -> str:
 def file_events(file_id: FileId) -> str:
     """Everything that happened to one file."""
     return f"evt.file.{file_id}.>"
+
+
+def upload_events(upload_id: UploadId) -> str:
+    """Everything that happened to one upload in parts."""
+    return f"evt.upload.{upload_id}.>"
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:

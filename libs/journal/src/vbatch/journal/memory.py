@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from vbatch.contracts.message import Message, Recorded
 from vbatch.journal.port import (
@@ -214,12 +214,25 @@ class MemoryPublisher:
 class MemoryDeadLetters:
     def __init__(self, stream: MemoryStream) -> None:
         self._stream = stream
+        self._dropped: set[int] = set()
 
     async def append(self, record: Recorded, reason: str, origin: Origin = Origin.LOG) -> int:
         return self._stream.append(burial(record, reason, origin))
 
     async def list(self, after: int = 0, limit: int = 100) -> list[DeadLetter]:
-        return [exhumed(record) for record in self._stream.records[after : after + limit]]
+        kept = (record for record in self._stream.records[after:] if record.sequence not in self._dropped)
+        return [exhumed(record) for record in islice(kept, limit)]
+
+    async def get(self, sequence: int) -> DeadLetter | None:
+        found = await self.list(sequence - 1, 1) if sequence > 0 else []
+        return next((letter for letter in found if letter.sequence == sequence), None)
+
+    async def drop(self, sequence: int) -> None:
+        if 0 < sequence <= len(self._stream.records):
+            self._dropped.add(sequence)
+
+    async def count(self) -> int:
+        return len(self._stream.records) - len(self._dropped)
 
 
 @dataclass

@@ -167,6 +167,15 @@ class DeadLetters(Protocol):
     async def list(self, after: int = 0, limit: int = 100) -> list[DeadLetter]:
         """Oldest first, from sequence `after` + 1; at most `limit`."""
 
+    async def get(self, sequence: int) -> DeadLetter | None:
+        """None when it was never there or is dropped."""
+
+    async def drop(self, sequence: int) -> None:
+        """Settled: forget it. One that is not there is dropped already."""
+
+    async def count(self) -> int:
+        """How many wait for somebody to look at them."""
+
 
 class Journal(Protocol):
     """One service's connection to all of it."""

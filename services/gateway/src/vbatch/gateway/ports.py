@@ -9,7 +9,7 @@ from typing import Protocol
 
 from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
-from vbatch.gateway.core.pages import PageAsk, ResultsAsk
+from vbatch.gateway.core.pages import BatchesAsk, PageAsk, ResultsAsk
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.journal.port import Log
 
@@ -36,7 +36,7 @@ class Reads(Protocol):
 
     async def batch(self, owner: OwnerId, batch_id: BatchId) -> BatchRecord | None: ...
 
-    async def batches(self, owner: OwnerId, ask: PageAsk) -> list[BatchRecord]:
+    async def batches(self, owner: OwnerId, ask: BatchesAsk) -> list[BatchRecord]:
         """Newest first; one more than `ask.limit`, if there are more."""
         ...
 

@@ -29,6 +29,10 @@ class GatewaySettings(ServiceSettings):
     own_write_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits to show its own write.")
     log_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits for an event log that is away.")
     event_streams_max: int = Field(100, ge=1, description="Event streams open at once.")
+    creates_per_minute_max: int = Field(0, ge=0, description="Batches an API key may create a minute; 0: any number.")
+    uploads_per_minute_max: int = Field(0, ge=0, description="Uploads an API key may begin a minute; 0: any number.")
+    body_silence_seconds_max: float = Field(60.0, gt=0, description="A request body may pause so long.")
+    body_seconds_max: float = Field(3_600.0, gt=0, description="A request body may take so long.")
     heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")
 
     @model_validator(mode="after")

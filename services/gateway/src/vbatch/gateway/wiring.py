@@ -22,9 +22,9 @@ from vbatch.chassis.health import PortTaken
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
-from vbatch.gateway.adapters.http import batches, files, models, service
+from vbatch.gateway.adapters.http import batches, files, models, service, uploads
 from vbatch.gateway.adapters.http.describe import describe
-from vbatch.gateway.adapters.http.edge import Edge
+from vbatch.gateway.adapters.http.edge import Edge, Patience
 from vbatch.gateway.adapters.http.errors import add_error_answers
 from vbatch.gateway.adapters.http.figures import Figures
 from vbatch.gateway.adapters.http.parts import Parts
@@ -32,7 +32,9 @@ from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
 from vbatch.gateway.adapters.sse import OpenStreams
+from vbatch.gateway.core.rate_limits import RateLimit
 from vbatch.gateway.flows.models import register_models
+from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.ports import World
 from vbatch.gateway.settings import Configuration, GatewaySettings
 from vbatch.journal.jetstream import connect
@@ -65,11 +67,11 @@ def create_app(parts: Parts, *, traced: bool = False) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
-    for routes in (files, batches, models, service):
+    for routes in (files, uploads, batches, models, service):
         app.include_router(routes.router)
     add_error_answers(app)
     describe(app)
-    app.add_middleware(Edge, figures=parts.figures)
+    app.add_middleware(Edge, figures=parts.figures, patience=parts.patience)
     if traced:
         FastAPIInstrumentor.instrument_app(app, excluded_urls="/health,/ready,/metrics")
     return app
@@ -116,7 +118,7 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[Parts,
         await _sweep(parts.world.blobs)
         changed = await register_models(parts.world, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
-        async with loop_lag(parts.registry):
+        async with loop_lag(parts.registry), _sweeping(UploadSweep(parts.world)):
             yield parts, journal
 
 
@@ -157,6 +159,9 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
         registry=registry,
         figures=Figures(registry),
         heartbeat_seconds=settings.heartbeat_seconds,
+        patience=Patience(settings.body_silence_seconds_max, settings.body_seconds_max),
+        creates=RateLimit(settings.creates_per_minute_max),
+        uploads=RateLimit(settings.uploads_per_minute_max),
     )
 
 
@@ -182,6 +187,16 @@ async def _following(feed: ProjectionFeed) -> AsyncIterator[ProjectionFeed]:
         task = tasks.create_task(feed.run())
         try:
             yield feed
+        finally:
+            task.cancel()
+
+
+@asynccontextmanager
+async def _sweeping(sweep: UploadSweep) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(sweep.run())
+        try:
+            yield
         finally:
             task.cancel()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from vbatch.contracts.ids import BatchId
@@ -38,6 +40,15 @@ class Sealable(NamedTuple):
     input_blob: str | None
 
 
+class StoredFile(NamedTuple):
+    """A sealed file that can still be asked for, or one whose bytes may go."""
+
+    sequence: int
+    id: str
+    blob: str
+    bytes: int
+
+
 class ReadModel(Protocol):
     """Every method raises Trouble."""
 
@@ -61,9 +72,21 @@ class ReadModel(Protocol):
 
     async def checkpoint(self) -> int: ...
 
+    async def ended(self, after: int, limit: int) -> list[Sealable]:
+        """Batches that were counted and have ended, in the order of their creation, behind sequence `after`."""
+
+    async def sealed_files(self, batch_id: BatchId, now: datetime) -> list[StoredFile]:
+        """Those of a batch that are neither deleted nor expired."""
+
+    async def unwanted_files(self, gone_before: datetime, after: int, limit: int) -> list[StoredFile]:
+        """Files deleted or expired before that time, which no unfinished batch reads, behind sequence `after`."""
+
 
 class PartialFiles(Protocol):
     """The growing JSONL files. All methods block: call them in a thread. They raise Trouble."""
+
+    def enter(self, folder: str) -> None:
+        """From now on work in this folder below the results folder; it is made where it is absent."""
 
     def cut(self, lengths: Mapping[BatchId, int]) -> None:
         """Forget what stands beyond these lengths. Raises ReadModelMismatch when a file is shorter."""
@@ -73,3 +96,48 @@ class PartialFiles(Protocol):
 
     def read(self, batch_id: BatchId, places: Sequence[Placed]) -> list[bytes]:
         """The lines at these places, in their order."""
+
+    def blocks(self, batch_id: BatchId, length: int) -> Iterator[bytes]:
+        """Its first `length` bytes, block by block; less where the file is shorter, nothing where it is missing."""
+
+
+class Difference(NamedTuple):
+    """`where` names a table and key, or a file and line."""
+
+    where: str
+    what: str
+
+
+class Served(NamedTuple):
+    """The read model that is served: how far it is and where its growing JSONL stand."""
+
+    sequence: int
+    folder: str
+
+
+class Snapshot(Protocol):
+    """The served read model as of one moment."""
+
+    @property
+    def served(self) -> Served: ...
+
+    def differences(self, schema: str) -> AsyncIterator[Difference]:
+        """Rows that it and `schema` do not share."""
+
+
+class Generations(Protocol):
+    """Read models side by side. Every method raises Trouble."""
+
+    async def served(self) -> Served | None:
+        """None when there is none, or one of another version."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """Only while something of this version is served."""
+
+    async def serve(self, schema: str) -> None:
+        """Exchange the names, all at once: what was served is kept as the replaced one."""
+
+    async def drop(self, schema: str) -> None: ...
+
+    async def folders(self) -> set[str]:
+        """Those that the read models which are there name."""

@@ -21,6 +21,13 @@ class ResultsSettings(ServiceSettings):
         50_000, ge=1, description="Events behind the log from which a projection that does not move is not ready."
     )
 
+    sweep_seconds: float = Field(
+        30.0, gt=0, description="How often dead letters are counted and the bytes of deleted or expired files taken."
+    )
+    sweep_grace_seconds: float = Field(
+        600.0, ge=0, description="How long a file's bytes outlive its deletion or expiry, at least."
+    )
+
     @property
     def results_folder(self) -> Path:
         return self.home / "results"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
@@ -17,13 +17,19 @@ from vbatch.journal.jetstream.journal import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
 from vbatch.results.adapters.figures import Figures
+from vbatch.results.adapters.generations import PostgresGenerations
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
 from vbatch.results.adapters.readiness import results_readiness
+from vbatch.results.flows.replaying import Progress as ReplayProgress
+from vbatch.results.flows.replaying import Workshop
 from vbatch.results.flows.serving import Progress, World, serve
+from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.settings import ResultsSettings
 
 SERVICE = "results"
+CONNECT_SECONDS = 3.0
+"""How long a command waits for the log; the service itself waits longer."""
 
 
 class ConnectionDead(Exception):
@@ -39,11 +45,9 @@ async def run(settings: ResultsSettings, stop: Stop) -> None:
 
 @asynccontextmanager
 async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[tuple[World, Progress]]:
-    if settings.postgres_url is None:
-        raise ValueError("results needs a PostgreSQL")
     registry, progress, blobs = service_registry(SERVICE), Progress(), Blobs.from_url(settings.blob_url)
     figures = Figures(registry)
-    async with read_model(settings.postgres_url.get_secret_value()) as model:
+    async with read_model(_postgres_url(settings)) as model:
         readiness = results_readiness(journal, model, blobs, progress, lag_max=settings.lag_max, on_lag=figures.lagging)
         world = World(
             journal=journal,
@@ -55,6 +59,8 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             now=lambda: datetime.now(UTC),
             on_committed=figures.committed,
             on_sealed=figures.sealed,
+            on_dead_letters=figures.dead_letters,
+            sweep_times=SweepTimes(settings.sweep_seconds, settings.sweep_grace_seconds),
         )
         async with serve_health(readiness, registry, host=settings.host, port=settings.port) as port:
             get_logger().info("health_served", port=port)
@@ -77,3 +83,31 @@ async def _until_stopped(world: World, progress: Progress, stop: Stop) -> None:
             await serving
     if world.journal.dead_event.is_set() and not stop.is_requested():
         raise ConnectionDead("the connection to NATS is dead")
+
+
+@asynccontextmanager
+async def rebuild_workshop(
+    settings: ResultsSettings, on_progress: Callable[[ReplayProgress], None]
+) -> AsyncIterator[Workshop]:
+    """What `vbatch rebuild` works on: the same log, database, folder and blobs as the service."""
+    url = _postgres_url(settings)
+    async with connect(
+        JournalSettings(url=settings.nats_url, name="rebuild", connect_seconds=CONNECT_SECONDS)
+    ) as journal:
+        yield Workshop(
+            journal=journal,
+            generations=PostgresGenerations(url),
+            open_model=lambda schema, folder: read_model(url, schema, folder),
+            partials=lambda: FolderOfPartials(settings.results_folder),
+            blobs=Blobs.from_url(settings.blob_url),
+            folder=settings.results_folder,
+            pid=os.getpid(),
+            now=lambda: datetime.now(UTC),
+            on_progress=on_progress,
+        )
+
+
+def _postgres_url(settings: ResultsSettings) -> str:
+    if settings.postgres_url is None:
+        raise ValueError("results needs a PostgreSQL")
+    return settings.postgres_url.get_secret_value()

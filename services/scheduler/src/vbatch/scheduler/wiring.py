@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,10 +17,15 @@ from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.metrics import register
+from vbatch.scheduler.adapters.pages import queue_pages
 from vbatch.scheduler.adapters.planner import process_planner
-from vbatch.scheduler.core.policy import stay_then_oldest
+from vbatch.scheduler.core.dips import Dips
+from vbatch.scheduler.core.policy import Policy, stay_then_oldest
 from vbatch.scheduler.flows.planning import Limits
 from vbatch.scheduler.flows.scheduling import Scheduler
+
+PolicyName = Literal["dips", "plain"]
+POLICIES: dict[PolicyName, Policy] = {"dips": Dips(), "plain": stay_then_oldest}
 
 
 class SchedulerSettings(ServiceSettings):
@@ -31,6 +36,10 @@ class SchedulerSettings(ServiceSettings):
     port: int = Field(default=4083, ge=0, le=65535, description="The port of health and metrics.")
     lines_max: int = Field(default=50_000, ge=1, description="Requests one batch may hold.")
     line_bytes_max: int = Field(default=16 << 20, ge=1024, description="Bytes one request line may have.")
+    policy: PolicyName = Field(
+        default="dips",
+        description="Which batch runs next: dips keeps deadlines and spares swaps, plain takes the oldest batch.",
+    )
 
 
 def service(settings: SchedulerSettings) -> Callable[[Stop], Awaitable[None]]:
@@ -46,10 +55,12 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
     readiness, registry = Readiness(), service_registry("scheduler")
     limits = Limits(settings.lines_max, settings.line_bytes_max)
     async with process_planner(settings.blob_url) as planner:
-        scheduler = Scheduler(journal, planner, stay_then_oldest, _utc_now, os.getpid(), limits)
+        scheduler = Scheduler(journal, planner, POLICIES[settings.policy], _utc_now, os.getpid(), limits)
         register(scheduler.state, registry)
         _add_checks(readiness, journal, scheduler)
-        async with loop_lag(registry), serve_health(readiness, registry, host=settings.host, port=settings.port):
+        pages = queue_pages(scheduler.state, scheduler.policy, _utc_now)
+        health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages)
+        async with loop_lag(registry), health:
             await scheduler.run(stop)
 
 

@@ -29,3 +29,14 @@ class JetStreamDeadLetters:
             letters.append(exhumed(stored))
             after = stored.sequence
         return letters
+
+    async def get(self, sequence: int) -> DeadLetter | None:
+        stored = await self._stream.first_after(sequence - 1, DEAD_SUBJECTS) if sequence > 0 else None
+        return exhumed(stored) if stored is not None and stored.sequence == sequence else None
+
+    async def drop(self, sequence: int) -> None:
+        if sequence > 0:
+            await self._stream.delete(sequence)
+
+    async def count(self) -> int:
+        return await self._stream.count()

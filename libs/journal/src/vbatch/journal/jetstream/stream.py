@@ -87,12 +87,31 @@ class Stream:
         return await self._read({"seq": after + 1, "next_by_subj": subject_filter})
 
     async def last_sequence(self) -> int:
-        async def attempt() -> int:
+        return (await self._state()).last_seq
+
+    async def count(self) -> int:
+        """Messages that are there now."""
+        return (await self._state()).messages
+
+    async def delete(self, sequence: int) -> None:
+        """Take one message out; it need not be there. Only for streams without `deny_delete`."""
+        body = msgspec.json.encode({"seq": sequence, "no_erase": True})
+
+        async def attempt() -> None:
+            reply = await self._requests.request(f"$JS.API.STREAM.MSG.DELETE.{self.name}", body)
+            error = wire.answers.decode(reply.data).error
+            if error is not None and error.err_code not in wire.NOTHING_TO_DELETE:
+                raise wire.refusal(error, f"{self.name} {sequence}")
+
+        await self._requests.persist(attempt)
+
+    async def _state(self) -> wire.StreamState:
+        async def attempt() -> wire.StreamState:
             reply = await self._requests.request(f"$JS.API.STREAM.INFO.{self.name}", b"")
             answer = wire.stream_answers.decode(reply.data)
             if answer.error is not None:
                 raise wire.refusal(answer.error, self.name)
-            return answer.state.last_seq
+            return answer.state
 
         return await self._requests.persist(attempt)
 

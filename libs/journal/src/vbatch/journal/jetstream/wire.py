@@ -21,6 +21,8 @@ STATUS = "Status"
 DESCRIPTION = "Description"
 
 NO_MESSAGE_FOUND = 10037
+NOTHING_TO_DELETE = (10037, 10043, 10057)
+"""No such message; a sequence beyond the stream, or one that is deleted already."""
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 STREAM_NAME_IN_USE = 10058
@@ -63,6 +65,7 @@ class MessageAnswer(msgspec.Struct, frozen=True):
 
 class StreamState(msgspec.Struct, frozen=True):
     last_seq: int = 0
+    messages: int = 0
     bytes: int = 0
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing
-from vbatch.gateway.core.uploads import FILENAME_DEFAULT, check_field, clean_filename
+from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, parameter_unknown
+from vbatch.gateway.core.uploads import FILENAME_DEFAULT, clean_filename
 
-FILE_FIELD = "file"
 FIELD_BYTES_MAX = 1_024
+FORM_BYTES_MAX = 65_536
+"""What a form may hold besides its file: fields, headers, boundaries, and what stands before and behind them."""
 _EXTENDED_FILENAME = re.compile(r"filename\*=utf-8''([^;]+)", re.IGNORECASE)
 
 
@@ -22,16 +23,20 @@ def _unreadable(why: str) -> Refusal:
 
 
 class MultipartForm:
-    """Keeps the promise of flows.upload.Form. Parts may come in any order."""
+    """Keeps the promise of flows.upload.Form. Parts may come in any order; `file_field` holds the bytes."""
 
-    def __init__(self, content_type: str | None, stream: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self, content_type: str | None, stream: AsyncIterator[bytes], *, file_field: str, other_fields: Set[str]
+    ) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise _unreadable("expected Content-Type multipart/form-data with a boundary")
         self.fields: dict[str, str] = {}
         self.filename = FILENAME_DEFAULT
         self._stream = stream
-        self._parts = _Parts(self)
+        self._overhead_bytes = 0
+        self._file_field = file_field
+        self._parts = _Parts(self, file_field, other_fields)
         try:
             self._parser = MultipartParser(options[b"boundary"], self._parts.callbacks())  # type: ignore[arg-type]  # its TypedDict has every key optional
         except FormParserError as error:
@@ -41,12 +46,19 @@ class MultipartForm:
         """The bytes of the file as they arrive. Raises Refusal."""
         async for chunk in self._stream:
             self._feed(chunk)
-            for piece in self._parts.take_pieces():
+            pieces = self._parts.take_pieces()
+            self._count_overhead(len(chunk) - sum(map(len, pieces)))
+            for piece in pieces:
                 yield piece
         if not self._parts.is_complete:
             raise _unreadable("the closing boundary is missing")
         if not self._parts.has_file:
-            raise parameter_missing(FILE_FIELD)
+            raise parameter_missing(self._file_field)
+
+    def _count_overhead(self, byte_count: int) -> None:
+        self._overhead_bytes += byte_count
+        if self._overhead_bytes > FORM_BYTES_MAX:
+            raise _unreadable(f"it has more than {FORM_BYTES_MAX} bytes besides its file")
 
     def _feed(self, chunk: bytes) -> None:
         try:
@@ -58,10 +70,12 @@ class MultipartForm:
 class _Parts:
     """What the parser tells, part by part."""
 
-    def __init__(self, form: MultipartForm) -> None:
+    def __init__(self, form: MultipartForm, file_field: str, other_fields: Set[str]) -> None:
         self.is_complete = False
         self.has_file = False
         self._form = form
+        self._file_field = file_field
+        self._other_fields = other_fields
         self._pieces: list[bytes] = []
         self._header_name = self._header_value = b""
         self._disposition = ""
@@ -102,10 +116,10 @@ class _Parts:
     def _end_headers(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        if self._name == FILE_FIELD:
+        if self._name == self._file_field:
             self._begin_file(options.get(b"filename"))
-        else:
-            check_field(self._name)
+        elif self._name not in self._other_fields:
+            raise parameter_unknown(self._name)
 
     def _begin_file(self, filename: bytes | None) -> None:
         if self.has_file:
@@ -118,7 +132,7 @@ class _Parts:
             self._form.filename = clean_filename(filename.decode("utf-8", "replace"))
 
     def _add_content(self, data: bytes, start: int, end: int) -> None:
-        if self._name == FILE_FIELD:
+        if self._name == self._file_field:
             self._pieces.append(data[start:end])
             return
         self._value += data[start:end]
@@ -126,7 +140,7 @@ class _Parts:
             raise _unreadable(f"field '{self._name}' is longer than {FIELD_BYTES_MAX} bytes")
 
     def _end(self) -> None:
-        if self._name != FILE_FIELD:
+        if self._name != self._file_field:
             self._form.fields[self._name] = self._value.decode("utf-8", "replace")
 
     def _complete(self) -> None:

@@ -13,7 +13,7 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.contracts.read_model import SCHEMA
-from vbatch.gateway.core.pages import PageAsk, ResultsAsk
+from vbatch.gateway.core.pages import BatchesAsk, PageAsk, ResultsAsk
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.ports import ReadModelUnavailable
 
@@ -32,6 +32,7 @@ TROUBLE = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,  # results has not made the schema yet
+    asyncpg.UndefinedColumnError,  # it is of another version, until `vbatch rebuild --switch`
 )
 
 FILE_COLUMNS = "id, purpose, filename, bytes, blob, created_at, expires_at"
@@ -47,11 +48,20 @@ FILES_OLDEST_FIRST = FILES % (">", "ASC")
 FILE_IN_USE = """
     SELECT EXISTS (SELECT FROM batch WHERE input_file_id = $1
                    AND status IN ('validating', 'in_progress', 'finalizing', 'cancelling'))"""
-BATCH = "SELECT * FROM batch WHERE owner = $1 AND id = $2"
-BATCHES = """
-    SELECT * FROM batch
+# Row and folder in one statement: a rebuilt read model takes over between two.
+BATCH_COLUMNS = "*, (SELECT folder FROM checkpoint) AS partial_folder"
+BATCH = f"SELECT {BATCH_COLUMNS} FROM batch WHERE owner = $1 AND id = $2"
+# PostgreSQL cannot take a NUL out of JSON, so metadata that holds one is not looked into: it matches no filter.
+BATCHES = rf"""
+    SELECT {BATCH_COLUMNS} FROM batch
     WHERE owner = $1
       AND ($2::text IS NULL OR sequence < (SELECT sequence FROM batch WHERE id = $2 AND owner = $1))
+      AND (cardinality($4::text[]) = 0 OR status = ANY($4))
+      AND ($5::timestamptz IS NULL OR created_at >= $5)
+      AND ($6::timestamptz IS NULL OR created_at < $6)
+      AND (cardinality($7::text[]) = 0 OR CASE WHEN strpos(metadata::text, '\u0000') = 0 THEN
+           (SELECT bool_and(metadata ->> wanted.key = wanted.value IS TRUE)
+            FROM unnest($7::text[], $8::text[]) AS wanted (key, value)) END)
     ORDER BY sequence DESC LIMIT $3"""
 OUTCOMES = """
     SELECT line, start, length FROM outcome
@@ -86,8 +96,11 @@ class PostgresReads:
         rows = await self._rows(BATCH, owner, batch_id)
         return _batch(rows[0]) if rows else None
 
-    async def batches(self, owner: OwnerId, ask: PageAsk) -> list[BatchRecord]:
-        return [_batch(row) for row in await self._rows(BATCHES, owner, ask.after, ask.limit + 1)]
+    async def batches(self, owner: OwnerId, ask: BatchesAsk) -> list[BatchRecord]:
+        page = (owner, ask.after, ask.limit + 1)
+        times = (ask.created_after, ask.created_before)
+        metadata = (list(ask.metadata.keys()), list(ask.metadata.values()))
+        return [_batch(row) for row in await self._rows(BATCHES, *page, list(ask.statuses), *times, *metadata)]
 
     async def outcomes(self, batch: BatchRecord, ask: ResultsAsk) -> list[OutcomePlace]:
         rows = await self._rows(OUTCOMES, batch.sequence, ask.after_line, batch.partial_bytes, ask.limit)
@@ -169,6 +182,7 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
         counts=e.RequestCounts(total=row["total"], completed=row["completed"], failed=row["failed"]),
         usage=_usage(row),
         partial_bytes=row["partial_bytes"],
+        partial_folder=row["partial_folder"],
     )
 
 

@@ -1,10 +1,11 @@
-"""Server-sent events: their frames, how many may be open at once, and how they end with the server."""
+"""Streams that stay open: how many there may be at once, how they end with the server, and the frames of events."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
+from typing import TypeVar
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -13,6 +14,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.flows.live_events import LiveEvent
 
 RETRY_MILLISECONDS = 1_000
+Item = TypeVar("Item")
 HEARTBEAT = b": keep-alive\n\n"
 
 
@@ -27,7 +29,7 @@ class OpenStreams:
     def check_room(self) -> None:
         """Raises Refusal when as many are open as may be."""
         if self.open_count >= self._streams_max:
-            message = f"Too many open event streams: at most {self._streams_max} may be open at once."
+            message = f"Too many open streams: at most {self._streams_max} may be open at once."
             raise Refusal(Reason.TOO_MANY_STREAMS, message)
 
     @contextmanager
@@ -39,17 +41,30 @@ class OpenStreams:
             self.open_count -= 1
 
 
-class EventStream(StreamingResponse):
+class OpenStream(StreamingResponse):
     """One open stream; it takes a place for as long as it is sent."""
 
-    def __init__(self, events: AsyncGenerator[LiveEvent | None, None], streams: OpenStreams) -> None:
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        super().__init__(_frames(events, streams.closing), media_type="text/event-stream", headers=headers)
+    def __init__(
+        self, content: AsyncIterator[bytes], streams: OpenStreams, *, media_type: str, headers: Mapping[str, str]
+    ) -> None:
+        unbuffered = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(content, media_type=media_type, headers=unbuffered | dict(headers))
         self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._streams.taken():
             await super().__call__(scope, receive, send)
+
+
+def event_stream(events: AsyncGenerator[LiveEvent | None, None], streams: OpenStreams) -> OpenStream:
+    return OpenStream(_frames(events, streams.closing), streams, media_type="text/event-stream", headers={})
+
+
+def open_stream(
+    content: AsyncGenerator[bytes, None], streams: OpenStreams, *, media_type: str, headers: Mapping[str, str]
+) -> OpenStream:
+    """Bytes as they come, until they end or the server does."""
+    return OpenStream(_closed(content, streams.closing), streams, media_type=media_type, headers=headers)
 
 
 def frame(event: LiveEvent) -> bytes:
@@ -63,12 +78,16 @@ async def _frames(events: AsyncGenerator[LiveEvent | None, None], closing: async
             yield HEARTBEAT if event is None else frame(event)
 
 
-async def _until(
-    events: AsyncGenerator[LiveEvent | None, None], closing: asyncio.Event
-) -> AsyncGenerator[LiveEvent | None, None]:
+async def _closed(content: AsyncGenerator[bytes, None], closing: asyncio.Event) -> AsyncIterator[bytes]:
+    async with aclosing(content), aclosing(_until(content, closing)) as open_content:
+        async for piece in open_content:
+            yield piece
+
+
+async def _until(events: AsyncGenerator[Item, None], closing: asyncio.Event) -> AsyncGenerator[Item, None]:
     """The events, until they end or the server does."""
     closed = asyncio.ensure_future(closing.wait())
-    following: asyncio.Future[LiveEvent | None] | None = None
+    following: asyncio.Future[Item] | None = None
     try:
         while True:
             following = asyncio.ensure_future(anext(events))

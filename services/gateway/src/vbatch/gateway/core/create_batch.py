@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import msgspec
 
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.ids import FileId
 from vbatch.gateway.core.records import BatchRecord
-from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, parameter_unknown, type_invalid
-from vbatch.gateway.core.shapes import expiry_seconds
+from vbatch.gateway.core.refusals import Reason, Refusal, type_invalid
+from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
 
 COMPLETION_WINDOW = "24h"
-WINDOW_SECONDS = 86_400
+"""OpenAI's only one; ours go from an hour to a week."""
+WINDOW_PATTERN = "[1-9][0-9]{0,5}[mhd]"
+WINDOW_SECONDS_MIN = 3_600
+WINDOW_SECONDS_MAX = 7 * 86_400
+UNIT_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 FILE_ID_CHARS_MAX = 256
 METADATA_PAIRS_MAX = 16
 METADATA_KEY_CHARS_MAX = 64
@@ -33,20 +36,18 @@ class BatchAsk:
     metadata: dict[str, str] | None
     output_expires_after_seconds: int | None
 
+    @property
+    def window_seconds(self) -> int:
+        return window_seconds(self.completion_window)
+
 
 def read_batch_ask(raw: bytes) -> BatchAsk:
     """The ask in a request body. Raises Refusal (E6 to E11, E13)."""
-    body = _json_object(raw)
-    for name in REQUIRED:
-        if body.get(name) is None:
-            raise parameter_missing(name)
-    for name in body:
-        if name not in REQUIRED and name not in OPTIONAL:
-            raise parameter_unknown(name)
+    body = json_object(raw, required=REQUIRED, optional=OPTIONAL)
     return BatchAsk(
         input_file_id=_input_file_id(body["input_file_id"]),
         endpoint=_one_of(body, "endpoint", BATCH_ENDPOINTS),
-        completion_window=_one_of(body, "completion_window", (COMPLETION_WINDOW,)),
+        completion_window=_window(body["completion_window"]),
         metadata=_metadata(body.get("metadata")),
         output_expires_after_seconds=expiry_seconds(body.get("output_expires_after"), "output_expires_after"),
     )
@@ -66,19 +67,9 @@ def check_same_ask(batch: BatchRecord, ask: BatchAsk) -> None:
         raise Refusal(Reason.IDEMPOTENCY_KEY_REUSED, message)
 
 
-def _json_object(raw: bytes) -> dict[str, object]:
-    try:
-        body = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(Reason.BODY_UNREADABLE, "We could not parse the JSON body of your request.") from error
-    if not isinstance(body, dict):
-        raise Refusal(Reason.BODY_UNREADABLE, "The body of your request must be a JSON object.")
-    return body
-
-
 def _input_file_id(value: object) -> FileId:
     """Any name a file could have; one that no file has is the scheduler's to refuse."""
-    text = _string(value, "input_file_id")
+    text = string(value, "input_file_id")
     if not text.isprintable() or len(text) > FILE_ID_CHARS_MAX:
         message = f"Invalid 'input_file_id': expected at most {FILE_ID_CHARS_MAX} printable characters."
         raise Refusal(Reason.VALUE_INVALID, message, "input_file_id")
@@ -86,15 +77,25 @@ def _input_file_id(value: object) -> FileId:
 
 
 def _one_of(body: Mapping[str, object], name: str, supported: tuple[str, ...]) -> str:
-    value = _string(body[name], name)
+    value = string(body[name], name)
     if value in supported:
         return value
-    if len(supported) == 1:
-        words = f"Value must be '{supported[0]}'."
-    else:
-        quoted = [f"'{one}'" for one in supported]
-        words = f"Supported values are: {', '.join(quoted[:-1])}, and {quoted[-1]}."
+    quoted = [f"'{one}'" for one in supported]
+    words = f"Supported values are: {', '.join(quoted[:-1])}, and {quoted[-1]}."
     raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{value}'. {words}", name)
+
+
+def _window(value: object) -> str:
+    text = string(value, "completion_window")
+    if re.fullmatch(WINDOW_PATTERN, text) and WINDOW_SECONDS_MIN <= window_seconds(text) <= WINDOW_SECONDS_MAX:
+        return text
+    words = f"Value must be '{COMPLETION_WINDOW}', or minutes, hours or days from '1h' to '168h'."
+    raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. {words}", "completion_window")
+
+
+def window_seconds(window: str) -> int:
+    """Of a window that is well formed: `90m`, `24h`, `7d`."""
+    return int(window[:-1]) * UNIT_SECONDS[window[-1]]
 
 
 def _metadata(value: object) -> dict[str, str] | None:
@@ -109,22 +110,9 @@ def _metadata(value: object) -> dict[str, str] | None:
 
 
 def _metadata_key(key: str) -> str:
-    return _bounded(key, f"metadata.{key[:METADATA_KEY_CHARS_MAX]}", METADATA_KEY_CHARS_MAX)
+    return bounded_string(key, f"metadata.{key[:METADATA_KEY_CHARS_MAX]}", METADATA_KEY_CHARS_MAX)
 
 
 def _metadata_value(key: str, value: object) -> str:
     name = f"metadata.{key[:METADATA_KEY_CHARS_MAX]}"
-    return _bounded(_string(value, name), name, METADATA_VALUE_CHARS_MAX)
-
-
-def _bounded(text: str, name: str, chars_max: int) -> str:
-    if len(text) > chars_max:
-        words = f"Expected a string with maximum length {chars_max}, but got {len(text)} characters instead."
-        raise Refusal(Reason.STRING_TOO_LONG, f"Invalid '{name}': string too long. {words}", name)
-    return text
-
-
-def _string(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise type_invalid(name, "a string", value)
-    return value
+    return bounded_string(string(value, name), name, METADATA_VALUE_CHARS_MAX)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
+from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.core.shapes import integer_between, integer_of_text
 
 BATCHES_DEFAULT, BATCHES_MAX = 20, 100
 FILES_DEFAULT, FILES_MAX = 10_000, 10_000
 RESULTS_DEFAULT, RESULTS_MAX = 1_000, 10_000
+METADATA_FILTERS_MAX = 16
+BYTES_MAX = 2**53 - 1
+UNIX_SECONDS_MAX = 253_402_300_799
+"""The last second of the year 9999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,27 @@ class PageAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchesAsk:
+    """At most `limit` batches behind `after`: of any of the statuses, with all of the metadata, created not before
+    `created_after` and before `created_before`; None and empty ask for no such thing."""
+
+    limit: int
+    after: str | None = None
+    statuses: tuple[BatchStatus, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TailAsk:
+    """Answers in the order recorded from byte `after_byte` on, and with `is_following` those to come."""
+
+    after_byte: int
+    is_following: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ResultsAsk:
     """Outcomes by input line: at most `limit` behind `after_line`."""
 
@@ -31,8 +58,15 @@ class ResultsAsk:
     limit: int
 
 
-def read_batches_ask(query: Mapping[str, str]) -> PageAsk:
-    return PageAsk(_limit(query, BATCHES_DEFAULT, BATCHES_MAX), _after(query))
+def read_batches_ask(query: Mapping[str, str]) -> BatchesAsk:
+    return BatchesAsk(
+        limit=_limit(query, BATCHES_DEFAULT, BATCHES_MAX),
+        after=_after(query),
+        statuses=_statuses(query),
+        metadata=_metadata(query),
+        created_after=_time(query, "created_after"),
+        created_before=_time(query, "created_before"),
+    )
 
 
 def read_files_ask(query: Mapping[str, str]) -> PageAsk:
@@ -49,6 +83,53 @@ def read_results_ask(query: Mapping[str, str]) -> ResultsAsk | None:
     return ResultsAsk(
         integer_between(after_line, "after_line", 0, line_max), _limit(query, RESULTS_DEFAULT, RESULTS_MAX)
     )
+
+
+def read_tail_ask(query: Mapping[str, str]) -> TailAsk | None:
+    """None when the client asks neither to follow nor to go on behind a byte."""
+    if "follow" not in query and "after_byte" not in query:
+        return None
+    for name in ("after_line", "limit"):
+        if name in query:
+            message = f"'{name}' goes by input line and cannot be combined with 'follow' or 'after_byte'."
+            raise Refusal(Reason.VALUE_INVALID, message, name)
+    after_byte = integer_of_text(query.get("after_byte", "0"), "after_byte")
+    return TailAsk(integer_between(after_byte, "after_byte", 0, BYTES_MAX), _flag(query, "follow"))
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    value = query.get(name, "false")
+    if value not in ("true", "false"):
+        raise Refusal(
+            Reason.VALUE_INVALID, f"Invalid value: '{value}'. Supported values are: 'true', and 'false'.", name
+        )
+    return value == "true"
+
+
+def _statuses(query: Mapping[str, str]) -> tuple[BatchStatus, ...]:
+    """One or several, with commas between."""
+    try:
+        return tuple(BatchStatus(name) for name in query["status"].split(",")) if "status" in query else ()
+    except ValueError as error:
+        quoted = [f"'{status}'" for status in BatchStatus]
+        words = f"Supported values are: {', '.join(quoted[:-1])}, and {quoted[-1]}."
+        raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{query['status']}'. {words}", "status") from error
+
+
+def _metadata(query: Mapping[str, str]) -> dict[str, str]:
+    """`metadata[key]=value`, as the official clients write a nested query."""
+    wanted = {name[9:-1]: value for name, value in query.items() if name.startswith("metadata[") and name.endswith("]")}
+    if len(wanted) > METADATA_FILTERS_MAX:
+        message = f"Invalid 'metadata': at most {METADATA_FILTERS_MAX} pairs can be asked for."
+        raise Refusal(Reason.TOO_MANY_PROPERTIES, message, "metadata")
+    return {key.replace("\0", ""): value.replace("\0", "") for key, value in wanted.items()}
+
+
+def _time(query: Mapping[str, str], name: str) -> datetime | None:
+    if name not in query:
+        return None
+    seconds = integer_between(integer_of_text(query[name], name), name, 0, UNIX_SECONDS_MAX)
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _limit(query: Mapping[str, str], default: int, most: int) -> int:

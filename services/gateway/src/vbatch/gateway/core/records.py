@@ -52,6 +52,7 @@ class BatchRecord:
     counts: e.RequestCounts = NO_COUNTS
     usage: e.Usage = e.NO_USAGE
     partial_bytes: int = 0
+    partial_folder: str = ""
 
     @property
     def is_over(self) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vbatch.contracts.endpoints import BATCH_ENDPOINTS
+
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
 SERVER_FAULT_MESSAGE = "The server had an error processing your request. Sorry about that!"
@@ -22,10 +24,12 @@ class Reason(StrEnum):
     KEY_MISSING = "key_missing"
     KEY_WRONG = "key_wrong"
     NO_SUCH_FILE = "no_such_file"
+    NO_SUCH_UPLOAD = "no_such_upload"
     NO_SUCH_BATCH = "no_such_batch"
     NO_SUCH_MODEL = "no_such_model"
     BODY_UNREADABLE = "body_unreadable"
     BODY_TOO_LARGE = "body_too_large"
+    BODY_TOO_SLOW = "body_too_slow"
     PARAMETER_MISSING = "parameter_missing"
     PARAMETER_UNKNOWN = "parameter_unknown"
     VALUE_INVALID = "value_invalid"
@@ -37,11 +41,15 @@ class Reason(StrEnum):
     PURPOSE_UNKNOWN = "purpose_unknown"
     FILE_NOT_JSONL = "file_not_jsonl"
     FILE_TOO_LARGE = "file_too_large"
+    UPLOAD_NOT_PENDING = "upload_not_pending"
+    PARTS_UNFIT = "parts_unfit"
     FILE_NOT_DOWNLOADABLE = "file_not_downloadable"
     RANGE_UNSATISFIABLE = "range_unsatisfiable"
     BATCH_OVER = "batch_over"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     TOO_MANY_STREAMS = "too_many_streams"
+    RATE_LIMITED = "rate_limited"
+    MODEL_NOT_DELETABLE = "model_not_deletable"
     URL_UNKNOWN = "url_unknown"
     METHOD_UNKNOWN = "method_unknown"
     SERVER_FAULT = "server_fault"
@@ -65,10 +73,13 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.KEY_MISSING: Answer(401),
     Reason.KEY_WRONG: Answer(401, "invalid_api_key"),
     Reason.NO_SUCH_FILE: Answer(404),
+    Reason.NO_SUCH_UPLOAD: Answer(404),
     Reason.NO_SUCH_BATCH: Answer(404),
     Reason.NO_SUCH_MODEL: Answer(404, "model_not_found"),
     Reason.BODY_UNREADABLE: Answer(400),
     Reason.BODY_TOO_LARGE: Answer(400),
+    # The rest of the body is not waited for, so the connection cannot be used again.
+    Reason.BODY_TOO_SLOW: Answer(408, "request_timeout", headers={"connection": "close"}),
     Reason.PARAMETER_MISSING: Answer(400, "missing_required_parameter"),
     Reason.PARAMETER_UNKNOWN: Answer(400, "unknown_parameter"),
     Reason.VALUE_INVALID: Answer(400, "invalid_value"),
@@ -80,11 +91,15 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.PURPOSE_UNKNOWN: Answer(400),
     Reason.FILE_NOT_JSONL: Answer(400),
     Reason.FILE_TOO_LARGE: Answer(400),
+    Reason.UPLOAD_NOT_PENDING: Answer(400),
+    Reason.PARTS_UNFIT: Answer(400),
     Reason.FILE_NOT_DOWNLOADABLE: Answer(400),
     Reason.RANGE_UNSATISFIABLE: Answer(416),
     Reason.BATCH_OVER: Answer(409, headers=DO_NOT_RETRY),
     Reason.IDEMPOTENCY_KEY_REUSED: Answer(409, "idempotency_key_reused", headers=DO_NOT_RETRY),
     Reason.TOO_MANY_STREAMS: Answer(429, "rate_limit_exceeded", "requests", RETRY_LATER),
+    Reason.RATE_LIMITED: Answer(429, "rate_limit_exceeded", "requests"),  # its headers tell when to come again
+    Reason.MODEL_NOT_DELETABLE: Answer(403),
     Reason.URL_UNKNOWN: Answer(404, "unknown_url"),
     Reason.METHOD_UNKNOWN: Answer(405, "method_not_supported"),
     Reason.SERVER_FAULT: Answer(500, type=SERVER_ERROR),
@@ -133,6 +148,10 @@ def no_such_file(file_id: str) -> Refusal:
     return Refusal(Reason.NO_SUCH_FILE, f"No such File object: {file_id}", "id")
 
 
+def no_such_upload(upload_id: str) -> Refusal:
+    return Refusal(Reason.NO_SUCH_UPLOAD, f"No such Upload object: {upload_id}", "upload_id")
+
+
 def no_such_batch(batch_id: str) -> Refusal:
     return Refusal(Reason.NO_SUCH_BATCH, f"No batch found with id '{batch_id}'.")
 
@@ -144,6 +163,19 @@ def not_a_batch_id(text: str) -> Refusal:
 
 def no_such_model(model_id: str) -> Refusal:
     return Refusal(Reason.NO_SUCH_MODEL, f"The model '{model_id}' does not exist", "model")
+
+
+def model_not_deletable(model_id: str) -> Refusal:
+    message = f"The model '{model_id}' cannot be deleted: this server's models are declared in its models.toml."
+    return Refusal(Reason.MODEL_NOT_DELETABLE, message, "model")
+
+
+def url_unknown(method: str, path: str) -> Refusal:
+    """With the way to go for those who look for online inference."""
+    message = f"Invalid URL ({method} {path})"
+    if method == "POST" and path in BATCH_ENDPOINTS:
+        message += ". This server answers batches only: put the request on a line of a file, then POST /v1/batches."
+    return Refusal(Reason.URL_UNKNOWN, message)
 
 
 def parameter_missing(name: str) -> Refusal:
@@ -184,6 +216,14 @@ def file_too_large() -> Refusal:
 
 def file_not_jsonl() -> Refusal:
     return Refusal(Reason.FILE_NOT_JSONL, "Invalid file format for Batch API. Must be .jsonl")
+
+
+def upload_not_pending(status: str) -> Refusal:
+    return Refusal(Reason.UPLOAD_NOT_PENDING, f"The Upload is '{status}'; only a 'pending' one can be changed.")
+
+
+def parts_unfit(words: str, param: str = "part_ids") -> Refusal:
+    return Refusal(Reason.PARTS_UNFIT, words, param)
 
 
 def batch_over(status: str) -> Refusal:

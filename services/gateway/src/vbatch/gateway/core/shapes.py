@@ -2,13 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, parameter_unknown, type_invalid
 
 EXPIRY_ANCHOR = "created_at"
 EXPIRY_SECONDS_MIN = 3_600
 EXPIRY_SECONDS_MAX = 2_592_000
+
+
+def json_object(raw: bytes, *, required: Sequence[str], optional: Sequence[str]) -> dict[str, object]:
+    """A JSON body with these keys; `required` ones are not null. Raises Refusal (E10, E11)."""
+    body = _parsed_object(raw)
+    for name in required:
+        if body.get(name) is None:
+            raise parameter_missing(name)
+    for name in body:
+        if name not in required and name not in optional:
+            raise parameter_unknown(name)
+    return body
+
+
+def _parsed_object(raw: bytes) -> dict[str, object]:
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(Reason.BODY_UNREADABLE, "We could not parse the JSON body of your request.") from error
+    if not isinstance(body, dict):
+        raise Refusal(Reason.BODY_UNREADABLE, "The body of your request must be a JSON object.")
+    return body
+
+
+def string(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise type_invalid(name, "a string", value)
+    return value
+
+
+def integer(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise type_invalid(name, "an integer", value)
+    return value
+
+
+def bounded_string(text: str, name: str, chars_max: int) -> str:
+    if len(text) > chars_max:
+        words = f"Expected a string with maximum length {chars_max}, but got {len(text)} characters instead."
+        raise Refusal(Reason.STRING_TOO_LONG, f"Invalid '{name}': string too long. {words}", name)
+    return text
 
 
 def integer_between(value: int, name: str, least: int, most: int) -> int:
@@ -50,7 +93,5 @@ def checked_expiry(rule: Mapping[str, object], anchor_name: str, seconds_name: s
     if rule["anchor"] != EXPIRY_ANCHOR:
         words = f"Invalid value: '{rule['anchor']}'. Value must be '{EXPIRY_ANCHOR}'."
         raise Refusal(Reason.VALUE_INVALID, words, anchor_name)
-    seconds = rule["seconds"]
-    if isinstance(seconds, bool) or not isinstance(seconds, int):
-        raise type_invalid(seconds_name, "an integer", seconds)
+    seconds = integer(rule["seconds"], seconds_name)
     return integer_between(seconds, seconds_name, EXPIRY_SECONDS_MIN, EXPIRY_SECONDS_MAX)

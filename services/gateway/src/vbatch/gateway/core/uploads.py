@@ -11,7 +11,6 @@ from vbatch.gateway.core.refusals import (
     file_not_jsonl,
     file_too_large,
     parameter_missing,
-    parameter_unknown,
 )
 from vbatch.gateway.core.shapes import checked_expiry, integer_of_text
 
@@ -24,7 +23,7 @@ BATCH_FILE_SECONDS = 2_592_000
 FILENAME_CHARS_MAX = 255
 FILENAME_DEFAULT = "upload"
 EXPIRY_FIELDS = {"expires_after[anchor]": "anchor", "expires_after[seconds]": "seconds"}
-FIELDS = ("purpose", *EXPIRY_FIELDS)
+FIELDS = frozenset({"purpose", *EXPIRY_FIELDS})
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -66,15 +65,15 @@ def check_content(purpose: str, look: JsonlLook) -> None:
         raise file_not_jsonl()
 
 
-def check_field(name: str) -> None:
-    if name not in FIELDS:
-        raise parameter_unknown(name)
-
-
 def read_purpose(fields: Mapping[str, str]) -> str:
     purpose = fields.get("purpose")
     if purpose is None:
         raise parameter_missing("purpose")
+    return known_purpose(purpose)
+
+
+def known_purpose(purpose: str) -> str:
+    """Raises Refusal (E15)."""
     if purpose not in PURPOSES:
         words = f"'{purpose}' is not one of [{', '.join(map(repr, PURPOSES))}] - 'purpose'"
         raise Refusal(Reason.PURPOSE_UNKNOWN, words, "purpose")
@@ -85,11 +84,15 @@ def expiry_of(fields: Mapping[str, str], purpose: str) -> int | None:
     """Seconds after creation; a batch file that names none lives 30 days."""
     given: dict[str, object] = {key: fields[name] for name, key in EXPIRY_FIELDS.items() if name in fields}
     if not given:
-        return BATCH_FILE_SECONDS if purpose == BATCH else None
+        return default_expiry(purpose)
     anchor_name, seconds_name = EXPIRY_FIELDS
     if "seconds" in given:
         given["seconds"] = integer_of_text(fields[seconds_name], seconds_name)
     return checked_expiry(given, anchor_name, seconds_name)
+
+
+def default_expiry(purpose: str) -> int | None:
+    return BATCH_FILE_SECONDS if purpose == BATCH else None
 
 
 def clean_filename(name: str) -> str:

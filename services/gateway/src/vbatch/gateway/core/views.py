@@ -9,8 +9,9 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from vbatch.contracts.events import BatchFault, Usage
+from vbatch.contracts.events import BatchFault, UploadCreated, UploadPartAdded, Usage
 from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.gateway.core.part_uploads import UploadStatus
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord
 
 OWNED_BY = "vbatch"
@@ -32,6 +33,30 @@ class FileDeletedObject(BaseModel):
     object: Literal["file"] = "file"
     deleted: Literal[True] = True
     id: str
+
+
+class UploadObject(BaseModel):
+    """An upload in parts; it has a `file` from its completion on, and no such key before."""
+
+    id: str
+    object: Literal["upload"] = "upload"
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+    status: UploadStatus
+    expires_at: int
+
+
+class CompletedUploadObject(UploadObject):
+    file: FileObject
+
+
+class UploadPartObject(BaseModel):
+    id: str
+    object: Literal["upload.part"] = "upload.part"
+    created_at: int
+    upload_id: str
 
 
 class BatchErrorObject(BaseModel):
@@ -146,6 +171,27 @@ def file_view(file: FileRecord) -> FileObject:
         created_at=_seconds(file.created_at),
         expires_at=_seconds_or_none(file.expires_at),
     )
+
+
+def upload_view(created: UploadCreated, status: UploadStatus) -> UploadObject:
+    return UploadObject(
+        id=created.upload_id,
+        bytes=created.bytes,
+        created_at=_seconds(created.at),
+        filename=created.filename,
+        purpose=created.purpose,
+        status=status,
+        expires_at=_seconds(created.expires_at),
+    )
+
+
+def completed_upload_view(created: UploadCreated, file: FileRecord) -> CompletedUploadObject:
+    upload = upload_view(created, UploadStatus.COMPLETED)
+    return CompletedUploadObject(**upload.model_dump(), file=file_view(file))
+
+
+def part_view(part: UploadPartAdded) -> UploadPartObject:
+    return UploadPartObject(id=part.part_id, created_at=_seconds(part.at), upload_id=part.upload_id)
 
 
 def model_view(model: ModelRecord) -> ModelObject:

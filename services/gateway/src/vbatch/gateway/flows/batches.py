@@ -9,8 +9,8 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, OwnerId, is_batch_id, new_batch_id
 from vbatch.contracts.subjects import batch_events
 from vbatch.gateway.core.cancelling import answers_at_once, as_asked, check_cancellable
-from vbatch.gateway.core.create_batch import WINDOW_SECONDS, BatchAsk, check_same_ask
-from vbatch.gateway.core.pages import PageAsk
+from vbatch.gateway.core.create_batch import BatchAsk, check_same_ask
+from vbatch.gateway.core.pages import BatchesAsk
 from vbatch.gateway.core.records import BatchRecord, batch_of
 from vbatch.gateway.core.refusals import no_such_batch, not_a_batch_id, unavailable
 from vbatch.gateway.flows.writing import append, can_read, is_news, must_read
@@ -55,7 +55,7 @@ async def _find(world: World, owner: OwnerId, batch_id: BatchId) -> BatchRecord 
     return batch
 
 
-async def list_batches(world: World, owner: OwnerId, ask: PageAsk) -> list[BatchRecord]:
+async def list_batches(world: World, owner: OwnerId, ask: BatchesAsk) -> list[BatchRecord]:
     return await world.reads.batches(owner, ask)
 
 
@@ -81,7 +81,7 @@ def _created(world: World, owner: OwnerId, ask: BatchAsk, batch_id: BatchId) -> 
         input_file_id=ask.input_file_id,
         endpoint=ask.endpoint,
         completion_window=ask.completion_window,
-        expires_at=now + timedelta(seconds=WINDOW_SECONDS),
+        expires_at=now + timedelta(seconds=ask.window_seconds),
         metadata=ask.metadata,
         output_expires_after_seconds=ask.output_expires_after_seconds,
     )

@@ -44,7 +44,7 @@ async def _events(
 ) -> AsyncGenerator[LiveEvent | None, None]:
     async with world.log.tail(after, [batch_events(batch.id)]) as tail:
         while True:
-            records = await _next(tail, heartbeat_seconds)
+            records = await arrived(tail, heartbeat_seconds)
             if not records:
                 yield None
             for record in records:
@@ -57,7 +57,7 @@ async def _events(
                 cancel_came_before |= isinstance(event, e.BatchCancelRequested)
 
 
-async def _next(tail: AsyncIterator[list[Recorded]], seconds_max: float) -> list[Recorded]:
+async def arrived(tail: AsyncIterator[list[Recorded]], seconds_max: float) -> list[Recorded]:
     """What has arrived, or nothing after `seconds_max`; a pending read of a tail may be given up without loss."""
     try:
         async with asyncio.timeout(seconds_max):

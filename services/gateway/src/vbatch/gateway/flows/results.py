@@ -1,27 +1,35 @@
-"""Answers so far: the growing JSONL while a batch runs, its sealed files once it is over, or pages by input line."""
+"""Answers so far: the growing JSONL while a batch runs, its sealed files once it is over, pages by input line, or the
+growing JSONL from a byte on, followed as it grows."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from vbatch.contracts.ids import OwnerId
 from vbatch.contracts.read_model import partial_results_path
-from vbatch.gateway.core.pages import ResultsAsk
+from vbatch.contracts.subjects import batch_events
+from vbatch.gateway.core.pages import ResultsAsk, TailAsk
 from vbatch.gateway.core.records import BatchRecord, FileRecord, OutcomePlace
 from vbatch.gateway.flows.batches import find_batch
+from vbatch.gateway.flows.live_events import arrived
+from vbatch.gateway.flows.writing import can_read
 from vbatch.gateway.ports import World
 
 LINES_READ_AT_ONCE = 32
+LOOK_SECONDS = 15.0
+"""A follower looks at the batch at least so often, should results be slower than its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """`last_line` is the highest input line among those sent; more may follow when `is_incomplete`."""
+    """`last_line` is the highest input line among those sent; more may follow when `is_incomplete`. `next_byte` is
+    where the growing JSONL ended; None for answers that are not read from it in order."""
 
     is_incomplete: bool
     last_line: int
-    content: AsyncIterator[bytes]
+    content: AsyncGenerator[bytes, None]
+    next_byte: int | None = None
 
 
 async def results_so_far(world: World, owner: OwnerId, batch_id: str, ask: ResultsAsk | None) -> Results:
@@ -32,7 +40,17 @@ async def results_so_far(world: World, owner: OwnerId, batch_id: str, ask: Resul
     last_line = await world.reads.last_line(batch)
     if batch.is_over:
         return Results(False, last_line, _sealed(world, await _sealed_files(world, owner, batch)))
-    return Results(True, last_line, _growing(world, batch))
+    return Results(True, last_line, _growing(world, batch, 0), batch.partial_bytes)
+
+
+async def results_from(world: World, owner: OwnerId, batch_id: str, ask: TailAsk) -> Results:
+    """In the order recorded, whether the batch is over or not: what was counted once keeps its place for ever. When
+    the ask is to follow, the content ends with the batch. Raises Refusal (E4, E5)."""
+    batch = await find_batch(world, owner, batch_id)
+    last_line = await world.reads.last_line(batch)
+    if ask.is_following:
+        return Results(not batch.is_over, last_line, _followed(world, owner, batch, ask.after_byte))
+    return Results(not batch.is_over, last_line, _growing(world, batch, ask.after_byte), batch.partial_bytes)
 
 
 async def _page(world: World, batch: BatchRecord, ask: ResultsAsk) -> Results:
@@ -50,20 +68,34 @@ async def _sealed_files(world: World, owner: OwnerId, batch: BatchRecord) -> lis
     return [file for file in found if file is not None]
 
 
-async def _sealed(world: World, files: list[FileRecord]) -> AsyncIterator[bytes]:
+async def _sealed(world: World, files: list[FileRecord]) -> AsyncGenerator[bytes, None]:
     for file in files:
         async for piece in world.blobs.read_stream(file.blob):
             yield piece
 
 
-async def _growing(world: World, batch: BatchRecord) -> AsyncIterator[bytes]:
-    if batch.partial_bytes == 0:
+async def _growing(world: World, batch: BatchRecord, start: int) -> AsyncGenerator[bytes, None]:
+    if start >= batch.partial_bytes:
         return  # there may be no file yet
-    async for piece in world.partial.read_stream(partial_results_path(batch.id), 0, batch.partial_bytes):
+    path = partial_results_path(batch.id, batch.partial_folder)
+    async for piece in world.partial.read_stream(path, start, batch.partial_bytes):
         yield piece
 
 
-async def _lines(world: World, batch: BatchRecord, places: list[OutcomePlace]) -> AsyncIterator[bytes]:
+async def _followed(world: World, owner: OwnerId, batch: BatchRecord, start: int) -> AsyncGenerator[bytes, None]:
+    async with world.log.tail(batch.version, [batch_events(batch.id)]) as tail:
+        while True:
+            async for piece in _growing(world, batch, start):
+                yield piece
+            start = max(start, batch.partial_bytes)
+            if batch.is_over:
+                return
+            if records := await arrived(tail, LOOK_SECONDS):
+                await can_read(world, records[-1].sequence)
+            batch = await find_batch(world, owner, batch.id)
+
+
+async def _lines(world: World, batch: BatchRecord, places: list[OutcomePlace]) -> AsyncGenerator[bytes, None]:
     for first in range(0, len(places), LINES_READ_AT_ONCE):
         ranges = [(place.start, place.length) for place in places[first : first + LINES_READ_AT_ONCE]]
-        yield b"".join(await world.partial.read_ranges(partial_results_path(batch.id), ranges))
+        yield b"".join(await world.partial.read_ranges(partial_results_path(batch.id, batch.partial_folder), ranges))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vbatch.contracts.codec import encode
 from vbatch.contracts.events import Event
 from vbatch.gateway.core.refusals import unavailable
@@ -14,6 +16,11 @@ SOURCE = "gateway"
 async def append(world: World, event: Event, guard: Guard | None = None) -> int:
     """The sequence of the event, now durable. Raises what Log.append raises."""
     return await world.log.append(encode(event, source=SOURCE), guard)
+
+
+async def append_all(world: World, events: Sequence[Event], guard: Guard) -> int:
+    """The sequence of the last event, all of them durable, or none. Raises what Log.append_all raises."""
+    return await world.log.append_all([encode(event, source=SOURCE) for event in events], guard)
 
 
 async def can_read(world: World, sequence: int) -> bool:

@@ -24,7 +24,7 @@ async def detect(index: int = 0) -> Device:
         name, total_mib = (part.strip() for part in answer.rsplit(",", 1))
         return Device(DeviceKind.NVIDIA, name, int(total_mib) * MIB, index)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Device(DeviceKind.CPU, "cpu", memory)
+    return Device(DeviceKind.CPU, "cpu", memory, cores=tuple(sorted(os.sched_getaffinity(0))))
 
 
 async def free_bytes(device: Device) -> int | None:

@@ -19,6 +19,7 @@ class Figures:
         self._events = Counter("vbatch_results_events", "Events projected.", registry=registry)
         self._bytes = Counter("vbatch_results_event_bytes", "Their bodies.", registry=registry)
         self._outcomes = Counter("vbatch_results_outcomes", "Outcomes that counted.", registry=registry)
+        self._dead_letters = Gauge("vbatch_dead_letters", "Messages nobody could use, not settled.", registry=registry)
         self._open = Gauge("vbatch_results_open_batches", "Batches that have not ended.", registry=registry)
         self._seconds = Histogram(
             "vbatch_results_transaction_seconds",
@@ -41,6 +42,9 @@ class Figures:
     def sealed(self, event: e.BatchSealed, file_bytes: int) -> None:
         self._sealed.labels(ending=type(event).__name__.removeprefix("Batch").lower()).inc()
         self._sealed_bytes.inc(file_bytes)
+
+    def dead_letters(self, count: int) -> None:
+        self._dead_letters.set(count)
 
     def lagging(self, events: int) -> None:
         self._lag.set(events)

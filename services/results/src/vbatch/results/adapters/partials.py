@@ -13,12 +13,21 @@ from vbatch.contracts.read_model import partial_results_path
 from vbatch.results.core.projection import Growth
 from vbatch.results.ports import Placed, ReadModelMismatch, Trouble
 
+BLOCK_BYTES = 1 << 20
+
 
 class FolderOfPartials:
     """One file a batch. Its one writer holds the folder's lock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder = ""
+
+    def enter(self, folder: str) -> None:
         self._folder = folder
+        with _named_trouble(self._root / folder):
+            (self._root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+            sync_folder(self._root)
 
     def cut(self, lengths: Mapping[BatchId, int]) -> None:
         for batch_id, length in lengths.items():
@@ -37,26 +46,34 @@ class FolderOfPartials:
                 os.fsync(number)
             has_new_file = has_new_file or added.start == 0
         if has_new_file:
-            sync_folder(self._folder)
+            sync_folder(self._root / self._folder)
 
     def read(self, batch_id: BatchId, places: Sequence[Placed]) -> list[bytes]:
         path = self._path(batch_id)
         with _opened(path, os.O_RDONLY) as number:
             lines = [os.pread(number, place.length, place.start) for place in places]
         if any(len(line) != place.length for line, place in zip(lines, places, strict=True)):
-            raise Trouble(f"{path} is shorter than the read model says: put it back, or rebuild the read model")
+            raise Trouble(f"{path} is shorter than the read model says: put it back, or run `vbatch rebuild --switch`")
         return lines
 
+    def blocks(self, batch_id: BatchId, length: int) -> Iterator[bytes]:
+        path = self._path(batch_id)
+        if not path.exists():
+            return
+        with _opened(path, os.O_RDONLY) as number:
+            for start in range(0, length, BLOCK_BYTES):
+                yield os.pread(number, min(BLOCK_BYTES, length - start), start)
+
     def _path(self, batch_id: BatchId) -> Path:
-        return self._folder / partial_results_path(batch_id)
+        return self._root / partial_results_path(batch_id, self._folder)
 
 
 def _cut(number: int, path: Path, length: int) -> None:
     size = os.fstat(number).st_size
     if size < length:
         raise ReadModelMismatch(
-            f"{path} has {size} bytes where the read model counts {length}: put the file back, or drop the schema "
-            "of the read model so that it is rebuilt from the log"
+            f"{path} has {size} bytes where the read model counts {length}: put the file back, or run "
+            "`vbatch rebuild --switch`"
         )
     if size > length:
         os.ftruncate(number, length)
@@ -71,11 +88,17 @@ def _write_at(number: int, content: bytes, offset: int) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    try:
+    with _named_trouble(path):
         number = os.open(path, flags | os.O_CLOEXEC, 0o600)
         try:
             yield number
         finally:
             os.close(number)
+
+
+@contextmanager
+def _named_trouble(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Trouble(f"{path}: {error.strerror or error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from importlib.resources import files
 from typing import TypeAlias, TypeVar
 
@@ -17,7 +18,7 @@ from vbatch.contracts.read_model import PROJECTED_CHANNEL, SCHEMA
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.core.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, storable
-from vbatch.results.ports import CheckpointMoved, Placed, ReadModelMismatch, Sealable, Trouble
+from vbatch.results.ports import CheckpointMoved, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 CONNECTIONS_MAX = 4
 CONNECT_SECONDS = 10.0
@@ -40,19 +41,25 @@ PASSING = (
     asyncpg.PostgresSystemError,
 )
 
+_SEALABLE = "SELECT batch.*, file.blob FROM batch LEFT JOIN file ON file.id = batch.input_file_id"
+_STORED = "SELECT sequence, id, blob, bytes FROM file"
+_UNWANTED = f"""
+    {_STORED} WHERE (deleted_at < $1 OR expires_at < $1) AND sequence > $2
+    AND NOT EXISTS (SELECT FROM batch WHERE input_file_id = file.id AND status <> ALL($4))
+    ORDER BY sequence LIMIT $3"""
 _PLACED = "SELECT line, start, length, status_code FROM outcome WHERE batch_sequence = $1"
 
 
 class PostgresReadModel:
-    """`schema` is another one only while a read model is rebuilt beside the live one."""
+    """`schema` is another one only while a read model is rebuilt beside the live one; `folder` is that of a new one."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], schema: str) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], schema: str, folder: str) -> None:
         self._pool = pool
         self._schema = schema
+        self._folder = folder
 
     async def prepare(self) -> None:
-        definition = SCHEMA_SQL.read_text()
-        fingerprint = FINGERPRINT_PREFIX + hashlib.sha256(definition.encode()).hexdigest()[:16]
+        expected = fingerprint()
         async with self._transaction() as connection:
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", self._schema)
             found = await connection.fetchrow(
@@ -61,18 +68,20 @@ class PostgresReadModel:
             )
             if found is None:
                 await connection.execute(f'CREATE SCHEMA "{self._schema}"')
-                await connection.execute(definition)
-                await connection.execute(f"COMMENT ON SCHEMA \"{self._schema}\" IS '{fingerprint}'")
-            elif found["comment"] != fingerprint:
+                await connection.execute(SCHEMA_SQL.read_text())
+                await connection.execute("UPDATE checkpoint SET folder = $1", self._folder)
+                await connection.execute(f"COMMENT ON SCHEMA \"{self._schema}\" IS '{expected}'")
+            elif found["comment"] != expected:
                 raise ReadModelMismatch(
-                    f"schema {self._schema} is of another version of the read model: drop it (DROP SCHEMA "
-                    f"{self._schema} CASCADE) and start again, and it is rebuilt from the log"
+                    f"schema {self._schema} is of another version of the read model: run `vbatch rebuild --switch`, "
+                    "which makes a new one from the log; until then the one that is there is served"
                 )
 
     async def load(self) -> State:
         async with self._transaction() as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            state = State(await connection.fetchval("SELECT sequence FROM checkpoint"))
+            [place] = await connection.fetch("SELECT sequence, folder FROM checkpoint")
+            state = State(place["sequence"], place["folder"])
             for record in await connection.fetch("SELECT * FROM runner"):
                 state.runners[RunnerId(record["id"])] = _row(RunnerRow, record)
             for record in await connection.fetch("SELECT * FROM batch WHERE status <> ALL($1)", _ENDED):
@@ -89,15 +98,13 @@ class PostgresReadModel:
             if moved != "UPDATE 1":
                 raise CheckpointMoved(f"the checkpoint of {self._schema} is no longer {after}")
             await _write(connection, changes)
-            await connection.execute("SELECT pg_notify($1, $2)", PROJECTED_CHANNEL, str(changes.sequence))
+            if self._schema == SCHEMA:
+                await connection.execute("SELECT pg_notify($1, $2)", PROJECTED_CHANNEL, str(changes.sequence))
 
     async def sealable(self, batch_id: BatchId) -> Sealable | None:
         async with self._connection() as connection:
             record = await connection.fetchrow(
-                "SELECT batch.*, file.blob FROM batch LEFT JOIN file ON file.id = batch.input_file_id"
-                " WHERE batch.id = $1 AND ending IS NOT NULL AND status <> ALL($2)",
-                batch_id,
-                _ENDED,
+                f"{_SEALABLE} WHERE batch.id = $1 AND ending IS NOT NULL AND status <> ALL($2)", batch_id, _ENDED
             )
             return None if record is None else Sealable(_row(BatchRow, record), record["blob"])
 
@@ -116,9 +123,25 @@ class PostgresReadModel:
             sequence: int = await connection.fetchval("SELECT sequence FROM checkpoint")
             return sequence
 
+    async def ended(self, after: int, limit: int) -> list[Sealable]:
+        query = f"{_SEALABLE} WHERE ending IS NOT NULL AND status = ANY($1) AND batch.sequence > $2"
+        async with self._connection() as connection:
+            records = await connection.fetch(f"{query} ORDER BY batch.sequence LIMIT $3", _ENDED, after, limit)
+            return [Sealable(_row(BatchRow, record), record["blob"]) for record in records]
+
+    async def sealed_files(self, batch_id: BatchId, now: datetime) -> list[StoredFile]:
+        query = f"{_STORED} WHERE batch_id = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"
+        async with self._connection() as connection:
+            return [StoredFile(*record) for record in await connection.fetch(query, batch_id, now)]
+
+    async def unwanted_files(self, gone_before: datetime, after: int, limit: int) -> list[StoredFile]:
+        async with self._connection() as connection:
+            records = await connection.fetch(_UNWANTED, gone_before, after, limit, _ENDED)
+            return [StoredFile(*record) for record in records]
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        with _trouble():
+        with trouble():
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 yield connection
 
@@ -129,7 +152,7 @@ class PostgresReadModel:
 
 
 @asynccontextmanager
-async def read_model(url: str, schema: str = SCHEMA) -> AsyncIterator[PostgresReadModel]:
+async def read_model(url: str, schema: str = SCHEMA, folder: str = "") -> AsyncIterator[PostgresReadModel]:
     """Connects when first asked, so it opens even while the server is away."""
     pool = asyncpg.create_pool(
         url,
@@ -141,7 +164,7 @@ async def read_model(url: str, schema: str = SCHEMA) -> AsyncIterator[PostgresRe
     )
     async with pool:
         try:
-            yield PostgresReadModel(pool, schema)
+            yield PostgresReadModel(pool, schema, folder)
         finally:
             pool.terminate()
 
@@ -196,8 +219,14 @@ def _row(row_type: type[Row], record: asyncpg.Record) -> Row:
     return row_type(**{column: record[column] for column in row_type.__struct_fields__})
 
 
+def fingerprint() -> str:
+    """The comment on a schema of this version."""
+    return FINGERPRINT_PREFIX + hashlib.sha256(SCHEMA_SQL.read_bytes()).hexdigest()[:16]
+
+
 @contextmanager
-def _trouble() -> Iterator[None]:
+def trouble() -> Iterator[None]:
+    """What a retry can help becomes Trouble."""
     try:
         yield
     except PASSING as error:

@@ -3,7 +3,8 @@
 
 CREATE TABLE checkpoint (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    sequence bigint NOT NULL
+    sequence bigint NOT NULL,
+    folder text NOT NULL DEFAULT ''          -- below the results folder, where the growing JSONL of these rows stand
 );
 INSERT INTO checkpoint (sequence) VALUES (0);
 

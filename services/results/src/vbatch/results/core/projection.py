@@ -19,9 +19,13 @@ from vbatch.results.core.rows import BatchRow, FileRow, ModelRow, OutcomeRow, Ru
 
 @dataclass
 class State:
-    """What folding needs to know of everything at or before `sequence`: batches that have not ended, and runners."""
+    """What folding needs to know of everything at or before `sequence`: batches that have not ended, and runners.
+
+    `folder` is where the growing JSONL of this read model stand.
+    """
 
     sequence: int = 0
+    folder: str = ""
     batches: dict[BatchId, OpenBatch] = field(default_factory=dict)
     runners: dict[RunnerId, RunnerRow] = field(default_factory=dict)
 

@@ -7,38 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import NamedTuple
 
 from vbatch.chassis.blobs import Blobs, BlobWriter
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
-from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import BatchId, OutputKind
-from vbatch.contracts.lines import never_ran_line
 from vbatch.journal.port import Lease, Log
 from vbatch.results.core import sealing as rules
 from vbatch.results.core.projection import State
 from vbatch.results.core.sealing import SealedFile, SealRefused
 from vbatch.results.flows.retrying import PASSING, Backoff
-from vbatch.results.ports import PartialFiles, Placed, ReadModel, Sealable
+from vbatch.results.flows.sealed_pages import KINDS, Page, SealedPages
+from vbatch.results.ports import PartialFiles, ReadModel, Sealable
 
 SEALS_AT_ONCE_MAX = 2
-PAGE_LINES_MAX = 2048
-INPUT_BLOCK_BYTES = 1 << 20
 SOURCE = "results"
-KINDS: tuple[OutputKind, ...] = ("output", "error")
-
-
-class Page(NamedTuple):
-    """A run of lines for one of the files."""
-
-    kind: OutputKind
-    content: bytes
-    line_count: int
 
 
 class Sealer:
@@ -61,7 +48,7 @@ class Sealer:
         self._log = log
         self._lease = lease
         self._read_model = read_model
-        self._partials = partials
+        self._pages = SealedPages(read_model, partials, blobs)
         self._blobs = blobs
         self._now = now
         self._on_sealed = on_sealed
@@ -124,60 +111,9 @@ class Sealer:
     async def _write_files(self, sealable: Sealable) -> dict[OutputKind, SealedFile]:
         files = _Files(self._blobs, sealable.row.id)
         async with AsyncExitStack() as stack:
-            async for page in self._pages(sealable):
+            async for page in self._pages.of(sealable):
                 await files.write(stack, page)
         return files.written()
-
-    def _pages(self, sealable: Sealable) -> AsyncIterator[Page]:
-        fault = rules.never_ran_fault(sealable.row)
-        return self._answered(sealable) if fault is None else self._all_requests(sealable, fault)
-
-    async def _answered(self, sealable: Sealable) -> AsyncIterator[Page]:
-        """The outcomes alone, in line order: enough when every request has one."""
-        line, batch_id = 0, BatchId(sealable.row.id)
-        while placed := await self._read_model.outcomes_after(sealable.row.sequence, line, PAGE_LINES_MAX):
-            line = placed[-1].line
-            for kind in KINDS:
-                wanted = [place for place in placed if rules.kind_of(place.status_code) == kind]
-                if wanted:
-                    lines = await asyncio.to_thread(self._partials.read, batch_id, wanted)
-                    yield Page(kind, b"".join(lines), len(lines))
-
-    async def _all_requests(self, sealable: Sealable, fault: RequestFault) -> AsyncIterator[Page]:
-        """Every request of the input file, in line order: its outcome, or that it never ran."""
-        async for requests in self._requests(sealable):
-            first, last = requests[0][0], requests[-1][0]
-            placed = await self._read_model.outcomes_between(sealable.row.sequence, first, last)
-            for page in await asyncio.to_thread(self._merged, BatchId(sealable.row.id), requests, placed, fault):
-                yield page
-
-    async def _requests(self, sealable: Sealable) -> AsyncIterator[Sequence[tuple[int, bytes]]]:
-        if sealable.input_blob is None:
-            raise SealRefused(f"{sealable.row.id}: its input file is not known")
-        lines = rules.RequestLines()
-        async for block in self._blobs.read_stream(sealable.input_blob, chunk_bytes=INPUT_BLOCK_BYTES):
-            if requests := lines.feed(block):
-                yield requests
-        if requests := lines.end():
-            yield requests
-
-    def _merged(
-        self,
-        batch_id: BatchId,
-        requests: Sequence[tuple[int, bytes]],
-        placed: Sequence[Placed],
-        fault: RequestFault,
-    ) -> list[Page]:
-        read = self._partials.read(batch_id, placed) if placed else []
-        answered = {place.line: (place.status_code, content) for place, content in zip(placed, read, strict=True)}
-        contents: dict[OutputKind, list[bytes]] = {"output": [], "error": []}
-        for line, raw in requests:
-            if line in answered:
-                status_code, content = answered[line]
-                contents[rules.kind_of(status_code)].append(content)
-            else:
-                contents["error"].append(never_ran_line(batch_id, line, rules.custom_id_of(raw), fault))
-        return [Page(kind, b"".join(lines), len(lines)) for kind, lines in contents.items() if lines]
 
 
 class _Files:

@@ -1,4 +1,4 @@
-"""The life of the one results process: take the lease, own the folder, then project and seal side by side."""
+"""The life of the one results process: take the lease, own the folder, then project, seal and sweep side by side."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
-from vbatch.journal.port import Conflict, Journal, Lease
+from vbatch.journal.port import Conflict, Journal, Lease, Log
 from vbatch.results.flows.projecting import Committed, Fenced, Projector
 from vbatch.results.flows.sealing import SOURCE, Sealer
+from vbatch.results.flows.sweeping import Sweeper, SweepTimes
 from vbatch.results.ports import PartialFiles, ReadModel
 
 RESULTS_ID = "main"
@@ -39,6 +40,8 @@ class World:
     now: Callable[[], datetime]
     on_committed: Callable[[Committed], None]
     on_sealed: Callable[[e.BatchSealed, int], None]
+    on_dead_letters: Callable[[int], None]
+    sweep_times: SweepTimes
 
 
 @dataclass
@@ -54,8 +57,8 @@ class Progress:
 
 async def serve(world: World, progress: Progress) -> None:
     """For ever. Raises Conflict or Fenced when a newer process took over, and what cannot be helped by waiting."""
-    lease = await _take_lease(world)
-    async with _own_folder(world.folder):
+    lease = await take_lease(world.journal.log, world.pid, world.now())
+    async with own_folder(world.folder):
         progress.caught_up_at = await world.journal.log.last_sequence()
         sealer = _sealer(world, lease)
         projector = _projector(world, lease, _follower(world, progress, sealer))
@@ -64,14 +67,16 @@ async def serve(world: World, progress: Progress) -> None:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(projector.run())
                 tasks.create_task(sealer.run())
+                tasks.create_task(_sweeper(world, progress).run())
         except* (Conflict, Fenced):
             get_logger().error("fenced_by_a_newer_process", epoch=lease.epoch)
             raise
 
 
-async def _take_lease(world: World) -> Lease:
-    event = e.ResultsLeased(results_id=RESULTS_ID, pid=world.pid, at=world.now())
-    lease = await world.journal.log.acquire(codec.encode(event, source=SOURCE))
+async def take_lease(log: Log, pid: int, now: datetime) -> Lease:
+    """Every older results process stops when it reads of it."""
+    event = e.ResultsLeased(results_id=RESULTS_ID, pid=pid, at=now)
+    lease = await log.acquire(codec.encode(event, source=SOURCE))
     get_logger().info("lease_taken", epoch=lease.epoch)
     return lease
 
@@ -101,6 +106,18 @@ def _sealer(world: World, lease: Lease) -> Sealer:
     )
 
 
+def _sweeper(world: World, progress: Progress) -> Sweeper:
+    return Sweeper(
+        world.read_model,
+        world.blobs,
+        world.journal.dead,
+        times=world.sweep_times,
+        now=world.now,
+        is_caught_up=lambda: progress.is_caught_up,
+        on_dead_letters=world.on_dead_letters,
+    )
+
+
 def _projector(world: World, lease: Lease, on_committed: Callable[[Committed], None]) -> Projector:
     return Projector(
         world.journal,
@@ -113,7 +130,7 @@ def _projector(world: World, lease: Lease, on_committed: Callable[[Committed], N
 
 
 @asynccontextmanager
-async def _own_folder(folder: Path) -> AsyncIterator[None]:
+async def own_folder(folder: Path) -> AsyncIterator[None]:
     """Two writers would cut each other's files. Raises LockHeld when the other does not let go in time."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
     with await _locked(folder / LOCK_NAME):

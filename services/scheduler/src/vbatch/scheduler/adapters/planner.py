@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from multiprocessing import get_context
 
 from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble
 from vbatch.chassis.process import die_with_parent
+from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.decide import Verdict
 from vbatch.scheduler.core.validation import FileCheck, FileRules
 from vbatch.scheduler.ports import InputMissing, PlanningTrouble
@@ -20,6 +22,9 @@ from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 BLOCK_BYTES = 1 << 20
 FILES_PER_WORKER = 50
 """After so many files a worker is replaced: what one huge file left in its memory does not stay for ever."""
+
+RECURSION_MAX = 600
+"""Lines nested deeper are refused: lower than elsewhere, so that whoever reads an admitted line later can."""
 
 
 class ProcessPlanner:
@@ -55,21 +60,26 @@ async def process_planner(blob_url: str) -> AsyncIterator[ProcessPlanner]:
 
 def check_file(blob_url: str, blob: str, rules: FileRules) -> Verdict:
     """Runs in the worker, and raises there what can cross to the service."""
+    sys.setrecursionlimit(RECURSION_MAX)
+    check, blobs = FileCheck(rules), Blobs.from_url(blob_url)
+
+    def read_again(refs: Sequence[RequestRef]) -> list[bytes]:
+        return asyncio.run(blobs.read_ranges(blob, [(ref.offset, ref.length) for ref in refs]))
+
     try:
-        return asyncio.run(_check(blob_url, blob, rules))
+        asyncio.run(_feed(check, blobs, blob))
+        return check.verdict(read_again)
     except BlobMissing as error:
         raise InputMissing(str(error)) from error
     except BlobTrouble as error:
         raise PlanningTrouble(str(error)) from error
 
 
-async def _check(blob_url: str, blob: str, rules: FileRules) -> Verdict:
-    check = FileCheck(rules)
-    async for block in Blobs.from_url(blob_url).read_stream(blob, chunk_bytes=BLOCK_BYTES):
+async def _feed(check: FileCheck, blobs: Blobs, blob: str) -> None:
+    async for block in blobs.read_stream(blob, chunk_bytes=BLOCK_BYTES):
         check.feed(bytes(block))
         if check.is_hopeless:
             break
-    return check.verdict()
 
 
 def _new_pool() -> ProcessPoolExecutor:

@@ -1,11 +1,11 @@
 """What happens now: a pure function of the folded state, what reading the files found, and the time.
 
-One decision dispatches at most one slice a runner; the flow folds it and asks again.
+One decision dispatches at most one slice, or two runners would be sent the same lines; the flow folds it and asks on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,12 +14,13 @@ from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.contracts.orders import FailSlice, RunSlice
-from vbatch.scheduler.core.job import Job
-from vbatch.scheduler.core.loading import load_fault, may_send
+from vbatch.scheduler.core.job import Job, stop_asked_at
+from vbatch.scheduler.core.loading import load_fault
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.policy import Candidate, Choice, Policy
+from vbatch.scheduler.core.policy import Choice, Policy
 from vbatch.scheduler.core.state import Runner, Slice, State
 from vbatch.scheduler.core.suspicion import Picked, pick
+from vbatch.scheduler.core.view import view_of
 
 OUTSTANDING_SLICES_MAX = 2
 """Slices a runner holds: one runs, one is read ahead; more would only delay a cancel or a better job."""
@@ -46,7 +47,7 @@ class Moment:
 def decide(state: State, moment: Moment) -> list[e.Event]:
     """Everything that should be recorded now, or nothing."""
     steps = [event for job in state.jobs.values() if (event := _next_step(state, job, moment))]
-    return steps or [event for runner in state.runners.values() if (event := _next_slice(state, runner, moment))]
+    return steps or _first_slice(state, moment)
 
 
 def _next_step(state: State, job: Job, moment: Moment) -> e.Event | None:
@@ -72,13 +73,6 @@ def _ending(state: State, job: Job, now: datetime) -> e.Ending | None:
     return e.Ending.EXPIRED if job.cancel_requested_at is None else e.Ending.CANCELLED
 
 
-def stop_asked_at(job: Job, now: datetime) -> datetime | None:
-    """Since when the batch should no longer run, by its cancel or its expiry; None while it should."""
-    if job.cancel_requested_at is not None:
-        return job.cancel_requested_at
-    return job.created.expires_at if now >= job.created.expires_at else None
-
-
 def input_fault(state: State, job: Job) -> e.BatchFault | None:
     """Why the input file cannot be read at all; None when it can."""
     file = state.files.get(job.created.input_file_id)
@@ -102,28 +96,25 @@ def _judged(job: Job, verdict: Verdict, now: datetime) -> e.Event:
     )
 
 
+def _first_slice(state: State, moment: Moment) -> list[e.Event]:
+    """For the runner that holds least, of those that can be given one."""
+    emptiest_first = sorted(state.runners.values(), key=lambda it: len(state.slices_of(it.runner_id)))
+    first = next((event for it in emptiest_first if (event := _next_slice(state, it, moment))), None)
+    return [] if first is None else [first]
+
+
 def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     """The next slice for a runner with room."""
     held = state.slices_of(runner.runner_id)
     if len(held) >= OUTSTANDING_SLICES_MAX or any(it.is_suspect for it in held):
         return None  # suspects run alone, or the culprit would hide among others
-    choice = moment.policy(list(_candidates(state, moment.now)), runner.model)
+    choice = moment.policy(view_of(state, runner, moment.now))
     if choice is None:
         return None
     picked = pick(state.jobs[choice.batch_id], _slice_size(runner))
     if picked is None or (picked.is_suspect and held):
         return None
     return _dispatched(state, runner, choice, picked, moment)
-
-
-def _candidates(state: State, now: datetime) -> Iterator[Candidate]:
-    for job in state.jobs.values():
-        if job.plan is None or job.model is None or stop_asked_at(job, now):
-            continue
-        if job.held_until is not None and now < job.held_until:
-            continue
-        if job.has_waiting and may_send(state, job.model, now):
-            yield Candidate(job.batch_id, job.model, job.sequence, job.waiting_count)
 
 
 def _slice_size(runner: Runner) -> int:

@@ -42,7 +42,11 @@ class Job:
     returned: dict[int, Waiting] = field(default_factory=dict)
     held_until: datetime | None = None
     holds: int = 0
+    request_bytes: float = 0.0
+    """Of one request, on average."""
+    has_run: bool = False
     _sent: bytearray = field(default_factory=bytearray)
+    _sent_count: int = 0
     _cursor: int = 0
 
     @property
@@ -55,11 +59,14 @@ class Job:
     def open(self, event: e.BatchValidated) -> None:
         self.ledger = Ledger(event.total, event.last_line)
         self.model = event.models[0].model
+        self.request_bytes = event.models[0].input_bytes / max(1, event.total)
         self._sent = bytearray(event.last_line + 1)
 
     def send(self, lines: tuple[int, ...]) -> dict[int, Waiting]:
         """Lines that leave the queue, with their history."""
+        self.has_run = True
         for line in lines:
+            self._sent_count += 1 - self._sent[line]
             self._sent[line] = 1
         return {line: self.returned.pop(line, FIRST) for line in lines}
 
@@ -79,7 +86,7 @@ class Job:
     @property
     def waiting_count(self) -> int:
         """How many requests are neither answered nor on a runner; what is on a runner counts as sent."""
-        return len(self.returned) + (self.ledger.total if self.ledger else 0) - self._sent.count(1)
+        return len(self.returned) + (self.ledger.total if self.ledger else 0) - self._sent_count
 
     def next_lines(self, limit: int) -> tuple[int, ...]:
         """The next lines in plan order that were never sent."""
@@ -88,12 +95,19 @@ class Job:
     def _unsent(self) -> Iterator[int]:
         if self.plan is None:
             return
-        lines, sent = self.plan.lines, self._sent
+        lines, sent = self.plan.order, self._sent
         while self._cursor < len(lines) and sent[lines[self._cursor]]:
             self._cursor += 1  # only a bookmark: what lies before it is never unsent again
         for index in range(self._cursor, len(lines)):
             if not sent[lines[index]]:
                 yield lines[index]
+
+
+def stop_asked_at(job: Job, now: datetime) -> datetime | None:
+    """Since when the batch should no longer run, by its cancel or its expiry; None while it should."""
+    if job.cancel_requested_at is not None:
+        return job.cancel_requested_at
+    return job.created.expires_at if now >= job.created.expires_at else None
 
 
 FIRST = Waiting(attempt=1, deaths=0)

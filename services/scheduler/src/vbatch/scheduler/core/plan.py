@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vbatch.contracts.ids import ModelId
@@ -21,20 +21,33 @@ def _offsets() -> array[int]:
 
 @dataclass(slots=True)
 class Plan:
-    """Every request of a file, in file order, 16 bytes each. Lines are physical, from 1; offsets in bytes."""
+    """Every request of a file, in file order, 16 bytes each, and 4 more once it is arranged.
+
+    Lines are physical, from 1; offsets in bytes.
+    """
 
     model: ModelId
     lines: array[int] = field(default_factory=_lines)
     offsets: array[int] = field(default_factory=_offsets)
     lengths: array[int] = field(default_factory=_lines)
+    _arranged: array[int] = field(default_factory=_lines)
 
     def add(self, ref: RequestRef) -> None:
         self.lines.append(ref.line)
         self.offsets.append(ref.offset)
         self.lengths.append(ref.length)
 
+    def arrange(self, order: Iterable[int]) -> None:
+        """Run the requests in this order of their indices in the file; each index once."""
+        self._arranged = array("I", (self.lines[index] for index in order))
+
     def __len__(self) -> int:
         return len(self.lines)
+
+    @property
+    def order(self) -> Sequence[int]:
+        """The lines in the order they run: file order until it is arranged."""
+        return self._arranged or self.lines
 
     @property
     def last_line(self) -> int:
@@ -45,7 +58,9 @@ class Plan:
         return sum(self.lengths)
 
     def refs(self, lines: Iterable[int]) -> tuple[RequestRef, ...]:
-        return tuple(self._ref(bisect_left(self.lines, line)) for line in lines)
+        """Where these lines stand, in the order asked."""
+        return tuple(self.ref(bisect_left(self.lines, line)) for line in lines)
 
-    def _ref(self, index: int) -> RequestRef:
+    def ref(self, index: int) -> RequestRef:
+        """Where the request with this index in the file stands."""
         return RequestRef(self.lines[index], self.offsets[index], self.lengths[index])

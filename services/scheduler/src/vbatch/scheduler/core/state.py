@@ -11,6 +11,7 @@ from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import BatchId, FileId, ModelId, RunnerId, SliceId
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.contracts.models import ModelDefinition
+from vbatch.scheduler.core.estimates import Estimates
 from vbatch.scheduler.core.job import Job, Waiting
 
 HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
@@ -18,12 +19,17 @@ HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
 
 @dataclass(slots=True)
 class Runner:
-    """A live runner process. `model` is the one it was last sent work for."""
+    """A live runner process. `model` is the one it was last sent work for, `resident_since` when that became so."""
 
     runner_id: RunnerId
     epoch: int
     model: ModelId | None = None
+    resident_since: datetime | None = None
     window: int = 0
+
+    def turn_to(self, model: ModelId, at: datetime) -> None:
+        if self.model != model:
+            self.model, self.resident_since = model, at
 
 
 @dataclass(slots=True)
@@ -56,6 +62,7 @@ class State:
     runners: dict[RunnerId, Runner] = field(default_factory=dict)
     jobs: dict[BatchId, Job] = field(default_factory=dict)
     slices: dict[SliceId, Slice] = field(default_factory=dict)
+    estimates: Estimates = field(default_factory=Estimates)
 
     def slices_of(self, runner_id: RunnerId) -> list[Slice]:
         return [it for it in self.slices.values() if it.event.runner_id == runner_id]
@@ -113,18 +120,24 @@ def _evolve_runner(state: State, event: e.RunnerLeased | e.RunnerStopped | e.Mod
             state.runners.pop(event.runner_id, None)
         case e.ModelLoaded():
             state.troubles.pop(event.model, None)
+            state.estimates.loaded(event)
             if runner := state.runners.get(event.runner_id):
                 runner.window = event.window
+                if runner.model == event.model:
+                    runner.resident_since = event.at
         case e.ModelFailed():
             before = state.troubles.get(event.model)
             failures = before.failures + 1 if before else 1
             state.troubles[event.model] = ModelTrouble(failures, event.at, event.detail)
+            if (runner := state.runners.get(event.runner_id)) and runner.model == event.model:
+                runner.model = None  # its next load is not free
         case _:
             assert_never(event)
 
 
 def _take_back_all(state: State, runner_id: RunnerId) -> None:
     """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons."""
+    state.estimates.paused(runner_id)
     for it in state.slices_of(runner_id):
         for line in list(it.lines):
             _take_back(state, it, line, died=False)
@@ -146,17 +159,20 @@ def _evolve_slices(
 
 
 def _dispatch(state: State, event: e.BatchDispatched) -> None:
-    job = state.jobs.get(event.batch_id)
-    if job is None:
-        return
+    job, runner = state.jobs.get(event.batch_id), state.runners.get(event.runner_id)
+    if job is None or runner is None or runner.epoch != event.epoch:
+        return  # decided before the end of that batch or of that life of the runner was read: the lines wait on
     state.slices[event.slice_id] = Slice(event, job.send(event.lines))
-    if (runner := state.runners.get(event.runner_id)) and event.fault is None:
-        runner.model = event.model
+    if event.fault is None:
+        state.estimates.began(event.runner_id, event.at)
+        runner.turn_to(event.model, event.at)
 
 
 def _count(state: State, event: e.ChunkOutline | e.ChunkCompleted) -> None:
     job = state.jobs.get(event.batch_id)
     it = state.slices.get(event.slice_id)
+    if it is not None and it.event.fault is None:
+        state.estimates.served(event, job.created.owner if job else None)
     for outcome in event.outcomes:
         if job is not None and job.ledger is not None:
             job.ledger.record(outcome)
@@ -186,14 +202,20 @@ def _take_back(state: State, it: Slice, line: int, *, died: bool) -> None:
 
 
 def _drop_if_done(state: State, it: Slice | None) -> None:
-    if it is not None and not it.lines:
-        state.slices.pop(it.event.slice_id, None)
+    if it is not None and not it.lines and state.slices.pop(it.event.slice_id, None) is not None:
+        _rest_if_idle(state, it.event.runner_id)
+
+
+def _rest_if_idle(state: State, runner_id: RunnerId) -> None:
+    if not state.slices_of(runner_id):
+        state.estimates.paused(runner_id)
 
 
 def _forget(state: State, job: Job) -> None:
     """The batch is over; a slice whose order was never heard must not keep its place on the runner."""
     for it in state.slices_of_batch(job.batch_id):
         del state.slices[it.event.slice_id]
+        _rest_if_idle(state, it.event.runner_id)
     del state.jobs[job.batch_id]
 
 

@@ -10,7 +10,8 @@ from vbatch.contracts.ids import BatchId, SliceId
 from vbatch.contracts.orders import RecallBatch, WorkOrder, encode_order
 from vbatch.contracts.subjects import work
 from vbatch.journal.port import WorkQueue
-from vbatch.scheduler.core.decide import order_of, stop_asked_at
+from vbatch.scheduler.core.decide import order_of
+from vbatch.scheduler.core.job import stop_asked_at
 from vbatch.scheduler.core.state import Slice, State
 from vbatch.scheduler.ports import Clock
 

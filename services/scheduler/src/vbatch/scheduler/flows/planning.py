@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from vbatch.contracts.ids import BatchId
-from vbatch.scheduler.core.decide import Verdict, input_fault, missing_input, stop_asked_at
-from vbatch.scheduler.core.job import Job
+from vbatch.scheduler.core.decide import Verdict, input_fault, missing_input
+from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.plan import Plan
 from vbatch.scheduler.core.state import State
 from vbatch.scheduler.core.validation import FileRules

@@ -22,6 +22,7 @@ from vbatch.journal.port import Conflict, Journal, Lease
 from vbatch.scheduler.core.decide import Moment, decide
 from vbatch.scheduler.core.policy import Policy
 from vbatch.scheduler.core.state import State, evolve
+from vbatch.scheduler.flows.history import fold_past
 from vbatch.scheduler.flows.ordering import Ordering
 from vbatch.scheduler.flows.planning import Limits, Planning
 from vbatch.scheduler.ports import Clock, Planner
@@ -58,7 +59,7 @@ class Scheduler:
         lease = await self.journal.log.acquire(encode(taken, source=SOURCE))
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(self._read()),
+                tasks.create_task(self._read(lease)),
                 tasks.create_task(self._act(lease)),
                 tasks.create_task(self._watch_connection()),
                 tasks.create_task(self._watch_lease(lease)),
@@ -67,8 +68,9 @@ class Scheduler:
             for task in running:
                 task.cancel()
 
-    async def _read(self) -> None:
-        async with self.journal.log.tail(after=0) as lists:
+    async def _read(self, lease: Lease) -> None:
+        start = await fold_past(self.journal.log, lease.epoch, self._fold)
+        async with self.journal.log.tail(after=start - 1) as lists:
             async for records in lists:
                 for record in records:
                     await self._fold(record)

@@ -10,12 +10,14 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from vbatch.gateway.core.refusals import Reason, Refusal
+from vbatch.gateway.adapters.multipart import FORM_BYTES_MAX
+from vbatch.gateway.core.refusals import Reason, Refusal, file_too_large
 
 JSON = "application/json"
 JSONL = "application/jsonl"
 BINARY = "application/octet-stream"
 BODY_BYTES_MAX = 1_048_576
+LENGTH_DIGITS_MAX = 18
 
 
 def object_answer(view: BaseModel) -> Response:
@@ -46,6 +48,13 @@ async def read_body(request: Request) -> bytes:
         if len(body) > BODY_BYTES_MAX:
             raise Refusal(Reason.BODY_TOO_LARGE, f"The body of your request is larger than {BODY_BYTES_MAX} bytes.")
     return bytes(body)
+
+
+def check_length(request: Request, file_bytes_max: int) -> None:
+    """Refuse a form by its announced length, before its bytes are read (E17)."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length[:LENGTH_DIGITS_MAX]) > file_bytes_max + FORM_BYTES_MAX:
+        raise file_too_large()
 
 
 def attachment(filename: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, read_body, stream_answer
 from vbatch.gateway.adapters.http.describe import CREATE_BATCH, STRING, body, errors, header, query, text_answer
-from vbatch.gateway.adapters.http.parts import Owner, TheParts, TheWorld
-from vbatch.gateway.adapters.sse import EventStream
+from vbatch.gateway.adapters.http.parts import Owner, TheParts, TheWorld, limit_creates
+from vbatch.gateway.adapters.sse import event_stream, open_stream
 from vbatch.gateway.core.create_batch import read_batch_ask
 from vbatch.gateway.core.live_events import read_last_event_id
 from vbatch.gateway.core.pages import (
@@ -17,13 +17,18 @@ from vbatch.gateway.core.pages import (
     RESULTS_MAX,
     read_batches_ask,
     read_results_ask,
+    read_tail_ask,
 )
 from vbatch.gateway.core.views import BatchObject, Page, batch_view, page_of
 from vbatch.gateway.flows import batches as flow
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
-from vbatch.gateway.flows.results import results_so_far
+from vbatch.gateway.flows.results import results_from, results_so_far
 
 EVENT_STREAM = "text/event-stream"
+NATURAL = {"type": "integer", "minimum": 0}
+METADATA_FILTER = query(
+    "metadata", {"type": "object", "additionalProperties": STRING}, "Only with these: `metadata[key]=value`."
+) | {"style": "deepObject", "explode": True}
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -31,7 +36,8 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 @router.post(
     "",
     response_model=BatchObject,
-    responses=errors(400, 409),
+    dependencies=[Depends(limit_creates)],
+    responses=errors(400, 408, 409, 429),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
         "parameters": [header("Idempotency-Key", "The same key with the same ask gives the same batch, for ever.")],
@@ -58,6 +64,10 @@ async def create_batch(request: Request, owner: Owner, world: TheWorld) -> Respo
                 {"type": "integer", "minimum": 1, "maximum": BATCHES_MAX, "default": BATCHES_DEFAULT},
                 "Page size.",
             ),
+            query("status", STRING, "Only batches of this status, or of these, with commas between."),
+            query("created_after", NATURAL, "Only batches created at this second (Unix) or later."),
+            query("created_before", NATURAL, "Only batches created before this second (Unix)."),
+            METADATA_FILTER,
         ]
     },
 )
@@ -83,7 +93,7 @@ async def cancel_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response
 @router.get(
     "/{batch_id}/results",
     response_class=Response,
-    responses={**text_answer(JSONL, "Output lines, one JSON object each."), **errors(400, 404)},
+    responses={**text_answer(JSONL, "Output lines, one JSON object each."), **errors(400, 404, 429)},
     openapi_extra={
         "parameters": [
             query("after_line", {"type": "integer", "minimum": 0}, "Only answers to input lines behind this one."),
@@ -92,14 +102,27 @@ async def cancel_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response
                 {"type": "integer", "minimum": 1, "maximum": RESULTS_MAX, "default": RESULTS_DEFAULT},
                 "At most so many, in input order. Without `limit` and `after_line`: all, in the order recorded.",
             ),
+            query(
+                "after_byte", NATURAL, "In the order recorded, from this byte on: `X-Next-Byte` of the answer before."
+            ),
+            query("follow", {"type": "boolean", "default": False}, "Stay open and send answers as they are recorded."),
         ]
     },
 )
-async def batch_results(request: Request, batch_id: str, owner: Owner, world: TheWorld) -> Response:
+async def batch_results(request: Request, batch_id: str, owner: Owner, parts: TheParts) -> Response:
     """Answers so far, while the batch runs and after. `X-Incomplete` says whether more can follow, `X-Last-Line` is the
     highest input line among those sent."""
-    found = await results_so_far(world, owner, batch_id, read_results_ask(request.query_params))
+    world, tail = parts.world, read_tail_ask(request.query_params)
+    if tail is None:
+        found = await results_so_far(world, owner, batch_id, read_results_ask(request.query_params))
+    else:
+        found = await results_from(world, owner, batch_id, tail)
     headers = {"x-incomplete": str(found.is_incomplete).lower(), "x-last-line": str(found.last_line)}
+    if found.next_byte is not None:
+        headers["x-next-byte"] = str(found.next_byte)
+    if tail is not None and tail.is_following:
+        parts.streams.check_room()
+        return open_stream(found.content, parts.streams, media_type=JSONL, headers=headers)
     return await stream_answer(found.content, media_type=JSONL, headers=headers)
 
 
@@ -121,4 +144,4 @@ async def batch_events(request: Request, batch_id: str, owner: Owner, parts: The
         return Response(status_code=204)  # which tells an EventSource not to come back
     parts.streams.check_room()
     events = await live_events(parts.world, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
-    return EventStream(events, parts.streams)
+    return event_stream(events, parts.streams)

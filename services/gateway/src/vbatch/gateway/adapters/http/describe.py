@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
-from vbatch.gateway.core import create_batch, shapes, uploads
+from vbatch.gateway.core import create_batch, part_uploads, shapes, uploads
 from vbatch.gateway.core.views import ErrorEnvelope
 
 Description = dict[str, Any]
@@ -17,7 +17,9 @@ Description = dict[str, Any]
 WORDS = {
     400: "The ask is malformed.",
     401: "The API key is missing or wrong.",
+    403: "Nobody may do this.",
     404: "There is no such object.",
+    408: "The body did not arrive in time.",
     409: "The object's state forbids it; asking again will not help.",
     416: "The range is outside of the file.",
     429: "Too much at once; ask again later.",
@@ -53,6 +55,12 @@ def text_answer(media_type: str, words: str) -> dict[int | str, Description]:
 STRING = {"type": "string"}
 _SECONDS = {"type": "integer", "minimum": shapes.EXPIRY_SECONDS_MIN, "maximum": shapes.EXPIRY_SECONDS_MAX}
 _ANCHOR = {"type": "string", "enum": [shapes.EXPIRY_ANCHOR]}
+_EXPIRY: Description = {
+    "type": ["object", "null"],
+    "additionalProperties": False,
+    "required": ["anchor", "seconds"],
+    "properties": {"anchor": _ANCHOR, "seconds": _SECONDS},
+}
 
 CREATE_BATCH: Description = {
     "type": "object",
@@ -61,17 +69,13 @@ CREATE_BATCH: Description = {
     "properties": {
         "input_file_id": {"type": "string", "maxLength": create_batch.FILE_ID_CHARS_MAX},
         "endpoint": {"type": "string", "enum": list(BATCH_ENDPOINTS)},
-        "completion_window": {"type": "string", "enum": [create_batch.COMPLETION_WINDOW]},
+        "completion_window": {"type": "string", "pattern": f"^{create_batch.WINDOW_PATTERN}$", "example": "24h"},
         "metadata": {
             "type": ["object", "null"],
             "maxProperties": create_batch.METADATA_PAIRS_MAX,
             "additionalProperties": {"type": "string", "maxLength": create_batch.METADATA_VALUE_CHARS_MAX},
         },
-        "output_expires_after": {
-            "type": ["object", "null"],
-            "required": ["anchor", "seconds"],
-            "properties": {"anchor": _ANCHOR, "seconds": _SECONDS},
-        },
+        "output_expires_after": _EXPIRY,
     },
 }
 UPLOAD: Description = {
@@ -82,6 +86,32 @@ UPLOAD: Description = {
         "expires_after[anchor]": _ANCHOR,
         "expires_after[seconds]": _SECONDS,
         "file": {"type": "string", "format": "binary"},
+    },
+}
+CREATE_UPLOAD: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": list(part_uploads.CREATE_REQUIRED),
+    "properties": {
+        "bytes": {"type": "integer", "minimum": 1, "maximum": part_uploads.UPLOAD_BYTES_MAX},
+        "filename": STRING,
+        "mime_type": {"type": "string", "maxLength": part_uploads.MIME_TYPE_CHARS_MAX},
+        "purpose": {"type": "string", "enum": list(uploads.PURPOSES)},
+        "expires_after": _EXPIRY,
+    },
+}
+UPLOAD_PART: Description = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"data": {"type": "string", "format": "binary"}},
+}
+COMPLETE_UPLOAD: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": list(part_uploads.COMPLETE_REQUIRED),
+    "properties": {
+        "part_ids": {"type": "array", "items": STRING, "minItems": 1, "maxItems": part_uploads.PARTS_MAX},
+        "md5": {"type": ["string", "null"], "pattern": "^[0-9A-Fa-f]{32}$"},
     },
 }
 

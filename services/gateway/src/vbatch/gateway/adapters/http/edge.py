@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from dataclasses import dataclass
 from time import perf_counter
 
 from starlette.datastructures import MutableHeaders
@@ -13,6 +15,7 @@ from vbatch.chassis.logs import bind, get_logger
 from vbatch.gateway.adapters.http.answers import refusal_answer
 from vbatch.gateway.adapters.http.errors import server_fault
 from vbatch.gateway.adapters.http.figures import Figures
+from vbatch.gateway.core.refusals import Reason, Refusal
 
 OPENAI_VERSION = "2020-10-01"
 NO_ORGANIZATION = "vbatch"
@@ -20,12 +23,21 @@ CLIENT_LEFT = 499  # nginx's word for it; nobody is there to read it
 QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics"})
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the body of a request is waited for: in silence, and altogether."""
+
+    silence_seconds: float
+    body_seconds: float
+
+
 class Edge:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, figures: Figures) -> None:
+    def __init__(self, app: ASGIApp, figures: Figures, patience: Patience) -> None:
         self._app = app
         self._figures = figures
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -34,7 +46,7 @@ class Edge:
         answering = _Answering(scope, send)
         with bind(request_id=answering.request_id):
             try:
-                await self._answer(scope, receive, answering)
+                await self._answer(scope, _Body(receive, self._patience).receive, answering)
             finally:
                 self._tell(scope, answering)
 
@@ -59,6 +71,27 @@ class Edge:
             )
 
 
+class _Body:
+    """The body of one request, which must go on coming: whoever holds a place here in silence is sent away."""
+
+    def __init__(self, receive: Receive, patience: Patience) -> None:
+        self._receive = receive
+        self._silence_seconds = patience.silence_seconds
+        self._ends_at = perf_counter() + patience.body_seconds
+        self._is_whole = False
+
+    async def receive(self) -> Message:
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(min(self._silence_seconds, self._ends_at - perf_counter())):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise Refusal(Reason.BODY_TOO_SLOW, "The body of your request did not arrive in time.") from error
+        self._is_whole = not message.get("more_body", False)
+        return message
+
+
 class _Answering:
     """One answer on its way out."""
 
@@ -79,4 +112,6 @@ class _Answering:
         headers["x-request-id"] = self.request_id
         headers["openai-version"] = OPENAI_VERSION
         headers["openai-organization"] = self._scope.get("state", {}).get("owner", NO_ORGANIZATION)
+        for name, value in self._scope.get("state", {}).get("rate_headers", {}).items():
+            headers[name] = value
         headers["openai-processing-ms"] = str(round((perf_counter() - self.started) * 1000))

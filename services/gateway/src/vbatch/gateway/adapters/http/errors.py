@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from vbatch.chassis.blobs import BlobStoreFull, BlobTrouble
 from vbatch.chassis.logs import get_logger
 from vbatch.gateway.adapters.http.answers import refusal_answer
-from vbatch.gateway.core.refusals import SERVER_FAULT_MESSAGE, Reason, Refusal, unavailable
+from vbatch.gateway.core.refusals import SERVER_FAULT_MESSAGE, Reason, Refusal, unavailable, url_unknown
 from vbatch.gateway.ports import ReadModelUnavailable
 from vbatch.journal.port import Full, Unavailable
 
@@ -46,10 +46,9 @@ async def _on_trouble(_request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    place = f"({request.method} {request.url.path})"
     match error.status_code:
         case 404:
-            refusal = Refusal(Reason.URL_UNKNOWN, f"Invalid URL {place}")
+            refusal = url_unknown(request.method, request.url.path)
         case 405:
             refusal = Refusal(Reason.METHOD_UNKNOWN, f"Not allowed to {request.method} on {request.url.path}.")
         case status if status < 500:

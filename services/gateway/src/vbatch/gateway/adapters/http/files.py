@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from vbatch.gateway.adapters.http.answers import BINARY, attachment, object_answer, stream_answer
+from vbatch.gateway.adapters.http.answers import BINARY, attachment, check_length, object_answer, stream_answer
 from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, errors, header, query, text_answer
-from vbatch.gateway.adapters.http.parts import Owner, TheWorld
+from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, read_files_ask
-from vbatch.gateway.core.refusals import file_too_large
-from vbatch.gateway.core.uploads import FILE_BYTES_MAX
+from vbatch.gateway.core.uploads import FIELDS, FILE_BYTES_MAX
 from vbatch.gateway.core.views import FileDeletedObject, FileObject, Page, file_view, page_of
 from vbatch.gateway.flows import files as flow
 from vbatch.gateway.flows.upload import upload
-
-FORM_BYTES_MAX = 65_536
-"""What a form may hold besides its file."""
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
@@ -24,15 +20,15 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
 @router.post(
     "",
     response_model=FileObject,
-    responses=errors(400),
+    dependencies=[Depends(limit_uploads)],
+    responses=errors(400, 408, 429),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
 async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Response:
     """Upload a file; parts may come in any order. A batch file may have 200 MB, any other 512 MB."""
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > FILE_BYTES_MAX + FORM_BYTES_MAX:
-        raise file_too_large()
-    form = MultipartForm(request.headers.get("content-type"), request.stream())
+    check_length(request, FILE_BYTES_MAX)
+    content_type = request.headers.get("content-type")
+    form = MultipartForm(content_type, request.stream(), file_field="file", other_fields=FIELDS)
     return object_answer(file_view(await upload(world, owner, form)))
 
 

@@ -11,9 +11,12 @@ from prometheus_client import CollectorRegistry
 
 from vbatch.chassis.readiness import Readiness
 from vbatch.contracts.ids import OwnerId
+from vbatch.gateway.adapters.http.edge import Patience
 from vbatch.gateway.adapters.http.figures import Figures
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.core.api_keys import ApiKeys
+from vbatch.gateway.core.rate_limits import RateLimit
+from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.ports import World
 
 _bearer = HTTPBearer(auto_error=False, description="An API key; any or none when the server was started without keys.")
@@ -28,6 +31,9 @@ class Parts:
     registry: CollectorRegistry
     figures: Figures
     heartbeat_seconds: float
+    patience: Patience
+    creates: RateLimit
+    uploads: RateLimit
 
 
 def parts_of(request: Request) -> Parts:
@@ -45,6 +51,26 @@ def owner_of(
     owner = parts_of(request).keys.owner(request.headers.get("authorization"))
     request.state.owner = owner
     return owner
+
+
+def limit_creates(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
+    """Raises Refusal (E20)."""
+    _limit(request, owner, parts_of(request).creates)
+
+
+def limit_uploads(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
+    """Raises Refusal (E20)."""
+    _limit(request, owner, parts_of(request).uploads)
+
+
+def _limit(request: Request, owner: OwnerId, rate: RateLimit) -> None:
+    allowance = rate.take(owner, world_of(request).now())
+    if allowance is None:
+        return
+    request.state.rate_headers = allowance.headers()
+    if allowance.wait_seconds:
+        words = f"Limit: {allowance.limit} a minute. Please try again in {allowance.wait_seconds:.1f}s."
+        raise Refusal(Reason.RATE_LIMITED, f"Rate limit reached for requests of this kind. {words}")
 
 
 TheParts = Annotated[Parts, Depends(parts_of)]

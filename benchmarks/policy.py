@@ -1,0 +1,52 @@
+"""The policy study: `./taskw bench:policy` simulates six workloads under every rule, times decisions, compares small
+cases with their exact optima, and writes benchmarks/results/policy.json; `--plots` draws docs/img/policy-*.png."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.policy_study.decision_time import decision_ms
+from benchmarks.policy_study.study import SMALL_CASES, Study, against_optimum, figures, foretold_ends, study, table
+
+IMAGES = Path(__file__).parent.parent / "docs" / "img"
+
+
+def main() -> None:
+    arguments = _arguments()
+    done = study(arguments.seeds)
+    measured = {
+        **figures(done),
+        **against_optimum(SMALL_CASES),
+        **foretold_ends(arguments.seeds),
+        "decision_ms_1000": decision_ms(1_000),
+        "decision_ms_10000": decision_ms(10_000),
+        "seeds": arguments.seeds,
+    }
+    path = report.write("policy", ["./taskw", "bench:policy", "--", "--seeds", str(arguments.seeds)], measured)
+    print(table(done))  # noqa: T201  # what the task is for
+    for name, value in measured.items():
+        print(f"{name:44} {value}")  # noqa: T201
+    print(path)  # noqa: T201
+    if arguments.plots:
+        _draw(done)
+
+
+def _draw(done: Study) -> None:
+    from benchmarks.policy_study import plots  # matplotlib is asked for only here
+
+    plots.draw(done, IMAGES)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=8, help="workloads drawn per scenario")
+    parser.add_argument(
+        "--plots", action="store_true", help="also draw the pictures (needs the dependency group bench)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The best there is, for a few batches that are all there at the start: least mean flow and least missed deadlines.
+
+Inside a model the shortest first is best for flow, so a program over what each model has served finds the least (after
+Monma and Potts 1989); the batches that can all be on time are found by growing sets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+
+from benchmarks.policy_study.workload import Batch
+from vbatch.contracts.ids import ModelId
+
+BATCHES_MAX = 8
+
+
+def least_mean_flow(batches: Sequence[Batch], swap_seconds: float) -> float:
+    """A batch delays all that have not ended, so what is left to pay does not depend on the time."""
+    families = _families(batches)
+
+    @cache
+    def rest(served: tuple[int, ...], last: int) -> float:
+        waiting = len(batches) - sum(served)
+        costs = [
+            waiting * (family[served[number]] + (0.0 if number == last else swap_seconds))
+            + rest(_one_more(served, number), number)
+            for number, family in enumerate(families)
+            if served[number] < len(family)
+        ]
+        return min(costs, default=0.0)
+
+    return rest((0,) * len(families), -1) / len(batches)
+
+
+def _families(batches: Sequence[Batch]) -> list[list[float]]:
+    works: defaultdict[ModelId, list[float]] = defaultdict(list)
+    for it in batches:
+        works[it.model].append(it.work)
+    return [sorted(family) for family in works.values()]
+
+
+def _one_more(served: tuple[int, ...], number: int) -> tuple[int, ...]:
+    return (*served[:number], served[number] + 1, *served[number + 1 :])
+
+
+def least_missed(batches: Sequence[Batch], swap_seconds: float) -> int:
+    """Grows the sets of batches that can all be on time, each with the earliest it can be done by last model."""
+    ends: dict[tuple[frozenset[int], ModelId | None], float] = {(frozenset(), None): 0.0}
+    for _ in batches:
+        grown: dict[tuple[frozenset[int], ModelId | None], float] = {}
+        for (done, last), end in ends.items():
+            for it in batches:
+                ended = end + it.work + (0.0 if it.model == last else swap_seconds)
+                if it.number in done or ended > it.due:
+                    continue
+                key = (done | {it.number}, it.model)
+                grown[key] = min(ended, grown.get(key, ended))
+        if not grown:
+            break
+        ends = grown
+    return len(batches) - max(len(done) for done, _ in ends)

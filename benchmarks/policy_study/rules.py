@@ -1,0 +1,51 @@
+"""What the policy is held against: simpler rules, itself with a part left out, and bounds no policy can beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.policy_study.simulator import SLICE_SECONDS
+from vbatch.scheduler.core.dips import Dips, Tuning
+from vbatch.scheduler.core.policy import Candidate, Choice, Policy, View
+
+Key = Callable[[Candidate, View], tuple[float, ...]]
+FOR_EVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A policy, and for how long one choice stands; a bound ignores swaps, so it is run without them."""
+
+    policy: Policy
+    slice_seconds: float = SLICE_SECONDS
+    is_bound: bool = False
+    estimate_sigma: float = 0.0
+
+
+def least(key: Key) -> Policy:
+    """The policy that takes the batch with the least key."""
+
+    def policy(view: View) -> Choice | None:
+        first = min(view.candidates, key=lambda it: key(it, view), default=None)
+        return None if first is None else Choice(first.batch_id, "")
+
+    return policy
+
+
+OURS, OLDEST_FIRST, GROUP = "this policy", "oldest batch first", "group and drain"
+SHORTEST_FREE, DEADLINE_FREE = "bound: shortest first, free swaps", "bound: earliest deadline, free swaps"
+
+RULES: dict[str, Rule] = {
+    OLDEST_FIRST: Rule(least(lambda it, _: (not it.has_run, it.arrived, it.sequence)), FOR_EVER),
+    GROUP: Rule(least(lambda it, view: (it.model != view.loaded, it.arrived, it.sequence)), FOR_EVER),
+    "earliest deadline first": Rule(least(lambda it, _: (it.due, it.sequence))),
+    OURS: Rule(Dips()),
+    "without the guard": Rule(Dips(Tuning(has_guard=False))),
+    "without the filter": Rule(Dips(Tuning(has_filter=False))),
+    "without leaving early": Rule(Dips(Tuning(has_density=False))),
+    "without first answers": Rule(Dips(Tuning(has_first_answer=False))),
+    "estimates off by half": Rule(Dips(), estimate_sigma=0.5),
+    SHORTEST_FREE: Rule(least(lambda it, _: (it.work, it.sequence)), is_bound=True),
+    DEADLINE_FREE: Rule(least(lambda it, _: (it.due, it.sequence)), is_bound=True),
+}

@@ -1,0 +1,151 @@
+"""One device that serves batches as a policy says. Service is fluid and may be interrupted between requests for
+nothing; a change of model costs its swap. The policy is the service's own code, told what the service would tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from benchmarks.policy_study.workload import Batch
+from vbatch.contracts.ids import BatchId, ModelId, OwnerId
+from vbatch.scheduler.core.policy import Candidate, Policy, View
+
+SLICE_SECONDS = 120.0
+"""How long a choice stands when nothing new arrives."""
+DONE = 1e-9
+OWNER = OwnerId("study")
+
+Estimate = Callable[[Batch], float]
+"""What a batch's work is believed to be, as a multiple of what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    batch: Batch
+    first_served: float
+    ended: float
+
+    @property
+    def flow(self) -> float:
+        return self.ended - self.batch.arrived
+
+    @property
+    def is_late(self) -> bool:
+        return self.ended > self.batch.due
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One batch on the device from `start` to `end`."""
+
+    batch: Batch
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    ended: Sequence[Ended]
+    swaps: int
+    stays: Sequence[Stay]
+
+    @property
+    def mean_flow(self) -> float:
+        return fmean(it.flow for it in self.ended)
+
+    @property
+    def missed(self) -> float:
+        """Share of batches that ended after their deadline."""
+        return fmean(it.is_late for it in self.ended)
+
+    @property
+    def makespan(self) -> float:
+        return max(it.ended for it in self.ended)
+
+
+@dataclass(slots=True)
+class _Pending:
+    batch: Batch
+    left: float
+    first_served: float | None = None
+
+
+@dataclass(slots=True)
+class Device:
+    """`slice_seconds` may be infinite for a policy that never interrupts."""
+
+    policy: Policy
+    swap_seconds: float
+    slice_seconds: float = SLICE_SECONDS
+    estimate: Estimate = lambda _: 1.0
+    error: float = 0.0
+    now: float = 0.0
+    loaded: ModelId | None = None
+    since: float = 0.0
+    swaps: int = 0
+    _pending: dict[BatchId, _Pending] = field(default_factory=dict)
+    _candidates: dict[BatchId, Candidate] = field(default_factory=dict)
+    _ended: list[Ended] = field(default_factory=list)
+    _stays: list[Stay] = field(default_factory=list)
+
+    def run(self, batches: Sequence[Batch]) -> Run:
+        coming = sorted(batches, key=lambda it: -it.arrived)
+        while coming or self._pending:
+            while coming and coming[-1].arrived <= self.now + DONE:
+                self.arrive(coming.pop())
+            if not self._pending:
+                self.now = coming[-1].arrived
+                continue
+            self._act(until=coming[-1].arrived if coming else float("inf"))
+        return Run(self._ended, self.swaps, self._stays)
+
+    def arrive(self, batch: Batch) -> None:
+        batch_id = BatchId(str(batch.number))
+        self._pending[batch_id] = _Pending(batch, batch.work)
+        self._tell(batch_id)
+
+    def _tell(self, batch_id: BatchId) -> None:
+        it = self._pending[batch_id]
+        self._candidates[batch_id] = Candidate(
+            batch_id=batch_id,
+            model=it.batch.model,
+            owner=OWNER,
+            sequence=it.batch.number,
+            work=it.left * self.estimate(it.batch),
+            error=self.error,
+            arrived=it.batch.arrived,
+            due=it.batch.due,
+            has_run=it.first_served is not None,
+        )
+
+    def _act(self, until: float) -> None:
+        """One swap, or one slice of service."""
+        choice = self.policy(self.view())
+        if choice is None:
+            raise RuntimeError("the policy left work waiting")
+        it = self._pending[choice.batch_id]
+        if it.batch.model != self.loaded:
+            self.loaded, self.now = it.batch.model, self.now + self.swap_seconds
+            self.since, self.swaps = self.now, self.swaps + 1
+            return
+        self._serve(choice.batch_id, it, until)
+
+    def view(self) -> View:
+        """What the policy is told now."""
+        candidates = list(self._candidates.values())
+        resident = self.now - self.since
+        return View(self.now, candidates, self.loaded, resident, swap_default=self.swap_seconds)
+
+    def _serve(self, batch_id: BatchId, it: _Pending, until: float) -> None:
+        it.first_served = self.now if it.first_served is None else it.first_served
+        limit = self.slice_seconds if self.slice_seconds == float("inf") else min(self.slice_seconds, until - self.now)
+        seconds = min(it.left, max(limit, 1e-6))
+        self._stays.append(Stay(it.batch, self.now, self.now + seconds))
+        self.now += seconds
+        it.left -= seconds
+        if it.left > DONE:
+            self._tell(batch_id)
+            return
+        self._ended.append(Ended(it.batch, it.first_served, self.now))
+        del self._pending[batch_id], self._candidates[batch_id]

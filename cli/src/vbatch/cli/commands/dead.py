@@ -1,0 +1,167 @@
+"""dead: the letters nobody could use; look at them, send them again, or settle them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated
+
+import msgspec
+import typer
+
+from vbatch.cli.exits import CommandError, Refused
+from vbatch.cli.logbook import NatsUrl, opened_log
+from vbatch.cli.options import AsJson, err, out, print_json, print_table, run, table_of
+from vbatch.cli.showing import body_of
+from vbatch.contracts.codec import Unreadable, decode
+from vbatch.contracts.message import Message
+from vbatch.contracts.orders import UnreadableOrder, decode_order
+from vbatch.journal.port import DeadLetter, DeadLetters, Journal, Origin, Rejected
+
+PAGE_LETTERS = 100
+REASON_CHARS_SHOWN = 100
+LEASE = ".lease"
+ID_HEADER = "ce-id"
+RESERVED_PREFIX = "nats-"
+
+Sequence = Annotated[
+    int, typer.Argument(min=1, metavar="SEQ", help="The letter's own number, as `dead list` shows it.")
+]
+Full = Annotated[bool, typer.Option("--full", help="Answers whole, not only how they begin.")]
+
+app = typer.Typer(help="Messages nobody could use: list, show, retry, drop.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_letters(nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
+    """All that wait, oldest first."""
+
+    async def ask() -> None:
+        table = table_of("seq", "buried", "from", "message", "reason", numbers=("seq",))
+        async with opened_log(nats_url) as journal:
+            async for letter in _letters(journal.dead):
+                if as_json:
+                    print_json(_document(letter))
+                else:
+                    buried = letter.original.recorded_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+                    reason = letter.reason[:REASON_CHARS_SHOWN]
+                    origin = f"{letter.origin} {letter.original.sequence}"
+                    table.add_row(str(letter.sequence), buried, origin, letter.original.subject, reason)
+        if not as_json:
+            print_table(table)
+
+    run(ask())
+
+
+@app.command()
+def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
+    """One letter: why it is here, its headers and its body."""
+
+    async def ask() -> None:
+        async with opened_log(nats_url) as journal:
+            letter = await _letter(journal.dead, sequence)
+        if as_json:
+            print_json(_document(letter))
+            return
+        original = letter.original
+        out.print(f"{letter.sequence}  {original.subject}  ({letter.origin} {original.sequence})", markup=False)
+        out.print(f"reason: {letter.reason}\n", markup=False)
+        for name, value in original.headers.items():
+            out.print(f"{name}: {value}", markup=False)
+        out.print("\n" + body_of(original.body, full=full), markup=False)
+
+    run(ask())
+
+
+@app.command()
+def retry(sequence: Sequence, nats_url: NatsUrl = None) -> None:
+    """Send it again under a new message id, if it can be read now, and drop the letter."""
+
+    async def ask() -> None:
+        async with opened_log(nats_url) as journal:
+            letter = await _letter(journal.dead, sequence)
+            stored = await _send_again(journal, letter)
+            await journal.dead.drop(sequence)
+        err.print(f"Sent again as {letter.origin} {stored}; the letter is dropped.")
+
+    run(ask())
+
+
+@app.command()
+def drop(sequence: Sequence, nats_url: NatsUrl = None) -> None:
+    """Settle it: nothing is to be done."""
+
+    async def ask() -> None:
+        async with opened_log(nats_url) as journal:
+            letter = await _letter(journal.dead, sequence)
+            await journal.dead.drop(letter.sequence)
+        err.print(f"Dropped {letter.original.subject}.")
+
+    run(ask())
+
+
+async def _letters(dead: DeadLetters) -> AsyncIterator[DeadLetter]:
+    after = 0
+    while page := await dead.list(after, PAGE_LETTERS):
+        for letter in page:
+            yield letter
+        after = page[-1].sequence
+
+
+async def _letter(dead: DeadLetters, sequence: int) -> DeadLetter:
+    letter = await dead.get(sequence)
+    if letter is None:
+        raise CommandError(f"There is no dead letter {sequence}; `vbatch dead list` shows those that are there.")
+    return letter
+
+
+async def _send_again(journal: Journal, letter: DeadLetter) -> int:
+    """A second call with the same letter stores nothing more: its message id follows from the letter."""
+    _must_be_of_use(letter)
+    message = again(letter)
+    try:
+        if letter.origin is Origin.WORK:
+            return await journal.work.put(message)
+        return await journal.log.append(message)
+    except Rejected as error:
+        raise Refused(f"It cannot be sent again: {error}.") from error
+
+
+def again(letter: DeadLetter) -> Message:
+    """The original under a message id of its own."""
+    original = letter.original
+    message_id = f"{original.message_id or original.sequence}:retry:{letter.sequence}"
+    return Message(original.subject, original.body, message_id, _headers(original.headers, message_id))
+
+
+def _headers(headers: Mapping[str, str], message_id: str) -> dict[str, str]:
+    kept = {name: value for name, value in headers.items() if not name.lower().startswith(RESERVED_PREFIX)}
+    return kept | ({ID_HEADER: message_id} if ID_HEADER in kept else {})
+
+
+def _must_be_of_use(letter: DeadLetter) -> None:
+    """Raises Refused."""
+    if letter.original.subject.endswith(LEASE):
+        raise Refused("A lease cannot be said again: it would fence the process that works now. Drop the letter.")
+    try:
+        if letter.origin is Origin.WORK:
+            decode_order(letter.original.body)
+        else:
+            decode(letter.original)
+    except (Unreadable, UnreadableOrder) as error:
+        raise Refused(f"It still cannot be read: {error}. Keep it for a newer version, or drop it.") from error
+
+
+def _document(letter: DeadLetter) -> bytes:
+    original = letter.original
+    return msgspec.json.encode(
+        {
+            "sequence": letter.sequence,
+            "reason": letter.reason,
+            "origin": letter.origin,
+            "original_sequence": original.sequence,
+            "buried_at": original.recorded_at,
+            "subject": original.subject,
+            "headers": dict(original.headers),
+            "body": original.body.decode(errors="backslashreplace"),
+        }
+    )

@@ -1,0 +1,154 @@
+"""rebuild: the read model once more from the log, to compare it, to serve it, or to look at an earlier moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from vbatch.chassis import logs
+from vbatch.chassis.blobs import BlobTrouble
+from vbatch.chassis.settings import POSTGRES_URL_FILE, BadSettings, load
+from vbatch.cli.exits import CommandError, Exit, Misused, Unreachable, ending
+from vbatch.cli.moments import HELP, last_before, moment
+from vbatch.cli.options import AsJson, err, local_settings, out, print_json, run
+from vbatch.cli.telling import amount, duration
+from vbatch.journal.port import Log, Unavailable
+from vbatch.results.flows import rebuilding, replaying
+from vbatch.results.flows.rebuilding import RebuildRefused, Wishes
+from vbatch.results.flows.replaying import Report
+from vbatch.results.ports import ReadModelMismatch, Trouble
+from vbatch.results.settings import ResultsSettings
+from vbatch.results.wiring import rebuild_workshop
+
+Verify = Annotated[bool, typer.Option("--verify", help="Compare it with what is served; exit code 1 if they differ.")]
+Switch = Annotated[bool, typer.Option("--switch", help="Serve it from now on (with --verify: unless they differ).")]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="SEQ|TIME", help=f"The state of that event, or of {HELP}.")
+]
+Clean = Annotated[bool, typer.Option("--clean", help="Drop every read model that is not served, and nothing else.")]
+
+
+def rebuild(
+    verify: Verify = False,
+    switch: Switch = False,
+    until: Until = None,
+    clean: Clean = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replay the log into a fresh read model beside the one that is served."""
+    with ending():
+        _must_agree(until=until is not None, clean=clean, other=verify or switch)
+    logs.configure("rebuild", "warning")
+    if clean:
+        run(_cleaned())
+        err.print("Only what is served is left.")
+        return
+    report = run(_made(Wishes(verify, switch), until, as_json=as_json))
+    _tell(report, as_json=as_json)
+    if report.difference_count or (report.is_served and not report.is_projected):
+        raise SystemExit(int(Exit.FAILED))
+
+
+def _must_agree(*, until: bool, clean: bool, other: bool) -> None:
+    if until + clean + other > 1:
+        raise Misused("--until and --clean stand alone.")
+
+
+async def _made(wishes: Wishes, until: str | None, *, as_json: bool) -> Report:
+    with _shown(as_json=as_json) as on_progress, _troubles():
+        async with rebuild_workshop(_settings(), on_progress) as shop:
+            if until is not None:
+                wishes = replace(wishes, until=await _sequence(shop.journal.log, until))
+            return await rebuilding.rebuild(shop, wishes)
+
+
+async def _cleaned() -> None:
+    with _troubles():
+        async with rebuild_workshop(_settings(), lambda progress: None) as shop:
+            await rebuilding.clean(shop)
+
+
+async def _sequence(log: Log, until: str) -> int:
+    return int(until) if until.isdecimal() else await last_before(log, moment(until, datetime.now(UTC)))
+
+
+def _settings() -> ResultsSettings:
+    """Those of the service, in the stack on this machine."""
+    stack = local_settings()
+    try:
+        settings = load(ResultsSettings)
+    except BadSettings as error:
+        raise Misused(str(error)) from error
+    return settings.model_copy(update={"nats_url": stack.log_url})
+
+
+@contextmanager
+def _troubles() -> Iterator[None]:
+    try:
+        yield
+    except Unavailable as error:
+        raise Unreachable(f"The log cannot be read ({error}). Start it with `vbatch up`.") from error
+    except Trouble as error:
+        raise Unreachable(f"{error}. Is it running? `vbatch status` says.") from error
+    except (RebuildRefused, ReadModelMismatch, BlobTrouble) as error:
+        raise CommandError(f"{error}.") from error
+
+
+@contextmanager
+def _shown(*, as_json: bool) -> Iterator[Callable[[replaying.Progress], None]]:
+    if as_json:
+        yield lambda it: print_json(msgspec.json.encode({"progress": it}))
+        return
+    columns = TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("events  {task.fields[rate]}")
+    with Progress(*columns, TimeElapsedColumn(), console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("replaying", total=None, rate="")
+
+        def advance(it: replaying.Progress) -> None:
+            rate = f"{it.outcomes / it.seconds:,.0f} outcomes/s" if it.seconds else ""
+            bar.update(task, completed=it.sequence, total=it.end, rate=rate)
+
+        yield advance
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        differences = [difference._asdict() for difference in report.differences]
+        print_json(msgspec.json.encode(asdict(report) | {"differences": differences}))
+        return
+    seconds = duration(report.seconds)
+    out.print(f"Replayed {amount(report.sequence, 'event')} with {amount(report.outcomes, 'outcome')} in {seconds}.")
+    for difference in report.differences:
+        out.print(f"  {difference.where}: {difference.what}", markup=False)
+    for name in report.unverified:
+        out.print(f"  not compared: {name}", markup=False)
+    for line in _verdict(report):
+        out.print(line, markup=False)
+
+
+def _verdict(report: Report) -> Iterator[str]:
+    if report.difference_count:
+        yield f"What is served differs from the log in {amount(report.difference_count, 'place')}."
+        yield "Serve what follows from the log with: vbatch rebuild --switch"
+    elif report.is_compared:
+        yield "What is served is equal to the log, row by row and byte by byte."
+    if not report.is_served:
+        yield from _how_to_look(report)
+    elif report.is_projected:
+        yield "It is served now, and results goes on with it. What was served before goes with: vbatch rebuild --clean"
+    else:
+        yield "It is served now, but no results process goes on with it: start one (`vbatch up`)."
+
+
+def _how_to_look(report: Report) -> Iterator[str]:
+    settings = _settings()
+    url = settings.home / POSTGRES_URL_FILE
+    yield f'Rows:   psql "${{VBATCH_POSTGRES_URL:-$(cat {url})}}", then SET search_path TO {report.schema};'
+    yield f"Files:  {settings.results_folder / report.folder}"
+    yield "Drop it with: vbatch rebuild --clean"

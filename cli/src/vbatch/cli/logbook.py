@@ -1,0 +1,31 @@
+"""The event log of the stack on this machine, opened for one command."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+
+from vbatch.cli.exits import Unreachable
+from vbatch.cli.options import local_settings
+from vbatch.journal.jetstream import connect
+from vbatch.journal.port import Journal, Unavailable
+from vbatch.journal.settings import JournalSettings
+
+NATS_SECONDS = 3.0
+
+NatsUrl = Annotated[str | None, typer.Option("--nats-url", envvar="VBATCH_NATS_URL", help="Where the log is.")]
+
+
+@asynccontextmanager
+async def opened_log(nats_url: str | None) -> AsyncIterator[Journal]:
+    """Raises Unreachable, also when the log goes away meanwhile."""
+    url = nats_url or local_settings().log_url
+    settings = JournalSettings(url=url, name="cli", connect_seconds=NATS_SECONDS)
+    try:
+        async with connect(settings) as journal:
+            yield journal
+    except Unavailable as error:
+        raise Unreachable(f"The log at {url} cannot be read ({error}). Start it with `vbatch up`.") from error

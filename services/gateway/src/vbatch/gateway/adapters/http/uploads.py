@@ -1,0 +1,68 @@
+"""The routes of uploads in parts."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from vbatch.gateway.adapters.http.answers import JSON, check_length, object_answer, read_body
+from vbatch.gateway.adapters.http.describe import COMPLETE_UPLOAD, CREATE_UPLOAD, UPLOAD_PART, body, errors
+from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads
+from vbatch.gateway.adapters.multipart import MultipartForm
+from vbatch.gateway.core.part_uploads import PART_BYTES_MAX, UploadStatus, read_complete_ask, read_upload_ask
+from vbatch.gateway.core.views import (
+    CompletedUploadObject,
+    UploadObject,
+    UploadPartObject,
+    completed_upload_view,
+    part_view,
+    upload_view,
+)
+from vbatch.gateway.flows import part_uploads as flow
+
+router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+
+
+@router.post(
+    "",
+    response_model=UploadObject,
+    dependencies=[Depends(limit_uploads)],
+    responses=errors(400, 408, 429),
+    openapi_extra={"requestBody": body(JSON, CREATE_UPLOAD)},
+)
+async def create_upload(request: Request, owner: Owner, world: TheWorld) -> Response:
+    """Begin an upload in parts. It takes parts for an hour."""
+    created = await flow.create_upload(world, owner, read_upload_ask(await read_body(request)))
+    return object_answer(upload_view(created, UploadStatus.PENDING))
+
+
+@router.post(
+    "/{upload_id}/parts",
+    response_model=UploadPartObject,
+    responses=errors(400, 404, 408),
+    openapi_extra={"requestBody": body("multipart/form-data", UPLOAD_PART)},
+)
+async def add_upload_part(request: Request, upload_id: str, owner: Owner, world: TheWorld) -> Response:
+    """Add a part of at most 64 MB. Parts may come side by side; completing puts them in order."""
+    check_length(request, PART_BYTES_MAX)
+    content_type = request.headers.get("content-type")
+    form = MultipartForm(content_type, request.stream(), file_field="data", other_fields=frozenset())
+    return object_answer(part_view(await flow.add_part(world, owner, upload_id, form)))
+
+
+@router.post(
+    "/{upload_id}/complete",
+    response_model=CompletedUploadObject,
+    responses=errors(400, 404, 408),
+    openapi_extra={"requestBody": body(JSON, COMPLETE_UPLOAD)},
+)
+async def complete_upload(request: Request, upload_id: str, owner: Owner, world: TheWorld) -> Response:
+    """Make the file of these parts, in this order."""
+    ask = read_complete_ask(await read_body(request))
+    return object_answer(completed_upload_view(*await flow.complete_upload(world, owner, upload_id, ask)))
+
+
+@router.post("/{upload_id}/cancel", response_model=UploadObject, responses=errors(400, 404))
+async def cancel_upload(upload_id: str, owner: Owner, world: TheWorld) -> Response:
+    """Give an upload up; asking twice is no error. A body is not read."""
+    cancelled = await flow.cancel_upload(world, owner, upload_id)
+    return object_answer(upload_view(cancelled, UploadStatus.CANCELLED))

@@ -1,0 +1,220 @@
+"""Uploads in parts. Their state is folded from the log at each ask, so any gateway can go on with any upload.
+
+The sweep (flows.upload_sweep) removes the parts of uploads that are over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
+
+from vbatch.chassis.logs import get_logger
+from vbatch.contracts import events as e
+from vbatch.contracts.codec import Unreadable, decode
+from vbatch.contracts.ids import FileId, OwnerId, UploadId, is_upload_id, new_file_id, new_part_id, new_upload_id
+from vbatch.contracts.message import Recorded
+from vbatch.contracts.subjects import upload_events
+from vbatch.gateway.core import uploads
+from vbatch.gateway.core.part_uploads import (
+    UPLOAD_SECONDS,
+    CompleteAsk,
+    PartUpload,
+    UploadAsk,
+    UploadEvent,
+    UploadStatus,
+    check_md5,
+    check_part,
+    check_pending,
+    check_room,
+    chosen_parts,
+    fold,
+    is_same_completion,
+)
+from vbatch.gateway.core.records import FileRecord, file_of
+from vbatch.gateway.core.refusals import Refusal, no_such_upload, unavailable, upload_not_pending
+from vbatch.gateway.flows.files import find_file
+from vbatch.gateway.flows.upload import Form
+from vbatch.gateway.flows.writing import append, append_all, can_read
+from vbatch.gateway.ports import World
+from vbatch.journal.port import Conflict, Full, Guard
+
+APPEND_TRIES_MAX = 50
+"""Parts that arrive side by side are appended one by one; more than so many at one instant are told to come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Assembled:
+    """The parts as one blob."""
+
+    file_id: FileId
+    blob: str
+    sha256: str
+
+
+async def create_upload(world: World, owner: OwnerId, ask: UploadAsk) -> e.UploadCreated:
+    """A new upload, pending for an hour."""
+    now = world.now()
+    event = e.UploadCreated(
+        at=now,
+        upload_id=new_upload_id(world.entropy(16)),
+        owner=owner,
+        bytes=ask.bytes,
+        filename=ask.filename,
+        mime_type=ask.mime_type,
+        purpose=ask.purpose,
+        expires_at=now + timedelta(seconds=UPLOAD_SECONDS),
+        file_expires_after_seconds=ask.file_expires_after_seconds,
+    )
+    await append(world, event)
+    return event
+
+
+async def find_upload(world: World, owner: OwnerId, upload_id: str) -> PartUpload:
+    """As the log has it now. Raises Refusal."""
+    upload = await _load(world, UploadId(upload_id)) if is_upload_id(upload_id) else None
+    if upload is None or upload.created.owner != owner:
+        raise no_such_upload(upload_id)
+    return upload
+
+
+async def add_part(world: World, owner: OwnerId, upload_id: str, form: Form) -> e.UploadPartAdded:
+    """The part, durable. Raises Refusal; then, and when the client leaves, nothing is kept."""
+    upload = await find_upload(world, owner, upload_id)
+    check_pending(upload, world.now())
+    part_id = new_part_id(world.entropy(16))
+    blob = f"parts/{part_id}"
+    check_room(upload, 0)
+    async with world.blobs.writer(blob) as writer:
+        async for piece in form.file_pieces():
+            await writer.write(piece)
+            check_room(upload, writer.size)
+        check_part(writer.size)
+    event = e.UploadPartAdded(at=world.now(), upload_id=upload.id, part_id=part_id, bytes=writer.size, blob=blob)
+    await _append_while_pending(world, upload, [event], blob)
+    return event
+
+
+async def complete_upload(
+    world: World, owner: OwnerId, upload_id: str, ask: CompleteAsk
+) -> tuple[e.UploadCreated, FileRecord]:
+    """The upload and the file its parts make; the same ask again is answered the same. Raises Refusal."""
+    upload = await find_upload(world, owner, upload_id)
+    if is_same_completion(upload, ask):
+        return upload.created, await _file_made(world, owner, upload)
+    check_pending(upload, world.now())
+    assembled = await _assemble(world, upload, ask)
+    stored = _stored(world, upload, assembled)
+    completed = e.UploadCompleted(at=stored.at, upload_id=upload.id, part_ids=ask.part_ids, file_id=assembled.file_id)
+    try:
+        sequence = await _append_while_pending(world, upload, [stored, completed], assembled.blob)
+    except Refusal:
+        upload = await find_upload(world, owner, upload_id)  # the same ask may have won, sent twice by the client
+        if not is_same_completion(upload, ask):
+            raise
+        return upload.created, await _file_made(world, owner, upload)
+    await can_read(world, sequence)
+    return upload.created, file_of(stored)
+
+
+async def cancel_upload(world: World, owner: OwnerId, upload_id: str) -> e.UploadCreated:
+    """The upload, cancelled; one that is cancelled already is answered as it is. Raises Refusal."""
+    upload = await find_upload(world, owner, upload_id)
+    if upload.status(world.now()) is not UploadStatus.CANCELLED:
+        check_pending(upload, world.now())
+        await _append_while_pending(world, upload, [e.UploadCancelled(at=world.now(), upload_id=upload.id)])
+    return upload.created
+
+
+def upload_event(record: Recorded) -> UploadEvent | None:
+    """None for what this version cannot read: it must not stand in the way of everything behind it."""
+    try:
+        return cast(UploadEvent, decode(record))
+    except Unreadable as error:
+        get_logger().warning("event_passed_over", sequence=record.sequence, reason=str(error))
+        return None
+
+
+async def _load(world: World, upload_id: UploadId) -> PartUpload | None:
+    subject = upload_events(upload_id)
+    newest = await world.log.last(subject)
+    upload: PartUpload | None = None
+    if newest is None:
+        return upload
+    async with world.log.tail(0, [subject]) as tail:
+        async for records in tail:
+            for record in records:
+                event = upload_event(record)
+                upload = fold(upload, event, record.sequence) if event is not None else upload
+            if records[-1].sequence >= newest.sequence:
+                break
+    return upload
+
+
+async def _append_while_pending(
+    world: World, upload: PartUpload, events: Sequence[e.Event], blob: str | None = None
+) -> int:
+    """Append behind what this upload has become, unless that is its end. `blob` is deleted when nothing was stored."""
+    try:
+        for _ in range(APPEND_TRIES_MAX):
+            try:
+                return await append_all(world, events, Guard(upload_events(upload.id), upload.sequence))
+            except Conflict:
+                upload = await find_upload(world, upload.created.owner, upload.id)
+                check_pending(upload, world.now())
+        raise unavailable("Too many parts of this upload arrived at once.")
+    except (Refusal, Full):
+        if blob is not None:
+            await world.blobs.delete(blob)
+        raise
+
+
+async def _assemble(world: World, upload: PartUpload, ask: CompleteAsk) -> _Assembled:
+    """Write the chosen parts behind each other. Raises Refusal, having kept nothing."""
+    parts = chosen_parts(upload, ask.part_ids)
+    file_id = new_file_id(world.entropy(16))
+    blob, look = f"files/{file_id}", uploads.JsonlLook()
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    async with world.blobs.writer(blob) as writer:
+        async for piece in _bytes_of(world, parts):
+            look.feed(piece)
+            await asyncio.to_thread(sha256.update, piece)
+            if ask.md5 is not None:
+                await asyncio.to_thread(md5.update, piece)
+            await writer.write(piece)
+        uploads.check_content(upload.created.purpose, look)
+        check_md5(ask.md5, md5.hexdigest())
+    return _Assembled(file_id, blob, sha256.hexdigest())
+
+
+async def _bytes_of(world: World, parts: Sequence[e.UploadPartAdded]) -> AsyncIterator[bytes]:
+    for part in parts:
+        async for piece in world.blobs.read_stream(part.blob, 0, part.bytes):
+            yield piece
+
+
+def _stored(world: World, upload: PartUpload, assembled: _Assembled) -> e.FileStored:
+    now, created = world.now(), upload.created
+    expires_after = created.file_expires_after_seconds
+    return e.FileStored(
+        at=now,
+        file_id=assembled.file_id,
+        owner=created.owner,
+        purpose=created.purpose,
+        filename=created.filename,
+        bytes=created.bytes,
+        sha256=assembled.sha256,
+        blob=assembled.blob,
+        expires_at=now + timedelta(seconds=expires_after) if expires_after is not None else None,
+    )
+
+
+async def _file_made(world: World, owner: OwnerId, upload: PartUpload) -> FileRecord:
+    """The file of a completed upload. Raises Refusal (E3) when it is deleted."""
+    if not isinstance(upload.end, e.UploadCompleted):
+        raise upload_not_pending(upload.status(world.now()))
+    await can_read(world, upload.sequence)
+    return await find_file(world, owner, upload.end.file_id)

@@ -1,0 +1,118 @@
+"""One read model being filled from the log: what it takes, how far it is, what comes of it.
+
+Nothing is buried here: the service that projected these events first has done so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+
+from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.logs import get_logger
+from vbatch.contracts.message import Recorded
+from vbatch.journal.port import Journal
+from vbatch.results.core.projection import State
+from vbatch.results.flows.transacting import Buried, Transactions, decode_all, transactions
+from vbatch.results.ports import Difference, Generations, PartialFiles, ReadModel
+
+PROJECTING_AGAIN_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the replay is; `end` is where it will stop for now."""
+
+    sequence: int
+    end: int
+    outcomes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a rebuild works on. `open_model` gives a read model of its own in a schema and folder."""
+
+    journal: Journal
+    generations: Generations
+    open_model: Callable[[str, str], AbstractAsyncContextManager[ReadModel]]
+    partials: Callable[[], PartialFiles]
+    blobs: Blobs
+    folder: Path
+    pid: int
+    now: Callable[[], datetime]
+    on_progress: Callable[[Progress], None]
+    projecting_again_seconds: float = PROJECTING_AGAIN_SECONDS
+
+
+@dataclass
+class Report:
+    """What was made and found. `differences` holds the first ones, `difference_count` all."""
+
+    schema: str
+    folder: str
+    sequence: int = 0
+    outcomes: int = 0
+    seconds: float = 0.0
+    is_compared: bool = False
+    difference_count: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    unverified: list[str] = field(default_factory=list)
+    is_served: bool = False
+    is_projected: bool = False
+
+
+class Replay:
+    """One read model being filled from the log."""
+
+    def __init__(
+        self, shop: Workshop, read_model: ReadModel, partials: PartialFiles, state: State, report: Report
+    ) -> None:
+        self.read_model = read_model
+        self.partials = partials
+        self.state = state
+        self.report = report
+        self._shop = shop
+        self._transactions = Transactions(read_model, partials, shop.blobs, _pass_over)
+
+    async def to(self, end: int) -> None:
+        """Up to and with sequence `end`."""
+        if self.state.sequence >= end:
+            return
+        started, before = perf_counter(), self.report.seconds
+        async with self._shop.journal.log.tail(self.state.sequence) as arrivals:
+            async for records in arrivals:
+                if wanted := [record for record in records if record.sequence <= end]:
+                    await self._take(wanted)
+                    self.report.seconds = before + perf_counter() - started
+                    self._tell(end)
+                if records[-1].sequence >= end:
+                    return
+
+    async def _take(self, records: Sequence[Recorded]) -> None:
+        for part in transactions(records):
+            decoded = await asyncio.to_thread(decode_all, part)
+            changes = await self._transactions.apply(self.state, part, decoded)
+            self.report.outcomes += len(changes.outcomes)
+        self.report.sequence = self.state.sequence
+
+    def _tell(self, end: int) -> None:
+        report = self.report
+        self._shop.on_progress(Progress(report.sequence, end, report.outcomes, report.seconds))
+
+
+@asynccontextmanager
+async def opened(shop: Workshop, report: Report) -> AsyncIterator[Replay]:
+    partials = shop.partials()
+    async with shop.open_model(report.schema, report.folder) as read_model:
+        state = await Transactions(read_model, partials, shop.blobs, _pass_over).begin()
+        yield Replay(shop, read_model, partials, state, report)
+
+
+async def _pass_over(buried: Buried) -> None:
+    get_logger().warning("event_passed_over", sequence=buried.record.sequence, reason=buried.reason)

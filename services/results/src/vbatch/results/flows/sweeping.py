@@ -1,0 +1,82 @@
+"""Takes the bytes of files that nobody can ask for any more, and counts the dead letters, now and then.
+
+It appends nothing: which files are deleted or expired follows from the log and the clock, so a rebuild knows it too. A
+blob is only taken after a time of grace, within which a batch that was just accepted on the file has been projected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vbatch.chassis.blobs import Blobs, BlobTrouble
+from vbatch.chassis.blobs.local import LocalBlobs
+from vbatch.chassis.logs import get_logger
+from vbatch.journal.port import DeadLetters, Unavailable
+from vbatch.results.ports import ReadModel, Trouble
+
+FILES_AT_ONCE = 200
+ABANDONED_SECONDS = 86_400.0
+"""No writer of a blob is this slow: what is older was left by one that was killed."""
+
+
+@dataclass(frozen=True)
+class SweepTimes:
+    """`grace_seconds` lie between the end of a file and the end of its bytes."""
+
+    every_seconds: float
+    grace_seconds: float
+
+
+class Sweeper:
+    """Once the projection has caught up: before that, the batch that reads a file may stand further on in the log."""
+
+    def __init__(
+        self,
+        read_model: ReadModel,
+        blobs: Blobs,
+        dead: DeadLetters,
+        *,
+        times: SweepTimes,
+        now: Callable[[], datetime],
+        is_caught_up: Callable[[], bool],
+        on_dead_letters: Callable[[int], None],
+    ) -> None:
+        self._read_model = read_model
+        self._blobs = blobs
+        self._dead = dead
+        self._times = times
+        self._now = now
+        self._is_caught_up = is_caught_up
+        self._on_dead_letters = on_dead_letters
+        self._swept: set[int] = set()
+
+    async def run(self) -> None:
+        """For ever; trouble is logged and met again in the next round."""
+        while True:
+            try:
+                await self._round()
+            except (Trouble, BlobTrouble, Unavailable) as error:
+                get_logger().warning("sweep_interrupted", reason=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(self._times.every_seconds)
+
+    async def _round(self) -> None:
+        self._on_dead_letters(await self._dead.count())
+        if isinstance(self._blobs, LocalBlobs):
+            await self._blobs.remove_abandoned(ABANDONED_SECONDS)
+        if self._is_caught_up():
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Every file once in the life of the process; a blob that is gone already is no trouble."""
+        gone_before = self._now() - timedelta(seconds=self._times.grace_seconds)
+        after = 0
+        while files := await self._read_model.unwanted_files(gone_before, after, FILES_AT_ONCE):
+            for file in files:
+                if file.sequence not in self._swept:
+                    await self._blobs.delete(file.blob)
+                    self._swept.add(file.sequence)
+                    get_logger().info("bytes_removed", file_id=file.id, blob=file.blob, bytes=file.bytes)
+            after = files[-1].sequence

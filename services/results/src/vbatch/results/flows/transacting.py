@@ -1,0 +1,126 @@
+"""One transaction of the projection: decode, fetch what chunks refer to, fold, write the lines, then the rows.
+
+The service and a rebuild from the log do the same here, so that they come to the same rows and bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from vbatch.chassis.blobs import Blobs
+from vbatch.contracts import codec
+from vbatch.contracts import events as e
+from vbatch.contracts.message import Recorded
+from vbatch.results.core.misfit import Misfit
+from vbatch.results.core.projection import Changes, State, passed, project
+from vbatch.results.ports import PartialFiles, ReadModel
+
+TRANSACTION_EVENTS_MAX = 512
+TRANSACTION_BYTES_MAX = 4 << 20
+BODY_BYTES_MAX = 64 << 20
+"""Of one answer kept in a blob."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A record that changes nothing, and why."""
+
+    record: Recorded
+    reason: str
+
+
+class Transactions:
+    """On one read model and its folder; `bury` is told of what changes nothing before the rows are written."""
+
+    def __init__(
+        self,
+        read_model: ReadModel,
+        partials: PartialFiles,
+        blobs: Blobs,
+        bury: Callable[[Buried], Awaitable[None]],
+    ) -> None:
+        self._read_model = read_model
+        self._partials = partials
+        self._blobs = blobs
+        self._bury = bury
+
+    async def begin(self) -> State:
+        """What the read model holds at its checkpoint; bytes that a lost transaction left are cut off."""
+        await self._read_model.prepare()
+        state = await self._read_model.load()
+        await asyncio.to_thread(self._partials.enter, state.folder)
+        await asyncio.to_thread(self._partials.cut, {key: it.row.partial_bytes for key, it in state.batches.items()})
+        return state
+
+    async def apply(self, state: State, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]) -> Changes:
+        after = state.sequence
+        whole = [await self._with_bodies(event) for event in decoded]
+        changes, buried = await asyncio.to_thread(self._fold, state, records, whole)
+        for each in buried:
+            await self._bury(each)
+        await self._read_model.write(after, changes)
+        return changes
+
+    def _fold(
+        self, state: State, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]
+    ) -> tuple[Changes, list[Buried]]:
+        changes, buried = fold(state, records, decoded)
+        self._partials.append(changes.growth)
+        return changes, buried
+
+    async def _with_bodies(self, event: e.Event | Buried) -> e.Event | Buried:
+        if isinstance(event, e.ChunkCompleted) and any(outcome.body_blob for outcome in event.outcomes):
+            outcomes = [await self._whole(outcome) for outcome in event.outcomes]
+            return msgspec.structs.replace(event, outcomes=tuple(outcomes))
+        return event
+
+    async def _whole(self, outcome: e.Outcome) -> e.Outcome:
+        if outcome.body_blob is None:
+            return outcome
+        body = bytearray()
+        async for block in self._blobs.read_stream(outcome.body_blob, end=BODY_BYTES_MAX):
+            body += block
+        return msgspec.structs.replace(outcome, body=msgspec.Raw(bytes(body)))
+
+
+def transactions(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
+    """The records in parts that a transaction can take; a single one may be larger."""
+    first = size = 0
+    for index, record in enumerate(records):
+        is_full = index - first >= TRANSACTION_EVENTS_MAX or size + len(record.body) > TRANSACTION_BYTES_MAX
+        if is_full and index > first:
+            yield records[first:index]
+            first, size = index, 0
+        size += len(record.body)
+    yield records[first:]
+
+
+def decode_all(records: Sequence[Recorded]) -> list[e.Event | Buried]:
+    decoded: list[e.Event | Buried] = []
+    for record in records:
+        try:
+            decoded.append(codec.decode(record))
+        except codec.Unreadable as error:
+            decoded.append(Buried(record, str(error)))
+    return decoded
+
+
+def fold(
+    state: State, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]
+) -> tuple[Changes, list[Buried]]:
+    """All of them into `state`; the changes to write, and what was unreadable or misfit."""
+    changes, buried = Changes(), []
+    for record, event in zip(records, decoded, strict=True):
+        if isinstance(event, Buried):
+            buried.append(event)
+        else:
+            try:
+                project(state, changes, record.sequence, event)
+            except Misfit as misfit:
+                buried.append(Buried(record, str(misfit)))
+        passed(state, changes, record.sequence)
+    return changes, buried

@@ -1,0 +1,24 @@
+"""Which requests of a file may share a custom_id, told by eight bytes an id.
+
+Ids that are told apart here differ; those that are not may differ still, and only the lines themselves can say.
+"""
+
+from __future__ import annotations
+
+from array import array
+from itertools import pairwise
+
+
+class CustomIds:
+    def __init__(self) -> None:
+        self._digests = array("q")
+
+    def add(self, custom_id: str) -> None:
+        self._digests.append(hash(custom_id))  # keyed anew in each process: nobody can write a file full of collisions
+
+    def doubtful(self) -> list[int]:
+        """The indices, in order, of all ids whose digest occurs more than once."""
+        repeated = {digest for digest, other in pairwise(sorted(self._digests)) if digest == other}
+        if not repeated:
+            return []
+        return [index for index, digest in enumerate(self._digests) if digest in repeated]

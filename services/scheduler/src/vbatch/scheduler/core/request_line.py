@@ -1,0 +1,137 @@
+"""One line of an input file: read, held to the rules of its batch, or refused with a reason (openai_contract 6).
+
+A good line costs one decode that skips its content; only a bad line is looked at twice, to name its fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from vbatch.contracts.endpoints import REQUIRED_BODY_FIELD
+from vbatch.contracts.failures import FileFault
+from vbatch.contracts.ids import ModelId
+
+ABSENT = msgspec.Raw(b"")
+UNPARSEABLE = "This line is not parseable as valid JSON."
+NULL = b"null"
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What validation and the order look at; where a key stands twice the last one counts, as in Python's json."""
+
+    model: str
+    stream: bool | None = None
+    messages: msgspec.Raw = ABSENT
+    prompt: msgspec.Raw = ABSENT
+    input: msgspec.Raw = ABSENT
+    tools: msgspec.Raw = ABSENT
+    instructions: msgspec.Raw = ABSENT
+    max_tokens: msgspec.Raw = ABSENT
+    max_completion_tokens: msgspec.Raw = ABSENT
+    max_output_tokens: msgspec.Raw = ABSENT
+
+
+class Line(msgspec.Struct, frozen=True):
+    custom_id: str
+    method: str
+    url: str
+    body: Body
+
+
+_LINE = msgspec.json.Decoder(Line)
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Unfit(Exception):
+    """A line is refused; carries code, message and param."""
+
+    def __init__(self, code: FileFault, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.param = code, message, param
+
+
+def parse_line(raw: bytes) -> Line:
+    """Raises Unfit. Bytes that are no UTF-8 are refused wherever they stand: msgspec does not look into what it skips,
+    and the engine gets the body as it is.
+    """
+    try:
+        if not raw.isascii():
+            raw.decode()
+        return _LINE.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _diagnose(raw, str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unfit(FileFault.INVALID_JSON_LINE, UNPARSEABLE) from error
+
+
+def check_envelope(line: Line, endpoint: str) -> None:
+    if not line.custom_id:
+        raise _missing("custom_id")
+    if line.method != "POST":
+        message = f"The method '{line.method}' is not supported. Only POST is."
+        raise Unfit(FileFault.INVALID_METHOD, message, "method")
+    if line.url != endpoint:
+        message = "The URL provided for this request does not match the batch endpoint."
+        raise Unfit(FileFault.INVALID_URL, message, "url")
+
+
+def check_body(body: Body, endpoint: str, models: Mapping[ModelId, tuple[str, ...]]) -> None:
+    """`models`: the endpoints of each model there is."""
+    name, message = REQUIRED_BODY_FIELD[endpoint]
+    if not getattr(body, name):
+        raise Unfit(FileFault.INVALID_REQUEST, message, f"body.{name}")
+    if body.stream:
+        message = "Streaming is not supported in the Batch API."
+        raise Unfit(FileFault.STREAMING_UNSUPPORTED, message, "body.stream")
+    endpoints = models.get(ModelId(body.model))
+    if endpoints is None:
+        message = f"The provided model '{body.model}' is not supported by the Batch API."
+        raise Unfit(FileFault.MODEL_NOT_FOUND, message, "body.model")
+    if endpoint not in endpoints:
+        message = f"The model '{body.model}' does not serve {endpoint}."
+        raise Unfit(FileFault.INVALID_REQUEST, message, "body.model")
+
+
+def _missing(name: str) -> Unfit:
+    return Unfit(FileFault.MISSING_REQUIRED_PARAMETER, f"Missing required parameter: '{name}'.", name)
+
+
+def _diagnose(raw: bytes, complaint: str) -> Unfit:
+    """The first fault of a line that the decoder gave up on; it may never have seen the rest, which may be no JSON."""
+    try:
+        document = _object(raw)
+        body = document.get("body", NULL)
+        return _envelope_fault(document) or _body_fault(_object(body), complaint)
+    except msgspec.ValidationError:
+        return Unfit(FileFault.INVALID_JSON_LINE, "This line is not a JSON object.")
+    except (msgspec.DecodeError, RecursionError):
+        return Unfit(FileFault.INVALID_JSON_LINE, UNPARSEABLE)
+
+
+def _object(raw: bytes) -> dict[str, bytes]:
+    """The values of a JSON object as they are written."""
+    return {name: bytes(value) for name, value in _OBJECT.decode(raw).items()}
+
+
+def _envelope_fault(document: Mapping[str, bytes]) -> Unfit | None:
+    for name in ("custom_id", "method", "url", "body"):
+        value = document.get(name, NULL)
+        if value == NULL:
+            return _missing(name)
+        opening, word = (b"{", "an object") if name == "body" else (b'"', "a string")
+        if not value.startswith(opening):
+            return Unfit(FileFault.INVALID_REQUEST, f"Invalid type for '{name}': expected {word}.", name)
+    return None
+
+
+def _body_fault(body: Mapping[str, bytes], complaint: str) -> Unfit:
+    model = body.get("model", NULL)
+    if model == NULL:
+        return Unfit(FileFault.INVALID_REQUEST, "Model parameter is required.", "body.model")
+    if not model.startswith(b'"'):
+        return Unfit(FileFault.INVALID_REQUEST, "Invalid type for 'model': expected a string.", "body.model")
+    if body.get("stream", NULL) not in (b"true", b"false", NULL):
+        return Unfit(FileFault.INVALID_REQUEST, "Invalid type for 'stream': expected a boolean.", "body.stream")
+    return Unfit(FileFault.INVALID_REQUEST, complaint, "body")

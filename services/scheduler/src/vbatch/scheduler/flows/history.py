@@ -1,0 +1,57 @@
+"""Reading the past. A new scheduler needs the life of every batch, but outcomes only of those that have not ended: of a
+log of a million answers it reads some thousand small events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from vbatch.contracts.catalogue import KINDS
+from vbatch.contracts.codec import Unreadable, decode_outline
+from vbatch.contracts.message import Recorded
+from vbatch.journal.port import Log
+from vbatch.scheduler.core.state import State, evolve
+
+BULK = frozenset({"batch.dispatched", "batch.chunk_completed", "batch.slice_returned"})
+"""What happens many times in one batch's life."""
+RECENT_EVENTS = 5_000
+"""So much of the newest past is read whole, for the rates measured in it."""
+
+Fold = Callable[[Recorded], Awaitable[None]]
+
+
+def skeleton_subjects() -> tuple[str, ...]:
+    """Filters for everything but the bulk."""
+    names = (kind.name.split(".") for kind in KINDS if kind.name not in BULK)
+    return tuple(f"evt.{aggregate}.*.{event}" for aggregate, event in names)
+
+
+async def fold_past(log: Log, until: int, fold: Fold) -> int:
+    """Fold the skeleton of the past; the sequence from which on everything must be folded.
+
+    `until` is the sequence of an event of the skeleton: our own lease.
+    """
+    start = await _oldest_unfinished(log, until)
+    async for record in _skeleton(log, until):
+        if record.sequence >= start:
+            break
+        await fold(record)
+    return start
+
+
+async def _oldest_unfinished(log: Log, until: int) -> int:
+    scratch = State()
+    async for record in _skeleton(log, until):
+        try:
+            evolve(scratch, decode_outline(record), record.sequence)
+        except Unreadable:
+            continue  # the fold that follows buries it
+    return min([max(1, until - RECENT_EVENTS), *(job.sequence for job in scratch.jobs.values())])
+
+
+async def _skeleton(log: Log, until: int) -> AsyncIterator[Recorded]:
+    async with log.tail(0, skeleton_subjects()) as lists:
+        async for records in lists:
+            for record in records:
+                yield record
+                if record.sequence >= until:
+                    return

@@ -1,0 +1,113 @@
+"""Asks made from our own openapi.json, well formed and not: each answer is one the document names, none is a fault."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.integration.gateway.processes import Stack, stack
+from tests.integration.gateway.stage import CHAT, LINE
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(180),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:schemathesis"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:jsonschema"),
+]
+
+FUZZ_SECONDS_MAX = 15.0
+ASK_SECONDS_MAX = 10.0
+EXAMPLES_OF_EACH = 30
+CHECKED = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+UNENDING = "/events"
+
+
+async def test_no_ask_made_from_the_description_finds_a_fault(tmp_path: Path):
+    async with stack(tmp_path) as up:
+        ids = await existing_ids(up)
+        answered, faults = await asyncio.to_thread(fuzz, up.origin, ids)
+        log = up.log_text("gateway")
+
+    assert not faults, "\n\n".join(f"{kind}: {fault}" for kind, fault in faults.items())
+    assert answered > 50
+    assert "request_failed" not in log and "Traceback" not in log
+
+
+def fuzz(origin: str, ids: dict[str, str]) -> tuple[int, dict[str, str]]:
+    """How many asks were answered, and the first fault of each kind. Every operation gets its share of the time."""
+    faults: dict[str, str] = {}
+    schema: Any = schemathesis.openapi.from_url(f"{origin}/openapi.json")
+    operations = [found.ok() for found in schema.get_all_operations()]
+    until, answered = time.monotonic() + FUZZ_SECONDS_MAX, 0
+    with requests.Session() as session:
+        for place, operation in enumerate(operations):
+            share = (until - time.monotonic()) / (len(operations) - place)
+            answered += fuzz_one(operation, ids, session, time.monotonic() + share, faults)
+    return answered, faults
+
+
+def fuzz_one(
+    operation: Any, ids: dict[str, str], session: requests.Session, until: float, faults: dict[str, str]
+) -> int:
+    answered = 0
+
+    @settings(
+        max_examples=EXAMPLES_OF_EACH,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(data=st.data())
+    def ask(data: st.DataObject) -> None:
+        nonlocal answered
+        mode = data.draw(st.sampled_from(list(GenerationMode)))
+        case = data.draw(operation.as_strategy(generation_mode=mode))
+        if not operation.path.endswith(UNENDING) and data.draw(st.booleans()):
+            case.path_parameters = {name: ids.get(name, "x") for name in case.path_parameters or {}}
+        (case.query or {}).pop("follow", None)
+        if time.monotonic() > until:  # all is drawn by now: what is made of a seed must not depend on the clock
+            return
+        response = case.call(session=session, timeout=ASK_SECONDS_MAX)
+        answered += 1
+        try:
+            case.validate_response(response, checks=CHECKED)
+        except FailureGroup as failures:
+            told = "; ".join(str(failure) for failure in failures.exceptions)
+            faults.setdefault(f"{operation.label} {response.status_code}", f"{told}\n{case.as_curl_command()}")
+
+    ask()
+    return answered
+
+
+async def existing_ids(up: Stack) -> dict[str, str]:
+    """Names that lead somewhere, so that not every ask ends at 404."""
+    form = "--b\r\ncontent-disposition: form-data; name={}\r\n\r\n{}\r\n"
+    body = form.format("purpose", "batch") + form.format('file; filename="x"', LINE.decode()) + "--b--\r\n"
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    file_id = (await up.ask("POST", "/v1/files", data=body, headers=headers)).json["id"]
+    ask = {"input_file_id": file_id, "endpoint": CHAT, "completion_window": "24h"}
+    begin = {"bytes": 5, "filename": "x", "mime_type": "text/jsonl", "purpose": "batch"}
+    return {
+        "file_id": file_id,
+        "batch_id": (await up.ask("POST", "/v1/batches", json=ask)).json["id"],
+        "upload_id": (await up.ask("POST", "/v1/uploads", json=begin)).json["id"],
+        "model_id": "plain",
+    }

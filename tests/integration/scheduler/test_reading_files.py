@@ -1,0 +1,80 @@
+"""Input files read from a blob store by the worker process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.prefix_cache import question_major
+from vbatch.chassis.blobs import Blobs
+from vbatch.contracts.failures import FileFault
+from vbatch.contracts.ids import ModelId
+from vbatch.contracts.lines import parse_request_line
+from vbatch.scheduler.adapters.planner import ProcessPlanner, process_planner
+from vbatch.scheduler.core.decide import Verdict
+from vbatch.scheduler.core.plan import Plan
+from vbatch.scheduler.core.validation import FileRules
+
+CHAT = "/v1/chat/completions"
+RULES = FileRules(CHAT, {ModelId("small"): (CHAT,)})
+
+pytestmark = pytest.mark.integration
+
+
+class Desk:
+    """Files are put on it, and judged."""
+
+    def __init__(self, blobs: Blobs, planner: ProcessPlanner) -> None:
+        self._blobs, self._planner = blobs, planner
+
+    async def judge(self, content: bytes) -> Verdict:
+        async with self._blobs.writer("in") as writer:
+            await writer.write(content)
+        return await self._planner.plan("in", RULES)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    url = f"file://{tmp_path}"
+    async with process_planner(url) as planner:
+        yield Desk(Blobs.from_url(url), planner)
+
+
+def line(custom_id: str, content: str = "hi") -> bytes:
+    body = {"model": "small", "messages": [{"role": "user", "content": content}]}
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body}).encode() + b"\n"
+
+
+def nested(depth: int) -> bytes:
+    return line("a").replace(b'"hi"', b"[" * depth + b"]" * depth)
+
+
+async def test_the_plan_brings_questions_about_one_document_together(desk: Desk):
+    prompts = question_major(documents=20, questions=3)
+    plan = await desk.judge(b"".join(line(str(number), prompt) for number, prompt in enumerate(prompts)))
+    assert isinstance(plan, Plan)
+    assert list(plan.order) == [1 + document + 20 * question for document in range(20) for question in range(3)]
+
+
+async def test_duplicates_far_apart_are_found_by_reading_them_again(desk: Desk):
+    filling = "x" * 100_000
+    content = b"".join(line(str(number), filling) for number in range(60))
+    verdict = await desk.judge(content + b"".join(line(str(number), filling) for number in range(59, -1, -1)))
+    assert not isinstance(verdict, Plan)
+    assert [(fault.code, fault.line) for fault in verdict] == [
+        (FileFault.DUPLICATE_CUSTOM_ID, number) for number in range(61, 121)
+    ]
+
+
+async def test_what_is_nested_too_deep_for_the_services_that_read_it_later_is_refused(desk: Desk):
+    verdict = await desk.judge(nested(800))
+    assert not isinstance(verdict, Plan)
+    assert [(fault.code, fault.line) for fault in verdict] == [(FileFault.INVALID_JSON_LINE, 1)]
+
+
+async def test_what_is_nested_less_deep_passes_and_can_be_read(desk: Desk):
+    assert isinstance(await desk.judge(nested(500)), Plan)
+    assert parse_request_line(nested(500)).custom_id == "a"

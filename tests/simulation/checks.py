@@ -1,0 +1,306 @@
+"""What must hold, each under a name. `Reading` folds the log by rules written here, not by those of the services."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tests.simulation.stores import BlobStore, PartialStore, Tables
+from vbatch.contracts import codec
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import output_file_id
+from vbatch.contracts.message import Recorded
+
+ARCS: Mapping[str, frozenset[str]] = {
+    "validating": frozenset({"in_progress", "failed", "cancelling", "finalizing"}),
+    "in_progress": frozenset({"finalizing", "cancelling"}),
+    "finalizing": frozenset({"completed", "expired"}),
+    "cancelling": frozenset({"cancelled"}),
+}
+"""OpenAI's, by hand; `validating` to `finalizing` is an expiry before the file was read."""
+ENDED = frozenset({"completed", "cancelled", "expired", "failed"})
+TERMINAL_EVENTS = (e.BatchCompleted, e.BatchCancelled, e.BatchExpired)
+
+
+class Violation(Exception):
+    """A promise was broken; `check` names it."""
+
+    def __init__(self, check: str, text: str) -> None:
+        super().__init__(f"{check}: {text}")
+        self.check = check
+
+
+@dataclass
+class BatchStory:
+    """One batch as its events tell it; `outcomes` are those that count, the first of each line before the end."""
+
+    created: e.BatchCreated
+    total: int | None = None
+    is_rejected: bool = False
+    cancel_at: int | None = None
+    finalizing: e.BatchFinalizing | None = None
+    finalized_at: int = 0
+    sealed: e.BatchSealed | None = None
+    outcomes: dict[int, e.Outcome] = field(default_factory=dict)
+    answered: set[int] = field(default_factory=set)
+    """Every line with an outcome in the log, also those that came too late to count."""
+
+    def count(self, chunk: e.ChunkCompleted) -> None:
+        for outcome in chunk.outcomes:
+            self.answered.add(outcome.line)
+            if self.finalizing is None and self.total is not None:
+                self.outcomes.setdefault(outcome.line, outcome)
+
+
+@dataclass
+class LiveSlice:
+    batch_id: str
+    runner_id: str
+    owed: set[int]
+
+
+@dataclass
+class Reading:
+    """Follows the log as it grows. Raises Violation at the first event that must not be there."""
+
+    records: Sequence[Recorded]
+    position: int = 0
+    runner_epochs: dict[str, int] = field(default_factory=dict)
+    stopped_epochs: set[int] = field(default_factory=set)
+    scheduler_epoch: int = 0
+    batches: dict[str, BatchStory] = field(default_factory=dict)
+    slices: dict[str, LiveSlice] = field(default_factory=dict)
+    accounted: dict[str, set[int]] = field(default_factory=dict)
+    files: dict[str, e.FileStored] = field(default_factory=dict)
+
+    def advance(self) -> None:
+        for record in self.records[self.position :]:
+            self.position = record.sequence
+            self._take(record.sequence, codec.decode(record))
+
+    def _take(self, sequence: int, event: e.Event) -> None:
+        match event:
+            case e.RunnerLeased():
+                self.runner_epochs[event.runner_id] = sequence
+                self._forget_slices(runner_id=event.runner_id)
+            case e.SchedulerLeased():
+                self.scheduler_epoch = sequence
+            case e.ChunkCompleted() | e.SliceReturned():
+                self._from_runner(event)
+            case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.RunnerStopped():
+                self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
+                if isinstance(event, e.RunnerStopped):
+                    self.stopped_epochs.add(event.epoch)
+                    self._forget_slices(runner_id=event.runner_id)
+            case e.BatchDispatched():
+                self._dispatched(event)
+            case e.FileStored():
+                self._file(event)
+            case _:
+                self._batch(sequence, event)
+
+    def _batch(self, sequence: int, event: e.Event) -> None:
+        match event:
+            case e.BatchCreated():
+                self.batches.setdefault(event.batch_id, BatchStory(event))
+            case e.BatchValidated():
+                story = self.batches[event.batch_id]
+                if story.cancel_at is None and story.finalizing is None:  # otherwise there is nothing left to count
+                    story.total = event.total
+            case e.BatchRejected():
+                self.batches[event.batch_id].is_rejected = True
+            case e.BatchCancelRequested():
+                story = self.batches[event.batch_id]
+                story.cancel_at = story.cancel_at or sequence
+            case e.BatchFinalizing():
+                self._finalizing(sequence, event)
+            case e.BatchSealed():
+                story = self.batches[event.batch_id]
+                story.sealed = story.sealed or event
+            case _:
+                return
+
+    def _finalizing(self, sequence: int, event: e.BatchFinalizing) -> None:
+        story = self.batches[event.batch_id]
+        if story.finalizing is None:
+            story.finalizing, story.finalized_at = event, sequence
+        self._forget_slices(batch_id=event.batch_id)
+
+    def _forget_slices(self, *, batch_id: str = "", runner_id: str = "") -> None:
+        """Those of a batch that is over, or of a life of a runner that is."""
+        for slice_id, it in list(self.slices.items()):
+            if it.batch_id == batch_id or it.runner_id == runner_id:
+                del self.slices[slice_id]
+
+    def _file(self, event: e.FileStored) -> None:
+        first = self.files.setdefault(event.file_id, event)
+        if (first.sha256, first.bytes) != (event.sha256, event.bytes):
+            raise Violation("sealing_repeats_itself", f"{event.file_id} was stored with two contents")
+
+    def _from_runner(self, event: e.ChunkCompleted | e.SliceReturned) -> None:
+        self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
+        lines = [it.line for it in event.outcomes] if isinstance(event, e.ChunkCompleted) else list(event.lines)
+        self.accounted.setdefault(event.slice_id, set()).update(lines)
+        if (it := self.slices.get(event.slice_id)) is not None:
+            it.owed.difference_update(lines)
+        if isinstance(event, e.ChunkCompleted):
+            self.batches[event.batch_id].count(event)
+
+    def _dispatched(self, event: e.BatchDispatched) -> None:
+        self._must_be_newest(int(event.slice_id.split("-")[1]), self.scheduler_epoch, event)
+        if event.epoch != self.runner_epochs[event.runner_id] or event.epoch in self.stopped_epochs:
+            return  # for a life that is over: nobody will hear of it
+        story, lines = self.batches[event.batch_id], set(event.lines)
+        if again := lines & story.answered:
+            raise Violation("each_line_is_owed_once", f"{event.slice_id} sends {sorted(again)} out again, all answered")
+        for slice_id, it in self.slices.items():
+            if it.batch_id == event.batch_id and (twice := lines & it.owed):
+                raise Violation("each_line_is_owed_once", f"{sorted(twice)} are on {slice_id} and {event.slice_id}")
+        self.slices[event.slice_id] = LiveSlice(event.batch_id, event.runner_id, lines)
+
+    @staticmethod
+    def _must_be_newest(epoch: int, newest: int, event: e.Event) -> None:
+        if epoch < newest:
+            raise Violation("a_zombie_adds_nothing", f"{type(event).__name__} of epoch {epoch} after lease {newest}")
+
+
+def check_status(before: str | None, after: str) -> None:
+    """One transaction may hold several moves: the new status must be reachable from the old one."""
+    reached = {before or "validating"}
+    frontier = set(reached)
+    while frontier:
+        frontier = {to for status in frontier for to in ARCS.get(status, ())} - reached
+        reached |= frontier
+    if after not in reached:
+        raise Violation("status_moves_along_the_arcs", f"{before} became {after}")
+
+
+@dataclass(frozen=True)
+class InputLine:
+    line: int
+    custom_id: str
+
+
+class _Response(msgspec.Struct):
+    status_code: int
+    body: msgspec.Raw
+
+
+class _OutputLine(msgspec.Struct):
+    custom_id: str
+    response: _Response | None
+    error: e.RequestError | None
+
+
+_OUTPUT = msgspec.json.Decoder(_OutputLine)
+
+
+@dataclass(frozen=True)
+class Stores:
+    tables: Tables
+    partials: PartialStore
+    blobs: BlobStore
+
+
+def check_files(
+    story: BatchStory, inputs: Sequence[InputLine], stores: Stores, said: Mapping[str, list[tuple[int, bytes]]]
+) -> int:
+    """How many lines the files of one batch hold, which has ended otherwise than failed and is as the log has it."""
+    row = stores.tables.batches[story.created.batch_id]
+    output = _sealed_lines(story, stores, "output")
+    error = _sealed_lines(story, stores, "error")
+    if story.total is None:
+        if output or error:
+            raise Violation("files_are_whole", f"{row.id} has lines, but its file was never found fit")
+        return 0
+    _check_whole(row.id, inputs, output, error)
+    _check_outcomes(story, inputs, output + error, said)
+    expected = (len(inputs), len(output), sum(1 for it in story.outcomes.values() if not it.is_success))
+    if (row.total, row.completed, row.failed) != expected:
+        found = (row.total, row.completed, row.failed)
+        raise Violation("outcomes_stand", f"{row.id} counts {found}, the log says {expected}")
+    return len(inputs)
+
+
+def _sealed_lines(story: BatchStory, stores: Stores, kind: str) -> list[_OutputLine]:
+    if story.sealed is None:
+        return []
+    row = stores.tables.batches[story.created.batch_id]
+    file_id = row.output_file_id if kind == "output" else row.error_file_id
+    if file_id is None:
+        return []
+    derived = output_file_id(story.created.batch_id, "output" if kind == "output" else "error")
+    if file_id != derived or file_id not in stores.tables.files:
+        raise Violation("files_are_whole", f"{row.id} names {file_id} as its {kind} file")
+    file = stores.tables.files[file_id]
+    content = stores.blobs.get(file.blob, b"")
+    if hashlib.sha256(content).hexdigest() != file.sha256 or len(content) != file.bytes:
+        raise Violation("files_are_whole", f"{file.blob} is not what its event says")
+    return [_OUTPUT.decode(line) for line in content.splitlines()]
+
+
+def _check_whole(
+    batch_id: str, inputs: Sequence[InputLine], output: list[_OutputLine], error: list[_OutputLine]
+) -> None:
+    wanted = [it.custom_id for it in inputs]
+    place = {custom_id: number for number, custom_id in enumerate(wanted)}
+    found = [it.custom_id for it in (*output, *error)]
+    if sorted(found) != sorted(wanted):
+        raise Violation("files_are_whole", f"{batch_id}: {len(found)} lines for {len(wanted)} requests, or others")
+    for lines in (output, error):
+        places = [place[it.custom_id] for it in lines]
+        if places != sorted(places):
+            raise Violation("files_are_whole", f"{batch_id}: not in input order")
+
+
+def _check_outcomes(
+    story: BatchStory,
+    inputs: Sequence[InputLine],
+    lines: list[_OutputLine],
+    said: Mapping[str, list[tuple[int, bytes]]],
+) -> None:
+    """Every line is the first outcome that the log has, or never ran; the bytes are the engine's."""
+    by_custom_id = {it.custom_id: it for it in lines}
+    for request in inputs:
+        found, outcome = by_custom_id[request.custom_id], story.outcomes.get(request.line)
+        if (found.error and found.error.code) != _error_code(story, outcome):
+            raise Violation("outcomes_stand", f"{request.custom_id} says {found.error}")
+        if found.response is None:
+            continue
+        if outcome is None or found.response.status_code != outcome.status_code:
+            raise Violation("outcomes_stand", f"{request.custom_id} has an answer that the log has not")
+        body = bytes(found.response.body)
+        is_own = any(msgspec.json.decode(body) == _decoded(it[1]) for it in said.get(request.custom_id, ()))
+        if found.response.status_code < 400 and not is_own:
+            raise Violation("answers_stay_untouched", f"{request.custom_id}: no engine ever said {body!r}")
+        if outcome.body_blob is None and msgspec.json.decode(outcome.body) != msgspec.json.decode(body):
+            raise Violation("outcomes_stand", f"{request.custom_id} has another answer than the log")
+
+
+def _error_code(story: BatchStory, outcome: e.Outcome | None) -> str | None:
+    if outcome is not None:
+        return outcome.error.code if outcome.error else None
+    is_expired = isinstance(story.sealed, e.BatchExpired)
+    return "batch_expired" if is_expired else "batch_cancelled"
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
+def check_equal(live: Stores, rebuilt: Stores) -> None:
+    """A read model made anew from the log, row by row and byte by byte."""
+    for table in ("batches", "files", "deleted_at", "models", "runners", "outcomes", "sequence"):
+        ours, theirs = getattr(live.tables, table), getattr(rebuilt.tables, table)
+        if ours != theirs:
+            raise Violation("a_rebuild_is_equal", f"the table {table} differs")
+    for batch_id, row in live.tables.batches.items():
+        length = row.partial_bytes
+        if live.partials.get(batch_id, b"")[:length] != rebuilt.partials.get(batch_id, b"")[:length]:
+            raise Violation("a_rebuild_is_equal", f"the lines of {batch_id} differ")

@@ -1,0 +1,152 @@
+"""The clients: they upload files, create batches and cancel them, each until it is acknowledged, as the gateway does.
+
+Files are as odd as clients make them; some are unfit, some hold a request that kills engines. A cancel or an expiry
+often comes with the last line; an input file may be deleted while its batch runs, or before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+
+import msgspec
+
+from tests.simulation.checks import InputLine, Reading
+from tests.simulation.engine import POISON
+from tests.simulation.journal import SimulatedLog
+from tests.simulation.stores import BlobStore
+from vbatch.contracts import codec
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import BatchId, ModelId, OwnerId, new_batch_id, new_file_id
+from vbatch.journal.port import Full, Unavailable
+
+CHAT = "/v1/chat/completions"
+OWNER = OwnerId("local")
+MODELS = (ModelId("small"), ModelId("large"))
+POLL_SECONDS = 0.01
+LINES_MAX = 40
+
+
+@dataclass
+class Wish:
+    """One batch as its client wants it. It is cancelled after some seconds, or when so many lines are answered."""
+
+    number: int
+    content: bytes
+    inputs: list[InputLine]
+    starts_after: float
+    window_seconds: float
+    is_fit: bool
+    cancel_after: float | None
+    cancel_at_count: int | None
+    deletes_input_after: float | None
+    batch_id: BatchId = field(default=BatchId(""))
+
+
+def wishes(random: Random) -> list[Wish]:
+    return [_wish(random, number) for number in range(1, random.randint(1, 3) + 1)]
+
+
+def _wish(random: Random, number: int) -> Wish:
+    inputs: list[InputLine] = []
+    model, is_fit = random.choice(MODELS), random.random() > 0.05
+    poisoned = random.random() < 0.04
+    count = random.choice((1, random.randint(1, 12), random.randint(1, LINES_MAX)))
+    bad = random.randint(1, count)
+    ending = random.choice((b"\n", b"\n", b"\r\n"))
+    lines: list[bytes] = []
+    while len(inputs) < count:
+        if random.random() < 0.05:
+            lines.append(b"")
+            continue
+        line = len(lines) + 1
+        word = POISON if poisoned and len(inputs) + 1 == bad else "line"
+        inputs.append(InputLine(line, f"{number}-{word}-{line}"))
+        lines.append(_request(model, inputs[-1].custom_id))
+    if not is_fit:
+        lines.append(b"{}")
+    content = (b"\xef\xbb\xbf" if random.random() < 0.1 else b"") + ending.join(lines)
+    cancels = random.random() < 0.35
+    return Wish(
+        number,
+        content,
+        inputs,
+        starts_after=random.random() * random.choice((0.0, 2.0)),
+        window_seconds=random.choice((3600.0, 3600.0, 3600.0, random.random() * 6)),
+        is_fit=is_fit,
+        cancel_after=random.random() * random.choice((0.1, 1.0, 4.0)) if cancels else None,
+        cancel_at_count=random.choice((None, count - 1, random.randrange(count))),
+        deletes_input_after=random.random() if random.random() < 0.1 else None,
+    )
+
+
+def _request(model: ModelId, custom_id: str) -> bytes:
+    body = {"model": model, "messages": [{"role": "user", "content": "?"}], "user": custom_id}
+    return msgspec.json.encode({"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body})
+
+
+@dataclass
+class Client:
+    """`acknowledged` are the sequences a client was told; they must be in the log for ever."""
+
+    log: SimulatedLog
+    blobs: BlobStore
+    reading: Reading
+    random: Random
+    now: Callable[[], datetime]
+    before_cancel: Callable[[], None]
+    acknowledged: dict[int, str] = field(default_factory=dict)
+
+    async def want(self, wish: Wish) -> None:
+        await asyncio.sleep(wish.starts_after)
+        blob, file_id = f"files/{wish.number}", new_file_id(self.random.randbytes(16))
+        self.blobs[blob] = wish.content
+        await self.say(
+            e.FileStored(
+                file_id=file_id, owner=OWNER, purpose="batch", filename="in.jsonl", bytes=len(wish.content), sha256="",
+                blob=blob, at=self.now(),
+            )
+        )  # fmt: skip
+        wish.batch_id = new_batch_id(self.now(), self.random.randbytes(10))
+        await self.say(
+            e.BatchCreated(
+                batch_id=wish.batch_id, owner=OWNER, input_file_id=file_id, endpoint=CHAT, completion_window="24h",
+                expires_at=self.now() + timedelta(seconds=wish.window_seconds), at=self.now(),
+            )
+        )  # fmt: skip
+        if wish.deletes_input_after is not None:
+            await asyncio.sleep(wish.deletes_input_after)
+            await self.say(e.FileDeleted(file_id=file_id, owner=OWNER, at=self.now()))
+        if wish.cancel_after is not None:
+            await self._cancel(wish, wish.cancel_after)
+
+    async def _cancel(self, wish: Wish, after: float) -> None:
+        if wish.cancel_at_count is None:
+            await asyncio.sleep(after)
+        else:
+            await self._answered(wish, wish.cancel_at_count)
+        self.before_cancel()
+        await self.say(e.BatchCancelRequested(batch_id=wish.batch_id, at=self.now()))
+
+    async def _answered(self, wish: Wish, count: int) -> None:
+        """So many lines are answered, or the batch is over in another way."""
+        while True:
+            self.reading.advance()
+            story = self.reading.batches[wish.batch_id]
+            if story.is_rejected or story.finalizing or len(story.outcomes) >= count:
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def say(self, event: e.Event) -> None:
+        """Until it is acknowledged: the gateway's client gets no answer before."""
+        message = codec.encode(event, source="gateway")
+        while True:
+            try:
+                sequence = await self.log.append(message)
+            except (Unavailable, Full):
+                continue
+            self.acknowledged[sequence] = message.message_id
+            return

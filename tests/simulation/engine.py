@@ -1,0 +1,130 @@
+"""An engine in memory: it takes its time, answers oddly, falls silent and dies, as chance and its requests want."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tests.simulation.weather import Weather
+from vbatch.contracts.models import ModelDefinition
+from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, RequestTimedOut
+
+POISON = "poison"
+"""A request whose text has this word kills the engine."""
+WINDOW = 6
+
+
+class _Body(msgspec.Struct):
+    user: str
+
+
+_BODY = msgspec.json.Decoder(_Body)
+
+
+@dataclass
+class Answers:
+    """What any engine ever said, by custom id: the answers a client may find in its files."""
+
+    said: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
+    ask_counts: dict[str, int] = field(default_factory=dict)
+    crash_count: int = 0
+
+    def ask(self, custom_id: str) -> int:
+        self.ask_counts[custom_id] = self.ask_counts.get(custom_id, 0) + 1
+        return self.ask_counts[custom_id]
+
+    def say(self, custom_id: str, status_code: int, body: bytes) -> Answer:
+        self.said.setdefault(custom_id, []).append((status_code, body))
+        return Answer(status_code, body)
+
+
+class SimulatedEngine:
+    def __init__(
+        self, definition: ModelDefinition, weather: Weather, answers: Answers, on_ask: Callable[[str], None]
+    ) -> None:
+        self.definition = definition
+        self.window = WINDOW
+        self._weather = weather
+        self._answers = answers
+        self._on_ask = on_ask
+        self._gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._is_silent = False
+
+    async def ask(self, endpoint: str, body: bytes) -> Answer:
+        custom_id = _BODY.decode(body).user
+        if self._gone.done():
+            raise ConnectionLost("nobody listens")
+        self._on_ask(custom_id)
+        number = self._answers.ask(custom_id)
+        self._meet_fate(custom_id)
+        await self._think()
+        return self._answers.say(custom_id, *self._words(custom_id, number))
+
+    async def is_healthy(self) -> bool:
+        await self._weather.wait()
+        return not (self._gone.done() or self._is_silent)
+
+    async def progress(self) -> str | None:
+        return None
+
+    async def gone(self) -> str:
+        return await asyncio.shield(self._gone)
+
+    async def stop(self) -> None:
+        self._end("stopped")
+
+    def _end(self, how: str) -> None:
+        if not self._gone.done():
+            self._gone.set_result(how)
+
+    def _meet_fate(self, custom_id: str) -> None:
+        weather = self._weather
+        if POISON in custom_id or weather.strikes(weather.engine_crash):
+            self._answers.crash_count += 1
+            asyncio.get_running_loop().call_later(weather.random.random() * 0.1, self._end, "exit code -11")
+        elif weather.strikes(weather.engine_silence):
+            self._is_silent = True
+
+    async def _think(self) -> None:
+        await asyncio.sleep(self._weather.random.random() * self._weather.answer_seconds)
+        if self._is_silent:
+            await asyncio.shield(self._gone)
+        if self._gone.done():
+            raise ConnectionLost("the engine is gone")
+
+    def _words(self, custom_id: str, number: int) -> tuple[int, bytes]:
+        """A different answer to every ask, so that a mixed-up one cannot hide."""
+        good = msgspec.json.encode(
+            {"id": f"{custom_id}#{number}", "text": "\u2028" + "x" * (number * 7 % 50), "usage": {"prompt_tokens": 3}}
+        )
+        if not self._weather.strikes(self._weather.odd_answer):
+            return 200, good
+        match self._weather.random.randrange(6):
+            case 0:
+                return 400, b'{"error":{"message":"no"}}'
+            case 1:
+                return 500, b"not json"
+            case 2:
+                return 429, b"{}"
+            case 3:
+                raise ConnectionLost("this connection only")
+            case 4:
+                raise RequestTimedOut("too long")
+            case _:
+                return 200, good[:-1] + b',"more":"' + b"y" * 600 + b'"}'
+
+
+@dataclass
+class SimulatedLauncher:
+    weather: Weather
+    answers: Answers
+    on_ask: Callable[[str], None]
+
+    async def launch(self, definition: ModelDefinition) -> SimulatedEngine:
+        await asyncio.sleep(self.weather.random.random() * 0.3)
+        if self.weather.strikes(self.weather.load_failure):
+            raise EngineFailed("out of simulated memory")
+        return SimulatedEngine(definition, self.weather, self.answers, self.on_ask)

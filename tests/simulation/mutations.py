@@ -1,0 +1,167 @@
+"""Planted bugs, put into the product for the time of one seed. Each must be caught, by one of the checks it names."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.simulation.patching import all_replaced
+from tests.simulation.stores import TwinReadModel
+from vbatch.contracts import events as e
+from vbatch.contracts import lifecycle, lines
+from vbatch.contracts.codec import encode
+from vbatch.contracts.message import Message, Recorded
+from vbatch.gpu_runner.flows.intake import Intake
+from vbatch.journal.memory import MemoryStream
+from vbatch.journal.port import Delivery, Guard, Lease
+from vbatch.results.core.projection import Changes, State
+from vbatch.scheduler.core import state as scheduling
+from vbatch.scheduler.core.job import Waiting
+from vbatch.scheduler.flows.scheduling import SOURCE, Scheduler
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """`caught_by` are the checks that may catch it, `within` the seeds (from 1) that must be enough."""
+
+    says: str
+    places: tuple[tuple[object, str, Any], ...]
+    caught_by: frozenset[str]
+    within: int
+
+    def planted(self) -> AbstractContextManager[None]:
+        return all_replaced(*self.places)
+
+
+# the fence is removed: the log ignores every guard
+
+_append_all = MemoryStream.append_all
+
+
+def _unguarded(stream: MemoryStream, message: Message, guard: Guard | None = None) -> int:
+    return _append_all(stream, [message], None)
+
+
+# an order is settled when it is taken, before anything of it is stored
+
+_take = Intake.take
+
+
+class _Settled:
+    """A delivery that needs no more settling."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.message: Recorded = delivery.message
+        self.delivery_count = delivery.delivery_count
+
+    async def ack(self) -> None:
+        """Done before."""
+
+    async def nak(self, delay_seconds: float = 0.0) -> None:
+        """Too late."""
+
+    async def dead_letter(self, reason: str) -> None:
+        """Too late."""
+
+
+async def _take_settled(intake: Intake, delivery: Delivery) -> None:
+    await delivery.ack()
+    await _take(intake, _Settled(delivery))
+
+
+# counting goes on after the end of counting
+
+
+def _leave_open(_ledger: lifecycle.Ledger) -> None:
+    return
+
+
+# the projector forgets where it was, and nothing keeps it from writing everything again
+
+
+async def _forgetful_load(_model: TwinReadModel) -> State:
+    return State()
+
+
+async def _unchecked_write(model: TwinReadModel, after: int, changes: Changes) -> None:
+    model._tables.sequence = after
+    await _write(model, after, changes)
+
+
+_write = TwinReadModel.write
+
+
+# the id of an output line is made up when it is written
+
+
+def _made_up(_batch_id: str, _line: int) -> str:
+    return f"batch_req_{secrets.token_hex(16)}"
+
+
+# after a lost runner the lines go on behind as many as were answered
+
+
+def _resume_by_count(state: scheduling.State, runner_id: str) -> None:
+    for it in [each for each in state.slices.values() if each.event.runner_id == runner_id]:
+        answered = len(it.event.lines) - len(it.lines)
+        if (job := state.jobs.get(it.event.batch_id)) is not None:
+            job.returned.update({line: Waiting(attempt=2, deaths=0) for line in it.event.lines[answered:]})
+        del state.slices[it.event.slice_id]
+
+
+# the scheduler decides again before it has read what it just recorded
+
+
+async def _append_only(scheduler: Scheduler, event: e.Event, lease: Lease) -> None:
+    await scheduler.journal.log.append(encode(event, source=SOURCE), lease.guard())
+
+
+FILES = frozenset({"files_are_whole", "outcomes_stand", "every_batch_ends", "a_rebuild_is_equal"})
+
+MUTATIONS: Mapping[str, Mutation] = {
+    "no_fence": Mutation(
+        "guards are ignored",
+        ((MemoryStream, "append", _unguarded),),
+        frozenset({"a_zombie_adds_nothing", "an_answered_request_is_never_asked_again"}),
+        100,
+    ),
+    "settled_too_soon": Mutation(
+        "an order is acknowledged before its outcomes are stored",
+        ((Intake, "take", _take_settled),),
+        frozenset({"settled_after_stored"}),
+        5,
+    ),
+    "counting_never_closes": Mutation(
+        "a chunk counts after the end of counting",
+        ((lifecycle.Ledger, "close", _leave_open),),
+        FILES,
+        300,
+    ),
+    "forgotten_checkpoint": Mutation(
+        "the projector starts again from nothing on top of its rows",
+        ((TwinReadModel, "load", _forgetful_load), (TwinReadModel, "write", _unchecked_write)),
+        frozenset({"no_process_ends_on_a_bug", "a_rebuild_is_equal", "status_moves_along_the_arcs"}),
+        30,
+    ),
+    "made_up_ids": Mutation(
+        "an id comes from a random number",
+        ((lines, "batch_request_id", _made_up),),
+        frozenset({"a_rebuild_is_equal", "sealing_repeats_itself"}),
+        5,
+    ),
+    "resume_by_counting": Mutation(
+        "a new runner goes on behind as many lines as were answered",
+        ((scheduling, "_take_back_all", _resume_by_count),),
+        frozenset({"each_line_is_owed_once", "an_answered_request_is_never_asked_again", "every_batch_ends"}),
+        100,
+    ),
+    "blind_dispatch": Mutation(
+        "the scheduler does not wait to read its own events",
+        ((Scheduler, "_append", _append_only),),
+        frozenset({"each_line_is_owed_once", "an_answered_request_is_never_asked_again"}),
+        30,
+    ),
+}

@@ -1,0 +1,284 @@
+"""One seed: a machine, its clients, a nemesis while the weather is bad, then calm until everything has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache, partial
+from pathlib import Path
+from random import Random
+
+import structlog
+
+from tests.simulation.checks import ENDED, Reading, Stores, Violation, check_equal, check_files
+from tests.simulation.client import MODELS, Client, Wish, wishes
+from tests.simulation.journal import SimulatedJournal
+from tests.simulation.loop import LANE, Lane, SimulatedLoop, Stuck
+from tests.simulation.nemesis import meet_cancel, rage
+from tests.simulation.patching import all_replaced
+from tests.simulation.processes import SECOND_RUNNER, SERVICES, Machine
+from tests.simulation.stores import SimulatedBlobs, Tables, TwinPartials, TwinReadModel
+from tests.simulation.weather import Weather
+from vbatch.contracts import events as e
+from vbatch.contracts.models import EngineKind, ModelDefinition
+from vbatch.gpu_runner.core import chunks
+from vbatch.gpu_runner.flows import recorder, residency, runner
+from vbatch.journal import memory
+from vbatch.journal.memory import MemoryJournal
+from vbatch.journal.port import Lease
+from vbatch.journal.rules import matches
+from vbatch.journal.settings import JournalSettings
+from vbatch.results.flows.projecting import Projector
+from vbatch.scheduler.core import decide
+from vbatch.scheduler.flows import history, planning
+
+BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
+STORM_SECONDS = 8.0
+CALM_SECONDS_MAX = 400.0
+"""In calm weather everything owed must have come to its end by then, poisoned requests included."""
+CATCH_UP_SECONDS_MAX = 60.0
+POLL_SECONDS = 0.1
+ORDERS_MAX = 16
+MEMORY_FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""For the one real file there is: the lock of the results folder."""
+
+
+@dataclass
+class Result:
+    """What became of one seed. `digest` is of the whole log: the same seed gives the same."""
+
+    seed: int
+    violation: Violation | None = None
+    steps: int = 0
+    seconds: float = 0.0
+    events: int = 0
+    digest: str = ""
+    batches: int = 0
+    redone: int = 0
+    asked: int = 0
+    engine_crashes: int = 0
+    lines: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    diary: list[str] = field(default_factory=list)
+
+
+def run_seed(seed: int, *, is_verbose: bool = False) -> Result:
+    """The same seed does the same, whatever ran before it."""
+    was_collecting = gc.isenabled()
+    gc.disable()  # a collection at an odd moment would finish abandoned generators at an odd step
+    try:
+        return _Run(seed, is_verbose).result()
+    finally:
+        if was_collecting:
+            gc.enable()
+
+
+class _Run:
+    def __init__(self, seed: int, is_verbose: bool) -> None:
+        self._random = Random(seed)
+        self._result = Result(seed)
+        self._is_verbose = is_verbose
+        self._loop = SimulatedLoop(Random(seed + 1))
+
+    def result(self) -> Result:
+        with (
+            tempfile.TemporaryDirectory(prefix="vb-sim-", dir=MEMORY_FOLDER) as folder,
+            _small_limits(),
+            _clock(self._now),
+            _service_logs(self._tell if self._is_verbose else None),
+        ):
+            try:
+                self._loop.run_until_complete(self._live(Path(folder)))
+            except Violation as violation:
+                self._result.violation = violation
+            except Stuck as stuck:
+                self._result.violation = Violation("every_batch_ends", str(stuck))
+            finally:
+                self._result.steps, self._result.seconds = self._loop.steps, self._loop.time()
+                self._loop.end()
+        return self._result
+
+    def _now(self) -> datetime:
+        return BEGIN + timedelta(seconds=self._loop.time())
+
+    def _tell(self, text: str) -> None:
+        if self._is_verbose:
+            self._result.diary.append(f"{self._loop.time():10.4f}  {text}")
+
+    async def _live(self, folder: Path) -> None:
+        settings = JournalSettings("nats://simulated", "simulation", work_in_flight_max=ORDERS_MAX)
+        journal, weather = MemoryJournal(settings, self._now), Weather(self._random)
+        reading = Reading(journal._log_stream.records)  # the simulation stands behind the store
+        machine = Machine(self._loop, weather, journal, folder, self._now, reading, self._tell)
+        gateway = SimulatedJournal(journal, Lane("gateway"), weather, machine.on_ack)
+        client = Client(gateway.log, machine.blobs, reading, self._random, self._now, partial(meet_cancel, machine))
+        try:
+            asked = await self._play(machine, client)
+            await self._settle(machine)
+            await self._judge(machine, client, asked)
+        finally:
+            self._sum_up(machine)
+
+    async def _play(self, machine: Machine, client: Client) -> list[Wish]:
+        for model in MODELS:
+            definition = ModelDefinition(id=model, engine=EngineKind.SIMULATED)
+            await client.say(e.ModelRegistered(model=definition, at=self._now()))
+        for service in (*SERVICES, SECOND_RUNNER) if self._random.random() < 0.3 else SERVICES:
+            machine.start(service)
+        asked = wishes(self._random)
+        wanting = [asyncio.create_task(client.want(wish)) for wish in asked]
+        raging = asyncio.create_task(rage(machine))
+        await self._until(machine, lambda: _all_ended(machine, asked), seconds_max=STORM_SECONDS)
+        raging.cancel()
+        machine.clear_up()
+        self._tell("the weather clears up")
+        if not await self._until(machine, lambda: _all_ended(machine, asked), seconds_max=CALM_SECONDS_MAX):
+            raise Violation("every_batch_ends", _open_ones(machine, asked))
+        for each in wanting:
+            each.cancel()
+        return asked
+
+    async def _settle(self, machine: Machine) -> None:
+        """Everything stops but results, which reads the log to its end; then it stops too."""
+        machine.end_zombies()
+        for service in [it for it in machine.current if it != "results"]:
+            machine.retire(service)
+        is_read = await self._until(
+            machine, lambda: machine.tables.sequence == len(machine.reading.records), seconds_max=CATCH_UP_SECONDS_MAX
+        )
+        if not is_read:
+            raise Violation("every_batch_ends", "the projection does not reach the end of the log")
+        machine.retire("results")
+
+    async def _until(self, machine: Machine, is_so: Callable[[], bool], *, seconds_max: float) -> bool:
+        """Whether it became so in time. Raises the first violation that anyone has seen."""
+        deadline = self._loop.time() + seconds_max
+        while not is_so():
+            if machine.violation is not None:
+                raise machine.violation
+            if self._loop.time() > deadline:
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        return True
+
+    async def _judge(self, machine: Machine, client: Client, asked: list[Wish]) -> None:
+        machine.reading.advance()
+        if machine.violation is not None:
+            raise machine.violation
+        records = machine.reading.records
+        for sequence, message_id in client.acknowledged.items():
+            if sequence > len(records) or records[sequence - 1].message_id != message_id:
+                raise Violation("acknowledged_is_kept", f"{message_id} is not at {sequence}")
+        stores = Stores(machine.tables, machine.partials, machine.blobs)
+        for wish in asked:
+            self._judge_batch(machine, stores, wish)
+        check_equal(stores, await self._rebuilt(machine))
+
+    def _judge_batch(self, machine: Machine, stores: Stores, wish: Wish) -> None:
+        story, row = machine.reading.batches[wish.batch_id], stores.tables.batches[wish.batch_id]
+        if row.status == "failed" and wish.is_fit and wish.deletes_input_after is None:
+            raise Violation("files_are_whole", f"{row.id} was refused, and its file is fit")
+        if story.cancel_at and story.cancel_at < story.finalized_at and row.status != "cancelled":
+            raise Violation("status_moves_along_the_arcs", f"{row.id} was cancelled in time and became {row.status}")
+        if row.status != "failed":
+            self._result.lines += check_files(story, wish.inputs, stores, machine.answers.said)
+
+    async def _rebuilt(self, machine: Machine) -> Stores:
+        """The same log through a new projector into empty stores, in calm weather."""
+        lane, weather, last = Lane("rebuild"), Weather(Random(0), is_calm=True), len(machine.reading.records)
+        stores = Stores(Tables(), {}, machine.blobs)
+        projector = Projector(
+            SimulatedJournal(machine.journal, lane, weather, machine.on_ack),
+            Lease("evt.results.main.lease", last),
+            read_model=TwinReadModel(stores.tables, lane, weather, lambda tables, changes: None),
+            partials=TwinPartials(stores.partials, weather),
+            blobs=SimulatedBlobs(machine.blobs, lane, weather),
+            on_committed=lambda committed: None,
+        )
+        projecting = asyncio.create_task(projector.run())
+        await self._until(machine, lambda: stores.tables.sequence == last, seconds_max=CATCH_UP_SECONDS_MAX)
+        projecting.cancel()
+        return stores
+
+    def _sum_up(self, machine: Machine) -> None:
+        result, asks = self._result, machine.answers.ask_counts
+        result.events = len(machine.reading.records)
+        result.batches = len(machine.reading.batches)
+        result.asked, result.redone = sum(asks.values()), sum(count - 1 for count in asks.values())
+        result.engine_crashes, result.counts = machine.answers.crash_count, machine.counts
+        content = b"".join(record.subject.encode() + record.body for record in machine.reading.records)
+        result.digest = hashlib.sha256(content).hexdigest()
+
+
+def _all_ended(machine: Machine, asked: list[Wish]) -> bool:
+    rows = machine.tables.batches
+    return all(wish.batch_id in rows and rows[wish.batch_id].status in ENDED for wish in asked)
+
+
+def _open_ones(machine: Machine, asked: list[Wish]) -> str:
+    rows = machine.tables.batches
+    return ", ".join(
+        f"{wish.number} is {rows[wish.batch_id].status if wish.batch_id in rows else 'unknown'}"
+        for wish in asked
+        if wish.batch_id not in rows or rows[wish.batch_id].status not in ENDED
+    )
+
+
+@contextmanager
+def _small_limits() -> Iterator[None]:
+    """A few lines shall meet every border that thousands would: slices, chunks, answers in blobs, a grace that ends.
+
+    And subjects are matched once each, which is a fifth of the time of a seed.
+    """
+    with all_replaced(
+        (decide, "SLICE_REQUESTS_MIN", 5),
+        (decide, "SLICE_REQUESTS_UNKNOWN", 7),
+        (decide, "RECALL_GRACE", timedelta(seconds=0.3)),
+        (chunks, "CHUNK_OUTCOMES_MAX", 3),
+        (residency, "BODY_BYTES_MAX", 500),
+        (planning, "RETRY_SECONDS", 0.5),
+        (history, "RECENT_EVENTS", 5),
+        (memory, "matches", lru_cache(maxsize=4096)(matches)),
+    ):
+        yield
+
+
+@contextmanager
+def _clock(now: Callable[[], datetime]) -> Iterator[None]:
+    """For the modules of the runner, which ask datetime itself."""
+
+    class SimulatedDatetime:
+        @staticmethod
+        def now(_zone: tzinfo) -> datetime:
+            return now()
+
+    with all_replaced(*((module, "datetime", SimulatedDatetime) for module in (recorder, residency, runner))):
+        yield
+
+
+@contextmanager
+def _service_logs(tell: Callable[[str], None] | None) -> Iterator[None]:
+    """Into the diary, or nowhere."""
+
+    def note(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if tell is not None:
+            lane = LANE.get(None)
+            tell(f"{lane.name if lane else ''}: {event.pop('event')} {event}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    level = logging.DEBUG if tell else logging.CRITICAL
+    structlog.configure(
+        processors=[note], wrapper_class=structlog.make_filtering_bound_logger(level), cache_logger_on_first_use=False
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

@@ -1,0 +1,287 @@
+"""Blobs, read model and growing files in memory, with the promises of the real ones and with their failures.
+
+The read model twin keeps the transactions of PostgreSQL (all or nothing, a checkpoint that is compared and set, primary
+keys); PostgreSQL itself is covered by tests/integration/results. What is stored here survives every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from tests.simulation.loop import Lane
+from tests.simulation.weather import Weather
+from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble, BlobWriter
+from vbatch.chassis.blobs.port import BlobStoreFull, Range, beyond_end
+from vbatch.contracts.ids import BatchId, RunnerId
+from vbatch.contracts.lifecycle import TERMINAL
+from vbatch.results.core import batches
+from vbatch.results.core.projection import Changes, Growth, State
+from vbatch.results.core.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
+from vbatch.results.ports import CheckpointMoved, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
+
+BlobStore = dict[str, bytes]
+PartialStore = dict[str, bytearray]
+ENDED = frozenset(status.value for status in TERMINAL)
+
+
+class UniqueViolation(Exception):
+    """The twin's word for a second row under one primary key. In the service it is a bug, never trouble."""
+
+
+class _Writer:
+    def __init__(self, blobs: SimulatedBlobs) -> None:
+        self._blobs = blobs
+        self.content = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    async def write(self, piece: bytes) -> None:
+        await self._blobs.turn()
+        self.content += piece
+
+
+class SimulatedBlobs(Blobs):
+    """A write appears whole when its block ends well, or not at all."""
+
+    def __init__(self, store: BlobStore, lane: Lane, weather: Weather) -> None:
+        self._store = store
+        self._lane = lane
+        self._weather = weather
+
+    async def turn(self) -> None:
+        await self._weather.wait()
+        self._lane.check_alive()
+        if self._weather.strikes(self._weather.blob_trouble):
+            raise BlobStoreFull("the simulation")
+
+    @asynccontextmanager
+    async def writer(self, name: str) -> AsyncIterator[BlobWriter]:
+        writer = _Writer(self)
+        yield writer
+        await self.turn()
+        self._store[name] = bytes(writer.content)
+
+    async def read_stream(
+        self, name: str, start: int = 0, end: int | None = None, chunk_bytes: int = 1 << 20
+    ) -> AsyncIterator[bytes]:
+        await self._read_turn()
+        content = self._found(name)[start:end]
+        cut = self._weather.random.randint(0, len(content))
+        for piece in (content[:cut], content[cut:]):
+            if piece:
+                yield piece
+            await self._read_turn()
+
+    async def read_ranges(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
+        await self._read_turn()
+        content = self._found(name)
+        for offset, length in ranges:
+            if offset + length > len(content):
+                raise beyond_end(name, offset, length)
+        return [content[offset : offset + length] for offset, length in ranges]
+
+    async def size(self, name: str) -> int:
+        return len(self._found(name))
+
+    async def delete(self, name: str) -> None:
+        self._store.pop(name, None)
+
+    def local_path(self, name: str) -> Path | None:
+        return None
+
+    def _found(self, name: str) -> bytes:
+        if name not in self._store:
+            raise BlobMissing(name)
+        return self._store[name]
+
+    async def _read_turn(self) -> None:
+        await self._weather.wait()
+        if self._weather.strikes(self._weather.blob_trouble / 4):
+            raise BlobTrouble("the simulation cannot read now", can_retry=True)
+
+
+@dataclass
+class Tables:
+    """The rows. `on_status` is told of every change of a batch's status, within its transaction."""
+
+    sequence: int = 0
+    batches: dict[str, BatchRow] = field(default_factory=dict)
+    files: dict[str, FileRow] = field(default_factory=dict)
+    deleted_at: dict[str, datetime] = field(default_factory=dict)
+    models: dict[str, ModelRow] = field(default_factory=dict)
+    runners: dict[str, RunnerRow] = field(default_factory=dict)
+    outcomes: dict[tuple[int, int], OutcomeRow] = field(default_factory=dict)
+
+    def apply(self, changes: Changes) -> None:
+        """One transaction. Raises UniqueViolation, having changed nothing."""
+        keys = [(row[0], row[1]) for row in changes.outcomes]
+        if len(set(keys)) < len(keys) or any(key in self.outcomes for key in keys):
+            raise UniqueViolation("outcome_pkey")
+        self.sequence = changes.sequence
+        self.outcomes.update(zip(keys, changes.outcomes, strict=True))
+        self.batches.update((row.id, row) for row in changes.batches.values())
+        for file in changes.files.values():
+            self.files.setdefault(file.id, file)
+        self.models.update((row.id, row) for row in changes.models.values())
+        self.runners.update((row.id, row) for row in changes.runners.values())
+        for file_id, (owner, at) in changes.deletions.items():
+            if (found := self.files.get(file_id)) is not None and found.owner == owner:
+                self.deleted_at.setdefault(file_id, at)
+        for model, at in changes.removals.items():
+            if model in self.models:
+                self.models[model] = replace(self.models[model], removed_at=at)
+
+    def input_blob(self, row: BatchRow) -> str | None:
+        file = self.files.get(row.input_file_id)
+        return file.blob if file else None
+
+    def files_in_order(self) -> list[FileRow]:
+        return sorted(self.files.values(), key=lambda file: file.sequence)
+
+    def is_gone(self, file: FileRow, before: datetime) -> bool:
+        """Deleted or expired before that time."""
+        ends = (self.deleted_at.get(file.id), file.expires_at)
+        return any(at is not None and at < before for at in ends)
+
+    def placed(self, batch_sequence: int) -> list[OutcomeRow]:
+        return sorted(row for (batch, _), row in self.outcomes.items() if batch == batch_sequence)
+
+
+class TwinReadModel:
+    """One process's connection to the tables."""
+
+    def __init__(
+        self, tables: Tables, lane: Lane, weather: Weather, on_commit: Callable[[Tables, Changes], None]
+    ) -> None:
+        self._tables = tables
+        self._lane = lane
+        self._weather = weather
+        self._on_commit = on_commit
+
+    async def prepare(self) -> None:
+        await self._turn()
+
+    async def load(self) -> State:
+        await self._turn()
+        state = State(self._tables.sequence)
+        state.runners = {RunnerId(row.id): row for row in self._tables.runners.values()}
+        for row in self._tables.batches.values():
+            if row.status not in ENDED:
+                batch = batches.restored(row)
+                batches.recall(batch, [(it[1], it[5]) for it in self._tables.placed(row.sequence)])
+                state.batches[BatchId(row.id)] = batch
+        return state
+
+    async def write(self, after: int, changes: Changes) -> None:
+        await self._turn()
+        if self._tables.sequence != after:
+            raise CheckpointMoved(f"the checkpoint is {self._tables.sequence}, no longer {after}")
+        self._on_commit(self._tables, changes)
+        self._tables.apply(changes)
+        await self._turn()  # a failure here is a commit whose answer is lost
+
+    async def sealable(self, batch_id: BatchId) -> Sealable | None:
+        await self._turn()
+        row = self._tables.batches.get(batch_id)
+        if row is None or row.ending is None or row.status in ENDED:
+            return None
+        return Sealable(row, self._tables.input_blob(row))
+
+    async def outcomes_after(self, batch_sequence: int, line: int, limit: int) -> list[Placed]:
+        await self._turn()
+        return [_placed(row) for row in self._tables.placed(batch_sequence) if row[1] > line][:limit]
+
+    async def outcomes_between(self, batch_sequence: int, first: int, last: int) -> list[Placed]:
+        await self._turn()
+        return [_placed(row) for row in self._tables.placed(batch_sequence) if first <= row[1] <= last]
+
+    async def checkpoint(self) -> int:
+        await self._turn()
+        return self._tables.sequence
+
+    async def ended(self, after: int, limit: int) -> list[Sealable]:
+        await self._turn()
+        rows = sorted(self._tables.batches.values(), key=lambda row: row.sequence)
+        counted = [row for row in rows if row.status in ENDED and row.ending is not None and row.sequence > after]
+        return [Sealable(row, self._tables.input_blob(row)) for row in counted[:limit]]
+
+    async def sealed_files(self, batch_id: BatchId, now: datetime) -> list[StoredFile]:
+        await self._turn()
+        return [_stored(file) for file in self._tables.files_in_order() if file.batch_id == batch_id
+                and not self._tables.is_gone(file, now)]  # fmt: skip
+
+    async def unwanted_files(self, gone_before: datetime, after: int, limit: int) -> list[StoredFile]:
+        await self._turn()
+        read = {row.input_file_id for row in self._tables.batches.values() if row.status not in ENDED}
+        gone = [
+            it for it in self._tables.files_in_order() if self._tables.is_gone(it, gone_before) and it.id not in read
+        ]
+        return [_stored(file) for file in gone if file.sequence > after][:limit]
+
+    async def _turn(self) -> None:
+        await self._weather.wait()
+        self._lane.check_alive()
+        if self._weather.strikes(self._weather.database_trouble):
+            raise Trouble("the simulated database went away")
+
+
+def _stored(file: FileRow) -> StoredFile:
+    return StoredFile(file.sequence, file.id, file.blob, file.bytes)
+
+
+def _placed(row: OutcomeRow) -> Placed:
+    return Placed(row[1], row[2], row[3], row[5])
+
+
+class TwinPartials:
+    """The growing files. A failed write leaves a part of what was to be written."""
+
+    def __init__(self, store: PartialStore, weather: Weather) -> None:
+        self._store = store
+        self._weather = weather
+
+    def enter(self, folder: str) -> None:
+        """There is one folder."""
+
+    def blocks(self, batch_id: BatchId, length: int) -> Iterator[bytes]:
+        yield bytes(self._store.get(batch_id, bytearray())[:length])
+
+    def cut(self, lengths: Mapping[BatchId, int]) -> None:
+        self._fail_sometimes()
+        for batch_id, length in lengths.items():
+            self._cut(batch_id, length)
+
+    def append(self, growth: Mapping[BatchId, Growth]) -> None:
+        for batch_id, added in growth.items():
+            self._cut(batch_id, added.start)
+            content = b"".join(added.lines)
+            if self._weather.strikes(self._weather.disk_trouble):
+                self._store[batch_id] += content[: self._weather.random.randint(0, len(content))]
+                raise Trouble("the simulated disk is full")
+            self._store[batch_id] += content
+
+    def read(self, batch_id: BatchId, places: Sequence[Placed]) -> list[bytes]:
+        self._fail_sometimes()
+        content = self._store.get(batch_id, bytearray())
+        lines = [bytes(content[place.start : place.start + place.length]) for place in places]
+        if any(len(line) != place.length for line, place in zip(lines, places, strict=True)):
+            raise Trouble(f"the growing file of {batch_id} is shorter than the read model says")
+        return lines
+
+    def _cut(self, batch_id: BatchId, length: int) -> None:
+        content = self._store.setdefault(batch_id, bytearray())
+        if len(content) < length:
+            raise ReadModelMismatch(f"{batch_id} has {len(content)} bytes where the read model counts {length}")
+        del content[length:]
+
+    def _fail_sometimes(self) -> None:
+        if self._weather.strikes(self._weather.disk_trouble):
+            raise Trouble("the simulated disk failed")

@@ -1,0 +1,34 @@
+"""An engine's prefix cache: blocks of a prompt found by all that stands before them; the least used is dropped."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+BLOCK_BYTES = 64
+"""Sixteen tokens of four bytes, as vLLM's blocks."""
+
+
+def hit_share(prompts: Iterable[bytes], blocks_max: int) -> float:
+    """The share of all whole blocks that stood in a cache of `blocks_max` when their prompt came, one after another."""
+    cache: OrderedDict[bytes, None] = OrderedDict()
+    asked = hits = 0
+    for prompt in prompts:
+        missed = False
+        for end in range(BLOCK_BYTES, len(prompt) + 1, BLOCK_BYTES):
+            asked += 1
+            missed = missed or prompt[:end] not in cache
+            hits += not missed
+            cache[prompt[:end]] = None
+            cache.move_to_end(prompt[:end])
+            if len(cache) > blocks_max:
+                cache.popitem(last=False)
+    return hits / asked if asked else 0.0
+
+
+def question_major(documents: int, questions: int, document_bytes: int = 4_000) -> list[str]:
+    """The first question about each document, then the second about each: the order people write such files in."""
+    texts = [
+        f"Document {number}: {f'{number * 7919 % 10_007:05} ' * (document_bytes // 6)}" for number in range(documents)
+    ]
+    return [f"{text}\nQuestion {number}?" for number in range(questions) for text in texts]

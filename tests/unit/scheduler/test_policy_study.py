@@ -1,0 +1,59 @@
+"""The study's own parts: a simulator that counts, optima that are the best; and the policy keeps its promise in it."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from random import Random
+
+import pytest
+
+from benchmarks.policy_study.optimum import least_mean_flow, least_missed
+from benchmarks.policy_study.rules import GROUP, OLDEST_FIRST, OURS, RULES
+from benchmarks.policy_study.study import run
+from benchmarks.policy_study.workload import SCENARIOS, Batch
+from vbatch.contracts.ids import ModelId
+
+SWAP = 10.0
+
+
+def batch(number: int, model: str, work: float, due: float = 1e9) -> Batch:
+    return Batch(number, ModelId(model), work, 0.0, due)
+
+
+def some(seed: int) -> list[Batch]:
+    random = Random(seed)
+    return [
+        batch(number, random.choice("ab"), random.uniform(1, 100), due=random.uniform(20, 300)) for number in range(5)
+    ]
+
+
+def ends(order: tuple[Batch, ...]) -> list[float]:
+    now, last, ended = 0.0, None, []
+    for it in order:
+        now += it.work + (0.0 if it.model == last else SWAP)
+        last = it.model
+        ended.append(now)
+    return ended
+
+
+def test_the_simulator_counts_swaps_and_time():
+    done = run(RULES[GROUP], [batch(1, "a", 5), batch(2, "b", 7), batch(3, "a", 1)], SWAP)
+    assert (done.swaps, done.makespan, done.mean_flow) == (2, 33.0, (15 + 16 + 33) / 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_optima_are_those_of_trying_every_order(seed: int):
+    batches = some(seed)
+    orders = [(order, ends(order)) for order in permutations(batches)]
+    assert least_mean_flow(batches, SWAP) == pytest.approx(min(sum(ended) for _, ended in orders) / len(batches))
+    lates = [sum(end > it.due for it, end in zip(order, ended, strict=True)) for order, ended in orders]
+    assert least_missed(batches, SWAP) == min(lates)
+
+
+@pytest.mark.parametrize("scenario", ["A mixed windows", "E tight windows"])
+def test_the_policy_more_than_halves_the_wait_and_keeps_nine_of_ten_missed_deadlines(scenario: str):
+    batches = SCENARIOS[scenario](0)
+    oldest, ours = (run(RULES[name], batches, 48.0) for name in (OLDEST_FIRST, OURS))
+    assert ours.mean_flow < 0.4 * oldest.mean_flow
+    assert ours.missed < 0.1 * oldest.missed
+    assert ours.swaps <= oldest.swaps
