@@ -267,6 +267,16 @@ async def test_an_older_scheduler_is_fenced_by_a_newer_one(stage: Stage):
     assert caught.group_contains(Conflict)
 
 
+async def test_an_older_scheduler_ends_even_when_it_has_nothing_to_write(stage: Stage):
+    with pytest.raises(ExceptionGroup) as caught:
+        async with stage.scheduler():
+            await stage.seen(e.SchedulerLeased)
+            await stage.tell(e.SchedulerLeased(scheduler_id="main", pid=2, at=utc_now()))
+            async with asyncio.timeout(WAIT_SECONDS):
+                await asyncio.Event().wait()
+    assert caught.group_contains(Conflict)
+
+
 async def test_an_unreadable_event_is_buried_and_the_rest_goes_on(stage: Stage):
     good = encode(e.FileDeleted(file_id=FileId("file-x"), owner=OWNER, at=NOON), source="test")
     bad = type(good)(good.subject, b"noise", "noise", good.headers)

@@ -18,7 +18,7 @@ from vbatch.contracts import events as e
 from vbatch.contracts.codec import Unreadable, decode_outline, encode
 from vbatch.contracts.ids import SliceId
 from vbatch.contracts.message import Recorded
-from vbatch.journal.port import Journal, Lease
+from vbatch.journal.port import Conflict, Journal, Lease
 from vbatch.scheduler.core.decide import Moment, decide
 from vbatch.scheduler.core.policy import Policy
 from vbatch.scheduler.core.state import State, evolve
@@ -62,6 +62,7 @@ class Scheduler:
                 tasks.create_task(self._read(lease)),
                 tasks.create_task(self._act(lease)),
                 tasks.create_task(self._watch_connection()),
+                tasks.create_task(self._watch_lease(lease)),
             ]
             await stop.wait()
             for task in running:
@@ -119,6 +120,12 @@ class Scheduler:
                 await self._changed.wait()
         except TimeoutError:
             return  # time itself may have made something due
+
+    async def _watch_lease(self, lease: Lease) -> None:
+        """A newer lease ends this life at once, also when nothing is to be appended that would be refused."""
+        async with self.journal.log.tail(lease.epoch, (lease.subject,)) as lists:
+            async for records in lists:
+                raise Conflict(f"a newer lease has sequence {records[-1].sequence}")
 
     async def _watch_connection(self) -> None:
         await self.journal.dead_event.wait()
