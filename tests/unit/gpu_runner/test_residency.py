@@ -13,6 +13,7 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.registry import Registry
+from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.flows.residency import Residency
@@ -88,8 +89,9 @@ async def test_requests_recalled_before_they_began_leave_no_hole_in_the_window()
         fill("s2", "b2")
 
     launcher = InstantLauncher(engine, recall)
+    watch = LeaseWatch(changed, lambda: 0.0)
     residency = Residency(
-        RunnerId("gpu0"), 1, launcher, feed, registry, recorder, NoFiles(), changed, Figures(), Limits()
+        RunnerId("gpu0"), 1, launcher, feed, registry, recorder, NoFiles(), changed, Figures(), Limits(), watch
     )
     fill("s1", "b1")
     serving = asyncio.create_task(residency.serve())

@@ -20,6 +20,7 @@ from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.core.vigil import Vigil
 from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
+from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.limits import Limits
@@ -43,6 +44,7 @@ class Residency:
     changed: Pulse
     figures: Figures
     limits: Limits
+    lease_watch: LeaseWatch
     engine: Engine | None = None
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
     _death: str | None = None
@@ -146,8 +148,12 @@ class Residency:
         model = engine.definition.id
         return self.feed.model_wanted == model and self.registry.find(model) in (engine.definition, None)
 
+    def _may_record(self) -> bool:
+        """What is fed now will find someone to record it: us, if the lease is still ours."""
+        return self.lease_watch.is_fresh() and not self.recorder.is_behind
+
     def _fill_window(self, engine: Engine, tasks: asyncio.TaskGroup) -> None:
-        while len(self._inside) < engine.window and not self.recorder.is_behind and self._may_feed(engine):
+        while len(self._inside) < engine.window and self._may_record() and self._may_feed(engine):
             request = self.feed.take()
             if request is None:
                 return

@@ -20,6 +20,7 @@ from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.intake import Intake
+from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.reading import Reading
 from vbatch.gpu_runner.flows.recorder import SOURCE, Recorder
@@ -122,6 +123,7 @@ class Runner:
             self.changed,
             self.figures,
             self.limits,
+            LeaseWatch(self.changed, asyncio.get_running_loop().time),
         )
 
     async def _work(
@@ -152,7 +154,7 @@ class Runner:
                 intake.take_all(deliveries),
                 reading.read_ahead(),
                 residency.serve(),
-                self._watch_lease(lease),
+                residency.lease_watch.keep(self.world.journal.log, lease),
                 recorder.publish(publisher),
                 recorder.confirm(publisher),
                 _settle_all(recorder),
@@ -172,12 +174,6 @@ class Runner:
                 for record in records:
                     self._learn(record)
                 self.changed.fire()
-
-    async def _watch_lease(self, lease: Lease) -> None:
-        """A newer lease ends this life at once, so that the device is free even when nothing is to be recorded."""
-        async with self.world.journal.log.tail(lease.epoch, (lease.subject,)) as arrivals:
-            async for records in arrivals:
-                raise Conflict(f"a newer lease has sequence {records[-1].sequence}")
 
     def _learn(self, record: Recorded) -> None:
         try:

@@ -1,0 +1,55 @@
+"""Looks at the runner's lease again and again. A process that was frozen wakes up believing in a lease that may be
+another's by now: until it has looked, it feeds nothing, or it would burn the device on requests that were answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from vbatch.gpu_runner.flows.pulse import Pulse
+from vbatch.journal.port import Conflict, Lease, Log, Unavailable
+
+LOOK_SECONDS = 0.25
+FRESH_SECONDS = 1.0
+"""How long one look is believed: less than another process needs to take over and answer. Without NATS the feeding
+stops after it: nothing could be recorded either."""
+
+
+class LeaseWatch:
+    def __init__(self, changed: Pulse, clock: Callable[[], float]) -> None:
+        self._changed = changed
+        self._clock = clock
+        self._looked_at = clock()
+
+    def is_fresh(self) -> bool:
+        return self._clock() - self._looked_at < FRESH_SECONDS
+
+    async def keep(self, log: Log, lease: Lease) -> None:
+        """For ever. Raises Conflict (in a group) as soon as a newer lease exists: this life of the runner is over."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_await_newer(log, lease))
+            tasks.create_task(self._look_again(log, lease))
+
+    async def _look_again(self, log: Log, lease: Lease) -> None:
+        while True:
+            began_at = self._clock()
+            try:
+                newest = await log.last(lease.subject)
+            except Unavailable:
+                continue  # it has waited for an answer up to its own deadline
+            if newest is None or newest.sequence != lease.epoch:
+                raise _lost(lease)
+            self._looked_at = began_at
+            self._changed.fire()
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _await_newer(log: Log, lease: Lease) -> None:
+    """Hears of it at once, also when nothing is to be recorded."""
+    async with log.tail(lease.epoch, (lease.subject,)) as arrivals:
+        async for _ in arrivals:
+            raise _lost(lease)
+
+
+def _lost(lease: Lease) -> Conflict:
+    return Conflict(f"a newer lease than {lease.epoch} exists")
