@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from tests.integration.results.stage import Place, Story, eventually, results_process, results_running, tell
@@ -77,6 +78,22 @@ async def test_postgresql_may_go_away_and_come_back(nats: NatsServer, journal: J
             with _restarted(tmp_path, server.port):
                 await place.has_status(story, "completed")
                 assert await place.sealed_files(story) == story.files()
+
+
+async def test_what_was_projected_stays_so_when_postgresql_is_killed(
+    nats: NatsServer, journal: Journal, tmp_path: Path
+):
+    story = Story(1, total=5)
+    with running_postgres(tmp_path) as server:
+        place = Place(tmp_path / "home", nats.url, server.url())
+        await place.put_input(story)
+        async with results_running(place, journal):
+            sequence = await tell(journal, [*story.opening(), *story.chunks()])
+            await place.has_projected(sequence)
+            await asyncio.to_thread(_kill_with_family, server.pid)
+            (tmp_path / "postgres" / "postmaster.pid").unlink()  # we have not reaped it, so its number is still taken
+            with _restarted(tmp_path, server.port):
+                await place.has_projected(sequence)
 
 
 async def test_what_cannot_be_read_is_buried_and_passed(place: Place, journal: Journal):
@@ -173,6 +190,14 @@ async def _is_gone(url: str) -> bool:
         return True
     await connection.close()
     return False
+
+
+def _kill_with_family(pid: int) -> None:
+    """-9, and wait until its workers have noticed: only then another server may use their shared memory."""
+    server = psutil.Process(pid)
+    family = server.children(recursive=True)
+    server.kill()
+    psutil.wait_procs(family, 10)
 
 
 @contextmanager

@@ -29,11 +29,9 @@ INITDB_SECONDS_MAX = 120
 PASSWORD_BYTES = 24
 SOCKET_PATH_BYTES_MAX = 100  # sun_path holds 107 on Linux and 103 on macOS
 
-# The event log is the truth and the database can be rebuilt from it, so a commit does not wait for the disk.
 SERVER_SETTINGS = {
     "shared_buffers": "128MB",
     "max_connections": "60",
-    "synchronous_commit": "off",
     "jit": "off",
     "max_wal_size": "1GB",
     "log_min_messages": "warning",

@@ -151,6 +151,11 @@ class PostgresReadModel:
             yield connection
 
 
+SERVER_SETTINGS = {"application_name": "vbatch-results", "synchronous_commit": "on"}
+"""What the gateway has told must not become untrue again: without waiting for the disk, a killed PostgreSQL falls back
+behind what it had committed, and a projector that has nothing to write never learns of it."""
+
+
 @asynccontextmanager
 async def read_model(url: str, schema: str = SCHEMA, folder: str = "") -> AsyncIterator[PostgresReadModel]:
     """Connects when first asked, so it opens even while the server is away."""
@@ -160,7 +165,7 @@ async def read_model(url: str, schema: str = SCHEMA, folder: str = "") -> AsyncI
         max_size=CONNECTIONS_MAX,
         timeout=CONNECT_SECONDS,
         command_timeout=STATEMENT_SECONDS,
-        server_settings={"search_path": f'"{schema}"', "application_name": "vbatch-results"},
+        server_settings=SERVER_SETTINGS | {"search_path": f'"{schema}"'},
     )
     async with pool:
         try:
