@@ -2,6 +2,8 @@
 
 It keeps nothing on a disk, never waits on a wall clock, and does not model an acknowledgement wait that runs out: a
 worker's deliveries go back when its `take` is left.
+
+It stands in one file, though a long one, so that the whole twin can be read beside the contract suite.
 """
 
 from __future__ import annotations
