@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -93,9 +92,6 @@ class SimulatedBlobs(Blobs):
 
     async def delete(self, name: str) -> None:
         self._store.pop(name, None)
-
-    def local_path(self, name: str) -> Path | None:
-        return None
 
     def _found(self, name: str) -> bytes:
         if name not in self._store:

@@ -114,11 +114,6 @@ async def test_a_name_that_leads_elsewhere_is_refused(blobs: Blobs, name: str):
         await blobs.size(name)
 
 
-def test_only_a_local_store_has_paths(tmp_path: Path):
-    assert Blobs.from_url(f"file://{tmp_path}").local_path("a") == tmp_path / "a"
-    assert Blobs.from_url("memory:///").local_path("a") is None
-
-
 def test_a_url_of_no_store_is_trouble():
     with pytest.raises(BlobTrouble, match="no blob store"):
         Blobs.from_url("carrier-pigeon://coop")

@@ -18,7 +18,6 @@ QUEUED_SPANS_MAX = 65_536
 EXPORTED_SPANS_MAX = 4_096
 EXPORT_DELAY_MS = 1_000
 EXPORT_SECONDS_MAX = 5
-TRACER = "vbatch"
 
 
 def configure(service: str, endpoint: str | None = None) -> TracerProvider:
@@ -45,11 +44,6 @@ def build_provider(service: str, endpoint: str | None = None) -> TracerProvider:
         )
     )
     return provider
-
-
-def tracer() -> trace.Tracer:
-    """The tracer of the installed provider."""
-    return trace.get_tracer(TRACER)
 
 
 def inject(headers: MutableMapping[str, str], context: Context | None = None) -> None:

@@ -93,9 +93,5 @@ BY_TYPE: Mapping[type[e.Event], EventKind] = {kind.type: kind for kind in KINDS}
 BY_CE_TYPE: Mapping[str, EventKind] = {kind.ce_type: kind for kind in KINDS}
 
 
-def subject_of(event: e.Event) -> str:
-    return BY_TYPE[type(event)].subject(event)
-
-
 def _stamp(event: e.Event) -> str:
     return str(int(event.at.timestamp() * 1_000_000))

@@ -23,7 +23,6 @@ FILE_ID_DIGITS = 22
 BATCH_ID_PATTERN = re.compile(r"batch_[0-9a-f]{32}")
 FILE_ID_PATTERN = re.compile(r"file-[0-9A-Za-z]{22}")
 UPLOAD_ID_PATTERN = re.compile(r"upload_[0-9a-f]{32}")
-PART_ID_PATTERN = re.compile(r"part_[0-9a-f]{32}")
 
 
 def new_batch_id(now: datetime, entropy: bytes) -> BatchId:
@@ -75,10 +74,6 @@ def is_file_id(text: str) -> bool:
 
 def is_upload_id(text: str) -> bool:
     return UPLOAD_ID_PATTERN.fullmatch(text) is not None
-
-
-def is_part_id(text: str) -> bool:
-    return PART_ID_PATTERN.fullmatch(text) is not None
 
 
 def _digest(*parts: str) -> bytes:

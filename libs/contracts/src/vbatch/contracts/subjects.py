@@ -5,13 +5,9 @@ from __future__ import annotations
 from vbatch.contracts.ids import BatchId, FileId, RunnerId, UploadId
 
 ALL_EVENTS = "evt.>"
-BATCH_EVENTS = "evt.batch.>"
-FILE_EVENTS = "evt.file.>"
 UPLOAD_EVENTS = "evt.upload.>"
 RUNNER_EVENTS = "evt.runner.>"
 MODEL_EVENTS = "evt.model.>"
-ALL_WORK = "work.>"
-DEAD_LETTERS = "dead.>"
 
 
 def batch_events(batch_id: BatchId) -> str:

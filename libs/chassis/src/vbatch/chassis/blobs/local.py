@@ -83,9 +83,6 @@ class LocalBlobs(Blobs):
         with _named_trouble(name, self._root):
             await asyncio.to_thread(_delete, self._root / checked(name))
 
-    def local_path(self, name: str) -> Path:
-        return self._root / checked(name)
-
     async def remove_abandoned(self, older_than_seconds: float) -> int:
         """Remove what killed writers left behind, untouched for that long; returns how many."""
         return await asyncio.to_thread(_remove_abandoned, self._root / PARTIAL_FOLDER, older_than_seconds)

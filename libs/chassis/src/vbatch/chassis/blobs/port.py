@@ -96,10 +96,6 @@ class Blobs(ABC):
     async def delete(self, name: str) -> None:
         """Remove the blob; one that is not there is removed already."""
 
-    @abstractmethod
-    def local_path(self, name: str) -> Path | None:
-        """Where the blob is a file of this machine, for readers that map it; None for a remote store."""
-
     async def read_range(self, name: str, offset: int, length: int) -> bytes:
         """The `length` bytes at `offset`."""
         return (await self.read_ranges(name, [(offset, length)]))[0]

@@ -89,9 +89,6 @@ class RemoteBlobs(Blobs):
         except BlobMissing:
             return
 
-    def local_path(self, name: str) -> None:
-        return None
-
 
 class _Upload:
     def __init__(self, upload: "AsyncWritableFile", name: str) -> None:
