@@ -1,3 +1,5 @@
+"""A real NATS server with its journal, and a place for one read model; suites with other needs make their own."""
+
 from collections.abc import AsyncIterator
 from pathlib import Path
 
