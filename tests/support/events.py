@@ -120,8 +120,11 @@ SAMPLES: tuple[e.Event, ...] = (
     e.UploadCompleted(upload_id=UPLOAD, part_ids=(PART,), file_id=FILE, at=NOON),
     e.UploadCancelled(upload_id=UPLOAD, at=NOON),
     e.UploadPartsRemoved(upload_id=UPLOAD, at=NOON),
-    BATCH_CREATED,
+    msgspec.structs.replace(BATCH_CREATED, priority=10),
     e.BatchCancelRequested(batch_id=BATCH, at=NOON),
+    e.BatchPaused(batch_id=BATCH, at=NOON),
+    e.BatchResumed(batch_id=BATCH, at=NOON),
+    e.BatchPriorityChanged(batch_id=BATCH, priority=-20, at=NOON),
     BATCH_VALIDATED,
     e.BatchRejected(
         batch_id=BATCH,

@@ -71,7 +71,9 @@ class World:
         )
         return file_id
 
-    def created(self, name: str, window: timedelta = DAY, file_id: FileId | None = None) -> BatchId:
+    def created(
+        self, name: str, window: timedelta = DAY, file_id: FileId | None = None, *, priority: int = 0
+    ) -> BatchId:
         self.fold(
             e.BatchCreated(
                 batch_id=batch_id(name),
@@ -81,17 +83,23 @@ class World:
                 completion_window="24h",
                 at=self.now,
                 expires_at=self.now + window,
+                priority=priority,
             )
         )
         return batch_id(name)
 
-    def running(self, name: str, count: int, model: str = "small", window: timedelta = DAY) -> BatchId:
+    def running(
+        self, name: str, count: int, model: str = "small", window: timedelta = DAY, *, priority: int = 0
+    ) -> BatchId:
         """A batch that is created and validated, its plan known."""
-        batch = self.created(name, window)
+        batch = self.created(name, window, priority=priority)
+        self.validated(batch, count, model)
+        return batch
+
+    def validated(self, batch: BatchId, count: int, model: str = "small") -> None:
         self.plans[batch] = plan_of(count, model)
         total = e.ModelTotal(model=ModelId(model), requests=count, input_bytes=count)
         self.fold(e.BatchValidated(batch_id=batch, total=count, last_line=count, models=(total,), at=self.now))
-        return batch
 
     def runner(self, runner_id: RunnerId = RUNNER) -> None:
         """A runner process starts; whatever an older one held is its no more."""
@@ -99,6 +107,15 @@ class World:
 
     def cancel(self, batch: BatchId) -> None:
         self.fold(e.BatchCancelRequested(batch_id=batch, at=self.now))
+
+    def pause(self, batch: BatchId) -> None:
+        self.fold(e.BatchPaused(batch_id=batch, at=self.now))
+
+    def resume(self, batch: BatchId) -> None:
+        self.fold(e.BatchResumed(batch_id=batch, at=self.now))
+
+    def prioritize(self, batch: BatchId, priority: int) -> None:
+        self.fold(e.BatchPriorityChanged(batch_id=batch, priority=priority, at=self.now))
 
     def later(self, wait: timedelta) -> None:
         self.now += wait

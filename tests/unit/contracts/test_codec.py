@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from tests.support.events import SAMPLES
+from tests.support.events import BATCH_CREATED, SAMPLES
 from tests.support.paths import GOLDEN
 from vbatch.contracts import codec
 from vbatch.contracts.catalogue import BY_TYPE, KINDS
@@ -16,6 +16,7 @@ from vbatch.contracts.events import ChunkCompleted, ChunkOutline, Event
 from vbatch.contracts.message import Message, Recorded
 
 BY_NAME = {BY_TYPE[type(sample)].name: sample for sample in SAMPLES}
+OLD_SAMPLES = {"vbatch.batch.created.v1": BATCH_CREATED}
 
 
 def recorded(message: Message) -> Recorded:
@@ -39,6 +40,17 @@ def test_a_shipped_version_reads_and_writes_the_same_bytes_for_ever(kind):
     assert msgspec.json.decode(golden, type=kind.type) == event
 
 
+@pytest.mark.parametrize("ce_type", codec.UPCASTS)
+def test_a_version_that_is_no_longer_written_is_read_for_ever(ce_type: str):
+    name = ce_type.removeprefix("vbatch.")
+    old = replace(
+        recorded(codec.encode(BY_NAME[name.rsplit(".", 1)[0]], source="test")),
+        headers={"ce-type": ce_type},
+        body=(GOLDEN / "events" / f"{name}.json").read_bytes(),
+    )
+    assert codec.decode(old) == OLD_SAMPLES[ce_type]
+
+
 def test_the_same_event_always_has_the_same_message_id():
     first, second = (codec.encode(BY_NAME["batch.chunk_completed"], source="gpu-runner") for _ in range(2))
     assert first.message_id == second.message_id
@@ -50,7 +62,7 @@ def test_message_ids_tell_the_samples_apart():
 
 def test_headers_are_cloudevents_in_binary_mode():
     message = codec.encode(BY_NAME["batch.created"], source="gateway")
-    assert message.headers["ce-type"] == "vbatch.batch.created.v1"
+    assert message.headers["ce-type"] == "vbatch.batch.created.v2"
     assert message.headers["ce-source"] == "/vbatch/gateway"
     assert message.headers["ce-id"] == message.message_id
     assert message.subject.split(".")[2] == message.headers["ce-subject"]

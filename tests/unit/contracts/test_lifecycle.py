@@ -1,14 +1,25 @@
-"""The law of a batch's status and of its counting."""
+"""The law of a batch's status, its steering and its counting."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.events import SAMPLES
+from tests.support.events import BATCH, NOON, SAMPLES
 from vbatch.contracts import events as e
-from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, Ledger, next_status, true_ending
+from vbatch.contracts.lifecycle import (
+    STEERABLE,
+    TERMINAL,
+    BatchStatus,
+    Ledger,
+    Steering,
+    next_status,
+    steered,
+    true_ending,
+)
 
 S = BatchStatus
 SAMPLE = {type(event): event for event in SAMPLES}
@@ -80,3 +91,21 @@ def test_repeats_in_any_order_count_once(lines: list[int]):
     ledger = Ledger(total=5, last_line=8)
     assert sum(ledger.record(outcome(line)) for line in lines) == 5
     assert ledger.is_full
+
+
+def test_a_pause_lasts_until_it_is_resumed_and_its_first_time_counts():
+    paused, again = e.BatchPaused(batch_id=BATCH, at=NOON), e.BatchPaused(batch_id=BATCH, at=NOON + timedelta(hours=1))
+    steering = steered(steered(Steering(), S.IN_PROGRESS, paused), S.IN_PROGRESS, again)
+    assert steering == Steering(paused_at=NOON)
+    assert steered(steering, S.IN_PROGRESS, e.BatchResumed(batch_id=BATCH, at=NOON)) == Steering()
+
+
+def test_the_latest_priority_holds_also_while_paused():
+    changed = e.BatchPriorityChanged(batch_id=BATCH, priority=40, at=NOON)
+    assert steered(Steering(-5, NOON), S.VALIDATING, changed) == Steering(40, NOON)
+
+
+@pytest.mark.parametrize("status", [it for it in S if it not in STEERABLE])
+def test_a_batch_that_is_being_ended_is_not_steered_any_more(status: S):
+    for event in (e.BatchPaused(batch_id=BATCH, at=NOON), e.BatchPriorityChanged(batch_id=BATCH, priority=1, at=NOON)):
+        assert steered(Steering(7, NOON), status, event) == Steering(7)

@@ -216,3 +216,35 @@ def test_transactions_of_any_size_write_the_same_rows_and_bytes(picks: list[tupl
         last = part.batches.get(BATCH, last)
     assert (outcomes, last) == (whole.outcomes, whole.batches[BATCH])
     assert lines == (whole.growth[BATCH].lines if picks else [])
+
+
+PAUSED = e.BatchPaused(batch_id=BATCH, at=LATER)
+
+
+def test_a_paused_batch_keeps_its_status_and_says_since_when():
+    row = row_after(BATCH_CREATED, BATCH_VALIDATED, PAUSED)
+    assert (row.status, row.paused_at, row.version) == ("in_progress", LATER, 3)
+
+
+@pytest.mark.parametrize("end", [e.BatchResumed(batch_id=BATCH, at=LATER), CANCEL, CANCELLED, FINALIZING])
+def test_a_pause_is_over_when_the_batch_is_resumed_or_being_ended(end: e.Event):
+    assert row_after(BATCH_CREATED, BATCH_VALIDATED, PAUSED, end).paused_at is None
+
+
+def test_the_priority_asked_first_is_kept_beside_the_one_that_holds():
+    created = msgspec.structs.replace(BATCH_CREATED, priority=10)
+    row = row_after(created, e.BatchPriorityChanged(batch_id=BATCH, priority=-20, at=LATER))
+    assert (row.priority, row.asked_priority) == (-20, 10)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        msgspec.structs.replace(BATCH_CREATED, priority=101),
+        e.BatchPriorityChanged(batch_id=BATCH, priority=-101, at=LATER),
+    ],
+)
+def test_a_priority_that_nobody_could_have_asked_for_is_a_misfit(event: e.Event):
+    before = [] if isinstance(event, e.BatchCreated) else [BATCH_CREATED]
+    with pytest.raises(Misfit):
+        projected(*before, event)

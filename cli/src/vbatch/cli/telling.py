@@ -91,6 +91,12 @@ def _batch(event: e.Event) -> str:
             return f"asked for {event.endpoint} on {event.input_file_id}, to be done within {window}"
         case e.BatchCancelRequested():
             return "its owner wants it cancelled"
+        case e.BatchPaused():
+            return "its owner paused it"
+        case e.BatchResumed():
+            return "its owner lets it go on"
+        case e.BatchPriorityChanged():
+            return f"its owner gives it priority {event.priority}"
         case e.BatchValidated():
             per_model = ", ".join(f"{it.requests:,} for {it.model}" for it in event.models)
             return f"the file is good: {amount(event.total, 'request')} ({per_model})"

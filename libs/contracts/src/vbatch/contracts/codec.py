@@ -19,7 +19,10 @@ Payload = dict[str, Any]
 Upcast = Callable[[Payload], Payload]
 
 CE_TYPE = "ce-type"
-UPCASTS: Mapping[str, tuple[str, Upcast]] = {}
+UPCASTS: Mapping[str, tuple[str, Upcast]] = {
+    # The second version may name a priority; without one it is the common 0.
+    "vbatch.batch.created.v1": ("vbatch.batch.created.v2", lambda payload: payload),
+}
 """`ce-type` of an old version → (`ce-type` it becomes, how)."""
 
 

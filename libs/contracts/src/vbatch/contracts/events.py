@@ -182,7 +182,7 @@ class UploadPartsRemoved(Event, frozen=True, kw_only=True):
 
 
 class BatchCreated(Event, frozen=True, kw_only=True):
-    """A batch was accepted; only its shape was checked. It must end by `expires_at`."""
+    """A batch was accepted; only its shape was checked. It must end by `expires_at`. More `priority` runs sooner."""
 
     batch_id: BatchId
     owner: OwnerId
@@ -192,12 +192,32 @@ class BatchCreated(Event, frozen=True, kw_only=True):
     expires_at: datetime
     metadata: dict[str, str] | None = None
     output_expires_after_seconds: int | None = None
+    priority: int = 0
 
 
 class BatchCancelRequested(Event, frozen=True, kw_only=True):
     """Its owner wants the batch to end; what is running is given back."""
 
     batch_id: BatchId
+
+
+class BatchPaused(Event, frozen=True, kw_only=True):
+    """Nothing more of the batch starts until it is resumed; requests inside the engine finish. Its window goes on."""
+
+    batch_id: BatchId
+
+
+class BatchResumed(Event, frozen=True, kw_only=True):
+    """The batch may run again."""
+
+    batch_id: BatchId
+
+
+class BatchPriorityChanged(Event, frozen=True, kw_only=True):
+    """Its owner wants the rest of the batch to run sooner, or later, than before."""
+
+    batch_id: BatchId
+    priority: int
 
 
 class BatchValidated(Event, frozen=True, kw_only=True):

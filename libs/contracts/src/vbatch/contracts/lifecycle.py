@@ -1,4 +1,5 @@
-"""The law of a batch's status and of its counting. Scheduler and results fold the same log through it, so they agree.
+"""The law of a batch's status, its steering and its counting. Scheduler and results fold the same log through it, so
+they agree.
 
 Status moves only along OpenAI's arcs. What the log says first wins: a cancel request before the end of counting makes
 the batch cancelled, one after it changes nothing.
@@ -6,6 +7,8 @@ the batch cancelled, one after it changes nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from vbatch.contracts import events as e
@@ -41,6 +44,35 @@ ARCS: dict[tuple[BatchStatus, type[e.Event]], BatchStatus] = {
 
 def next_status(status: BatchStatus, event: e.Event) -> BatchStatus:
     return ARCS.get((status, type(event)), status)
+
+
+PRIORITY_MIN, PRIORITY_MAX = -100, 100
+"""0 is the common one; ten more weigh twice as much (scheduler, core.policy)."""
+STEERABLE = frozenset({BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS})
+"""Where a batch can be paused, resumed and given another priority."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What its owner wants of a batch's place in the queue; `paused_at` is None while it may run."""
+
+    priority: int = 0
+    paused_at: datetime | None = None
+
+
+def steered(steering: Steering, status: BatchStatus, event: e.Event) -> Steering:
+    """`status` is the one after the event. A batch that is being ended is not paused any more."""
+    if status not in STEERABLE:
+        return replace(steering, paused_at=None)
+    match event:
+        case e.BatchPaused():
+            return replace(steering, paused_at=steering.paused_at or event.at)
+        case e.BatchResumed():
+            return replace(steering, paused_at=None)
+        case e.BatchPriorityChanged():
+            return replace(steering, priority=event.priority)
+        case _:
+            return steering
 
 
 def true_ending(status: BatchStatus, asked: e.Ending) -> e.Ending:

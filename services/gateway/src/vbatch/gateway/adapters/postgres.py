@@ -179,6 +179,10 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
         expired_at=row["expired_at"],
         cancelling_at=row["cancelling_at"],
         cancelled_at=row["cancelled_at"],
+        # Not in every version of the read model; an older one is served until `vbatch rebuild --switch`.
+        priority=row.get("priority", 0),
+        asked_priority=row.get("asked_priority", 0),
+        paused_at=row.get("paused_at"),
         counts=e.RequestCounts(total=row["total"], completed=row["completed"], failed=row["failed"]),
         usage=_usage(row),
         partial_bytes=row["partial_bytes"],

@@ -15,7 +15,7 @@ OPEN_TO_CANCEL = frozenset({BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS})
 def check_cancellable(batch: BatchRecord) -> None:
     """Raises Refusal for a batch that ended in another way."""
     if batch.status in OVER_OTHERWISE:
-        raise batch_over(batch.status)
+        raise batch_over("cancel", batch.status)
 
 
 def as_asked(batch: BatchRecord) -> BatchRecord:

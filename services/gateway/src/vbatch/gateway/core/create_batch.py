@@ -11,6 +11,7 @@ from vbatch.contracts.ids import FileId
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.refusals import Reason, Refusal, type_invalid
 from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
+from vbatch.gateway.core.steering import priority_of
 
 COMPLETION_WINDOW = "24h"
 """OpenAI's only one; ours go from an hour to a week."""
@@ -23,7 +24,7 @@ METADATA_PAIRS_MAX = 16
 METADATA_KEY_CHARS_MAX = 64
 METADATA_VALUE_CHARS_MAX = 512
 REQUIRED = ("input_file_id", "endpoint", "completion_window")
-OPTIONAL = ("metadata", "output_expires_after")
+OPTIONAL = ("metadata", "output_expires_after", "priority")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class BatchAsk:
     completion_window: str
     metadata: dict[str, str] | None
     output_expires_after_seconds: int | None
+    priority: int = 0
 
     @property
     def window_seconds(self) -> int:
@@ -50,6 +52,7 @@ def read_batch_ask(raw: bytes) -> BatchAsk:
         completion_window=_window(body["completion_window"]),
         metadata=_metadata(body.get("metadata")),
         output_expires_after_seconds=expiry_seconds(body.get("output_expires_after"), "output_expires_after"),
+        priority=_priority(body.get("priority")),
     )
 
 
@@ -61,6 +64,7 @@ def check_same_ask(batch: BatchRecord, ask: BatchAsk) -> None:
         batch.completion_window,
         batch.metadata,
         batch.output_expires_after_seconds,
+        batch.asked_priority,
     )
     if made_by != ask:
         message = "This Idempotency-Key was used before with other parameters."
@@ -91,6 +95,10 @@ def _window(value: object) -> str:
         return text
     words = f"Value must be '{COMPLETION_WINDOW}', or minutes, hours or days from '1h' to '168h'."
     raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. {words}", "completion_window")
+
+
+def _priority(value: object) -> int:
+    return 0 if value is None else priority_of(value)
 
 
 def window_seconds(window: str) -> int:

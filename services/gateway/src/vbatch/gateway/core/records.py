@@ -49,6 +49,9 @@ class BatchRecord:
     expired_at: datetime | None = None
     cancelling_at: datetime | None = None
     cancelled_at: datetime | None = None
+    priority: int = 0
+    asked_priority: int = 0
+    paused_at: datetime | None = None
     counts: e.RequestCounts = NO_COUNTS
     usage: e.Usage = e.NO_USAGE
     partial_bytes: int = 0
@@ -91,4 +94,6 @@ def batch_of(event: e.BatchCreated, sequence: int) -> BatchRecord:
         expires_at=event.expires_at,
         metadata=event.metadata,
         output_expires_after_seconds=event.output_expires_after_seconds,
+        priority=event.priority,
+        asked_priority=event.priority,
     )

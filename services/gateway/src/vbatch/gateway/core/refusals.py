@@ -226,8 +226,9 @@ def parts_unfit(words: str, param: str = "part_ids") -> Refusal:
     return Refusal(Reason.PARTS_UNFIT, words, param)
 
 
-def batch_over(status: str) -> Refusal:
-    return Refusal(Reason.BATCH_OVER, f"Cannot cancel a batch with status '{status}'.")
+def batch_over(words: str, status: str) -> Refusal:
+    """`words` is what was asked: `cancel`, `pause`."""
+    return Refusal(Reason.BATCH_OVER, f"Cannot {words} a batch with status '{status}'.")
 
 
 def unavailable(what: str) -> Refusal:

@@ -94,7 +94,7 @@ class UsageObject(BaseModel):
 
 
 class BatchObject(BaseModel):
-    """22 keys, in the order OpenAI sends them."""
+    """OpenAI's 22 keys in the order it sends them, then ours."""
 
     id: str
     object: Literal["batch"] = "batch"
@@ -118,6 +118,8 @@ class BatchObject(BaseModel):
     request_counts: RequestCountsObject
     usage: UsageObject
     metadata: dict[str, str] | None
+    priority: int
+    paused_at: int | None
 
 
 class ModelObject(BaseModel):
@@ -223,6 +225,8 @@ def batch_view(batch: BatchRecord) -> BatchObject:
         ),
         usage=_usage_view(batch.usage),
         metadata=batch.metadata,
+        priority=batch.priority,
+        paused_at=_seconds_or_none(batch.paused_at),
     )
 
 

@@ -1,4 +1,4 @@
-"""Batches: creating, finding, listing, cancelling."""
+"""Batches: creating, finding, listing, steering, cancelling."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vbatch.gateway.core.create_batch import BatchAsk, check_same_ask
 from vbatch.gateway.core.pages import BatchesAsk
 from vbatch.gateway.core.records import BatchRecord, batch_of
 from vbatch.gateway.core.refusals import no_such_batch, not_a_batch_id, unavailable
+from vbatch.gateway.core.steering import SteeringAsk, check_steerable, steering_event
 from vbatch.gateway.flows.writing import append, can_read, is_news, must_read
 from vbatch.gateway.ports import World
 from vbatch.journal.port import Conflict, Guard
@@ -72,6 +73,19 @@ async def cancel_batch(world: World, owner: OwnerId, batch_id: str) -> BatchReco
     return as_asked(batch)
 
 
+async def steer_batch(world: World, owner: OwnerId, batch_id: str, ask: SteeringAsk) -> BatchRecord:
+    """The batch after the ask, as the fold decided: it may have ended first. Raises Refusal (E4, E5, E14)."""
+    batch = await find_batch(world, owner, batch_id)
+    event = steering_event(batch, ask, world.now())
+    if event is None:
+        return batch
+    sequence = await append(world, event)
+    await must_read(world, sequence)
+    batch = await find_batch(world, owner, batch_id)
+    check_steerable(batch, ask)
+    return batch
+
+
 def _created(world: World, owner: OwnerId, ask: BatchAsk, batch_id: BatchId) -> e.BatchCreated:
     now = world.now()
     return e.BatchCreated(
@@ -84,6 +98,7 @@ def _created(world: World, owner: OwnerId, ask: BatchAsk, batch_id: BatchId) -> 
         expires_at=now + timedelta(seconds=ask.window_seconds),
         metadata=ask.metadata,
         output_expires_after_seconds=ask.output_expires_after_seconds,
+        priority=ask.priority,
     )
 
 

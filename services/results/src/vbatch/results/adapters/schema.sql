@@ -48,6 +48,9 @@ CREATE TABLE batch (
     expired_at        timestamptz,
     cancelling_at     timestamptz,
     cancelled_at      timestamptz,
+    priority          smallint NOT NULL DEFAULT 0,
+    asked_priority    smallint NOT NULL DEFAULT 0, -- at its creation: an Idempotency-Key is for one ask
+    paused_at         timestamptz,            -- null while it may run
     total             integer NOT NULL DEFAULT 0,
     completed         integer NOT NULL DEFAULT 0,
     failed            integer NOT NULL DEFAULT 0,

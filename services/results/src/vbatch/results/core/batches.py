@@ -9,7 +9,16 @@ from typing import Any
 import msgspec
 
 from vbatch.contracts import events as e
-from vbatch.contracts.lifecycle import BatchStatus, Ledger, next_status, true_ending
+from vbatch.contracts.lifecycle import (
+    PRIORITY_MAX,
+    PRIORITY_MIN,
+    BatchStatus,
+    Ledger,
+    Steering,
+    next_status,
+    steered,
+    true_ending,
+)
 from vbatch.contracts.lines import output_line
 from vbatch.results.core.misfit import Misfit
 from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
@@ -17,7 +26,8 @@ from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
 NUMBER_MAX = 2**31 - 1
 """Of lines in a file and of tokens in an outcome: the columns are 32 bits wide."""
 
-Move = e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing | e.BatchSealed
+Steer = e.BatchPaused | e.BatchResumed | e.BatchPriorityChanged
+Move = e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing | e.BatchSealed | Steer
 
 
 @dataclass
@@ -45,6 +55,8 @@ def recall(batch: OpenBatch, answered: Iterable[tuple[int, int | None]]) -> None
 
 
 def created(sequence: int, event: e.BatchCreated) -> BatchRow:
+    """Raises Misfit."""
+    _must_be_priority(event.priority)
     return BatchRow(
         id=event.batch_id,
         sequence=sequence,
@@ -56,18 +68,21 @@ def created(sequence: int, event: e.BatchCreated) -> BatchRow:
         output_expires_after_seconds=event.output_expires_after_seconds,
         created_at=event.at,
         expires_at=event.expires_at,
+        priority=event.priority,
+        asked_priority=event.priority,
         version=sequence,
     )
 
 
 def move(batch: OpenBatch, sequence: int, event: Move) -> bool:
-    """Apply an event that moves the status or ends counting; whether it changed anything. Raises Misfit."""
+    """Apply an event that moves the status, steers or ends counting; whether it changed anything. Raises Misfit."""
     status = BatchStatus(batch.row.status)
     moved = next_status(status, event)
     facts: dict[str, Any] = {}
     if isinstance(event, e.BatchFinalizing):
         # Apart from the status: a batch being cancelled stays so while its counting ends.
         facts = _finalizing(batch, status, event)
+    facts |= _steering(batch.row, moved, event)
     if moved is status and not facts:
         return False
     if moved is not status:
@@ -109,6 +124,19 @@ def _finalizing(batch: OpenBatch, status: BatchStatus, event: e.BatchFinalizing)
     if batch.ledger is not None:
         batch.ledger.close()
     return {"ending": true_ending(status, event.ending).value, "counting_ended_at": event.at}
+
+
+def _steering(row: BatchRow, moved: BatchStatus, event: Move) -> dict[str, Any]:
+    if isinstance(event, e.BatchPriorityChanged):
+        _must_be_priority(event.priority)
+    before = Steering(row.priority, row.paused_at)
+    after = steered(before, moved, event)
+    return {} if after == before else {"priority": after.priority, "paused_at": after.paused_at}
+
+
+def _must_be_priority(priority: int) -> None:
+    if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
+        raise Misfit(f"priority {priority}")
 
 
 def _facts(batch: OpenBatch, event: Move) -> dict[str, Any]:

@@ -68,6 +68,8 @@ def project(state: State, changes: Changes, sequence: int, event: e.Event) -> No
             _counted(state, changes, sequence, event)
         case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing() | e.BatchSealed():
             _moved(state, changes, sequence, event)
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
+            _moved(state, changes, sequence, event)
         case _:
             _runner(state, changes, sequence, event)
 

@@ -68,6 +68,9 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     cancelling_at: datetime | None = None
     cancelled_at: datetime | None = None
     counting_ended_at: datetime | None = None
+    priority: int = 0
+    asked_priority: int = 0
+    paused_at: datetime | None = None
     total: int = 0
     completed: int = 0
     failed: int = 0

@@ -12,7 +12,7 @@ from itertools import islice
 
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, ModelId
-from vbatch.contracts.lifecycle import BatchStatus, Ledger, next_status
+from vbatch.contracts.lifecycle import BatchStatus, Ledger, Steering, next_status, steered
 from vbatch.scheduler.core.plan import Plan
 
 HOLD = timedelta(seconds=5)
@@ -45,6 +45,9 @@ class Job:
     request_bytes: float = 0.0
     """Of one request, on average."""
     has_run: bool = False
+    steering: Steering = field(default_factory=Steering)
+    pause_sequence: int = 0
+    """Of the event that paused it; 0 while it may run."""
     _sent: bytearray = field(default_factory=bytearray)
     _sent_count: int = 0
     _cursor: int = 0
@@ -53,8 +56,14 @@ class Job:
     def batch_id(self) -> BatchId:
         return self.created.batch_id
 
-    def move(self, event: e.Event) -> None:
+    @property
+    def is_paused(self) -> bool:
+        return self.steering.paused_at is not None
+
+    def move(self, event: e.Event, sequence: int) -> None:
         self.status = next_status(self.status, event)
+        self.steering = steered(self.steering, self.status, event)
+        self.pause_sequence = (self.pause_sequence or sequence) if self.is_paused else 0
 
     def open(self, event: e.BatchValidated) -> None:
         self.ledger = Ledger(event.total, event.last_line)

@@ -5,18 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import exp2
 from typing import Protocol
 
 import msgspec
 
 from vbatch.contracts.ids import BatchId, ModelId, OwnerId
+from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
+
+PRIORITY_DOUBLES = 10.0
+"""So much more of priority weighs twice as much: the highest some thousand times the common one."""
+
+
+def priority_weight(priority: int) -> float:
+    return exp2(min(PRIORITY_MAX, max(PRIORITY_MIN, priority)) / PRIORITY_DOUBLES)
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A batch with requests that could run now. Times are seconds since 1970, work is seconds on the device.
 
-    `sequence` orders batches by age. `error` is how far the work may be off, as a share of it. `weight` is what its
-    owner's turn is worth: 1 for a fair share, more for one who was served less. A batch is late after `due`.
+    `sequence` orders batches by age. `error` is how far the work may be off, as a share of it. `weight` is what serving
+    it is worth: its owner's share (1 for a fair one, more for one who was served less) times what `priority` makes of
+    it. A batch is late after `due`.
     """
 
     batch_id: BatchId
@@ -29,6 +39,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     due: float
     has_run: bool
     weight: float = 1.0
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)

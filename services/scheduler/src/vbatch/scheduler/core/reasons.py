@@ -58,6 +58,8 @@ def _place(first: Candidate, family: list[Candidate]) -> str:
         return f"it is the only one there, with {work}"
     if first.work <= min(it.work for it in family):
         return f"it is the shortest of {len(family)} there, with {work}"
+    if first.priority > min(it.priority for it in family):
+        return f"its priority {first.priority} puts it first of {len(family)} there, with {work}"
     return f"its age and its owner's share put it first of {len(family)} there, with {work}"
 
 

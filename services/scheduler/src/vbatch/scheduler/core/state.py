@@ -9,7 +9,7 @@ from typing import assert_never
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import BatchId, FileId, ModelId, RunnerId, SliceId
-from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.contracts.lifecycle import BatchStatus, Steering
 from vbatch.contracts.models import ModelDefinition
 from vbatch.scheduler.core.estimates import Estimates
 from vbatch.scheduler.core.job import Job, Waiting
@@ -84,9 +84,14 @@ def evolve(state: State, event: e.Event, sequence: int) -> None:
         case e.BatchDispatched() | e.ChunkOutline() | e.ChunkCompleted() | e.SliceReturned():
             _evolve_slices(state, event)
         case e.BatchCreated():
-            state.jobs[event.batch_id] = Job(event, sequence, state.files.get(event.input_file_id))
+            state.jobs[event.batch_id] = Job(
+                event, sequence, state.files.get(event.input_file_id), steering=Steering(event.priority)
+            )
         case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
             _evolve_job(state, event)
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
+            if job := state.jobs.get(event.batch_id):
+                job.move(event, sequence)
         case _:
             pass  # leases of others, loading, crashes and sealed batches change nothing here
 
@@ -160,8 +165,8 @@ def _evolve_slices(
 
 def _dispatch(state: State, event: e.BatchDispatched) -> None:
     job, runner = state.jobs.get(event.batch_id), state.runners.get(event.runner_id)
-    if job is None or runner is None or runner.epoch != event.epoch:
-        return  # decided before the end of that batch or of that life of the runner was read: the lines wait on
+    if job is None or job.is_paused or runner is None or runner.epoch != event.epoch:
+        return  # decided before the end or the pause of that batch, or the end of that runner, was read: they wait on
     state.slices[event.slice_id] = Slice(event, job.send(event.lines))
     if event.fault is None:
         state.estimates.began(event.runner_id, event.at)
@@ -225,7 +230,7 @@ def _evolve_job(
     job = state.jobs.get(event.batch_id)
     if job is None:
         return
-    job.move(event)
+    job.move(event, state.sequence)
     match event:
         case e.BatchValidated():
             if job.status is BatchStatus.IN_PROGRESS:  # a cancel that came first leaves nothing to count

@@ -10,7 +10,7 @@ from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core.estimates import Gauge, units
 from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.loading import may_send
-from vbatch.scheduler.core.policy import Candidate, View
+from vbatch.scheduler.core.policy import Candidate, View, priority_weight
 from vbatch.scheduler.core.state import Runner, State
 
 
@@ -39,7 +39,7 @@ def _ready(state: State, now: datetime) -> Iterator[tuple[Job, ModelId]]:
     sendable: dict[ModelId, bool] = {}
     for job in state.jobs.values():
         model = job.model
-        if model is None or job.plan is None or not job.waiting_count or stop_asked_at(job, now):
+        if model is None or job.plan is None or job.is_paused or not job.waiting_count or stop_asked_at(job, now):
             continue
         if job.held_until is not None and now < job.held_until:
             continue
@@ -49,7 +49,7 @@ def _ready(state: State, now: datetime) -> Iterator[tuple[Job, ModelId]]:
             yield job, model
 
 
-def _candidate(job: Job, model: ModelId, gauge: Gauge, weight: float) -> Candidate:
+def _candidate(job: Job, model: ModelId, gauge: Gauge, share: float) -> Candidate:
     created = job.created
     return Candidate(
         batch_id=created.batch_id,
@@ -61,7 +61,8 @@ def _candidate(job: Job, model: ModelId, gauge: Gauge, weight: float) -> Candida
         arrived=created.at.timestamp(),
         due=created.expires_at.timestamp(),
         has_run=job.has_run,
-        weight=weight,
+        weight=share * priority_weight(job.steering.priority),
+        priority=job.steering.priority,
     )
 
 

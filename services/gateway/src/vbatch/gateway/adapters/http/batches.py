@@ -5,7 +5,16 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, read_body, stream_answer
-from vbatch.gateway.adapters.http.describe import CREATE_BATCH, STRING, body, errors, header, query, text_answer
+from vbatch.gateway.adapters.http.describe import (
+    CREATE_BATCH,
+    STRING,
+    UPDATE_BATCH,
+    body,
+    errors,
+    header,
+    query,
+    text_answer,
+)
 from vbatch.gateway.adapters.http.parts import Owner, TheParts, TheWorld, limit_creates
 from vbatch.gateway.adapters.sse import event_stream, open_stream
 from vbatch.gateway.core.create_batch import read_batch_ask
@@ -19,6 +28,7 @@ from vbatch.gateway.core.pages import (
     read_results_ask,
     read_tail_ask,
 )
+from vbatch.gateway.core.steering import Pause, Resume, read_priority_ask
 from vbatch.gateway.core.views import BatchObject, Page, batch_view, page_of
 from vbatch.gateway.flows import batches as flow
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
@@ -88,6 +98,31 @@ async def retrieve_batch(batch_id: str, owner: Owner, world: TheWorld) -> Respon
 async def cancel_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
     """Cancel a batch; asking twice is no error. A body is not read."""
     return object_answer(batch_view(await flow.cancel_batch(world, owner, batch_id)))
+
+
+@router.post("/{batch_id}/pause", response_model=BatchObject, responses=errors(400, 404, 409))
+async def pause_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
+    """Start nothing more of a batch until it is resumed; requests inside the engine finish. Its window goes on, and it
+    can be cancelled. Asking twice is no error. A body is not read."""
+    return object_answer(batch_view(await flow.steer_batch(world, owner, batch_id, Pause())))
+
+
+@router.post("/{batch_id}/resume", response_model=BatchObject, responses=errors(400, 404, 409))
+async def resume_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
+    """Let a paused batch run again; asking twice is no error. A body is not read."""
+    return object_answer(batch_view(await flow.steer_batch(world, owner, batch_id, Resume())))
+
+
+@router.post(
+    "/{batch_id}",
+    response_model=BatchObject,
+    responses=errors(400, 404, 409),
+    openapi_extra={"requestBody": body(JSON, UPDATE_BATCH)},
+)
+async def update_batch(request: Request, batch_id: str, owner: Owner, world: TheWorld) -> Response:
+    """Change the priority of a batch: what of it has not started runs sooner, or later."""
+    ask = read_priority_ask(await read_body(request))
+    return object_answer(batch_view(await flow.steer_batch(world, owner, batch_id, ask)))
 
 
 @router.get(

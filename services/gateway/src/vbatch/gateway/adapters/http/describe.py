@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
+from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 from vbatch.gateway.core import create_batch, part_uploads, shapes, uploads
 from vbatch.gateway.core.views import ErrorEnvelope
 
@@ -62,6 +63,8 @@ _EXPIRY: Description = {
     "properties": {"anchor": _ANCHOR, "seconds": _SECONDS},
 }
 
+_PRIORITY: Description = {"type": "integer", "minimum": PRIORITY_MIN, "maximum": PRIORITY_MAX}
+
 CREATE_BATCH: Description = {
     "type": "object",
     "additionalProperties": False,
@@ -76,7 +79,14 @@ CREATE_BATCH: Description = {
             "additionalProperties": {"type": "string", "maxLength": create_batch.METADATA_VALUE_CHARS_MAX},
         },
         "output_expires_after": _EXPIRY,
+        "priority": _PRIORITY | {"type": ["integer", "null"], "default": 0},
     },
+}
+UPDATE_BATCH: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["priority"],
+    "properties": {"priority": _PRIORITY},
 }
 UPLOAD: Description = {
     "type": "object",
