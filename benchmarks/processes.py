@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from statistics import median
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,7 @@ class Sampler:
         self._last: dict[tuple[str, int], float] = {}
         self._peaks = dict.fromkeys(self._names, 0)
         self._peak_of_all = 0
+        self._looks: list[dict[str, int]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
@@ -52,6 +54,14 @@ class Sampler:
         """The highest sum of all programs at one moment, without what stands apart."""
         return self._peak_of_all
 
+    def drift_bytes(self, name: str) -> int:
+        """How much more was resident in the last quarter of the looks than in the second, by their medians."""
+        resident = [look[name] for look in self._looks]
+        quarter = len(resident) // 4
+        if not quarter:
+            return 0
+        return int(median(resident[-quarter:]) - median(resident[quarter : 2 * quarter]))
+
     @property
     def cpu_seconds(self) -> Mapping[str, float]:
         spent = dict.fromkeys(self._names, 0.0)
@@ -71,6 +81,7 @@ class Sampler:
                     owner = self._owner(name, member)
                     resident[owner] += member.memory_info().rss
                     self._note_cpu(owner, member, is_first=is_first)
+        self._looks.append(resident)
         self._peaks = {name: max(peak, resident[name]) for name, peak in self._peaks.items()}
         self._peak_of_all = max(self._peak_of_all, sum(resident[name] for name in self._roots))
 

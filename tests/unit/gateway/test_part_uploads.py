@@ -67,6 +67,13 @@ def test_an_upload_that_cannot_be_meant_is_refused(change: dict[str, Any], param
     assert (refused.value.param, refused.value.answer.code) == (param, code)
 
 
+def test_an_upload_may_become_a_larger_batch_file_where_the_server_takes_one():
+    ask = json.dumps(ASK | {"bytes": 1 << 30}).encode()
+    assert rules.read_upload_ask(ask, 1 << 30).bytes == 1 << 30
+    with pytest.raises(Refusal, match="too large"):
+        rules.read_upload_ask(ask)
+
+
 @pytest.mark.parametrize("part_ids", [[], "part", [3], ["a", "a"], [None]])
 def test_a_completion_names_each_part_once(part_ids: object):
     with pytest.raises(Refusal) as refused:

@@ -37,6 +37,15 @@ def test_a_batch_file_may_be_smaller_than_others():
             uploads.check_size(size, purpose)
 
 
+def test_a_server_may_be_set_to_take_larger_batch_files():
+    larger = 8 << 30
+    uploads.check_size(larger, "batch", larger)
+    uploads.check_size(larger, None, larger)  # the purpose may still follow
+    for size, purpose in [(larger + 1, "batch"), (536_870_913, "user_data"), (larger + 1, None)]:
+        with pytest.raises(Refusal, match="File is too large"):
+            uploads.check_size(size, purpose, larger)
+
+
 def test_an_unknown_purpose_is_told_all_known_ones():
     with pytest.raises(Refusal) as refused:
         uploads.read_purpose({"purpose": "world_domination"})

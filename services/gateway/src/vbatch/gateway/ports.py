@@ -11,6 +11,7 @@ from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
 from vbatch.gateway.core.pages import BatchesAsk, PageAsk, ResultsAsk
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
+from vbatch.gateway.core.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.journal.port import Log
 
 
@@ -63,7 +64,7 @@ class Projection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports, time, chance and the one limit that every write has.
+    """The ports, time, chance and the limits of what is written.
 
     `partial` holds the growing JSONL of each batch, under the names of `contracts.read_model`.
     """
@@ -76,3 +77,4 @@ class World:
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     own_write_seconds_max: float
+    batch_file_bytes_max: int = BATCH_FILE_BYTES_MAX

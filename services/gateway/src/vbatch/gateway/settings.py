@@ -13,6 +13,8 @@ from vbatch.chassis.settings import BadSettings, ServiceSettings, variable
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, BadKeyFile, read_key_file
 from vbatch.gateway.core.model_file import BadModelFile, read_model_file
+from vbatch.gateway.core.part_uploads import UPLOAD_BYTES_MAX
+from vbatch.gateway.core.uploads import BATCH_FILE_BYTES_MAX
 
 
 class GatewaySettings(ServiceSettings):
@@ -31,6 +33,12 @@ class GatewaySettings(ServiceSettings):
     event_streams_max: int = Field(100, ge=1, description="Event streams open at once.")
     creates_per_minute_max: int = Field(0, ge=0, description="Batches an API key may create a minute; 0: any number.")
     uploads_per_minute_max: int = Field(0, ge=0, description="Uploads an API key may begin a minute; 0: any number.")
+    batch_file_bytes_max: int = Field(
+        BATCH_FILE_BYTES_MAX,
+        ge=1_024,
+        le=UPLOAD_BYTES_MAX,
+        description="Bytes one batch file may have; how many requests, `scheduler.lines_max` says.",
+    )
     body_silence_seconds_max: float = Field(60.0, gt=0, description="A request body may pause so long.")
     body_seconds_max: float = Field(3_600.0, gt=0, description="A request body may take so long.")
     heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")

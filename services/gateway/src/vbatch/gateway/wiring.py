@@ -150,6 +150,7 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
         now=lambda: datetime.now(UTC),
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,
+        batch_file_bytes_max=settings.batch_file_bytes_max,
     )
     return Parts(
         world=world,

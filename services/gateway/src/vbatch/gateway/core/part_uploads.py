@@ -82,13 +82,13 @@ class PartUpload:
                 assert_never(self.end)
 
 
-def read_upload_ask(raw: bytes) -> UploadAsk:
+def read_upload_ask(raw: bytes, batch_bytes_max: int = uploads.BATCH_FILE_BYTES_MAX) -> UploadAsk:
     """The ask in a request body. Raises Refusal (E10, E11, E13, E15, E17)."""
     body = json_object(raw, required=CREATE_REQUIRED, optional=CREATE_OPTIONAL)
     purpose = uploads.known_purpose(string(body["purpose"], "purpose"))
     expires_after = expiry_seconds(body.get("expires_after"), "expires_after")
     return UploadAsk(
-        bytes=_size(body["bytes"], purpose),
+        bytes=_size(body["bytes"], purpose, batch_bytes_max),
         filename=uploads.clean_filename(string(body["filename"], "filename")),
         mime_type=bounded_string(string(body["mime_type"], "mime_type"), "mime_type", MIME_TYPE_CHARS_MAX),
         purpose=purpose,
@@ -168,9 +168,9 @@ def is_same_completion(upload: PartUpload, ask: CompleteAsk) -> bool:
     return isinstance(upload.end, e.UploadCompleted) and upload.end.part_ids == ask.part_ids
 
 
-def _size(value: object, purpose: str) -> int:
+def _size(value: object, purpose: str, batch_bytes_max: int) -> int:
     size = integer_between(integer(value, "bytes"), "bytes", 1, 2**63 - 1)
-    if size > (uploads.BATCH_FILE_BYTES_MAX if purpose == uploads.BATCH else UPLOAD_BYTES_MAX):
+    if size > (batch_bytes_max if purpose == uploads.BATCH else UPLOAD_BYTES_MAX):
         raise file_too_large()
     return size
 

@@ -18,6 +18,7 @@ BATCH = "batch"
 PURPOSES = ("fine-tune", "assistants", BATCH, "user_data", "vision", "evals")
 NOT_DOWNLOADABLE = frozenset({"assistants", "user_data", "vision"})
 BATCH_FILE_BYTES_MAX = 209_715_200
+"""OpenAI's; a server may be set to take more."""
 FILE_BYTES_MAX = 512 * 1024 * 1024
 BATCH_FILE_SECONDS = 2_592_000
 FILENAME_CHARS_MAX = 255
@@ -49,13 +50,15 @@ class JsonlLook:
         return self._first == b"{"
 
 
-def bytes_max(purpose: str | None) -> int:
+def bytes_max(purpose: str | None, batch_bytes_max: int) -> int:
     """The limit for a file whose purpose is known, or not yet."""
-    return BATCH_FILE_BYTES_MAX if purpose == BATCH else FILE_BYTES_MAX
+    if purpose is None:
+        return max(FILE_BYTES_MAX, batch_bytes_max)
+    return batch_bytes_max if purpose == BATCH else FILE_BYTES_MAX
 
 
-def check_size(size: int, purpose: str | None) -> None:
-    if size > bytes_max(purpose):
+def check_size(size: int, purpose: str | None, batch_bytes_max: int = BATCH_FILE_BYTES_MAX) -> None:
+    if size > bytes_max(purpose, batch_bytes_max):
         raise file_too_large()
 
 

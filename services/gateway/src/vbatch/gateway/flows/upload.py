@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from vbatch.chassis.blobs import BlobWriter
 from vbatch.contracts.events import FileStored
 from vbatch.contracts.ids import FileId, OwnerId, new_file_id
 from vbatch.gateway.core import uploads
@@ -64,17 +63,18 @@ async def _write(world: World, blob: str, form: Form) -> _Written:
             digest.update(piece)
             look.feed(piece)
             await writer.write(piece)
-            uploads.check_size(writer.size, form.fields.get("purpose"))
-        return _checked(form, writer, look, digest.hexdigest())
+            uploads.check_size(writer.size, form.fields.get("purpose"), world.batch_file_bytes_max)
+        purpose = _purpose(form, look)
+        uploads.check_size(writer.size, purpose, world.batch_file_bytes_max)
+        expires_after = uploads.expiry_of(form.fields, purpose)
+        return _Written(purpose, form.filename, expires_after, writer.size, digest.hexdigest())
 
 
-def _checked(form: Form, writer: BlobWriter, look: uploads.JsonlLook, sha256: str) -> _Written:
+def _purpose(form: Form, look: uploads.JsonlLook) -> str:
     """What only the whole form can tell: its fields may follow its file."""
     purpose = uploads.read_purpose(form.fields)
-    uploads.check_size(writer.size, purpose)
     uploads.check_content(purpose, look)
-    expires_after = uploads.expiry_of(form.fields, purpose)
-    return _Written(purpose, form.filename, expires_after, writer.size, sha256)
+    return purpose
 
 
 def _stored(written: _Written, file_id: FileId, owner: OwnerId, blob: str, now: datetime) -> FileStored:

@@ -9,7 +9,7 @@ from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, errors, 
 from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, read_files_ask
-from vbatch.gateway.core.uploads import FIELDS, FILE_BYTES_MAX
+from vbatch.gateway.core.uploads import FIELDS, bytes_max
 from vbatch.gateway.core.views import FileDeletedObject, FileObject, Page, file_view, page_of
 from vbatch.gateway.flows import files as flow
 from vbatch.gateway.flows.upload import upload
@@ -25,8 +25,9 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
 async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Response:
-    """Upload a file; parts may come in any order. A batch file may have 200 MB, any other 512 MB."""
-    check_length(request, FILE_BYTES_MAX)
+    """Upload a file; parts may come in any order. A batch file may have 200 MB, or what the server is set to, any other
+    512 MB."""
+    check_length(request, bytes_max(None, world.batch_file_bytes_max))
     content_type = request.headers.get("content-type")
     form = MultipartForm(content_type, request.stream(), file_field="file", other_fields=FIELDS)
     return object_answer(file_view(await upload(world, owner, form)))

@@ -31,7 +31,8 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 )
 async def create_upload(request: Request, owner: Owner, world: TheWorld) -> Response:
     """Begin an upload in parts. It takes parts for an hour."""
-    created = await flow.create_upload(world, owner, read_upload_ask(await read_body(request)))
+    ask = read_upload_ask(await read_body(request), world.batch_file_bytes_max)
+    created = await flow.create_upload(world, owner, ask)
     return object_answer(upload_view(created, UploadStatus.PENDING))
 
 
