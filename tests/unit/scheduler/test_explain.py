@@ -12,9 +12,11 @@ from tests.support.scheduling import World, batch_id
 from vbatch.chassis.health import Readiness, health_app
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.forecast import Explanation
 from vbatch.scheduler.adapters.pages import queue_pages
 from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.explain import Explanation, explain, queue
+from vbatch.scheduler.core.explain import explain, queue
+from vbatch.scheduler.flows.forecasting import Forecasting
 
 
 @pytest.fixture
@@ -37,12 +39,12 @@ def test_an_unknown_batch_is_not_explained(world: World):
 
 def test_a_batch_without_a_runner_waits_for_one(world: World):
     world.running("a", 10)
-    assert why(world, "a").waits_for == "a runner: none is alive"
+    assert why(world, "a").batch.waits_for == "a runner: none is alive"
 
 
 def test_a_batch_that_is_validated_waits_for_its_file(world: World):
     world.created("a")
-    assert why(world, "a").waits_for == "its input file to be checked"
+    assert why(world, "a").batch.waits_for == "its input file to be checked"
 
 
 def test_a_held_batch_waits_for_its_pause(world: World):
@@ -51,7 +53,7 @@ def test_a_held_batch_waits_for_its_pause(world: World):
     sent = world.settle()[0]
     assert isinstance(sent, e.BatchDispatched)
     world.give_back(sent.slice_id, ReturnReason.INPUT_UNREADABLE)
-    assert why(world, "a").waits_for == "a pause to pass: its requests came back"
+    assert why(world, "a").batch.waits_for == "a pause to pass: its requests came back"
 
 
 def test_a_cancelled_batch_waits_for_its_runner(world: World):
@@ -59,7 +61,7 @@ def test_a_cancelled_batch_waits_for_its_runner(world: World):
     world.runner()
     world.settle()
     world.cancel(batch)
-    assert why(world, "a").waits_for.startswith("the runner, to give back what it holds")
+    assert why(world, "a").batch.waits_for.startswith("the runner, to give back what it holds")
 
 
 def test_a_waiting_batch_is_told_who_comes_first_and_when(world: World):
@@ -69,10 +71,10 @@ def test_a_waiting_batch_is_told_who_comes_first_and_when(world: World):
     world.running("long", 5_000)
     world.running("next", 300)
     told = why(world, "long")
-    assert batch_id("next") in told.runs_first
+    assert batch_id("next") in [it.batch_id for it in told.runs_first]
     start, end = told.batch.starts_at, told.batch.ends_at
     assert start is not None and end is not None and world.now < start < end
-    assert "to run first, about" in told.waits_for
+    assert "to run first, about" in told.batch.waits_for
 
 
 def test_the_range_holds_the_end_and_narrows_with_what_is_measured(world: World):
@@ -98,7 +100,7 @@ def test_a_batch_that_is_all_on_the_runner_ends_with_what_the_runner_holds(world
     world.runner()
     world.settle()
     told = why(world, "a")
-    assert told.waits_for.startswith("nothing, it runs now; about ")
+    assert told.batch.waits_for.startswith("nothing, it runs now; about ")
     assert told.batch.ends_at is not None
 
 
@@ -126,12 +128,12 @@ def test_what_was_foretold_first_is_what_is_dispatched_first(world: World):
 
 async def test_the_pages_tell_the_queue_and_the_why(world: World):
     world.running("a", 10)
-    pages = queue_pages(world.state, world.policy, lambda: world.now)
+    pages = queue_pages(Forecasting(world.state, world.policy, lambda: world.now))
     app = health_app(Readiness(), CollectorRegistry(), pages)
     async with TestClient(TestServer(app)) as client:
         listed = await (await client.get("/queue")).json()
         told = await (await client.get("/why/batch_a")).json()
         unknown = await client.get("/why/batch_x")
     assert (listed["batches"][0]["batch_id"], listed["more"]) == ("batch_a", 0)
-    assert told["waits_for"] == "a runner: none is alive"
+    assert told["batch"]["waits_for"] == "a runner: none is alive"
     assert unknown.status == 404

@@ -21,6 +21,7 @@ from vbatch.scheduler.adapters.pages import queue_pages
 from vbatch.scheduler.adapters.planner import process_planner
 from vbatch.scheduler.core.dips import Dips
 from vbatch.scheduler.core.policy import Policy, stay_then_oldest
+from vbatch.scheduler.flows.forecasting import Forecasting
 from vbatch.scheduler.flows.planning import Limits
 from vbatch.scheduler.flows.scheduling import Scheduler
 
@@ -58,7 +59,8 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
         scheduler = Scheduler(journal, planner, POLICIES[settings.policy], _utc_now, os.getpid(), limits)
         register(scheduler.state, registry)
         _add_checks(readiness, journal, scheduler)
-        pages = queue_pages(scheduler.state, scheduler.policy, _utc_now)
+        forecasting = Forecasting(scheduler.state, scheduler.policy, _utc_now, lambda: scheduler.is_caught_up)
+        pages = queue_pages(forecasting)
         health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages)
         async with loop_lag(registry), health:
             await scheduler.run(stop)

@@ -1,19 +1,22 @@
-"""What a batch waits for, and when its answers may come. It tells what is foreseen; it decides nothing."""
+"""What the batches wait for, and when their answers may come. It tells what is foreseen; it decides nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
-from vbatch.contracts.ids import BatchId, ModelId
-from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.contracts.forecast import Before, Explanation, Foreseen
+from vbatch.contracts.ids import BatchId
+from vbatch.scheduler.core.admission import admission
 from vbatch.scheduler.core.foresight import Course, foresee
-from vbatch.scheduler.core.job import Job, stop_asked_at
-from vbatch.scheduler.core.loading import may_send
+from vbatch.scheduler.core.hindrance import hindrance
+from vbatch.scheduler.core.job import Job
 from vbatch.scheduler.core.policy import Policy
 from vbatch.scheduler.core.reasons import span
+from vbatch.scheduler.core.remedies import remedies
 from vbatch.scheduler.core.state import Runner, State
 from vbatch.scheduler.core.view import backlog, gauged, seconds_of, view_of
 
@@ -23,34 +26,10 @@ MODEL_DOUBT = 0.1
 """Even a well measured rate moves."""
 
 
-class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch of the queue. Times are None where they are not foretold; `start` is None too for what has begun."""
-
-    batch_id: BatchId
-    model: ModelId | None
-    status: BatchStatus
-    waiting_requests: int
-    runs_now: bool
-    work_seconds: float | None = None
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
-    ends_at_earliest: datetime | None = None
-    ends_at_latest: datetime | None = None
-    reason: str = ""
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Why one batch stands where it stands; `runs_first` are the batches that come before, in order."""
-
-    batch: Foreseen
-    waits_for: str
-    runs_first: tuple[BatchId, ...] = ()
-
-
 def queue(state: State, policy: Policy, now: datetime) -> tuple[Foreseen, ...]:
     """All unfinished batches, those that end first in front."""
-    foretold = _foretold(state, policy, now)
-    all_of_them = [_foreseen(state, job, foretold, now) for job in state.jobs.values()]
+    outlook = _outlook(state, policy, now)
+    all_of_them = [outlook.foreseen(job) for job in state.jobs.values()]
     return tuple(sorted(all_of_them, key=lambda it: (it.ends_at is None, it.ends_at or now, not it.runs_now)))
 
 
@@ -59,11 +38,90 @@ def explain(state: State, policy: Policy, batch_id: BatchId, now: datetime) -> E
     job = state.jobs.get(batch_id)
     if job is None:
         return None
-    foretold = _foretold(state, policy, now)
-    before = _before(foretold, batch_id)
-    batch = _foreseen(state, job, foretold, now)
-    waits_for = _hindrance(state, job, now) or _turn(batch, before, now)
-    return Explanation(batch=batch, waits_for=waits_for, runs_first=tuple(before[:BEFORE_MAX]))
+    outlook = _outlook(state, policy, now)
+    before = outlook.before(batch_id)
+    return Explanation(
+        at=now,
+        batch=outlook.foreseen(job),
+        runs_first=tuple(Before(batch_id=it, owner=state.jobs[it].created.owner) for it in before[:BEFORE_MAX]),
+        more_first=max(0, len(before) - BEFORE_MAX),
+        remedies=remedies(state, policy, job, outlook.courses.get(batch_id), now),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """`starting` are the batches in the order they start, `running` those with requests on a device."""
+
+    state: State
+    now: datetime
+    courses: Mapping[BatchId, Course]
+    running: frozenset[BatchId]
+    starting: tuple[BatchId, ...]
+    places: Mapping[BatchId, int]
+    positions: Mapping[BatchId, int]
+
+    def foreseen(self, job: Job) -> Foreseen:
+        batch = self._with_times(self._bare(job), job)
+        waits_for = hindrance(self.state, job, self.now) or self._turn(batch)
+        return msgspec.structs.replace(batch, waits_for=waits_for)
+
+    def before(self, batch_id: BatchId) -> tuple[BatchId, ...]:
+        return self.starting[: self.places.get(batch_id, 0)]
+
+    def _bare(self, job: Job) -> Foreseen:
+        return Foreseen(
+            batch_id=job.batch_id,
+            owner=job.created.owner,
+            model=job.model,
+            status=job.status,
+            priority=job.steering.priority,
+            waiting_requests=job.waiting_count,
+            runs_now=job.batch_id in self.running,
+            position=0 if job.batch_id in self.running else self.positions.get(job.batch_id),
+            requests_per_second=round(job.pace.by(self.now.timestamp()), 2) if job.ledger else None,
+        )
+
+    def _with_times(self, bare: Foreseen, job: Job) -> Foreseen:
+        course = self.courses.get(job.batch_id)
+        if course is None:
+            return bare
+        starts_at = None if bare.runs_now else _time(course.starts)
+        told = msgspec.structs.replace(
+            bare, work_seconds=round(course.work, 1), reason=course.reason, starts_at=starts_at
+        )
+        if course.ends is None:
+            return told
+        wait = course.ends - self.now.timestamp()
+        return _with_end(told, job, course.ends, wait=wait, doubt=MODEL_DOUBT + course.error)
+
+    def _turn(self, batch: Foreseen) -> str:
+        if batch.runs_now:
+            end = f"; about {span((batch.ends_at - self.now).total_seconds())} to go" if batch.ends_at else ""
+            return f"nothing, it runs now{end}"
+        if batch.starts_at is None:
+            return "its turn; too much waits to say when that is"
+        start = span((batch.starts_at - self.now).total_seconds())
+        before = self.places.get(batch.batch_id, 0)
+        if not before:
+            return f"what is on the device, about {start}"
+        return f"{before} {'batch' if before == 1 else 'batches'} to run first, about {start}"
+
+
+def _outlook(state: State, policy: Policy, now: datetime) -> _Outlook:
+    courses = _foretold(state, policy, now)
+    running = frozenset(it.event.batch_id for it in state.slices.values())
+    starting = tuple(sorted(courses, key=lambda it: (courses[it].starts, it)))
+    waiting = (it for it in starting if it not in running)
+    return _Outlook(
+        state,
+        now,
+        courses,
+        running,
+        starting,
+        places={it: place for place, it in enumerate(starting)},
+        positions={it: position for position, it in enumerate(waiting, 1)},
+    )
 
 
 def _foretold(state: State, policy: Policy, now: datetime) -> Mapping[BatchId, Course]:
@@ -90,68 +148,18 @@ def _last_answers(state: State, job: Job, runner: Runner, now: datetime) -> Cour
     return Course(start, work, gauge.error(job.ledger.answered), ends=start + backlog(state, runner))
 
 
-def _foreseen(state: State, job: Job, foretold: Mapping[BatchId, Course], now: datetime) -> Foreseen:
-    bare = Foreseen(
-        batch_id=job.batch_id,
-        model=job.model,
-        status=job.status,
-        waiting_requests=job.waiting_count,
-        runs_now=bool(state.slices_of_batch(job.batch_id)),
-    )
-    course = foretold.get(job.batch_id)
-    return bare if course is None else _with_times(bare, course, now)
-
-
-def _with_times(bare: Foreseen, course: Course, now: datetime) -> Foreseen:
-    told = msgspec.structs.replace(bare, work_seconds=round(course.work, 1), reason=course.reason)
-    if not bare.runs_now:
-        told = msgspec.structs.replace(told, starts_at=_time(course.starts))
-    if course.ends is None:
-        return told
-    wait, doubt = course.ends - now.timestamp(), MODEL_DOUBT + course.error
+def _with_end(told: Foreseen, job: Job, ends: float, *, wait: float, doubt: float) -> Foreseen:
+    """`wait` is how many seconds the end is away, `doubt` how far that may be off, as a share of it."""
+    likely, latest = _time(ends), _time(ends + wait * doubt)
     return msgspec.structs.replace(
         told,
-        ends_at=_time(course.ends),
-        ends_at_earliest=_time(course.ends - wait * doubt / (1 + doubt)),
-        ends_at_latest=_time(course.ends + wait * doubt),
+        ends_at=likely,
+        ends_at_earliest=_time(ends - wait * doubt / (1 + doubt)),
+        ends_at_latest=latest,
+        admission=admission(
+            created=job.created.at, expires=job.created.expires_at, likely_end=likely, latest_end=latest
+        ),
     )
-
-
-def _before(foretold: Mapping[BatchId, Course], batch_id: BatchId) -> Sequence[BatchId]:
-    own = foretold.get(batch_id)
-    if own is None:
-        return ()
-    sooner = [(it.starts, other) for other, it in foretold.items() if it.starts < own.starts and other != batch_id]
-    return [other for _, other in sorted(sooner)]
-
-
-def _hindrance(state: State, job: Job, now: datetime) -> str:
-    """What keeps the batch from running at all; empty when it only waits for its turn."""
-    if stop_asked_at(job, now):
-        return "the runner, to give back what it holds: the batch is being ended"
-    if job.status is BatchStatus.VALIDATING:
-        return "its input file to be checked"
-    if job.plan is None or job.model is None:
-        return "its input file to be read again, after a restart of the scheduler"
-    if not state.runners:
-        return "a runner: none is alive"
-    if job.held_until is not None and now < job.held_until:
-        return "a pause to pass: its requests came back"
-    if not may_send(state, job.model, now):
-        return f"another try to load {job.model}: the last one failed"
-    return ""
-
-
-def _turn(batch: Foreseen, before: Sequence[BatchId], now: datetime) -> str:
-    if batch.runs_now:
-        end = f"; about {span((batch.ends_at - now).total_seconds())} to go" if batch.ends_at else ""
-        return f"nothing, it runs now{end}"
-    if batch.starts_at is None:
-        return "its turn; too much waits to say when that is"
-    start = span((batch.starts_at - now).total_seconds())
-    if not before:
-        return f"what is on the device, about {start}"
-    return f"{len(before)} {'batch' if len(before) == 1 else 'batches'} to run first, about {start}"
 
 
 def _time(seconds: float) -> datetime:

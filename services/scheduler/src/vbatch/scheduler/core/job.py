@@ -13,6 +13,7 @@ from itertools import islice
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.contracts.lifecycle import BatchStatus, Ledger, Steering, next_status, steered
+from vbatch.scheduler.core.pace import Pace
 from vbatch.scheduler.core.plan import Plan
 
 HOLD = timedelta(seconds=5)
@@ -46,6 +47,7 @@ class Job:
     """Of one request, on average."""
     has_run: bool = False
     steering: Steering = field(default_factory=Steering)
+    pace: Pace = field(default_factory=Pace)
     pause_sequence: int = 0
     """Of the event that paused it; 0 while it may run."""
     _sent: bytearray = field(default_factory=bytearray)

@@ -169,6 +169,7 @@ def _dispatch(state: State, event: e.BatchDispatched) -> None:
         return  # decided before the end or the pause of that batch, or the end of that runner, was read: they wait on
     state.slices[event.slice_id] = Slice(event, job.send(event.lines))
     if event.fault is None:
+        job.pace.begin(event.at.timestamp())
         state.estimates.began(event.runner_id, event.at)
         runner.turn_to(event.model, event.at)
 
@@ -178,6 +179,8 @@ def _count(state: State, event: e.ChunkOutline | e.ChunkCompleted) -> None:
     it = state.slices.get(event.slice_id)
     if it is not None and it.event.fault is None:
         state.estimates.served(event, job.created.owner if job else None)
+    if job is not None:
+        job.pace.add(len(event.outcomes), event.at.timestamp())
     for outcome in event.outcomes:
         if job is not None and job.ledger is not None:
             job.ledger.record(outcome)

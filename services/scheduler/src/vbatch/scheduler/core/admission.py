@@ -1,0 +1,21 @@
+"""Whether a batch can keep its window as things stand, and which window it could keep. Nobody is refused for it: the
+forecast may be wrong, and the owner may well want what is done by then."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from math import ceil
+
+from vbatch.contracts.forecast import Admission
+
+WINDOW_HOURS_MAX = 168
+"""The longest window that can be asked for, a week."""
+
+
+def admission(*, created: datetime, expires: datetime, likely_end: datetime, latest_end: datetime) -> Admission:
+    """A window is counted from the creation, in whole hours."""
+    hours = max(1, ceil((latest_end - created) / timedelta(hours=1)))
+    return Admission(
+        feasible=likely_end <= expires,
+        earliest_completion_window=f"{hours}h" if hours <= WINDOW_HOURS_MAX else None,
+    )

@@ -1,0 +1,49 @@
+"""The queue as it is foretold, kept for a moment: whoever asks, and however many do, forecasts hold up the scheduler
+for a small share of its time only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from vbatch.contracts.forecast import Explanation, Forecast
+from vbatch.contracts.ids import BatchId
+from vbatch.scheduler.core.explain import explain, queue
+from vbatch.scheduler.core.policy import Policy
+from vbatch.scheduler.core.state import State
+from vbatch.scheduler.ports import Clock
+
+BATCHES_MAX = 1_000
+"""So many batches one forecast lists, those that end first."""
+KEPT_SECONDS_MIN = 0.5
+TIME_SHARE_MAX = 0.05
+"""Of the scheduler's time, what forecasts may take: a long one is kept longer."""
+
+
+@dataclass
+class Forecasting:
+    state: State
+    policy: Policy
+    clock: Clock
+    is_caught_up: Callable[[], bool] = lambda: True
+    timer: Callable[[], float] = perf_counter
+    _kept: Forecast | None = None
+    _kept_until: float = field(default=0.0)
+
+    def forecast(self) -> Forecast:
+        began = self.timer()
+        if self._kept is None or began >= self._kept_until:
+            self._kept = self._made()
+            took = self.timer() - began
+            self._kept_until = began + max(KEPT_SECONDS_MIN, took / TIME_SHARE_MAX)
+        return self._kept
+
+    def why(self, batch_id: BatchId) -> Explanation | None:
+        """None for a batch that is unknown or has ended."""
+        return explain(self.state, self.policy, batch_id, self.clock())
+
+    def _made(self) -> Forecast:
+        now = self.clock()
+        everything = queue(self.state, self.policy, now)
+        return Forecast(at=now, batches=everything[:BATCHES_MAX], more=max(0, len(everything) - BATCHES_MAX))
