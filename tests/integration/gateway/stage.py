@@ -21,7 +21,7 @@ from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys
 from vbatch.gateway.settings import Configuration, GatewaySettings
-from vbatch.gateway.wiring import create_app, listening_socket, open_parts, serving
+from vbatch.gateway.wiring import connection_limits, create_app, listening_socket, open_parts, serving
 from vbatch.journal.port import Journal
 
 MODELS = (
@@ -107,7 +107,8 @@ async def gateway_running(
     )
     configuration = Configuration(settings, keys, tuple(models))
     with listening_socket(settings) as listener:
-        async with open_parts(configuration) as (parts, _), serving(create_app(parts), parts, listener) as port:
+        limits = connection_limits(settings)
+        async with open_parts(configuration) as (parts, _), serving(create_app(parts), parts, listener, limits) as port:
             origin = f"http://127.0.0.1:{port}"
             async with client_of(origin) as client, aiohttp.ClientSession() as session:
                 yield Stage(place, journal, origin, client, session, parts.streams)

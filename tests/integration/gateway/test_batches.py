@@ -123,12 +123,27 @@ async def test_reads_without_a_read_model_are_answered_503(lonely_stage: Stage):
     assert "Retry-After" in answer.headers
 
 
+async def test_a_create_that_the_client_sends_again_makes_no_second_batch(stage: Stage):
+    def ask(**more: Any) -> Any:
+        fixed: dict[str, Any] = {"endpoint": CHAT, "completion_window": "24h"}
+        return stage.client.batches.create(input_file_id="file-x", **fixed, **more)
+
+    again = {"x-stainless-retry-count": "1"}
+    first = await ask(metadata={"n": "1"})
+    assert (await ask(metadata={"n": "1"}, extra_headers=again)).id == first.id
+    other = await ask(metadata={"n": "2"}, extra_headers=again)
+    assert other.id != first.id
+    assert (await ask(metadata={"n": "2"}, extra_headers={"x-stainless-retry-count": "2"})).id == other.id
+    assert (await ask(metadata={"n": "1"})).id not in (first.id, other.id)
+
+
 async def test_a_batch_expires_at_the_end_of_its_window(stage: Stage):
     for window, seconds in (("1h", 3_600), ("7d", 604_800)):
         made = await stage.client.batches.create(
             input_file_id="file-x",
             endpoint=CHAT,
-            completion_window=window,  # type: ignore[arg-type]  # OpenAI has one window only
+            completion_window="24h",
+            extra_body={"completes_within": window},
         )
         batch = await stage.client.batches.retrieve(made.id)
         assert batch.expires_at is not None

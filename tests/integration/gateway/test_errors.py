@@ -75,7 +75,29 @@ async def test_every_answer_carries_the_headers_of_openai(stage: Stage, path: st
     assert REQUEST_ID.fullmatch(headers["x-request-id"])
     assert headers["openai-version"] == "2020-10-01"
     assert int(headers["openai-processing-ms"]) >= 0
-    assert headers["openai-organization"]
+    assert headers["openai-organization"] and headers["openai-project"]
+
+
+async def test_an_error_of_files_says_it_twice_as_openai_does(stage: Stage):
+    for path in ("/v1/files/file-x", "/v1/files?limit=0", "/v1/files/file-x/content"):
+        answer = await stage.ask("GET", path)
+        assert answer.json["detail"] == {key: answer.error[key] for key in ("message", "code")}
+    assert "detail" not in (await stage.ask("GET", "/v1/batches?limit=0")).json
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/files", "GET, POST"),
+        ("HEAD", "/v1/files/file-x", "DELETE, GET"),
+        ("OPTIONS", "/v1/models/org%2Fmodel:v1", "DELETE, GET"),
+        ("GET", f"/v1/batches/{BATCH}/cancel", "POST"),
+    ],
+)
+async def test_a_wrong_method_is_told_those_that_there_are(stage: Stage, method: str, path: str, allowed: str):
+    answer = await stage.ask(method, path)
+
+    assert (answer.status, answer.headers["Allow"]) == (405, allowed)
 
 
 async def test_the_description_names_every_route_and_its_errors(stage: Stage):
@@ -118,10 +140,14 @@ async def test_a_server_with_keys_refuses_none_and_wrong_ones(place: Place, jour
         missing = await stage.ask("GET", "/v1/models")
         wrong = await stage.ask("GET", "/v1/models", headers={"Authorization": "Bearer wrong"})
         right = await stage.ask("GET", "/v1/models", headers={"Authorization": "Bearer right"})
+        basic = await stage.ask("GET", "/v1/models", headers={"Authorization": "Basic OnJpZ2h0"})
+        azure = await stage.ask("GET", "/v1/models", headers={"api-key": "right"})
         health = await stage.ask("GET", "/health")
 
     assert (missing.status, missing.error["message"]) == (401, "Missing bearer or basic authentication in header")
     assert (wrong.status, wrong.error["code"]) == (401, "invalid_api_key")
+    assert wrong.error["message"].startswith("Incorrect API key provided: ********. You can find your API key at ")
+    assert (basic.status, azure.status) == (200, 401)
     assert (right.status, right.headers["openai-organization"]) == (200, "ann")
     assert health.status == 200
 

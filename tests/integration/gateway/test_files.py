@@ -146,6 +146,7 @@ async def test_one_range_of_a_file_can_be_read(stage: Stage):
     assert answer.headers["Content-Range"] == f"bytes 2-10/{len(LINE)}"
     beyond = await stage.ask("GET", f"/v1/files/{file.id}/content", headers={"Range": "bytes=5000-"})
     assert beyond.status == 416 and beyond.error["message"]
+    assert beyond.headers["Content-Range"] == f"bytes */{len(LINE)}"
 
 
 async def test_an_upload_is_answered_from_its_event_when_nobody_projects(lonely_stage: Stage):

@@ -80,6 +80,58 @@ async def test_a_client_that_trickles_is_sent_away_after_all(place: Place, journ
         assert stage.stored_blobs() == []
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /v1/mod", b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx-slow: "])
+async def test_a_head_that_is_not_whole_in_time_is_refused(place: Place, journal: Journal, sent: bytes):
+    async with gateway_running(place, journal, head_seconds_max=0.3) as stage:
+        trickle = [sent, *[b"x"] * 50] if sent else [sent]
+        answers = await asyncio.gather(*(whole_answer(stage, *trickle, pause=0.05) for _ in range(10)))
+
+    assert all(answer.startswith(b"HTTP/1.1 408") and b'"request_timeout"' in answer for answer in answers)
+
+
+async def test_the_head_of_a_second_request_is_not_waited_for_longer(place: Place, journal: Journal):
+    async with gateway_running(place, journal, head_seconds_max=0.3) as stage:
+        answer = await whole_answer(stage, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\nGET /health HTTP/1.1\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200") and b"HTTP/1.1 408" in answer
+
+
+async def test_a_slow_answer_and_a_slow_body_are_not_taken_for_a_slow_head(place: Place, journal: Journal):
+    async with gateway_running(place, journal, head_seconds_max=0.2) as stage:
+        form = form_head().replace(str(MEGABYTE).encode(), str(len(FILE + LINE + END)).encode())
+        form = form.replace(b"host: x", b"host: x\r\nconnection: close")
+        answer = await whole_answer(stage, form + FILE, LINE, END, pause=0.3)
+
+    assert answer.startswith(b"HTTP/1.1 400") and b"purpose" in answer
+
+
+async def test_a_head_without_end_is_refused_early(lonely_stage: Stage):
+    head = [b"GET /v1/models HTTP/1.1\r\nhost: x\r\n", *[b"x: " + b"y" * 4_096 + b"\r\n"] * 1_000]
+    answer = await whole_answer(lonely_stage, *head)
+
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
+
+
+async def test_one_connection_too_many_is_sent_away_and_the_others_are_served(place: Place, journal: Journal):
+    async with gateway_running(place, journal, connections_max=3) as stage:
+        held = [await connected(stage) for _ in range(3)]
+        answer = await whole_answer(stage, b"")
+        held[0][1].write(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        served = await held[0][0].readuntil(b"\r\n")
+        for _, writer in held:
+            writer.transport.abort()
+
+    assert answer.startswith(b"HTTP/1.1 503") and b'"service_unavailable"' in answer
+    assert served.startswith(b"HTTP/1.1 200")
+
+
+async def test_what_is_no_http_is_told_so_in_the_envelope(lonely_stage: Stage):
+    head, _, body = (await whole_answer(lonely_stage, b"hello\r\n\r\n")).partition(b"\r\n\r\n")
+
+    assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
+    assert b"x-request-id: req_" in head and b"openai-version" in head
+
+
 async def test_what_is_cut_off_in_the_middle_is_not_kept(lonely_stage: Stage):
     before = len(os.listdir(OPEN_FILES))
     upload = await lonely_stage.client.uploads.create(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vbatch.contracts.ids import BatchId, FileId, RunnerId, UploadId
 
 ALL_EVENTS = "evt.>"
+BATCHES_CREATED = "evt.batch.*.created"
 UPLOAD_EVENTS = "evt.upload.>"
 RUNNER_EVENTS = "evt.runner.>"
 MODEL_EVENTS = "evt.model.>"

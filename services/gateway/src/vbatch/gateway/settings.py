@@ -39,6 +39,8 @@ class GatewaySettings(ServiceSettings):
         le=UPLOAD_BYTES_MAX,
         description="Bytes one batch file may have; how many requests, `scheduler.lines_max` says.",
     )
+    head_seconds_max: float = Field(20.0, gt=0, description="The head of a request may take so long.")
+    connections_max: int = Field(1_000, ge=1, description="Connections open at once.")
     body_silence_seconds_max: float = Field(60.0, gt=0, description="A request body may pause so long.")
     body_seconds_max: float = Field(3_600.0, gt=0, description="A request body may take so long.")
     heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")

@@ -23,6 +23,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.gateway.adapters.http import batches, files, models, service, uploads
+from vbatch.gateway.adapters.http.connection import ConnectionLimits, connection_class
 from vbatch.gateway.adapters.http.describe import describe
 from vbatch.gateway.adapters.http.edge import Edge, Patience
 from vbatch.gateway.adapters.http.errors import add_error_answers
@@ -67,9 +68,10 @@ def create_app(parts: Parts, *, traced: bool = False) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
-    for routes in (files, uploads, batches, models, service):
-        app.include_router(routes.router)
-    add_error_answers(app)
+    routers = [each.router for each in (files, uploads, batches, models, service)]
+    for router in routers:
+        app.include_router(router)
+    add_error_answers(app, [route for router in routers for route in router.routes])
     describe(app)
     app.add_middleware(Edge, figures=parts.figures, patience=parts.patience)
     if traced:
@@ -79,10 +81,11 @@ def create_app(parts: Parts, *, traced: bool = False) -> FastAPI:
 
 async def run(configuration: Configuration, stop: Stop) -> None:
     """Serve until `stop`. Raises PortTaken, Unavailable when NATS is not there, ConnectionDead."""
-    with listening_socket(configuration.settings) as listener:
+    settings = configuration.settings
+    with listening_socket(settings) as listener:
         async with open_parts(configuration) as (parts, journal):
-            app = create_app(parts, traced=configuration.settings.otlp_endpoint is not None)
-            async with serving(app, parts, listener):
+            app = create_app(parts, traced=settings.otlp_endpoint is not None)
+            async with serving(app, parts, listener, connection_limits(settings)):
                 await _until_stopped(stop, journal)
 
 
@@ -123,9 +126,9 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[Parts,
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, parts: Parts, listener: socket.socket) -> AsyncIterator[int]:
+async def serving(app: FastAPI, parts: Parts, listener: socket.socket, limits: ConnectionLimits) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port. Leaving ends event streams, then waits for other answers."""
-    server = _Server(_server_config(app))
+    server = _Server(_server_config(app, limits))
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     port: int = listener.getsockname()[1]
     get_logger().info("api_served", host=listener.getsockname()[0], port=port)
@@ -213,10 +216,14 @@ async def _until_stopped(stop: Stop, journal: Journal) -> None:
         raise ConnectionDead("the connection to NATS is dead")
 
 
-def _server_config(app: FastAPI) -> Config:
+def connection_limits(settings: GatewaySettings) -> ConnectionLimits:
+    return ConnectionLimits(settings.head_seconds_max, settings.connections_max)
+
+
+def _server_config(app: FastAPI, limits: ConnectionLimits) -> Config:
     return Config(
         app,
-        http="httptools",
+        http=connection_class(limits),
         loop="none",
         lifespan="off",
         log_config=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -31,9 +32,8 @@ class ApiKeys:
         """Raises Refusal (E1, E2)."""
         if not self.are_required:
             return LOCAL_OWNER
-        scheme, _, key = (authorization or "").partition(" ")
-        key = key.strip()
-        if scheme.lower() != "bearer" or not key:
+        key = _key_in(authorization or "")
+        if not key:
             raise key_missing()
         owner = self._owners.get(hashlib.sha256(key.encode()).hexdigest())
         if owner is None:
@@ -42,6 +42,26 @@ class ApiKeys:
 
 
 NO_KEYS = ApiKeys({})
+
+
+def _key_in(authorization: str) -> str:
+    """What stands behind `Bearer`, or as the password (else the name) behind `Basic`; empty when there is no key."""
+    scheme, _, credentials = authorization.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return credentials.strip()
+        case "basic":
+            name, _, password = _decoded(credentials).partition(":")
+            return password or name
+        case _:
+            return ""
+
+
+def _decoded(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).decode()
+    except ValueError:
+        return ""
 
 
 def read_key_file(text: str) -> ApiKeys:

@@ -14,22 +14,25 @@ from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_obje
 from vbatch.gateway.core.steering import priority_of
 
 COMPLETION_WINDOW = "24h"
-"""OpenAI's only one; ours go from an hour to a week."""
+"""OpenAI's only one; a client that asks for `completes_within` besides gets that one."""
 WINDOW_PATTERN = "[1-9][0-9]{0,5}[mhd]"
 WINDOW_SECONDS_MIN = 3_600
 WINDOW_SECONDS_MAX = 7 * 86_400
 UNIT_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
+RETRY_SECONDS_MAX = 60
+"""The official client sends a lost ask again within 8 s, and each answer of ours comes within about 20."""
+COUNT_DIGITS_MAX = 9
 FILE_ID_CHARS_MAX = 256
 METADATA_PAIRS_MAX = 16
 METADATA_KEY_CHARS_MAX = 64
 METADATA_VALUE_CHARS_MAX = 512
 REQUIRED = ("input_file_id", "endpoint", "completion_window")
-OPTIONAL = ("metadata", "output_expires_after", "priority")
+OPTIONAL = ("metadata", "output_expires_after", "completes_within", "priority")
 
 
 @dataclass(frozen=True, slots=True)
 class BatchAsk:
-    """A create ask that is well formed."""
+    """A create ask that is well formed; `completion_window` is the one the batch gets."""
 
     input_file_id: FileId
     endpoint: str
@@ -49,15 +52,26 @@ def read_batch_ask(raw: bytes) -> BatchAsk:
     return BatchAsk(
         input_file_id=_input_file_id(body["input_file_id"]),
         endpoint=_one_of(body, "endpoint", BATCH_ENDPOINTS),
-        completion_window=_window(body["completion_window"]),
+        completion_window=_window(body),
         metadata=_metadata(body.get("metadata")),
         output_expires_after_seconds=expiry_seconds(body.get("output_expires_after"), "output_expires_after"),
         priority=_priority(body.get("priority")),
     )
 
 
+def is_retry(count: str | None) -> bool:
+    """Whether the official client says that it sends an ask again: it counts its tries and sends no key."""
+    return count is not None and count.isascii() and count.isdigit() and int(count[:COUNT_DIGITS_MAX]) > 0
+
+
 def check_same_ask(batch: BatchRecord, ask: BatchAsk) -> None:
     """Raises Refusal when the batch of an idempotency key was made by another ask."""
+    if not is_made_by(batch, ask):
+        message = "This Idempotency-Key was used before with other parameters."
+        raise Refusal(Reason.IDEMPOTENCY_KEY_REUSED, message)
+
+
+def is_made_by(batch: BatchRecord, ask: BatchAsk) -> bool:
     made_by = BatchAsk(
         batch.input_file_id,
         batch.endpoint,
@@ -66,9 +80,7 @@ def check_same_ask(batch: BatchRecord, ask: BatchAsk) -> None:
         batch.output_expires_after_seconds,
         batch.asked_priority,
     )
-    if made_by != ask:
-        message = "This Idempotency-Key was used before with other parameters."
-        raise Refusal(Reason.IDEMPOTENCY_KEY_REUSED, message)
+    return made_by == ask
 
 
 def _input_file_id(value: object) -> FileId:
@@ -89,12 +101,20 @@ def _one_of(body: Mapping[str, object], name: str, supported: tuple[str, ...]) -
     raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{value}'. {words}", name)
 
 
-def _window(value: object) -> str:
-    text = string(value, "completion_window")
+def _window(body: Mapping[str, object]) -> str:
+    text = string(body["completion_window"], "completion_window")
+    if text != COMPLETION_WINDOW:
+        words = f"Invalid value: '{text}'. Value must be '{COMPLETION_WINDOW}'."
+        raise Refusal(Reason.VALUE_INVALID, words, "completion_window")
+    return text if body.get("completes_within") is None else _own_window(body["completes_within"])
+
+
+def _own_window(value: object) -> str:
+    text = string(value, "completes_within")
     if re.fullmatch(WINDOW_PATTERN, text) and WINDOW_SECONDS_MIN <= window_seconds(text) <= WINDOW_SECONDS_MAX:
         return text
-    words = f"Value must be '{COMPLETION_WINDOW}', or minutes, hours or days from '1h' to '168h'."
-    raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. {words}", "completion_window")
+    words = "Value must be minutes, hours or days, from '1h' to '168h'."
+    raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. {words}", "completes_within")
 
 
 def _priority(value: object) -> int:

@@ -27,5 +27,6 @@ def read_range(header: str | None, size: int) -> ByteRange | None:
     start = int(first) if first else max(0, size - int(last))
     end = min(size, int(last) + 1) if first and last else size
     if start >= end and not (first and last and int(last) < int(first)):
-        raise Refusal(Reason.RANGE_UNSATISFIABLE, f"The file has {size} bytes; the range '{header}' is outside of it.")
+        words = f"The file has {size} bytes; the range '{header}' is outside of it."
+        raise Refusal(Reason.RANGE_UNSATISFIABLE, words, headers={"content-range": f"bytes */{size}"})
     return ByteRange(start, end) if start < end else None

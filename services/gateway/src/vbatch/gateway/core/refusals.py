@@ -30,6 +30,9 @@ class Reason(StrEnum):
     BODY_UNREADABLE = "body_unreadable"
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_SLOW = "body_too_slow"
+    HEAD_TOO_LARGE = "head_too_large"
+    HEAD_TOO_SLOW = "head_too_slow"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     PARAMETER_MISSING = "parameter_missing"
     PARAMETER_UNKNOWN = "parameter_unknown"
     VALUE_INVALID = "value_invalid"
@@ -80,6 +83,9 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.BODY_TOO_LARGE: Answer(400),
     # The rest of the body is not waited for, so the connection cannot be used again.
     Reason.BODY_TOO_SLOW: Answer(408, "request_timeout", headers={"connection": "close"}),
+    Reason.HEAD_TOO_LARGE: Answer(431),
+    Reason.HEAD_TOO_SLOW: Answer(408, "request_timeout"),
+    Reason.TOO_MANY_CONNECTIONS: Answer(503, "service_unavailable", SERVER_ERROR, RETRY_LATER),
     Reason.PARAMETER_MISSING: Answer(400, "missing_required_parameter"),
     Reason.PARAMETER_UNKNOWN: Answer(400, "unknown_parameter"),
     Reason.VALUE_INVALID: Answer(400, "invalid_value"),
@@ -108,11 +114,15 @@ ANSWERS: Mapping[Reason, Answer] = {
 
 
 class Refusal(Exception):
-    """The ask makes no sense, or not now. The message is for the client; ANSWERS has the rest."""
+    """The ask makes no sense, or not now. The message is for the client, `headers` are those of this one refusal;
+    ANSWERS has the rest."""
 
-    def __init__(self, reason: Reason, message: str, param: str | None = None) -> None:
+    def __init__(
+        self, reason: Reason, message: str, param: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.headers = headers or {}
         self.message = _bounded(message)
         self.param = _bounded(param) if param is not None else None
 
@@ -125,6 +135,10 @@ class Refusal(Exception):
         answer = self.answer
         return {"error": {"message": self.message, "type": answer.type, "param": self.param, "code": answer.code}}
 
+    def mirrored_envelope(self) -> dict[str, dict[str, str | None]]:
+        """The body where OpenAI says it twice: on the routes of files."""
+        return self.envelope() | {"detail": {"message": self.message, "code": self.answer.code}}
+
 
 def _bounded(text: str) -> str:
     """A client's own words come back in errors, but not by the megabyte."""
@@ -136,7 +150,9 @@ def key_missing() -> Refusal:
 
 
 def key_wrong(key: str) -> Refusal:
-    return Refusal(Reason.KEY_WRONG, f"Incorrect API key provided: {masked(key)}. Ask the operator of this server.")
+    """OpenAI's words to the letter, the place to look included: there are clients that match them."""
+    words = "You can find your API key at https://platform.openai.com/account/api-keys."
+    return Refusal(Reason.KEY_WRONG, f"Incorrect API key provided: {masked(key)}. {words}")
 
 
 def masked(key: str) -> str:

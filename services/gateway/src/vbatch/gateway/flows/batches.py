@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, OwnerId, is_batch_id, new_batch_id
-from vbatch.contracts.subjects import batch_events
+from vbatch.contracts.subjects import BATCHES_CREATED, batch_events
 from vbatch.gateway.core.cancelling import answers_at_once, as_asked, check_cancellable
-from vbatch.gateway.core.create_batch import BatchAsk, check_same_ask
-from vbatch.gateway.core.pages import BatchesAsk
+from vbatch.gateway.core.create_batch import RETRY_SECONDS_MAX, BatchAsk, check_same_ask, is_made_by
+from vbatch.gateway.core.pages import BATCHES_MAX, BatchesAsk
 from vbatch.gateway.core.records import BatchRecord, batch_of
 from vbatch.gateway.core.refusals import no_such_batch, not_a_batch_id, unavailable
 from vbatch.gateway.core.steering import SteeringAsk, check_steerable, steering_event
@@ -37,6 +37,18 @@ async def create_batch_once(world: World, owner: OwnerId, ask: BatchAsk, key: st
     if await can_read(world, sequence):
         return await _existing(world, owner, ask, event.batch_id)
     return batch_of(event, sequence)
+
+
+async def create_batch_again(world: World, owner: OwnerId, ask: BatchAsk) -> BatchRecord:
+    """The batch that the same ask made a moment ago, if its answer was lost; else a new one. Raises Refusal."""
+    newest = await world.log.last(BATCHES_CREATED)
+    if newest is not None:
+        await must_read(world, newest.sequence)
+    since = world.now() - timedelta(seconds=RETRY_SECONDS_MAX)
+    for batch in await world.reads.batches(owner, BatchesAsk(limit=BATCHES_MAX, created_after=since)):
+        if is_made_by(batch, ask):
+            return batch
+    return await create_batch(world, owner, ask)
 
 
 async def find_batch(world: World, owner: OwnerId, batch_id: str) -> BatchRecord:

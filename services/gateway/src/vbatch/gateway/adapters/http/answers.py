@@ -24,10 +24,11 @@ def object_answer(view: BaseModel) -> Response:
     return Response(view.model_dump_json(), media_type=JSON)
 
 
-def refusal_answer(refusal: Refusal) -> Response:
+def refusal_answer(refusal: Refusal, *, is_mirrored: bool = False) -> Response:
     answer = refusal.answer
-    body = json.dumps(refusal.envelope())
-    return Response(body, status_code=answer.status, media_type=JSON, headers=dict(answer.headers))
+    body = json.dumps(refusal.mirrored_envelope() if is_mirrored else refusal.envelope())
+    headers = {**answer.headers, **refusal.headers}
+    return Response(body, status_code=answer.status, media_type=JSON, headers=headers)
 
 
 async def stream_answer(

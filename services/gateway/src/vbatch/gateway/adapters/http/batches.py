@@ -17,7 +17,7 @@ from vbatch.gateway.adapters.http.describe import (
 )
 from vbatch.gateway.adapters.http.parts import Owner, TheParts, TheWorld, limit_creates
 from vbatch.gateway.adapters.sse import event_stream, open_stream
-from vbatch.gateway.core.create_batch import read_batch_ask
+from vbatch.gateway.core.create_batch import is_retry, read_batch_ask
 from vbatch.gateway.core.live_events import read_last_event_id
 from vbatch.gateway.core.pages import (
     BATCHES_DEFAULT,
@@ -50,15 +50,19 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     responses=errors(400, 408, 409, 429),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
-        "parameters": [header("Idempotency-Key", "The same key with the same ask gives the same batch, for ever.")],
+        "parameters": [
+            header("Idempotency-Key", "The same key with the same ask gives the same batch, for ever."),
+            header("x-stainless-retry-count", "From 1 on, the batch of the same ask made in the last minute is given."),
+        ],
     },
 )
 async def create_batch(request: Request, owner: Owner, world: TheWorld) -> Response:
     """Create a batch. Only the shape of the ask is checked here: an unfit input file ends the batch as `failed`."""
     ask = read_batch_ask(await read_body(request))
-    key = request.headers.get("idempotency-key")
-    if key:
+    if key := request.headers.get("idempotency-key"):
         return object_answer(batch_view(await flow.create_batch_once(world, owner, ask, key)))
+    if is_retry(request.headers.get("x-stainless-retry-count")):
+        return object_answer(batch_view(await flow.create_batch_again(world, owner, ask)))
     return object_answer(batch_view(await flow.create_batch(world, owner, ask)))
 
 

@@ -72,7 +72,13 @@ CREATE_BATCH: Description = {
     "properties": {
         "input_file_id": {"type": "string", "maxLength": create_batch.FILE_ID_CHARS_MAX},
         "endpoint": {"type": "string", "enum": list(BATCH_ENDPOINTS)},
-        "completion_window": {"type": "string", "pattern": f"^{create_batch.WINDOW_PATTERN}$", "example": "24h"},
+        "completion_window": {"type": "string", "enum": [create_batch.COMPLETION_WINDOW]},
+        "completes_within": {
+            "type": ["string", "null"],
+            "pattern": f"^{create_batch.WINDOW_PATTERN}$",
+            "description": "Ours: the window this batch gets instead, from `1h` to `168h`.",
+            "example": "90m",
+        },
         "metadata": {
             "type": ["object", "null"],
             "maxProperties": create_batch.METADATA_PAIRS_MAX,

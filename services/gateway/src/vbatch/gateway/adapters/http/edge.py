@@ -19,6 +19,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal
 
 OPENAI_VERSION = "2020-10-01"
 NO_ORGANIZATION = "vbatch"
+PROJECT = "default"  # owners are all there is here; a project is asked for by clients that log it
 CLIENT_LEFT = 499  # nginx's word for it; nobody is there to read it
 QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics"})
 
@@ -96,7 +97,7 @@ class _Answering:
     """One answer on its way out."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.request_id = f"req_{secrets.token_hex(16)}"
+        self.request_id = new_request_id()
         self.started = perf_counter()
         self.status: int | None = None
         self._scope = scope
@@ -109,9 +110,23 @@ class _Answering:
         await self._send(message)
 
     def _add_headers(self, headers: MutableHeaders) -> None:
-        headers["x-request-id"] = self.request_id
-        headers["openai-version"] = OPENAI_VERSION
-        headers["openai-organization"] = self._scope.get("state", {}).get("owner", NO_ORGANIZATION)
-        for name, value in self._scope.get("state", {}).get("rate_headers", {}).items():
+        state = self._scope.get("state", {})
+        owner = state.get("owner", NO_ORGANIZATION)
+        add_openai_headers(headers, self.request_id, seconds=perf_counter() - self.started, organization=owner)
+        for name, value in state.get("rate_headers", {}).items():
             headers[name] = value
-        headers["openai-processing-ms"] = str(round((perf_counter() - self.started) * 1000))
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(16)}"
+
+
+def add_openai_headers(
+    headers: MutableHeaders, request_id: str, *, seconds: float, organization: str = NO_ORGANIZATION
+) -> None:
+    """What stands on every answer of OpenAI's, whatever its status."""
+    headers["x-request-id"] = request_id
+    headers["openai-version"] = OPENAI_VERSION
+    headers["openai-organization"] = organization
+    headers["openai-project"] = PROJECT
+    headers["openai-processing-ms"] = str(round(seconds * 1000))

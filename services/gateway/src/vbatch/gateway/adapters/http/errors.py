@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
 
 from vbatch.chassis.blobs import BlobStoreFull, BlobTrouble
 from vbatch.chassis.logs import get_logger
@@ -12,6 +15,7 @@ from vbatch.gateway.core.refusals import SERVER_FAULT_MESSAGE, Reason, Refusal, 
 from vbatch.gateway.ports import ReadModelUnavailable
 from vbatch.journal.port import Full, Unavailable
 
+FILES = "/v1/files"
 TROUBLE: dict[type[Exception], str] = {
     Unavailable: "The event log cannot be reached.",
     Full: "The event log is full.",
@@ -21,8 +25,9 @@ TROUBLE: dict[type[Exception], str] = {
 }
 
 
-def add_error_answers(app: FastAPI) -> None:
-    """Refusals, trouble with the world, and what the framework itself refuses."""
+def add_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Refusals, trouble with the world, and what the framework itself refuses. `routes` are all there are."""
+    app.state.routes = [route for route in routes if isinstance(route, Route)]
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_exception)
     for kind in TROUBLE:
@@ -33,15 +38,15 @@ def server_fault() -> Refusal:
     return Refusal(Reason.SERVER_FAULT, SERVER_FAULT_MESSAGE)
 
 
-async def _on_refusal(_request: Request, error: Exception) -> Response:
+async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return refusal_answer(error)
+    return refusal_answer(error, is_mirrored=_is_of_files(request))
 
 
-async def _on_trouble(_request: Request, error: Exception) -> Response:
+async def _on_trouble(request: Request, error: Exception) -> Response:
     get_logger().warning("world_unavailable", kind=type(error).__name__, error=str(error))
     words = next(words for kind, words in TROUBLE.items() if isinstance(error, kind))
-    return refusal_answer(unavailable(words))
+    return refusal_answer(unavailable(words), is_mirrored=_is_of_files(request))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -50,11 +55,21 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         case 404:
             refusal = url_unknown(request.method, request.url.path)
         case 405:
-            refusal = Refusal(Reason.METHOD_UNKNOWN, f"Not allowed to {request.method} on {request.url.path}.")
+            refusal = _method_unknown(request)
         case status if status < 500:
             refusal = Refusal(Reason.BODY_UNREADABLE, str(error.detail))
         case _:
             refusal = server_fault()
-    answer = refusal_answer(refusal)
-    answer.headers.update(error.headers or {})
-    return answer
+    return refusal_answer(refusal, is_mirrored=_is_of_files(request))
+
+
+def _method_unknown(request: Request) -> Refusal:
+    """With every method that the path has: the framework names those of one route only."""
+    there = (route for route in request.app.state.routes if route.matches(request.scope)[0] is not Match.NONE)
+    methods = sorted({method for route in there for method in route.methods})
+    message = f"Not allowed to {request.method} on {request.url.path}."
+    return Refusal(Reason.METHOD_UNKNOWN, message, headers={"allow": ", ".join(methods)} if methods else None)
+
+
+def _is_of_files(request: Request) -> bool:
+    return request.url.path.startswith(FILES)

@@ -1,0 +1,111 @@
+"""One client connection: uvicorn's, with a limit on the time and the bytes of a request's head, and errors in our
+envelope also where no request was understood.
+
+uvicorn waits for a head for ever and keeps all of it, so idle sockets or an endless header would use the process up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import ClassVar
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from vbatch.gateway.adapters.http.answers import refusal_answer
+from vbatch.gateway.adapters.http.edge import add_openai_headers, new_request_id
+from vbatch.gateway.core.refusals import Reason, Refusal
+
+HEAD_BYTES_MAX = 65_536
+"""Of a request line and its headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """`head_seconds` for a request's head to be whole, from the first byte or, on a new connection, from its start."""
+
+    head_seconds: float
+    connections_max: int
+
+
+class Connection(HttpToolsProtocol):
+    """`connection_class` makes the one with limits."""
+
+    limits: ClassVar[ConnectionLimits]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        if len(self.connections) > self.limits.connections_max:
+            self._refuse(Refusal(Reason.TOO_MANY_CONNECTIONS, "The server has too many open connections."))
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        timer = self._head_timer
+        super().data_received(data)
+        if timer is not None and timer is self._head_timer:  # all of it belongs to a head that is not whole yet
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                words = f"The head of your request is larger than {HEAD_BYTES_MAX} bytes."
+                self._refuse(Refusal(Reason.HEAD_TOO_LARGE, words))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head_timer is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_came()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's name for what it does with bytes that are no HTTP."""
+        self._refuse(Refusal(Reason.BODY_UNREADABLE, msg))
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(self.limits.head_seconds, self._on_head_late)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _on_head_late(self) -> None:
+        self._head_timer = None
+        self._refuse(Refusal(Reason.HEAD_TOO_SLOW, "The head of your request did not arrive in time."))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Tell, where nothing else is being told on this connection, and close."""
+        if self.transport.is_closing():
+            return
+        self._head_came()
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(_as_bytes(refusal))
+        self.transport.close()
+
+
+def connection_class(limits: ConnectionLimits) -> type[Connection]:
+    """uvicorn makes the connections itself, so what they share is a class."""
+    return type("LimitedConnection", (Connection,), {"limits": limits})
+
+
+def _as_bytes(refusal: Refusal) -> bytes:
+    """A whole answer, as it stands on the wire."""
+    answer = refusal_answer(refusal)
+    message: Message = {"type": "http.response.start", "headers": answer.raw_headers}
+    headers = MutableHeaders(scope=message)
+    add_openai_headers(headers, new_request_id(), seconds=0.0)
+    headers["connection"] = "close"
+    lines = b"".join(b"%s: %s\r\n" % (name, value) for name, value in headers.raw)
+    return STATUS_LINE[answer.status_code] + lines + b"\r\n" + bytes(answer.body)
