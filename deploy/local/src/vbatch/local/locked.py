@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from vbatch.chassis.files import LockHeld, hold_lock
-from vbatch.chassis.process import die_with_parent
+from vbatch.chassis.parent import die_with_parent
 
 EXIT_LOCK_HELD = 75  # EX_TEMPFAIL of sysexits.h
 

@@ -111,7 +111,7 @@ class Supervisor:
         self._config.write_text(rendered)
         self._config.chmod(0o600)
         (self._logs / "supervisord.log").unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
+        argv = [sys.executable, "-m", "vbatch.local.supervisord", "-c", str(self._config)]
         env = os.environ | {STACK_VARIABLE: str(self._home)}
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=START_SECONDS_MAX)
         if done.returncode != 0:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.metrics import exposition
 from vbatch.chassis.readiness import Check, CheckResult, NotReady, Readiness, ReadinessReport
 
@@ -22,10 +23,6 @@ __all__ = [
 ]
 
 SHUTDOWN_SECONDS_MAX = 2.0
-
-
-class PortTaken(Exception):
-    """The port to listen on belongs to another process."""
 
 
 def health_app(

@@ -1,7 +1,6 @@
 """The life of a service process: loop, logs, traces, signals, a stop with a limit, an honest exit code."""
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -11,11 +10,11 @@ from typing import NoReturn
 import uvloop
 
 from vbatch.chassis import logs, telemetry
+from vbatch.chassis.parent import die_with_parent
 from vbatch.chassis.settings import ServiceSettings, load_or_exit
 
 STOP_SECONDS_MAX = 10.0
 PARENT_DEATH_VARIABLE = "VBATCH_PARENT_DEATH"
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Stop:
@@ -57,21 +56,6 @@ def run_service(
     code = uvloop.run(_live(main, stop_seconds_max))
     provider.shutdown()
     sys.exit(code)
-
-
-def die_with_parent(death_signal: signal.Signals = signal.SIGTERM, *, parent: int | None = None) -> None:
-    """Have the kernel send `death_signal` when the parent ends, however it ends. Does nothing off Linux.
-
-    A child that takes its time to come here says who its `parent` was, which may have ended by now.
-    """
-    if sys.platform != "linux":
-        return
-    parent = parent or os.getppid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:  # the parent ended before the kernel knew of the wish
-        os.kill(os.getpid(), death_signal)
 
 
 async def _live(main: Callable[[Stop], Awaitable[None]], stop_seconds_max: float) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, MutableMapping
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -33,6 +32,8 @@ def build_provider(service: str, endpoint: str | None = None) -> TracerProvider:
     resource = Resource.create({SERVICE_NAME: service})
     if endpoint is None:
         return TracerProvider(resource=resource, sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # a start without it is faster
+
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS_MAX)
     provider.add_span_processor(

@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from uvicorn.config import Config
 
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.blobs.local import LocalBlobs
-from vbatch.chassis.health import PortTaken
+from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
@@ -75,6 +74,8 @@ def create_app(parts: Parts, *, traced: bool = False) -> FastAPI:
     describe(app)
     app.add_middleware(Edge, figures=parts.figures, patience=parts.patience)
     if traced:
+        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # a start without traces is spared it
+
         FastAPIInstrumentor.instrument_app(app, excluded_urls="/health,/ready,/metrics")
     return app
 

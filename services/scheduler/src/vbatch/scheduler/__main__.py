@@ -1,11 +1,16 @@
-"""`python -m vbatch.scheduler`."""
+"""`python -m vbatch.scheduler`. The worker that reads files imports this module as well, and needs nothing of it."""
 
 from __future__ import annotations
 
-from vbatch.chassis.process import run_service
-from vbatch.chassis.settings import load_or_exit
-from vbatch.scheduler.wiring import SchedulerSettings, service
 
-if __name__ == "__main__":
+def main() -> None:
+    from vbatch.chassis.process import run_service
+    from vbatch.chassis.settings import load_or_exit
+    from vbatch.scheduler.wiring import SchedulerSettings, service
+
     settings = load_or_exit(SchedulerSettings)
     run_service(service(settings), "scheduler", settings=settings)
+
+
+if __name__ == "__main__":
+    main()

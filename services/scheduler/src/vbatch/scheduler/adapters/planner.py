@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from multiprocessing import get_context
 
 from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble
-from vbatch.chassis.process import die_with_parent
+from vbatch.chassis.parent import die_with_parent
 from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.decide import Verdict
 from vbatch.scheduler.core.validation import FileCheck, FileRules

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,17 +54,30 @@ class Workshop:
         name = hashlib.sha256(bytes(path)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"vbatch-{name}" / "engine.sock"
 
+    def remove_socket(self) -> None:
+        """What an engine that has ended leaves of its socket: nothing."""
+        socket = self.socket()
+        socket.unlink(missing_ok=True)
+        if socket.parent != self.run_folder and socket.parent.is_dir():
+            socket.parent.rmdir()
+
 
 class RunningEngine:
     """An engine that answered; `child` is None for one that runs elsewhere."""
 
     def __init__(
-        self, definition: ModelDefinition, window: int, client: EngineClient, child: Child | None = None
+        self,
+        definition: ModelDefinition,
+        window: int,
+        client: EngineClient,
+        child: Child | None = None,
+        on_stopped: Callable[[], None] = lambda: None,
     ) -> None:
         self.definition = definition
         self.window = window
         self.child = child
         self._client = client
+        self._on_stopped = on_stopped
 
     async def ask(self, endpoint: str, body: bytes) -> Answer:
         return await self._client.ask(endpoint, body)
@@ -87,6 +101,7 @@ class RunningEngine:
         await self._client.close()
         if self.child:
             await self.child.stop()
+        self._on_stopped()
 
 
 class EngineLauncher:
@@ -119,7 +134,8 @@ class EngineLauncher:
         child = await self._start(engine_command(definition, self._device, places), "engine")
 
         client = EngineClient(socket=str(socket), request_seconds_max=self._limits.request_seconds_max)
-        engine = RunningEngine(definition, effective_window(definition, self._device), client, child)
+        window = effective_window(definition, self._device)
+        engine = RunningEngine(definition, window, client, child, self._workshop.remove_socket)
         await self._wait_ready(engine)
         return engine
 
