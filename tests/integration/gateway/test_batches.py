@@ -142,8 +142,7 @@ async def test_a_batch_expires_at_the_end_of_its_window(stage: Stage):
         made = await stage.client.batches.create(
             input_file_id="file-x",
             endpoint=CHAT,
-            completion_window="24h",
-            extra_body={"completes_within": window},
+            completion_window=window,  # type: ignore[arg-type]  # OpenAI has one window only
         )
         batch = await stage.client.batches.retrieve(made.id)
         assert batch.expires_at is not None

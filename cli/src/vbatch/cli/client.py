@@ -23,9 +23,6 @@ ERROR_BYTES_MAX = 2_000
 LINE_BYTES_MAX = 4 << 20
 
 
-OPENAIS_WINDOW = "24h"
-
-
 class ErrorBody(msgspec.Struct, frozen=True):
     message: str = ""
 
@@ -50,9 +47,7 @@ class Server:
             return await self._ask("POST", "/v1/files", data=form)
 
     async def create(self, file_id: str, endpoint: str, window: str, metadata: Mapping[str, str]) -> bytes:
-        body: dict[str, object] = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": OPENAIS_WINDOW}
-        if window != OPENAIS_WINDOW:
-            body["completes_within"] = window
+        body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": window}
         return await self._ask("POST", "/v1/batches", json=body | ({"metadata": dict(metadata)} if metadata else {}))
 
     async def batch(self, batch_id: str) -> bytes:

@@ -14,7 +14,7 @@ from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_obje
 from vbatch.gateway.core.steering import priority_of
 
 COMPLETION_WINDOW = "24h"
-"""OpenAI's only one; a client that asks for `completes_within` besides gets that one."""
+"""OpenAI's only one; ours go from an hour to a week."""
 WINDOW_PATTERN = "[1-9][0-9]{0,5}[mhd]"
 WINDOW_SECONDS_MIN = 3_600
 WINDOW_SECONDS_MAX = 7 * 86_400
@@ -27,12 +27,12 @@ METADATA_PAIRS_MAX = 16
 METADATA_KEY_CHARS_MAX = 64
 METADATA_VALUE_CHARS_MAX = 512
 REQUIRED = ("input_file_id", "endpoint", "completion_window")
-OPTIONAL = ("metadata", "output_expires_after", "completes_within", "priority")
+OPTIONAL = ("metadata", "output_expires_after", "priority")
 
 
 @dataclass(frozen=True, slots=True)
 class BatchAsk:
-    """A create ask that is well formed; `completion_window` is the one the batch gets."""
+    """A create ask that is well formed."""
 
     input_file_id: FileId
     endpoint: str
@@ -52,7 +52,7 @@ def read_batch_ask(raw: bytes) -> BatchAsk:
     return BatchAsk(
         input_file_id=_input_file_id(body["input_file_id"]),
         endpoint=_one_of(body, "endpoint", BATCH_ENDPOINTS),
-        completion_window=_window(body),
+        completion_window=_window(body["completion_window"]),
         metadata=_metadata(body.get("metadata")),
         output_expires_after_seconds=expiry_seconds(body.get("output_expires_after"), "output_expires_after"),
         priority=_priority(body.get("priority")),
@@ -101,20 +101,12 @@ def _one_of(body: Mapping[str, object], name: str, supported: tuple[str, ...]) -
     raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{value}'. {words}", name)
 
 
-def _window(body: Mapping[str, object]) -> str:
-    text = string(body["completion_window"], "completion_window")
-    if text != COMPLETION_WINDOW:
-        words = f"Invalid value: '{text}'. Value must be '{COMPLETION_WINDOW}'."
-        raise Refusal(Reason.VALUE_INVALID, words, "completion_window")
-    return text if body.get("completes_within") is None else _own_window(body["completes_within"])
-
-
-def _own_window(value: object) -> str:
-    text = string(value, "completes_within")
+def _window(value: object) -> str:
+    text = string(value, "completion_window")
     if re.fullmatch(WINDOW_PATTERN, text) and WINDOW_SECONDS_MIN <= window_seconds(text) <= WINDOW_SECONDS_MAX:
         return text
-    words = "Value must be minutes, hours or days, from '1h' to '168h'."
-    raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. {words}", "completes_within")
+    words = f"Value must be '{COMPLETION_WINDOW}', or minutes, hours or days from '1h' to '168h'."
+    raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. {words}", "completion_window")
 
 
 def _priority(value: object) -> int:

@@ -72,12 +72,11 @@ CREATE_BATCH: Description = {
     "properties": {
         "input_file_id": {"type": "string", "maxLength": create_batch.FILE_ID_CHARS_MAX},
         "endpoint": {"type": "string", "enum": list(BATCH_ENDPOINTS)},
-        "completion_window": {"type": "string", "enum": [create_batch.COMPLETION_WINDOW]},
-        "completes_within": {
-            "type": ["string", "null"],
+        "completion_window": {
+            "type": "string",
             "pattern": f"^{create_batch.WINDOW_PATTERN}$",
-            "description": "Ours: the window this batch gets instead, from `1h` to `168h`.",
-            "example": "90m",
+            "description": "OpenAI's `24h`, or any other from `1h` to `168h`.",
+            "example": create_batch.COMPLETION_WINDOW,
         },
         "metadata": {
             "type": ["object", "null"],
