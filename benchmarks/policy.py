@@ -8,7 +8,9 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.policy_study.decision_time import decision_ms
-from benchmarks.policy_study.study import SMALL_CASES, Study, against_optimum, figures, foretold_ends, study, table
+from benchmarks.policy_study.figures import calm_backlog, figures, table
+from benchmarks.policy_study.small_cases import SMALL_CASES, against_optimum
+from benchmarks.policy_study.study import Study, study
 
 IMAGES = Path(__file__).parent.parent / "docs" / "img"
 
@@ -19,7 +21,7 @@ def main() -> None:
     measured = {
         **figures(done),
         **against_optimum(SMALL_CASES),
-        **foretold_ends(arguments.seeds),
+        **calm_backlog(arguments.seeds),
         "decision_ms_1000": decision_ms(1_000),
         "decision_ms_10000": decision_ms(10_000),
         "seeds": arguments.seeds,

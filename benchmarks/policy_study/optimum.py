@@ -13,24 +13,42 @@ from benchmarks.policy_study.workload import Batch
 from vbatch.contracts.ids import ModelId
 
 BATCHES_MAX = 8
+FOR_EVER = float("inf")
 
 
 def least_mean_flow(batches: Sequence[Batch], swap_seconds: float) -> float:
-    """A batch delays all that have not ended, so what is left to pay does not depend on the time."""
+    """In seconds."""
+    return min(_flows(batches, swap_seconds).values()) / len(batches)
+
+
+def fewest_swaps(batches: Sequence[Batch], swap_seconds: float, flow_ratio_max: float) -> int:
+    """Loads, the first one included, of the schedules whose mean flow is at most so many times the least."""
+    flows = _flows(batches, swap_seconds)
+    allowed = flow_ratio_max * min(flows.values())
+    return min(swaps for swaps, flow in flows.items() if flow <= allowed)
+
+
+def _flows(batches: Sequence[Batch], swap_seconds: float) -> dict[int, float]:
+    """Loads → the least sum of flow times with so many. A batch delays all that have not ended, so what is left to
+    pay does not depend on the time."""
     families = _families(batches)
 
     @cache
-    def rest(served: tuple[int, ...], last: int) -> float:
+    def rest(served: tuple[int, ...], last: int) -> dict[int, float]:
         waiting = len(batches) - sum(served)
-        costs = [
-            waiting * (family[served[number]] + (0.0 if number == last else swap_seconds))
-            + rest(_one_more(served, number), number)
-            for number, family in enumerate(families)
-            if served[number] < len(family)
-        ]
-        return min(costs, default=0.0)
+        if not waiting:
+            return {0: 0.0}
+        best: dict[int, float] = {}
+        for number, family in enumerate(families):
+            if served[number] == len(family):
+                continue
+            swap = 0 if number == last else 1
+            cost = waiting * (family[served[number]] + swap * swap_seconds)
+            for swaps, flow in rest(_one_more(served, number), number).items():
+                best[swaps + swap] = min(best.get(swaps + swap, FOR_EVER), cost + flow)
+        return best
 
-    return rest((0,) * len(families), -1) / len(batches)
+    return rest((0,) * len(families), -1)
 
 
 def _families(batches: Sequence[Batch]) -> list[list[float]]:

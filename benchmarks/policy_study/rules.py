@@ -33,6 +33,7 @@ def least(key: Key) -> Policy:
     return policy
 
 
+OFF_BY_HALF = "estimates off by half"
 OURS, OLDEST_FIRST, GROUP = "this policy", "oldest batch first", "group and drain"
 SHORTEST_FREE, DEADLINE_FREE = "bound: shortest first, free swaps", "bound: earliest deadline, free swaps"
 
@@ -45,7 +46,10 @@ RULES: dict[str, Rule] = {
     "without the filter": Rule(Dips(Tuning(has_filter=False))),
     "without leaving early": Rule(Dips(Tuning(has_density=False))),
     "without first answers": Rule(Dips(Tuning(has_first_answer=False))),
-    "estimates off by half": Rule(Dips(), estimate_sigma=0.5),
+    "without shortest first in the guard": Rule(Dips(Tuning(has_shortest_in_guard=False))),
+    "without staying": Rule(Dips(Tuning(stay_swaps_max=0.0))),
+    "without ageing": Rule(Dips(Tuning(ageing_seconds=1e12))),
+    OFF_BY_HALF: Rule(Dips(), estimate_sigma=0.5),
     SHORTEST_FREE: Rule(least(lambda it, _: (it.work, it.sequence)), is_bound=True),
     DEADLINE_FREE: Rule(least(lambda it, _: (it.due, it.sequence)), is_bound=True),
 }

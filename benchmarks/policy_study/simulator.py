@@ -7,12 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from benchmarks.policy_study.workload import Batch
+from benchmarks.policy_study.workload import REQUESTS_A_SECOND, Batch
 from vbatch.contracts.ids import BatchId, ModelId, OwnerId
+from vbatch.scheduler.core.estimates import Gauge
 from vbatch.scheduler.core.policy import Candidate, Policy, View
 
 SLICE_SECONDS = 120.0
 """How long a choice stands when nothing new arrives."""
+BRIEF_SECONDS = 30.0
+"""How long one stands that asks for first answers only."""
+RATE_UNKNOWN = 4.0
+"""Requests a second of a model that no rate is known of."""
+FIRST_SERVICE_SHARE = 0.25
 DONE = 1e-9
 OWNER = OwnerId("study")
 
@@ -49,6 +55,8 @@ class Run:
     ended: Sequence[Ended]
     swaps: int
     stays: Sequence[Stay]
+    starved_seconds: float = 0.0
+    """The longest that a batch waited past a quarter of its window for its first service, later ones being served."""
 
     @property
     def mean_flow(self) -> float:
@@ -84,6 +92,7 @@ class Device:
     loaded: ModelId | None = None
     since: float = 0.0
     swaps: int = 0
+    starved_seconds: float = 0.0
     _pending: dict[BatchId, _Pending] = field(default_factory=dict)
     _candidates: dict[BatchId, Candidate] = field(default_factory=dict)
     _ended: list[Ended] = field(default_factory=list)
@@ -98,7 +107,7 @@ class Device:
                 self.now = coming[-1].arrived
                 continue
             self._act(until=coming[-1].arrived if coming else float("inf"))
-        return Run(self._ended, self.swaps, self._stays)
+        return Run(self._ended, self.swaps, self._stays, self.starved_seconds)
 
     def arrive(self, batch: Batch) -> None:
         batch_id = BatchId(str(batch.number))
@@ -107,13 +116,15 @@ class Device:
 
     def _tell(self, batch_id: BatchId) -> None:
         it = self._pending[batch_id]
+        rate = REQUESTS_A_SECOND.get(it.batch.model, RATE_UNKNOWN)
+        gauge, finished = Gauge(1.0 / rate, self.estimate(it.batch), self.error), int((it.batch.work - it.left) * rate)
         self._candidates[batch_id] = Candidate(
             batch_id=batch_id,
             model=it.batch.model,
             owner=OWNER,
             sequence=it.batch.number,
-            work=it.left * self.estimate(it.batch),
-            error=self.error,
+            work=gauge.seconds(it.left * rate, request_bytes=0.0, finished=finished, finished_units=float(finished)),
+            error=gauge.error(finished),
             arrived=it.batch.arrived,
             due=it.batch.due,
             has_run=it.first_served is not None,
@@ -129,7 +140,7 @@ class Device:
             self.loaded, self.now = it.batch.model, self.now + self.swap_seconds
             self.since, self.swaps = self.now, self.swaps + 1
             return
-        self._serve(choice.batch_id, it, until)
+        self._serve(choice.batch_id, it, until, BRIEF_SECONDS if choice.is_brief else self.slice_seconds)
 
     def view(self) -> View:
         """What the policy is told now."""
@@ -137,10 +148,11 @@ class Device:
         resident = self.now - self.since
         return View(self.now, candidates, self.loaded, resident, swap_default=self.swap_seconds)
 
-    def _serve(self, batch_id: BatchId, it: _Pending, until: float) -> None:
+    def _serve(self, batch_id: BatchId, it: _Pending, until: float, slice_seconds: float) -> None:
         it.first_served = self.now if it.first_served is None else it.first_served
-        limit = self.slice_seconds if self.slice_seconds == float("inf") else min(self.slice_seconds, until - self.now)
+        limit = slice_seconds if slice_seconds == float("inf") else min(slice_seconds, until - self.now)
         seconds = min(it.left, max(limit, 1e-6))
+        self._watch_starving(it.batch, self.now + seconds)
         self._stays.append(Stay(it.batch, self.now, self.now + seconds))
         self.now += seconds
         it.left -= seconds
@@ -149,3 +161,10 @@ class Device:
             return
         self._ended.append(Ended(it.batch, it.first_served, self.now))
         del self._pending[batch_id], self._candidates[batch_id]
+
+    def _watch_starving(self, served: Batch, until: float) -> None:
+        """How long past a quarter of its window an unserved batch waits for one that came later."""
+        for it in self._pending.values():
+            if it.first_served is None and it.batch.arrived < served.arrived:
+                late = until - it.batch.arrived - FIRST_SERVICE_SHARE * (it.batch.due - it.batch.arrived)
+                self.starved_seconds = max(self.starved_seconds, late)

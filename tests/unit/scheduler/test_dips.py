@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from tests.support.scheduling import World, batch_id
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId, OwnerId
+from vbatch.scheduler.core.decide import SLICE_REQUESTS_MIN
 from vbatch.scheduler.core.dips import Dips, Tuning
 from vbatch.scheduler.core.policy import Candidate, Choice, View
-from vbatch.scheduler.core.protection import cautious_work, protected, tightest
+from vbatch.scheduler.core.protection import may_come_first, protected, slacks
 from vbatch.scheduler.core.reasons import span
 
 HOUR, DAY = 3600.0, 86400.0
@@ -103,20 +104,30 @@ def test_urgent_work_of_the_loaded_model_goes_on_while_the_others_survive_it():
     assert chosen(view(here, there, loaded="small")) == "here"
 
 
-def test_a_batch_unserved_for_a_quarter_of_its_window_gets_its_first_answers():
+def test_a_batch_unserved_for_nearly_a_quarter_of_its_window_goes_before_a_later_one_for_first_answers():
     starved = candidate("starved", 20_000, due=DAY)
-    new = candidate("new", 10, arrived=7 * HOUR, due=7 * HOUR + DAY)
-    choice = choose(view(starved, new, loaded="small", now=7 * HOUR))
-    assert (choice.batch_id, "has waited 7 h" in choice.reason) == (starved.batch_id, True)
+    new = candidate("new", 10, arrived=5 * HOUR, due=5 * HOUR + DAY)
+    choice = choose(view(starved, new, loaded="small", now=6 * HOUR - 200))
+    assert (choice.batch_id, choice.is_brief, "has waited 5 h 57 min" in choice.reason) == (
+        starved.batch_id,
+        True,
+        True,
+    )
     fed = replace(starved, has_run=True)
-    assert chosen(view(fed, new, loaded="small", now=7 * HOUR)) == "new"
+    assert chosen(view(fed, new, loaded="small", now=6 * HOUR - 200)) == "new"
 
 
-def test_starvation_elsewhere_does_not_break_a_residency_that_is_not_paid_for():
-    starved = candidate("starved", 2_000, "large")
+def test_of_two_batches_past_their_promise_the_older_is_served_first():
+    older, younger = candidate("older", 5_000), candidate("younger", 5_000, arrived=HOUR, due=2 * HOUR)
     new = candidate("new", 10, arrived=7 * HOUR, due=7 * HOUR + DAY)
-    assert chosen(view(starved, new, loaded="small", resident=10, now=7 * HOUR)) == "new"
-    assert chosen(view(starved, new, loaded="small", resident=LONG_RESIDENT, now=7 * HOUR)) == "starved"
+    assert chosen(view(older, younger, new, loaded="small", now=7 * HOUR)) == "older"
+
+
+def test_first_answers_are_fetched_in_time_from_every_model_that_owes_some():
+    models = [candidate(f"there{number}", 5_000, f"m{number}", due=HOUR) for number in range(6)]
+    new = candidate("new", 10, arrived=100.0, due=DAY)
+    assert chosen(view(new, *models, loaded="small", now=160)) == "there0"
+    assert chosen(view(new, models[0], loaded="small", now=160)) == "new"
 
 
 @pytest.mark.parametrize(
@@ -173,8 +184,7 @@ candidates = st.builds(
 def test_what_is_protected_can_all_keep_its_deadlines_and_some_batch_is_always_chosen(waiting, loaded):
     seen = view(*waiting, loaded=loaded)
     kept = protected(seen)
-    tight = tightest(seen, kept)
-    assert tight is None or tight.slack > -1e-6
+    assert slacks(seen, kept).least > -1e-6
     assert [it.due for it in kept] == sorted(it.due for it in kept)
     assert choose(seen).batch_id in {it.batch_id for it in waiting}
 
@@ -186,9 +196,22 @@ def test_the_order_in_which_batches_are_told_changes_nothing(waiting):
     assert Dips()(view(*numbered)) == Dips()(view(*reversed(numbered)))
 
 
-def test_estimates_in_doubt_are_given_more_room():
+def test_estimates_in_doubt_are_given_more_room_and_many_doubts_even_out():
     sure, unsure = candidate("a", 100), replace(candidate("b", 100), error=0.3)
-    assert (cautious_work(sure), cautious_work(unsure)) == pytest.approx((105.0, 160.0))
+    for together, seconds in (((sure,), 100), ((unsure,), 130), ((unsure,) * 4, 460)):
+        assert slacks(view(*together, loaded="small"), together).least == pytest.approx(DAY - seconds)
+
+
+def test_among_batches_that_must_run_now_the_shortest_goes_first_where_no_other_is_late_for_it():
+    soon, short, long = (
+        candidate("soon", 900, due=1_000),
+        candidate("short", 50, due=1_100),
+        candidate("long", 500, due=1_500),
+    )
+    seen = view(soon, short, long, loaded="small")
+    known = slacks(seen, protected(seen))
+    assert [it.batch_id for it in may_come_first(seen, known)] == [soon.batch_id, short.batch_id]
+    assert chosen(seen) == "short"
 
 
 def test_parts_can_be_left_out_for_a_study():
@@ -210,3 +233,13 @@ def test_a_batch_of_twenty_behind_a_million_of_the_same_model_is_served_with_the
     (following,) = world.settle()
     assert isinstance(following, e.BatchDispatched)
     assert (following.batch_id, len(following.lines)) == (batch_id("twenty"), 20)
+
+
+def test_a_choice_for_first_answers_only_sends_the_shortest_slice():
+    world = World(lambda seen: Choice(seen.candidates[0].batch_id, "", is_brief=True) if seen.candidates else None)
+    world.model("small")
+    world.running("a", 1_000)
+    world.runner()
+    sent = world.settle()[0]
+    assert isinstance(sent, e.BatchDispatched)
+    assert len(sent.lines) == SLICE_REQUESTS_MIN

@@ -113,7 +113,7 @@ def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     choice = moment.policy(view_of(state, runner, moment.now))
     if choice is None:
         return None
-    picked = pick(state.jobs[choice.batch_id], _slice_size(runner))
+    picked = pick(state.jobs[choice.batch_id], SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(runner))
     if picked is None or (picked.is_suspect and held):
         return None
     return _dispatched(state, runner, choice, picked, moment)

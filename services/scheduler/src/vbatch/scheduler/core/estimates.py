@@ -92,7 +92,7 @@ class Gauge:
     prior_units: float
     doubt: float
 
-    def seconds(self, requests: int, *, request_bytes: float, finished: int, finished_units: float) -> float:
+    def seconds(self, requests: float, *, request_bytes: float, finished: int, finished_units: float) -> float:
         """What so many requests of a batch take; the more of it have finished, the more they alone count."""
         prior = self.prior_units + request_bytes / BYTES_A_TOKEN
         a_request = (PRIOR_REQUESTS * prior + finished_units) / (PRIOR_REQUESTS + finished)

@@ -53,6 +53,13 @@ class Job:
     _sent: bytearray = field(default_factory=bytearray)
     _sent_count: int = 0
     _cursor: int = 0
+    arrived: float = field(init=False)
+    due: float = field(init=False)
+    """Seconds since 1970, of the creation and of the end of the window."""
+
+    def __post_init__(self) -> None:
+        self.arrived = self.created.at.timestamp()
+        self.due = self.created.expires_at.timestamp()
 
     @property
     def batch_id(self) -> BatchId:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from math import exp2
 from typing import Protocol
 
@@ -17,6 +18,7 @@ PRIORITY_DOUBLES = 10.0
 """So much more of priority weighs twice as much: the highest some thousand times the common one."""
 
 
+@cache
 def priority_weight(priority: int) -> float:
     return exp2(min(PRIORITY_MAX, max(PRIORITY_MIN, priority)) / PRIORITY_DOUBLES)
 
@@ -68,8 +70,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
+    """`is_brief` asks for no more than first answers: the shortest slice there is."""
+
     batch_id: BatchId
     reason: str
+    is_brief: bool = False
 
 
 class Policy(Protocol):

@@ -7,97 +7,92 @@ that filter one batch that is lost anyway would cost every other its deadline.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from math import sqrt
 from operator import attrgetter, itemgetter
 
 from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core.policy import Candidate, View
 
-MARGIN_MIN, MARGIN_MAX = 0.05, 1.0
-"""How much longer than estimated a protected batch may take: twice its error, within these bounds."""
-ERRORS_COVERED = 2.0
+MARGIN = 1.15
+"""How much longer than estimated all of it may take: even a well measured rate moves."""
+ERRORS_COVERED = 1.0
+"""Errors of estimates are each batch's own, so those of many batches add up as squares do."""
 SWAPS_A_VISIT = 2.0
 """There, and back to what was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tight:
-    """The protected batches up to the deadline with the least slack, in order of deadline."""
+class Slacks:
+    """Batches in order of deadline, and how many seconds could pass before each and all before it would be late."""
 
-    slack: float
-    batches: tuple[Candidate, ...]
+    batches: Sequence[Candidate]
+    seconds: Sequence[float]
 
+    @property
+    def least(self) -> float:
+        return min(self.seconds, default=float("inf"))
 
-def cautious_work(it: Candidate) -> float:
-    """The work with its margin."""
-    margin = ERRORS_COVERED * it.error
-    if margin < MARGIN_MIN:
-        margin = MARGIN_MIN
-    elif margin > MARGIN_MAX:
-        margin = MARGIN_MAX
-    return it.work * (1.0 + margin)
+    def tight(self) -> Sequence[Candidate]:
+        """The batches up to the deadline with the least slack."""
+        return self.batches[: self.seconds.index(self.least) + 1] if self.seconds else ()
 
 
 def protected(view: View) -> list[Candidate]:
-    """In order of deadline. Batches that would be late even alone are not among them: nothing can be saved there."""
-    kept = _Kept(view)
-    now, swaps = view.now, kept.swaps
-    for it in sorted(view.candidates, key=attrgetter("due")):
-        left = it.due - now
-        if it.work + swaps[it.model] <= left:
-            kept.add(it)
-            while kept.demand > left:
-                kept.drop_longest()
-    return kept.in_order()
+    """In order of deadline. Batches that would be late even alone are not among them: nothing can be saved there.
+
+    Estimates are believed here: who leaves room for their errors lets batches go that could have been kept.
+    """
+    swaps = _swaps(view)
+    visits = {model: SWAPS_A_VISIT * swap for model, swap in swaps.items()}
+    counts = dict.fromkeys(swaps, 0)
+    longest, demand, now = list[tuple[float, int, Candidate]](), 0.0, view.now
+    for number, it in enumerate(sorted(view.candidates, key=attrgetter("due"))):
+        model, work, left = it.model, it.work, it.due - now
+        if work + swaps[model] > left:
+            continue
+        demand += work if counts[model] else work + visits[model]
+        counts[model] += 1
+        heappush(longest, (-work, number, it))
+        while demand > left:
+            let_go = heappop(longest)[2]
+            counts[let_go.model] -= 1
+            demand -= let_go.work if counts[let_go.model] else let_go.work + visits[let_go.model]
+    return [it for _, _, it in sorted(longest, key=itemgetter(1))]
 
 
-def tightest(view: View, batches: list[Candidate]) -> Tight | None:
-    """Where the least slack is among batches in order of deadline."""
-    demand, models, least, length = 0.0, set[ModelId](), float("inf"), 0
-    for number, it in enumerate(batches, 1):
-        demand += cautious_work(it)
+def slacks(view: View, batches: Sequence[Candidate]) -> Slacks:
+    """Of batches in order of deadline; here the errors of the estimates are given room."""
+    swaps, models, now = _swaps(view), set[ModelId](), view.now
+    demand, squares, seconds = 0.0, 0.0, list[float]()
+    for it in batches:
+        work = it.work
         if it.model not in models:
             models.add(it.model)
-            demand += SWAPS_A_VISIT * view.swap(it.model)
-        slack = it.due - view.now - demand
-        if slack < least:
-            least, length = slack, number
-    return Tight(least, tuple(batches[:length])) if length else None
+            demand += SWAPS_A_VISIT * swaps[it.model]
+        demand += work
+        squares += (work * it.error) ** 2
+        seconds.append(it.due - now - demand - ERRORS_COVERED * sqrt(squares))
+    return Slacks(batches, seconds)
 
 
-def survive(view: View, others: list[Candidate], delay: float) -> bool:
-    """Whether these batches, in order of deadline, keep their deadlines when they start so much later."""
-    tight = tightest(view, others)
-    return tight is None or tight.slack >= delay
+def may_come_first(view: View, known: Slacks) -> list[Candidate]:
+    """Those of the tight batches that could run before all others without making any of them late: the first, and
+    each whose whole work fits into the slack of all before it (after Smith 1956, whose rule it is from the back)."""
+    swaps, seen, room, found = _swaps(view), set[ModelId](), float("inf"), list[Candidate]()
+    for it, slack in zip(known.tight(), known.seconds, strict=False):
+        need = it.work * (1.0 + ERRORS_COVERED * it.error)
+        if it.model not in seen:
+            seen.add(it.model)
+            need += SWAPS_A_VISIT * swaps[it.model]
+        if need <= room:
+            found.append(it)
+        if slack < room:
+            room = slack
+    return found
 
 
-class _Kept:
-    """A set of batches with the time they need together; the longest is at hand."""
-
-    def __init__(self, view: View) -> None:
-        self.swaps = {model: view.swap(model) for model in {it.model for it in view.candidates}}
-        self.demand = 0.0
-        self._added = 0
-        self._longest: list[tuple[float, int, Candidate]] = []
-        self._counts = dict.fromkeys(self.swaps, 0)
-
-    def add(self, it: Candidate) -> None:
-        work = cautious_work(it)
-        heappush(self._longest, (-work, self._added, it))
-        self._added += 1
-        if not self._counts[it.model]:
-            work += SWAPS_A_VISIT * self.swaps[it.model]
-        self._counts[it.model] += 1
-        self.demand += work
-
-    def drop_longest(self) -> None:
-        negative_work, _, it = heappop(self._longest)
-        self.demand += negative_work
-        self._counts[it.model] -= 1
-        if not self._counts[it.model]:
-            self.demand -= SWAPS_A_VISIT * self.swaps[it.model]
-
-    def in_order(self) -> list[Candidate]:
-        """As they were added."""
-        return [it for _, _, it in sorted(self._longest, key=itemgetter(1))]
+def _swaps(view: View) -> dict[ModelId, float]:
+    return {model: view.swap(model) for model in {it.model for it in view.candidates}}

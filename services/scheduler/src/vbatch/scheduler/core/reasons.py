@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vbatch.scheduler.core.policy import Candidate, View
-from vbatch.scheduler.core.protection import Tight
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
@@ -22,17 +23,17 @@ def span(seconds: float) -> str:
     return f"{seconds / DAY:.0f} days"
 
 
-def guarded(view: View, first: Candidate, tight: Tight) -> str:
+def guarded(view: View, first: Candidate, tight: Sequence[Candidate]) -> str:
     left, work = span(first.due - view.now), span(first.work)
-    if len(tight.batches) == 1:
+    if len(tight) == 1:
         return f"it must end within {left} and needs about {work}: it would be late if it waited longer{_beside(view)}"
-    many = f"{len(tight.batches)} batches can all keep their deadlines only if they start now"
+    many = f"{len(tight)} batches can all keep their deadlines only if they start now"
     return f"{many}; this one must end within {left} and needs about {work}"
 
 
 def starved(view: View, first: Candidate) -> str:
     waited = span(view.now - first.arrived)
-    return f"it has waited {waited} for its first answers, more than a quarter of its window{_beside(view)}"
+    return f"it has waited {waited} for its first answers, near a quarter of its window{_beside(view)}"
 
 
 def came_next(view: View, first: Candidate, family: list[Candidate]) -> str:

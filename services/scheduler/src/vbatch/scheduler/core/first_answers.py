@@ -1,0 +1,48 @@
+"""The promise that no batch waits past a quarter of its window for its first answers while the device works for one
+that came later. It is seen to some minutes before, with the shortest slice there is."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from vbatch.contracts.ids import ModelId
+from vbatch.scheduler.core.policy import Candidate, View
+
+WINDOW_SHARE = 0.25
+VISIT_SECONDS = 30.0
+"""What first answers take, the swap aside."""
+SOON_SECONDS = 300.0
+"""How much slack is left when the promise begins to count."""
+AHEAD_SECONDS = 7200.0
+"""Promises due later than this cannot press: all models are loaded within it."""
+
+
+def promised(it: Candidate) -> float:
+    """When the batch shall have been served first, in seconds since 1970."""
+    return it.arrived + WINDOW_SHARE * (it.due - it.arrived)
+
+
+def claimant(view: View, chosen: Candidate) -> Candidate | None:
+    """Of the batches older than the chosen one, the one that must have its first answers before."""
+    ahead = view.now + AHEAD_SECONDS
+    older = [it for it in view.candidates if not it.has_run and it.arrived < chosen.arrived and promised(it) < ahead]
+    pressing = _pressing(view, sorted(older, key=lambda it: (promised(it), it.sequence)))
+    if not pressing:
+        return None
+    late = [it for it in pressing if promised(it) < view.now + VISIT_SECONDS]
+    if late:
+        return min(late, key=attrgetter("arrived", "sequence"))  # or the younger of two late ones would be served first
+    return next((it for it in pressing if it.model == view.loaded), pressing[0])
+
+
+def _pressing(view: View, older: list[Candidate]) -> list[Candidate]:
+    """Those up to the last promise that is kept only if the visits begin soon."""
+    visits, models, length = 0.0, set[ModelId](), 0
+    for number, it in enumerate(older, 1):
+        visits += min(it.work, VISIT_SECONDS)
+        if it.model not in models:
+            models.add(it.model)
+            visits += view.swap(it.model)
+        if promised(it) - view.now - visits < SOON_SECONDS:
+            length = number
+    return older[:length]
