@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from openai import OpenAI
@@ -51,6 +52,12 @@ def embedding_line(text: str) -> Line:
     return {"custom_id": text, "method": "POST", "url": "/v1/embeddings", "body": body}
 
 
+def scoring_line(**fields: object) -> Line:
+    body = {"model": EMBEDDING, "documents": ["a stock market", "a kitten"], **fields}
+    endpoint = "/v1/score" if "queries" in fields else "/v1/rerank"
+    return {"custom_id": "a", "method": "POST", "url": endpoint, "body": body}
+
+
 def test_two_models_take_turns_on_the_device_and_answer_sensibly(client: OpenAI):
     places = [chat_line(place) for place in ("France", "Japan", "Italy", "Spain")]
     texts = [embedding_line(text) for text in ("a cat", "a kitten", "a stock market")]
@@ -66,6 +73,16 @@ def test_two_models_take_turns_on_the_device_and_answer_sensibly(client: OpenAI)
     assert [len(vector) for vector in vectors] == [EMBEDDING_NUMBERS] * 3
     cat, kitten, market = vectors
     assert product(cat, kitten) > product(cat, market)
+
+
+def test_texts_are_scored_and_ranked(client: OpenAI):
+    lines = [scoring_line(queries="a cat"), scoring_line(query="a cat")]
+    batches = [submit(client, jsonl([line]), cast(Any, line["url"])) for line in lines]  # not among the client's own
+    scored, ranked = (ended(client, batch.id, END_SECONDS_MAX).output[0]["response"]["body"] for batch in batches)
+
+    market, kitten = (row["score"] for row in scored["data"])
+    assert kitten > market
+    assert [row["index"] for row in ranked["results"]] == [1, 0]
 
 
 def product(one: list[float], other: list[float]) -> float:

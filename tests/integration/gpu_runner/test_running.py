@@ -87,6 +87,22 @@ async def test_error_answers_are_outcomes_and_broken_ones_are_named(bench: Bench
     assert outcomes[4].status_code == 200
 
 
+async def test_what_may_not_fail_again_is_asked_again_and_the_engines_patience_is_kept(bench: Bench, home: Path):
+    await bench.register(simulated("small"))
+    steer: Steers = {
+        1: {"busy_count": 2, "busy_status": 500},
+        2: {"busy_count": 1, "busy_status": 429, "retry_after": "0.7"},
+        3: {"busy_count": 9, "busy_status": 502},
+        4: {"busy_count": 1, "busy_status": 501},
+    }
+    async with living(bench, home):
+        slice_id = await bench.run_slice("small", 4, steer=steer)
+        outcomes = {outcome.line: outcome for outcome in await bench.outcomes(slice_id, 4)}
+    assert [outcomes[line].status_code for line in (1, 2, 3, 4)] == [200, 200, 502, 501]
+    assert outcomes[2].seconds >= 0.7
+    assert b"Busy, as asked for" in bytes(outcomes[3].body)
+
+
 async def test_the_window_is_filled_across_slices_and_batches(bench: Bench, home: Path):
     await bench.register(simulated("small", max_num_seqs=8, latency_seconds=0.3))
     async with living(bench, home) as life:

@@ -24,6 +24,8 @@ def answer(path: str, body: dict[str, Any]) -> Reply:
         ("/v1/embeddings", {"input": ["hi there"]}),
         ("/v1/score", {"text_1": "hi", "text_2": ["there"]}),
         ("/v1/score", {"queries": ["hi"], "documents": ["there"]}),
+        ("/v1/score", {"queries": ["hi"], "items": ["there"]}),
+        ("/v1/score", {"data_1": ["hi"], "data_2": ["there"]}),
         ("/v1/rerank", {"query": "hi", "documents": ["there"]}),
     ],
 )

@@ -263,3 +263,54 @@ def test_however_the_bytes_arrive_the_plan_finds_every_request(names: list[str],
     assert isinstance(plan, Plan)
     found = [parse_request_line(content[it.offset : it.offset + it.length]) for it in plan.refs(plan.lines)]
     assert [it.custom_id for it in found] == names
+
+
+SCORING = FileRules("/v1/score", {SMALL: ("/v1/score",)})
+RERANKING = FileRules("/v1/rerank", {SMALL: ("/v1/rerank",)})
+
+
+def compared(url: str, **fields: object) -> bytes:
+    return lines(request(url=url, body={"model": "small", **fields}))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [("queries", "documents"), ("queries", "items"), ("text_1", "text_2"), ("data_1", "data_2")],
+)
+def test_a_score_compares_two_fields_in_any_of_the_engines_spellings(left: str, right: str):
+    assert isinstance(check(compared("/v1/score", **{left: "a", right: ["b"]}), SCORING), Plan)
+    [fault] = faults(compared("/v1/score", **{left: "a"}), SCORING)
+    assert fault[0] is FileFault.INVALID_REQUEST and fault[2] in ("body.documents", f"body.{right}")
+
+
+def test_a_rerank_needs_a_query_and_documents():
+    assert isinstance(check(compared("/v1/rerank", query="a", documents=["b"]), RERANKING), Plan)
+    assert faults(compared("/v1/rerank", documents=["b"]), RERANKING) == [(FileFault.INVALID_REQUEST, 1, "body.query")]
+    assert faults(compared("/v1/rerank", query="a", documents=None), RERANKING)[0][2] == "body.documents"
+    assert faults(compared("/v1/score", query="a", documents=["b"]), RERANKING)[0][0] is FileFault.INVALID_URL
+
+
+@pytest.mark.parametrize("changes", [{"messages": None}, {"model": ""}, {"model": None}])
+def test_what_is_empty_is_required_still(changes: dict[str, object]):
+    name = next(iter(changes))
+    assert faults(lines(body(**changes))) == [(FileFault.INVALID_REQUEST, 1, f"body.{name}")]
+
+
+def test_streaming_is_refused_in_the_words_of_the_endpoint():
+    verdict = check(lines(body(stream=True)))
+    assert not isinstance(verdict, Plan)
+    assert verdict[0].message == "Chat Completions: Streaming is not supported in the Batch API."
+
+
+def embedding(custom_id: str, given: object) -> dict[str, object]:
+    return request(custom_id, url="/v1/embeddings", body={"model": "vectors", "input": given})
+
+
+def test_the_inputs_of_an_embeddings_file_are_bounded_together():
+    rules = FileRules("/v1/embeddings", {ModelId("vectors"): ("/v1/embeddings",)}, lines_max=4)
+    texts, tokens, many_tokens = ["a", "b"], [1, 2, 3, 4, 5], [[1], [2]]
+    assert isinstance(check(lines(embedding("a", texts), embedding("b", tokens), embedding("c", "x")), rules), Plan)
+    found = faults(
+        lines(*(embedding(name, texts) for name in "ab"), embedding("c", many_tokens), embedding("d", "x")), rules
+    )
+    assert found == [(FileFault.TOO_MANY_TASKS, 3, "body.input")]

@@ -10,15 +10,27 @@ EMBEDDINGS = "/v1/embeddings"
 RESPONSES = "/v1/responses"
 SCORE = "/v1/score"
 RERANK = "/v1/rerank"
-"""vLLM's own, for cross-encoders."""
+"""vLLM's own, for models that compare texts."""
 
-BATCH_ENDPOINTS: tuple[str, ...] = (RESPONSES, CHAT_COMPLETIONS, EMBEDDINGS, COMPLETIONS)
+BATCH_ENDPOINTS: tuple[str, ...] = (RESPONSES, CHAT_COMPLETIONS, EMBEDDINGS, COMPLETIONS, SCORE, RERANK)
 """Accepted by POST /v1/batches, in the order the error message lists them."""
 
-REQUIRED_BODY_FIELD: Mapping[str, tuple[str, str]] = {
-    CHAT_COMPLETIONS: ("messages", "Messages parameter is required."),
-    COMPLETIONS: ("prompt", "Prompt parameter is required."),
-    EMBEDDINGS: ("input", "Input parameter is required."),
-    RESPONSES: ("input", "Input parameter is required."),
+REQUIRED_BODY_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    CHAT_COMPLETIONS: (("messages",),),
+    COMPLETIONS: (("prompt",),),
+    EMBEDDINGS: (("input",),),
+    RESPONSES: (("input",),),
+    SCORE: (("queries", "documents"), ("queries", "items"), ("text_1", "text_2"), ("data_1", "data_2")),
+    RERANK: (("query", "documents"),),
 }
-"""Endpoint → the field a body cannot do without, and the message of its absence."""
+"""Endpoint → the fields a body cannot do without; of several sets one is enough."""
+
+ENDPOINT_TITLES: Mapping[str, str] = {
+    CHAT_COMPLETIONS: "Chat Completions",
+    COMPLETIONS: "Completions",
+    EMBEDDINGS: "Embeddings",
+    RESPONSES: "Responses",
+    SCORE: "Score",
+    RERANK: "Rerank",
+}
+"""What the refusal of `stream` calls the endpoint."""

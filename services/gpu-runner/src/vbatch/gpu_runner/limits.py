@@ -24,6 +24,9 @@ class Limits:
     busy_retries_max: int = 8
     busy_pause_seconds: float = 0.25
     busy_pause_seconds_max: float = 15.0
+    broken_retries_max: int = 2
+    retry_after_seconds_max: float = 60.0
+    """Together with the tries far below `stall_seconds_max`: an engine that asks for patience is not stuck."""
     reconnects_max: int = 3
     outbox_messages_max: int = 64
     """Feeding pauses while more than this waits to be stored."""

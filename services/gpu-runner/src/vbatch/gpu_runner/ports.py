@@ -12,8 +12,11 @@ from vbatch.contracts.orders import RequestRef
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`retry_after` is the pause the engine asked for, in seconds."""
+
     status_code: int
     body: bytes
+    retry_after: float | None = None
 
 
 class ConnectionLost(Exception):

@@ -50,6 +50,12 @@ class RunnerSettings(ServiceSettings):
         DEFAULTS.model_wait_seconds, ge=0, description="How long an order may be ahead of its model's definition."
     )
     busy_retries_max: int = Field(DEFAULTS.busy_retries_max, ge=0, description="Tries again after a 429 or 503.")
+    broken_retries_max: int = Field(
+        DEFAULTS.broken_retries_max, ge=0, description="Tries again after a 500, 502 or 504 of a healthy engine."
+    )
+    retry_after_seconds_max: float = Field(
+        DEFAULTS.retry_after_seconds_max, gt=0, description="A pause that an engine asks for is not longer."
+    )
     busy_pause_seconds: float = Field(DEFAULTS.busy_pause_seconds, gt=0, description="Before the first; then doubled.")
     busy_pause_seconds_max: float = Field(DEFAULTS.busy_pause_seconds_max, gt=0, description="At most.")
     reconnects_max: int = Field(

@@ -15,8 +15,6 @@ from vbatch.contracts.failures import REQUEST_FAULT_MESSAGES, RequestFault
 from vbatch.gpu_runner.core.feed import Request
 
 ENVELOPE_TEXT_CHARS_MAX = 2_000
-BUSY_STATUSES = frozenset({429, 503})
-"""The engine asks us to come back later."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 

@@ -6,9 +6,10 @@ import asyncio
 
 from vbatch.contracts.events import Outcome
 from vbatch.contracts.failures import RequestFault
-from vbatch.gpu_runner.core.answers import BUSY_STATUSES, fault_outcome, outcome_of
+from vbatch.gpu_runner.core.answers import fault_outcome, outcome_of
 from vbatch.gpu_runner.core.feed import Request
 from vbatch.gpu_runner.core.figures import Figures
+from vbatch.gpu_runner.core.retrying import Tries
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Engine, RequestTimedOut
 
@@ -31,14 +32,12 @@ async def outcome_from(engine: Engine, request: Request, limits: Limits, figures
         return fault_outcome(request, RequestFault.UNREADABLE_ANSWER, message=str(error), seconds=clock() - started)
     if answer is None:
         return fault_outcome(request, RequestFault.ENGINE_CRASHED, message=DROPPED_MESSAGE)
-    if answer.status_code >= 500 and not await engine.is_healthy():
-        raise EngineGone(f"the engine answered {answer.status_code} and is not healthy")
     return outcome_of(request, answer.status_code, answer.body, clock() - started)
 
 
 async def _answer(engine: Engine, request: Request, limits: Limits, figures: Figures) -> Answer | None:
     """The engine's last word; None when a healthy engine only ever closed the connection."""
-    busy_tries, lost_tries, pause = 0, 0, limits.busy_pause_seconds
+    tries, lost_tries = Tries(), 0
     while True:
         try:
             answer = await engine.ask(request.endpoint, request.body)
@@ -48,10 +47,12 @@ async def _answer(engine: Engine, request: Request, limits: Limits, figures: Fig
             lost_tries += 1
             if lost_tries > limits.reconnects_max:
                 return None
+            await asyncio.sleep(limits.busy_pause_seconds * lost_tries)
             continue
-        if answer.status_code not in BUSY_STATUSES or busy_tries >= limits.busy_retries_max:
+        if answer.status_code >= 500 and not await engine.is_healthy():
+            raise EngineGone(f"the engine answered {answer.status_code} and is not healthy")
+        pause = tries.pause_before_next(answer.status_code, answer.retry_after, limits)
+        if pause is None:
             return answer
-        busy_tries += 1
         figures.retried_count += 1
         await asyncio.sleep(pause)
-        pause = min(pause * 2, limits.busy_pause_seconds_max)

@@ -35,7 +35,10 @@ class Steer(msgspec.Struct, frozen=True):
     not_json: bool = False
     answer_bytes: int = 0
     busy_count: int = 0
-    """Answer 503 to this many tries of the same request first."""
+    """Answer `busy_status` to this many tries of the same request first."""
+    busy_status: int = 503
+    retry_after: str | None = None
+    """The Retry-After of those answers."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -50,6 +53,9 @@ class Body(msgspec.Struct, frozen=True):
     query: Json = ""
     queries: Json = ""
     documents: Json = ""
+    items: Json = ""
+    data_1: Json = ""
+    data_2: Json = ""
     top_n: int | None = None
     n: int | None = 1
     max_tokens: int | None = None
@@ -69,6 +75,7 @@ class Reply:
     seconds: float = 0.0
     hangs: bool = False
     crashes: bool = False
+    retry_after: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(Body)
@@ -187,11 +194,11 @@ def _scores(body: Body) -> list[float]:
 
 
 def _left_texts(body: Body) -> list[Json]:
-    return _listed(body.text_1 or body.queries or body.query)
+    return _listed(body.text_1 or body.data_1 or body.queries or body.query)
 
 
 def _right_texts(body: Body) -> list[Json]:
-    return _listed(body.text_2 or body.documents)
+    return _listed(body.text_2 or body.data_2 or body.documents or body.items)
 
 
 def _listed(value: Json) -> list[Json]:

@@ -12,6 +12,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import httptools
@@ -65,7 +66,7 @@ class Simulation:
             crash()
         answer, steer = reply(path, raw, self.options)
         if steer.busy_count and self._is_busy(raw, steer):
-            answer = error(503, "Busy, as asked for.")
+            answer = replace(error(steer.busy_status, "Busy, as asked for."), retry_after=steer.retry_after)
         job = Job(raw, answer, send)
         self._waiting.append(job)
         self._start_next()
@@ -181,12 +182,13 @@ class Connection(asyncio.Protocol):
 
     def _send_reply(self, answer: Reply) -> None:
         self._job = None
-        self._send(answer.status, answer.body, JSON)
+        self._send(answer.status, answer.body, JSON, answer.retry_after)
 
-    def _send(self, status: int, body: bytes, content_type: str) -> None:
+    def _send(self, status: int, body: bytes, content_type: str, retry_after: str | None = None) -> None:
+        pause = "" if retry_after is None else f"retry-after: {retry_after}\r\n"
         head = (
             f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}\r\n"
-            f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+            f"content-type: {content_type}\r\n{pause}content-length: {len(body)}\r\n\r\n"
         )
         self._transport.write(head.encode() + body)
 

@@ -77,7 +77,8 @@ def opening(body: Body) -> bytes:
 
     Chat templates put the tools into the system prompt, so they part requests before any message does.
     """
-    return b"".join((body.tools, body.instructions, *_conversation(body.messages or body.input or body.prompt)))
+    subject = body.messages or body.input or body.prompt or body.query or body.queries or body.text_1 or body.data_1
+    return b"".join((body.tools, body.instructions, *_conversation(subject)))
 
 
 def _conversation(raw: msgspec.Raw) -> list[msgspec.Raw]:

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from vbatch.contracts.endpoints import REQUIRED_BODY_FIELD
+from vbatch.contracts.endpoints import ENDPOINT_TITLES, REQUIRED_BODY_FIELDS
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
 
 ABSENT = msgspec.Raw(b"")
 UNPARSEABLE = "This line is not parseable as valid JSON."
 NULL = b"null"
+NULL_RAW = msgspec.Raw(NULL)
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -26,6 +27,14 @@ class Body(msgspec.Struct, frozen=True):
     messages: msgspec.Raw = ABSENT
     prompt: msgspec.Raw = ABSENT
     input: msgspec.Raw = ABSENT
+    query: msgspec.Raw = ABSENT
+    queries: msgspec.Raw = ABSENT
+    documents: msgspec.Raw = ABSENT
+    items: msgspec.Raw = ABSENT
+    text_1: msgspec.Raw = ABSENT
+    text_2: msgspec.Raw = ABSENT
+    data_1: msgspec.Raw = ABSENT
+    data_2: msgspec.Raw = ABSENT
     tools: msgspec.Raw = ABSENT
     instructions: msgspec.Raw = ABSENT
     max_tokens: msgspec.Raw = ABSENT
@@ -41,6 +50,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 _LINE = msgspec.json.Decoder(Line)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -79,11 +89,12 @@ def check_envelope(line: Line, endpoint: str) -> None:
 
 def check_body(body: Body, endpoint: str, models: Mapping[ModelId, tuple[str, ...]]) -> None:
     """`models`: the endpoints of each model there is."""
-    name, message = REQUIRED_BODY_FIELD[endpoint]
-    if not getattr(body, name):
-        raise Unfit(FileFault.INVALID_REQUEST, message, f"body.{name}")
+    if not body.model:
+        raise _required("model")
+    if (name := _missing_field(body, endpoint)) is not None:
+        raise _required(name)
     if body.stream:
-        message = "Streaming is not supported in the Batch API."
+        message = f"{ENDPOINT_TITLES[endpoint]}: Streaming is not supported in the Batch API."
         raise Unfit(FileFault.STREAMING_UNSUPPORTED, message, "body.stream")
     endpoints = models.get(ModelId(body.model))
     if endpoints is None:
@@ -92,6 +103,30 @@ def check_body(body: Body, endpoint: str, models: Mapping[ModelId, tuple[str, ..
     if endpoint not in endpoints:
         message = f"The model '{body.model}' does not serve {endpoint}."
         raise Unfit(FileFault.INVALID_REQUEST, message, "body.model")
+
+
+def input_count(raw: msgspec.Raw) -> int:
+    """How many inputs an embedding request has: texts or lists of tokens; one text or one list of tokens is one."""
+    try:
+        items = _LIST.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return 1  # a text, or what the engine will refuse
+    return len(items) if items and bytes(items[0])[:1] in (b'"', b"[") else 1
+
+
+def _missing_field(body: Body, endpoint: str) -> str | None:
+    """The first field that is not there, of the set that is nearest to being whole; null is as good as nothing."""
+    nearest: list[str] = []
+    for names in REQUIRED_BODY_FIELDS[endpoint]:
+        absent = [name for name in names if (value := getattr(body, name)) is ABSENT or value == NULL_RAW]
+        if not absent:
+            return None
+        nearest = absent if not nearest or len(absent) < len(nearest) else nearest
+    return nearest[0]
+
+
+def _required(name: str) -> Unfit:
+    return Unfit(FileFault.INVALID_REQUEST, f"{name.capitalize()} parameter is required.", f"body.{name}")
 
 
 def _missing(name: str) -> Unfit:
@@ -129,7 +164,7 @@ def _envelope_fault(document: Mapping[str, bytes]) -> Unfit | None:
 def _body_fault(body: Mapping[str, bytes], complaint: str) -> Unfit:
     model = body.get("model", NULL)
     if model == NULL:
-        return Unfit(FileFault.INVALID_REQUEST, "Model parameter is required.", "body.model")
+        return _required("model")
     if not model.startswith(b'"'):
         return Unfit(FileFault.INVALID_REQUEST, "Invalid type for 'model': expected a string.", "body.model")
     if body.get("stream", NULL) not in (b"true", b"false", NULL):

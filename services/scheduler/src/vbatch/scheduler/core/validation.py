@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 
+from vbatch.contracts.endpoints import EMBEDDINGS
 from vbatch.contracts.events import BatchFault
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
@@ -16,7 +17,7 @@ from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.custom_ids import CustomIds
 from vbatch.scheduler.core.order import Openings
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.request_line import Line, Unfit, check_body, check_envelope, parse_line
+from vbatch.scheduler.core.request_line import Line, Unfit, check_body, check_envelope, input_count, parse_line
 
 BOM = b"\xef\xbb\xbf"
 FAULTS_MAX = 5_000
@@ -84,6 +85,7 @@ class FileCheck:
         self._tail_cut = 0
         self._line = 0
         self._requests = 0
+        self._inputs = 0
 
     def feed(self, block: bytes) -> None:
         """The next bytes of the file; lines end at `\\n` bytes only."""
@@ -147,9 +149,20 @@ class FileCheck:
         model = ModelId(line.body.model)
         if not self._plan.model:
             self._plan.model = model
+        self._check_inputs(line)
         if self._plan.model != model:
             message = f"The model '{model}' for this request does not match the rest of the batch. {ONE_MODEL}"
             raise Unfit(FileFault.MISMATCHED_MODEL, message, "body.model")
+
+    def _check_inputs(self, line: Line) -> None:
+        """An embedding request may hold many inputs; together they are bounded like lines. Told once, where it is."""
+        if self._rules.endpoint != EMBEDDINGS:
+            return
+        before, most = self._inputs, self._rules.lines_max
+        self._inputs += input_count(line.body.input)
+        if before <= most < self._inputs:
+            message = f"A batch may hold at most {most} embedding inputs."
+            raise Unfit(FileFault.TOO_MANY_TASKS, message, "body.input")
 
     def _duplicates(self, read_again: ReadAgain) -> Faults:
         """The lines whose custom_id an earlier line has; equal digests are only a reason to look."""

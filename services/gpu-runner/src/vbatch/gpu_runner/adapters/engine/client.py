@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import aiohttp
 from yarl import URL
 
+from vbatch.gpu_runner.core.retrying import read_retry_after
 from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, RequestTimedOut
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
@@ -47,7 +49,8 @@ class EngineClient:
         except aiohttp.ClientError as error:
             raise ConnectionLost(f"{type(error).__name__}: {error}") from error
         _check_size(len(answer))
-        return Answer(response.status, answer)
+        pause = read_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+        return Answer(response.status, answer, pause)
 
     async def is_healthy(self) -> bool:
         """A server without /health counts as healthy when it lists its models."""
