@@ -19,6 +19,7 @@ from vbatch.journal.port import (
     Conflict,
     DeadLetters,
     Delivery,
+    Fill,
     Full,
     Guard,
     Lease,
@@ -26,6 +27,7 @@ from vbatch.journal.port import (
     Rejected,
     Unavailable,
 )
+from vbatch.journal.room import Room
 
 TRIES_MAX = 4
 """The real journal tries until its deadline; then the caller learns that it does not know."""
@@ -79,6 +81,10 @@ class SimulatedLog:
     async def last_sequence(self) -> int:
         await self._calls.weather.wait()
         return await self._inner.last_sequence()
+
+    async def fill(self) -> Fill:
+        await self._calls.weather.wait()
+        return await self._inner.fill()
 
     async def acquire(self, message: Message) -> Lease:
         """Behind whatever lease there is at that moment; a newer one that came between is not overtaken."""
@@ -249,6 +255,7 @@ class SimulatedJournal:
         self.work = SimulatedWork(shared, calls, on_ack)
         self.dead: DeadLetters = shared.dead
         self.dead_event = asyncio.Event()
+        self.room = Room()
 
     @property
     def is_connected(self) -> bool:

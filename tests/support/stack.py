@@ -5,6 +5,7 @@ One a session: tests share it and break it, so `stack` waits until it is whole a
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,8 @@ import pytest
 from openai import OpenAI
 
 from tests.support.postgres import free_port
+from vbatch.journal.jetstream import connect
+from vbatch.journal.settings import JournalSettings
 from vbatch.local import survivors
 from vbatch.local.settings import LocalSettings
 from vbatch.local.stack import Stack
@@ -117,10 +120,24 @@ class RunningStack:
     def wait_until_ready(self) -> None:
         wait_until(lambda: self.stack.status().is_ready, "the stack is ready again", READY_SECONDS_MAX)
 
+    def limit_log(self, bytes_max: int | None = None) -> None:
+        """Let the log take no more than it holds plus `bytes_max`; None: as much as its services want it to."""
+        asyncio.run(_limit_log(self.settings, bytes_max))
+
     def logs(self, lines: int = 15) -> str:
         """The end of every log, for the message of a failure."""
         files = sorted((self.home / "logs").glob("*.log"))
         return "\n".join(f"--- {file.name}\n" + "\n".join(_last(file, lines)) for file in files)
+
+
+async def _limit_log(settings: LocalSettings, bytes_max: int | None) -> None:
+    wanted = JournalSettings(url=settings.log_url, name="operator")
+    async with connect(wanted) as journal:
+        if bytes_max is None:
+            return await journal.topology()
+        limit = (await journal.log.fill()).bytes + bytes_max
+    async with connect(replace(wanted, log_bytes_max=limit)) as journal:
+        await journal.topology()
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds_max: float) -> None:

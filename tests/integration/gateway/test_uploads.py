@@ -217,6 +217,7 @@ def world_of(stage: Stage) -> World:
         projection=None,  # type: ignore[arg-type]  # and waits for nobody
         partial=Blobs.from_url(stage.place.home.as_uri()),
         blobs=Blobs.from_url((stage.place.home / "blobs").as_uri()),
+        room=None,  # type: ignore[arg-type]  # it only makes room
         now=lambda: datetime.now(UTC),
         entropy=lambda count: bytes(count),
         own_write_seconds_max=1.0,

@@ -19,6 +19,7 @@ from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.flows.residency import Residency
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Answer
+from vbatch.journal.room import Room
 
 SMALL = ModelDefinition(id=order("s").model, engine=EngineKind.SIMULATED)
 
@@ -74,7 +75,7 @@ class NoFiles:
 async def test_requests_recalled_before_they_began_leave_no_hole_in_the_window():
     feed, registry, changed, engine = Feed(), Registry(), Pulse(), SilentEngine()
     registry.evolve(ModelRegistered(at=NOON, model=SMALL))
-    recorder = Recorder(RunnerId("gpu0"), 1, Figures(), Limits(), changed)
+    recorder = Recorder(RunnerId("gpu0"), 1, Figures(), Limits(), changed, Room())
 
     def fill(name: str, batch: str) -> None:
         it = order(name, batch=batch, lines=8)

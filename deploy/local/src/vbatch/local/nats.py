@@ -33,6 +33,14 @@ jetstream {{
 """
 
 
+SIDE_STREAMS_PART = 8  # WORK and DEAD together, beside EVT
+
+
+def log_bytes_max(store_dir: Path, wanted: int) -> int:
+    """How large the log may become: as wanted, or as large as a small disk allows beside the other streams."""
+    return min(wanted, _file_store_bytes(store_dir) * SIDE_STREAMS_PART // (SIDE_STREAMS_PART + 2))
+
+
 def render(store_dir: Path, port: int = PORT, monitor_port: int = MONITOR_PORT) -> str:
     """The configuration file. The size of the store follows the disk that holds it."""
     return TEMPLATE.format(
@@ -40,16 +48,24 @@ def render(store_dir: Path, port: int = PORT, monitor_port: int = MONITOR_PORT) 
         port=port,
         monitor_port=monitor_port,
         store_dir=json.dumps(str(store_dir)),
-        file_store_bytes=int(shutil.disk_usage(store_dir).total * STORE_SHARE_OF_DISK),
+        file_store_bytes=_file_store_bytes(store_dir),
         memory_store_bytes=MEMORY_STORE_BYTES,
     )
 
 
-def command(config: Path, store_dir: Path) -> Command:
+def command(config: Path, store_dir: Path, monitor_port: int = MONITOR_PORT) -> Command:
     """The server in the foreground, holding a lock on its store: two servers on one store would start."""
-    lock = store_dir / "vbatch.lock"
-    locked = (sys.executable, "-m", "vbatch.local.locked", str(lock))
-    return Command((*locked, _binary(), "-c", str(config)), {}, None)
+    owning = (sys.executable, "-m", "vbatch.local.log_server", str(store_dir), health_url(monitor_port))
+    return Command((*owning, _binary(), "-c", str(config)), {}, None)
+
+
+def health_url(monitor_port: int) -> str:
+    return f"http://{HOST}:{monitor_port}/healthz"
+
+
+def _file_store_bytes(store_dir: Path) -> int:
+    there = next(path for path in (store_dir, *store_dir.parents) if path.exists())
+    return int(shutil.disk_usage(there).total * STORE_SHARE_OF_DISK)
 
 
 def _binary() -> str:

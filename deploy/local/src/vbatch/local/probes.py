@@ -50,10 +50,11 @@ def exits_well(argv: Sequence[str]) -> Callable[[], str]:
 
 
 def _detail(body: bytes) -> str:
-    """The failed checks of a `/ready` page, or its status, in one line."""
+    """The failed checks of a `/ready` page, or its status with what NATS adds to it, in one line."""
     try:
         page = json.loads(body)
         failed = {name: check["detail"] for name, check in page.get("checks", {}).items() if not check["ok"]}
-        return "; ".join(f"{name}: {detail}" for name, detail in failed.items()) or str(page["status"])
+        said = [str(page[key]) for key in ("status", "error") if key in page or key == "status"]
+        return "; ".join(f"{name}: {detail}" for name, detail in failed.items()) or ": ".join(said)
     except (ValueError, KeyError, TypeError, AttributeError):
         return body.decode(errors="replace").strip()[:200]

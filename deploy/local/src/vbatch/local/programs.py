@@ -84,6 +84,10 @@ def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES)
         "VBATCH_PARENT_DEATH": "1",
         STACK_VARIABLE: str(settings.home),
     }
+    if not settings.has_own_nats:
+        store = settings.home / "nats"
+        shared["VBATCH_LOG_FOLDER"] = str(store)
+        shared["VBATCH_LOG_BYTES_MAX"] = str(nats.log_bytes_max(store, settings.log_bytes_max))
     return shared | {service.port_variable: str(_port(settings, service.port)) for service in services}
 
 
@@ -91,12 +95,12 @@ def _nats(settings: LocalSettings) -> Program:
     home = settings.home
     return Program(
         name="nats",
-        command=nats.command(home / "run" / "nats.conf", home / "nats"),
+        command=nats.command(home / "run" / "nats.conf", home / "nats", settings.nats_monitor_port),
         ports={
             "VBATCH_NATS_PORT": settings.nats_port,
             "VBATCH_NATS_MONITOR_PORT": settings.nats_monitor_port,
         },
-        probe=probes.answers_ok(f"http://{nats.HOST}:{settings.nats_monitor_port}/healthz"),
+        probe=probes.answers_ok(nats.health_url(settings.nats_monitor_port)),
         stage=0,
         stop_seconds_max=30,
         environment={STACK_VARIABLE: str(home)},

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from vbatch.chassis.files import LockHeld, hold_lock
-from vbatch.local import programs, survivors
+from vbatch.local import log_server, programs, store_owner, survivors
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.probes import NotYet
 from vbatch.local.programs import SERVICES, Program, Service
@@ -129,13 +129,26 @@ class Stack:
         rendered = self._supervisor.render(self._programs)
         if self._supervisor.is_running():
             if not self._supervisor.is_running_with(rendered):
-                raise LocalTrouble("the stack runs with other settings: take it down first")
+                raise LocalTrouble(
+                    f"the stack of {self._settings.home} runs with other settings (supervisord has pid "
+                    f"{self._supervisor.pid()}): take it down first with `vbatch down`, or set VBATCH_HOME to another "
+                    "folder"
+                )
             return
         self._end_survivors(survivors.processes_of(self._settings.home))
         for program in self._programs:
             _must_be_free(program)
         programs.prepare(self._settings)
+        self._check_store()
         self._supervisor.start(rendered)
+
+    def _check_store(self) -> None:
+        if self._settings.has_own_nats:
+            return
+        try:
+            store_owner.check_free(self._settings.home / "nats")
+        except log_server.StoreTaken as error:
+            raise LocalTrouble(str(error)) from error
 
     def _start_stage(self, stage: Sequence[Program], on_progress: OnProgress) -> None:
         for program in stage:

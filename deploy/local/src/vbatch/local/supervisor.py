@@ -24,7 +24,7 @@ from vbatch.local.commands import LocalTrouble
 from vbatch.local.programs import STACK_VARIABLE, Program
 
 START_SECONDS_MAX = 15.0
-START_TRIES_MAX = 20  # supervisord waits one second longer before each: about three and a half minutes in all
+START_TRIES_MAX = 100_000  # for ever: a full disk may last. supervisord waits one second longer before each try
 STABLE_SECONDS = 2
 LOG_BYTES_MAX = 20_000_000
 LOG_BACKUPS = 5

@@ -25,6 +25,8 @@ PREFIX = "VBATCH_"
 CONFIG_VARIABLE = "VBATCH_CONFIG"
 POSTGRES_URL_FILE = Path("secrets") / "postgres-url"
 EXIT_BAD_SETTINGS = 2
+MIB = 1024 * 1024
+GIB = 1024 * MIB
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 S = TypeVar("S", bound="ServiceSettings")
@@ -46,6 +48,15 @@ class ServiceSettings(BaseSettings):
 
     home: Path = Field(default=Path("var"), validate_default=True, description="The folder that holds all state.")
     nats_url: str = Field(default="nats://127.0.0.1:4322", description="The event log.")
+    log_folder: Path | None = Field(
+        default=None, description="The store of the event log's server, where its disk can be seen from here."
+    )
+    log_bytes_max: int = Field(
+        default=8 * GIB, ge=32 * MIB, description="How large the event log may become, uncompressed."
+    )
+    log_free_bytes_min: int = Field(
+        default=64 * MIB, ge=0, description="Nothing is written to the log when its disk has less left."
+    )
     postgres_url: SecretStr | None = Field(
         default_factory=lambda data: _embedded_postgres_url(data["home"]),
         validate_default=True,

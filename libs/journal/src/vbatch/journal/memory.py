@@ -1,7 +1,7 @@
 """The journal in one process, with the same guarantees: for unit tests and for simulation.
 
-It keeps nothing on a disk, never waits on a wall clock, and does not model an acknowledgement wait that runs out: a
-worker's deliveries go back when its `take` is left.
+It keeps nothing on a disk, never waits on a wall clock nor for room, and does not model an acknowledgement wait that
+runs out: a worker's deliveries go back when its `take` is left.
 
 It stands in one file, though a long one, so that the whole twin can be read beside the contract suite.
 """
@@ -21,12 +21,14 @@ from vbatch.journal.port import (
     MESSAGE_SIZE_HEADER,
     Conflict,
     DeadLetter,
+    Fill,
     Full,
     Guard,
     Lease,
     Origin,
     Rejected,
 )
+from vbatch.journal.room import Room
 from vbatch.journal.rules import burial, check_filter, exhumed, matches, outgoing_headers, wire_bytes
 from vbatch.journal.settings import JournalSettings
 
@@ -75,6 +77,9 @@ class MemoryStream:
         check_filter(subject_filter)
         sequence = self.last_on(subject_filter)
         return self.records[sequence - 1] if sequence else None
+
+    def fill(self) -> Fill:
+        return Fill(self._bytes, self._bytes_max)
 
     def last_on(self, subject_filter: str) -> int:
         sequences = (s for subject, s in self._last_by_subject.items() if matches(subject_filter, subject))
@@ -140,6 +145,9 @@ class MemoryLog:
 
     async def last_sequence(self) -> int:
         return len(self._stream.records)
+
+    async def fill(self) -> Fill:
+        return self._stream.fill()
 
     async def acquire(self, message: Message) -> Lease:
         guard = Guard(message.subject, self._stream.last_on(message.subject))
@@ -393,6 +401,7 @@ class MemoryJournal:
         self.dead = MemoryDeadLetters(dead)
         self.work = MemoryWorkQueue(work, self.dead, settings, now, sleep)
         self.dead_event = asyncio.Event()
+        self.room = Room()
 
     @property
     def is_connected(self) -> bool:

@@ -44,6 +44,14 @@ class Lease:
         return Guard(self.subject, self.epoch)
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How full a stream is, in bytes as the server counts them: uncompressed."""
+
+    bytes: int
+    bytes_max: int
+
+
 class Conflict(Exception):
     """The guard did not hold: someone else appended, or a newer lease exists. Decide again, or stop."""
 
@@ -90,6 +98,9 @@ class Log(Protocol):
 
     async def last_sequence(self) -> int:
         """The head of the log; 0 when nothing was ever stored."""
+
+    async def fill(self) -> Fill:
+        """How much of its limit the log has used."""
 
     async def acquire(self, message: Message) -> Lease:
         """Append a lease behind whatever lease its subject has; every earlier epoch is powerless from then on."""
@@ -177,8 +188,21 @@ class DeadLetters(Protocol):
         """How many wait for somebody to look at them."""
 
 
+class WaitingWrites(Protocol):
+    """Why writes of one connection wait for room, if any do."""
+
+    @property
+    def refusal(self) -> str | None: ...
+
+    def watch(self, watcher: Callable[[str | None], None]) -> None:
+        """Have it called with the refusal when the first write begins to wait, with None when the last one went on."""
+
+
 class Journal(Protocol):
     """One service's connection to all of it."""
+
+    @property
+    def room(self) -> WaitingWrites: ...
 
     @property
     def log(self) -> Log: ...

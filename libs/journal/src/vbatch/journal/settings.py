@@ -5,13 +5,31 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 BURIAL_BYTES_MAX = 16 * KIB
+SIDE_STREAM_BYTES_MAX = 256 * MIB
+SIDE_STREAM_BYTES_MIN = 8 * MIB
+SIDE_STREAMS_SHARE = 16
+"""WORK and DEAD are each this part of EVT, within the two bounds: a small disk has room for small ones."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class LogSettings(Protocol):
+    """What a service's own settings say of the log."""
+
+    @property
+    def nats_url(self) -> str: ...
+    @property
+    def log_folder(self) -> Path | None: ...
+    @property
+    def log_free_bytes_min(self) -> int: ...
+    @property
+    def log_bytes_max(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +44,13 @@ class JournalSettings:
     name: str
     nkey_seed: str | None = field(default=None, repr=False)
     credentials_file: Path | None = None
+
+    waits_for_room: bool = False
+    """A refused write is tried again until there is room, instead of raising Full: for single writers."""
+    room_retry_seconds: float = 1.0
+    store_folder: Path | None = None
+    """The server's store, where this process can see its disk; below `store_free_bytes_min` nothing is written."""
+    store_free_bytes_min: int = 0
 
     connect_seconds: float = 10.0
     attempt_seconds: float = 5.0
@@ -46,10 +71,24 @@ class JournalSettings:
     dead_stream: str = "DEAD"
     message_bytes_max: int = 2 * MIB
     log_bytes_max: int = 8 * GIB
-    work_bytes_max: int = 256 * MIB
-    dead_bytes_max: int = 256 * MIB
+    work_bytes_max: int = SIDE_STREAM_BYTES_MAX
+    dead_bytes_max: int = SIDE_STREAM_BYTES_MAX
     work_age_seconds_max: float = 7 * 86_400.0
     duplicate_window_seconds: float = 1_800.0
+
+    @classmethod
+    def of(cls, settings: LogSettings, name: str) -> JournalSettings:
+        """Those of the service `name`."""
+        beside = side_stream_bytes(settings.log_bytes_max)
+        return cls(
+            url=settings.nats_url,
+            name=name,
+            store_folder=settings.log_folder,
+            store_free_bytes_min=settings.log_free_bytes_min,
+            log_bytes_max=settings.log_bytes_max,
+            work_bytes_max=beside,
+            dead_bytes_max=beside,
+        )
 
     @property
     def dead_letter_bytes_max(self) -> int:
@@ -68,3 +107,8 @@ class JournalSettings:
             raise ValueError("in-flight and delivery limits start at 1")
         if self.deadline_seconds >= self.duplicate_window_seconds:
             raise ValueError("duplicate_window_seconds must exceed deadline_seconds, or a retry could store twice")
+
+
+def side_stream_bytes(log_bytes_max: int) -> int:
+    """The limit of WORK and of DEAD beside a log of this size."""
+    return min(SIDE_STREAM_BYTES_MAX, max(SIDE_STREAM_BYTES_MIN, log_bytes_max // SIDE_STREAMS_SHARE))

@@ -62,6 +62,14 @@ class Projection(Protocol):
         ...
 
 
+class Room(Protocol):
+    """The places that new work fills."""
+
+    async def check(self, upload_bytes: int = 0) -> None:
+        """Raises Refusal when there is no room for new work, and for an upload of so many bytes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """The ports, time, chance and the limits of what is written.
@@ -74,6 +82,7 @@ class World:
     projection: Projection
     partial: Blobs
     blobs: Blobs
+    room: Room
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     own_write_seconds_max: float

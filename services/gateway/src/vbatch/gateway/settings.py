@@ -43,6 +43,13 @@ class GatewaySettings(ServiceSettings):
     connections_max: int = Field(1_000, ge=1, description="Connections open at once.")
     body_silence_seconds_max: float = Field(60.0, gt=0, description="A request body may pause so long.")
     body_seconds_max: float = Field(3_600.0, gt=0, description="A request body may take so long.")
+    disk_free_bytes_min: int = Field(
+        256 << 20, ge=0, description="New work is refused when a disk of files or of the log has less left."
+    )
+    disk_free_share_min: float = Field(0.01, ge=0, lt=1, description="The same, as a share of the disk.")
+    log_free_share_min: float = Field(
+        0.05, ge=0, lt=1, description="New work is refused when less of the log's own limit is left."
+    )
     heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")
 
     @model_validator(mode="after")

@@ -8,7 +8,10 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -31,14 +34,16 @@ from vbatch.gateway.adapters.http.parts import Parts
 from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
+from vbatch.gateway.adapters.room import Disk, MeasuredRoom
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.core.rate_limits import RateLimit
+from vbatch.gateway.core.room import Watermark
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.ports import World
 from vbatch.gateway.settings import Configuration, GatewaySettings
 from vbatch.journal.jetstream import connect
-from vbatch.journal.port import Journal
+from vbatch.journal.port import Journal, Log
 from vbatch.journal.settings import JournalSettings
 
 SERVICE = "gateway"
@@ -151,6 +156,7 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
         projection=projection,
         partial=Blobs.from_url(settings.results_folder.as_uri()),
         blobs=blobs,
+        room=_room(settings, journal.log),
         now=lambda: datetime.now(UTC),
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,
@@ -170,10 +176,18 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
     )
 
 
+def _room(settings: GatewaySettings, log: Log) -> MeasuredRoom:
+    """What is not on a disk of this machine has a limit of its own, or none."""
+    files = urlsplit(settings.blob_url)
+    disks = [Disk("files", Path(unquote(files.path)), is_for_uploads=True)] if files.scheme == "file" else []
+    disks += [Disk("event log", settings.log_folder)] if settings.log_folder else []
+    disk_watermark = Watermark(settings.disk_free_bytes_min, settings.disk_free_share_min)
+    return MeasuredRoom(disks, disk_watermark, log, Watermark(0, settings.log_free_share_min))
+
+
 def _journal_settings(settings: GatewaySettings) -> JournalSettings:
-    return JournalSettings(
-        url=settings.nats_url,
-        name=SERVICE,
+    return replace(
+        JournalSettings.of(settings, SERVICE),
         attempt_seconds=settings.log_seconds_max / 2,
         deadline_seconds=settings.log_seconds_max,
     )

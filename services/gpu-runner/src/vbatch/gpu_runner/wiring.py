@@ -6,12 +6,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import structlog
 
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.files import hold_lock
 from vbatch.chassis.health import serve_health
+from vbatch.chassis.log_room import tell_of_room
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readiness import NotReady, Readiness
@@ -42,29 +44,30 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
         workshop.remove_socket()
         async with connect(_journal_settings(settings)) as journal:
             await journal.topology()  # whichever service comes first makes the streams
-            runner = await _runner(settings, workshop, journal)
-            async with _watched(settings, runner, journal):
+            files = BlobFiles(Blobs.from_url(settings.blob_url))
+            runner = await _runner(settings, workshop, journal, files)
+            async with _watched(settings, runner, journal, files):
                 await runner.run(stop)
 
 
-async def _runner(settings: RunnerSettings, workshop: Workshop, journal: Journal) -> Runner:
+async def _runner(settings: RunnerSettings, workshop: Workshop, journal: Journal, files: BlobFiles) -> Runner:
     device = await detect(settings.gpu_index)
-    files = BlobFiles(Blobs.from_url(settings.blob_url))
     world = World(journal, EngineLauncher(workshop, device, settings.limits), files, files, device)
     return Runner(RunnerId(settings.id), os.getpid(), world, settings.limits)
 
 
 @asynccontextmanager
-async def _watched(settings: RunnerSettings, runner: Runner, journal: Journal) -> AsyncIterator[None]:
+async def _watched(settings: RunnerSettings, runner: Runner, journal: Journal, files: BlobFiles) -> AsyncIterator[None]:
     """Health and metrics while the block runs."""
     registry = service_registry(SERVICE)
     registry.register(RunnerCollector(runner.figures, runner.feed))
-    readiness = _readiness(runner, journal)
+    readiness = _readiness(runner, journal, files)
+    tell_of_room(journal.room, readiness, registry)
     async with serve_health(readiness, registry, host=settings.host, port=settings.port), loop_lag(registry):
         yield
 
 
-def _readiness(runner: Runner, journal: Journal) -> Readiness:
+def _readiness(runner: Runner, journal: Journal, files: BlobFiles) -> Readiness:
     async def nats() -> None:
         if not journal.is_connected:
             raise NotReady("not connected")
@@ -77,10 +80,16 @@ def _readiness(runner: Runner, journal: Journal) -> Readiness:
             raise NotReady("no lease yet")
         return f"epoch {runner.epoch}"
 
+    async def answer_files() -> str:
+        if files.trouble is not None:
+            raise NotReady(files.trouble)
+        return "no answer waits to be stored"
+
     readiness = Readiness()
     readiness.add("nats", nats)
     readiness.add("lease", lease)
     readiness.add("engine", engine)
+    readiness.add("answer_files", answer_files)
     return readiness
 
 
@@ -89,4 +98,5 @@ def _workshop(settings: RunnerSettings) -> Workshop:
 
 
 def _journal_settings(settings: RunnerSettings) -> JournalSettings:
-    return JournalSettings(url=settings.nats_url, name=SERVICE, work_in_flight_max=settings.orders_max)
+    common = JournalSettings.of(settings, SERVICE)
+    return replace(common, work_in_flight_max=settings.orders_max, waits_for_room=True)

@@ -6,10 +6,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.health import serve_health
+from vbatch.chassis.log_room import tell_of_room
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
@@ -37,7 +39,7 @@ class ConnectionDead(Exception):
 
 
 async def run(settings: ResultsSettings, stop: Stop) -> None:
-    async with connect(JournalSettings(url=settings.nats_url, name=SERVICE)) as journal:
+    async with connect(replace(JournalSettings.of(settings, SERVICE), waits_for_room=True)) as journal:
         await journal.topology()
         async with _served(settings, journal) as (world, progress):
             await _until_stopped(world, progress, stop)
@@ -49,6 +51,7 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
     figures = Figures(registry)
     async with read_model(_postgres_url(settings)) as model:
         readiness = results_readiness(journal, model, blobs, progress, lag_max=settings.lag_max, on_lag=figures.lagging)
+        tell_of_room(journal.room, readiness, registry)
         world = World(
             journal=journal,
             read_model=model,
@@ -91,9 +94,7 @@ async def rebuild_workshop(
 ) -> AsyncIterator[Workshop]:
     """What `vbatch rebuild` works on: the same log, database, folder and blobs as the service."""
     url = _postgres_url(settings)
-    async with connect(
-        JournalSettings(url=settings.nats_url, name="rebuild", connect_seconds=CONNECT_SECONDS)
-    ) as journal:
+    async with connect(replace(JournalSettings.of(settings, "rebuild"), connect_seconds=CONNECT_SECONDS)) as journal:
         yield Workshop(
             journal=journal,
             generations=PostgresGenerations(url),

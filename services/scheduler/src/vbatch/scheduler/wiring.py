@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from vbatch.chassis.health import NotReady, Readiness, serve_health
+from vbatch.chassis.log_room import tell_of_room
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.settings import ServiceSettings
@@ -45,7 +47,7 @@ class SchedulerSettings(ServiceSettings):
 
 def service(settings: SchedulerSettings) -> Callable[[Stop], Awaitable[None]]:
     async def main(stop: Stop) -> None:
-        async with connect(JournalSettings(url=settings.nats_url, name="scheduler")) as journal:
+        async with connect(replace(JournalSettings.of(settings, "scheduler"), waits_for_room=True)) as journal:
             await journal.topology()
             await _run(settings, journal, stop)
 
@@ -59,6 +61,7 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
         scheduler = Scheduler(journal, planner, POLICIES[settings.policy], _utc_now, os.getpid(), limits)
         register(scheduler.state, registry)
         _add_checks(readiness, journal, scheduler)
+        tell_of_room(journal.room, readiness, registry)
         forecasting = Forecasting(scheduler.state, scheduler.policy, _utc_now, lambda: scheduler.is_caught_up)
         pages = queue_pages(forecasting)
         health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages)

@@ -14,6 +14,7 @@ from vbatch.journal.jetstream.publisher import JetStreamPublisher, publishing
 from vbatch.journal.jetstream.requests import Requests
 from vbatch.journal.jetstream.work import JetStreamWorkQueue
 from vbatch.journal.port import Lease
+from vbatch.journal.room import Room
 from vbatch.journal.settings import JournalSettings
 
 
@@ -24,6 +25,10 @@ class JetStreamJournal:
         self.log = JetStreamLog(requests, settings)
         self.dead = JetStreamDeadLetters(requests, settings)
         self.work = JetStreamWorkQueue(requests, settings, self.dead)
+
+    @property
+    def room(self) -> Room:
+        return self._requests.room
 
     @property
     def is_connected(self) -> bool:
@@ -47,8 +52,17 @@ async def connect(settings: JournalSettings) -> AsyncIterator[JetStreamJournal]:
         Connection(settings) as connection,
         Requests(
             connection,
+            room_of(settings),
             attempt_seconds=settings.attempt_seconds,
             deadline_seconds=settings.deadline_seconds,
         ) as requests,
     ):
         yield JetStreamJournal(requests, settings)
+
+
+def room_of(settings: JournalSettings) -> Room:
+    return Room(
+        settings.store_folder,
+        free_bytes_min=settings.store_free_bytes_min,
+        retry_seconds=settings.room_retry_seconds,
+    )

@@ -9,7 +9,7 @@ from vbatch.contracts.message import Message, Recorded
 from vbatch.journal.jetstream.requests import Requests
 from vbatch.journal.jetstream.stream import Stream
 from vbatch.journal.jetstream.tail import Tail
-from vbatch.journal.port import Conflict, Guard, Lease
+from vbatch.journal.port import Conflict, Fill, Guard, Lease
 from vbatch.journal.settings import JournalSettings
 
 
@@ -30,6 +30,9 @@ class JetStreamLog:
 
     async def last_sequence(self) -> int:
         return await self.stream.last_sequence()
+
+    async def fill(self) -> Fill:
+        return await self.stream.fill()
 
     @asynccontextmanager
     async def tail(

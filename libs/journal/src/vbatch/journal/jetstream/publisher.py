@@ -2,6 +2,9 @@
 
 Order rests on three facts: one connection is read in order; nothing is sent while it is down; and after any doubt
 the oldest unstored message goes alone, and only when it is stored do the others follow, told apart by their ids.
+
+On a full stream one message can be refused and a smaller one behind it stored. Where writes wait for room, the refused
+one is therefore stored out of order; what `on_stored` tells stays in order.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from vbatch.journal.jetstream.background import beside
 from vbatch.journal.jetstream.requests import OnReply, Requests, is_unheard
 from vbatch.journal.jetstream.stream import Envelope, Stream, stored_sequence
 from vbatch.journal.port import Conflict, Full, Lease, Rejected, Unavailable
+from vbatch.journal.room import OnRefusal
 from vbatch.journal.settings import JournalSettings
 
 Failure = Conflict | Full | Rejected | Unavailable
@@ -45,6 +49,7 @@ class JetStreamPublisher:
         self._failure: Failure | None = None
         self._recovering = False
         self._in_doubt = asyncio.Event()
+        self._refused = ""
         self._turn = asyncio.Lock()  # keeps concurrent publishers in the order of their calls
         self._moved = asyncio.Event()
 
@@ -91,9 +96,12 @@ class JetStreamPublisher:
         sent.sent_at = asyncio.get_running_loop().time()
         envelope = sent.envelope
         try:
+            self._requests.room.check_disk()
             await self._requests.connection.send(envelope.subject, envelope.body, reply=reply, headers=envelope.headers)
         except Unavailable:
             self._doubt()
+        except Full as failure:
+            self._refuse(failure)
 
     def _reply_to(self, sent: _Sent) -> OnReply:
         return lambda message: self._on_reply(sent, message)
@@ -106,9 +114,16 @@ class JetStreamPublisher:
         except Unavailable:
             self._doubt()
         except (Conflict, Full, Rejected) as failure:
-            self._fail(failure)
+            self._refuse(failure)
         else:
             self._settle()
+
+    def _refuse(self, failure: Conflict | Full | Rejected) -> None:
+        if isinstance(failure, Full) and self._settings.waits_for_room:
+            self._refused = str(failure)
+            self._doubt()
+        else:
+            self._fail(failure)
 
     def _settle(self) -> None:
         self._moved.set()
@@ -135,31 +150,49 @@ class JetStreamPublisher:
 
     async def _recover(self) -> None:
         self._recovering = True
-        self._in_doubt.clear()
-        self.forget_replies()
         try:
-            if self._unstored:
-                await self._store_first()
+            with self._requests.room.waiting() as refused:
+                await self._pause_if_refused(refused)
+                self._in_doubt.clear()
+                self.forget_replies()
+                if self._unstored:
+                    await self._store_first(refused)
             for sent in list(self._unstored):
                 if self._in_doubt.is_set():
                     break  # lost again: what follows must not overtake this one
-                await self._send(sent)
+                if not sent.sequence:
+                    await self._send(sent)
         except (Conflict, Full, Rejected, Unavailable) as failure:
             self._fail(failure)
         finally:
             self._recovering = False
             self._moved.set()
 
-    async def _store_first(self) -> None:
+    async def _pause_if_refused(self, refused: OnRefusal) -> None:
+        """Those behind the refused message are answered meanwhile, so they need not be sent again."""
+        text, self._refused = self._refused, ""
+        if text:
+            refused(text)
+            await self._requests.room.pause()
+
+    async def _store_first(self, refused: OnRefusal) -> None:
         """A guarded message that was stored before is a duplicate to the server as long as its lease is current."""
         first = self._unstored[0]
         envelope = first.envelope
 
         async def attempt() -> int:
+            self._requests.room.check_disk()
             reply = await self._requests.request(envelope.subject, envelope.body, envelope.headers)
             return stored_sequence(reply.data, envelope.subject)
 
-        first.sequence = await self._requests.persist(attempt)
+        while not first.sequence:
+            try:
+                first.sequence = await self._requests.persist(attempt)
+            except Full as error:
+                if not self._settings.waits_for_room:
+                    raise
+                refused(str(error))
+                await self._requests.room.pause()
         self._settle()
 
     def forget_replies(self) -> None:

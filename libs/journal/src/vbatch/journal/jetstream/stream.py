@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from vbatch.contracts.message import MESSAGE_ID_HEADER, Message, Recorded
 from vbatch.journal.jetstream import wire
 from vbatch.journal.jetstream.requests import Requests
-from vbatch.journal.port import APPEND_ALL_MESSAGES_MAX, Conflict, Guard, Rejected
+from vbatch.journal.port import APPEND_ALL_MESSAGES_MAX, Conflict, Fill, Guard, Rejected
 from vbatch.journal.rules import check_filter, outgoing_headers, wire_bytes
 from vbatch.journal.settings import JournalSettings
 
@@ -56,7 +56,7 @@ class Stream:
     async def append(self, message: Message, guard: Guard | None = None) -> int:
         envelope = self.envelope(message, guard)
         try:
-            return await self._requests.persist(lambda: self._store(envelope))
+            return await self._persist(lambda: self._store(envelope))
         except Conflict:
             # The server checks the guard before it looks for duplicates, so our own stored write looks like a rival.
             stored = await self.last(guard.subject_filter) if guard else None
@@ -72,7 +72,7 @@ class Stream:
         if size > self._settings.append_all_bytes_max:
             raise Rejected(f"{size} bytes at once, the limit is {self._settings.append_all_bytes_max}")
         try:
-            return await self._requests.persist(lambda: self._store_all(envelopes))
+            return await self._persist(lambda: self._store_all(envelopes))
         except Conflict:
             stored = await self.last(envelopes[-1].subject)
             if stored is None or stored.message_id != envelopes[-1].message_id:
@@ -105,17 +105,32 @@ class Stream:
 
         await self._requests.persist(attempt)
 
+    async def fill(self) -> Fill:
+        answer = await self._info()
+        bytes_max = answer.config["max_bytes"]
+        assert isinstance(bytes_max, int), "the server tells every stream's limit as a number"
+        return Fill(answer.state.bytes, bytes_max)
+
+    async def _persist(self, attempt: Callable[[], Awaitable[int]]) -> int:
+        if self._settings.waits_for_room:
+            return await self._requests.room.persist(lambda: self._requests.persist(attempt))
+        return await self._requests.persist(attempt)
+
     async def _state(self) -> wire.StreamState:
-        async def attempt() -> wire.StreamState:
+        return (await self._info()).state
+
+    async def _info(self) -> wire.StreamAnswer:
+        async def attempt() -> wire.StreamAnswer:
             reply = await self._requests.request(f"$JS.API.STREAM.INFO.{self.name}", b"")
             answer = wire.stream_answers.decode(reply.data)
             if answer.error is not None:
                 raise wire.refusal(answer.error, self.name)
-            return answer.state
+            return answer
 
         return await self._requests.persist(attempt)
 
     async def _store(self, envelope: Envelope) -> int:
+        self._requests.room.check_disk()
         reply = await self._requests.request(envelope.subject, envelope.body, envelope.headers)
         return stored_sequence(reply.data, envelope.subject)
 
@@ -123,6 +138,7 @@ class Stream:
         """Each attempt is a new batch: a broken one is dropped by the server and cannot be continued."""
         if len(envelopes) == 1:
             return await self._store(envelopes[0])
+        self._requests.room.check_disk()
         batch = uuid.uuid4().hex
         for position, envelope in enumerate(envelopes[:-1], start=1):
             headers = {**envelope.headers, wire.BATCH_ID: batch, wire.BATCH_SEQUENCE: str(position)}

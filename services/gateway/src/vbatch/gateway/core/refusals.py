@@ -56,6 +56,7 @@ class Reason(StrEnum):
     URL_UNKNOWN = "url_unknown"
     METHOD_UNKNOWN = "method_unknown"
     SERVER_FAULT = "server_fault"
+    NO_ROOM = "no_room"
     UNAVAILABLE = "unavailable"
 
 
@@ -109,6 +110,8 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.URL_UNKNOWN: Answer(404, "unknown_url"),
     Reason.METHOD_UNKNOWN: Answer(405, "method_not_supported"),
     Reason.SERVER_FAULT: Answer(500, type=SERVER_ERROR),
+    # Room is made by people: a client that asks again at once only sends its upload three times.
+    Reason.NO_ROOM: Answer(507, "insufficient_storage", SERVER_ERROR, DO_NOT_RETRY),
     Reason.UNAVAILABLE: Answer(503, "service_unavailable", SERVER_ERROR, RETRY_LATER),
 }
 
@@ -245,6 +248,11 @@ def parts_unfit(words: str, param: str = "part_ids") -> Refusal:
 def batch_over(words: str, status: str) -> Refusal:
     """`words` is what was asked: `cancel`, `pause`."""
     return Refusal(Reason.BATCH_OVER, f"Cannot {words} a batch with status '{status}'.")
+
+
+def no_room(what: str) -> Refusal:
+    words = "The work that runs goes on. Delete files, or have the operator make room, then try again."
+    return Refusal(Reason.NO_ROOM, f"{what} {words}")
 
 
 def unavailable(what: str) -> Refusal:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import structlog
+
 from vbatch.chassis.blobs import Blobs, BlobTrouble
 from vbatch.contracts.orders import RequestRef
 from vbatch.gpu_runner.ports import InputUnreadable
 
 TRIES_MAX = 5
 PAUSE_SECONDS = 0.2
+PUT_PAUSE_SECONDS_MAX = 5.0
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 class BlobFiles:
-    """Trouble that may pass is tried again, with pauses that double."""
+    """Trouble that may pass is tried again, with pauses that double; `trouble` is why an answer waits to be stored."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
+        self.trouble: str | None = None
 
     async def read(self, blob: str, requests: Sequence[RequestRef]) -> list[bytes]:
         ranges = [(request.offset, request.length) for request in requests]
@@ -31,5 +37,20 @@ class BlobFiles:
         raise AssertionError("the loop returns or raises")
 
     async def put(self, blob: str, body: bytes) -> None:
+        """Waits for as long as the store is full or away: the answer has cost its computation already."""
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                return await self._put(blob, body)
+            except BlobTrouble as error:
+                if not error.can_retry:
+                    raise
+                self.trouble = str(error)
+                log.warning("answer_waits_for_its_blob", blob=blob, reason=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PUT_PAUSE_SECONDS_MAX)
+
+    async def _put(self, blob: str, body: bytes) -> None:
         async with self._blobs.writer(blob) as writer:
             await writer.write(body)
+        self.trouble = None

@@ -19,7 +19,7 @@ from vbatch.gpu_runner.core.feed import Remainder
 from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.limits import Limits
-from vbatch.journal.port import Delivery, Publisher
+from vbatch.journal.port import Delivery, Publisher, WaitingWrites
 
 SOURCE = "gpu-runner"
 
@@ -38,7 +38,9 @@ class Recorder:
     `room` fires when it is no longer behind.
     """
 
-    def __init__(self, runner_id: RunnerId, epoch: int, figures: Figures, limits: Limits, room: Pulse) -> None:
+    def __init__(
+        self, runner_id: RunnerId, epoch: int, figures: Figures, limits: Limits, room: Pulse, log_room: WaitingWrites
+    ) -> None:
         self._runner_id = runner_id
         self._epoch = epoch
         self._figures = figures
@@ -49,10 +51,11 @@ class Recorder:
         self._filled = Pulse()
         self._handed_over = Pulse()
         self._room = room
+        self._log_room = log_room
 
     @property
     def is_behind(self) -> bool:
-        return len(self._outbox) > self._outbox_max
+        return len(self._outbox) > self._outbox_max or self._log_room.refusal is not None
 
     def open(self, order: RunSlice | FailSlice, delivery: Delivery) -> None:
         self._records[order.slice_id] = _Record(order, delivery, len(order.requests))

@@ -87,7 +87,10 @@ class Runner:
         """Return after a stop that was asked for. Raises Fenced, JournalLost or what went wrong in it."""
         self.lease = lease = await self._acquire()
         log.info("runner_leased", runner_id=self.runner_id, epoch=lease.epoch, device=self.world.device.name)
-        recorder = Recorder(self.runner_id, lease.epoch, self.figures, self.limits, self.changed)
+        recorder = Recorder(
+            self.runner_id, lease.epoch, self.figures, self.limits, self.changed, self.world.journal.room
+        )
+        self.world.journal.room.watch(lambda _refusal: self.changed.fire())
         residency = self._residency(lease.epoch, recorder)
         try:
             async with (

@@ -53,9 +53,14 @@ async def read_body(request: Request) -> bytes:
 
 def check_length(request: Request, file_bytes_max: int) -> None:
     """Refuse a form by its announced length, before its bytes are read (E17)."""
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length[:LENGTH_DIGITS_MAX]) > file_bytes_max + FORM_BYTES_MAX:
+    if announced_bytes(request) > file_bytes_max + FORM_BYTES_MAX:
         raise file_too_large()
+
+
+def announced_bytes(request: Request) -> int:
+    """The length of the body, if it is announced; 0 if not."""
+    length = request.headers.get("content-length", "")
+    return int(length[:LENGTH_DIGITS_MAX]) if length.isdigit() else 0
 
 
 def attachment(filename: str) -> str:

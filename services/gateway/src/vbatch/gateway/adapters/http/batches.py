@@ -15,7 +15,7 @@ from vbatch.gateway.adapters.http.describe import (
     query,
     text_answer,
 )
-from vbatch.gateway.adapters.http.parts import Owner, TheParts, TheWorld, limit_creates
+from vbatch.gateway.adapters.http.parts import Owner, TheParts, TheWorld, limit_creates, must_have_room
 from vbatch.gateway.adapters.sse import event_stream, open_stream
 from vbatch.gateway.core.create_batch import is_retry, read_batch_ask
 from vbatch.gateway.core.live_events import read_last_event_id
@@ -46,8 +46,8 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 @router.post(
     "",
     response_model=BatchObject,
-    dependencies=[Depends(limit_creates)],
-    responses=errors(400, 408, 409, 429),
+    dependencies=[Depends(limit_creates), Depends(must_have_room)],
+    responses=errors(400, 408, 409, 429, 507),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
         "parameters": [

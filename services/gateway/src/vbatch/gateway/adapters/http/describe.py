@@ -26,6 +26,7 @@ WORDS = {
     429: "Too much at once; ask again later.",
     500: "A fault of the server.",
     503: "The event log, the read model or the file store is away; ask again.",
+    507: "There is no room for new work; the message says where.",
 }
 
 

@@ -11,18 +11,19 @@ from starlette.routing import BaseRoute, Match, Route
 from vbatch.chassis.blobs import BlobStoreFull, BlobTrouble
 from vbatch.chassis.logs import get_logger
 from vbatch.gateway.adapters.http.answers import refusal_answer
-from vbatch.gateway.core.refusals import SERVER_FAULT_MESSAGE, Reason, Refusal, unavailable, url_unknown
+from vbatch.gateway.core.refusals import SERVER_FAULT_MESSAGE, Reason, Refusal, no_room, unavailable, url_unknown
 from vbatch.gateway.ports import ReadModelUnavailable
 from vbatch.journal.port import Full, Unavailable
 
 FILES = "/v1/files"
 TROUBLE: dict[type[Exception], str] = {
     Unavailable: "The event log cannot be reached.",
-    Full: "The event log is full.",
     ReadModelUnavailable: "The read model cannot be reached.",
-    BlobStoreFull: "The file store is full.",
     BlobTrouble: "The file store failed.",
 }
+
+
+NO_ROOM: dict[type[Exception], str] = {Full: "The event log is full", BlobStoreFull: "The file store is full"}
 
 
 def add_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
@@ -32,6 +33,8 @@ def add_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
     for kind in TROUBLE:
         app.add_exception_handler(kind, _on_trouble)
+    for kind in NO_ROOM:
+        app.add_exception_handler(kind, _on_no_room)
 
 
 def server_fault() -> Refusal:
@@ -47,6 +50,12 @@ async def _on_trouble(request: Request, error: Exception) -> Response:
     get_logger().warning("world_unavailable", kind=type(error).__name__, error=str(error))
     words = next(words for kind, words in TROUBLE.items() if isinstance(error, kind))
     return refusal_answer(unavailable(words), is_mirrored=_is_of_files(request))
+
+
+async def _on_no_room(request: Request, error: Exception) -> Response:
+    get_logger().warning("world_full", kind=type(error).__name__, error=str(error))
+    words = next(words for kind, words in NO_ROOM.items() if isinstance(error, kind))
+    return refusal_answer(no_room(f"{words}: {error}."), is_mirrored=_is_of_files(request))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

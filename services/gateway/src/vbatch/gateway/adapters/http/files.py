@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import BINARY, attachment, check_length, object_answer, stream_answer
 from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, errors, header, query, text_answer
-from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads
+from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads, must_have_room
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, read_files_ask
 from vbatch.gateway.core.uploads import FIELDS, bytes_max
@@ -20,8 +20,8 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
 @router.post(
     "",
     response_model=FileObject,
-    dependencies=[Depends(limit_uploads)],
-    responses=errors(400, 408, 429),
+    dependencies=[Depends(limit_uploads), Depends(must_have_room)],
+    responses=errors(400, 408, 429, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
 async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Response:

@@ -11,12 +11,14 @@ from prometheus_client import CollectorRegistry
 
 from vbatch.chassis.readiness import Readiness
 from vbatch.contracts.ids import OwnerId
+from vbatch.gateway.adapters.http.answers import announced_bytes
 from vbatch.gateway.adapters.http.edge import Patience
 from vbatch.gateway.adapters.http.figures import Figures
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.core.api_keys import ApiKeys
 from vbatch.gateway.core.rate_limits import RateLimit
 from vbatch.gateway.core.refusals import Reason, Refusal
+from vbatch.gateway.core.uploads import FILE_BYTES_MAX
 from vbatch.gateway.ports import World
 
 _bearer = HTTPBearer(auto_error=False, description="An API key; any or none when the server was started without keys.")
@@ -61,6 +63,11 @@ def limit_creates(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]
 def limit_uploads(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
     """Raises Refusal (E20)."""
     _limit(request, owner, parts_of(request).uploads)
+
+
+async def must_have_room(request: Request, _owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
+    """Raises Refusal (E24). What is larger than any file may be is told so elsewhere."""
+    await world_of(request).room.check(min(announced_bytes(request), FILE_BYTES_MAX))
 
 
 def _limit(request: Request, owner: OwnerId, rate: RateLimit) -> None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON, check_length, object_answer, read_body
 from vbatch.gateway.adapters.http.describe import COMPLETE_UPLOAD, CREATE_UPLOAD, UPLOAD_PART, body, errors
-from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads
+from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads, must_have_room
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.part_uploads import PART_BYTES_MAX, UploadStatus, read_complete_ask, read_upload_ask
 from vbatch.gateway.core.views import (
@@ -25,8 +25,8 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 @router.post(
     "",
     response_model=UploadObject,
-    dependencies=[Depends(limit_uploads)],
-    responses=errors(400, 408, 429),
+    dependencies=[Depends(limit_uploads), Depends(must_have_room)],
+    responses=errors(400, 408, 429, 507),
     openapi_extra={"requestBody": body(JSON, CREATE_UPLOAD)},
 )
 async def create_upload(request: Request, owner: Owner, world: TheWorld) -> Response:
@@ -39,7 +39,8 @@ async def create_upload(request: Request, owner: Owner, world: TheWorld) -> Resp
 @router.post(
     "/{upload_id}/parts",
     response_model=UploadPartObject,
-    responses=errors(400, 404, 408),
+    dependencies=[Depends(must_have_room)],
+    responses=errors(400, 404, 408, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD_PART)},
 )
 async def add_upload_part(request: Request, upload_id: str, owner: Owner, world: TheWorld) -> Response:
@@ -53,7 +54,8 @@ async def add_upload_part(request: Request, upload_id: str, owner: Owner, world:
 @router.post(
     "/{upload_id}/complete",
     response_model=CompletedUploadObject,
-    responses=errors(400, 404, 408),
+    dependencies=[Depends(must_have_room)],
+    responses=errors(400, 404, 408, 507),
     openapi_extra={"requestBody": body(JSON, COMPLETE_UPLOAD)},
 )
 async def complete_upload(request: Request, upload_id: str, owner: Owner, world: TheWorld) -> Response:

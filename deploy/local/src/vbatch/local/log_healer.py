@@ -1,0 +1,50 @@
+"""`python -m vbatch.local.log_healer PID HEALTH_URL STORE` sits beside a nats-server and ends it when that heals it.
+
+A nats-server that met a full disk answers no write any more, also when there is room again, until it is started anew.
+Its supervisor does that as soon as it has ended; what was acknowledged is complete then.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from vbatch.chassis.parent import die_with_parent
+from vbatch.local.probes import NotYet, answers_ok
+
+LOOK_SECONDS = 2.0
+ROOM_BYTES_MIN = 32 * 1024 * 1024
+"""Or a tenth of a small disk: so much must be free, or the next start would end as the last one did."""
+DISK_FULL_WORDS = ("no space left on device", "disk quota exceeded")
+
+
+def main() -> None:
+    """Look until the server is gone or was ended."""
+    pid, health_url, store = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    die_with_parent(signal.SIGKILL, parent=pid)
+    look = answers_ok(health_url)
+    while not (is_deaf(look) and has_room(store)):
+        time.sleep(LOOK_SECONDS)
+    sys.stderr.write(f"log_healer: {store} has room again, the server is started anew\n")
+    os.kill(pid, signal.SIGTERM)
+
+
+def is_deaf(look: Callable[[], str]) -> bool:
+    """Whether the server says that it stopped writing because of a full disk."""
+    try:
+        look()
+    except NotYet as reason:
+        return any(words in str(reason).lower() for words in DISK_FULL_WORDS)
+    return False
+
+
+def has_room(store: Path) -> bool:
+    usage = shutil.disk_usage(store)
+    return usage.free >= min(ROOM_BYTES_MIN, usage.total // 10)
+
+
+if __name__ == "__main__":
+    main()
