@@ -41,6 +41,8 @@ class BatchStory:
     total: int | None = None
     is_rejected: bool = False
     cancel_at: int | None = None
+    is_paused: bool = False
+    dispatched_in_pause: int = 0
     finalizing: e.BatchFinalizing | None = None
     finalized_at: int = 0
     sealed: e.BatchSealed | None = None
@@ -73,6 +75,7 @@ class Reading:
     scheduler_epoch: int = 0
     batches: dict[str, BatchStory] = field(default_factory=dict)
     slices: dict[str, LiveSlice] = field(default_factory=dict)
+    void_slices: set[str] = field(default_factory=set)
     accounted: dict[str, set[int]] = field(default_factory=dict)
     files: dict[str, e.FileStored] = field(default_factory=dict)
 
@@ -112,9 +115,12 @@ class Reading:
                     story.total = event.total
             case e.BatchRejected():
                 self.batches[event.batch_id].is_rejected = True
+            case e.BatchPaused() | e.BatchResumed():
+                self._paused_or_resumed(event)
             case e.BatchCancelRequested():
                 story = self.batches[event.batch_id]
                 story.cancel_at = story.cancel_at or sequence
+                story.is_paused = False
             case e.BatchFinalizing():
                 self._finalizing(sequence, event)
             case e.BatchSealed():
@@ -123,10 +129,17 @@ class Reading:
             case _:
                 return
 
+    def _paused_or_resumed(self, event: e.BatchPaused | e.BatchResumed) -> None:
+        story = self.batches[event.batch_id]
+        if not (story.is_paused and isinstance(event, e.BatchPaused)):
+            story.dispatched_in_pause = 0
+        story.is_paused = isinstance(event, e.BatchPaused) and story.cancel_at is None and story.finalizing is None
+
     def _finalizing(self, sequence: int, event: e.BatchFinalizing) -> None:
         story = self.batches[event.batch_id]
         if story.finalizing is None:
             story.finalizing, story.finalized_at = event, sequence
+        story.is_paused = False
         self._forget_slices(batch_id=event.batch_id)
 
     def _forget_slices(self, *, batch_id: str = "", runner_id: str = "") -> None:
@@ -142,6 +155,8 @@ class Reading:
 
     def _from_runner(self, event: e.ChunkCompleted | e.SliceReturned) -> None:
         self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
+        if event.slice_id in self.void_slices:
+            raise Violation("a_paused_batch_is_not_dispatched", f"{event.slice_id} was decided in a pause, and ran")
         lines = [it.line for it in event.outcomes] if isinstance(event, e.ChunkCompleted) else list(event.lines)
         self.accounted.setdefault(event.slice_id, set()).update(lines)
         if (it := self.slices.get(event.slice_id)) is not None:
@@ -154,12 +169,22 @@ class Reading:
         if event.epoch != self.runner_epochs[event.runner_id] or event.epoch in self.stopped_epochs:
             return  # for a life that is over: nobody will hear of it
         story, lines = self.batches[event.batch_id], set(event.lines)
+        if story.is_paused:
+            self._dispatched_in_pause(story, event)
+            return
         if again := lines & story.answered:
             raise Violation("each_line_is_owed_once", f"{event.slice_id} sends {sorted(again)} out again, all answered")
         for slice_id, it in self.slices.items():
             if it.batch_id == event.batch_id and (twice := lines & it.owed):
                 raise Violation("each_line_is_owed_once", f"{sorted(twice)} are on {slice_id} and {event.slice_id}")
         self.slices[event.slice_id] = LiveSlice(event.batch_id, event.runner_id, lines)
+
+    def _dispatched_in_pause(self, story: BatchStory, event: e.BatchDispatched) -> None:
+        """One may have been decided before the pause was read; nothing comes of it."""
+        story.dispatched_in_pause += 1
+        self.void_slices.add(event.slice_id)
+        if story.dispatched_in_pause > 1:
+            raise Violation("a_paused_batch_is_not_dispatched", f"{event.slice_id} is the second of one pause")
 
     @staticmethod
     def _must_be_newest(epoch: int, newest: int, event: e.Event) -> None:

@@ -1,4 +1,5 @@
-"""The clients: they upload files, create batches and cancel them, each until it is acknowledged, as the gateway does.
+"""The clients: they upload files, create batches, pause, resume and cancel them, each until it is acknowledged, as the
+gateway does.
 
 Files are as odd as clients make them; some are unfit, some hold a request that kills engines. A cancel or an expiry
 often comes with the last line; an input file may be deleted while its batch runs, or before.
@@ -20,7 +21,8 @@ from tests.simulation.journal import SimulatedLog
 from tests.simulation.stores import BlobStore
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import BatchId, ModelId, OwnerId, new_batch_id, new_file_id
+from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, new_batch_id, new_file_id
+from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 from vbatch.journal.port import Full, Unavailable
 
 CHAT = "/v1/chat/completions"
@@ -43,6 +45,9 @@ class Wish:
     cancel_after: float | None
     cancel_at_count: int | None
     deletes_input_after: float | None
+    pauses: tuple[tuple[float, float], ...]
+    """How long it runs before a pause, and how long that lasts."""
+    priority: int
     batch_id: BatchId = field(default=BatchId(""))
 
 
@@ -80,6 +85,11 @@ def _wish(random: Random, number: int) -> Wish:
         cancel_after=random.random() * random.choice((0.1, 1.0, 4.0)) if cancels else None,
         cancel_at_count=random.choice((None, count - 1, random.randrange(count))),
         deletes_input_after=random.random() if random.random() < 0.1 else None,
+        pauses=tuple(
+            (random.random() * random.choice((0.2, 1.0)), random.random() * random.choice((0.1, 3.0)))
+            for _ in range(random.choice((0, 0, 0, 1, 3)))
+        ),
+        priority=random.choice((0, 0, random.randint(PRIORITY_MIN, PRIORITY_MAX))),
     )
 
 
@@ -115,8 +125,20 @@ class Client:
             e.BatchCreated(
                 batch_id=wish.batch_id, owner=OWNER, input_file_id=file_id, endpoint=CHAT, completion_window="24h",
                 expires_at=self.now() + timedelta(seconds=wish.window_seconds), at=self.now(),
+                priority=wish.priority,
             )
         )  # fmt: skip
+        await asyncio.gather(self._steer(wish), self._give_up(wish, file_id))
+
+    async def _steer(self, wish: Wish) -> None:
+        for runs_seconds, pause_seconds in wish.pauses:
+            await asyncio.sleep(runs_seconds)
+            await self.say(e.BatchPaused(batch_id=wish.batch_id, at=self.now()))
+            await self.say(e.BatchPriorityChanged(batch_id=wish.batch_id, priority=wish.priority, at=self.now()))
+            await asyncio.sleep(pause_seconds)
+            await self.say(e.BatchResumed(batch_id=wish.batch_id, at=self.now()))
+
+    async def _give_up(self, wish: Wish, file_id: FileId) -> None:
         if wish.deletes_input_after is not None:
             await asyncio.sleep(wish.deletes_input_after)
             await self.say(e.FileDeleted(file_id=file_id, owner=OWNER, at=self.now()))

@@ -19,7 +19,7 @@ from vbatch.journal.memory import MemoryStream
 from vbatch.journal.port import Delivery, Guard, Lease
 from vbatch.results.core.projection import Changes, State
 from vbatch.scheduler.core import state as scheduling
-from vbatch.scheduler.core.job import Waiting
+from vbatch.scheduler.core.job import Job, Waiting
 from vbatch.scheduler.flows.scheduling import SOURCE, Scheduler
 
 
@@ -119,6 +119,14 @@ async def _append_only(scheduler: Scheduler, event: e.Event, lease: Lease) -> No
     await scheduler.journal.log.append(encode(event, source=SOURCE), lease.guard())
 
 
+# a pause is read, and forgotten
+
+
+@property  # type: ignore[misc]  # it stands in for a property of a class
+def _never_paused(_job: Job) -> bool:
+    return False
+
+
 FILES = frozenset({"files_are_whole", "outcomes_stand", "every_batch_ends", "a_rebuild_is_equal"})
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -163,5 +171,11 @@ MUTATIONS: Mapping[str, Mutation] = {
         ((Scheduler, "_append", _append_only),),
         frozenset({"each_line_is_owed_once", "an_answered_request_is_never_asked_again"}),
         30,
+    ),
+    "deaf_to_pauses": Mutation(
+        "a paused batch is dispatched like any other",
+        ((Job, "is_paused", _never_paused),),
+        frozenset({"a_paused_batch_is_not_dispatched"}),
+        60,
     ),
 }

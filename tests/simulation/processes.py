@@ -28,7 +28,7 @@ from vbatch.chassis.files import LockHeld
 from vbatch.chassis.process import Stop
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.message import Recorded
-from vbatch.contracts.orders import RecallBatch, decode_order
+from vbatch.contracts.orders import HoldBatch, RecallBatch, decode_order
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.flows import runner as running
@@ -267,7 +267,7 @@ class Machine:
         """A slice is settled when all of its lines are in the log: answered, or given back."""
         wanted = decode_order(order.body)
         life = next((it for it in (*self.current.values(), *self.zombies) if it.lane is lane), None)
-        if isinstance(wanted, RecallBatch) or not is_first or life is None or life.runner is None:
+        if isinstance(wanted, RecallBatch | HoldBatch) or not is_first or life is None or life.runner is None:
             return
         self._read_on()
         left = {request.line for request in wanted.requests} - self.reading.accounted.get(wanted.slice_id, set())

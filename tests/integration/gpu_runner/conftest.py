@@ -33,7 +33,7 @@ from vbatch.contracts.events import (
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import BatchId, ModelId, RunnerId, SliceId
 from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
-from vbatch.contracts.orders import FailSlice, RecallBatch, RequestRef, RunSlice, WorkOrder, encode_order
+from vbatch.contracts.orders import FailSlice, HoldBatch, RecallBatch, RequestRef, RunSlice, WorkOrder, encode_order
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, Workshop
@@ -111,6 +111,9 @@ class Bench:
 
     async def recall(self, batch: BatchId = BATCH) -> None:
         await self.put(RecallBatch(epoch=self.epoch, batch_id=batch))
+
+    async def hold(self, *, pause: int, batch: BatchId = BATCH) -> None:
+        await self.put(HoldBatch(epoch=self.epoch, batch_id=batch, pause=pause))
 
     async def put(self, order: WorkOrder) -> None:
         await self.journal.work.put(encode_order(order, subject=subjects.work(RUNNER, order.epoch)))

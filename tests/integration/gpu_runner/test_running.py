@@ -20,7 +20,15 @@ from tests.integration.gpu_runner.conftest import (
     simulated,
 )
 from vbatch.contracts import subjects
-from vbatch.contracts.events import ChunkCompleted, EngineCrashed, ModelFailed, ModelLoaded, ModelLoading, RunnerStopped
+from vbatch.contracts.events import (
+    ChunkCompleted,
+    EngineCrashed,
+    ModelFailed,
+    ModelLoaded,
+    ModelLoading,
+    RunnerStopped,
+    SliceReturned,
+)
 from vbatch.contracts.failures import RequestFault, ReturnReason
 from vbatch.contracts.message import Message
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX, CHUNK_BYTES_MAX, CHUNK_OUTCOMES_MAX
@@ -164,6 +172,38 @@ async def test_a_recall_takes_running_and_waiting_lines_back_within_a_second(ben
         assert life.runner.feed.model_wanted == "small" and kept
     assert returned.reason is ReturnReason.CANCELLED
     assert returned.lines == tuple(range(1, 101)) and returned.suspects == ()
+
+
+async def test_a_hold_lets_what_is_inside_finish_and_the_next_batch_follows(bench: Bench, home: Path):
+    await bench.register(simulated("small", max_num_seqs=8, latency_seconds=0.3))
+    async with living(bench, home) as life:
+        held = await bench.run_slice("small", 300)
+        waiting = await bench.run_slice("small", 10)
+        other = await bench.run_slice("small", 5, batch=OTHER_BATCH)
+        await bench.outcomes(held, 1)
+        await bench.hold(pause=7)
+        returned = await bench.returned(held)
+        assert (await bench.returned(waiting)).lines == tuple(range(1, 11))
+        await bench.outcomes(other, 5)
+        await life.until(lambda: life.runner.feed.slice_count == 0)
+        answered = {it.line for it in await bench.outcomes(held, 300 - len(returned.lines))}
+    assert returned.reason is ReturnReason.PREEMPTED
+    assert answered | set(returned.lines) == set(range(1, 301)) and not answered & set(returned.lines)
+
+
+async def test_a_held_slice_can_still_be_recalled(bench: Bench, home: Path):
+    await bench.register(simulated("small", max_num_seqs=8, latency_seconds=60.0))
+    async with living(bench, home) as life:
+        slice_id = await bench.run_slice("small", 100)
+        await life.until(lambda: life.runner.feed.inside_count == 40)
+        await bench.hold(pause=7)
+        first = await bench.returned(slice_id)
+        await bench.recall(BATCH)
+        both = await bench.wait(lambda seen: len(of_type(seen, SliceReturned)) == 2)
+        await life.until(lambda: life.runner.feed.inside_count == 0)
+    second = of_type(both, SliceReturned)[1]
+    assert (first.reason, second.reason) == (ReturnReason.PREEMPTED, ReturnReason.CANCELLED)
+    assert sorted(first.lines + second.lines) == list(range(1, 101))
 
 
 async def test_a_recall_before_a_request_has_begun_leaves_no_hole_in_the_window(bench: Bench, home: Path):

@@ -20,7 +20,7 @@ from vbatch.contracts.codec import decode, encode
 from vbatch.contracts.failures import FileFault, ReturnReason
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.models import EngineKind, ModelDefinition
-from vbatch.contracts.orders import RecallBatch, RequestRef, RunSlice, decode_order
+from vbatch.contracts.orders import HoldBatch, RecallBatch, RequestRef, RunSlice, decode_order
 from vbatch.contracts.subjects import work
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Conflict, Delivery
@@ -253,6 +253,19 @@ async def test_a_cancel_recalls_what_is_running(stage: Stage):
         await stage.tell(returned)
         ended = await stage.seen(e.BatchFinalizing)
     assert isinstance(ended, e.BatchFinalizing) and ended.ending is e.Ending.CANCELLED
+
+
+async def test_a_pause_holds_what_is_running_and_each_pause_anew(stage: Stage):
+    await stage.batch(requests(3))
+    await stage.runner()
+    async with stage.scheduler(), stage.orders() as orders:
+        sent = decode_order((await anext(orders)).message.body)
+        for _ in range(2):
+            pause = await stage.tell(e.BatchPaused(batch_id=BATCH, at=utc_now()))
+            delivery = await anext(orders)
+            assert decode_order(delivery.message.body) == HoldBatch(epoch=sent.epoch, batch_id=BATCH, pause=pause)
+            await delivery.ack()
+            await stage.tell(e.BatchResumed(batch_id=BATCH, at=utc_now()))
 
 
 async def test_an_older_scheduler_is_fenced_by_a_newer_one(stage: Stage):

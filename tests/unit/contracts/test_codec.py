@@ -13,6 +13,7 @@ from tests.support.paths import GOLDEN
 from vbatch.contracts import codec
 from vbatch.contracts.catalogue import BY_TYPE, KINDS
 from vbatch.contracts.events import ChunkCompleted, ChunkOutline, Event
+from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.message import Message, Recorded
 
 BY_NAME = {BY_TYPE[type(sample)].name: sample for sample in SAMPLES}
@@ -109,3 +110,10 @@ def test_an_old_version_is_brought_up_to_date_before_it_is_read(monkeypatch: pyt
         body=message.body.replace(b'"bytes"', b'"size"'),
     )
     assert codec.decode(old) == BY_NAME["file.stored"]
+
+
+def test_the_return_of_a_part_and_the_return_of_the_rest_are_told_apart():
+    rest = BY_NAME["batch.slice_returned"]
+    part = msgspec.structs.replace(rest, reason=ReturnReason.PREEMPTED)
+    first, second = (codec.encode(it, source="gpu-runner").message_id for it in (part, rest))
+    assert first == f"{second}:preempted"

@@ -9,6 +9,7 @@ from vbatch.contracts.events import RequestError
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.orders import (
     FailSlice,
+    HoldBatch,
     RecallBatch,
     RequestRef,
     RunSlice,
@@ -25,13 +26,19 @@ RUN = RunSlice(
 FAULT = RequestError(code=RequestFault.ENGINE_CRASHED, message="no")
 FAIL = FailSlice(epoch=EPOCH, batch_id=BATCH, slice_id=SLICE, model=MODEL, blob="b", requests=REFS, fault=FAULT)
 RECALL = RecallBatch(epoch=EPOCH, batch_id=BATCH)
+HOLD = HoldBatch(epoch=EPOCH, batch_id=BATCH, pause=12)
 
 
-@pytest.mark.parametrize("order", [RUN, FAIL, RECALL], ids=["run", "fail", "recall"])
+@pytest.mark.parametrize("order", [RUN, FAIL, RECALL, HOLD], ids=["run", "fail", "recall", "hold"])
 def test_an_order_comes_back_as_it_went(order: WorkOrder):
     message = encode_order(order, subject="work.gpu0")
     assert decode_order(message.body) == order
     assert encode_order(order, subject="work.gpu0").message_id == message.message_id
+
+
+def test_each_pause_has_an_order_of_its_own():
+    later = HoldBatch(epoch=EPOCH, batch_id=BATCH, pause=15)
+    assert encode_order(HOLD, subject="w").message_id != encode_order(later, subject="w").message_id
 
 
 def test_orders_are_small_enough_for_the_queue():

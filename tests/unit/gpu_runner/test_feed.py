@@ -119,6 +119,22 @@ def test_a_recall_closes_the_slices_of_its_batch_only():
     assert feed.slice_count == 1
 
 
+def test_a_hold_keeps_what_is_inside_and_gives_up_the_rest_of_its_batch():
+    feed = feed_of(order("s1", lines=3), order("s2"), order("s3", batch="b2"))
+    inside = feed.take()
+    assert inside is not None
+    held = feed.hold_batch(BatchId("b1"))
+    assert [(it.order.slice_id, it.lines, it.suspects) for it in held] == [("s1", (2, 3), ()), ("s2", (1, 2), ())]
+    assert taken(feed) == [("s3", 1), ("s3", 2)]
+    assert feed.finish(inside) and not feed.has(SliceId("s1"))
+
+
+def test_a_slice_that_is_all_inside_is_not_held():
+    feed = feed_of(order("s1"))
+    taken(feed)
+    assert feed.hold_batch(BatchId("b1")) == [] and feed.inside_count == 2
+
+
 class FeedLife(RuleBasedStateMachine):
     """Whatever comes in whatever order: each line ends finished or returned, once."""
 
@@ -161,6 +177,10 @@ class FeedLife(RuleBasedStateMachine):
     @rule(batch=st.sampled_from(["b1", "b2"]))
     def recall(self, batch: str) -> None:
         self.give_back(self.feed.close_batch(BatchId(batch)))
+
+    @rule(batch=st.sampled_from(["b1", "b2"]))
+    def hold(self, batch: str) -> None:
+        self.give_back(self.feed.hold_batch(BatchId(batch)))
 
     @rule(model=st.sampled_from([SMALL, LARGE]))
     def die(self, model: ModelId) -> None:

@@ -9,6 +9,8 @@ import pytest
 from tests.support.scheduling import World, batch_id
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId
+from vbatch.gpu_runner.settings import RunnerSettings
+from vbatch.scheduler.core.decide import SHORT_SLICES_MAX
 from vbatch.scheduler.core.dips import Dips
 from vbatch.scheduler.core.policy import priority_weight
 
@@ -93,6 +95,10 @@ def test_a_priority_changed_while_waiting_holds_from_the_next_slice_on(world: Wo
     (first, *_) = world.settle()
     assert isinstance(first, e.BatchDispatched)
     assert (first.batch_id, "its priority 80 puts it first of 2" in first.reason) == (batch_id("long"), True)
+
+
+def test_a_runner_full_of_short_slices_still_hears_a_recall():
+    assert RunnerSettings.model_fields["orders_max"].default > SHORT_SLICES_MAX
 
 
 def test_ten_more_weigh_twice_as_much_and_no_event_can_weigh_without_bounds():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vbatch.contracts import events as e
+from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import model_token
 
 FIELD_ID: Mapping[str, str] = {
@@ -75,7 +76,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("batch.rejected", 1, e.BatchRejected, ("scheduler",)),
     EventKind("batch.dispatched", 1, e.BatchDispatched, ("scheduler",), lambda it: it.slice_id),
     EventKind("batch.chunk_completed", 1, e.ChunkCompleted, ("gpu-runner",), lambda it: f"{it.slice_id}:{it.chunk}"),
-    EventKind("batch.slice_returned", 1, e.SliceReturned, ("gpu-runner",), lambda it: it.slice_id),
+    EventKind("batch.slice_returned", 1, e.SliceReturned, ("gpu-runner",), lambda it: _return(it)),
     EventKind("batch.finalizing", 1, e.BatchFinalizing, ("scheduler",)),
     EventKind("batch.completed", 1, e.BatchCompleted, ("results",)),
     EventKind("batch.cancelled", 1, e.BatchCancelled, ("results",)),
@@ -94,6 +95,12 @@ KINDS: tuple[EventKind, ...] = (
 
 BY_TYPE: Mapping[type[e.Event], EventKind] = {kind.type: kind for kind in KINDS}
 BY_CE_TYPE: Mapping[str, EventKind] = {kind.ce_type: kind for kind in KINDS}
+
+
+def _return(event: e.SliceReturned) -> str:
+    """A slice ends with one return, but before it a part of it may have been returned for a pause."""
+    is_part = event.reason is ReturnReason.PREEMPTED
+    return f"{event.slice_id}:{event.reason}" if is_part else event.slice_id
 
 
 def _stamp(event: e.Event) -> str:

@@ -49,7 +49,16 @@ class RecallBatch(Order, frozen=True, kw_only=True, tag="recall"):
     """Stop what is running of this batch and return its lines."""
 
 
-WorkOrder = RunSlice | FailSlice | RecallBatch
+class HoldBatch(Order, frozen=True, kw_only=True, tag="hold"):
+    """Start nothing more of this batch: return its lines that are not inside the engine, let the others finish.
+
+    `pause` is the sequence of the event that asks for it: a batch can be paused again.
+    """
+
+    pause: int
+
+
+WorkOrder = RunSlice | FailSlice | RecallBatch | HoldBatch
 _DECODER = msgspec.json.Decoder(WorkOrder)
 
 
@@ -58,8 +67,19 @@ class UnreadableOrder(Exception):
 
 
 def encode_order(order: WorkOrder, *, subject: str) -> Message:
-    name = order.slice_id if isinstance(order, RunSlice | FailSlice) else f"{order.batch_id}:recall"
-    return Message(subject, msgspec.json.encode(order), f"{order.epoch}:{name}", {"content-type": "application/json"})
+    message_id = f"{order.epoch}:{_name(order)}"
+    return Message(subject, msgspec.json.encode(order), message_id, {"content-type": "application/json"})
+
+
+def _name(order: WorkOrder) -> str:
+    """The same for the same order made again by another scheduler."""
+    match order:
+        case RunSlice() | FailSlice():
+            return order.slice_id
+        case RecallBatch():
+            return f"{order.batch_id}:recall"
+        case HoldBatch():
+            return f"{order.batch_id}:hold:{order.pause}"
 
 
 def decode_order(body: bytes) -> WorkOrder:

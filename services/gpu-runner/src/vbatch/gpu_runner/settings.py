@@ -25,7 +25,9 @@ class RunnerSettings(ServiceSettings):
         Path("deploy/engine/prepare_model.py"), description="Makes a model folder from a package, run by engine_python."
     )
     orders_max: int = Field(
-        16, ge=2, description="Orders in hand at once; more than slices, so that recalls come through."
+        128,
+        ge=2,
+        description="Orders in hand at once; more than slices (64), so that recalls come through.",
     )
 
     request_seconds_max: float = Field(DEFAULTS.request_seconds_max, gt=0, description="A request's time limit.")

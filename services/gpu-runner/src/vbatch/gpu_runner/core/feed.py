@@ -136,6 +136,19 @@ class Feed:
         """Give the slice up as it stands."""
         return self._slices.pop(slice_id).remainder()
 
+    def hold_batch(self, batch_id: BatchId) -> list[Remainder]:
+        """Give up what of the batch is not inside; a slice of which something is inside goes on with that."""
+        held = [self._hold(it) for it in list(self._slices.values()) if it.order.batch_id == batch_id]
+        return [it for it in held if it.lines]
+
+    def _hold(self, found: _OpenSlice) -> Remainder:
+        if not found.inside:
+            return self.close(found.order.slice_id)
+        outside = tuple(sorted(found.unfinished - found.inside))
+        found.unfinished &= found.inside
+        found.waiting.clear()
+        return Remainder(found.order, outside, ())
+
     def close_batch(self, batch_id: BatchId) -> list[Remainder]:
         return self._close(it.order for it in self._slices.values() if it.order.batch_id == batch_id)
 

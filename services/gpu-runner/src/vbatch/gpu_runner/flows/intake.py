@@ -9,7 +9,15 @@ import structlog
 
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import SliceId
-from vbatch.contracts.orders import FailSlice, RecallBatch, RunSlice, UnreadableOrder, WorkOrder, decode_order
+from vbatch.contracts.orders import (
+    FailSlice,
+    HoldBatch,
+    RecallBatch,
+    RunSlice,
+    UnreadableOrder,
+    WorkOrder,
+    decode_order,
+)
 from vbatch.gpu_runner.core.feed import Feed, Remainder
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.recorder import Recorder
@@ -52,12 +60,15 @@ class Intake:
         """Meant for another life of this runner, or here a second time."""
         if order.epoch != self.epoch:
             return True
-        return not isinstance(order, RecallBatch) and order.slice_id in self._taken
+        return isinstance(order, RunSlice | FailSlice) and order.slice_id in self._taken
 
     async def _obey(self, order: WorkOrder, delivery: Delivery) -> None:
         match order:
             case RecallBatch():
                 self._recall(order)
+                await delivery.ack()
+            case HoldBatch():
+                self._hold(order)
                 await delivery.ack()
             case RunSlice() | FailSlice() if not order.requests:
                 log.warning("order_empty", slice_id=order.slice_id)
@@ -78,3 +89,12 @@ class Intake:
             self.abort(remainder)
             self.recorder.give_back(remainder, ReturnReason.CANCELLED)
             log.info("slice_recalled", slice_id=remainder.order.slice_id, lines=len(remainder.lines))
+
+    def _hold(self, order: HoldBatch) -> None:
+        for remainder in self.feed.hold_batch(order.batch_id):
+            slice_id = remainder.order.slice_id
+            if self.feed.has(slice_id):
+                self.recorder.give_back_part(remainder, ReturnReason.PREEMPTED)
+            else:
+                self.recorder.give_back(remainder, ReturnReason.PREEMPTED)
+            log.info("slice_held", slice_id=slice_id, lines=len(remainder.lines))

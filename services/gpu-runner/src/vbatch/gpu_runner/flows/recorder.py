@@ -78,6 +78,15 @@ class Recorder:
 
     def give_back(self, remainder: Remainder, reason: ReturnReason, detail: str = "", *, inside: bool = False) -> None:
         """The slice ends here: what is gathered is recorded, the rest returned. `inside` names the suspects."""
+        self._return(remainder, reason, detail, suspects=remainder.suspects if inside else ())
+        self._settle(remainder.order.slice_id)
+
+    def give_back_part(self, remainder: Remainder, reason: ReturnReason) -> None:
+        """These lines are returned, the slice goes on with the others. Once a slice: the reason names the event."""
+        self._records[remainder.order.slice_id].open_count -= len(remainder.lines)
+        self._return(remainder, reason, "", suspects=())
+
+    def _return(self, remainder: Remainder, reason: ReturnReason, detail: str, *, suspects: tuple[int, ...]) -> None:
         order = remainder.order
         record = self._records[order.slice_id]
         self._send_chunks(record, record.chunker.close())
@@ -91,10 +100,9 @@ class Recorder:
             lines=remainder.lines,
             reason=reason,
             detail=detail,
-            suspects=remainder.suspects if inside else (),
+            suspects=suspects,
         )
         self.send(returned)
-        self._settle(order.slice_id)
 
     def send(self, event: Event) -> None:
         self._outbox.append((codec.encode(event, source=SOURCE), None))

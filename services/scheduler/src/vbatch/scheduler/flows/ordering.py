@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vbatch.contracts.ids import BatchId, SliceId
-from vbatch.contracts.orders import RecallBatch, WorkOrder, encode_order
+from vbatch.contracts.orders import HoldBatch, RecallBatch, WorkOrder, encode_order
 from vbatch.contracts.subjects import work
 from vbatch.journal.port import WorkQueue
 from vbatch.scheduler.core.decide import order_of
@@ -25,6 +25,8 @@ class Ordering:
     clock: Clock
     _ordered: set[SliceId] = field(default_factory=set)
     _recalled: set[tuple[BatchId, int]] = field(default_factory=set)
+    _held: set[tuple[int, int]] = field(default_factory=set)
+    """Epoch of the runner and sequence of the pause."""
 
     async def send(self) -> None:
         """Put every order that is due and not yet put."""
@@ -35,6 +37,9 @@ class Ordering:
         for it in list(self._to_recall()):
             await self._put(it, RecallBatch(epoch=it.event.epoch, batch_id=it.event.batch_id))
             self._recalled.add((it.event.batch_id, it.event.epoch))
+        for it, pause in list(self._to_hold()):
+            await self._put(it, HoldBatch(epoch=it.event.epoch, batch_id=it.event.batch_id, pause=pause))
+            self._held.add((it.event.epoch, pause))
         self._ordered &= self.state.slices.keys()
 
     async def _put(self, it: Slice, order: WorkOrder) -> None:
@@ -51,3 +56,11 @@ class Ordering:
             for it in self.state.slices_of_batch(job.batch_id):
                 if (job.batch_id, it.event.epoch) not in self._recalled:
                     yield it
+
+    def _to_hold(self) -> Iterator[tuple[Slice, int]]:
+        for job in self.state.jobs.values():
+            if not job.is_paused:
+                continue
+            for it in self.state.slices_of_batch(job.batch_id):
+                if (it.event.epoch, job.pause_sequence) not in self._held:
+                    yield it, job.pause_sequence
