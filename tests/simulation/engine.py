@@ -128,3 +128,6 @@ class SimulatedLauncher:
         if self.weather.strikes(self.weather.load_failure):
             raise EngineFailed("out of simulated memory")
         return SimulatedEngine(definition, self.weather, self.answers, self.on_ask)
+
+    async def close(self) -> None:
+        return None

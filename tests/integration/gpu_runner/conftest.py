@@ -51,7 +51,13 @@ OTHER_BATCH = BatchId("batch_fedcba9876543210fedcba9876543210")
 Steers = dict[int, dict[str, Any]]
 """Line → what the simulator is to do with it."""
 E = TypeVar("E", bound=Event)
-LIMITS = Limits(probe_seconds=0.1, startup_seconds_max=20.0, engine_stop_seconds=1.0, model_wait_seconds=0.5)
+LIMITS = Limits(
+    probe_seconds=0.1,
+    startup_seconds_max=20.0,
+    engine_stop_seconds=1.0,
+    model_wait_seconds=0.5,
+    has_standby=False,
+)
 
 
 def simulated(model: str, *, max_num_seqs: int = 128, **arguments: ArgumentValue) -> ModelDefinition:

@@ -43,13 +43,16 @@ async def real_bench(home: Path) -> AsyncIterator[tuple[Bench, str]]:
 
 
 @contextmanager
-def runner_process(home: Path, url: str, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
+def runner_process(
+    home: Path, url: str, port: int = 0, *, has_standby: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     environment = {
         **os.environ,
         "VBATCH_HOME": str(home),
         "VBATCH_NATS_URL": url,
         "VBATCH_GPU_RUNNER_PORT": str(port),
         "VBATCH_GPU_RUNNER_PROBE_SECONDS": "0.2",
+        "VBATCH_GPU_RUNNER_HAS_STANDBY": str(has_standby),
     }
     with (home / "runner.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, "-m", "vbatch.gpu_runner"], env=environment, stdout=log, stderr=log)
@@ -68,11 +71,14 @@ async def leased(bench: Bench, times: int = 1) -> None:
     bench.epoch = lease.sequence
 
 
-async def engine_processes(home: Path) -> list[psutil.Process]:
-    """The guard and all it guards, once its record on disk holds the engine and its stubborn grandchild."""
-    record = home / "run" / RUNNER / "engine.pids"
-    async with asyncio.timeout(5):
-        while len(lines := record.read_text().splitlines()) < 4:  # noqa: ASYNC110 - it is written by another process
+async def engine_processes(home: Path, slot: int = 0) -> list[psutil.Process]:
+    """The guard and all it guards, once its record on disk holds the engine and its stubborn grandchild.
+
+    A standby has as many: what takes its order, what tracks its resources, what has imported the engine.
+    """
+    record = home / "run" / RUNNER / f"engine-{slot}.pids"
+    async with asyncio.timeout(10):
+        while not record.exists() or len(lines := record.read_text().splitlines()) < 4:  # noqa: ASYNC110 - another's
             await asyncio.sleep(0.05)
     return [psutil.Process(int(line.split()[0])) for line in lines[1:]]
 
@@ -113,6 +119,17 @@ async def test_the_next_life_sweeps_what_a_killed_guard_left(home: Path):
         with runner_process(home, url):
             await leased(bench, times=2)
             assert await asyncio.to_thread(alive, others) == []
+
+
+async def test_nothing_of_a_standby_outlives_a_killed_runner(home: Path):
+    async with real_bench(home) as (bench, url):
+        await bench.register(simulated("small"))
+        with runner_process(home, url, has_standby=True) as process:
+            await leased(bench)
+            await bench.outcomes(await bench.run_slice("small", 1), 1)
+            processes = await engine_processes(home, slot=1)
+            process.kill()
+            assert await asyncio.to_thread(alive, processes) == []
 
 
 async def test_a_new_life_runs_new_orders_and_drops_the_old_ones(home: Path):

@@ -62,6 +62,9 @@ class InstantLauncher:
         self._engine = engine
         self._then = then
 
+    async def close(self) -> None:
+        return None
+
     async def launch(self, definition: ModelDefinition) -> SilentEngine:
         asyncio.get_running_loop().call_soon(self._then)
         return self._engine

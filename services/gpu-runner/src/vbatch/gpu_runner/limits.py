@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds and counts. Together the stop limits stay below the 10 s a service has to end in."""
+    """Seconds, counts and bytes. Together the stop limits stay below the 10 s a service has to end in."""
 
     request_seconds_max: float = 3600.0
     startup_seconds_max: float = 900.0
@@ -30,3 +30,7 @@ class Limits:
     reconnects_max: int = 3
     outbox_messages_max: int = 64
     """Feeding pauses while more than this waits to be stored."""
+    has_standby: bool = True
+    """Whether a process with the engine's code imported waits for the next model."""
+    standby_spare_bytes: int = 2 << 30
+    """Memory of the machine that stays free beside a standby; with less there is none."""

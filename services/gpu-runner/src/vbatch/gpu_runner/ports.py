@@ -68,6 +68,9 @@ class Launcher(Protocol):
     async def launch(self, definition: ModelDefinition) -> Engine:
         """Wait until the memory of the engine before is free; return when the new one answers. Raises EngineFailed."""
 
+    async def close(self) -> None:
+        """End what it keeps ready for the next launch."""
+
 
 class InputFiles(Protocol):
     async def read(self, blob: str, requests: Sequence[RequestRef]) -> list[bytes]:

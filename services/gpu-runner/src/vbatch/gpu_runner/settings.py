@@ -66,6 +66,13 @@ class RunnerSettings(ServiceSettings):
     outbox_messages_max: int = Field(
         DEFAULTS.outbox_messages_max, ge=1, description="Feeding pauses while more events wait to be stored."
     )
+    has_standby: bool = Field(
+        DEFAULTS.has_standby,
+        description="Keep a process with the engine's code imported: a swap starts sooner, for 0.7 GB of memory.",
+    )
+    standby_spare_bytes: int = Field(
+        DEFAULTS.standby_spare_bytes, ge=0, description="No such process when less memory than this would stay free."
+    )
 
     @property
     def limits(self) -> Limits:

@@ -35,6 +35,13 @@ async def free_bytes(device: Device) -> int | None:
     return int(answer) * MIB if answer.isdigit() else None
 
 
+def machine_free_bytes() -> int:
+    """The machine's memory that is free or can be freed at once (proc_meminfo(5))."""
+    with open("/proc/meminfo") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return int(fields["MemAvailable"].split()[0]) * 1024
+
+
 async def wait_until_free(device: Device, wanted_bytes: int | None, seconds_max: float) -> bool:
     """Whether about `wanted_bytes` became free in time; the driver is slower than the end of a process."""
     if wanted_bytes is None:

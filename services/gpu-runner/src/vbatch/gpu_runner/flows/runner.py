@@ -106,6 +106,7 @@ class Runner:
             raise Fenced(f"a newer lease than {lease.epoch} exists") from group
         finally:
             await residency.stop()
+            await self.world.launcher.close()
 
     async def _acquire(self) -> Lease:
         device = self.world.device

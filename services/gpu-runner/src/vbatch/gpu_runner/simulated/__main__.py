@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def main() -> None:
     if options.fork_grandchild:
         subprocess.Popen([sys.executable, "-I", "-S", "-c", STUBBORN], start_new_session=True)
     time.sleep(options.startup_seconds)
-    if options.fail_to_start:
+    if options.fail_to_start or (options.fail_when_forked and multiprocessing.parent_process()):
         sys.exit("simulated: failing to start, as asked for")
     uvloop.run(_run(options))
 

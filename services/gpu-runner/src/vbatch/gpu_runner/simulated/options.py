@@ -11,9 +11,10 @@ from dataclasses import dataclass
 class Options:
     """`latency_seconds` is a request's, `token_seconds` comes on top for each token of its answer.
 
-    Faults: `fail_to_start` exits before it listens, `crash_after` kills the process when that many requests have come,
-    `fork_grandchild` starts a process in a session of its own that ignores SIGTERM, as EngineCore outlives its parent.
-    `started_log` names a file that outlives the engine, so that a test can see which requests were run twice.
+    Faults: `fail_to_start` exits before it listens, `fail_when_forked` only where a standby was to be the engine,
+    `crash_after` kills the process when that many requests have come, `fork_grandchild` starts a process in a session
+    of its own that ignores SIGTERM, as EngineCore outlives its parent. `started_log` names a file that outlives the
+    engine, so that a test can see which requests were run twice.
     """
 
     model: str
@@ -27,6 +28,7 @@ class Options:
     answer_tokens: int
     crash_after: int
     fail_to_start: bool
+    fail_when_forked: bool
     fork_grandchild: bool
     started_log: str | None
 
@@ -44,6 +46,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--answer-tokens", type=int, default=16, help="at most, where a request names no limit")
     parser.add_argument("--crash-after", type=int, default=0, help="die on this request; 0: never")
     parser.add_argument("--fail-to-start", action="store_true", help="exit with an error instead of serving")
+    parser.add_argument("--fail-when-forked", action="store_true", help="the same, but only from a standby")
     parser.add_argument("--fork-grandchild", action="store_true", help="start a process that will not go by itself")
     parser.add_argument("--started-log", help="append `TIME DIGEST` here for each request that starts to run")
     return Options(**vars(parser.parse_args(arguments)))

@@ -37,19 +37,25 @@ class Child:
         self._desk = desk
 
     @classmethod
-    async def start(cls, command: EngineCommand, desk: Desk) -> Child:
+    async def start(cls, command: EngineCommand, desk: Desk, *, stdin: int = asyncio.subprocess.DEVNULL) -> Child:
+        """`stdin` is a descriptor for the program; the caller closes its own end of it."""
         for folder in (desk.log.parent, desk.record.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         readable, writable = os.pipe()
         try:
             with _fresh_log(desk.log) as log:
-                process = await _start_guard(command, desk, readable, log)
+                process = await _start_guard(command, desk, readable, log, stdin)
         except BaseException:
             os.close(writable)
             raise
         finally:
             os.close(readable)
         return cls(process, writable, desk)
+
+    @property
+    def pid(self) -> int:
+        """The guard's."""
+        return self._process.pid
 
     @property
     def is_running(self) -> bool:
@@ -90,12 +96,14 @@ class Child:
             self._pipe = None
 
 
-async def _start_guard(command: EngineCommand, desk: Desk, pipe: int, log: int) -> asyncio.subprocess.Process:
+async def _start_guard(
+    command: EngineCommand, desk: Desk, pipe: int, log: int, stdin: int
+) -> asyncio.subprocess.Process:
     script = Path(guard.__file__)
     words = (str(pipe), str(desk.record), str(desk.grace_seconds), *command.arguments)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", str(script), *words),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=stdin,
         stdout=log,
         stderr=log,
         env={**_inherited(), **command.environment},

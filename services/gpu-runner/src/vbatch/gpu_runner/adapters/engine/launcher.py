@@ -9,13 +9,19 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 
+import structlog
+
 from vbatch.contracts.models import EngineKind, ModelDefinition
-from vbatch.gpu_runner.adapters.device import free_bytes, wait_until_free
+from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes, wait_until_free
 from vbatch.gpu_runner.adapters.engine.child import Child, Desk
 from vbatch.gpu_runner.adapters.engine.client import EngineClient
+from vbatch.gpu_runner.adapters.engine.standby import Standby, can_fork
 from vbatch.gpu_runner.core.command import Device, EngineCommand, Places, effective_window, engine_command
+from vbatch.gpu_runner.core.standby import affords_standby, standby_plan
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Answer, EngineFailed
 
@@ -23,6 +29,8 @@ SOCKET_PATH_BYTES_MAX = 100
 """The kernel takes 107 (unix(7)); some room is left for what a server appends."""
 READY_POLL_SECONDS = 0.05
 READY_POLL_SECONDS_MAX = 0.5
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +54,29 @@ class Workshop:
         """A model folder: absolute, below the user's home (~), or below ours."""
         return str(self.home / Path(name).expanduser())
 
-    def socket(self) -> Path:
+    def socket(self, slot: int = 0) -> Path:
         """Below home, or in a short folder of its own where that path would be too long for a socket."""
-        path = self.run_folder / "engine.sock"
+        path = self.run_folder / f"engine-{slot}.sock"
         if len(bytes(path)) < SOCKET_PATH_BYTES_MAX:
             return path
-        name = hashlib.sha256(bytes(path)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"vbatch-{name}" / "engine.sock"
+        name = hashlib.sha256(bytes(self.run_folder)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"vbatch-{name}" / path.name
 
-    def remove_socket(self) -> None:
+    def remove_socket(self, slot: int) -> None:
         """What an engine that has ended leaves of its socket: nothing."""
-        socket = self.socket()
-        socket.unlink(missing_ok=True)
-        if socket.parent != self.run_folder and socket.parent.is_dir():
-            socket.parent.rmdir()
+        self.socket(slot).unlink(missing_ok=True)
+        self._remove_folder()
+
+    def remove_sockets(self) -> None:
+        """Those of an earlier life, whichever slots it had."""
+        for socket in self.socket(0).parent.glob("engine-*.sock"):
+            socket.unlink(missing_ok=True)
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        folder = self.socket(0).parent
+        if folder != self.run_folder and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 class RunningEngine:
@@ -105,13 +122,16 @@ class RunningEngine:
 
 
 class EngineLauncher:
-    """Starts one engine after the other on one device."""
+    """Starts one engine after the other on one device, each in a slot: its socket, its log, its record of pids."""
 
     def __init__(self, workshop: Workshop, device: Device, limits: Limits) -> None:
         self._workshop = workshop
         self._device = device
         self._limits = limits
         self._free_before: int | None = None
+        self._slots: set[int] = set()
+        self._standby: Standby | None = None
+        self._trusts_standbys = limits.has_standby and can_fork()
 
     async def launch(self, definition: ModelDefinition) -> RunningEngine:
         if fault := definition.source_fault():
@@ -127,17 +147,88 @@ class EngineLauncher:
         await self._wait_ready(engine)
         return engine
 
-    async def _spawn(self, definition: ModelDefinition, source: str) -> RunningEngine:
-        await self._wait_for_memory()
-        socket = _clear(self._workshop.socket())
-        places = Places(str(self._workshop.engine_python), sys.executable, str(socket), source)
-        child = await self._start(engine_command(definition, self._device, places), "engine")
+    async def close(self) -> None:
+        """End what waits to be an engine. Engines are for their holders to stop."""
+        standby, self._standby = self._standby, None
+        if standby:
+            await standby.stop()
+            self._leave_slot(standby.slot)
 
-        client = EngineClient(socket=str(socket), request_seconds_max=self._limits.request_seconds_max)
+    async def _spawn(self, definition: ModelDefinition, source: str) -> RunningEngine:
+        """From the standby if it can be this engine, else, and when that fails, by a plain start."""
+        await self._wait_for_memory()
+        try:
+            engine = await self._from_standby(definition, source)
+        except EngineFailed as error:
+            log.warning("standby_failed", model=definition.id, detail=str(error))
+            engine = await self._plainly(definition, source)
+            self._trusts_standbys = False  # where it failed a plain start did not
+        if engine is None:
+            engine = await self._plainly(definition, source)
+        try:
+            await self._have_standby(definition, source)
+        except BaseException:
+            await engine.stop()
+            raise
+        return engine
+
+    async def _from_standby(self, definition: ModelDefinition, source: str) -> RunningEngine | None:
+        """None when there is none, or it cannot be this engine. Raises EngineFailed."""
+        if (standby := self._standby) is None:
+            return None
+        order = standby.order_for(self._command(definition, source, standby.slot))
+        if order is None or not standby.give(order):
+            await self.close()
+            return None
+        self._standby = None
+        return await self._ready(definition, standby.child, standby.slot)
+
+    async def _plainly(self, definition: ModelDefinition, source: str) -> RunningEngine:
+        slot = self._take_slot()
+        try:
+            child = await self._start(self._command(definition, source, slot), f"engine-{slot}")
+        except BaseException:
+            self._leave_slot(slot)
+            raise
+        return await self._ready(definition, child, slot)
+
+    async def _ready(self, definition: ModelDefinition, child: Child, slot: int) -> RunningEngine:
+        client = EngineClient(
+            socket=str(self._workshop.socket(slot)), request_seconds_max=self._limits.request_seconds_max
+        )
         window = effective_window(definition, self._device)
-        engine = RunningEngine(definition, window, client, child, self._workshop.remove_socket)
+        engine = RunningEngine(definition, window, client, child, partial(self._leave_slot, slot))
         await self._wait_ready(engine)
         return engine
+
+    def _command(self, definition: ModelDefinition, source: str, slot: int) -> EngineCommand:
+        socket = str(_clear(self._workshop.socket(slot)))
+        places = Places(str(self._workshop.engine_python), sys.executable, socket, source)
+        return engine_command(definition, self._device, places)
+
+    def _take_slot(self) -> int:
+        slot = next(number for number in count() if number not in self._slots)
+        self._slots.add(slot)
+        return slot
+
+    def _leave_slot(self, slot: int) -> None:
+        self._workshop.remove_socket(slot)
+        self._slots.discard(slot)
+
+    async def _have_standby(self, definition: ModelDefinition, source: str) -> None:
+        """Begin to import for the next model, which is likely to want the environment that this one has."""
+        if not self._trusts_standbys or not affords_standby(machine_free_bytes(), self._limits.standby_spare_bytes):
+            return
+        command = self._command(definition, source, slot := self._take_slot())
+        plan = standby_plan(command, definition.engine, os.environ)
+        if plan is None:
+            self._leave_slot(slot)
+            return
+        try:
+            self._standby = await Standby.start(plan, self._desk(f"engine-{slot}"), slot)
+        except OSError as error:
+            log.warning("standby_not_started", reason=str(error))
+            self._leave_slot(slot)
 
     async def _wait_for_memory(self) -> None:
         """What the engine before took is to be free again; a new one that finds too little says so itself."""
@@ -145,7 +236,10 @@ class EngineLauncher:
         self._free_before = await free_bytes(self._device)
 
     async def _start(self, command: EngineCommand, name: str) -> Child:
-        return await Child.start(command, self._workshop.desk(name, self._limits.engine_stop_seconds))
+        return await Child.start(command, self._desk(name))
+
+    def _desk(self, name: str) -> Desk:
+        return self._workshop.desk(name, self._limits.engine_stop_seconds)
 
     async def _wait_ready(self, engine: RunningEngine) -> None:
         """Raises EngineFailed after stopping it; also stopped when this is cancelled."""

@@ -1,0 +1,109 @@
+"""Imports an engine's code ahead of its turn, waits for one order on stdin, and runs the engine without a new import.
+
+Run by the engine's Python, standard library only: `python -c "import vbatch_standby; vbatch_standby.main()" PLAN`, with
+this folder on PYTHONPATH. A fork server holds the imported modules. The engine's own process is forked from it, and so
+is each process that the engine asks to have spawned (vLLM: EngineCore and its workers), which would import all anew.
+Nothing of the engine is changed: only what `multiprocessing` means by "spawn" in these processes.
+
+PLAN is JSON: `modules` to import, `threads` environment that OpenMP reads when it is loaded. The order is one line of
+JSON: `module` to run as a program, its `arguments`, `environment` to set first. End of input without an order: exit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import importlib.util
+import json
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from multiprocessing import context, forkserver
+from typing import Any
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+CORES_VARIABLE = "GOMP_CPU_AFFINITY"
+"""Only in the environment of a worker, which keeps the cores that OpenMP bound it to when it was loaded."""
+
+
+class PreloadedProcess(context.ForkServerProcess):
+    """Forked from the process that has imported everything, with its parent's environment of this moment."""
+
+    _target: Callable[..., object] | None
+    _args: tuple[Any, ...]
+    _kwargs: dict[str, Any]
+
+    def start(self) -> None:
+        self._args = (dict(os.environ), self._target, self._args, self._kwargs)
+        self._target, self._kwargs = run_forked, {}
+        super().start()
+
+
+class PreloadedContext(context.ForkServerContext):
+    """What `multiprocessing.get_context("spawn")` gives in these processes."""
+
+    _name = "spawn"
+    Process = PreloadedProcess
+
+
+def main() -> None:
+    plan = json.loads(sys.argv[1])
+    start_fork_server(plan["modules"], plan["threads"])
+    line = sys.stdin.readline()
+    if not line:
+        return  # the runner has ended, or wants us no more
+    order = json.loads(line)
+    os.environ.update(order["environment"])
+    engine = PreloadedProcess(target=serve, args=(order["module"], order["arguments"]))
+    engine.start()
+    engine.join()
+    code = engine.exitcode or 0
+    sys.exit(code if code >= 0 else 128 - code)
+
+
+def start_fork_server(modules: list[str], threads: Mapping[str, str]) -> None:
+    """OpenMP reads its environment when it is loaded, so the fork server gets it; the engine's processes do not, but
+    for the worker, to which vLLM gives the same again."""
+    if threads:
+        os.environ.update(threads)
+        os.environ.update(openmp_preloaded())
+    forkserver.set_forkserver_preload([__name__, *modules])
+    forkserver.ensure_running()
+    for name in threads:
+        del os.environ[name]
+
+
+def openmp_preloaded() -> dict[str, str]:
+    """PyTorch's libgomp ahead of all, as vLLM has it for its workers: else bound threads share one core."""
+    torch = importlib.util.find_spec("torch")
+    if torch is None or torch.origin is None or os.environ.get("LD_PRELOAD"):
+        return {}
+    home = os.path.dirname(torch.origin)
+    found = [*glob.glob(f"{home}/../torch.libs/libgomp*.so*"), *glob.glob(f"{home}/lib/libgomp*.so*")]
+    return {"LD_PRELOAD": found[0]} if found else {}
+
+
+def run_forked(
+    environment: Mapping[str, str], target: Callable[..., object], arguments: tuple[Any, ...], named: dict[str, Any]
+) -> None:
+    """In a forked process: be what a spawned one would be, and end when the fork server does."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    os.environ.clear()
+    os.environ.update(environment)
+    if CORES_VARIABLE not in environment:
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    spawn_by_fork()
+    target(*arguments, **named)
+
+
+def spawn_by_fork() -> None:
+    """From here on "spawn" asks the fork server that this process came from; it would start one of its own."""
+    context._concrete_contexts["spawn"] = PreloadedContext()  # type: ignore[attr-defined]  # not in the stubs
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]  # it runs: we are its child
+
+
+def serve(module: str, arguments: list[str]) -> None:
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

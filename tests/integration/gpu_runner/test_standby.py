@@ -1,0 +1,139 @@
+"""A process that has imported the engine's code waits for the next model: what it saves, and what it must not cost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from tests.integration.gpu_runner.conftest import CHAT, LIMITS, RUNNER, simulated
+from vbatch.contracts.models import ModelDefinition
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine, Workshop
+from vbatch.gpu_runner.core.command import Device, DeviceKind
+from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.ports import EngineFailed
+
+CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
+READY = replace(LIMITS, has_standby=True, standby_spare_bytes=0)
+
+
+@asynccontextmanager
+async def launching(home: Path, limits: Limits = READY) -> AsyncIterator[EngineLauncher]:
+    launcher = EngineLauncher(Workshop(home, RUNNER, Path(sys.executable), home / "prepare.py"), CPU, limits)
+    try:
+        yield launcher
+    finally:
+        await launcher.close()
+
+
+@asynccontextmanager
+async def launched(launcher: EngineLauncher, definition: ModelDefinition) -> AsyncIterator[RunningEngine]:
+    engine = await launcher.launch(definition)
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+def question(model: str) -> bytes:
+    return b'{"model":"%s","messages":[{"role":"user","content":"hello"}]}' % model.encode()
+
+
+def ours(home: Path) -> list[psutil.Process]:
+    """Every process below this one that has to do with this home."""
+    children = psutil.Process().children(recursive=True)
+    guards = [it for it in children if str(home) in " ".join(it.cmdline())]
+    return [*guards, *(it for guard in guards for it in guard.children(recursive=True))]
+
+
+async def standby_processes(home: Path, slot: int) -> list[psutil.Process]:
+    record = home / "run" / RUNNER / f"engine-{slot}.pids"
+    async with asyncio.timeout(10):
+        while not record.exists() or len(record.read_text().splitlines()) < 5:  # noqa: ASYNC110 - written by another
+            await asyncio.sleep(0.02)
+    return [psutil.Process(int(line.split()[0])) for line in record.read_text().splitlines()[1:]]
+
+
+def guards_on_record(home: Path) -> list[int]:
+    records = (home / "run" / RUNNER).glob("*.pids")
+    return [int(record.read_text().splitlines()[1].split()[0]) for record in records]
+
+
+async def test_the_next_model_is_served_by_the_process_that_waited(home: Path):
+    async with launching(home) as launcher:
+        async with launched(launcher, simulated("first")):
+            waiting = {it.pid for it in await standby_processes(home, slot=1)}
+        async with launched(launcher, simulated("second")) as engine:
+            assert (await engine.ask(CHAT, question("second"))).status_code == 200
+            assert engine.child is not None and engine.child.pid in waiting
+    assert ours(home) == []
+
+
+async def test_a_standby_that_was_killed_is_no_trouble(home: Path):
+    async with launching(home) as launcher:
+        async with launched(launcher, simulated("first")):
+            for process in await standby_processes(home, slot=1):
+                process.send_signal(signal.SIGKILL)
+        async with launched(launcher, simulated("second")) as engine:
+            assert (await engine.ask(CHAT, question("second"))).status_code == 200
+
+
+async def test_a_standby_whose_fork_server_was_killed_is_no_trouble(home: Path):
+    async with launching(home) as launcher:
+        async with launched(launcher, simulated("first")):
+            _, _, _, imported = await standby_processes(home, slot=1)
+            imported.send_signal(signal.SIGKILL)
+        async with launched(launcher, simulated("second")) as engine:
+            assert (await engine.ask(CHAT, question("second"))).status_code == 200
+
+
+async def test_where_a_standby_fails_and_a_plain_start_does_not_there_is_no_other_standby(home: Path):
+    async with launching(home) as launcher:
+        async with launched(launcher, simulated("first")):
+            await standby_processes(home, slot=1)
+        async with launched(launcher, simulated("second", fail_when_forked=True)) as engine:
+            assert (await engine.ask(CHAT, question("second"))).status_code == 200
+            assert engine.child is not None
+            assert guards_on_record(home) == [engine.child.pid]
+
+
+async def test_a_model_that_cannot_start_is_told_in_its_own_words_also_from_a_standby(home: Path):
+    async with launching(home) as launcher:
+        async with launched(launcher, simulated("first")):
+            await standby_processes(home, slot=1)
+        with pytest.raises(EngineFailed, match="failing to start, as asked for"):
+            await launcher.launch(simulated("second", fail_to_start=True))
+
+
+async def test_another_environment_is_not_served_by_a_standby_made_for_this_one(home: Path):
+    async with launching(home) as launcher:
+        async with launched(launcher, simulated("first")):
+            waiting = {it.pid for it in await standby_processes(home, slot=1)}
+        other = msgspec.structs.replace(simulated("second"), environment={"COLOUR": "blue"})
+        async with launched(launcher, other) as engine:
+            assert engine.child is not None and engine.child.pid not in waiting
+
+
+async def test_there_is_no_standby_where_memory_is_short(home: Path):
+    async with launching(home, replace(READY, standby_spare_bytes=1 << 60)) as launcher:
+        async with launched(launcher, simulated("first")) as engine:
+            assert engine.child is not None
+            assert guards_on_record(home) == [engine.child.pid]
+
+
+async def test_descriptors_are_given_back(home: Path):
+    async with launching(home) as launcher:
+        async with launched(launcher, simulated("first")):
+            before = len(os.listdir("/proc/self/fd"))
+        for number in range(3):
+            async with launched(launcher, simulated(f"next-{number}")):
+                assert len(os.listdir("/proc/self/fd")) == before
