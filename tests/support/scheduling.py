@@ -55,7 +55,7 @@ class World:
     def model(self, name: str) -> None:
         self.fold(e.ModelRegistered(model=ModelDefinition(id=ModelId(name), engine=EngineKind.SIMULATED), at=self.now))
 
-    def file(self, name: str, owner: OwnerId = OWNER) -> FileId:
+    def file(self, name: str, owner: OwnerId = OWNER, life: timedelta | None = None) -> FileId:
         file_id = FileId(f"file-{name}")
         self.fold(
             e.FileStored(
@@ -67,6 +67,7 @@ class World:
                 sha256="",
                 blob=name,
                 at=self.now,
+                expires_at=None if life is None else self.now + life,
             )
         )
         return file_id

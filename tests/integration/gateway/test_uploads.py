@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +19,7 @@ from vbatch.chassis.blobs import Blobs
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import OwnerId, new_upload_id
 from vbatch.gateway.core.api_keys import read_key_file
+from vbatch.gateway.flows.stray_sweep import STRAYS_MAX, StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.ports import World
 from vbatch.journal.port import Journal
@@ -194,6 +197,43 @@ async def test_the_sweep_removes_the_parts_of_the_expired_after_a_while(stage: S
 
     assert await UploadSweep(world_of(stage)).sweep() == 1
     assert [path for path in stage.stored_blobs() if "parts" in path.parts] == []
+
+
+async def test_bytes_that_no_event_speaks_of_are_removed_after_a_while(stage: Stage):
+    uploaded = await stage.client.files.create(file=LINE, purpose="batch")
+    world = world_of(stage)
+    kept, young = f"files/{uploaded.id}", "files/file-young"
+    for blob, hours in (
+        (kept, 5),
+        ("files/file-stray", 5),
+        ("parts/part_stray", 5),
+        (young, 0),
+        ("parts/part_young", 0),
+    ):
+        if blob != kept:
+            async with world.blobs.writer(blob) as writer:
+                await writer.write(b"x")
+        age(stage, blob, hours)
+    sweep = StraySweep(world)
+
+    assert [await sweep.sweep(), await sweep.sweep()] == [2, 0]
+    assert await stage.client.files.content(uploaded.id)
+    assert await world.blobs.exists(young) and await world.blobs.exists("parts/part_young")
+
+
+async def test_a_log_that_knows_hardly_any_file_costs_none(stage: Stage):
+    world = world_of(stage)
+    for number in range(STRAYS_MAX + 1):
+        async with world.blobs.writer(f"files/file-{number}") as writer:
+            await writer.write(b"x")
+        age(stage, f"files/file-{number}", hours=5)
+
+    assert await StraySweep(world).sweep() == 0
+
+
+def age(stage: Stage, blob: str, hours: float) -> None:
+    then = time.time() - hours * 3_600
+    os.utime(stage.place.home / "blobs" / blob, (then, then))
 
 
 def created(begun: datetime, entropy: bytes = b"1" * 16) -> e.UploadCreated:

@@ -56,6 +56,15 @@ async def test_a_blob_larger_than_every_buffer_comes_back_whole(blobs: Blobs):
     assert b"".join(await read(blobs, "large")) == piece * 30
 
 
+async def test_blobs_of_a_folder_are_found_by_their_age(blobs: Blobs):
+    for name in ("files/b", "files/a", "files/below/c", "parts/d"):
+        await put(blobs, name, b"x")
+
+    assert await blobs.older_than(-5, "files") == ["files/a", "files/b"]
+    assert await blobs.older_than(60, "files") == []
+    assert await blobs.older_than(-5, "nowhere") == []
+
+
 async def test_ranges_come_in_the_order_asked(blobs: Blobs):
     await put(blobs, "a", b"0123456789")
     assert await blobs.read_ranges("a", [(7, 2), (0, 1), (7, 3)]) == [b"78", b"0", b"789"]

@@ -54,11 +54,14 @@ def test_a_file_found_unfit_rejects_the_batch_and_leaves_nothing(world: World):
     assert world.state.jobs == {}
 
 
-@pytest.mark.parametrize("case", ["unknown", "deleted", "of another owner"])
+@pytest.mark.parametrize("case", ["unknown", "deleted", "expired", "of another owner"])
 def test_an_input_file_that_cannot_be_had_fails_the_batch(world: World, case: str):
     file_id = FileId("file-nowhere") if case == "unknown" else world.file("x", OwnerId("eve"))
     if case == "deleted":
         file_id = world.file("y")
+    if case == "expired":
+        file_id = world.file("z", life=timedelta(hours=1))
+        world.now += timedelta(hours=1)
     world.created("a", file_id=file_id)
     if case == "deleted":
         world.fold(e.FileDeleted(file_id=file_id, owner=OwnerId("local"), at=world.now))

@@ -39,6 +39,7 @@ from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.core.rate_limits import RateLimit
 from vbatch.gateway.core.room import Watermark
 from vbatch.gateway.flows.models import register_models
+from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.ports import World
 from vbatch.gateway.settings import Configuration, GatewaySettings
@@ -127,7 +128,8 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[Parts,
         await _sweep(parts.world.blobs)
         changed = await register_models(parts.world, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
-        async with loop_lag(parts.registry), _sweeping(UploadSweep(parts.world)):
+        sweeps = _sweeping(UploadSweep(parts.world), StraySweep(parts.world))
+        async with loop_lag(parts.registry), sweeps:
             yield parts, journal
 
 
@@ -211,13 +213,14 @@ async def _following(feed: ProjectionFeed) -> AsyncIterator[ProjectionFeed]:
 
 
 @asynccontextmanager
-async def _sweeping(sweep: UploadSweep) -> AsyncIterator[None]:
+async def _sweeping(*sweeps: UploadSweep | StraySweep) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(sweep.run())
+        running = [tasks.create_task(sweep.run()) for sweep in sweeps]
         try:
             yield
         finally:
-            task.cancel()
+            for task in running:
+                task.cancel()
 
 
 async def _until_stopped(stop: Stop, journal: Journal) -> None:

@@ -83,6 +83,11 @@ class LocalBlobs(Blobs):
         with _named_trouble(name, self._root):
             await asyncio.to_thread(_delete, self._root / checked(name))
 
+    async def older_than(self, seconds: float, folder: str) -> list[str]:
+        with _named_trouble(folder, self._root):
+            found = await asyncio.to_thread(_older_files, self._root / checked(folder), time.time() - seconds)
+            return [f"{folder}/{name}" for name in found]
+
     async def remove_abandoned(self, older_than_seconds: float) -> int:
         """Remove what killed writers left behind, untouched for that long; returns how many."""
         return await asyncio.to_thread(_remove_abandoned, self._root / PARTIAL_FOLDER, older_than_seconds)
@@ -212,6 +217,13 @@ def _delete(path: Path) -> None:
     except FileNotFoundError:
         return
     sync_folder(path.parent)
+
+
+def _older_files(folder: Path, oldest: float) -> list[str]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_file() and entry.stat().st_mtime < oldest)
 
 
 def _remove_abandoned(folder: Path, older_than_seconds: float) -> int:

@@ -96,6 +96,10 @@ class Blobs(ABC):
     async def delete(self, name: str) -> None:
         """Remove the blob; one that is not there is removed already."""
 
+    @abstractmethod
+    async def older_than(self, seconds: float, folder: str) -> list[str]:
+        """The names of the blobs right below `folder` that were last written more than `seconds` ago."""
+
     async def read_range(self, name: str, offset: int, length: int) -> bytes:
         """The `length` bytes at `offset`."""
         return (await self.read_ranges(name, [(offset, length)]))[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import obstore
@@ -81,6 +82,14 @@ class RemoteBlobs(Blobs):
     async def size(self, name: str) -> int:
         with _named_trouble(name):
             return (await obstore.head_async(self._store, checked(name)))["size"]
+
+    async def older_than(self, seconds: float, folder: str) -> list[str]:
+        oldest = datetime.now(UTC) - timedelta(seconds=seconds)
+        found: list[str] = []
+        with _named_trouble(folder):
+            async for batch in obstore.list(self._store, checked(folder) + "/"):
+                found += [item["path"] for item in batch if item["last_modified"] < oldest]
+        return [name for name in sorted(found) if name.count("/") == folder.count("/") + 1]
 
     async def delete(self, name: str) -> None:
         try:

@@ -78,7 +78,7 @@ def _ending(state: State, job: Job, now: datetime) -> e.Ending | None:
 def input_fault(state: State, job: Job) -> e.BatchFault | None:
     """Why the input file cannot be read at all; None when it can."""
     file = state.files.get(job.created.input_file_id)
-    if file is not None and file.owner == job.created.owner:
+    if file is not None and job.file is not None and file.owner == job.created.owner:
         return None
     return missing_input(job)
 

@@ -85,7 +85,7 @@ def evolve(state: State, event: e.Event, sequence: int) -> None:
             _evolve_slices(state, event)
         case e.BatchCreated():
             state.jobs[event.batch_id] = Job(
-                event, sequence, state.files.get(event.input_file_id), steering=Steering(event.priority)
+                event, sequence, _input_of(state, event), steering=Steering(event.priority)
             )
         case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
             _evolve_job(state, event)
@@ -94,6 +94,13 @@ def evolve(state: State, event: e.Event, sequence: int) -> None:
                 job.move(event, sequence)
         case _:
             pass  # leases of others, loading, crashes and sealed batches change nothing here
+
+
+def _input_of(state: State, event: e.BatchCreated) -> e.FileStored | None:
+    """The batch's file, unless it had expired by then: that is as good as deleted."""
+    file = state.files.get(event.input_file_id)
+    is_expired = file is not None and file.expires_at is not None and file.expires_at <= event.at
+    return None if is_expired else file
 
 
 def _evolve_files(state: State, event: e.FileStored | e.FileDeleted) -> None:

@@ -1,0 +1,66 @@
+"""Removes bytes that no event speaks of: a gateway was killed between the last byte of an upload and its event.
+
+Whether a file is known is asked of the log itself, never of the read model, which may be late or lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from vbatch.chassis.blobs import BlobTrouble
+from vbatch.chassis.logs import get_logger
+from vbatch.contracts.ids import FileId
+from vbatch.contracts.subjects import file_events
+from vbatch.gateway.ports import World
+from vbatch.journal.port import Full, Unavailable
+
+SWEEP_SECONDS = 3_600.0
+FILE_SECONDS = 2 * 3_600.0
+"""More than a form may take, and its event after it."""
+PART_SECONDS = 3 * 3_600.0
+"""An upload lives for an hour, its parts an hour longer: what is older belongs to none."""
+STRAYS_MAX = 64
+"""More than so many unknown files at once were not left by a crash: the log is another one, and nothing is removed."""
+
+
+class StraySweep:
+    """Asks for each file once in the life of the process: what is in the log stays there."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._known: set[str] = set()
+
+    async def run(self) -> None:
+        """For ever; trouble with the world is met again at the next round."""
+        while True:
+            try:
+                await self.sweep()
+            except (Unavailable, Full, BlobTrouble) as error:
+                get_logger().warning("stray_sweep_interrupted", reason=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def sweep(self) -> int:
+        """One round; how many blobs were removed."""
+        strays = await self._stray_files()
+        if len(strays) > STRAYS_MAX:
+            get_logger().error("files_unknown_to_the_log", count=len(strays), example=strays[0])
+            strays = []
+        strays += await self._world.blobs.older_than(PART_SECONDS, "parts")
+        for blob in strays:
+            await self._world.blobs.delete(blob)
+            get_logger().info("stray_removed", blob=blob)
+        return len(strays)
+
+    async def _stray_files(self) -> list[str]:
+        """Those that no event names; at most one more than may be removed."""
+        strays: list[str] = []
+        for blob in await self._world.blobs.older_than(FILE_SECONDS, "files"):
+            if blob not in self._known and len(strays) <= STRAYS_MAX:
+                if await self._is_known(blob):
+                    self._known.add(blob)
+                else:
+                    strays.append(blob)
+        return strays
+
+    async def _is_known(self, blob: str) -> bool:
+        return await self._world.log.last(file_events(FileId(blob.rpartition("/")[2]))) is not None
