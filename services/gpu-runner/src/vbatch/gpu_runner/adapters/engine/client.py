@@ -8,21 +8,22 @@ from functools import lru_cache
 import aiohttp
 from yarl import URL
 
+from vbatch.gpu_runner.adapters.engine.lanes import CONNECT_SECONDS_MAX, IDLE_SECONDS_MAX, Lanes
 from vbatch.gpu_runner.core.retrying import read_retry_after
 from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, RequestTimedOut
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 PROBE_SECONDS_MAX = 5.0
-CONNECT_SECONDS_MAX = 10.0
-IDLE_SECONDS_MAX = 2.0
-"""Less than any server keeps an idle connection (vLLM: 5 s), so that we never write into one that is just closing."""
 HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 SOCKET_BASE = "http://engine"
 PROGRESS_METRICS = ("vllm:generation_tokens", "vllm:prompt_tokens")
 
 
 class EngineClient:
-    """One session. Connections are not limited here: the window is the limit."""
+    """One session for probes and servers elsewhere, lanes for the requests of an engine on a socket.
+
+    Connections are not limited here: the window is the limit.
+    """
 
     def __init__(self, *, socket: str | None = None, base_url: str = SOCKET_BASE, request_seconds_max: float) -> None:
         connector: aiohttp.BaseConnector
@@ -36,9 +37,16 @@ class EngineClient:
             headers=HEADERS,
             timeout=aiohttp.ClientTimeout(total=request_seconds_max, sock_connect=CONNECT_SECONDS_MAX),
         )
+        self._lanes = (
+            Lanes(socket, request_seconds_max=request_seconds_max, answer_bytes_max=ANSWER_BYTES_MAX)
+            if socket is not None
+            else None
+        )
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
 
     async def ask(self, endpoint: str, body: bytes) -> Answer:
+        if self._lanes is not None:
+            return await self._lanes.post(endpoint, body)
         url = _url(self._base_url, endpoint)
         try:
             async with self._session.post(url, data=body, allow_redirects=False) as response:
@@ -66,6 +74,8 @@ class EngineClient:
         return "\n".join(line for line in lines if line.startswith(PROGRESS_METRICS)) or None
 
     async def close(self) -> None:
+        if self._lanes is not None:
+            self._lanes.close()
         await self._session.close()
 
     async def _probe_status(self, path: str) -> int:
