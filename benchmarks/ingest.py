@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import million, report
 from benchmarks.processes import Sampler
 from tests.support.prefix_cache import BLOCK_BYTES, hit_share, question_major
 from tests.support.stack import CHAT, running_stack
@@ -37,6 +37,8 @@ MEGABYTE = 1_000_000
 def main(requests: int, many: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         figures = {**measure_ingest(Path(folder) / "in", requests, many), **prefix_hits()}
+    if many:
+        figures |= million.measure(many)
     command = ["python", "-m", "benchmarks.ingest", f"--requests {requests}", f"--many {many}"]
     target = report.write("ingest", command, figures)
     for name, figure in figures.items():

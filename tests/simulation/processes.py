@@ -72,7 +72,7 @@ class SimulatedPlanner:
         self._blobs = blobs
         self._weather = weather
 
-    async def plan(self, blob: str, rules: FileRules) -> Verdict:
+    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> Verdict:
         if self._weather.strikes(self._weather.planning_trouble):
             raise PlanningTrouble("the simulated worker died")
         check, content = FileCheck(rules), b""

@@ -188,7 +188,10 @@ class Place:
         return contents
 
     def partial(self, story: Story) -> bytes:
-        return (self.home / "results" / partial_results_path(story.batch_id)).read_bytes()
+        return self.partial_path(story).read_bytes()
+
+    def partial_path(self, story: Story) -> Path:
+        return self.home / "results" / partial_results_path(story.batch_id)
 
     async def rows(self, table: str, where: str = "true") -> list[dict[str, Any]]:
         async with self.connected() as connection:

@@ -17,6 +17,7 @@ from vbatch.journal.port import Conflict, Journal
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
 from vbatch.results.core.projection import State
+from vbatch.results.flows import sealing
 from vbatch.results.flows.projecting import Projector
 from vbatch.results.flows.sealing import Sealer
 
@@ -102,6 +103,24 @@ async def test_an_answer_kept_in_a_blob_comes_out_whole(place: Place, journal: J
 
 async def place_told(place: Place, journal: Journal, story: Story, events: list[e.Event]) -> None:
     await place.has_projected(await tell(journal, events))
+
+
+async def test_a_small_batch_does_not_wait_for_the_seals_of_large_ones(
+    place: Place, journal: Journal, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sealing, "LONG_SEAL_REQUESTS", 20)
+    large, small = [Story(number, total=20) for number in (1, 2, 3)], Story(4, total=5)
+    async with results_running(place, journal):
+        for story in large:
+            await place.put_input(story)
+            await place_told(place, journal, story, [*story.opening(), *story.chunks()])
+            place.partial_path(story).unlink()  # its seal waits until the file is put back
+        await tell(journal, [story.finalizing() for story in large])
+        await place.put_input(small)
+        await tell(journal, [*small.opening(), *small.chunks(), small.finalizing()])
+        await place.has_status(small, "completed")
+
+    assert await place.sealed_files(small) == small.files()
 
 
 async def test_a_zombie_cannot_seal(place: Place, journal: Journal):

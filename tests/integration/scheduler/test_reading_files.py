@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lines import parse_request_line
+from vbatch.scheduler.adapters import planner
 from vbatch.scheduler.adapters.planner import ProcessPlanner, process_planner
 from vbatch.scheduler.core.decide import Verdict
 from vbatch.scheduler.core.plan import Plan
@@ -27,20 +29,20 @@ pytestmark = pytest.mark.integration
 class Desk:
     """Files are put on it, and judged."""
 
-    def __init__(self, blobs: Blobs, planner: ProcessPlanner) -> None:
-        self._blobs, self._planner = blobs, planner
+    def __init__(self, blobs: Blobs, made: ProcessPlanner) -> None:
+        self._blobs, self._planner = blobs, made
 
-    async def judge(self, content: bytes) -> Verdict:
-        async with self._blobs.writer("in") as writer:
+    async def judge(self, content: bytes, name: str = "in") -> Verdict:
+        async with self._blobs.writer(name) as writer:
             await writer.write(content)
-        return await self._planner.plan("in", RULES)
+        return await self._planner.plan(name, len(content), RULES)
 
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     url = f"file://{tmp_path}"
-    async with process_planner(url) as planner:
-        yield Desk(Blobs.from_url(url), planner)
+    async with process_planner(url) as made:
+        yield Desk(Blobs.from_url(url), made)
 
 
 def line(custom_id: str, content: str = "hi") -> bytes:
@@ -57,6 +59,17 @@ async def test_the_plan_brings_questions_about_one_document_together(desk: Desk)
     plan = await desk.judge(b"".join(line(str(number), prompt) for number, prompt in enumerate(prompts)))
     assert isinstance(plan, Plan)
     assert list(plan.order) == [1 + document + 20 * question for document in range(20) for question in range(3)]
+
+
+async def test_a_small_file_does_not_wait_for_a_large_one(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(planner, "LONG_FILE_BYTES", 1_000_000)
+    many = b"".join(line(str(number)) for number in range(RULES.lines_max))
+    await desk.judge(line("a"), "small")  # its worker is there
+    long = [asyncio.ensure_future(desk.judge(many, f"large-{number}")) for number in range(2)]
+    await asyncio.sleep(0)
+    assert isinstance(await desk.judge(line("a"), "small"), Plan)
+    assert not any(each.done() for each in long)
+    assert all(isinstance(verdict, Plan) for verdict in await asyncio.gather(*long))
 
 
 async def test_duplicates_far_apart_are_found_by_reading_them_again(desk: Desk):

@@ -16,8 +16,11 @@ Clock = Callable[[], datetime]
 class Planner(Protocol):
     """Reads input files without holding up the event loop."""
 
-    async def plan(self, blob: str, rules: FileRules) -> Verdict:
-        """The plan of a fit file or all its faults. Raises InputMissing, PlanningTrouble."""
+    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> Verdict:
+        """The plan of a fit file or all its faults; small files do not wait for large ones.
+
+        Raises InputMissing, PlanningTrouble.
+        """
 
 
 class InputMissing(Exception):

@@ -9,7 +9,8 @@ import msgspec
 from vbatch.contracts.events import Outcome
 
 CHUNK_BYTES_MAX = 256 * 1024
-CHUNK_OUTCOMES_MAX = 64
+CHUNK_OUTCOMES_MAX = 256
+"""What a device that answers so many within CHUNK_SECONDS_MAX records with one wait for the disk."""
 CHUNK_SECONDS_MAX = 0.5
 BODY_BYTES_MAX = 4 * CHUNK_BYTES_MAX
 """A larger answer goes to a blob: alone it would not fit a message with comfort."""

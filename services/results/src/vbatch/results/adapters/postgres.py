@@ -20,7 +20,7 @@ from vbatch.results.core.projection import Changes, State
 from vbatch.results.core.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, storable
 from vbatch.results.ports import CheckpointMoved, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
-CONNECTIONS_MAX = 4
+CONNECTIONS_MAX = 6
 CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 60.0
 RECALLED_AT_ONCE = 10_000

@@ -24,7 +24,9 @@ from vbatch.results.flows.retrying import PASSING, Backoff
 from vbatch.results.flows.sealed_pages import KINDS, Page, SealedPages
 from vbatch.results.ports import PartialFiles, ReadModel, Sealable
 
-SEALS_AT_ONCE_MAX = 2
+SHORT_SEALS_AT_ONCE_MAX, LONG_SEALS_AT_ONCE_MAX = 2, 1
+LONG_SEAL_REQUESTS = 100_000
+"""A second's work and more: such a seal goes apart, so that a small batch never waits for one."""
 SOURCE = "results"
 
 
@@ -52,7 +54,8 @@ class Sealer:
         self._blobs = blobs
         self._now = now
         self._on_sealed = on_sealed
-        self._waiting: asyncio.Queue[BatchId] = asyncio.Queue()
+        self._short: asyncio.Queue[BatchId] = asyncio.Queue()
+        self._long: asyncio.Queue[BatchId] = asyncio.Queue()
         self._taken: set[BatchId] = set()
         self.trouble: dict[BatchId, str] = {}
         self.refused: dict[BatchId, str] = {}
@@ -63,17 +66,20 @@ class Sealer:
         for batch_id, batch in state.batches.items():
             if batch.row.is_counted and batch_id not in self._taken:
                 self._taken.add(batch_id)
-                self._waiting.put_nowait(batch_id)
+                waiting = self._long if batch.row.total >= LONG_SEAL_REQUESTS else self._short
+                waiting.put_nowait(batch_id)
 
     async def run(self) -> None:
         """For ever. Raises Conflict when a newer results process has the lease."""
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(SEALS_AT_ONCE_MAX):
-                tasks.create_task(self._work())
+            for _ in range(SHORT_SEALS_AT_ONCE_MAX):
+                tasks.create_task(self._work(self._short))
+            for _ in range(LONG_SEALS_AT_ONCE_MAX):
+                tasks.create_task(self._work(self._long))
 
-    async def _work(self) -> None:
+    async def _work(self, waiting: asyncio.Queue[BatchId]) -> None:
         while True:
-            await self._seal_at_last(await self._waiting.get())
+            await self._seal_at_last(await waiting.get())
 
     async def _seal_at_last(self, batch_id: BatchId) -> None:
         backoff = Backoff()

@@ -1,52 +1,46 @@
-"""Input files are read and checked in a worker process: 200 MB of JSON must not hold up the event loop."""
+"""Input files are read and checked in worker processes: 200 MB of JSON must not hold up the event loop.
+
+Long files have a worker of their own, so that a batch of twenty requests does not wait until a million are ordered.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager
 from multiprocessing import get_context
 
-from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble
-from vbatch.chassis.parent import die_with_parent
-from vbatch.contracts.orders import RequestRef
+from vbatch.scheduler.adapters.reading import be_there, begin, check_file
 from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.validation import FileCheck, FileRules
-from vbatch.scheduler.ports import InputMissing, PlanningTrouble
+from vbatch.scheduler.core.validation import FileRules
+from vbatch.scheduler.ports import PlanningTrouble
 
-BLOCK_BYTES = 1 << 20
-FILES_PER_WORKER = 50
+LONG_FILE_BYTES = 64 << 20
+"""A second's work and more: from here on a file is long."""
+SHORT_FILES_PER_WORKER, LONG_FILES_PER_WORKER = 50, 1
 """After so many files a worker is replaced: what one huge file left in its memory does not stay for ever."""
-
-RECURSION_MAX = 600
-"""Lines nested deeper are refused: lower than elsewhere, so that whoever reads an admitted line later can."""
+LONG_FILE_NICENESS = 5
+"""Whoever waits for an answer goes before a file that takes seconds anyway."""
 
 
 class ProcessPlanner:
-    """One file at a time, in a process of its own; a worker that dies is replaced."""
+    """One short and one long file at a time, each in a process of its own."""
 
     def __init__(self, blob_url: str) -> None:
-        self._blob_url = blob_url
-        self._one_at_a_time = asyncio.Lock()
-        self._pool = _new_pool()
+        self._short = _Lane(blob_url, SHORT_FILES_PER_WORKER, niceness=0)
+        self._long = _Lane(blob_url, LONG_FILES_PER_WORKER, niceness=LONG_FILE_NICENESS)
 
-    async def plan(self, blob: str, rules: FileRules) -> Verdict:
-        async with self._one_at_a_time:
-            loop = asyncio.get_running_loop()
-            try:
-                return await loop.run_in_executor(self._pool, check_file, self._blob_url, blob, rules)
-            except BrokenProcessPool as error:
-                self._pool = _new_pool()
-                raise PlanningTrouble(f"the worker died while it read {blob}") from error
+    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> Verdict:
+        lane = self._long if file_bytes >= LONG_FILE_BYTES else self._short
+        return await lane.plan(blob, rules)
 
     def close(self) -> None:
-        """Without waiting for a file that is being read."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Without waiting for files that are being read."""
+        self._short.close()
+        self._long.close()
 
 
 @asynccontextmanager
@@ -58,47 +52,43 @@ async def process_planner(blob_url: str) -> AsyncIterator[ProcessPlanner]:
         planner.close()
 
 
-def check_file(blob_url: str, blob: str, rules: FileRules) -> Verdict:
-    """Runs in the worker, and raises there what can cross to the service."""
-    sys.setrecursionlimit(RECURSION_MAX)
-    check, blobs = FileCheck(rules), Blobs.from_url(blob_url)
+class _Lane:
+    """One worker; when it dies, or has read its files, the next one is started at once."""
 
-    def read_again(refs: Sequence[RequestRef]) -> list[bytes]:
-        return asyncio.run(blobs.read_ranges(blob, [(ref.offset, ref.length) for ref in refs]))
+    def __init__(self, blob_url: str, files_per_worker: int, *, niceness: int) -> None:
+        self._blob_url = blob_url
+        self._files_per_worker = files_per_worker
+        self._niceness = niceness
+        self._one_at_a_time = asyncio.Lock()
+        self._begin_worker()
 
-    try:
-        asyncio.run(_feed(check, blobs, blob))
-        return check.verdict(read_again)
-    except BlobMissing as error:
-        raise InputMissing(str(error)) from error
-    except BlobTrouble as error:
-        raise PlanningTrouble(str(error)) from error
+    async def plan(self, blob: str, rules: FileRules) -> Verdict:
+        async with self._one_at_a_time:
+            loop = asyncio.get_running_loop()
+            try:
+                verdict = await loop.run_in_executor(self._pool, check_file, self._blob_url, blob, rules)
+            except BrokenProcessPool as error:
+                self._replace_worker()
+                raise PlanningTrouble(f"the worker died while it read {blob}") from error
+            self._files_left -= 1
+            if self._files_left == 0:
+                self._replace_worker()
+            return verdict
 
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
-async def _feed(check: FileCheck, blobs: Blobs, blob: str) -> None:
-    async for block in blobs.read_stream(blob, chunk_bytes=BLOCK_BYTES):
-        check.feed(bytes(block))
-        if check.is_hopeless:
-            break
+    def _replace_worker(self) -> None:
+        self._pool.shutdown(wait=False)
+        self._begin_worker()
 
-
-def _new_pool() -> ProcessPoolExecutor:
-    """With its worker already starting, so that the first file does not wait for imports."""
-    pool = ProcessPoolExecutor(
-        max_workers=1,
-        mp_context=get_context("spawn"),
-        initializer=_begin_worker,
-        initargs=(os.getpid(),),
-        max_tasks_per_child=FILES_PER_WORKER,
-    )
-    pool.submit(_be_there)
-    return pool
-
-
-def _begin_worker(service: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the service, which stops us
-    die_with_parent(signal.SIGKILL, parent=service)  # which may have been killed during our imports
-
-
-def _be_there() -> None:
-    """The first task of a worker; by then its imports are done."""
+    def _begin_worker(self) -> None:
+        """With its imports under way, so that its first file does not wait for them."""
+        self._files_left = self._files_per_worker
+        self._pool = ProcessPoolExecutor(
+            max_workers=1,
+            mp_context=get_context("spawn"),
+            initializer=begin,
+            initargs=(os.getpid(), self._niceness),
+        )
+        self._pool.submit(be_there)

@@ -78,7 +78,7 @@ class Planning:
         if job.file is None:
             return (missing_input(job),)
         try:
-            return await self.planner.plan(job.file.blob, self._rules(job))
+            return await self.planner.plan(job.file.blob, job.file.bytes, self._rules(job))
         except InputMissing:
             return (missing_input(job),)
 

@@ -1,0 +1,56 @@
+"""What a worker process does: reads one input file and checks it. It imports little, since each worker pays for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble
+from vbatch.chassis.parent import die_with_parent
+from vbatch.contracts.orders import RequestRef
+from vbatch.scheduler.core.decide import Verdict
+from vbatch.scheduler.core.validation import FileCheck, FileRules
+from vbatch.scheduler.ports import InputMissing, PlanningTrouble
+
+BLOCK_BYTES = 1 << 20
+
+RECURSION_MAX = 600
+"""Lines nested deeper are refused: lower than elsewhere, so that whoever reads an admitted line later can."""
+
+
+def check_file(blob_url: str, blob: str, rules: FileRules) -> Verdict:
+    """Raises what can cross to the service: InputMissing, PlanningTrouble."""
+    sys.setrecursionlimit(RECURSION_MAX)
+    check, blobs = FileCheck(rules), Blobs.from_url(blob_url)
+
+    def read_again(refs: Sequence[RequestRef]) -> list[bytes]:
+        return asyncio.run(blobs.read_ranges(blob, [(ref.offset, ref.length) for ref in refs]))
+
+    try:
+        asyncio.run(_feed(check, blobs, blob))
+        return check.verdict(read_again)
+    except BlobMissing as error:
+        raise InputMissing(str(error)) from error
+    except BlobTrouble as error:
+        raise PlanningTrouble(str(error)) from error
+
+
+def begin(service: int, niceness: int) -> None:
+    """The first that a worker does; `service` is the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the service, which stops us
+    die_with_parent(signal.SIGKILL, parent=service)  # which may have been killed during our imports
+    os.nice(niceness)
+
+
+def be_there() -> None:
+    """The first task of a worker; by then its imports are done."""
+
+
+async def _feed(check: FileCheck, blobs: Blobs, blob: str) -> None:
+    async for block in blobs.read_stream(blob, chunk_bytes=BLOCK_BYTES):
+        check.feed(bytes(block))
+        if check.is_hopeless:
+            break
