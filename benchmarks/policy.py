@@ -9,9 +9,11 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.policy_study.decision_time import decision_ms
 from benchmarks.policy_study.figures import calm_backlog, figures, table
+from benchmarks.policy_study.foretelling import forecasts
 from benchmarks.policy_study.small_cases import SMALL_CASES, against_optimum
 from benchmarks.policy_study.study import Study, study
 
+FORECAST_SEEDS_MAX = 10
 IMAGES = Path(__file__).parent.parent / "docs" / "img"
 
 
@@ -22,6 +24,7 @@ def main() -> None:
         **figures(done),
         **against_optimum(SMALL_CASES),
         **calm_backlog(arguments.seeds),
+        **forecasts(min(arguments.seeds, FORECAST_SEEDS_MAX)),
         "decision_ms_1000": decision_ms(1_000),
         "decision_ms_10000": decision_ms(10_000),
         "seeds": arguments.seeds,

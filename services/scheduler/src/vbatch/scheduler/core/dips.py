@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core import reasons
@@ -63,7 +64,7 @@ class Dips:
         """The batch to serve so that no deadline that can be kept is lost; None while there is time."""
         if not self.tuning.has_guard:
             return None
-        kept = protected(view) if self.tuning.has_filter else sorted(view.candidates, key=lambda it: it.due)
+        kept = protected(view) if self.tuning.has_filter else sorted(view.candidates, key=attrgetter("due", "sequence"))
         known = slacks(view, kept)
         tight = known.tight()
         if not tight or known.least > self.tuning.guard_seconds + view.cost(tight[0].model):
@@ -76,7 +77,7 @@ class Dips:
         families = _families(view)
         here = families.pop(view.loaded, None) if view.loaded is not None else None
         if here is None:
-            model = max(families, key=lambda it: self._density(view, families[it], view.swap(it)))
+            model = max(families, key=lambda it: (self._density(view, families[it], view.swap(it)), it))
             first = self._shortest(view, families[model])
             return first, reasons.came_next(view, first, families[model])
         if better := self._better(view, here, families):

@@ -28,10 +28,10 @@ RATE_MEMORY_SECONDS = 600.0
 """Busy time after which a measurement has faded to a third."""
 RATE_TRUSTED_SECONDS = 10.0
 """Busy time before a measured rate counts as known."""
-PRIOR_REQUESTS = 50.0
+PRIOR_REQUESTS = 6.0
 """How many finished requests it takes until a batch's own length weighs as much as its model's."""
-ERROR_UNKNOWN, ERROR_KNOWN = 0.5, 0.25
-"""Relative error of a batch none of which has finished: on an unmeasured model, and on a measured one."""
+ERROR_NEW = 0.5
+"""Relative error of a batch none of which has finished: batches of one model differ by as much, measured or not."""
 SERVICE_HALF_LIFE_SECONDS = 3600.0
 SHARE_MAX = 4.0
 """An owner's batches weigh at most so much more, or less, than a fair share's."""
@@ -148,7 +148,7 @@ class Estimates:
         speed = self.speeds.get(model, UNMEASURED)
         answered = speed.output_tokens / speed.requests if speed.requests else OUTPUT_TOKENS_UNKNOWN
         prior = REQUEST_UNITS + OUTPUT_WEIGHT * answered
-        return Gauge(1.0 / speed.units_a_second, prior, ERROR_KNOWN if speed.is_known else ERROR_UNKNOWN)
+        return Gauge(1.0 / speed.units_a_second, prior, ERROR_NEW)
 
     def shares(self, owners: Iterable[OwnerId], now: float) -> dict[OwnerId, float]:
         """What each owner's batches weigh: the fair share of recent service over the owner's own."""

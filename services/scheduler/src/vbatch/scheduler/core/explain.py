@@ -17,13 +17,17 @@ from vbatch.scheduler.core.job import Job
 from vbatch.scheduler.core.policy import Policy
 from vbatch.scheduler.core.reasons import span
 from vbatch.scheduler.core.remedies import remedies
-from vbatch.scheduler.core.state import Runner, State
-from vbatch.scheduler.core.view import backlog, gauged, seconds_of, view_of
+from vbatch.scheduler.core.state import State
+from vbatch.scheduler.core.view import gauged, held_until, seconds_of, view_of
 
 BEFORE_MAX = 20
 """How many of the batches that come before are named."""
 MODEL_DOUBT = 0.1
 """Even a well measured rate moves."""
+ORDER_DOUBT = 0.15
+"""What waits may be overtaken when estimates change."""
+OVERTAKING = 0.33
+"""Of the shorter work that arrives meanwhile, what is likely to come first; at the latest all of it."""
 
 
 def queue(state: State, policy: Policy, now: datetime) -> tuple[Foreseen, ...]:
@@ -92,8 +96,11 @@ class _Outlook:
         )
         if course.ends is None:
             return told
-        wait = course.ends - self.now.timestamp()
-        return _with_end(told, job, course.ends, wait=wait, doubt=MODEL_DOUBT + course.error)
+        now = self.now.timestamp()
+        load, doubt = 0.0, MODEL_DOUBT + course.error
+        if job.waiting_count:
+            load, doubt = self.state.arrivals.load_of_shorter(course.work, now), doubt + ORDER_DOUBT
+        return _with_end(told, job, now, wait=course.ends - now, doubt=doubt, load=load)
 
     def _turn(self, batch: Foreseen) -> str:
         if batch.runs_now:
@@ -125,36 +132,30 @@ def _outlook(state: State, policy: Policy, now: datetime) -> _Outlook:
 
 
 def _foretold(state: State, policy: Policy, now: datetime) -> Mapping[BatchId, Course]:
-    """As if the first runner did all: with more of them it will be sooner."""
+    """As if the first runner did all that waits: with more of them it will be sooner."""
     runner = next(iter(state.runners.values()), None)
     if runner is None:
         return {}
     courses = dict(foresee(view_of(state, runner, now), policy))
-    for job in state.jobs.values():
-        if job.batch_id not in courses and (last := _last_answers(state, job, runner, now)):
-            courses[job.batch_id] = last
+    for runner in state.runners.values():
+        for batch_id, ends in held_until(state, runner, now).items():
+            job = state.jobs[batch_id]
+            if not job.waiting_count and (gauge := gauged(state, job)) and job.ledger:
+                work = seconds_of(job, gauge, job.ledger.total - job.ledger.answered)
+                courses[batch_id] = Course(now.timestamp(), work, gauge.error(job.ledger.answered), ends=ends)
     return courses
 
 
-def _last_answers(state: State, job: Job, runner: Runner, now: datetime) -> Course | None:
-    """A batch whose every request is on the runner ends with what the runner holds."""
-    if job.waiting_count or not state.slices_of_batch(job.batch_id):
-        return None
-    gauge = gauged(state, job)
-    if gauge is None or job.ledger is None:
-        return None
-    own = sum(len(it.lines) for it in state.slices_of_batch(job.batch_id))
-    start, work = now.timestamp(), seconds_of(job, gauge, own)
-    return Course(start, work, gauge.error(job.ledger.answered), ends=start + backlog(state, runner))
-
-
-def _with_end(told: Foreseen, job: Job, ends: float, *, wait: float, doubt: float) -> Foreseen:
-    """`wait` is how many seconds the end is away, `doubt` how far that may be off, as a share of it."""
-    likely, latest = _time(ends), _time(ends + wait * doubt)
+def _with_end(told: Foreseen, job: Job, now: float, *, wait: float, doubt: float, load: float) -> Foreseen:
+    """`wait` is how many seconds the end is away if nothing arrives, `doubt` how far that may be off, as a share of it,
+    `load` the share of the device that shorter batches take which arrive meanwhile."""
+    overtaken = load / (1.0 - load)  # the time in which the newcomers' work is done, newcomers of that time included
+    likely = _time(now + wait * (1.0 + OVERTAKING * overtaken))
+    latest = _time(now + wait * (1.0 + doubt) * (1.0 + overtaken))
     return msgspec.structs.replace(
         told,
         ends_at=likely,
-        ends_at_earliest=_time(ends - wait * doubt / (1 + doubt)),
+        ends_at_earliest=_time(now + wait / (1.0 + doubt)),
         ends_at_latest=latest,
         admission=admission(
             created=job.created.at, expires=job.created.expires_at, likely_end=likely, latest_end=latest

@@ -49,7 +49,7 @@ def protected(view: View) -> list[Candidate]:
     visits = {model: SWAPS_A_VISIT * swap for model, swap in swaps.items()}
     counts = dict.fromkeys(swaps, 0)
     longest, demand, now = list[tuple[float, int, Candidate]](), 0.0, view.now
-    for number, it in enumerate(sorted(view.candidates, key=attrgetter("due"))):
+    for number, it in enumerate(sorted(view.candidates, key=attrgetter("due", "sequence"))):
         model, work, left = it.model, it.work, it.due - now
         if work + swaps[model] > left:
             continue

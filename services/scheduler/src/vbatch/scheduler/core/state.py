@@ -11,6 +11,7 @@ from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import BatchId, FileId, ModelId, RunnerId, SliceId
 from vbatch.contracts.lifecycle import BatchStatus, Steering
 from vbatch.contracts.models import ModelDefinition
+from vbatch.scheduler.core.arrivals import Arrivals
 from vbatch.scheduler.core.estimates import Estimates
 from vbatch.scheduler.core.job import Job, Waiting
 
@@ -63,6 +64,7 @@ class State:
     jobs: dict[BatchId, Job] = field(default_factory=dict)
     slices: dict[SliceId, Slice] = field(default_factory=dict)
     estimates: Estimates = field(default_factory=Estimates)
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     def slices_of(self, runner_id: RunnerId) -> list[Slice]:
         return [it for it in self.slices.values() if it.event.runner_id == runner_id]
@@ -245,6 +247,7 @@ def _evolve_job(
         case e.BatchValidated():
             if job.status is BatchStatus.IN_PROGRESS:  # a cancel that came first leaves nothing to count
                 job.open(event)
+                state.arrivals.add(event.at.timestamp(), _work(state, job))
         case e.BatchCancelRequested():
             job.cancel_requested_at = job.cancel_requested_at or event.at
         case e.BatchRejected():
@@ -254,3 +257,11 @@ def _evolve_job(
             _forget(state, job)
         case _:
             assert_never(event)
+
+
+def _work(state: State, job: Job) -> float:
+    """What all of a new batch will take, in seconds."""
+    if job.model is None or job.ledger is None:
+        return 0.0
+    gauge = state.estimates.gauge(job.model)
+    return gauge.seconds(job.ledger.total, request_bytes=job.request_bytes, finished=0, finished_units=0.0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from vbatch.contracts.events import NO_USAGE
-from vbatch.contracts.ids import ModelId
+from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.scheduler.core.estimates import Gauge, units
 from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.loading import may_send
@@ -82,3 +82,14 @@ def backlog(state: State, runner: Runner) -> float:
     """Seconds until the runner has done what it holds."""
     owed = ((state.jobs.get(it.event.batch_id), it) for it in state.slices_of(runner.runner_id))
     return sum(seconds_of(job, state.estimates.gauge(it.event.model), len(it.lines)) for job, it in owed if job)
+
+
+def held_until(state: State, runner: Runner, now: datetime) -> Mapping[BatchId, float]:
+    """When the runner will have answered the last request it holds of each batch, in seconds since 1970: it runs them
+    in the order they were sent."""
+    ends, at = dict[BatchId, float](), now.timestamp()
+    for it in state.slices_of(runner.runner_id):
+        if job := state.jobs.get(it.event.batch_id):
+            at += seconds_of(job, state.estimates.gauge(it.event.model), len(it.lines))
+            ends[job.batch_id] = at
+    return ends

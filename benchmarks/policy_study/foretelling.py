@@ -1,0 +1,120 @@
+"""How true forecasts are: when a twentieth of a batch is answered, the service is asked when it will end.
+
+Arrivals are unknown to it, and so are the lengths of answers: those of a batch differ by a factor of two from what is
+usual for its model, and its requests from each other as much again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from multiprocessing import Pool
+from random import Random
+from statistics import fmean, median
+
+from benchmarks.policy_study.service import Engine, Load, Service, usage
+from benchmarks.policy_study.study import SWAP_SECONDS
+from benchmarks.policy_study.workload import REQUESTS_A_SECOND, SCENARIOS, Batch
+from benchmarks.report import Figure
+from vbatch.contracts.ids import BatchId, ModelId
+from vbatch.scheduler.core.dips import Dips
+from vbatch.scheduler.core.estimates import units
+from vbatch.scheduler.core.explain import queue
+
+REQUESTS_MAX = 60_000
+"""Of one workload: above it a request stands for several, or a run takes minutes."""
+ASKED_SHARE = 0.05
+ASKED_MAX = 80
+"""Batches of one workload that are asked about."""
+TOKENS = 200
+SIGMA = 0.5
+"""Of the logarithm of a batch's mean answer, and of each answer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A forecast and what came, in seconds from the moment of asking."""
+
+    likely: float
+    earliest: float
+    latest: float
+    truth: float
+
+    @property
+    def error(self) -> float:
+        """A share of the truth; moments are told to the second, so below ten seconds of those."""
+        return abs(self.likely - self.truth) / max(10.0, self.truth)
+
+    @property
+    def holds(self) -> bool:
+        return self.earliest - 1.0 <= self.truth <= self.latest + 1.0
+
+
+def forecasts(seeds: int) -> dict[str, Figure]:
+    places = [(scenario, swap, seed) for scenario in SCENARIOS for swap in SWAP_SECONDS for seed in range(seeds)]
+    with Pool(len(os.sched_getaffinity(0))) as pool:
+        found = dict(zip(places, pool.starmap(ask, places, chunksize=1), strict=True))
+    everything = [it for told in found.values() for it in told]
+    by_scenario = {
+        scenario: [it for place, told in found.items() if place[0] == scenario for it in told] for scenario in SCENARIOS
+    }
+    return {
+        "eta_error_median": round(median(it.error for it in everything), 3),
+        "eta_error_median_worst_scenario": round(
+            max(median(it.error for it in told) for told in by_scenario.values()), 3
+        ),
+        "eta_error_mean": round(fmean(it.error for it in everything), 3),
+        "eta_range_holds": round(fmean(it.holds for it in everything), 3),
+        "eta_range_holds_worst_scenario": round(
+            min(fmean(it.holds for it in told) for told in by_scenario.values()), 3
+        ),
+        "eta_range_over_truth_median": round(
+            median((it.latest - it.earliest) / max(10.0, it.truth) for it in everything), 3
+        ),
+        "eta_asked": len(everything),
+    }
+
+
+def ask(scenario: str, swap_seconds: float, seed: int) -> list[Told]:
+    """One workload through the service; what it said of some batches, and what came."""
+    batches = SCENARIOS[scenario](seed)
+    stands_for = max(1.0, sum(map(_requests, batches)) / REQUESTS_MAX)
+    random = Random(seed)
+    loads = [_load(random, it, max(1, round(_requests(it) / stands_for))) for it in batches]
+    asked = {it.batch_id for it in Random(seed).sample(loads, min(ASKED_MAX, len(loads)))}
+    said: dict[BatchId, tuple[float, float, float, float]] = {}
+
+    def listen(service: Service, batch_id: BatchId, now: float) -> None:
+        job = service.state.jobs.get(batch_id)
+        if batch_id not in asked or batch_id in said or job is None or job.ledger is None:
+            return
+        if job.ledger.answered < ASKED_SHARE * job.ledger.total:
+            return
+        at = service.at()
+        it = next(it for it in queue(service.state, service.policy, at) if it.batch_id == batch_id)
+        if it.ends_at and it.ends_at_earliest and it.ends_at_latest:
+            ends = (it.ends_at, it.ends_at_earliest, it.ends_at_latest)
+            said[batch_id] = (now, *((end - at).total_seconds() for end in ends))  # type: ignore[assignment]  # three
+
+    service = Service(Dips(), _engines(stands_for, swap_seconds), on_answers=listen)
+    service.run(loads)
+    return [
+        Told(likely, earliest, latest, service.ended[batch_id] - now)
+        for batch_id, (now, likely, earliest, latest) in said.items()
+    ]
+
+
+def _load(random: Random, it: Batch, requests: int) -> Load:
+    mean = math.log(TOKENS) + random.gauss(-SIGMA * SIGMA, SIGMA)
+    tokens = [max(1, round(random.lognormvariate(mean, SIGMA))) for _ in range(requests)]
+    return Load(BatchId(f"batch_{it.number}"), it.model, it.arrived, it.due, tokens)
+
+
+def _requests(it: Batch) -> float:
+    return it.work * REQUESTS_A_SECOND[it.model]
+
+
+def _engines(stands_for: float, swap_seconds: float) -> dict[ModelId, Engine]:
+    a_request = units(1, usage(TOKENS)) / stands_for
+    return {ModelId(model): Engine(rate * a_request, swap_seconds) for model, rate in REQUESTS_A_SECOND.items()}

@@ -1,0 +1,41 @@
+"""How much work arrives: what a forecast must expect to come before a long batch, though nobody knows it yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+REMEMBERED_MAX = 1_000
+"""Batches."""
+SLOT_SECONDS, SLOTS = 1800.0, 8
+"""Four hours in half hours: the median over them takes no burst for a habit."""
+SLOTS_MIN = 2
+"""Of less time than this nothing is concluded."""
+LOAD_MAX = 0.8
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """The latest batches: when each was there to run, in seconds since 1970, and its work in seconds of a device."""
+
+    recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_MAX))
+
+    def add(self, at: float, work: float) -> None:
+        self.recent.append((at, work))
+
+    def load_of_shorter(self, work: float, now: float) -> float:
+        """Seconds of work a second, of batches shorter than this, as they came lately."""
+        if not self.recent:
+            return 0.0
+        slots = min(SLOTS, int((now - self.recent[0][0]) / SLOT_SECONDS))
+        if slots < SLOTS_MIN:
+            return 0.0
+        sums = [0.0] * slots
+        for at, other in reversed(self.recent):
+            slot = int((now - at) / SLOT_SECONDS)
+            if slot >= slots:
+                break
+            if other < work and slot >= 0:
+                sums[slot] += other
+        return min(LOAD_MAX, median(sums) / SLOT_SECONDS)
