@@ -8,24 +8,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 
 import psutil
 
-from tests.chaos.faults import Done, Fault, Means, Saboteur, draw
+from tests.chaos.faults import Done, Fault, Means, deck, draw
 from tests.chaos.history import History
+from tests.chaos.remains import remains
+from tests.chaos.saboteur import Saboteur
 from tests.chaos.workload import Workload
 from tests.support.stack import RunningStack
 
-ENGINE_ORPHAN_SECONDS_MAX = 2.0
-ORPHAN_SECONDS_MAX = 10.0
-"""A worker that was just being started ends once its imports are done."""
+DOOMED_SECONDS_MAX = 2.0
 RECOVERY_SECONDS_MAX = 60.0
-RIVAL_END_SECONDS_MAX = 40.0
+ENDING_SECONDS_MAX = 40.0
 """Results waits up to 30 s for the folder that a frozen process holds."""
 END_SECONDS_MAX = 120.0
-HOLDERS_OF_ENGINES = ("gpu-runner", "guard", "engine")
 WARM_SECONDS = 2.0
 PAUSE_SECONDS = (0.2, 1.5)
 PAIR_SHARE = 0.15
@@ -52,6 +50,9 @@ class Campaign:
     random: Random
     recoveries: list[Recovery] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    not_come: int = 0
+    """Faults whose victim was not there, or came to no such place in time."""
+    orphans: int = 0
 
     @property
     def kill_count(self) -> int:
@@ -59,10 +60,11 @@ class Campaign:
 
     def run(self, kills: int, faults: Iterator[Fault] | None = None) -> None:
         """Do `kills` faults, drawn or given, then wait for the end of every batch."""
+        faults = faults or deck(self.random)
         with _running(self.workload):
             time.sleep(WARM_SECONDS)
             while self.kill_count < kills and not self.violations:
-                self._strike(next(faults) if faults else draw(self.random))
+                self._strike(next(faults))
                 if self.random.random() >= PAIR_SHARE:
                     time.sleep(self.random.uniform(*PAUSE_SECONDS))
         self._drain()
@@ -71,21 +73,27 @@ class Campaign:
         before = self.saboteur.pid(fault.victim)
         second = draw(self.random) if self.random.random() < PAIR_SHARE else None
         done = self.saboteur.do(fault)
+        if done is None:
+            self.not_come += 1
+            return
         if second and second.means is Means.KILL and second.victim != fault.victim:
             self._also(self.saboteur.do(second))
-        if done is not None:
-            self._look_for_orphans(done)
-            self._recover(done, before)
+        self._look_for_remains(done)
+        self._recover(done, before)
 
     def _also(self, done: Done | None) -> None:
         """Struck at the same moment as another; both recover together."""
         if done is not None:
             self.recoveries.append(Recovery(done.fault, done.at, 0.0))
 
-    def _look_for_orphans(self, done: Done) -> None:
-        limit = ENGINE_ORPHAN_SECONDS_MAX if done.fault.victim in HOLDERS_OF_ENGINES else ORPHAN_SECONDS_MAX
-        _, living = psutil.wait_procs(done.doomed, timeout=limit)
-        self.violations += [f"{done.fault}: still alive {limit:g} s later: {it}" for it in living]
+    def _look_for_remains(self, done: Done) -> None:
+        """Only of what was killed: other victims live on."""
+        if done.fault.means is not Means.KILL:
+            return
+        _, living = psutil.wait_procs(done.doomed, timeout=DOOMED_SECONDS_MAX)
+        found = [f"still alive: {it}" for it in living] + remains(self.stack)
+        self.orphans += len(found)
+        self.violations += [f"{done.fault}: {it}" for it in found]
 
     def _recover(self, done: Done, before: int | None) -> None:
         """Until all is ready, by the process that came after a killed one, and outcomes are recorded."""
@@ -96,21 +104,21 @@ class Campaign:
                 return
             time.sleep(POLL_SECONDS)
         self.recoveries.append(Recovery(done.fault, done.at, time.time() - done.at))
-        if done.rival is not None:
-            self._rival_must_end(done, done.rival)
+        if done.ending is not None:
+            self._must_end(done, done.ending)
 
     def _is_recovered(self, done: Done, before: int | None) -> bool:
         if done.restarts and before is not None and self.saboteur.pid(done.fault.victim) in (None, before):
             return False
         return self.history.last_outcome_at > done.at and self.stack.stack.status().is_ready
 
-    def _rival_must_end(self, done: Done, rival: subprocess.Popen[bytes]) -> None:
+    def _must_end(self, done: Done, process: subprocess.Popen[bytes]) -> None:
         try:
-            rival.wait(RIVAL_END_SECONDS_MAX)
+            process.wait(ENDING_SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            self.violations.append(f"{done.fault}: two processes live side by side")
-            rival.kill()
-            rival.wait()
+            self.violations.append(f"{done.fault}: the other process lives on")
+            process.kill()
+            process.wait()
 
     def _drain(self) -> None:
         deadline = time.monotonic() + END_SECONDS_MAX
@@ -133,8 +141,3 @@ def _running(workload: Workload) -> Iterator[None]:
     finally:
         workload.stop()
         thread.join()
-
-
-def sockets_of(home: Path) -> list[Path]:
-    """Sockets of engines in the run folder: one for the engine that lives, none for those that died."""
-    return sorted((home / "run").rglob("engine*.sock"))

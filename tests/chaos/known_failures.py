@@ -19,8 +19,9 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.chaos.faults import Fault, Means, Saboteur
+from tests.chaos.faults import Fault, Means
 from tests.chaos.history import History
+from tests.chaos.saboteur import Saboteur
 from tests.chaos.verdict import Reading, faults_of_files
 from tests.chaos.workload import Kind, Promise
 from tests.e2e.asking import chat_line, jsonl, submit, wait_for_end, wait_for_progress
@@ -69,8 +70,8 @@ class Scene:
         with ThreadPoolExecutor(len(victims)) as threads:
             done = list(threads.map(lambda victim: self.saboteur.do(Fault(means, victim)), victims))
         for each in done:
-            if each is not None and each.rival is not None:
-                each.rival.wait(END_SECONDS_MAX)
+            if each is not None and each.ending is not None:
+                each.ending.wait(END_SECONDS_MAX)
 
     def saw(self, kind: type[e.Event], batch_id: BatchId) -> None:
         def has_come() -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from bisect import bisect_right
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from tests.chaos.campaign import Campaign, Recovery
 from tests.chaos.faults import Means
+from tests.chaos.places import Places
 from tests.chaos.verdict import REDONE_PER_LOSS_MAX, Runs
+from vbatch.chassis.failpoints import Failpoint
 
 DIED = (Means.KILL, Means.TERM)
 
@@ -22,8 +24,12 @@ class Report:
     seconds: float
     faults: int
     kills: int
-    kills_by_process: dict[str, int]
+    not_come: int
+    kills_by_process_and_signal: dict[str, int]
     faults_by_kind: dict[str, int]
+    failpoints_reached: list[str]
+    failpoints_not_reached: list[str]
+    failpoints_hit: dict[str, int]
     batches: dict[str, int]
     requests: int
     not_acknowledged: dict[str, int]
@@ -33,12 +39,15 @@ class Report:
     recovery_seconds_median_by_process: dict[str, float]
     started_requests: int
     redone_requests: int
-    losses: int
-    redone_after_one_loss_max: int
+    redone_per_loss: list[int]
+    redone_per_loss_max: int
     redone_per_loss_bound: int
+    redone_without_loss: int
     started_after_outcome: int
     lost: int
     duplicated: int
+    orphans: int
+    rebuild_is_equal: bool
     violations: list[str]
     timeline: list[str]
 
@@ -47,7 +56,7 @@ class Report:
 
 
 def report_of(
-    campaign: Campaign, runs: Runs, losses: list[float], *, command: str, seed: int, seconds: float
+    campaign: Campaign, runs: Runs, places: Places, *, is_equal: bool, command: str, seed: int, seconds: float
 ) -> Report:
     died = [it for it in campaign.recoveries if it.fault.means in DIED]
     measured = [it for it in campaign.recoveries if it.seconds > 0]
@@ -58,9 +67,13 @@ def report_of(
         seconds=round(seconds, 1),
         faults=len(campaign.recoveries),
         kills=len(died),
-        kills_by_process=dict(sorted(Counter(it.fault.victim for it in died).items())),
-        faults_by_kind=dict(sorted(Counter(str(it.fault) for it in campaign.recoveries).items())),
-        batches=dict(sorted(Counter(promise.kind.value for promise in promises).items())),
+        not_come=campaign.not_come,
+        kills_by_process_and_signal=_counted(f"{it.fault.victim} {it.fault.means}" for it in died),
+        faults_by_kind=_counted(str(it.fault) for it in campaign.recoveries),
+        failpoints_reached=sorted(places.reached),
+        failpoints_not_reached=sorted(set(Failpoint) - places.reached),
+        failpoints_hit=dict(sorted(places.hits.items())),
+        batches=_counted(promise.kind.value for promise in promises),
         requests=sum(len(promise.given) for promise in promises),
         not_acknowledged=dict(campaign.workload.refusals),
         recovery_seconds_median=_median(measured),
@@ -68,13 +81,16 @@ def report_of(
         recovery_seconds_max_by_process={victim: _worst(some) for victim, some in _by_victim(measured)},
         recovery_seconds_median_by_process={victim: _median(some) for victim, some in _by_victim(measured)},
         started_requests=runs.started,
-        redone_requests=len(runs.redone),
-        losses=len(losses),
-        redone_after_one_loss_max=_most_after_one(losses, runs),
+        redone_requests=sum(runs.redone.values()),
+        redone_per_loss=sorted(runs.redone.values(), reverse=True),
+        redone_per_loss_max=max(runs.redone.values(), default=0),
         redone_per_loss_bound=REDONE_PER_LOSS_MAX,
+        redone_without_loss=runs.unexplained,
         started_after_outcome=runs.late,
         lost=sum("lost" in it or "not ended" in it for it in campaign.violations),
         duplicated=sum("twice" in it or "two outcomes" in it for it in campaign.violations),
+        orphans=campaign.orphans,
+        rebuild_is_equal=is_equal,
         violations=campaign.violations,
         timeline=[f"{_clock(it.at)} {it.fault}: {it.seconds:.2f} s" for it in campaign.recoveries],
     )
@@ -97,7 +113,5 @@ def _worst(recoveries: list[Recovery]) -> float:
     return round(max((it.seconds for it in recoveries), default=0.0), 2)
 
 
-def _most_after_one(losses: list[float], runs: Runs) -> int:
-    """Requests started again between the loss of an engine or runner and the next loss."""
-    counts = Counter(bisect_right(losses, at) for at in runs.redone)
-    return max(counts.values(), default=0)
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))

@@ -13,14 +13,19 @@ from tempfile import TemporaryDirectory
 import openai
 
 from tests.chaos.campaign import Campaign
-from tests.chaos.faults import Fault, Saboteur
+from tests.chaos.faults import SERVICES, Fault
 from tests.chaos.history import History
+from tests.chaos.links import Links
+from tests.chaos.places import Places
 from tests.chaos.report import Report, report_of
-from tests.chaos.verdict import REDONE_PER_LOSS_MAX, Reading, faults_of_files, runs_of
+from tests.chaos.saboteur import Saboteur
+from tests.chaos.verdict import REDONE_PER_LOSS_MAX, Reading, Runs, faults_of_files, runs_of
 from tests.chaos.workload import MODELS, Workload
 from tests.support.paths import ROOT
-from tests.support.stack import RunningStack, running_stack
+from tests.support.stack import RunningStack, stack_home
+from vbatch.chassis.failpoints import FOLDER_VARIABLE
 
+STARTED_LOG = "started.log"
 REAL_MODELS = ("HuggingFaceTB/SmolLM2-135M-Instruct",)
 MODEL = """\
 [[model]]
@@ -44,23 +49,42 @@ def chaos(
 ) -> Report:
     """Run a campaign on a stack of its own; what was found stands in the report's `violations`."""
     started = time.monotonic()
-    with TemporaryDirectory(prefix="vbatch-chaos-") as folder, _stack(Path(folder), is_simulated) as stack:
-        log = Path(folder) / "started.log"
+    with TemporaryDirectory(prefix="vbatch-chaos-") as folder, _stack(Path(folder), is_simulated) as (stack, links):
+        places = Places(Path(folder))
         with History(stack.settings.log_url).running() as history, stack.client() as client:
             models = MODELS if is_simulated else REAL_MODELS
             workload = Workload(client, history, Random(f"work {seed}"), models, is_simulated)
             random = Random(f"faults {seed}")
-            campaign = Campaign(stack, history, workload, Saboteur(stack, random), random)
+            campaign = Campaign(stack, history, workload, Saboteur(stack, random, links, places), random)
             campaign.run(kills, faults)
+            is_equal = _is_equal_to_its_log(campaign)
             reading = _judge(campaign)
-        runs = runs_of(log, workload.promises, reading.answered_at)
+        places.look()
+        runs = runs_of(Path(folder) / STARTED_LOG, workload.promises, reading.answered_at, reading.losses)
         if keep is not None:
             shutil.copytree(stack.home / "logs", keep, dirs_exist_ok=True)
-    if len(runs.redone) > len(reading.losses) * REDONE_PER_LOSS_MAX:
-        campaign.violations.append(f"{len(runs.redone)} requests were run again after {len(reading.losses)} losses")
+    campaign.violations += _faults_of_runs(runs)
+    return report_of(
+        campaign, runs, places, is_equal=is_equal, command=command, seed=seed, seconds=time.monotonic() - started
+    )
+
+
+def _faults_of_runs(runs: Runs) -> Iterator[str]:
+    for at, count in runs.redone.items():
+        if count > REDONE_PER_LOSS_MAX:
+            yield f"{count} requests were run again for one loss, at {at}"
+    if runs.unexplained:
+        yield f"{runs.unexplained} requests were run again, and nothing was lost"
     if runs.late:
-        campaign.violations.append(f"{runs.late} requests were started after their outcome was in the log")
-    return report_of(campaign, runs, reading.losses, command=command, seed=seed, seconds=time.monotonic() - started)
+        yield f"{runs.late} requests were started after their outcome was in the log"
+
+
+def _is_equal_to_its_log(campaign: Campaign) -> bool:
+    """Made again, compared, and served from then on: the files that are judged come from what was made again."""
+    done = campaign.stack.vbatch("rebuild", "--verify", "--switch")
+    if done.returncode != 0:
+        campaign.violations.append(f"rebuild: {done.stdout}{done.stderr}")
+    return done.returncode == 0
 
 
 def _judge(campaign: Campaign) -> Reading:
@@ -78,17 +102,25 @@ def _judge(campaign: Campaign) -> Reading:
 
 
 @contextmanager
-def _stack(folder: Path, is_simulated: bool) -> Iterator[RunningStack]:
-    if is_simulated:
-        log = folder / "started.log"
-        models = folder / "models.toml"
-        models.write_text("".join(MODEL.format(model=model, log=log) for model in MODELS))
-        environment: dict[str, str] = {}
-    else:
-        models = ROOT / "models.toml"
-        environment = {
-            "VBATCH_GPU_RUNNER_ENGINE_PYTHON": str(ROOT / ".engine" / "bin" / "python"),
-            "VBATCH_GPU_RUNNER_PREPARE_SCRIPT": str(ROOT / "deploy" / "engine" / "prepare_model.py"),
-        }
-    with running_stack(models, environment) as stack:
-        yield stack
+def _stack(folder: Path, is_simulated: bool) -> Iterator[tuple[RunningStack, Links]]:
+    """Its services reach the log over links, and are struck at places."""
+    models = _simulated_models(folder) if is_simulated else ROOT / "models.toml"
+    with Links(SERVICES).running() as links:
+        environment = links.environment() | {FOLDER_VARIABLE: str(folder)} | ({} if is_simulated else _real_engine())
+        with stack_home(models, environment) as stack:
+            links.target = stack.settings.nats_port
+            stack.stack.up()
+            yield stack, links
+
+
+def _simulated_models(folder: Path) -> Path:
+    models = folder / "models.toml"
+    models.write_text("".join(MODEL.format(model=model, log=folder / STARTED_LOG) for model in MODELS))
+    return models
+
+
+def _real_engine() -> dict[str, str]:
+    return {
+        "VBATCH_GPU_RUNNER_ENGINE_PYTHON": str(ROOT / ".engine" / "bin" / "python"),
+        "VBATCH_GPU_RUNNER_PREPARE_SCRIPT": str(ROOT / "deploy" / "engine" / "prepare_model.py"),
+    }

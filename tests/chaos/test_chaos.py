@@ -1,4 +1,4 @@
-"""A short campaign: every kind of process is struck once while batches of all kinds run, and nothing is lost."""
+"""A short campaign: processes are struck, some at named places, while batches of all kinds run; nothing is lost."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import pytest
 
 from tests.chaos.faults import Fault, Means
 from tests.chaos.running import chaos
+from vbatch.chassis.failpoints import Failpoint
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SEED = 11
 STRUCK = (
     Fault(Means.KILL, "postgres"),
-    Fault(Means.KILL, "scheduler"),
-    Fault(Means.RIVAL, "gpu-runner"),
+    Fault(Means.KILL, "scheduler", Failpoint.ORDER_DUE),
+    Fault(Means.RIVAL, "gpu-runner", Failpoint.CHUNK_PUBLISHED),
     Fault(Means.KILL, "nats"),
-    Fault(Means.KILL, "results"),
+    Fault(Means.KILL, "results", Failpoint.ROWS_COPIED),
     Fault(Means.KILL, "guard"),
 )
 
@@ -26,3 +27,5 @@ def test_nothing_is_lost_and_nothing_comes_twice_whatever_is_struck():
     assert report.violations == []
     assert report.faults >= len(STRUCK)
     assert report.requests > 0 and report.started_after_outcome == 0
+    assert report.rebuild_is_equal and report.orphans == 0
+    assert report.failpoints_not_reached == []

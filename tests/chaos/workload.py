@@ -20,6 +20,7 @@ from tests.e2e.asking import Endpoint, Line, jsonl
 from tests.support.stack import CHAT, OTHER_CHAT, SLOW_CHAT
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, OwnerId, new_batch_id
+from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX
 
 UNFINISHED_TARGET = 5
 REQUESTS_MIN, REQUESTS_MAX = 40, 400
@@ -28,6 +29,9 @@ WINDOW_SECONDS = (0.5, 4.0)
 CANCEL_SECONDS_MAX = 2.0
 PAUSE_SECONDS = 0.05
 ASK_SECONDS_MAX = 20.0
+LARGE_AT = 7
+LARGE_BYTES = BODY_BYTES_MAX + 1
+"""One answer of each batch is too large for a chunk and goes to a blob."""
 ENDPOINT: Endpoint = "/v1/chat/completions"
 MODELS = (CHAT, OTHER_CHAT, SLOW_CHAT)
 
@@ -108,6 +112,8 @@ class Workload:
         body: Line = {"model": model, "messages": messages, "max_tokens": 8}
         if self.is_simulated:
             body["simulate"] = {"latency_seconds": latency} | ({"crash": True} if is_poison else {})
+            if number == LARGE_AT:
+                body["simulate"] |= {"answer_bytes": LARGE_BYTES}
         return {"custom_id": f"{self._number}-{number}", "method": "POST", "url": ENDPOINT, "body": body}
 
     def _created(self, kind: Kind, given: list[Line]) -> BatchId:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from tests.support.events import NOON
 from tests.unit.gpu_runner.test_feed import order, requests_of
@@ -13,7 +15,7 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.registry import Registry
-from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
+from vbatch.gpu_runner.flows.lease_watch import FRESH_SECONDS, LeaseWatch
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.flows.residency import Residency
@@ -75,32 +77,74 @@ class NoFiles:
         raise AssertionError("no answer is that large")
 
 
-async def test_requests_recalled_before_they_began_leave_no_hole_in_the_window():
-    feed, registry, changed, engine = Feed(), Registry(), Pulse(), SilentEngine()
-    registry.evolve(ModelRegistered(at=NOON, model=SMALL))
-    recorder = Recorder(RunnerId("gpu0"), 1, Figures(), Limits(), changed, Room())
+@dataclass
+class Scene:
+    """A residency that is about to be given an engine; `seconds` is what its lease watch takes for the time."""
 
-    def fill(name: str, batch: str) -> None:
+    then: Callable[[], None]
+    seconds: float = 0.0
+    feed: Feed = field(default_factory=Feed)
+    changed: Pulse = field(default_factory=Pulse)
+    engine: SilentEngine = field(default_factory=SilentEngine)
+
+    def __post_init__(self) -> None:
+        registry = Registry()
+        registry.evolve(ModelRegistered(at=NOON, model=SMALL))
+        self.residency = Residency(
+            RunnerId("gpu0"),
+            1,
+            InstantLauncher(self.engine, self.then),
+            self.feed,
+            registry,
+            Recorder(RunnerId("gpu0"), 1, Figures(), Limits(), self.changed, Room()),
+            NoFiles(),
+            self.changed,
+            Figures(),
+            Limits(),
+            LeaseWatch(self.changed, lambda: self.seconds),
+        )
+
+    def fill(self, name: str, batch: str) -> None:
         it = order(name, batch=batch, lines=8)
-        feed.open(it, 0.0)
-        feed.load(it.slice_id, requests_of(it))
-        changed.fire()
+        self.feed.open(it, 0.0)
+        self.feed.load(it.slice_id, requests_of(it))
+        self.changed.fire()
 
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.residency.serve())
+        try:
+            async with asyncio.timeout(5):
+                yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def test_requests_recalled_before_they_began_leave_no_hole_in_the_window():
     def recall() -> None:
-        assert feed.inside_count == SilentEngine.window
-        for remainder in feed.close_batch(BatchId("b1")):
-            residency.abort(remainder)
-        fill("s2", "b2")
+        assert scene.feed.inside_count == SilentEngine.window
+        for remainder in scene.feed.close_batch(BatchId("b1")):
+            scene.residency.abort(remainder)
+        scene.fill("s2", "b2")
 
-    launcher = InstantLauncher(engine, recall)
-    watch = LeaseWatch(changed, lambda: 0.0)
-    residency = Residency(
-        RunnerId("gpu0"), 1, launcher, feed, registry, recorder, NoFiles(), changed, Figures(), Limits(), watch
-    )
-    fill("s1", "b1")
-    serving = asyncio.create_task(residency.serve())
-    async with asyncio.timeout(5):
-        await engine.is_full.wait()
-    serving.cancel()
-    await asyncio.wait([serving])
-    assert feed.inside_count == SilentEngine.window
+    scene = Scene(then=recall)
+    scene.fill("s1", "b1")
+    async with scene.serving():
+        await scene.engine.is_full.wait()
+    assert scene.feed.inside_count == SilentEngine.window
+
+
+async def test_requests_handed_out_before_a_freeze_begin_only_once_the_lease_was_looked_at():
+    def freeze() -> None:
+        scene.seconds += FRESH_SECONDS
+        asyncio.get_running_loop().call_later(0.05, woken.set)
+
+    scene, woken = Scene(then=freeze), asyncio.Event()
+    scene.fill("s1", "b1")
+    async with scene.serving():
+        await woken.wait()
+        assert scene.feed.inside_count == SilentEngine.window and scene.engine.asked == 0
+        scene.seconds -= FRESH_SECONDS  # as a look does
+        scene.changed.fire()
+        await scene.engine.is_full.wait()

@@ -9,7 +9,6 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +19,7 @@ from uvicorn.config import Config
 
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.blobs.local import LocalBlobs
+from vbatch.chassis.clock import utc_now
 from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
@@ -159,7 +159,7 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
         partial=Blobs.from_url(settings.results_folder.as_uri()),
         blobs=blobs,
         room=_room(settings, journal.log),
-        now=lambda: datetime.now(UTC),
+        now=utc_now,
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,
         batch_file_bytes_max=settings.batch_file_bytes_max,

@@ -7,9 +7,9 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.clock import utc_now
 from vbatch.chassis.health import serve_health
 from vbatch.chassis.log_room import tell_of_room
 from vbatch.chassis.logs import get_logger
@@ -59,7 +59,7 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             blobs=blobs,
             folder=settings.results_folder,
             pid=os.getpid(),
-            now=lambda: datetime.now(UTC),
+            now=utc_now,
             on_committed=figures.committed,
             on_sealed=figures.sealed,
             on_dead_letters=figures.dead_letters,
@@ -103,7 +103,7 @@ async def rebuild_workshop(
             blobs=Blobs.from_url(settings.blob_url),
             folder=settings.results_folder,
             pid=os.getpid(),
-            now=lambda: datetime.now(UTC),
+            now=utc_now,
             on_progress=on_progress,
         )
 

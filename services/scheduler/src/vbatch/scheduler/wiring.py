@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from vbatch.chassis.clock import utc_now
 from vbatch.chassis.health import NotReady, Readiness, serve_health
 from vbatch.chassis.log_room import tell_of_room
 from vbatch.chassis.metrics import loop_lag, service_registry
@@ -58,11 +58,11 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
     readiness, registry = Readiness(), service_registry("scheduler")
     limits = Limits(settings.lines_max, settings.line_bytes_max)
     async with process_planner(settings.blob_url) as planner:
-        scheduler = Scheduler(journal, planner, POLICIES[settings.policy], _utc_now, os.getpid(), limits)
+        scheduler = Scheduler(journal, planner, POLICIES[settings.policy], utc_now, os.getpid(), limits)
         register(scheduler.state, registry)
         _add_checks(readiness, journal, scheduler)
         tell_of_room(journal.room, readiness, registry)
-        forecasting = Forecasting(scheduler.state, scheduler.policy, _utc_now, lambda: scheduler.is_caught_up)
+        forecasting = Forecasting(scheduler.state, scheduler.policy, utc_now, lambda: scheduler.is_caught_up)
         pages = queue_pages(forecasting)
         health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages)
         async with loop_lag(registry), health:
@@ -82,7 +82,3 @@ def _add_checks(readiness: Readiness, journal: Journal, scheduler: Scheduler) ->
 
     readiness.add("nats", nats)
     readiness.add("log", log)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, OwnerId, is_batch_id, new_batch_id
 from vbatch.contracts.subjects import BATCHES_CREATED, batch_events
@@ -23,6 +24,7 @@ async def create_batch(world: World, owner: OwnerId, ask: BatchAsk) -> BatchReco
     """A new batch, `validating`."""
     event = _created(world, owner, ask, new_batch_id(world.now(), world.entropy(10)))
     sequence = await append(world, event)
+    reached(Failpoint.BATCH_RECORDED)
     await can_read(world, sequence)
     return batch_of(event, sequence)
 
@@ -34,6 +36,7 @@ async def create_batch_once(world: World, owner: OwnerId, ask: BatchAsk, key: st
         sequence = await append(world, event, Guard(batch_events(event.batch_id), 0))
     except Conflict:
         return await _existing(world, owner, ask, event.batch_id)
+    reached(Failpoint.BATCH_RECORDED)
     if await can_read(world, sequence):
         return await _existing(world, owner, ask, event.batch_id)
     return batch_of(event, sequence)
@@ -79,6 +82,7 @@ async def cancel_batch(world: World, owner: OwnerId, batch_id: str) -> BatchReco
     if answers_at_once(batch.status):
         return batch
     sequence = await append(world, e.BatchCancelRequested(at=world.now(), batch_id=batch.id))
+    reached(Failpoint.CANCEL_RECORDED)
     await must_read(world, sequence)
     batch = await find_batch(world, owner, batch_id)
     check_cancellable(batch)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.events import FileStored
 from vbatch.contracts.ids import FileId, OwnerId, new_file_id
 from vbatch.gateway.core import uploads
@@ -45,12 +46,14 @@ async def upload(world: World, owner: OwnerId, form: Form) -> FileRecord:
     file_id = new_file_id(world.entropy(16))
     blob = f"files/{file_id}"
     written = await _write(world, blob, form)
+    reached(Failpoint.BLOB_STORED)
     event = _stored(written, file_id, owner, blob, world.now())
     try:
         sequence = await append(world, event)
     except Full:
         await world.blobs.delete(blob)  # surely not in the log; after other trouble it may be, so the bytes stay
         raise
+    reached(Failpoint.FILE_RECORDED)
     # When results is late the answer comes from the event: the file exists, whoever can list it by now.
     await can_read(world, sequence)
     return file_of(event)

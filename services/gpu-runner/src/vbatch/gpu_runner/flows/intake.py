@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import SliceId
 from vbatch.contracts.orders import (
@@ -54,6 +55,7 @@ class Intake:
             log.info("order_dropped", batch_id=order.batch_id, epoch=order.epoch)
             await delivery.ack()
             return
+        reached(Failpoint.ORDER_TAKEN)
         await self._obey(order, delivery)
 
     def _is_stale(self, order: WorkOrder) -> bool:

@@ -24,6 +24,11 @@ class LeaseWatch:
     def is_fresh(self) -> bool:
         return self._clock() - self._looked_at < FRESH_SECONDS
 
+    async def until_fresh(self) -> None:
+        """Return once the lease was looked at lately: at once, but in a process that has just woken up."""
+        while not self.is_fresh():
+            await self._changed.wait()
+
     async def keep(self, log: Log, lease: Lease) -> None:
         """For ever. Raises Conflict (in a group) as soon as a newer lease exists: this life of the runner is over."""
         async with asyncio.TaskGroup() as tasks:

@@ -6,8 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
+from vbatch.chassis.clock import utc_now
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec
 from vbatch.contracts.events import ChunkCompleted, Event, Outcome, SliceReturned
 from vbatch.contracts.failures import ReturnReason
@@ -92,7 +93,7 @@ class Recorder:
         self._send_chunks(record, record.chunker.close())
         self._figures.returned_count += len(remainder.lines)
         returned = SliceReturned(
-            at=datetime.now(UTC),
+            at=utc_now(),
             batch_id=order.batch_id,
             slice_id=order.slice_id,
             runner_id=self._runner_id,
@@ -125,6 +126,7 @@ class Recorder:
         while self._outbox:
             message, delivery = self._outbox[0]
             await publisher.publish(message, self._on_stored(delivery))
+            reached(Failpoint.CHUNK_PUBLISHED)
             self._outbox.popleft()
             self._handed_over.fire()
             if not self.is_behind:
@@ -146,7 +148,7 @@ class Recorder:
         order = record.order
         for chunk in chunks:
             completed = ChunkCompleted(
-                at=datetime.now(UTC),
+                at=utc_now(),
                 batch_id=order.batch_id,
                 slice_id=order.slice_id,
                 runner_id=self._runner_id,

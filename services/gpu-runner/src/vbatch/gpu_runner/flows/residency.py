@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
 import structlog
 
+from vbatch.chassis.clock import utc_now
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.events import NO_ANSWER, EngineCrashed, ModelFailed, ModelLoaded, ModelLoading, Outcome
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import ModelId, RunnerId, SliceId
@@ -82,12 +83,13 @@ class Residency:
         if definition is None:
             self._return_model(model, f"the model {model} is not in the registry")
             return None
-        self.recorder.send(ModelLoading(at=_now(), runner_id=self.runner_id, epoch=self.epoch, model=model))
+        self.recorder.send(ModelLoading(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model))
         try:
             self.engine = await self.launcher.launch(definition)
         except EngineFailed as error:
             self._report_failure(model, str(error))
             return None
+        reached(Failpoint.ENGINE_STARTED)
         self._report_loaded(self.engine, _clock() - wanted_at)
         return self.engine
 
@@ -106,14 +108,14 @@ class Residency:
         self.figures.engine_start_count += 1
         self.figures.count_swap(seconds)
         loaded = ModelLoaded(
-            at=_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, seconds=seconds, window=engine.window
+            at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, seconds=seconds, window=engine.window
         )
         self.recorder.send(loaded)
         log.info("model_loaded", model=model, seconds=round(seconds, 3), window=engine.window)
 
     def _report_failure(self, model: ModelId, detail: str) -> None:
         self.figures.model_failed_count += 1
-        failed = ModelFailed(at=_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, detail=detail)
+        failed = ModelFailed(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, detail=detail)
         self.recorder.send(failed)
         log.error("model_failed", model=model, detail=detail)
         self._return_model(model, detail)
@@ -163,7 +165,9 @@ class Residency:
 
     async def _run(self, engine: Engine, request: Request) -> None:
         try:
+            await self.lease_watch.until_fresh()  # handed out before a freeze, it begins after it
             outcome = await outcome_from(engine, request, self.limits, self.figures)
+            reached(Failpoint.ANSWERED)
             self._answered_count += 1
             if len(bytes(outcome.body)) > BODY_BYTES_MAX:
                 outcome = await self._shelved(request, outcome)
@@ -181,6 +185,7 @@ class Residency:
         """The outcome with its body in a blob, named so that no other try of the line can touch it."""
         blob = f"answers/{self.epoch}/{request.slice_id}/{request.line}"
         await self.answer_files.put(blob, bytes(outcome.body))
+        reached(Failpoint.ANSWER_SHELVED)
         return msgspec.structs.replace(outcome, body=NO_ANSWER, body_blob=blob)
 
     # dying
@@ -210,9 +215,10 @@ class Residency:
     async def _bury(self, engine: Engine, reason: str) -> None:
         model = engine.definition.id
         detail = await _last_words(engine) or reason
+        reached(Failpoint.ENGINE_LOST)
         remainders = self.feed.close_model(model)  # nothing is awaited between this and their return
         crashed = EngineCrashed(
-            at=_now(),
+            at=utc_now(),
             runner_id=self.runner_id,
             epoch=self.epoch,
             model=model,
@@ -236,7 +242,3 @@ async def _last_words(engine: Engine) -> str:
 
 def _clock() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

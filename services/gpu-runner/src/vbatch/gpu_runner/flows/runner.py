@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
 
+from vbatch.chassis.clock import utc_now
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec, subjects
 from vbatch.contracts.events import RunnerLeased, RunnerStopped
 from vbatch.contracts.failures import ReturnReason
@@ -86,6 +87,7 @@ class Runner:
     async def run(self, stop: StopWish) -> None:
         """Return after a stop that was asked for. Raises Fenced, JournalLost or what went wrong in it."""
         self.lease = lease = await self._acquire()
+        reached(Failpoint.RUNNER_LEASED)
         log.info("runner_leased", runner_id=self.runner_id, epoch=lease.epoch, device=self.world.device.name)
         recorder = Recorder(
             self.runner_id, lease.epoch, self.figures, self.limits, self.changed, self.world.journal.room
@@ -111,7 +113,7 @@ class Runner:
     async def _acquire(self) -> Lease:
         device = self.world.device
         leased = RunnerLeased(
-            at=_now(), runner_id=self.runner_id, device=device.name, memory_bytes=device.memory_bytes, pid=self.pid
+            at=utc_now(), runner_id=self.runner_id, device=device.name, memory_bytes=device.memory_bytes, pid=self.pid
         )
         return await self.world.journal.log.acquire(codec.encode(leased, source=SOURCE))
 
@@ -193,7 +195,7 @@ class Runner:
         reason = stop.reason or "asked to"
         for remainder in self.feed.close_all():
             recorder.give_back(remainder, ReturnReason.STOPPING)
-        recorder.send(RunnerStopped(at=_now(), runner_id=self.runner_id, epoch=epoch, reason=reason))
+        recorder.send(RunnerStopped(at=utc_now(), runner_id=self.runner_id, epoch=epoch, reason=reason))
         async with asyncio.timeout(self.limits.flush_seconds_max):
             await recorder.drain(publisher)
             await publisher.flush()
@@ -207,12 +209,9 @@ async def _settle_all(recorder: Recorder) -> None:
 
 
 async def _settle(delivery: Delivery) -> None:
+    reached(Failpoint.ORDER_STORED)
     try:
         await delivery.ack()
     except Unavailable as error:
         # It will come again, and be dropped as taken or, in another life, as stale.
         log.warning("order_not_acked", sequence=delivery.message.sequence, reason=str(error))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 import msgspec
 
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model import PROJECTED_CHANNEL, SCHEMA
@@ -190,6 +191,7 @@ async def _restored(connection: Connection, row: BatchRow) -> batches.OpenBatch:
 async def _write(connection: Connection, changes: Changes) -> None:
     if changes.outcomes:
         await connection.copy_records_to_table("outcome", records=changes.outcomes, columns=OUTCOME_COLUMNS)
+        reached(Failpoint.ROWS_COPIED)
     await _insert(connection, "batch", list(changes.batches.values()), replaces=True)
     await _insert(connection, "file", list(changes.files.values()), replaces=False)
     await _insert(connection, "model", list(changes.models.values()), replaces=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import events as e
 from vbatch.contracts.message import Recorded
@@ -82,6 +83,7 @@ class Projector:
         decoded = await asyncio.to_thread(decode_all, records)
         self._must_not_be_fenced(records, decoded)
         changes = await self._transactions.apply(state, records, decoded)
+        reached(Failpoint.ROWS_COMMITTED)
         body_bytes = sum(len(record.body) for record in records)
         self._on_committed(Committed(state, changes, len(records), body_bytes, perf_counter() - started))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.contracts.read_model import PAST_SCHEMA, REBUILT_SCHEMA, REPLACED_SCHEMA
 from vbatch.results.flows.replaying import Replay, Report, Workshop, opened
@@ -111,9 +112,11 @@ def _note(report: Report, difference: Difference) -> None:
 async def _serve(shop: Workshop, report: Report) -> None:
     """Take the place of the results process, come to the head of the log, exchange the names, and let it go on."""
     async with _in_place_of_results(shop):
+        reached(Failpoint.REBUILD_LEASED)
         async with opened(shop, report) as replay:
             await replay.to(await shop.journal.log.last_sequence())
         await shop.generations.serve(report.schema)
+        reached(Failpoint.REBUILD_SERVED)
         report.is_served = True
         await _tidy(shop)
     report.is_projected = await _is_projected_beyond(shop, report.sequence)

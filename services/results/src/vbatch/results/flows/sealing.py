@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 
 from vbatch.chassis.blobs import Blobs, BlobWriter
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
@@ -103,11 +104,14 @@ class Sealer:
         if sealable is None:
             return
         files = await self._write_files(sealable)
+        reached(Failpoint.OUTPUT_SEALED)
         rules.must_be_whole(sealable.row, files)
         for kind, file in files.items():
             await self._append(rules.file_stored(sealable.row, kind, file))
+            reached(Failpoint.OUTPUT_RECORDED)
         event = rules.sealed(sealable.row, files, self._now())
         await self._append(event)
+        reached(Failpoint.END_RECORDED)
         self._on_sealed(event, sum(file.bytes for file in files.values()))
         get_logger().info("batch_sealed", batch_id=batch_id, ending=sealable.row.ending, files=len(files))
 

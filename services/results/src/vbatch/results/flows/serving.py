@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
@@ -58,6 +59,7 @@ class Progress:
 async def serve(world: World, progress: Progress) -> None:
     """For ever. Raises Conflict or Fenced when a newer process took over, and what cannot be helped by waiting."""
     lease = await take_lease(world.journal.log, world.pid, world.now())
+    reached(Failpoint.RESULTS_LEASED)
     async with own_folder(world.folder):
         progress.caught_up_at = await world.journal.log.last_sequence()
         sealer = _sealer(world, lease)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.message import Recorded
@@ -60,6 +61,7 @@ class Transactions:
         after = state.sequence
         whole = [await self._with_bodies(event) for event in decoded]
         changes, buried = await asyncio.to_thread(self._fold, state, records, whole)
+        reached(Failpoint.LINES_WRITTEN)
         for each in buried:
             await self._bury(each)
         await self._read_model.write(after, changes)

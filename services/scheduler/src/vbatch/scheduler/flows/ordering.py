@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId, SliceId
 from vbatch.contracts.orders import HoldBatch, RecallBatch, WorkOrder, encode_order
 from vbatch.contracts.subjects import work
@@ -43,7 +44,9 @@ class Ordering:
         self._ordered &= self.state.slices.keys()
 
     async def _put(self, it: Slice, order: WorkOrder) -> None:
+        reached(Failpoint.ORDER_DUE)
         await self.queue.put(encode_order(order, subject=work(it.event.runner_id, it.event.epoch)))
+        reached(Failpoint.ORDER_PUT)
 
     def _unordered(self) -> list[Slice]:
         return [it for slice_id, it in self.state.slices.items() if slice_id not in self._ordered]

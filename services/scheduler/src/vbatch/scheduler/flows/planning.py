@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId
 from vbatch.scheduler.core.decide import Verdict, input_fault, missing_input
 from vbatch.scheduler.core.job import Job, stop_asked_at
@@ -68,6 +69,7 @@ class Planning:
         while job.batch_id in self.state.jobs:
             try:
                 self.verdicts[job.batch_id] = await self._verdict(job)
+                reached(Failpoint.FILE_CHECKED)
                 break
             except PlanningTrouble as error:
                 log.warning("planning_failed", batch_id=job.batch_id, reason=str(error))

@@ -13,6 +13,7 @@ from itertools import count
 
 import structlog
 
+from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.process import Stop
 from vbatch.contracts import events as e
 from vbatch.contracts.codec import Unreadable, decode_outline, encode
@@ -57,6 +58,7 @@ class Scheduler:
         """Until asked to stop. Raises Conflict (in a group) when a newer scheduler holds the lease, JournalLost."""
         taken = e.SchedulerLeased(scheduler_id=self.scheduler_id, pid=self.pid, at=self.clock())
         lease = await self.journal.log.acquire(encode(taken, source=SOURCE))
+        reached(Failpoint.SCHEDULER_LEASED)
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(self._read(lease)),
@@ -106,6 +108,7 @@ class Scheduler:
     async def _append(self, event: e.Event, lease: Lease) -> None:
         message = encode(event, source=SOURCE)
         sequence = await self.journal.log.append(message, lease.guard())
+        reached(Failpoint.DECISION_RECORDED)
         log.info("event_appended", event_id=message.message_id, sequence=sequence)
         await self._folded(sequence)
 

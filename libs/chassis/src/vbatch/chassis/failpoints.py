@@ -1,0 +1,91 @@
+"""Named places where a process can be struck on purpose: what a crash exactly there costs is seen, not argued.
+
+Off unless VBATCH_FAILPOINTS names a folder. In it, PLACE.reached says that a process came by. PLACE.armed, put there by
+whoever strikes, holds KILL, TERM or STOP: the first process at the place takes it, as PLACE.PID.hit, and sends itself
+that signal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+FOLDER_VARIABLE = "VBATCH_FAILPOINTS"
+
+
+class Failpoint(StrEnum):
+    """PROCESS.place, each between two steps that a crash must be able to part."""
+
+    BLOB_STORED = "gateway.blob_stored"  # before file.stored
+    FILE_RECORDED = "gateway.file_recorded"  # before the client hears of it
+    BATCH_RECORDED = "gateway.batch_recorded"  # before the client hears of it
+    CANCEL_RECORDED = "gateway.cancel_recorded"  # before the client hears of it
+
+    SCHEDULER_LEASED = "scheduler.leased"  # before it has caught up
+    FILE_CHECKED = "scheduler.file_checked"  # before batch.validated or batch.rejected
+    DECISION_RECORDED = "scheduler.decision_recorded"  # before it is read back: dispatched, validated, finalizing
+    ORDER_DUE = "scheduler.order_due"  # after batch.dispatched, before the order is on the queue
+    ORDER_PUT = "scheduler.order_put"  # before this process remembers that it did
+
+    RUNNER_LEASED = "gpu-runner.leased"  # before the first order
+    ORDER_TAKEN = "gpu-runner.order_taken"  # before anything of it runs
+    ENGINE_STARTED = "gpu-runner.engine_started"  # before runner.model_loaded
+    ENGINE_LOST = "gpu-runner.engine_lost"  # before its lines are returned
+    ANSWERED = "gpu-runner.answered"  # before the answer is in a chunk
+    ANSWER_SHELVED = "gpu-runner.answer_shelved"  # a large answer is in its blob, before its chunk
+    CHUNK_PUBLISHED = "gpu-runner.chunk_published"  # before the log confirms it
+    ORDER_STORED = "gpu-runner.order_stored"  # all of its lines are in the log, before it leaves the queue
+
+    RESULTS_LEASED = "results.leased"  # before it owns its folder and has caught up
+    LINES_WRITTEN = "results.lines_written"  # in the growing file, before the rows
+    ROWS_COPIED = "results.rows_copied"  # before the commit
+    ROWS_COMMITTED = "results.rows_committed"  # before anyone in the process hears of it
+    OUTPUT_SEALED = "results.output_sealed"  # before file.stored
+    OUTPUT_RECORDED = "results.output_recorded"  # one file.stored, before the next or the end of the batch
+    END_RECORDED = "results.end_recorded"  # before this process remembers that it did
+
+    REBUILD_LEASED = "rebuild.leased"  # in the place of results, before the names are exchanged
+    REBUILD_SERVED = "rebuild.served"  # before what was served is tidied away
+
+    @property
+    def process(self) -> str:
+        """The program that comes there; rebuild is the command of that name."""
+        return self.partition(".")[0]
+
+
+def reached(place: Failpoint) -> None:
+    """May not return, where failpoints are on. Off, it costs the look at a value that is kept."""
+    if (control := _control()) is not None:
+        control.reached(place)
+
+
+def control_folder() -> Path | None:
+    """Where a campaign steers this process; None in every other life."""
+    name = os.environ.get(FOLDER_VARIABLE)
+    return Path(name) if name else None
+
+
+class _Control:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: set[Failpoint] = set()
+
+    def reached(self, place: Failpoint) -> None:
+        if place not in self._seen:
+            self._seen.add(place)
+            (self._folder / f"{place}.reached").touch()
+        taken = self._folder / f"{place}.{os.getpid()}.hit"
+        try:
+            (self._folder / f"{place}.armed").rename(taken)  # of several processes, one
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.Signals[f"SIG{taken.read_text()}"])
+
+
+@cache
+def _control() -> _Control | None:
+    folder = control_folder()
+    return _Control(folder) if folder else None

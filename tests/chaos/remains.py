@@ -1,0 +1,67 @@
+"""What the dead may not leave behind: processes, locks, sockets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from tests.support.stack import RunningStack
+from vbatch.local.programs import STACK_VARIABLE
+
+REMAINS_SECONDS_MAX = 2.0
+POLL_SECONDS = 0.05
+STATE_ENTRIES = Path("/proc/net/unix")
+LOCKS = Path("/proc/locks")
+
+
+def remains(stack: RunningStack) -> list[str]:
+    """What is still there REMAINS_SECONDS_MAX after now, of processes that are no longer looked after."""
+    deadline = time.monotonic() + REMAINS_SECONDS_MAX
+    while (found := list(_found(stack))) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+def _found(stack: RunningStack) -> Iterator[str]:
+    kept = _looked_after(stack)
+    for process in psutil.process_iter():
+        if process.pid not in kept and _is_of(process, stack.home):
+            yield f"orphan: {process}"
+    yield from _stale_locks(stack.home, kept)
+    yield from _dead_sockets(stack.home)
+
+
+def _looked_after(stack: RunningStack) -> set[int]:
+    """Supervisord, this process, and all below them."""
+    roots = [psutil.Process(), psutil.Process(stack.stack.status().supervisor_pid)]
+    return {it.pid for root in roots for it in [root, *root.children(recursive=True)]}
+
+
+def _is_of(process: psutil.Process, home: Path) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.environ().get(STACK_VARIABLE) == str(home) or str(home) in " ".join(process.cmdline())
+    except (psutil.Error, OSError):
+        return False
+
+
+def _stale_locks(home: Path, kept: set[int]) -> Iterator[str]:
+    """A lock lives as long as a process that has it open; one of a process that nobody looks after is stale."""
+    inodes = {path.stat().st_ino: path for path in home.rglob("*lock") if path.is_file()}
+    for line in LOCKS.read_text().splitlines():
+        _number, *_kind, pid, place, _start, _end = line.replace("->", "").split()
+        inode = int(place.rsplit(":", 1)[-1])
+        if inode in inodes and int(pid) > 0 and int(pid) not in kept and psutil.pid_exists(int(pid)):
+            yield f"lock: {inodes[inode]} is held by {pid}"
+
+
+def _dead_sockets(home: Path) -> Iterator[str]:
+    """Names of engine sockets on which nobody listens."""
+    listening = {line.split()[-1] for line in STATE_ENTRIES.read_text().splitlines()}
+    for path in (home / "run").rglob("engine*.sock"):
+        if str(path) not in listening:
+            yield f"socket: {path} has no listener"
