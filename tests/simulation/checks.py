@@ -93,7 +93,14 @@ class Reading:
                 self.scheduler_epoch = sequence
             case e.ChunkCompleted() | e.SliceReturned():
                 self._from_runner(event)
-            case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.RunnerStopped():
+            case (
+                e.ModelLoading()
+                | e.ModelLoaded()
+                | e.ModelFailed()
+                | e.EngineCrashed()
+                | e.ProfileLowered()
+                | e.RunnerStopped()
+            ):
                 self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
                 if isinstance(event, e.RunnerStopped):
                     self.stopped_epochs.add(event.epoch)

@@ -64,7 +64,7 @@ class Progress:
         match event:
             case ChunkSummary():
                 self._count(event)
-            case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed():
+            case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.ProfileLowered():
                 self._hear_runner(event)
                 return  # the runner's clock says nothing about the age of the batch
             case e.Event():
@@ -136,7 +136,9 @@ class Progress:
         while chunk.at - self._samples[0].at > SPEED_WINDOW and len(self._samples) > 2:
             self._samples.popleft()
 
-    def _hear_runner(self, event: e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed) -> None:
+    def _hear_runner(
+        self, event: e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | e.ProfileLowered
+    ) -> None:
         if event.model not in self.models:
             return
         self.loading = event.model if isinstance(event, e.ModelLoading) else None
@@ -145,6 +147,8 @@ class Progress:
                 self.remarks.append(f"{event.model} loaded in {event.seconds:.1f} s")
             case e.ModelFailed():
                 self.remarks.append(f"{event.model} could not be loaded: {event.detail}")
+            case e.ProfileLowered():
+                self.remarks.append(f"{event.model} ran out of memory; {event.argument} is now {event.after}")
             case e.EngineCrashed():
                 self.remarks.append(f"the engine of {event.model} died ({event.detail}); it is started again")
         self._samples.clear()

@@ -22,7 +22,7 @@ def tell(event: e.Event) -> str:
             return _slice(event)
         case e.RunnerLeased() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
             return _runner(event)
-        case e.EngineCrashed() | e.RunnerStopped():
+        case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped():
             return _trouble(event)
         case e.SchedulerLeased() | e.ResultsLeased() | e.ModelRegistered() | e.ModelRemoved():
             return _service(event)
@@ -151,11 +151,14 @@ def _runner(event: e.RunnerLeased | e.ModelLoading | e.ModelLoaded | e.ModelFail
             return f"{event.model} did not come up: {event.detail}"
 
 
-def _trouble(event: e.EngineCrashed | e.RunnerStopped) -> str:
+def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped) -> str:
     match event:
         case e.EngineCrashed():
             inside = amount(event.suspect_count, "request")
             return f"the engine of {event.model} died with {inside} inside: {event.detail}"
+        case e.ProfileLowered():
+            step = f"{event.argument} goes from {event.before} to {event.after}"
+            return f"{event.model} ran out of {event.shortage} memory: {step}"
         case e.RunnerStopped():
             return f"{event.runner_id} stopped: {event.reason}"
 

@@ -86,6 +86,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("runner.model_loaded", 1, e.ModelLoaded, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
     EventKind("runner.model_failed", 1, e.ModelFailed, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
     EventKind("runner.engine_crashed", 1, e.EngineCrashed, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
+    EventKind("runner.profile_lowered", 1, e.ProfileLowered, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
     EventKind("runner.stopped", 1, e.RunnerStopped, ("gpu-runner",), lambda it: str(it.epoch)),
     EventKind("scheduler.lease", 1, e.SchedulerLeased, ("scheduler",), lambda it: f"{it.pid}:{_stamp(it)}"),
     EventKind("results.lease", 1, e.ResultsLeased, ("results",), lambda it: f"{it.pid}:{_stamp(it)}"),

@@ -377,6 +377,23 @@ class EngineCrashed(Event, frozen=True, kw_only=True):
     suspect_count: int
 
 
+class ProfileLowered(Event, frozen=True, kw_only=True):
+    """The engine ran out of memory and is started again with less: `argument` went from `before` to `after`.
+
+    `shortage` is which memory ran out: cache, device or host; `rung` counts the steps of this model from 1.
+    """
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    rung: int
+    shortage: str
+    argument: str
+    before: str
+    after: str
+    detail: str
+
+
 class RunnerStopped(Event, frozen=True, kw_only=True):
     """The runner process ends by itself and gives back what it held."""
 

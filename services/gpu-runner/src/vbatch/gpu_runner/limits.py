@@ -28,6 +28,8 @@ class Limits:
     retry_after_seconds_max: float = 60.0
     """Together with the tries far below `stall_seconds_max`: an engine that asks for patience is not stuck."""
     reconnects_max: int = 3
+    may_shorten_context: bool = False
+    """Whether an engine that runs out of memory may be started with a smaller max-model-len."""
     outbox_messages_max: int = 64
     """Feeding pauses while more than this waits to be stored."""
     has_standby: bool = True

@@ -63,6 +63,10 @@ class RunnerSettings(ServiceSettings):
     reconnects_max: int = Field(
         DEFAULTS.reconnects_max, ge=0, description="Tries again after a healthy engine closed the connection."
     )
+    may_shorten_context: bool = Field(
+        DEFAULTS.may_shorten_context,
+        description="Whether an engine out of memory may be started with a smaller max-model-len, as the last remedy.",
+    )
     outbox_messages_max: int = Field(
         DEFAULTS.outbox_messages_max, ge=1, description="Feeding pauses while more events wait to be stored."
     )

@@ -11,13 +11,22 @@ import structlog
 
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.failpoints import Failpoint, reached
-from vbatch.contracts.events import NO_ANSWER, EngineCrashed, ModelFailed, ModelLoaded, ModelLoading, Outcome
+from vbatch.contracts.events import (
+    NO_ANSWER,
+    EngineCrashed,
+    ModelFailed,
+    ModelLoaded,
+    ModelLoading,
+    Outcome,
+    ProfileLowered,
+)
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import ModelId, RunnerId, SliceId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX
 from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
 from vbatch.gpu_runner.core.figures import Figures
+from vbatch.gpu_runner.core.ladder import Ladder, memory_line
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.core.vigil import Vigil
 from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
@@ -46,6 +55,7 @@ class Residency:
     figures: Figures
     limits: Limits
     lease_watch: LeaseWatch
+    ladder: Ladder = field(default_factory=Ladder)
     engine: Engine | None = None
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
     _death: str | None = None
@@ -83,15 +93,44 @@ class Residency:
         if definition is None:
             self._return_model(model, f"the model {model} is not in the registry")
             return None
-        self.recorder.send(ModelLoading(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model))
-        try:
-            self.engine = await self.launcher.launch(definition)
-        except EngineFailed as error:
-            self._report_failure(model, str(error))
-            return None
-        reached(Failpoint.ENGINE_STARTED)
-        self._report_loaded(self.engine, _clock() - wanted_at)
+        self.engine = await self._launched(definition)
+        if self.engine:
+            reached(Failpoint.ENGINE_STARTED)
+            self._report_loaded(self.engine, _clock() - wanted_at)
         return self.engine
+
+    async def _launched(self, definition: ModelDefinition) -> Engine | None:
+        """With as much memory as there is: what does not fit is tried smaller until the ladder ends."""
+        loading = partial(ModelLoading, runner_id=self.runner_id, epoch=self.epoch, model=definition.id)
+        while True:
+            self.recorder.send(loading(at=utc_now()))
+            try:
+                return await self.launcher.launch(self.ladder.applied(definition))
+            except EngineFailed as error:
+                if not self._step_down(definition, str(error)):
+                    self._report_failure(definition.id, self.ladder.told(definition, str(error)))
+                    return None
+
+    def _step_down(self, definition: ModelDefinition, words: str) -> bool:
+        """Whether memory ran out and the next start takes less."""
+        rung = self.ladder.step_down(definition, words)
+        if rung is None:
+            return False
+        lowered = ProfileLowered(
+            at=utc_now(),
+            runner_id=self.runner_id,
+            epoch=self.epoch,
+            model=definition.id,
+            rung=rung.number,
+            shortage=rung.shortage,
+            argument=rung.name,
+            before=str(rung.before),
+            after=str(rung.after),
+            detail=memory_line(words),
+        )
+        self.recorder.send(lowered)
+        log.warning("profile_lowered", model=definition.id, shortage=rung.shortage, rung=rung.number, step=str(rung))
+        return True
 
     async def _definition(self, model: ModelId) -> ModelDefinition | None:
         try:
@@ -148,7 +187,8 @@ class Residency:
     def _may_feed(self, engine: Engine) -> bool:
         """The front slice is this model's, and its definition is still the one that was loaded."""
         model = engine.definition.id
-        return self.feed.model_wanted == model and self.registry.find(model) in (engine.definition, None)
+        found = self.registry.find(model)
+        return self.feed.model_wanted == model and (found is None or self.ladder.applied(found) == engine.definition)
 
     def _may_record(self) -> bool:
         """What is fed now will find someone to record it: us, if the lease is still ours."""
@@ -215,7 +255,7 @@ class Residency:
     async def _bury(self, engine: Engine, reason: str) -> None:
         model = engine.definition.id
         detail = await _last_words(engine) or reason
-        reached(Failpoint.ENGINE_LOST)
+        is_short = self._step_down(self._as_registered(engine), detail)  # then nobody inside is to blame
         remainders = self.feed.close_model(model)  # nothing is awaited between this and their return
         crashed = EngineCrashed(
             at=utc_now(),
@@ -223,13 +263,18 @@ class Residency:
             epoch=self.epoch,
             model=model,
             detail=detail,
-            suspect_count=sum(len(it.suspects) for it in remainders),
+            suspect_count=0 if is_short else sum(len(it.suspects) for it in remainders),
         )
         self.recorder.send(crashed)
         for remainder in remainders:
-            self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=True)
+            self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=not is_short)
         self.figures.engine_crash_count += 1
         log.error("engine_crashed", model=model, detail=detail, suspect_count=crashed.suspect_count)
+
+    def _as_registered(self, engine: Engine) -> ModelDefinition:
+        """The definition that the engine was started from, before the ladder changed it."""
+        found = self.registry.find(engine.definition.id)
+        return found if found and self.ladder.applied(found) == engine.definition else engine.definition
 
 
 async def _last_words(engine: Engine) -> str:

@@ -19,6 +19,7 @@ from vbatch.contracts.message import Recorded
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.figures import Figures
+from vbatch.gpu_runner.core.ladder import Ladder
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.intake import Intake
 from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
@@ -130,6 +131,7 @@ class Runner:
             self.figures,
             self.limits,
             LeaseWatch(self.changed, asyncio.get_running_loop().time),
+            Ladder(self.world.device, self.limits.may_shorten_context),
         )
 
     async def _work(

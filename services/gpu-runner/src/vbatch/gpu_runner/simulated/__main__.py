@@ -12,7 +12,7 @@ import time
 import uvloop
 
 from vbatch.gpu_runner.simulated.options import Options, parse
-from vbatch.gpu_runner.simulated.server import serve
+from vbatch.gpu_runner.simulated.server import out_of_memory, serve
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
 
@@ -25,6 +25,8 @@ def main() -> None:
     time.sleep(options.startup_seconds)
     if options.fail_to_start or (options.fail_when_forked and multiprocessing.parent_process()):
         sys.exit("simulated: failing to start, as asked for")
+    if options.memory_seqs and options.max_num_seqs > options.memory_seqs:
+        sys.exit(out_of_memory(options.max_num_seqs))
     uvloop.run(_run(options))
 
 

@@ -32,6 +32,8 @@ class Steer(msgspec.Struct, frozen=True):
     status: int = 200
     hang: bool = False
     crash: bool = False
+    oom_above_seqs: int = 0
+    """Die for want of memory in an engine that may run more requests than this at once; 0: never."""
     not_json: bool = False
     answer_bytes: int = 0
     busy_count: int = 0
@@ -75,6 +77,7 @@ class Reply:
     seconds: float = 0.0
     hangs: bool = False
     crashes: bool = False
+    is_too_big: bool = False
     retry_after: str | None = None
 
 
@@ -108,7 +111,8 @@ def _answer(build: Build, body: Body, options: Options) -> Reply:
     tokens = 0 if build in WITHOUT_TOKENS else len(words) * (body.n or 1)
     latency = options.latency_seconds if steer.latency_seconds is None else steer.latency_seconds
     seconds = latency + options.token_seconds * tokens
-    timed = Reply(steer.status, b"", seconds=seconds, hangs=steer.hang, crashes=steer.crash)
+    is_too_big = 0 < steer.oom_above_seqs < options.max_num_seqs
+    timed = Reply(steer.status, b"", seconds=seconds, hangs=steer.hang, crashes=steer.crash, is_too_big=is_too_big)
     if steer.not_json:
         return replace(timed, body=b"<html>simulated, and no JSON</html>")
     if steer.status >= 400:

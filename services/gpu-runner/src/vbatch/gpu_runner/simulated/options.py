@@ -13,8 +13,9 @@ class Options:
 
     Faults: `fail_to_start` exits before it listens, `fail_when_forked` only where a standby was to be the engine,
     `crash_after` kills the process when that many requests have come, `fork_grandchild` starts a process in a session
-    of its own that ignores SIGTERM, as EngineCore outlives its parent. `started_log` names a file that outlives the
-    engine, so that a test can see which requests were run twice.
+    of its own that ignores SIGTERM, as EngineCore outlives its parent.
+    `memory_seqs` is how many requests at once the memory takes: an engine told to run more does not come up.
+    `started_log` names a file that outlives the engine, so that a test can see which requests were run twice.
     """
 
     model: str
@@ -30,6 +31,7 @@ class Options:
     fail_to_start: bool
     fail_when_forked: bool
     fork_grandchild: bool
+    memory_seqs: int
     started_log: str | None
 
 
@@ -48,5 +50,8 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--fail-to-start", action="store_true", help="exit with an error instead of serving")
     parser.add_argument("--fail-when-forked", action="store_true", help="the same, but only from a standby")
     parser.add_argument("--fork-grandchild", action="store_true", help="start a process that will not go by itself")
+    parser.add_argument(
+        "--memory-seqs", type=int, default=0, help="no memory for more at once; 0: for any number, -1: for none"
+    )
     parser.add_argument("--started-log", help="append `TIME DIGEST` here for each request that starts to run")
     return Options(**vars(parser.parse_args(arguments)))

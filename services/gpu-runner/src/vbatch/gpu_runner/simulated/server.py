@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -104,6 +105,8 @@ class Simulation:
             os.write(self._started_log, f"{time.time():.6f} {digest(job.raw)}\n".encode())
         if job.reply.crashes:
             crash()
+        if job.reply.is_too_big:
+            run_out_of_memory(self.options.max_num_seqs)
         self.running_count += 1
         job.is_running = True
         if job.reply.hangs:
@@ -219,3 +222,17 @@ def digest(raw: bytes) -> str:
 def crash() -> None:
     """Die as a segfault or the OOM killer would have it: no word, no cleaning up."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_out_of_memory(seqs: int) -> None:
+    """Die as an engine whose device is full: with its words, at once."""
+    sys.stderr.write(f"{out_of_memory(seqs)}\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def out_of_memory(seqs: int) -> str:
+    """PyTorch's words for it."""
+    return (
+        f"torch.OutOfMemoryError: CUDA out of memory (simulated). Tried to allocate memory for {seqs} requests at once."
+    )

@@ -12,8 +12,11 @@ from pathlib import Path
 
 from vbatch.gpu_runner.adapters.engine import guard
 from vbatch.gpu_runner.core.command import EngineCommand
+from vbatch.gpu_runner.core.ladder import memory_line
 
 LAST_WORDS_BYTES = 4_000
+SEARCHED_BYTES = 256_000
+"""Tracebacks of what followed may stand behind the line that says what ran out."""
 SETTINGS_PREFIX = "VBATCH_"
 STOP_MARGIN_SECONDS = 2.0
 """Beyond its grace a guard needs this long at most, unless the kernel holds a process."""
@@ -77,11 +80,17 @@ class Child:
             self._close_pipe()
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """The end of its log; before it what speaks of memory further up."""
+        log = self._log_end()
+        words = log[-LAST_WORDS_BYTES:].strip()
+        short = memory_line(log)
+        return f"{short}\n{words}" if short not in words else words
+
+    def _log_end(self) -> str:
         with self._desk.log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - LAST_WORDS_BYTES))
-            return file.read().decode(errors="replace").strip()
+            file.seek(max(0, size - SEARCHED_BYTES))
+            return file.read().decode(errors="replace")
 
     def _ask_to_stop(self) -> None:
         if self._pipe is not None and self.is_running:

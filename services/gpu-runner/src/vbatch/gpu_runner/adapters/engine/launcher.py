@@ -19,8 +19,10 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes, wait_until_free
 from vbatch.gpu_runner.adapters.engine.child import Child, Desk
 from vbatch.gpu_runner.adapters.engine.client import EngineClient
+from vbatch.gpu_runner.adapters.engine.oom import oom_kill_count
 from vbatch.gpu_runner.adapters.engine.standby import Standby, can_fork
 from vbatch.gpu_runner.core.command import Device, EngineCommand, Places, effective_window, engine_command
+from vbatch.gpu_runner.core.ladder import KERNEL_KILLED
 from vbatch.gpu_runner.core.standby import affords_standby, standby_plan
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Answer, EngineFailed
@@ -91,6 +93,7 @@ class RunningEngine:
         on_stopped: Callable[[], None] = lambda: None,
     ) -> None:
         self.definition = definition
+        self._oom_kills = oom_kill_count()
         self.window = window
         self.child = child
         self._client = client
@@ -112,7 +115,8 @@ class RunningEngine:
             await asyncio.Event().wait()
             return ""
         code = await self.child.wait()
-        return f"the engine ended with code {code}: {self.child.last_words()}"
+        why = f" ({KERNEL_KILLED})" if oom_kill_count() > self._oom_kills else ""
+        return f"the engine ended with code {code}{why}: {self.child.last_words()}"
 
     async def stop(self) -> None:
         await self._client.close()
