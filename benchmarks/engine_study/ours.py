@@ -1,0 +1,131 @@
+"""This server, whole: NATS, PostgreSQL and all services as processes, asked over HTTP as any client does."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+from openai import OpenAI
+from openai.types import Batch
+
+from benchmarks.engine_study import laps
+from benchmarks.engine_study.counters import Watch
+from benchmarks.engine_study.laps import Lap, Setup
+from benchmarks.engine_study.programs import check_answers
+from benchmarks.engine_study.workloads import CHAT, Workload
+from tests.support.stack import RunningStack, stack_home
+from vbatch.contracts import subjects
+from vbatch.contracts.ids import BatchId
+from vbatch.gpu_runner.adapters.engine.launcher import Workshop
+from vbatch.journal.jetstream import connect
+from vbatch.journal.settings import JournalSettings
+
+RUNNER = "gpu-runner"
+ENDED = {"completed", "failed", "cancelled", "expired"}
+POLL_SECONDS = 0.5
+LAP_SECONDS_MAX = 3_600.0
+
+
+class Ours:
+    name = laps.OURS
+
+    def __init__(self, setup: Setup, stack: RunningStack) -> None:
+        self._setup, self._stack = setup, stack
+        self._socket = Workshop(stack.home, "gpu0", setup.engine_python, setup.engine_python).socket()
+
+    def lap(self, work: Workload) -> Lap:
+        """One batch; the clock runs from its first slice to the end of its counting, both as the log dates them."""
+        with self._stack.client() as client:
+            file = client.files.create(file=("in.jsonl", io.BytesIO(b"\n".join(work.lines))), purpose="batch")
+            before = self._cpu_seconds()
+            with Watch(self._socket, len(work.lines), self._setup.runs_at_once) as watch:
+                began = time.monotonic()
+                batch = _ended(client, _created(client, file.id))
+                whole = time.monotonic() - began
+            spent = {name: seconds - before[name] for name, seconds in self._cpu_seconds().items()}
+            check_answers(client.files.content(batch.output_file_id or "").content.splitlines(), work)
+        seconds = asyncio.run(_seconds_in_log(self._stack.settings.log_url, batch.id))
+        engine, services = spent.pop("engine"), sum(spent.values())
+        more = {**watch.figures(), "seconds_from_create_to_completed": whole,
+                "cpu_ms_per_request_services": services * 1e3 / len(work.lines),
+                "cpu_seconds_engine": engine, **{f"cpu_seconds_{name}": it for name, it in spent.items()}}  # fmt: skip
+        return Lap(self.name, work.name, len(work.lines), seconds, more)
+
+    def _cpu_seconds(self) -> Mapping[str, float]:
+        """What each program has used so far; the engine's processes stand below the runner and count apart."""
+        spent = {"engine": 0.0}
+        for service in self._stack.stack.status().services:
+            root = psutil.Process(self._stack.pid(service.name))
+            below = sum(map(_cpu_seconds, root.children(recursive=True)))
+            spent[service.name] = _cpu_seconds(root)
+            spent["engine" if service.name == RUNNER else service.name] += below
+        return spent
+
+
+@contextmanager
+def ours(setup: Setup) -> Iterator[Ours]:
+    """With its model loaded: a first request brings it onto the device."""
+    root = Path(__file__).parents[2]
+    places = {
+        "VBATCH_GPU_RUNNER_ENGINE_PYTHON": str(setup.engine_python),
+        "VBATCH_GPU_RUNNER_PREPARE_SCRIPT": str(root / "deploy" / "engine" / "prepare_model.py"),
+    }
+    with stack_home(setup.models_file, places) as stack:
+        if setup.at_home.package and setup.definition.folder:
+            (stack.home / "models").mkdir()
+            (stack.home / "models" / setup.at_home.package).symlink_to(setup.definition.folder)
+        stack.stack.up()
+        with stack.client() as client:
+            _warm_up(client, setup.definition.id)
+        yield Ours(setup, stack)
+
+
+def _warm_up(client: OpenAI, model: str) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "Are you there?"}], "max_tokens": 4}
+    line = {"custom_id": "first", "method": "POST", "url": CHAT, "body": body}
+    file = client.files.create(file=("first.jsonl", json.dumps(line).encode()), purpose="batch")
+    _ended(client, _created(client, file.id))
+
+
+def _created(client: OpenAI, file_id: str) -> Batch:
+    return client.batches.create(input_file_id=file_id, endpoint="/v1/chat/completions", completion_window="24h")
+
+
+def _ended(client: OpenAI, batch: Batch) -> Batch:
+    deadline = time.monotonic() + LAP_SECONDS_MAX
+    while batch.status not in ENDED and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        batch = client.batches.retrieve(batch.id)
+    if batch.status != "completed" or not batch.output_file_id:
+        raise SystemExit(f"the batch is {batch.status}, {batch.request_counts}: nothing was measured")
+    return batch
+
+
+async def _seconds_in_log(url: str, batch_id: str) -> float:
+    """From the first dispatch, before the first request is sent, to the end of counting, after the last is stored."""
+    times: dict[str, datetime] = {}
+    async with (
+        connect(JournalSettings(url=url, name="bench")) as journal,
+        journal.log.tail(0, (subjects.batch_events(BatchId(batch_id)),), headers_only=True) as arrivals,
+    ):
+        async for records in arrivals:
+            for record in records:
+                times.setdefault(record.subject.rpartition(".")[2], record.recorded_at)
+            if "finalizing" in times:
+                break
+    return (times["finalizing"] - times["dispatched"]).total_seconds()
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)

@@ -1,0 +1,141 @@
+"""The rounds: every peer on every file it is asked about, one engine at a time, and the figures that come of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.engine_study import laps
+from benchmarks.engine_study.bench import Bench
+from benchmarks.engine_study.by_hand import by_hand
+from benchmarks.engine_study.laps import Lap, Peer, Setup
+from benchmarks.engine_study.ours import ours
+from benchmarks.engine_study.programs import infinite_cache
+from benchmarks.engine_study.run_batch import RunBatch
+from benchmarks.engine_study.workloads import Sizes, Workload, workloads
+from vbatch.chassis.files import hold_lock
+from vbatch.contracts.models import ModelDefinition
+from vbatch.gateway.core.model_file import read_model_file
+from vbatch.gpu_runner.adapters.device import detect
+from vbatch.gpu_runner.adapters.engine.child import Child, Desk
+from vbatch.gpu_runner.core.command import EngineCommand
+
+SLOW_PEERS = (laps.RUN_BATCH, laps.RUN_BATCH_TUNED)
+PLAIN, SHARED, TEMPLATES = "plain", "shared", "templates"
+ASKED_ABOUT = {
+    laps.OURS: (SHARED, TEMPLATES, PLAIN),
+    laps.BY_HAND: (SHARED, PLAIN),
+    laps.BENCH: (PLAIN,),
+    laps.RUN_BATCH: (SHARED, PLAIN),
+    laps.RUN_BATCH_TUNED: (PLAIN,),
+}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """`only` names kinds of files, `peers` who runs them. Slow peers run files with shared texts in round 1 alone."""
+
+    model: str
+    models_file: Path
+    engine_python: Path
+    prepared_folder: Path
+    rounds: int
+    hand_window: int
+    sizes: Sizes = field(default_factory=Sizes)
+    only: tuple[str, ...] = (SHARED, TEMPLATES, PLAIN)
+    peers: tuple[str, ...] = tuple(ASKED_ABOUT)
+    is_thorough: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """All laps, and what an infinite prefix cache would find in each file (by its name, of the first round)."""
+
+    laps: list[Lap]
+    infinite_hit_ratios: dict[str, float]
+
+
+def study(choices: Choices) -> Study:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        setup = asyncio.run(_setup(choices, Path(folder)))
+        done = Study([], {})
+        for number in range(1, choices.rounds + 1):
+            files = [it for it in workloads(setup.definition.id, choices.sizes, number) if _kind(it) in choices.only]
+            for lap in _round(setup, choices, files, number):
+                done.laps.append(lap)
+                sys.stderr.write(f"round {number}: {lap.peer} ran {lap.workload} in {lap.seconds:.1f} s {_said(lap)}\n")
+            if number == 1:
+                done.infinite_hit_ratios.update((it.name, asyncio.run(infinite_cache(setup, it))) for it in files)
+    return done
+
+
+def _round(setup: Setup, choices: Choices, files: list[Workload], number: int) -> Iterator[Lap]:
+    order = [name for name in ASKED_ABOUT if name in choices.peers]
+    for name in order if number % 2 else reversed(order):
+        asked = [it for it in files if _is_asked(name, it, number, choices)]
+        if not asked:
+            continue
+        with _peer(name, setup, choices) as peer:
+            yield from (peer.lap(it) for it in asked)
+
+
+def _is_asked(peer: str, work: Workload, number: int, choices: Choices) -> bool:
+    kind = _kind(work)
+    if choices.is_thorough:
+        return kind in ASKED_ABOUT[laps.RUN_BATCH] or kind in ASKED_ABOUT[peer]
+    if peer in SLOW_PEERS and number > 1 and kind != PLAIN:
+        return False
+    return kind in ASKED_ABOUT[peer]
+
+
+def _peer(name: str, setup: Setup, choices: Choices) -> AbstractContextManager[Peer]:
+    started: dict[str, Callable[[], AbstractContextManager[Peer]]] = {
+        laps.OURS: lambda: ours(setup),
+        laps.BY_HAND: lambda: by_hand(setup, choices.hand_window),
+        laps.BENCH: lambda: nullcontext(Bench(setup)),
+        laps.RUN_BATCH: lambda: nullcontext(RunBatch(setup, is_tuned=False)),
+        laps.RUN_BATCH_TUNED: lambda: nullcontext(RunBatch(setup, is_tuned=True)),
+    }
+    return started[name]()
+
+
+async def _setup(choices: Choices, folder: Path) -> Setup:
+    found = {str(it.id): it for it in read_model_file(choices.models_file.read_text())}
+    if choices.model not in found:
+        raise SystemExit(f"{choices.models_file} has no {choices.model}, only {', '.join(found)}")
+    at_home = found[choices.model]
+    definition = at_home if at_home.hub else await _in_folder(at_home, choices)
+    return Setup(at_home, definition, await detect(), choices.engine_python, choices.models_file, folder)
+
+
+async def _in_folder(definition: ModelDefinition, choices: Choices) -> ModelDefinition:
+    """The definition with its source as a folder, which every program understands; made on first use."""
+    target = Path(definition.folder or choices.prepared_folder / (definition.package or ""))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with hold_lock(target.parent / "lock"):
+        if not target.is_dir():  # noqa: ASYNC240  # nothing else runs yet
+            await _prepare(definition.package or "", target, choices)
+    return msgspec.structs.replace(definition, package=None, folder=str(target))
+
+
+async def _prepare(package: str, target: Path, choices: Choices) -> None:
+    script = Path(__file__).parents[2] / "deploy" / "engine" / "prepare_model.py"
+    command = EngineCommand((str(choices.engine_python), str(script), package, str(target)))
+    child = await Child.start(command, Desk(target.with_suffix(".log"), target.with_suffix(".pids"), 3.0))
+    if await child.wait():
+        raise SystemExit(f"{package} could not be prepared: {child.last_words()}")
+
+
+def _kind(work: Workload) -> str:
+    return work.name.partition("_")[0]
+
+
+def _said(lap: Lap) -> str:
+    return " ".join(f"{name}={value:.3f}" for name, value in lap.more.items())
