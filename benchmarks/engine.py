@@ -36,9 +36,9 @@ def main() -> None:
 
 
 def _draw(done: Study) -> None:
-    from benchmarks.engine_study import plots  # matplotlib is asked for only here
+    from benchmarks.engine_study.plots import draw  # matplotlib is asked for only here
 
-    plots.draw(done, IMAGES)
+    draw(done, IMAGES)
 
 
 def _choices(arguments: argparse.Namespace) -> Choices:

@@ -9,7 +9,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from benchmarks.engine_study import laps, throughput
+from benchmarks.engine_study import laps, vllm_commands
 from benchmarks.engine_study.laps import Lap, Setup
 from benchmarks.engine_study.programs import infinite_cache, running, tuned
 from benchmarks.engine_study.workloads import CHAT_ANSWER_TOKENS, Workload
@@ -41,5 +41,5 @@ class Bench:
         arguments, environment = tuned(self._setup)
         data = ("--dataset-name", "sharegpt", "--dataset-path", str(dataset), "--num-prompts", str(requests))
         lengths = ("--output-len", str(CHAT_ANSWER_TOKENS), "--output-json", str(target))
-        head = (str(self._setup.engine_python), throughput.__file__)
+        head = (str(self._setup.engine_python), vllm_commands.__file__, "bench-throughput")
         return EngineCommand((*head, *data, *lengths, *arguments), environment)

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
+"""A look costs the engine some milliseconds."""
 FULL_SHARE = 0.95
 _VALUE = re.compile(r"^vllm:(\w+?)(?:_total)?(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 

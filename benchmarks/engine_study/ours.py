@@ -29,7 +29,7 @@ from vbatch.journal.settings import JournalSettings
 
 RUNNER = "gpu-runner"
 ENDED = {"completed", "failed", "cancelled", "expired"}
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 LAP_SECONDS_MAX = 3_600.0
 
 

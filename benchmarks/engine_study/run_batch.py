@@ -6,14 +6,13 @@ import asyncio
 import time
 from pathlib import Path
 
-from benchmarks.engine_study import laps
+from benchmarks.engine_study import laps, vllm_commands
 from benchmarks.engine_study.laps import Lap, Setup
 from benchmarks.engine_study.programs import POLL_SECONDS, at_defaults, check_answers, running, tuned
 from benchmarks.engine_study.workloads import Workload
 from vbatch.gpu_runner.adapters.engine.child import Child
 from vbatch.gpu_runner.core.command import EngineCommand
 
-MODULE = "vllm.entrypoints.launchers.run_batch"
 BEGAN = b"Reading batch from"
 """What it logs once its engine is loaded, before it reads the first line."""
 
@@ -35,7 +34,7 @@ class RunBatch:
             while BEGAN not in log.read_bytes():
                 await _pause(child)
             began = time.monotonic()
-            while not target.exists() or target.read_bytes().count(b"\n") < len(work.lines):
+            while not _has_lines(target, len(work.lines)):
                 await _pause(child)
             ended = time.monotonic()
         check_answers(target.read_bytes().splitlines(), work)
@@ -46,10 +45,15 @@ class RunBatch:
     def _command(self, source: Path, target: Path) -> EngineCommand:
         arguments, environment = tuned(self._setup) if self._is_tuned else at_defaults(self._setup)
         files = ("-i", str(source), "-o", str(target))
-        return EngineCommand((str(self._setup.engine_python), "-m", MODULE, *files, *arguments), environment)
+        head = (str(self._setup.engine_python), vllm_commands.__file__, "run-batch")
+        return EngineCommand((*head, *files, *arguments), environment)
 
 
 async def _pause(child: Child) -> None:
     if not child.is_running:
         raise SystemExit(f"vllm run-batch ended too early: {child.last_words()}")
     await asyncio.sleep(POLL_SECONDS)
+
+
+def _has_lines(path: Path, count: int) -> bool:
+    return path.exists() and path.read_bytes().count(b"\n") >= count
