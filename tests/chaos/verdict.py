@@ -17,14 +17,14 @@ from tests.e2e.asking import Ended, ended
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, SliceId
 from vbatch.gpu_runner.core.chunks import CHUNK_OUTCOMES_MAX
-from vbatch.gpu_runner.core.feed import window_of
+from vbatch.gpu_runner.core.window import GROWTH_MAX, window_of
 
 END_SECONDS_MAX = 30.0
 CLOCK_SECONDS = 0.05
 """Between the time an engine notes and the time the log notes, on one machine under load."""
 ZOMBIE_SECONDS = 10.0
 """For how long at most a runner is frozen, and its rival works."""
-REDONE_PER_LOSS_MAX = window_of(64) + 2 * CHUNK_OUTCOMES_MAX
+REDONE_PER_LOSS_MAX = GROWTH_MAX * window_of(64) + 2 * CHUNK_OUTCOMES_MAX
 """What a lost engine or runner may cost: the window it held, and the unfinished chunks of two slices."""
 TERMINAL = (e.BatchCompleted, e.BatchCancelled, e.BatchExpired, e.BatchRejected)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from tests.simulation.weather import Weather
 from vbatch.contracts.models import ModelDefinition
+from vbatch.gpu_runner.core.window import WAITING_MAX, Load
 from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, RequestTimedOut
 
 POISON = "poison"
@@ -69,6 +70,10 @@ class SimulatedEngine:
 
     async def progress(self) -> str | None:
         return None
+
+    async def load(self) -> Load | None:
+        await self._weather.wait()
+        return Load(running=WINDOW, waiting=self._weather.random.randrange(2 * WAITING_MAX))
 
     async def gone(self) -> str:
         return await asyncio.shield(self._gone)

@@ -32,6 +32,7 @@ from vbatch.contracts.events import (
 from vbatch.contracts.failures import RequestFault, ReturnReason
 from vbatch.contracts.message import Message
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX, CHUNK_BYTES_MAX, CHUNK_OUTCOMES_MAX
+from vbatch.gpu_runner.core.window import WAITING_MAX, WAITING_MIN
 from vbatch.journal.memory import MemoryWorkQueue
 
 
@@ -109,6 +110,17 @@ async def test_what_may_not_fail_again_is_asked_again_and_the_engines_patience_i
     assert [outcomes[line].status_code for line in (1, 2, 3, 4)] == [200, 200, 502, 501]
     assert outcomes[2].seconds >= 0.7
     assert b"Busy, as asked for" in bytes(outcomes[3].body)
+
+
+async def test_the_window_follows_an_engine_that_is_short_of_room(bench: Bench, home: Path):
+    definition = simulated("small", max_num_seqs=128, **{"running-max": 3, "latency-seconds": 0.02})
+    await bench.register(definition)
+    async with living(bench, home, replace(LIMITS, load_seconds=0.05)) as life:
+        await bench.run_slice("small", 300)
+        figures = life.runner.figures
+        await life.until(lambda: figures.load is not None and life.runner.feed.inside_count <= figures.window)
+        assert figures.load and figures.load.running <= 3
+        assert WAITING_MIN <= figures.window - 3 <= WAITING_MAX
 
 
 async def test_the_window_is_filled_across_slices_and_batches(bench: Bench, home: Path):

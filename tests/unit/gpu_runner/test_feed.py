@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.orders import RequestRef, RunSlice
-from vbatch.gpu_runner.core.feed import REQUESTS_READ_AHEAD, SLICES_READ_AHEAD, Feed, Remainder, Request, window_of
+from vbatch.gpu_runner.core.feed import REQUESTS_READ_AHEAD, SLICES_READ_AHEAD, Feed, Remainder, Request
 
 SMALL, LARGE = ModelId("small"), ModelId("large")
 
@@ -44,10 +44,6 @@ def taken(feed: Feed) -> list[tuple[str, int]]:
     while request := feed.take():
         found.append((request.slice_id, request.line))
     return found
-
-
-def test_the_window_leaves_a_quarter_or_32_waiting_in_the_engine():
-    assert [window_of(size) for size in (1, 128, 256)] == [33, 160, 320]
 
 
 def test_slices_of_one_model_are_fed_one_after_the_other():

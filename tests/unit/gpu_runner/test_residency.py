@@ -15,6 +15,7 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.registry import Registry
+from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.flows.lease_watch import FRESH_SECONDS, LeaseWatch
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.recorder import Recorder
@@ -47,6 +48,9 @@ class SilentEngine:
         return True
 
     async def progress(self) -> str | None:
+        return None
+
+    async def load(self) -> Load | None:
         return None
 
     async def gone(self) -> str:

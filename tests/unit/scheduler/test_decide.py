@@ -106,6 +106,14 @@ def test_slices_follow_the_window_of_the_engine(world: World):
     assert {len(it.lines) for it in dispatched(world.settle())} == {320}
 
 
+def test_a_window_wider_than_two_slices_is_held_twice(world: World):
+    world.running("a", 10_000)
+    world.runner()
+    loaded = e.ModelLoaded(runner_id=RUNNER, epoch=1, model=ModelId("small"), seconds=1.0, window=1_280, at=world.now)
+    world.fold(loaded)
+    assert sum(len(it.lines) for it in dispatched(world.settle())) == 2_560
+
+
 def test_the_loaded_model_keeps_the_device_while_it_has_work(world: World):
     world.running("first", 10, "large")
     world.runner()

@@ -16,6 +16,9 @@ class Limits:
     stall_seconds_max: float = 900.0
     """Healthy, with requests inside, yet neither an answer nor a token for this long: the engine is stuck."""
     probe_seconds: float = 5.0
+    load_seconds: float = 1.0
+    """Between two looks at how busy the engine is; while nothing changes the pause doubles, up to the next limit."""
+    load_seconds_max: float = 8.0
     engine_stop_seconds: float = 3.0
     memory_free_seconds_max: float = 30.0
     flush_seconds_max: float = 3.0

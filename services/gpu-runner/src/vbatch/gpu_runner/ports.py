@@ -8,6 +8,7 @@ from typing import Protocol
 
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.orders import RequestRef
+from vbatch.gpu_runner.core.window import Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Engine(Protocol):
 
     @property
     def window(self) -> int:
-        """Requests to keep inside it at once."""
+        """Requests to keep inside it at once, to begin with."""
 
     async def ask(self, endpoint: str, body: bytes) -> Answer:
         """Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it takes the request back."""
@@ -56,6 +57,9 @@ class Engine(Protocol):
 
     async def progress(self) -> str | None:
         """A text that changes while the engine works; None when it does not tell."""
+
+    async def load(self) -> Load | None:
+        """How busy it says it is; None when it does not tell."""
 
     async def gone(self) -> str:
         """Return how it ended, once it has; never for one that is not ours to watch."""

@@ -39,6 +39,8 @@ class RunnerSettings(ServiceSettings):
         DEFAULTS.stall_seconds_max, gt=0, description="Healthy, but no answer and no token for this long: it is stuck."
     )
     probe_seconds: float = Field(DEFAULTS.probe_seconds, gt=0, description="Between two looks at a quiet engine.")
+    load_seconds: float = Field(DEFAULTS.load_seconds, gt=0, description="Between two looks at a busy engine's load.")
+    load_seconds_max: float = Field(DEFAULTS.load_seconds_max, gt=0, description="At most, while it stays the same.")
     engine_stop_seconds: float = Field(
         DEFAULTS.engine_stop_seconds, ge=0, le=4, description="What an engine gets to end in before it is killed."
     )

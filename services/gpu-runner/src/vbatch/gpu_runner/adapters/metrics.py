@@ -26,6 +26,10 @@ class RunnerCollector(Collector):
         yield _gauge("window", "Requests to keep inside the engine.", figures.window)
         yield _gauge("inside", "Requests inside the engine.", inside)
         yield _gauge("window_fill_ratio", "Requests inside the engine, of its window.", fill)
+        if figures.load is not None:
+            yield _gauge("engine_running", "Requests the engine says it runs.", figures.load.running)
+            yield _gauge("engine_waiting", "Requests the engine says wait in it.", figures.load.waiting)
+            yield _gauge("engine_kv_ratio", "How full the engine says its KV cache is.", figures.load.kv_share)
         yield _gauge("waiting", "Requests in hand and not yet inside.", self._feed.waiting_count)
         yield _gauge("slices", "Slices in hand.", self._feed.slice_count)
         yield _gauge("swap_last_seconds", "From stop-feed to ready, the last time.", figures.swap_seconds_last)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
-from vbatch.gpu_runner.core.feed import window_of
+from vbatch.gpu_runner.core.window import window_of
 
 MAX_NUM_SEQS = "max-num-seqs"
 VLLM_MODULE = "vllm.entrypoints.openai.api_server"

@@ -13,15 +13,9 @@ from dataclasses import dataclass, field
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.orders import FailSlice, RunSlice
 
-WINDOW_SPARE_MIN = 32
 SLICES_READ_AHEAD, REQUESTS_READ_AHEAD = 3, 512
 """Slices whose requests are held in memory: the one that runs, the next and one more; when they are short as many as
 make up so many requests."""
-
-
-def window_of(max_num_seqs: int) -> int:
-    """Requests inside the engine at once: what it runs, and enough waiting that it never idles (scheduling 3.3)."""
-    return max_num_seqs + max(WINDOW_SPARE_MIN, max_num_seqs // 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vbatch.contracts.events import NO_USAGE, Outcome, Usage
+from vbatch.gpu_runner.core.window import Load
 
 
 @dataclass(slots=True)
@@ -13,6 +14,8 @@ class Figures:
 
     model: str = ""
     window: int = 0
+    load: Load | None = None
+    """Of the engine, as it was last asked."""
     succeeded_count: int = 0
     failed_count: int = 0
     returned_count: int = 0

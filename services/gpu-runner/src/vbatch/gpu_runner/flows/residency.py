@@ -29,6 +29,7 @@ from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.ladder import Ladder, memory_line
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.core.vigil import Vigil
+from vbatch.gpu_runner.core.window import Window
 from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
 from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.pulse import Pulse
@@ -57,6 +58,7 @@ class Residency:
     lease_watch: LeaseWatch
     ladder: Ladder = field(default_factory=Ladder)
     engine: Engine | None = None
+    _window: Window = field(default_factory=lambda: Window(0))
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
     _death: str | None = None
     _fed_at: float = 0.0
@@ -74,7 +76,7 @@ class Residency:
     async def stop(self) -> None:
         """May be called again when it was cancelled: the engine is forgotten only once it is stopped."""
         if self.engine:
-            self.figures.model, self.figures.window = "", 0
+            self.figures.model, self.figures.window, self.figures.load = "", 0, None
             await self.engine.stop()
             self.engine = None
 
@@ -168,8 +170,10 @@ class Residency:
     async def _keep(self, engine: Engine) -> None:
         """Return when another model is wanted and this one is drained, or when the engine has died; it is stopped."""
         self._death = None
+        self._window = Window(engine.window)
         async with asyncio.TaskGroup() as tasks:
-            watchers = [tasks.create_task(self._await_end(engine)), tasks.create_task(self._watch(engine))]
+            duties = (self._await_end(engine), self._watch(engine), self._follow_load(engine))
+            watchers = [tasks.create_task(duty) for duty in duties]
             while not self._is_over(engine):
                 self._fill_window(engine, tasks)
                 await self.changed.wait()
@@ -194,8 +198,12 @@ class Residency:
         """What is fed now will find someone to record it: us, if the lease is still ours."""
         return self.lease_watch.is_fresh() and not self.recorder.is_behind
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._inside) >= self._window.size
+
     def _fill_window(self, engine: Engine, tasks: asyncio.TaskGroup) -> None:
-        while len(self._inside) < engine.window and self._may_record() and self._may_feed(engine):
+        while not self._is_full and self._may_record() and self._may_feed(engine):
             request = self.feed.take()
             if request is None:
                 return
@@ -209,6 +217,7 @@ class Residency:
             outcome = await outcome_from(engine, request, self.limits, self.figures)
             reached(Failpoint.ANSWERED)
             self._answered_count += 1
+            self._window.answered(_clock())
             if len(bytes(outcome.body)) > BODY_BYTES_MAX:
                 outcome = await self._shelved(request, outcome)
             if self.feed.finish(request):
@@ -227,6 +236,19 @@ class Residency:
         await self.answer_files.put(blob, bytes(outcome.body))
         reached(Failpoint.ANSWER_SHELVED)
         return msgspec.structs.replace(outcome, body=NO_ANSWER, body_blob=blob)
+
+    async def _follow_load(self, engine: Engine) -> None:
+        """Look at the engine's load while the window is full; less often while there is nothing to change."""
+        pause = self.limits.load_seconds
+        while True:
+            await asyncio.sleep(pause)
+            if not self._is_full or (load := await engine.load()) is None:
+                continue
+            self.figures.load = load
+            has_changed = self._window.follow(load, len(self._inside))
+            pause = self.limits.load_seconds if has_changed else min(2 * pause, self.limits.load_seconds_max)
+            self.figures.window = self._window.size
+            self.changed.fire()
 
     # dying
 

@@ -23,6 +23,7 @@ class Options:
     host: str
     port: int
     max_num_seqs: int
+    running_max: int
     startup_seconds: float
     latency_seconds: float
     token_seconds: float
@@ -42,6 +43,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--max-num-seqs", type=int, default=128, help="requests that run at once; others queue")
+    parser.add_argument("--running-max", type=int, default=0, help="that fit its cache at once, if fewer; 0: all fit")
     parser.add_argument("--startup-seconds", type=float, default=0.0, help="before it listens")
     parser.add_argument("--latency-seconds", type=float, default=0.0, help="of every request")
     parser.add_argument("--token-seconds", type=float, default=0.0, help="of every token of the answer")

@@ -44,10 +44,11 @@ class Job:
 
 
 class Simulation:
-    """At most `max_num_seqs` jobs run; the rest wait in the order they came."""
+    """At most `max_num_seqs` jobs run, or those that fit the cache; the rest wait in the order they came."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.running_max = min(options.max_num_seqs, options.running_max or options.max_num_seqs)
         self.running_count = 0
         self.request_count = 0
         self.prompt_tokens = 0
@@ -87,6 +88,7 @@ class Simulation:
         values = {
             "vllm:num_requests_running": self.running_count,
             "vllm:num_requests_waiting": self.waiting_count,
+            "vllm:kv_cache_usage_perc": self.running_count / self.running_max,
             "vllm:prompt_tokens_total": self.prompt_tokens,
             "vllm:generation_tokens_total": self.generation_tokens,
         }
@@ -97,7 +99,7 @@ class Simulation:
         return self._tries[raw] <= steer.busy_count
 
     def _start_next(self) -> None:
-        while self._waiting and self.running_count < self.options.max_num_seqs:
+        while self._waiting and self.running_count < self.running_max:
             self._start(self._waiting.popleft())
 
     def _start(self, job: Job) -> None:

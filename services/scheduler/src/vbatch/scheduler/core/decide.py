@@ -26,6 +26,9 @@ OUTSTANDING_SLICES_MAX = 2
 """Slices a runner holds: one runs, one is read ahead; more would only delay a cancel or a better job."""
 SHORT_SLICES_MAX = 64
 """Slices it holds while together they are less than a full one: many small batches fill an engine like a large one."""
+WINDOWS_HELD_MIN = 2
+"""Windows of requests a runner owes at least while there are any: where the window is wider than a slice, or the slices
+in hand wait for their last answers, two of them would let the engine run empty."""
 SLICE_REQUESTS_MIN, SLICE_REQUESTS_MAX = 64, 512
 SLICE_REQUESTS_UNKNOWN = 256
 """For a runner whose window is not known yet."""
@@ -124,7 +127,8 @@ def _has_room(runner: Runner, held: list[Slice]) -> bool:
         return False  # suspects run alone, or the culprit would hide among others
     if len(held) < OUTSTANDING_SLICES_MAX:
         return True
-    return len(held) < SHORT_SLICES_MAX and sum(len(it.lines) for it in held) < _slice_size(runner)
+    enough = max(_slice_size(runner), WINDOWS_HELD_MIN * runner.window)
+    return len(held) < SHORT_SLICES_MAX and sum(len(it.lines) for it in held) < enough
 
 
 def _slice_size(runner: Runner) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ from yarl import URL
 
 from vbatch.gpu_runner.adapters.engine.lanes import CONNECT_SECONDS_MAX, IDLE_SECONDS_MAX, Lanes
 from vbatch.gpu_runner.core.retrying import read_retry_after
+from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, RequestTimedOut
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
@@ -17,6 +19,8 @@ PROBE_SECONDS_MAX = 5.0
 HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 SOCKET_BASE = "http://engine"
 PROGRESS_METRICS = ("vllm:generation_tokens", "vllm:prompt_tokens")
+RUNNING, WAITING, KV_SHARE = b"num_requests_running", b"num_requests_waiting", b"kv_cache_usage_perc"
+LOAD_METRIC = re.compile(rb"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc)[{ ].*?(\S+)$", re.M)
 
 
 class EngineClient:
@@ -67,16 +71,22 @@ class EngineClient:
 
     async def progress(self) -> str | None:
         """The engine's token counters, as text; None when it shows none."""
-        answer = await self._probe("/metrics")
-        if answer is None or answer.status_code != 200:
-            return None
-        lines = answer.body.decode(errors="replace").splitlines()
+        lines = (await self._metrics()).decode(errors="replace").splitlines()
         return "\n".join(line for line in lines if line.startswith(PROGRESS_METRICS)) or None
+
+    async def load(self) -> Load | None:
+        """Summed over the engines behind one address; None when it shows no such metrics."""
+        return load_in(await self._metrics())
 
     async def close(self) -> None:
         if self._lanes is not None:
             self._lanes.close()
         await self._session.close()
+
+    async def _metrics(self) -> bytes:
+        """As text for Prometheus; empty when there are none."""
+        answer = await self._probe("/metrics")
+        return answer.body if answer and answer.status_code == 200 else b""
 
     async def _probe_status(self, path: str) -> int:
         answer = await self._probe(path)
@@ -89,6 +99,16 @@ class EngineClient:
                 return Answer(response.status, await response.read())
         except (TimeoutError, aiohttp.ClientError, OSError):
             return None
+
+
+def load_in(metrics: bytes) -> Load | None:
+    """What vLLM's metrics say of its load: counts summed over its engines, the fullest KV cache."""
+    seen: dict[bytes, list[float]] = {}
+    for name, value in LOAD_METRIC.findall(metrics):
+        seen.setdefault(name, []).append(float(value))
+    if RUNNING not in seen or WAITING not in seen:
+        return None
+    return Load(int(sum(seen[RUNNING])), int(sum(seen[WAITING])), max(seen.get(KV_SHARE, [0.0])))
 
 
 def _check_size(size: int) -> None:

@@ -24,6 +24,7 @@ from vbatch.gpu_runner.adapters.engine.standby import Standby, can_fork
 from vbatch.gpu_runner.core.command import Device, EngineCommand, Places, effective_window, engine_command
 from vbatch.gpu_runner.core.ladder import KERNEL_KILLED
 from vbatch.gpu_runner.core.standby import affords_standby, standby_plan
+from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Answer, EngineFailed
 
@@ -109,6 +110,9 @@ class RunningEngine:
 
     async def progress(self) -> str | None:
         return await self._client.progress()
+
+    async def load(self) -> Load | None:
+        return await self._client.load()
 
     async def gone(self) -> str:
         if self.child is None:

@@ -1,0 +1,65 @@
+"""How many requests to keep inside the engine: enough that it never waits for the next one, few enough that a cancel, a
+better batch or another model is soon felt. It begins with a formula and follows what the engine counts itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WINDOW_SPARE_MIN = 32
+WAITING_MIN, WAITING_MAX = 8, 64
+"""Between so many requests wait inside the engine, beside those it runs (scheduling 3.3)."""
+GROWTH_MAX = 2
+"""The window at most, in windows of the formula: more than that the scheduler does not hand out."""
+STEP_SECONDS = 0.1
+"""Answers that come within this end in one step of the engine, which then wants as many new requests at once."""
+BURST_FADE = 0.9
+
+
+def window_of(max_num_seqs: int) -> int:
+    """Where the window begins: what the engine runs at once, and some that wait."""
+    return max_num_seqs + max(WINDOW_SPARE_MIN, max_num_seqs // 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What an engine says of itself: requests that run and that wait in it, how full its KV cache is (0 to 1)."""
+
+    running: int
+    waiting: int
+    kv_share: float = 0.0
+
+
+class Window:
+    """`size` is the number to keep inside. Times are seconds of any one clock."""
+
+    def __init__(self, start: int) -> None:
+        self.size = start
+        self._size_max = start * GROWTH_MAX
+        self._burst = 0.0
+        self._step_began = float("-inf")
+        self._step_count = 0
+
+    def answered(self, now: float) -> None:
+        """One more answer came."""
+        if now - self._step_began > STEP_SECONDS:
+            self._step_began, self._step_count = now, 0
+        self._step_count += 1
+        self._burst = max(self._burst, self._step_count)
+
+    def follow(self, load: Load, inside: int) -> bool:
+        """Adapt to the load that so many requests inside led to; whether the size is another one now.
+
+        An engine that is short of room runs fewer than its limit, one at another's address may run more: only what
+        waits in it tells. Where many answers come at once, as many should wait, or the next step would run half empty.
+        """
+        enough = max(WAITING_MIN, round(self._burst))
+        too_many = max(WAITING_MAX, 2 * enough)
+        self._burst *= BURST_FADE
+        if enough <= load.waiting <= too_many or inside < self.size:
+            return False  # all is well, or there was no more to feed
+        before = self.size
+        self.size = self._bounded(inside - load.waiting + (enough + too_many) // 2)
+        return self.size != before
+
+    def _bounded(self, size: int) -> int:
+        return max(WAITING_MIN, min(size, self._size_max))

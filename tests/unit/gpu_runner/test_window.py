@@ -1,0 +1,123 @@
+"""How many requests are kept inside, against engines that run as many at once as they like."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vbatch.gpu_runner.adapters.engine.client import load_in
+from vbatch.gpu_runner.core.window import GROWTH_MAX, WAITING_MAX, WAITING_MIN, Load, Window, window_of
+
+counts = st.integers(0, 5_000)
+
+
+def look(window: Window, runs_at_once: int, *, inside: int | None = None, on_the_way: int = 0) -> bool:
+    """What a full window, or so many inside, leads to in an engine that runs so many at once."""
+    inside = window.size if inside is None else inside
+    arrived = max(0, inside - on_the_way)
+    running = min(arrived, runs_at_once)
+    return window.follow(Load(running=running, waiting=arrived - running), inside)
+
+
+def answer(window: Window, count: int, now: float) -> None:
+    for _ in range(count):
+        window.answered(now)
+
+
+def test_the_window_begins_with_what_the_engine_runs_and_some_that_wait():
+    assert [window_of(size) for size in (1, 128, 256)] == [33, 160, 320]
+
+
+def test_an_engine_short_of_room_gets_no_more_than_a_few_that_wait():
+    window = Window(160)
+    assert look(window, runs_at_once=11)
+    assert WAITING_MIN <= window.size - 11 <= WAITING_MAX
+
+
+def test_an_engine_that_runs_more_than_its_definition_says_gets_more():
+    window = Window(36)
+    assert look(window, runs_at_once=36)
+    assert WAITING_MIN <= window.size - 36 <= WAITING_MAX
+
+
+def test_a_window_that_was_not_full_tells_nothing():
+    assert not look(Window(160), runs_at_once=128, inside=100)
+
+
+def test_what_is_still_above_a_window_made_smaller_does_not_shrink_it_again():
+    window = Window(160)
+    look(window, runs_at_once=3)
+    size = window.size
+    look(window, runs_at_once=3, inside=150)
+    assert window.size == size
+
+
+def test_requests_on_their_way_to_a_distant_engine_are_no_reason_for_fewer():
+    window = Window(160)
+    look(window, runs_at_once=128, on_the_way=60)
+    assert window.size > 160
+
+
+@given(st.integers(1, 2_000), st.integers(1, 4_000))
+def test_the_window_comes_to_rest(start: int, runs_at_once: int):
+    window = Window(start)
+    for _ in range(2 + start // WAITING_MIN):
+        look(window, runs_at_once)
+    assert not look(window, runs_at_once)
+
+
+@given(st.integers(100, 2_000), st.integers(1, 99))
+def test_an_engine_that_has_enough_waiting_is_measured_at_one_look(start: int, runs_at_once: int):
+    window = Window(start)
+    look(window, runs_at_once)
+    assert WAITING_MIN <= window.size - runs_at_once <= WAITING_MAX
+
+
+@given(st.integers(1, 2_000), st.lists(st.tuples(counts, counts)))
+def test_the_window_stays_in_its_bounds_whatever_the_engine_says(start: int, loads: list[tuple[int, int]]):
+    window = Window(start)
+    for running, waiting in loads:
+        window.follow(Load(running, waiting), running + waiting)
+        assert min(start, WAITING_MIN) <= window.size <= max(WAITING_MIN, GROWTH_MAX * start)
+
+
+@given(st.integers(8, 600))
+def test_as_many_wait_as_end_in_one_step(burst: int):
+    window = Window(1_000)
+    answer(window, burst, now=5.0)
+    look(window, runs_at_once=128)
+    assert burst <= window.size - 128 <= max(WAITING_MAX, 2 * burst)
+
+
+def test_answers_of_different_steps_do_not_add_up():
+    window = Window(160)
+    for step in range(100):
+        answer(window, 10, now=float(step))
+    assert not window.follow(Load(running=128, waiting=32), inside=160)
+
+
+def test_a_burst_long_ago_is_forgotten():
+    window = Window(320)
+    answer(window, 128, now=0.0)
+    for _ in range(30):
+        look(window, runs_at_once=128)
+    assert window.size - 128 <= WAITING_MAX
+
+
+def test_the_load_is_read_from_vllms_metrics_summed_over_its_engines():
+    metrics = b"""\
+# HELP vllm:num_requests_running Number of requests in model execution batches.
+vllm:num_requests_running{engine="0",model_name="m"} 3.0
+vllm:num_requests_running{engine="1",model_name="m"} 4.0
+vllm:num_requests_waiting{engine="0",model_name="m"} 1.0
+vllm:num_requests_waiting{engine="1",model_name="m"} 0.0
+vllm:num_requests_waiting_by_reason{engine="0",model_name="m",reason="capacity"} 9.0
+vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
+vllm:kv_cache_usage_perc{engine="1",model_name="m"} 0.5
+"""
+    assert load_in(metrics) == Load(running=7, waiting=1, kv_share=0.5)
+
+
+def test_a_server_without_these_metrics_tells_no_load():
+    assert load_in(b"") is None
+    assert load_in(b"process_cpu_seconds_total 1.5\n") is None
