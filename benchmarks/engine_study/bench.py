@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.engine_study import laps, vllm_commands
 from benchmarks.engine_study.laps import Lap, Setup
 from benchmarks.engine_study.programs import infinite_cache, running, tuned
-from benchmarks.engine_study.workloads import CHAT_ANSWER_TOKENS, Workload
+from benchmarks.engine_study.workloads import CHAT_ANSWER_TOKENS, WARM_UP_REQUESTS, Workload
 from vbatch.gpu_runner.core.command import EngineCommand
 
 
@@ -40,6 +40,7 @@ class Bench:
     def _command(self, requests: int, dataset: Path, target: Path) -> EngineCommand:
         arguments, environment = tuned(self._setup)
         data = ("--dataset-name", "sharegpt", "--dataset-path", str(dataset), "--num-prompts", str(requests))
+        warm = ("--num-warmups", str(WARM_UP_REQUESTS))
         lengths = ("--output-len", str(CHAT_ANSWER_TOKENS), "--output-json", str(target))
         head = (str(self._setup.engine_python), vllm_commands.__file__, "bench-throughput")
-        return EngineCommand((*head, *data, *lengths, *arguments), environment)
+        return EngineCommand((*head, *data, *warm, *lengths, *arguments), environment)

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.engine_study import laps
 from benchmarks.engine_study.counters import Watch
 from benchmarks.engine_study.laps import Lap, Setup
-from benchmarks.engine_study.workloads import CHAT, Workload
+from benchmarks.engine_study.workloads import CHAT, Workload, warm_up
 from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine, Workshop
 from vbatch.gpu_runner.limits import Limits
 
@@ -54,10 +54,12 @@ class ByHand:
 @contextmanager
 def by_hand(setup: Setup, window: int) -> Iterator[ByHand]:
     shop = Workshop(setup.folder, laps.BY_HAND, setup.engine_python, setup.engine_python)
-    launcher = EngineLauncher(shop, setup.device, Limits())
+    launcher = EngineLauncher(shop, setup.device, Limits(has_standby=False))
     with asyncio.Runner() as loop:
         engine = loop.run(launcher.launch(setup.definition))
         try:
-            yield ByHand(setup, engine, shop.socket(), loop, window)
+            peer = ByHand(setup, engine, shop.socket(0), loop, window)
+            peer.lap(warm_up(setup.definition.id))
+            yield peer
         finally:
             loop.run(engine.stop())

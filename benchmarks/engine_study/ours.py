@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,13 +12,13 @@ from pathlib import Path
 
 import psutil
 from openai import OpenAI
-from openai.types import Batch
+from openai.types import Batch, FileObject
 
 from benchmarks.engine_study import laps
 from benchmarks.engine_study.counters import Watch
 from benchmarks.engine_study.laps import Lap, Setup
 from benchmarks.engine_study.programs import check_answers
-from benchmarks.engine_study.workloads import CHAT, Workload
+from benchmarks.engine_study.workloads import Workload, warm_up
 from tests.support.stack import RunningStack, stack_home
 from vbatch.contracts import subjects
 from vbatch.contracts.ids import BatchId
@@ -38,12 +37,12 @@ class Ours:
 
     def __init__(self, setup: Setup, stack: RunningStack) -> None:
         self._setup, self._stack = setup, stack
-        self._socket = Workshop(stack.home, "gpu0", setup.engine_python, setup.engine_python).socket()
+        self._socket = engine_socket(stack, setup)
 
     def lap(self, work: Workload) -> Lap:
         """One batch; the clock runs from its first slice to the end of its counting, both as the log dates them."""
         with self._stack.client() as client:
-            file = client.files.create(file=("in.jsonl", io.BytesIO(b"\n".join(work.lines))), purpose="batch")
+            file = _uploaded(client, work)
             before = self._cpu_seconds()
             with Watch(self._socket, len(work.lines), self._setup.runs_at_once) as watch:
                 began = time.monotonic()
@@ -71,7 +70,7 @@ class Ours:
 
 @contextmanager
 def ours(setup: Setup) -> Iterator[Ours]:
-    """With its model loaded: a first request brings it onto the device."""
+    """With its model loaded: a first batch brings it onto the device."""
     root = Path(__file__).parents[2]
     places = {
         "VBATCH_GPU_RUNNER_ENGINE_PYTHON": str(setup.engine_python),
@@ -83,15 +82,22 @@ def ours(setup: Setup) -> Iterator[Ours]:
             (stack.home / "models" / setup.at_home.package).symlink_to(setup.definition.folder)
         stack.stack.up()
         with stack.client() as client:
-            _warm_up(client, setup.definition.id)
+            _answered(client, warm_up(setup.definition.id))
         yield Ours(setup, stack)
 
 
-def _warm_up(client: OpenAI, model: str) -> None:
-    body = {"model": model, "messages": [{"role": "user", "content": "Are you there?"}], "max_tokens": 4}
-    line = {"custom_id": "first", "method": "POST", "url": CHAT, "body": body}
-    file = client.files.create(file=("first.jsonl", json.dumps(line).encode()), purpose="batch")
-    _ended(client, _created(client, file.id))
+def engine_socket(stack: RunningStack, setup: Setup) -> Path:
+    """Of the one engine that runs; what waits to be one listens nowhere."""
+    shop = Workshop(stack.home, "gpu0", setup.engine_python, setup.engine_python)
+    return max(shop.socket(0).parent.glob("engine-*.sock"), key=lambda path: path.stat().st_mtime)
+
+
+def _answered(client: OpenAI, work: Workload) -> Batch:
+    return _ended(client, _created(client, _uploaded(client, work).id))
+
+
+def _uploaded(client: OpenAI, work: Workload) -> FileObject:
+    return client.files.create(file=("in.jsonl", io.BytesIO(b"\n".join(work.lines))), purpose="batch")
 
 
 def _created(client: OpenAI, file_id: str) -> Batch:

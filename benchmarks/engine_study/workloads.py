@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 CHAT = "/v1/chat/completions"
+WARM_UP_REQUESTS = 16
 SHORT_ANSWER_TOKENS, CHAT_ANSWER_TOKENS, TEMPLATE_ANSWER_TOKENS = 16, 32, 4
 DOCUMENT_BYTES, TEMPLATE_BYTES, CHAT_BYTES = 4_096, 2_048, 200
 WORDS = (
@@ -49,6 +50,11 @@ class Workload:
 def workloads(model: str, sizes: Sizes, seed: int) -> list[Workload]:
     shared = [_shared(model, documents, questions, Random(seed)) for documents, questions in sizes.shared]
     return [*shared, _templates(model, *sizes.templates, Random(seed)), _plain(model, sizes.plain, Random(seed))]
+
+
+def warm_up(model: str) -> Workload:
+    """What an engine meets before it is measured: its first steps are slower than any after."""
+    return _plain(model, WARM_UP_REQUESTS, Random(0))
 
 
 def _shared(model: str, documents: int, questions: int, random: Random) -> Workload:
