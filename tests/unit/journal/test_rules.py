@@ -84,6 +84,7 @@ def test_both_forms_of_a_delivery_subject_are_read(reply: str):
         {"tail_buffer_bytes": 1},
         {"deadline_seconds": 3600.0},
         {"in_flight_messages_max": 0},
+        {"replicas": 2},
     ],
 )
 def test_settings_that_could_lose_or_stall_are_refused(wrong: dict[str, Any]):

@@ -47,7 +47,13 @@ class ServiceSettings(BaseSettings):
     needs_postgres: ClassVar[bool] = False
 
     home: Path = Field(default=Path("var"), validate_default=True, description="The folder that holds all state.")
-    nats_url: str = Field(default="nats://127.0.0.1:4322", description="The event log.")
+    nats_url: str = Field(
+        default="nats://127.0.0.1:4322",
+        description="The event log: a server, or those of a cluster with commas between them.",
+    )
+    nats_replicas: int = Field(
+        default=1, ge=1, le=5, description="How many servers of a cluster keep the log; with 3 it outlives one of them."
+    )
     log_folder: Path | None = Field(
         default=None, description="The store of the event log's server, where its disk can be seen from here."
     )
@@ -75,6 +81,13 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _home_is_absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("nats_replicas")
+    @classmethod
+    def _replicas_can_agree(cls, count: int) -> int:
+        if count % 2 == 0:
+            raise ValueError("must be 1, 3 or 5: of an even number two halves could disagree")
+        return count
 
     @field_validator("postgres_url")
     @classmethod

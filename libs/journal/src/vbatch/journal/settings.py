@@ -30,11 +30,15 @@ class LogSettings(Protocol):
     def log_free_bytes_min(self) -> int: ...
     @property
     def log_bytes_max(self) -> int: ...
+    @property
+    def nats_replicas(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class JournalSettings:
-    """`name` is the service: it names the connection, its inbox prefix `_INBOX_<name>` and its ephemeral consumers.
+    """`url` is one server, or several of a cluster with commas between them.
+
+    `name` is the service: it names the connection, its inbox prefix `_INBOX_<name>` and its ephemeral consumers.
 
     Streams are sized by `*_bytes_max`, counted uncompressed; their sum must fit the server's max_file_store, and the
     server itself must run with `sync_interval: always` (an acknowledgement is otherwise not yet on the disk).
@@ -66,6 +70,8 @@ class JournalSettings:
     work_in_flight_max: int = 2
     work_deliveries_max: int = 10
 
+    replicas: int = 1
+    """Servers that keep each stream: 1, or 3 of a cluster, which lives on when one of them is gone."""
     log_stream: str = "EVT"
     work_stream: str = "WORK"
     dead_stream: str = "DEAD"
@@ -86,9 +92,19 @@ class JournalSettings:
             store_folder=settings.log_folder,
             store_free_bytes_min=settings.log_free_bytes_min,
             log_bytes_max=settings.log_bytes_max,
+            replicas=settings.nats_replicas,
             work_bytes_max=beside,
             dead_bytes_max=beside,
         )
+
+    @property
+    def servers(self) -> list[str]:
+        return [it.strip() for it in self.url.split(",")]
+
+    @property
+    def guarded_in_flight_max(self) -> int:
+        """A replicated stream refuses a guarded write while another under the same guard is in flight."""
+        return self.in_flight_messages_max if self.replicas == 1 else 1
 
     @property
     def dead_letter_bytes_max(self) -> int:
@@ -103,6 +119,8 @@ class JournalSettings:
             raise ValueError("give nkey_seed or credentials_file, not both")
         if self.tail_buffer_bytes < 4 * self.message_bytes_max:
             raise ValueError("tail_buffer_bytes must be at least 4 * message_bytes_max, or a tail could stall")
+        if self.replicas not in (1, 3, 5):
+            raise ValueError("replicas is 1, 3 or 5: of an even number two halves could disagree")
         if self.in_flight_messages_max < 1 or self.work_in_flight_max < 1 or self.work_deliveries_max < 1:
             raise ValueError("in-flight and delivery limits start at 1")
         if self.deadline_seconds >= self.duplicate_window_seconds:

@@ -118,7 +118,7 @@ class Connection:
     def _options(self) -> dict[str, object]:
         settings = self._settings
         options: dict[str, object] = {
-            "servers": [settings.url],
+            "servers": settings.servers,
             "name": settings.name,
             "inbox_prefix": f"_INBOX_{settings.name}",
             "connect_timeout": settings.connect_seconds,

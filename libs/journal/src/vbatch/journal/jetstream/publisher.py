@@ -43,6 +43,7 @@ class JetStreamPublisher:
         self._settings = settings
         self._stream = stream
         self._guard = lease.guard() if lease else None
+        self._in_flight_max = settings.guarded_in_flight_max if lease else settings.in_flight_messages_max
         self._unstored: deque[_Sent] = deque()
         self._bytes = 0
         self._last = 0
@@ -79,7 +80,7 @@ class JetStreamPublisher:
         if self._recovering or self._in_doubt.is_set():
             return False
         bytes_fit = self._bytes + size <= self._settings.in_flight_bytes_max or not self._unstored
-        return bytes_fit and len(self._unstored) < self._settings.in_flight_messages_max
+        return bytes_fit and len(self._unstored) < self._in_flight_max
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while True:

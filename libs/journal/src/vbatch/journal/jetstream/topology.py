@@ -41,6 +41,7 @@ def _stream(settings: JournalSettings, name: str, subjects: str, bytes_max: int)
         "name": name,
         "subjects": [subjects],
         "storage": "file",
+        "num_replicas": settings.replicas,
         "retention": "limits",
         "discard": "new",
         "max_bytes": bytes_max,
