@@ -28,6 +28,8 @@ MODELS = (
     ModelDefinition(id=ModelId("org/model:v1"), engine=EngineKind.SIMULATED),
     ModelDefinition(id=ModelId("plain"), engine=EngineKind.SIMULATED),
 )
+NO_SCHEDULER = "http://127.0.0.1:9"
+"""Nobody listens on the discard port."""
 ENVELOPE = {"message", "type", "param", "code"}
 CHAT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 LINE = b'{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"plain","messages":[]}}\n'
@@ -103,7 +105,11 @@ async def gateway_running(
     place: Place, journal: Journal, *, keys: ApiKeys = NO_KEYS, models: Sequence[ModelDefinition] = MODELS, **more: Any
 ) -> AsyncIterator[Stage]:
     settings = GatewaySettings(
-        home=place.home, nats_url=place.nats_url, postgres_url=SecretStr(place.postgres_url), port=0, **more
+        home=place.home,
+        nats_url=place.nats_url,
+        postgres_url=SecretStr(place.postgres_url),
+        port=0,
+        **{"scheduler_url": NO_SCHEDULER} | more,
     )
     configuration = Configuration(settings, keys, tuple(models))
     with listening_socket(settings) as listener:

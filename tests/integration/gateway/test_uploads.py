@@ -257,6 +257,7 @@ def world_of(stage: Stage) -> World:
         projection=None,  # type: ignore[arg-type]  # and waits for nobody
         partial=Blobs.from_url(stage.place.home.as_uri()),
         blobs=Blobs.from_url((stage.place.home / "blobs").as_uri()),
+        outlook=None,  # type: ignore[arg-type]  # nothing is foretold of uploads
         room=None,  # type: ignore[arg-type]  # it only makes room
         now=lambda: datetime.now(UTC),
         entropy=lambda count: bytes(count),

@@ -81,6 +81,7 @@ def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES)
         "VBATCH_HOME": str(settings.home),
         "VBATCH_NATS_URL": settings.log_url,
         "VBATCH_LOG_LEVEL": settings.log_level,
+        "VBATCH_GATEWAY_SCHEDULER_URL": f"http://{settings.host}:{settings.scheduler_port}",
         "VBATCH_PARENT_DEATH": "1",
         STACK_VARIABLE: str(settings.home),
     }

@@ -31,6 +31,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelId | None
     status: BatchStatus
     priority: int
+    is_paused: bool
     waiting_requests: int
     runs_now: bool
     position: int | None = None

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from vbatch.chassis.blobs import Blobs
+from vbatch.contracts.forecast import Explanation, Forecast, Foreseen
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
 from vbatch.gateway.core.pages import BatchesAsk, PageAsk, ResultsAsk
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
@@ -62,6 +63,26 @@ class Projection(Protocol):
         ...
 
 
+class SchedulerUnavailable(Exception):
+    """The scheduler does not tell what it foresees; a retry can help."""
+
+
+class Outlook(Protocol):
+    """What the scheduler foretells of unfinished batches, of all owners."""
+
+    def of(self, batch_id: BatchId) -> Foreseen | None:
+        """As of a moment ago, at once; None for a batch that is over or new, or when the scheduler is away."""
+        ...
+
+    def forecast(self) -> Forecast:
+        """As of a moment ago, at once. Raises SchedulerUnavailable."""
+        ...
+
+    async def why(self, batch_id: BatchId) -> Explanation | None:
+        """As of now; None for a batch that the scheduler does not have. Raises SchedulerUnavailable."""
+        ...
+
+
 class Room(Protocol):
     """The places that new work fills."""
 
@@ -83,6 +104,7 @@ class World:
     partial: Blobs
     blobs: Blobs
     room: Room
+    outlook: Outlook
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     own_write_seconds_max: float

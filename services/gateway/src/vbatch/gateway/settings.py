@@ -28,6 +28,7 @@ class GatewaySettings(ServiceSettings):
     api_keys_file: Path | None = Field(
         None, description="One `<name> <sha256 of the key>` a line; without it everyone is the owner `local`."
     )
+    scheduler_url: str = Field("http://127.0.0.1:4083", description="Where the scheduler tells what it foresees.")
     own_write_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits to show its own write.")
     log_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits for an event log that is away.")
     event_streams_max: int = Field(100, ge=1, description="Event streams open at once.")

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import uvicorn
@@ -24,7 +25,7 @@ from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
-from vbatch.gateway.adapters.http import batches, files, models, service, uploads
+from vbatch.gateway.adapters.http import batches, files, models, queue, service, uploads
 from vbatch.gateway.adapters.http.connection import ConnectionLimits, connection_class
 from vbatch.gateway.adapters.http.describe import describe
 from vbatch.gateway.adapters.http.edge import Edge, Patience
@@ -35,13 +36,14 @@ from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
 from vbatch.gateway.adapters.room import Disk, MeasuredRoom
+from vbatch.gateway.adapters.scheduler import scheduler_feed
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.core.rate_limits import RateLimit
 from vbatch.gateway.core.room import Watermark
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Outlook, World
 from vbatch.gateway.settings import Configuration, GatewaySettings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Log
@@ -56,7 +58,12 @@ KEEP_ALIVE_SECONDS = 75
 DESCRIPTION = """An OpenAI-compatible batch server: the official clients work with `base_url` set to its `/v1`.
 
 Beyond OpenAI's routes: `GET /v1/batches/{batch_id}/results` gives answers while a batch runs, and
-`GET /v1/batches/{batch_id}/events` is its live event stream."""
+`GET /v1/batches/{batch_id}/events` is its live event stream. `GET /v1/batches/{batch_id}/why` says what it waits for,
+`GET /v1/queue` when your batches run."""
+
+
+class Duty(Protocol):
+    async def run(self) -> None: ...
 
 
 class ConnectionDead(Exception):
@@ -73,7 +80,7 @@ def create_app(parts: Parts, *, traced: bool = False) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
-    routers = [each.router for each in (files, uploads, batches, models, service)]
+    routers = [each.router for each in (files, uploads, batches, queue, models, service)]
     for router in routers:
         app.include_router(router)
     add_error_answers(app, [route for router in routers for route in router.routes])
@@ -122,14 +129,15 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[Parts,
         connect(_journal_settings(settings)) as journal,
         open_reads(url) as reads,
         _following(ProjectionFeed(url)) as projection,
+        scheduler_feed(settings.scheduler_url) as outlook,
     ):
         await journal.topology()
-        parts = _parts(configuration, journal, reads, projection)
+        parts = _parts(configuration, journal, reads, projection, outlook)
         await _sweep(parts.world.blobs)
         changed = await register_models(parts.world, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
-        sweeps = _sweeping(UploadSweep(parts.world), StraySweep(parts.world))
-        async with loop_lag(parts.registry), sweeps:
+        duties = _beside(outlook, UploadSweep(parts.world), StraySweep(parts.world))
+        async with loop_lag(parts.registry), duties:
             yield parts, journal
 
 
@@ -149,7 +157,9 @@ async def serving(app: FastAPI, parts: Parts, listener: socket.socket, limits: C
         await task
 
 
-def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads, projection: ProjectionFeed) -> Parts:
+def _parts(
+    configuration: Configuration, journal: Journal, reads: PostgresReads, projection: ProjectionFeed, outlook: Outlook
+) -> Parts:
     settings = configuration.settings
     blobs, registry = Blobs.from_url(settings.blob_url), service_registry(SERVICE)
     world = World(
@@ -159,6 +169,7 @@ def _parts(configuration: Configuration, journal: Journal, reads: PostgresReads,
         partial=Blobs.from_url(settings.results_folder.as_uri()),
         blobs=blobs,
         room=_room(settings, journal.log),
+        outlook=outlook,
         now=utc_now,
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,
@@ -204,18 +215,15 @@ async def _sweep(blobs: Blobs) -> None:
 
 @asynccontextmanager
 async def _following(feed: ProjectionFeed) -> AsyncIterator[ProjectionFeed]:
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(feed.run())
-        try:
-            yield feed
-        finally:
-            task.cancel()
+    async with _beside(feed):
+        yield feed
 
 
 @asynccontextmanager
-async def _sweeping(*sweeps: UploadSweep | StraySweep) -> AsyncIterator[None]:
+async def _beside(*duties: Duty) -> AsyncIterator[None]:
+    """The duties run while the block does."""
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(sweep.run()) for sweep in sweeps]
+        running = [tasks.create_task(duty.run()) for duty in duties]
         try:
             yield
         finally:

@@ -10,7 +10,9 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from vbatch.contracts.events import BatchFault, UploadCreated, UploadPartAdded, Usage
+from vbatch.contracts.forecast import Foreseen
 from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.gateway.core.outlooks import AdmissionObject, EtaObject, outlook_view
 from vbatch.gateway.core.part_uploads import UploadStatus
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord
 
@@ -120,6 +122,11 @@ class BatchObject(BaseModel):
     metadata: dict[str, str] | None
     priority: int
     paused_at: int | None
+    queue_position: int | None
+    eta: EtaObject | None
+    requests_per_second: float | None
+    waiting_for: str | None
+    admission: AdmissionObject | None
 
 
 class ModelObject(BaseModel):
@@ -200,7 +207,9 @@ def model_view(model: ModelRecord) -> ModelObject:
     return ModelObject(id=model.id, created=_seconds(model.registered_at))
 
 
-def batch_view(batch: BatchRecord) -> BatchObject:
+def batch_view(batch: BatchRecord, foreseen: Foreseen | None) -> BatchObject:
+    """`foreseen` is what the scheduler foretold of it a moment ago, if it did."""
+    outlook = outlook_view(batch, foreseen)
     return BatchObject(
         id=batch.id,
         endpoint=batch.endpoint,
@@ -227,6 +236,11 @@ def batch_view(batch: BatchRecord) -> BatchObject:
         metadata=batch.metadata,
         priority=batch.priority,
         paused_at=_seconds_or_none(batch.paused_at),
+        queue_position=outlook.queue_position,
+        eta=outlook.eta,
+        requests_per_second=outlook.requests_per_second,
+        waiting_for=outlook.waiting_for,
+        admission=outlook.admission,
     )
 
 

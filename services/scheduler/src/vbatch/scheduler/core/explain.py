@@ -80,6 +80,7 @@ class _Outlook:
             model=job.model,
             status=job.status,
             priority=job.steering.priority,
+            is_paused=job.is_paused,
             waiting_requests=job.waiting_count,
             runs_now=job.batch_id in self.running,
             position=0 if job.batch_id in self.running else self.positions.get(job.batch_id),

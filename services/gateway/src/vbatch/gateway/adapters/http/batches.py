@@ -28,11 +28,13 @@ from vbatch.gateway.core.pages import (
     read_results_ask,
     read_tail_ask,
 )
+from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.steering import Pause, Resume, read_priority_ask
 from vbatch.gateway.core.views import BatchObject, Page, batch_view, page_of
 from vbatch.gateway.flows import batches as flow
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
 from vbatch.gateway.flows.results import results_from, results_so_far
+from vbatch.gateway.ports import World
 
 EVENT_STREAM = "text/event-stream"
 NATURAL = {"type": "integer", "minimum": 0}
@@ -60,10 +62,10 @@ async def create_batch(request: Request, owner: Owner, world: TheWorld) -> Respo
     """Create a batch. Only the shape of the ask is checked here: an unfit input file ends the batch as `failed`."""
     ask = read_batch_ask(await read_body(request))
     if key := request.headers.get("idempotency-key"):
-        return object_answer(batch_view(await flow.create_batch_once(world, owner, ask, key)))
+        return _shown(world, await flow.create_batch_once(world, owner, ask, key))
     if is_retry(request.headers.get("x-stainless-retry-count")):
-        return object_answer(batch_view(await flow.create_batch_again(world, owner, ask)))
-    return object_answer(batch_view(await flow.create_batch(world, owner, ask)))
+        return _shown(world, await flow.create_batch_again(world, owner, ask))
+    return _shown(world, await flow.create_batch(world, owner, ask))
 
 
 @router.get(
@@ -89,32 +91,32 @@ async def list_batches(request: Request, owner: Owner, world: TheWorld) -> Respo
     """List batches, newest first."""
     ask = read_batches_ask(request.query_params)
     found = await flow.list_batches(world, owner, ask)
-    return object_answer(page_of([batch_view(batch) for batch in found], limit=ask.limit))
+    return object_answer(page_of([batch_view(batch, world.outlook.of(batch.id)) for batch in found], limit=ask.limit))
 
 
 @router.get("/{batch_id}", response_model=BatchObject, responses=errors(400, 404))
 async def retrieve_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
     """One batch."""
-    return object_answer(batch_view(await flow.find_batch(world, owner, batch_id)))
+    return _shown(world, await flow.find_batch(world, owner, batch_id))
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchObject, responses=errors(400, 404, 409))
 async def cancel_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
     """Cancel a batch; asking twice is no error. A body is not read."""
-    return object_answer(batch_view(await flow.cancel_batch(world, owner, batch_id)))
+    return _shown(world, await flow.cancel_batch(world, owner, batch_id))
 
 
 @router.post("/{batch_id}/pause", response_model=BatchObject, responses=errors(400, 404, 409))
 async def pause_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
     """Start nothing more of a batch until it is resumed; requests inside the engine finish. Its window goes on, and it
     can be cancelled. Asking twice is no error. A body is not read."""
-    return object_answer(batch_view(await flow.steer_batch(world, owner, batch_id, Pause())))
+    return _shown(world, await flow.steer_batch(world, owner, batch_id, Pause()))
 
 
 @router.post("/{batch_id}/resume", response_model=BatchObject, responses=errors(400, 404, 409))
 async def resume_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
     """Let a paused batch run again; asking twice is no error. A body is not read."""
-    return object_answer(batch_view(await flow.steer_batch(world, owner, batch_id, Resume())))
+    return _shown(world, await flow.steer_batch(world, owner, batch_id, Resume()))
 
 
 @router.post(
@@ -126,7 +128,7 @@ async def resume_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response
 async def update_batch(request: Request, batch_id: str, owner: Owner, world: TheWorld) -> Response:
     """Change the priority of a batch: what of it has not started runs sooner, or later."""
     ask = read_priority_ask(await read_body(request))
-    return object_answer(batch_view(await flow.steer_batch(world, owner, batch_id, ask)))
+    return _shown(world, await flow.steer_batch(world, owner, batch_id, ask))
 
 
 @router.get(
@@ -184,3 +186,7 @@ async def batch_events(request: Request, batch_id: str, owner: Owner, parts: The
     parts.streams.check_room()
     events = await live_events(parts.world, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
     return event_stream(events, parts.streams)
+
+
+def _shown(world: World, batch: BatchRecord) -> Response:
+    return object_answer(batch_view(batch, world.outlook.of(batch.id)))

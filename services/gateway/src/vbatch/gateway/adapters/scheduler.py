@@ -1,0 +1,100 @@
+"""What the scheduler foretells. The queue is fetched every second, beside all asks, and kept: reading a batch never
+waits for the scheduler. Only a why is asked for while a client waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from vbatch.chassis.logs import get_logger
+from vbatch.contracts.forecast import Explanation, Forecast, Foreseen
+from vbatch.contracts.ids import BatchId
+from vbatch.gateway.ports import SchedulerUnavailable
+
+FETCH_EVERY_SECONDS = 1.0
+ANSWER_SECONDS_MAX = 2.0
+FRESH_SECONDS = 10.0
+"""A forecast older than this is none: the scheduler is away, or its machine is."""
+ANSWER_BYTES_MAX = 8 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    forecast: Forecast
+    batches: Mapping[BatchId, Foreseen]
+    fetched_at: float
+
+
+class SchedulerFeed:
+    """Keeps the promises of ports.Outlook; fetches while `run` runs."""
+
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+        self._url = url.rstrip("/")
+        self._http = http
+        self._kept: _Kept | None = None
+        self._is_lost = False
+
+    def of(self, batch_id: BatchId) -> Foreseen | None:
+        kept = self._fresh()
+        return kept.batches.get(batch_id) if kept else None
+
+    def forecast(self) -> Forecast:
+        kept = self._fresh()
+        if kept is None:
+            raise SchedulerUnavailable("no forecast has come lately")
+        return kept.forecast
+
+    async def why(self, batch_id: BatchId) -> Explanation | None:
+        return await self._get(f"/why/{batch_id}", Explanation)
+
+    async def run(self) -> None:
+        """For ever; a scheduler that comes back is heard again."""
+        while True:
+            try:
+                await self._fetch()
+            except SchedulerUnavailable as error:
+                if not self._is_lost:
+                    get_logger().warning("scheduler_lost", error=str(error))
+                self._is_lost = True
+            await asyncio.sleep(FETCH_EVERY_SECONDS)
+
+    async def _fetch(self) -> None:
+        forecast = await self._get("/queue", Forecast)
+        if forecast is not None:
+            self._kept = _Kept(forecast, {it.batch_id: it for it in forecast.batches}, _clock())
+            self._is_lost = False
+
+    def _fresh(self) -> _Kept | None:
+        kept = self._kept
+        return kept if kept is not None and _clock() - kept.fetched_at < FRESH_SECONDS else None
+
+    async def _get(self, path: str, kind: type[T]) -> T | None:
+        """None where there is no such thing. Raises SchedulerUnavailable."""
+        try:
+            async with self._http.get(self._url + path) as answer:
+                if answer.status == 404:
+                    return None
+                if answer.status != 200:
+                    raise SchedulerUnavailable(f"{path} is answered {answer.status}")
+                return msgspec.json.decode(await answer.content.read(ANSWER_BYTES_MAX), type=kind)
+        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+            raise SchedulerUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def scheduler_feed(url: str) -> AsyncIterator[SchedulerFeed]:
+    """Nothing is fetched before `run`."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX)) as http:
+        yield SchedulerFeed(url, http)
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
