@@ -134,5 +134,8 @@ class SimulatedLauncher:
             raise EngineFailed("out of simulated memory")
         return SimulatedEngine(definition, self.weather, self.answers, self.on_ask)
 
+    async def expect(self, definition: ModelDefinition) -> None:
+        return None
+
     async def close(self) -> None:
         return None

@@ -68,6 +68,9 @@ class InstantLauncher:
         self._engine = engine
         self._then = then
 
+    async def expect(self, definition: ModelDefinition) -> None:
+        return None
+
     async def close(self) -> None:
         return None
 

@@ -72,6 +72,9 @@ class Launcher(Protocol):
     async def launch(self, definition: ModelDefinition) -> Engine:
         """Wait until the memory of the engine before is free; return when the new one answers. Raises EngineFailed."""
 
+    async def expect(self, definition: ModelDefinition) -> None:
+        """Make the start of a model that is likely next shorter, as far as that takes nothing from the present one."""
+
     async def close(self) -> None:
         """End what it keeps ready for the next launch."""
 

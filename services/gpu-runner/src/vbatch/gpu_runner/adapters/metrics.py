@@ -33,6 +33,8 @@ class RunnerCollector(Collector):
         yield _gauge("waiting", "Requests in hand and not yet inside.", self._feed.waiting_count)
         yield _gauge("slices", "Slices in hand.", self._feed.slice_count)
         yield _gauge("swap_last_seconds", "From stop-feed to ready, the last time.", figures.swap_seconds_last)
+        first = figures.first_answer_seconds_last
+        yield _gauge("swap_first_answer_seconds", "From stop-feed to the first answer, the last time.", first)
         loaded = GaugeMetricFamily("vbatch_runner_model_loaded", "The model on the device.", labels=["model"])
         if figures.model:
             loaded.add_metric([figures.model], 1)

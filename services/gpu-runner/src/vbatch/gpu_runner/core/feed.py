@@ -67,6 +67,12 @@ class Feed:
         return next((it.order.model for it in self._slices.values()), None)
 
     @property
+    def model_next(self) -> ModelId | None:
+        """The model that is wanted when the present one's slices are done, as far as they are known."""
+        wanted = self.model_wanted
+        return next((it.order.model for it in self._slices.values() if it.order.model != wanted), None)
+
+    @property
     def wanted_since(self) -> float:
         """When the oldest slice came; 0 without one."""
         return next((it.opened_at for it in self._slices.values()), 0.0)

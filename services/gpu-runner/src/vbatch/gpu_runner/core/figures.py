@@ -28,6 +28,8 @@ class Figures:
     model_failed_count: int = 0
     swap_seconds: float = 0.0
     swap_seconds_last: float = 0.0
+    first_answer_seconds_last: float = 0.0
+    _stopped_feeding_at: float | None = None
 
     def count(self, outcome: Outcome) -> None:
         self.succeeded_count += outcome.is_success
@@ -35,6 +37,14 @@ class Figures:
         if outcome.usage is not NO_USAGE:
             self.usage += outcome.usage
 
-    def count_swap(self, seconds: float) -> None:
-        self.swap_seconds += seconds
-        self.swap_seconds_last = seconds
+    def count_swap(self, stopped_feeding_at: float, ready_at: float) -> None:
+        """From the last request of the model before, or the first wish for this one, until its engine answers."""
+        self.swap_seconds_last = ready_at - stopped_feeding_at
+        self.swap_seconds += self.swap_seconds_last
+        self._stopped_feeding_at = stopped_feeding_at
+
+    def answered(self, now: float) -> None:
+        """Only the first answer after a swap is of interest."""
+        if self._stopped_feeding_at is not None:
+            self.first_answer_seconds_last = now - self._stopped_feeding_at
+            self._stopped_feeding_at = None

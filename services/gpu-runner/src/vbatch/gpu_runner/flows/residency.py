@@ -98,7 +98,7 @@ class Residency:
         self.engine = await self._launched(definition)
         if self.engine:
             reached(Failpoint.ENGINE_STARTED)
-            self._report_loaded(self.engine, _clock() - wanted_at)
+            self._report_loaded(self.engine, wanted_at)
         return self.engine
 
     async def _launched(self, definition: ModelDefinition) -> Engine | None:
@@ -143,11 +143,12 @@ class Residency:
             return None
         return definition
 
-    def _report_loaded(self, engine: Engine, seconds: float) -> None:
-        model = engine.definition.id
+    def _report_loaded(self, engine: Engine, wanted_at: float) -> None:
+        model, now = engine.definition.id, _clock()
+        seconds = now - wanted_at
         self.figures.model, self.figures.window = model, engine.window
         self.figures.engine_start_count += 1
-        self.figures.count_swap(seconds)
+        self.figures.count_swap(wanted_at, now)
         loaded = ModelLoaded(
             at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, seconds=seconds, window=engine.window
         )
@@ -172,7 +173,7 @@ class Residency:
         self._death = None
         self._window = Window(engine.window)
         async with asyncio.TaskGroup() as tasks:
-            duties = (self._await_end(engine), self._watch(engine), self._follow_load(engine))
+            duties = (self._await_end(engine), self._watch(engine), self._follow_load(engine), self._expect_next())
             watchers = [tasks.create_task(duty) for duty in duties]
             while not self._is_over(engine):
                 self._fill_window(engine, tasks)
@@ -182,6 +183,16 @@ class Residency:
         if self._death is not None:
             await self._bury(engine, self._death)
         await self.stop()
+
+    async def _expect_next(self) -> None:
+        """Tell the launcher of each model that comes behind this one."""
+        expected: ModelId | None = None
+        while True:
+            model = self.feed.model_next
+            if model and model != expected and (definition := self.registry.find(model)):
+                expected = model
+                await self.launcher.expect(definition)
+            await self.changed.wait()
 
     def _is_over(self, engine: Engine) -> bool:
         if self._death is not None:
@@ -218,6 +229,7 @@ class Residency:
             reached(Failpoint.ANSWERED)
             self._answered_count += 1
             self._window.answered(_clock())
+            self.figures.answered(_clock())
             if len(bytes(outcome.body)) > BODY_BYTES_MAX:
                 outcome = await self._shelved(request, outcome)
             if self.feed.finish(request):

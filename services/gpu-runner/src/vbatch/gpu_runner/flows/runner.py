@@ -82,8 +82,11 @@ class Runner:
 
     @property
     def engine_state(self) -> str:
-        """For people: which model answers, if one does."""
-        return f"serving {self.figures.model}" if self.figures.model else "no model on the device"
+        """For people: which model answers, if one does, and how long the swap to it took."""
+        if not self.figures.model:
+            return "no model on the device"
+        seconds = self.figures.first_answer_seconds_last or self.figures.swap_seconds_last
+        return f"serving {self.figures.model}, {seconds:.1f} s after the one before stopped"
 
     async def run(self, stop: StopWish) -> None:
         """Return after a stop that was asked for. Raises Fenced, JournalLost or what went wrong in it."""

@@ -19,6 +19,7 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes, wait_until_free
 from vbatch.gpu_runner.adapters.engine.child import Child, Desk
 from vbatch.gpu_runner.adapters.engine.client import EngineClient
+from vbatch.gpu_runner.adapters.engine.model_files import folder_of, read_ahead, refusal_of
 from vbatch.gpu_runner.adapters.engine.oom import oom_kill_count
 from vbatch.gpu_runner.adapters.engine.standby import Standby, can_fork
 from vbatch.gpu_runner.core.command import Device, EngineCommand, Places, effective_window, engine_command
@@ -147,7 +148,16 @@ class EngineLauncher:
         if definition.engine is EngineKind.HTTP:
             return await self._connect(definition)
         source = await self._model_source(definition) if definition.engine is EngineKind.VLLM else ""
+        if refusal := await asyncio.to_thread(refusal_of, definition, source, self._device):
+            raise EngineFailed(refusal)
         return await self._spawn(definition, source)
+
+    async def expect(self, definition: ModelDefinition) -> None:
+        """Have the weights of the model that is likely next in the page cache, while the present one runs."""
+        source = definition.hub or (definition.folder and self._workshop.folder(definition.folder))
+        place = source or str(self._workshop.home / "models" / (definition.package or ""))
+        if definition.engine is EngineKind.VLLM and (folder := folder_of(place)):
+            await asyncio.to_thread(read_ahead, folder, machine_free_bytes() // 2)
 
     async def _connect(self, definition: ModelDefinition) -> RunningEngine:
         client = EngineClient(base_url=definition.base_url or "", request_seconds_max=self._limits.request_seconds_max)

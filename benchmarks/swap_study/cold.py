@@ -1,0 +1,68 @@
+"""A cold start of the engine as anyone would do it: spawned with the same arguments, until its first token."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from benchmarks.swap_study.models import Contender, Pair
+from tests.support.paths import ROOT
+from vbatch.contracts.models import ModelDefinition
+from vbatch.gpu_runner.adapters.device import detect
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine, Workshop
+from vbatch.gpu_runner.limits import Limits
+
+LIMITS = Limits(has_standby=False)
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    seconds: float
+    cpu_seconds: float
+
+
+def cold_starts(engine_python: Path, prepare: Path, home: Path, pair: Pair) -> list[ColdStart]:
+    """One of each model. What a model's package holds is prepared, and read once, before: no disk is measured."""
+    workshop = Workshop(home, "cold", engine_python, prepare)
+    return asyncio.run(_all(workshop, [pair.one, pair.other]))
+
+
+async def _all(workshop: Workshop, contenders: list[Contender]) -> list[ColdStart]:
+    launcher = EngineLauncher(workshop, await detect(), LIMITS)
+    definitions = _definitions()
+    for contender in contenders:
+        await _one(launcher, definitions[contender.model], contender)
+    return [await _one(launcher, definitions[contender.model], contender) for contender in contenders]
+
+
+async def _one(launcher: EngineLauncher, definition: ModelDefinition, contender: Contender) -> ColdStart:
+    began = time.monotonic()
+    engine = await launcher.launch(definition)
+    try:
+        answer = await engine.ask(contender.endpoint, json.dumps(contender.line(1)["body"]).encode())
+        if answer.status_code != 200:
+            sys.exit(f"{definition.id} answered {answer.status_code}: nothing was measured")
+        return ColdStart(time.monotonic() - began, _cpu_seconds(engine))
+    finally:
+        await engine.stop()
+
+
+def _cpu_seconds(engine: RunningEngine) -> float:
+    assert engine.child is not None
+    below = psutil.Process(engine.child.pid).children(recursive=True)
+    times = [it.cpu_times() for it in below]
+    return sum(it.user + it.system + it.children_user + it.children_system for it in times)
+
+
+def _definitions() -> dict[str, ModelDefinition]:
+    entries = tomllib.loads((ROOT / "models.toml").read_text())["model"]
+    found = [msgspec.convert(entry, ModelDefinition) for entry in entries]
+    return {str(it.id): it for it in found}
