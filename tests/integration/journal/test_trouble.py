@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from tests.support.journal import event, ids, order, read
 from tests.support.nats import nats_server, small_journal
+from vbatch.contracts.message import Message
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Rejected, TopologyMismatch, Unavailable
 from vbatch.journal.settings import MIB
@@ -153,6 +154,21 @@ async def test_topology_brings_limits_to_the_settings(server, journal):
     info = await command(server, "$JS.API.STREAM.INFO.EVT")
     assert info["config"]["max_bytes"] == 128 * MIB
     assert info["config"]["deny_delete"] is True
+
+
+async def test_a_queue_forgets_its_oldest_orders_before_it_is_full_of_settled_ones(server, journal):
+    async with connect(small_journal(server.url, work_orders_max=3)) as bounded:
+        await bounded.topology()
+        for number in range(8):
+            await bounded.work.put(Message("work.gpu0.1", b"%d" % number, f"1:{number}", {}))
+        await bounded.work.put(Message("work.gpu0.2", b"other", "2:0", {}))
+        async with bounded.work.take("work.gpu0.1", "gpu0-1") as deliveries:
+            bodies = []
+            for _ in range(3):
+                delivery = await anext(deliveries)
+                bodies.append(delivery.message.body)
+                await delivery.ack()
+    assert bodies == [b"5", b"6", b"7"]
 
 
 async def test_topology_refuses_a_stream_that_would_lose_events_and_names_why(server):

@@ -14,6 +14,7 @@ from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.orders import FailSlice, RunSlice
 from vbatch.scheduler.core.decide import RECALL_GRACE, SHORT_SLICES_MAX, order_of
+from vbatch.scheduler.core.estimates import Speed
 from vbatch.scheduler.core.loading import FAILURES_MAX, FORGIVEN_AFTER
 from vbatch.scheduler.core.suspicion import DEATHS_MAX
 
@@ -96,6 +97,13 @@ def test_however_small_the_batches_a_runner_holds_so_many_slices_at_most(world: 
         world.running(f"b{number}", 1)
     world.runner()
     assert len(dispatched(world.settle())) == SHORT_SLICES_MAX
+
+
+def test_slices_of_a_fast_device_hold_a_tenth_of_a_second_of_its_work(world: World):
+    world.running("a", 2_000)
+    world.runner()
+    world.state.estimates.speeds[ModelId("small")] = Speed(units=1.0, requests=60_000.0, seconds=20.0)
+    assert [len(it.lines) for it in dispatched(world.settle())] == [300, 300]
 
 
 def test_slices_follow_the_window_of_the_engine(world: World):

@@ -69,6 +69,8 @@ class JournalSettings:
     ack_wait_seconds: float = 30.0
     work_in_flight_max: int = 2
     work_deliveries_max: int = 10
+    work_orders_max: int = 256
+    """Orders kept for one life of a runner, settled ones too; four times what a scheduler may leave unsettled."""
 
     replicas: int = 1
     """Servers that keep each stream: 1, or 3 of a cluster, which lives on when one of them is gone."""

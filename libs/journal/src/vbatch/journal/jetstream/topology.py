@@ -32,7 +32,8 @@ def wanted_streams(settings: JournalSettings) -> list[StreamConfig]:
     dead = _stream(settings, settings.dead_stream, DEAD_SUBJECTS, settings.dead_bytes_max)
     log |= {"allow_atomic": True, "deny_delete": True}
     dead |= {"max_msg_size": settings.dead_letter_bytes_max}
-    work |= {"max_age": int(settings.work_age_seconds_max * 1e9)}
+    # Orders that were settled long ago give way, or a busy week would fill the queue: it refuses when it is full.
+    work |= {"max_age": int(settings.work_age_seconds_max * 1e9), "max_msgs_per_subject": settings.work_orders_max}
     return [log, work, dead]
 
 

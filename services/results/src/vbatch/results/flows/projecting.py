@@ -18,8 +18,13 @@ from vbatch.contracts.message import Recorded
 from vbatch.journal.port import Journal, Lease, Rejected
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.flows.retrying import PASSING, Backoff
-from vbatch.results.flows.transacting import Buried, Transactions, decode_all, transactions
+from vbatch.results.flows.transacting import TRANSACTION_EVENTS_MAX, Buried, Transactions, decode_all, transactions
 from vbatch.results.ports import PartialFiles, ReadModel
+
+GATHER_SECONDS = 0.05
+"""Pause after a transaction of answers alone: a fast device sends some while a commit is still on its way."""
+ANSWERS = (".chunk_completed", ".dispatched", ".slice_returned")
+"""How the subjects end of what happens many times in a batch's life."""
 
 
 class Fenced(Exception):
@@ -77,6 +82,8 @@ class Projector:
                 for part in transactions(records):
                     await self._transact(state, part)
                 self._backoff.reset()
+                if _are_answers(part):
+                    await asyncio.sleep(GATHER_SECONDS)
 
     async def _transact(self, state: State, records: Sequence[Recorded]) -> None:
         started = perf_counter()
@@ -100,3 +107,8 @@ class Projector:
         for record, event in zip(records, decoded, strict=True):
             if isinstance(event, e.ResultsLeased) and record.sequence > self._lease.epoch:
                 raise Fenced(f"process {event.pid} took the lease at {record.sequence}")
+
+
+def _are_answers(records: Sequence[Recorded]) -> bool:
+    """Nobody waits for these to be read back, and there are few of them: the projection keeps up."""
+    return len(records) < TRANSACTION_EVENTS_MAX // 4 and all(record.subject.endswith(ANSWERS) for record in records)

@@ -30,6 +30,8 @@ WINDOWS_HELD_MIN = 2
 """Windows of requests a runner owes at least while there are any: where the window is wider than a slice, or the slices
 in hand wait for their last answers, two of them would let the engine run empty."""
 SLICE_REQUESTS_MIN, SLICE_REQUESTS_MAX = 64, 512
+SLICE_SECONDS = 0.1
+"""What a slice keeps a device busy for at least: an order waits for the disk twice before it runs."""
 SLICE_REQUESTS_UNKNOWN = 256
 """For a runner whose window is not known yet."""
 RECALL_GRACE = timedelta(seconds=10)
@@ -111,29 +113,31 @@ def _first_slice(state: State, moment: Moment) -> list[e.Event]:
 def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     """The next slice for a runner with room."""
     held = state.slices_of(runner.runner_id)
-    if not _has_room(runner, held):
+    if not _has_room(state, runner, held):
         return None
     choice = moment.policy(view_of(state, runner, moment.now))
     if choice is None:
         return None
-    picked = pick(state.jobs[choice.batch_id], SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(runner))
+    job = state.jobs[choice.batch_id]
+    picked = pick(job, SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(state, runner, job.model))
     if picked is None or (picked.is_suspect and held):
         return None
     return _dispatched(state, runner, choice, picked, moment)
 
 
-def _has_room(runner: Runner, held: list[Slice]) -> bool:
+def _has_room(state: State, runner: Runner, held: list[Slice]) -> bool:
     if any(it.is_suspect for it in held):
         return False  # suspects run alone, or the culprit would hide among others
     if len(held) < OUTSTANDING_SLICES_MAX:
         return True
-    enough = max(_slice_size(runner), WINDOWS_HELD_MIN * runner.window)
+    enough = max(_slice_size(state, runner, runner.model), WINDOWS_HELD_MIN * runner.window)
     return len(held) < SHORT_SLICES_MAX and sum(len(it.lines) for it in held) < enough
 
 
-def _slice_size(runner: Runner) -> int:
-    """Twice the window, so that the engine stays full while the next slice is on its way."""
-    wanted = 2 * runner.window or SLICE_REQUESTS_UNKNOWN
+def _slice_size(state: State, runner: Runner, model: ModelId | None) -> int:
+    """Twice the window, so that the engine stays full while the next slice is on its way; more for a fast device."""
+    pace = state.estimates.requests_a_second(model) * SLICE_SECONDS
+    wanted = max(2 * runner.window or SLICE_REQUESTS_UNKNOWN, int(pace))
     return max(SLICE_REQUESTS_MIN, min(wanted, SLICE_REQUESTS_MAX))
 
 

@@ -138,6 +138,11 @@ class Estimates:
             before = self.services.get(owner)
             self.services[owner] = Service((before.by(now) if before else 0.0) + seconds, now)
 
+    def requests_a_second(self, model: ModelId | None) -> float:
+        """As measured lately; 0 while it is not known."""
+        speed = self.speeds.get(model) if model is not None else None
+        return (speed.requests_a_second or 0.0) if speed else 0.0
+
     @property
     def swap_default(self) -> float:
         known = self.swap_seconds.values()
