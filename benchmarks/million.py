@@ -43,6 +43,10 @@ def measure(requests: int) -> dict[str, report.Figure]:
             sealed = time.monotonic()
             size = batches.check_output(client, ended, requests)
             seconds = time.monotonic() - began
+            events_seconds, _ = _drained(stack, f"/v1/batches/{batch.id}/events")
+            follow_seconds, followed = _drained(stack, f"/v1/batches/{batch.id}/results?after_byte=0&follow=true")
+    if followed != size:
+        sys.exit(f"following the answers gave {followed} bytes, the output file has {size}: nothing was measured")
     return {
         "million_requests": requests,
         "million_seconds": round(seconds, 1),
@@ -50,6 +54,8 @@ def measure(requests: int) -> dict[str, report.Figure]:
         "million_output_mb": round(size / MEGABYTE, 1),
         "million_planned_seconds": _between(ended.created_at, ended.in_progress_at),
         "million_sealed_seconds": _between(ended.finalizing_at, ended.completed_at),
+        "million_events_seconds": round(events_seconds, 1),
+        "million_follow_seconds": round(follow_seconds, 1),
         "poll_p99_ms": round(quantiles(looks, n=100)[98] * 1_000, 1),
         "poll_median_ms": round(quantiles(looks, n=100)[49] * 1_000, 1),
         "polls": len(looks),
@@ -111,6 +117,18 @@ def _look(port: int, batch_id: str, looks: list[float], stop: threading.Event) -
         if answer.status != 200:
             sys.exit(f"a look at the batch was answered {answer.status}: nothing was measured")
     connection.close()
+
+
+def _drained(stack: RunningStack, path: str) -> tuple[float, int]:
+    """Seconds and bytes of a stream of everything the batch has, from its first event or answer to its last."""
+    began, size = time.monotonic(), 0
+    connection = http.client.HTTPConnection("127.0.0.1", stack.settings.gateway_port)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    while block := answer.read1(batches.BLOCK_BYTES):
+        size += len(block)
+    connection.close()
+    return time.monotonic() - began, size
 
 
 def _upload(client: OpenAI, path: Path) -> str:

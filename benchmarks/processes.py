@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from statistics import median
 from types import TracebackType
@@ -46,7 +46,7 @@ class Sampler:
 
     @property
     def peak_bytes(self) -> Mapping[str, int]:
-        """Resident; shared pages count once for each process that has them."""
+        """Resident; of pages that several processes share each counts its part."""
         return self._peaks
 
     @property
@@ -76,10 +76,11 @@ class Sampler:
     def _look(self, *, is_first: bool = False) -> None:
         resident = dict.fromkeys(self._names, 0)
         for name, pid in self._roots.items():
-            for member in _tree(pid):
+            tree = _tree(pid)
+            for member in tree:
                 with suppress(psutil.NoSuchProcess):
                     owner = self._owner(name, member)
-                    resident[owner] += member.memory_info().rss
+                    resident[owner] += _resident_bytes(member, is_alone=len(tree) == 1)
                     self._note_cpu(owner, member, is_first=is_first)
         self._looks.append(resident)
         self._peaks = {name: max(peak, resident[name]) for name, peak in self._peaks.items()}
@@ -97,7 +98,13 @@ class Sampler:
             self._first[key] = self._last[key]
 
 
-def _tree(pid: int) -> Iterable[psutil.Process]:
+def _resident_bytes(process: psutil.Process, *, is_alone: bool) -> int:
+    """Its resident pages; where others of its tree may have the same ones, its share of them, which takes longer."""
+    memory = process.memory_info() if is_alone or not psutil.LINUX else process.memory_full_info()
+    return int(getattr(memory, "pss", memory.rss))
+
+
+def _tree(pid: int) -> Sequence[psutil.Process]:
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
