@@ -19,6 +19,11 @@ engine = "simulated"
 endpoints = [{endpoints}]
 
 [[model]]
+id = "org/model:v1"
+engine = "simulated"
+endpoints = ["/v1/chat/completions"]
+
+[[model]]
 id = "simulated-slow"
 engine = "simulated"
 endpoints = ["/v1/chat/completions"]

@@ -25,8 +25,8 @@ ANSWERED = re.compile(r'^vbatch_http_requests_total\{method="(\w+)",route="([^"]
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_a_generation_of_the_official_client_gets_what_it_expects(stack: RunningStack, generation: str, tmp_path: Path):
-    argv = [str(client_python(generation)), str(ROOT / "tests/conformance/cases.py"), stack.url, str(tmp_path)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=RUN_SECONDS_MAX)
+    argv = [str(client_python(generation)), "-m", "tests.conformance.cases", stack.url, str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=RUN_SECONDS_MAX)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     faults = {each["case"]: each["fault"] for each in told if each["fault"]}
 

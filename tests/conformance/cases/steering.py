@@ -1,0 +1,20 @@
+"""What this server has beyond OpenAI: a batch can be paused, resumed and moved in the queue, by plain posts."""
+
+from __future__ import annotations
+
+from tests.conformance.cases.server import SLOW, Server, requests
+
+
+def a_batch_is_paused_and_goes_on(server: Server) -> None:
+    batch_id = server.create(requests(50, model=SLOW)).id
+    for verb in ("pause", "pause", "resume"):
+        told = server.client.post(f"/batches/{batch_id}/{verb}", cast_to=object)
+        assert told["id"] == batch_id
+    assert server.ended(batch_id).status == "completed"
+
+
+def a_batch_has_a_priority(server: Server) -> None:
+    batch_id = server.create(requests(50, model=SLOW), extra_body={"priority": 20}).id
+    assert server.raw("GET", f"/v1/batches/{batch_id}").json["priority"] == 20
+    changed = server.client.post(f"/batches/{batch_id}", cast_to=object, body={"priority": -5})
+    assert changed["priority"] == -5
