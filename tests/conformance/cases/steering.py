@@ -18,3 +18,10 @@ def a_batch_has_a_priority(server: Server) -> None:
     assert server.raw("GET", f"/v1/batches/{batch_id}").json["priority"] == 20
     changed = server.client.post(f"/batches/{batch_id}", cast_to=object, body={"priority": -5})
     assert changed["priority"] == -5
+
+
+def a_batch_says_why_it_waits_and_where(server: Server) -> None:
+    batch_id = server.create(requests(200, model=SLOW)).id
+    assert server.raw("GET", f"/v1/batches/{batch_id}/why").json["batch_id"] == batch_id
+    assert server.raw("GET", "/v1/queue").json["object"] == "queue"
+    server.client.batches.cancel(batch_id)
