@@ -34,13 +34,13 @@ class Entry:
 class History:
     """Filled by a thread of its own; lists only grow, so other threads read them without a lock."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, log: JournalSettings) -> None:
         self.entries: list[Entry] = []
         self.created: set[BatchId] = set()
         self.ended: set[BatchId] = set()
         self.last_outcome_at = 0.0
         self.trouble: BaseException | None = None
-        self._url = url
+        self._log = log
         self._loop: asyncio.AbstractEventLoop
         self._journal: JetStreamJournal | None = None
         self._stop: asyncio.Event
@@ -64,7 +64,7 @@ class History:
 
     async def _read(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with connect(JournalSettings(url=self._url, name="chaos")) as self._journal:
+        async with connect(self._log) as self._journal:
             reading = asyncio.create_task(self._follow(self._journal))
             await self._stop.wait()
             reading.cancel()

@@ -28,6 +28,7 @@ from tests.e2e.asking import chat_line, jsonl, submit, wait_for_end, wait_for_pr
 from tests.support.stack import SLOW_CHAT, RunningStack, wait_until
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId
+from vbatch.local.log_access import log_settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -86,7 +87,7 @@ class Scene:
 @pytest.fixture
 def scene(stack: RunningStack, client: OpenAI) -> Iterator[Scene]:
     """On leaving, every promise of the test is held to, and the log itself is read for what may not be in it."""
-    with History(stack.settings.log_url).running() as history:
+    with History(log_settings(stack.settings, "chaos")).running() as history:
         scene = Scene(stack, client, history, Saboteur(stack, Random(1)))
         yield scene
         promised = {promise.batch_id for promise in scene.promises}

@@ -24,6 +24,7 @@ from tests.chaos.workload import MODELS, Workload
 from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, stack_home
 from vbatch.chassis.failpoints import FOLDER_VARIABLE
+from vbatch.local.log_access import log_settings
 
 STARTED_LOG = "started.log"
 REAL_MODELS = ("HuggingFaceTB/SmolLM2-135M-Instruct",)
@@ -51,7 +52,7 @@ def chaos(
     started = time.monotonic()
     with TemporaryDirectory(prefix="vbatch-chaos-") as folder, _stack(Path(folder), is_simulated) as (stack, links):
         places = Places(Path(folder))
-        with History(stack.settings.log_url).running() as history, stack.client() as client:
+        with History(log_settings(stack.settings, "chaos")).running() as history, stack.client() as client:
             models = MODELS if is_simulated else REAL_MODELS
             workload = Workload(client, history, Random(f"work {seed}"), models, is_simulated)
             random = Random(f"faults {seed}")

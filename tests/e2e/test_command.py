@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
+import nats
 import pytest
+from nats.aio.msg import Msg
 
 from tests.e2e.asking import chat_line, jsonl
 from tests.support.stack import CHAT, RunningStack
@@ -71,3 +74,26 @@ def test_a_batch_that_is_not_there_is_refused(stack: RunningStack):
     done = stack.vbatch("watch", "batch_" + "0" * 32)
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.startswith("vbatch: No batch found")
+
+
+async def test_the_reader_follows_the_log_as_the_command_says(stack: RunningStack):
+    told = stack.vbatch("events", "access")
+    assert told.returncode == 0, told.stderr
+    [key] = {word for word in told.stdout.split() if word.endswith(".nk")}
+    seen: list[str] = []
+    client = await nats.connect(stack.settings.log_url, nkeys_seed=key, inbox_prefix="_INBOX_reader")
+    try:
+        arrived = asyncio.Event()
+
+        async def hear(message: Msg) -> None:
+            seen.append(message.subject)
+            arrived.set()
+
+        await client.subscribe("evt.file.>", cb=hear)
+        await client.flush()
+        with stack.client() as openai:
+            await asyncio.to_thread(openai.files.create, file=("in.jsonl", jsonl([chat_line(1)])), purpose="batch")
+        await asyncio.wait_for(arrived.wait(), 10)
+    finally:
+        await client.close()
+    assert [subject.split(".")[-1] for subject in seen] == ["stored"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from openai import OpenAI
 
@@ -17,6 +19,7 @@ def test_a_stop_in_the_middle_of_a_batch_costs_nothing(stack: RunningStack, clie
     batch = submit(client, jsonl(given))
     wait_for_progress(client, batch.id, 200)
     stack.stack.down()
+    shutil.rmtree(stack.home / "secrets" / "nats")  # as in a folder from before there were keys
     stack.stack.up()
     found = ended(client, batch.id)
     assert found.batch.status == "completed", stack.logs()

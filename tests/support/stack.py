@@ -24,8 +24,8 @@ from openai import OpenAI
 
 from tests.support.postgres import free_port
 from vbatch.journal.jetstream import connect
-from vbatch.journal.settings import JournalSettings
 from vbatch.local import survivors
+from vbatch.local.log_access import log_settings
 from vbatch.local.settings import LocalSettings
 from vbatch.local.stack import Stack
 
@@ -131,7 +131,7 @@ class RunningStack:
 
 
 async def _limit_log(settings: LocalSettings, bytes_max: int | None) -> None:
-    wanted = JournalSettings(url=settings.log_url, name="operator")
+    wanted = log_settings(settings, "limit")
     async with connect(wanted) as journal:
         if bytes_max is None:
             return await journal.topology()

@@ -22,6 +22,8 @@ from vbatch.cli.telling import duration
 from vbatch.cli.watching import watch
 from vbatch.cli.wire import Batch, StoredFile, read
 from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.journal.settings import JournalSettings
+from vbatch.local.log_access import log_settings
 from vbatch.local.settings import LocalSettings
 from vbatch.local.stack import Stack
 
@@ -81,7 +83,7 @@ async def _show(settings: LocalSettings, inputs: list[Path]) -> None:
         out.print("\nSubmitting two files, for two models: the device holds one at a time")
         submitted = {path: await _submit(server, path) for path in inputs}
         out.print("\nWatching both")
-        await _watch_all(server, settings.log_url, submitted)
+        await _watch_all(server, log_settings(settings, "cli"), submitted)
         for path, batch in submitted.items():
             out.print(f"\nAnswers to {path}", markup=False)
             answered = folder / f"{path.stem}_output.jsonl"
@@ -98,16 +100,16 @@ async def _submit(server: Server, path: Path) -> Batch:
     return batch
 
 
-async def _watch_all(server: Server, nats_url: str, submitted: dict[Path, Batch]) -> None:
+async def _watch_all(server: Server, log: JournalSettings, submitted: dict[Path, Batch]) -> None:
     with board_for(out, as_json=False) as board:
-        watches = [_watch_one(server, nats_url, path, batch, board) for path, batch in submitted.items()]
+        watches = [_watch_one(server, log, path, batch, board) for path, batch in submitted.items()]
         endings = await asyncio.gather(*watches)
     for ended in endings:
         err.print(f"  {ended}")
 
 
-async def _watch_one(server: Server, nats_url: str, path: Path, batch: Batch, board: Board) -> str:
-    progress = await watch(server, batch.id, nats_url, lambda seen: board.changed(path.stem, seen))
+async def _watch_one(server: Server, log: JournalSettings, path: Path, batch: Batch, board: Board) -> str:
+    progress = await watch(server, batch.id, log, lambda seen: board.changed(path.stem, seen))
     if progress.status is not BatchStatus.COMPLETED or progress.counts.failed:
         reasons = "; ".join([fault.message for fault in progress.faults] + progress.remarks)
         raise CommandError(f"{path} was not answered. {summary(progress)} {reasons}".rstrip())

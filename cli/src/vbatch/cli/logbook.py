@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from vbatch.cli.exits import Unreachable
 from vbatch.cli.options import local_settings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Unavailable
-from vbatch.journal.settings import JournalSettings
+from vbatch.local.log_access import log_settings
 
 NATS_SECONDS = 3.0
 
@@ -22,10 +23,10 @@ NatsUrl = Annotated[str | None, typer.Option("--nats-url", envvar="VBATCH_NATS_U
 @asynccontextmanager
 async def opened_log(nats_url: str | None) -> AsyncIterator[Journal]:
     """Raises Unreachable, also when the log goes away meanwhile."""
-    url = nats_url or local_settings().log_url
-    settings = JournalSettings(url=url, name="cli", connect_seconds=NATS_SECONDS)
+    settings = replace(log_settings(local_settings(), "cli"), connect_seconds=NATS_SECONDS)
+    settings = replace(settings, url=nats_url or settings.url)
     try:
         async with connect(settings) as journal:
             yield journal
     except Unavailable as error:
-        raise Unreachable(f"The log at {url} cannot be read ({error}). Start it with `vbatch up`.") from error
+        raise Unreachable(f"The log at {settings.url} cannot be read ({error}). Start it with `vbatch up`.") from error

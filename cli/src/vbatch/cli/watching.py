@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from vbatch.cli import sse
 from vbatch.cli.client import Server
@@ -25,11 +26,11 @@ NATS_SECONDS = 2.0
 OnChange = Callable[[Progress], None]
 
 
-async def watch(server: Server, batch_id: str, nats_url: str | None, on_change: OnChange) -> Progress:
+async def watch(server: Server, batch_id: str, log: JournalSettings | None, on_change: OnChange) -> Progress:
     """The batch at its end; `on_change` is called after every event. Raises Unreachable and Refused."""
     progress = Progress()
     validated: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    async with _beside(_runner_news(nats_url, validated, progress, on_change)):
+    async with _beside(_runner_news(log, validated, progress, on_change)):
         async for record in sse.follow(server, batch_id):
             event = event_of(record)
             if event is None:
@@ -44,14 +45,14 @@ async def watch(server: Server, batch_id: str, nats_url: str | None, on_change: 
 
 
 async def _runner_news(
-    nats_url: str | None, validated: asyncio.Future[int], progress: Progress, on_change: OnChange
+    log: JournalSettings | None, validated: asyncio.Future[int], progress: Progress, on_change: OnChange
 ) -> None:
     """What the runner says after the batch was found good: before that its models are not known."""
     after = await validated
-    if nats_url is None:
+    if log is None:
         return
     with suppress(Unavailable):
-        settings = JournalSettings(url=nats_url, name="cli", connect_seconds=NATS_SECONDS)
+        settings = replace(log, connect_seconds=NATS_SECONDS)
         async with connect(settings) as journal, journal.log.tail(after, (RUNNER_EVENTS,)) as batches:
             async for records in batches:
                 for record in records:

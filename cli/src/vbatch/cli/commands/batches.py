@@ -30,6 +30,7 @@ from vbatch.cli.options import (
 from vbatch.cli.watching import watch as follow_to_end
 from vbatch.cli.wire import Batch, BatchPage, StoredFile, read
 from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.local.log_access import log_settings
 
 BATCHES_SHOWN = 20
 BATCHES_SHOWN_MAX = 100
@@ -152,11 +153,11 @@ async def _to_the_end(server: Server, batch_id: str, *, is_shown: bool, as_json:
 
 
 async def _shown_to_the_end(server: Server, batch_id: str, *, is_shown: bool, as_json: bool) -> Progress:
-    nats_url = local_settings().log_url
+    log = log_settings(local_settings(), "cli")
     if not is_shown:
         return await follow_to_end(server, batch_id, None, lambda _progress: None)
     with board_for(out, as_json=as_json) as board:
-        return await follow_to_end(server, batch_id, nats_url, lambda progress: board.changed(batch_id, progress))
+        return await follow_to_end(server, batch_id, log, lambda progress: board.changed(batch_id, progress))
 
 
 def _show_faults(progress: Progress) -> None:

@@ -9,14 +9,16 @@ from typing import Annotated
 
 import typer
 
-from vbatch.cli.exits import CommandError
+from vbatch.cli.exits import CommandError, ending
 from vbatch.cli.logbook import NatsUrl, opened_log
 from vbatch.cli.moments import HELP, event_at, last_before, moment
-from vbatch.cli.options import AsJson, out, print_json, run
+from vbatch.cli.options import AsJson, local_settings, out, print_json, run
 from vbatch.cli.showing import document_of, line_of, name_of, pages_of
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import ALL_EVENTS
 from vbatch.journal.port import Log
+from vbatch.local.log_access import nkey_file
+from vbatch.local.nats_users import READER
 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as events happen.")]
 BatchOption = Annotated[str | None, typer.Option("--batch", metavar="ID", help="Only this batch's.")]
@@ -28,6 +30,19 @@ Since = Annotated[
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only what was recorded before then.")]
 Full = Annotated[bool, typer.Option("--full", help="Answers whole, not only how they begin.")]
 Sequence = Annotated[int, typer.Argument(min=1, metavar="SEQ", help="The event's place in the log.")]
+
+ACCESS = """\
+The log speaks NATS, on this machine only: {url}
+The user `reader` may follow it and replay it, and can write nothing. Its key: {key}
+
+  nats --server {url} --nkey {key} sub 'evt.batch.*.completed'
+
+In Python, with nats-py[nkeys]:
+
+  client = await nats.connect("{url}", nkeys_seed="{key}")
+  await client.subscribe("evt.>", cb=handle)
+
+What the events say: docs/events.md. Over HTTP: GET /v1/batches/{{id}}/events."""
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -61,6 +76,17 @@ def events(
                     _show(record, as_json=as_json)
 
     run(ask())
+
+
+@app.command()
+def access() -> None:
+    """How another program follows the log, with a key that can only read."""
+    with ending():
+        settings = local_settings()
+        key = nkey_file(settings, READER)
+        if key is None or not key.exists():
+            raise CommandError("This stack's log has no keys of ours: start it with `vbatch up`, or ask its operator.")
+        out.print(ACCESS.format(url=settings.log_url, key=key), markup=False)
 
 
 @app.command()

@@ -20,6 +20,8 @@ from vbatch.cli.moments import HELP, last_before, moment
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, run
 from vbatch.cli.telling import amount, duration
 from vbatch.journal.port import Log, Unavailable
+from vbatch.local.log_access import nkey_file
+from vbatch.local.nats_users import OPERATOR
 from vbatch.results.flows import rebuilding, replaying
 from vbatch.results.flows.rebuilding import RebuildRefused, Wishes
 from vbatch.results.flows.replaying import Report
@@ -86,7 +88,7 @@ def _settings() -> ResultsSettings:
         settings = load(ResultsSettings)
     except BadSettings as error:
         raise Misused(str(error)) from error
-    return settings.model_copy(update={"nats_url": stack.log_url})
+    return settings.model_copy(update={"nats_url": stack.log_url, "nats_nkey_file": nkey_file(stack, OPERATOR)})
 
 
 @contextmanager

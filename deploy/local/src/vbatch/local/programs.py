@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vbatch.chassis.files import write_atomically
 from vbatch.chassis.settings import CONFIG_VARIABLE, POSTGRES_URL_FILE
-from vbatch.local import nats, postgres, probes
+from vbatch.local import log_access, nats, nats_users, postgres, probes
 from vbatch.local.commands import Command
 from vbatch.local.settings import LocalSettings
 
@@ -66,7 +66,9 @@ def prepare(settings: LocalSettings) -> None:
         (settings.home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     if not settings.has_own_nats:
         store = settings.home / "nats"
-        rendered = nats.render(store, settings.nats_port, settings.nats_monitor_port)
+        keys = log_access.keys_folder(settings.home)
+        nats_users.provide_keys(keys)
+        rendered = nats.render(store, settings.nats_port, settings.nats_monitor_port) + nats_users.render(keys)
         write_atomically(settings.home / "run" / "nats.conf", rendered.encode())
     if not settings.has_own_postgres:
         password_file = _password_file(settings.home)
@@ -88,7 +90,7 @@ def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES)
     if not settings.has_own_nats:
         store = settings.home / "nats"
         shared["VBATCH_LOG_FOLDER"] = str(store)
-        shared["VBATCH_LOG_BYTES_MAX"] = str(nats.log_bytes_max(store, settings.log_bytes_max))
+        shared["VBATCH_LOG_BYTES_MAX"] = str(settings.log_limit)
     return shared | {service.port_variable: str(_port(settings, service.port)) for service in services}
 
 
@@ -134,8 +136,13 @@ def _service(service: Service, settings: LocalSettings) -> Program:
         probe=probes.answers_ok(f"http://{settings.host}:{port}/ready"),
         stage=1,
         stop_seconds_max=service.stop_seconds_max,
-        environment=environment(settings, (service,)) | _absolute_config(),
+        environment=environment(settings, (service,)) | _key(service, settings) | _absolute_config(),
     )
+
+
+def _key(service: Service, settings: LocalSettings) -> dict[str, str]:
+    path = log_access.nkey_file(settings, service.name)
+    return {"VBATCH_NATS_NKEY_FILE": str(path)} if path is not None else {}
 
 
 def _absolute_config() -> dict[str, str]:

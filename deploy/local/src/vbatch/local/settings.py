@@ -46,6 +46,11 @@ class LocalSettings(ServiceSettings):
         return "postgres_url" in self.model_fields_set
 
     @property
+    def log_limit(self) -> int:
+        """How large the log of this stack may become, on the disk it has."""
+        return self.log_bytes_max if self.has_own_nats else nats.log_bytes_max(self.home / "nats", self.log_bytes_max)
+
+    @property
     def log_url(self) -> str:
         """Where the services find the event log."""
         return self.nats_url if self.has_own_nats else f"nats://{nats.HOST}:{self.nats_port}"

@@ -4,6 +4,7 @@ What runs is asked of supervisord and the kernel each time. All methods block; a
 them in a thread.
 """
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,8 @@ from pathlib import Path
 import psutil
 
 from vbatch.chassis.files import LockHeld, hold_lock
-from vbatch.local import log_server, programs, store_owner, survivors
+from vbatch.journal.port import Full, Rejected, TopologyMismatch, Unavailable
+from vbatch.local import log_access, log_server, programs, store_owner, survivors
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.probes import NotYet
 from vbatch.local.programs import SERVICES, Program, Service
@@ -72,6 +74,7 @@ class Stack:
             self._start_supervisor()
             for _stage, stage in groupby(self._programs, key=lambda program: program.stage):
                 self._start_stage(list(stage), on_progress)
+                self._provide_streams()
 
     def down(self, on_progress: OnProgress = lambda _name, _text: None) -> None:
         """Stop everything, also what a dead supervisord left. LocalTrouble says what did not end."""
@@ -149,6 +152,14 @@ class Stack:
             store_owner.check_free(self._settings.home / "nats")
         except log_server.StoreTaken as error:
             raise LocalTrouble(str(error)) from error
+
+    def _provide_streams(self) -> None:
+        if self._settings.has_own_nats:
+            return
+        try:
+            asyncio.run(log_access.provide_streams(self._settings))
+        except (Unavailable, Full, Rejected, TopologyMismatch) as error:
+            raise LocalTrouble(f"the streams of the event log could not be made: {error}") from error
 
     def _start_stage(self, stage: Sequence[Program], on_progress: OnProgress) -> None:
         for program in stage:

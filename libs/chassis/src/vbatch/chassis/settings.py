@@ -54,6 +54,9 @@ class ServiceSettings(BaseSettings):
     nats_replicas: int = Field(
         default=1, ge=1, le=5, description="How many servers of a cluster keep the log; with 3 it outlives one of them."
     )
+    nats_nkey_file: Path | None = Field(
+        default=None, description="A file with this service's key for the event log: the seed of a NATS nkey."
+    )
     log_folder: Path | None = Field(
         default=None, description="The store of the event log's server, where its disk can be seen from here."
     )
@@ -88,6 +91,18 @@ class ServiceSettings(BaseSettings):
         if count % 2 == 0:
             raise ValueError("must be 1, 3 or 5: of an even number two halves could disagree")
         return count
+
+    @field_validator("nats_nkey_file")
+    @classmethod
+    def _key_is_there(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError(f"{path} is not there: `vbatch up` makes the keys of the local stack")
+        return path
+
+    @property
+    def nats_nkey_seed(self) -> str | None:
+        """The key itself; never log it."""
+        return self.nats_nkey_file.read_text().strip() if self.nats_nkey_file else None
 
     @field_validator("postgres_url")
     @classmethod

@@ -25,6 +25,8 @@ class LogSettings(Protocol):
     @property
     def nats_url(self) -> str: ...
     @property
+    def nats_nkey_seed(self) -> str | None: ...
+    @property
     def log_folder(self) -> Path | None: ...
     @property
     def log_free_bytes_min(self) -> int: ...
@@ -91,6 +93,7 @@ class JournalSettings:
         return cls(
             url=settings.nats_url,
             name=name,
+            nkey_seed=settings.nats_nkey_seed,
             store_folder=settings.log_folder,
             store_free_bytes_min=settings.log_free_bytes_min,
             log_bytes_max=settings.log_bytes_max,

@@ -19,6 +19,7 @@ from vbatch.journal.settings import MIB, JournalSettings
 RECONNECT_WAIT_SECONDS = 0.25
 PING_SECONDS = 10
 CLOSE_SECONDS = 2.0
+CANCEL_SECONDS = 0.1
 FLUSH_SECONDS = 10
 SEND_BUFFER_BYTES = 32 * MIB
 # Never reached, because send() waits at SEND_BUFFER_BYTES: nats-py swallows a cancellation while it waits at its own.
@@ -53,11 +54,10 @@ class Connection:
 
     async def __aenter__(self) -> Connection:
         try:
-            async with asyncio.timeout(self._settings.connect_seconds):
-                await self._client.connect(**self._options())  # type: ignore[arg-type]  # one dict of mixed options
+            await self._connect()
         except (OSError, TimeoutError, nats.errors.Error) as error:
             await self._close()
-            raise Unavailable(f"no connection to {self._settings.url}: {error or self.complaint}") from error
+            raise Unavailable(f"no connection to {self._settings.url}: {str(error) or self.complaint}") from error
         except BaseException:
             await self._close()
             raise
@@ -114,6 +114,20 @@ class Connection:
         # A subscription of a connection that has gone is gone as well.
         with contextlib.suppress(nats.errors.Error):
             await subscription.unsubscribe()
+
+    async def _connect(self) -> None:
+        """Within its time, also where nats-py swallows a cancellation and would try for ever."""
+        # One dict of mixed options.
+        trying = asyncio.ensure_future(self._client.connect(**self._options()))  # type: ignore[arg-type]
+        try:
+            await asyncio.wait([trying], timeout=self._settings.connect_seconds)
+            if trying.done():
+                return trying.result()
+        finally:
+            while not trying.done():
+                trying.cancel()
+                await asyncio.wait([trying], timeout=CANCEL_SECONDS)
+        raise TimeoutError(self.complaint)
 
     def _options(self) -> dict[str, object]:
         settings = self._settings

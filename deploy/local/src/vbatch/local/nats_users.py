@@ -1,0 +1,96 @@
+"""Who may do what on the log: one nkey a service with the least rights, one for operators, one that only reads.
+
+The server knows public keys; each seed lies in a file of its own in the state folder, readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nkeys
+
+from vbatch.chassis.files import write_atomically
+from vbatch.contracts.catalogue import KINDS
+from vbatch.contracts.subjects import ALL_EVENTS
+from vbatch.journal.jetstream.topology import DEAD_SUBJECTS, WORK_SUBJECTS
+
+SEED_BYTES = 32
+OPERATOR = "operator"
+READER = "reader"
+STREAMS = ("EVT", "WORK", "DEAD")
+EVERYTHING = (">",)
+
+LOOKING = tuple(f"$JS.API.STREAM.INFO.{stream}" for stream in STREAMS)
+TAILING = ("$JS.API.CONSUMER.CREATE.EVT.>", "$JS.API.CONSUMER.MSG.NEXT.EVT.*", "$JS.API.STREAM.MSG.GET.EVT")
+TAKING = (
+    *(f"$JS.API.CONSUMER.{verb}.WORK.*" for verb in ("INFO", "DURABLE.CREATE", "MSG.NEXT")),
+    *("$JS.ACK.WORK.>", "$JS.ACK.*.*.WORK.>"),  # the second form has the domain and account before the stream
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """`publishes` and `hears` are NATS subjects; everything else is denied."""
+
+    name: str
+    publishes: tuple[str, ...]
+    hears: tuple[str, ...]
+
+
+def users() -> list[User]:
+    """All of them. A service may append the events that the catalogue says it writes, and no other."""
+    return [
+        _service("gateway"),
+        _service("scheduler", WORK_SUBJECTS, DEAD_SUBJECTS),
+        _service("gpu-runner", DEAD_SUBJECTS, *TAKING),
+        _service("results", DEAD_SUBJECTS),
+        User(READER, (LOOKING[0], *TAILING), (ALL_EVENTS, "_INBOX.>", _inbox(READER))),
+        User(OPERATOR, EVERYTHING, EVERYTHING),
+    ]
+
+
+def provide_keys(folder: Path) -> None:
+    """A seed for each user that has none yet."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for user in users():
+        path = key_file(folder, user.name)
+        if not path.exists():
+            write_atomically(path, nkeys.encode_seed(os.urandom(SEED_BYTES), nkeys.PREFIX_BYTE_USER), mode=0o600)
+
+
+def key_file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.nk"
+
+
+def render(folder: Path) -> str:
+    """The `authorization` block of the server's configuration, for the keys in the folder."""
+    entries = "\n".join(_entry(user, _public_key(key_file(folder, user.name))) for user in users())
+    return f"authorization {{\n  users: [\n{entries}\n  ]\n}}\n"
+
+
+def _service(name: str, *more: str) -> User:
+    events = [f"evt.{kind.aggregate}.*.{kind.name.split('.')[1]}" for kind in KINDS if name in kind.writers]
+    return User(name, (*dict.fromkeys(events), *more, *LOOKING, *TAILING), (_inbox(name),))
+
+
+def _inbox(name: str) -> str:
+    """A service hears answers to its own questions only: the journal's inboxes begin with its name."""
+    return f"_INBOX_{name}.>"
+
+
+def _entry(user: User, public_key: str) -> str:
+    rights = f"publish: {{ allow: {_listed(user.publishes)} }}, subscribe: {{ allow: {_listed(user.hears)} }}"
+    return f"    # {user.name}\n    {{ nkey: {public_key}, permissions: {{ {rights} }} }}"
+
+
+def _listed(subjects: Sequence[str]) -> str:
+    return json.dumps(list(subjects))
+
+
+def _public_key(seed_file: Path) -> str:
+    public: bytes = nkeys.from_seed(bytearray(seed_file.read_bytes().strip())).public_key
+    return public.decode()
