@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,11 @@ from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lines import parse_request_line
 from vbatch.scheduler.adapters import planner
 from vbatch.scheduler.adapters.planner import ProcessPlanner, process_planner
+from vbatch.scheduler.adapters.plans import PLANS_MAX, KeptPlans
 from vbatch.scheduler.core.decide import Verdict
 from vbatch.scheduler.core.plan import Plan
 from vbatch.scheduler.core.validation import FileRules
+from vbatch.scheduler.ports import InputMissing
 
 CHAT = "/v1/chat/completions"
 RULES = FileRules(CHAT, {ModelId("small"): (CHAT,)})
@@ -70,6 +74,31 @@ async def test_a_small_file_does_not_wait_for_a_large_one(desk: Desk, monkeypatc
     assert isinstance(await desk.judge(line("a"), "small"), Plan)
     assert not any(each.done() for each in long)
     assert all(isinstance(verdict, Plan) for verdict in await asyncio.gather(*long))
+
+
+async def test_the_plan_of_a_long_file_that_was_found_fit_outlives_its_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(planner, "LONG_FILE_BYTES", 1)
+    url, prompts = f"file://{tmp_path}", question_major(documents=20, questions=3)
+    content = b"".join(line(str(number), prompt) for number, prompt in enumerate(prompts))
+    async with process_planner(url, tmp_path / "plans") as made:
+        first = await Desk(Blobs.from_url(url), made).judge(content)
+    await Blobs.from_url(url).delete("in")  # so that it cannot be read again
+    async with process_planner(url, tmp_path / "plans") as made:
+        assert await made.plan("in", len(content), replace(RULES, was_found_fit=True)) == first
+        with pytest.raises(InputMissing):
+            await made.plan("in", len(content), RULES)
+
+
+async def test_the_newest_plans_are_kept_and_a_broken_one_is_none(tmp_path: Path):
+    plans = KeptPlans(tmp_path)
+    for number in range(PLANS_MAX + 2):
+        plans.keep(f"files/{number}", Plan(ModelId("small")))
+        os.utime(tmp_path / f"files_{number}.plan", (number, number))
+    assert [plans.find(f"files/{number}") is None for number in range(4)] == [True, True, False, False]
+    (tmp_path / "files_3.plan").write_bytes(b"broken")
+    assert plans.find("files/3") is None
 
 
 async def test_duplicates_far_apart_are_found_by_reading_them_again(desk: Desk):

@@ -57,7 +57,7 @@ def service(settings: SchedulerSettings) -> Callable[[Stop], Awaitable[None]]:
 async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> None:
     readiness, registry = Readiness(), service_registry("scheduler")
     limits = Limits(settings.lines_max, settings.line_bytes_max)
-    async with process_planner(settings.blob_url) as planner:
+    async with process_planner(settings.blob_url, settings.home / "plans") as planner:
         scheduler = Scheduler(journal, planner, POLICIES[settings.policy], utc_now, os.getpid(), limits)
         register(scheduler.state, registry)
         _add_checks(readiness, journal, scheduler)

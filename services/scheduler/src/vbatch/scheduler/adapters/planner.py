@@ -12,7 +12,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager
 from multiprocessing import get_context
+from pathlib import Path
 
+from vbatch.scheduler.adapters.plans import KeptPlans
 from vbatch.scheduler.adapters.reading import be_there, begin, check_file
 from vbatch.scheduler.core.decide import Verdict
 from vbatch.scheduler.core.validation import FileRules
@@ -29,9 +31,9 @@ LONG_FILE_NICENESS = 5
 class ProcessPlanner:
     """One short and one long file at a time, each in a process of its own."""
 
-    def __init__(self, blob_url: str) -> None:
-        self._short = _Lane(blob_url, SHORT_FILES_PER_WORKER, niceness=0)
-        self._long = _Lane(blob_url, LONG_FILES_PER_WORKER, niceness=LONG_FILE_NICENESS)
+    def __init__(self, blob_url: str, plans: KeptPlans | None) -> None:
+        self._short = _Lane(blob_url, None, SHORT_FILES_PER_WORKER, niceness=0)
+        self._long = _Lane(blob_url, plans, LONG_FILES_PER_WORKER, niceness=LONG_FILE_NICENESS)
 
     async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> Verdict:
         lane = self._long if file_bytes >= LONG_FILE_BYTES else self._short
@@ -44,8 +46,9 @@ class ProcessPlanner:
 
 
 @asynccontextmanager
-async def process_planner(blob_url: str) -> AsyncIterator[ProcessPlanner]:
-    planner = ProcessPlanner(blob_url)
+async def process_planner(blob_url: str, plans_folder: Path | None = None) -> AsyncIterator[ProcessPlanner]:
+    """Plans of long files are kept in the folder, if there is one."""
+    planner = ProcessPlanner(blob_url, KeptPlans(plans_folder) if plans_folder else None)
     try:
         yield planner
     finally:
@@ -55,8 +58,9 @@ async def process_planner(blob_url: str) -> AsyncIterator[ProcessPlanner]:
 class _Lane:
     """One worker; when it dies, or has read its files, the next one is started at once."""
 
-    def __init__(self, blob_url: str, files_per_worker: int, *, niceness: int) -> None:
+    def __init__(self, blob_url: str, plans: KeptPlans | None, files_per_worker: int, *, niceness: int) -> None:
         self._blob_url = blob_url
+        self._plans = plans
         self._files_per_worker = files_per_worker
         self._niceness = niceness
         self._one_at_a_time = asyncio.Lock()
@@ -66,7 +70,7 @@ class _Lane:
         async with self._one_at_a_time:
             loop = asyncio.get_running_loop()
             try:
-                verdict = await loop.run_in_executor(self._pool, check_file, self._blob_url, blob, rules)
+                verdict = await loop.run_in_executor(self._pool, check_file, self._blob_url, blob, rules, self._plans)
             except BrokenProcessPool as error:
                 self._replace_worker()
                 raise PlanningTrouble(f"the worker died while it read {blob}") from error

@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.orders import RequestRef
 
@@ -64,3 +66,28 @@ class Plan:
     def ref(self, index: int) -> RequestRef:
         """Where the request with this index in the file stands."""
         return RequestRef(self.lines[index], self.offsets[index], self.lengths[index])
+
+
+class _Packed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    model: ModelId
+    lines: bytes
+    offsets: bytes
+    lengths: bytes
+    order: bytes
+
+
+def packed(plan: Plan) -> bytes:
+    """For this machine: numbers stand as its processor has them."""
+    columns = (plan.lines, plan.offsets, plan.lengths, array("I", plan.order))
+    return msgspec.msgpack.encode(_Packed(plan.model, *(column.tobytes() for column in columns)))
+
+
+def unpacked(raw: bytes) -> Plan:
+    """What was packed. Raises msgspec.DecodeError."""
+    found = msgspec.msgpack.decode(raw, type=_Packed)
+    lines, offsets, lengths, order = _lines(), _offsets(), _lines(), _lines()
+    for column, content in zip(
+        (lines, offsets, lengths, order), (found.lines, found.offsets, found.lengths, found.order), strict=True
+    ):
+        column.frombytes(content)
+    return Plan(found.model, lines, offsets, lengths, order)

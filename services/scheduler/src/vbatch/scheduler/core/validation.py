@@ -43,6 +43,8 @@ class FileRules:
     models: Mapping[ModelId, tuple[str, ...]]
     lines_max: int = 50_000
     line_bytes_max: int = 16 << 20
+    was_found_fit: bool = False
+    """Before, by this log: a plan that was kept will do."""
 
 
 @dataclass(slots=True)

@@ -89,4 +89,5 @@ class Planning:
         models = {it.id: it.endpoints for it in self.state.models.values()}
         if job.model is not None:  # validated before: it keeps its plan even if its model was removed since
             models[job.model] = (endpoint,)
-        return FileRules(endpoint, models, self.limits.lines_max, self.limits.line_bytes_max)
+        limits = self.limits
+        return FileRules(endpoint, models, limits.lines_max, limits.line_bytes_max, job.model is not None)

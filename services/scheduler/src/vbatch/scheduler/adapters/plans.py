@@ -1,0 +1,47 @@
+"""Plans of long files on disk: what took many seconds to find out is not found out again by the next scheduler.
+
+Derived from the file alone, so losing one costs that time and nothing else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from vbatch.chassis.files import write_atomically
+from vbatch.scheduler.core.plan import Plan, packed, unpacked
+
+PLANS_MAX = 8
+"""The newest stay; a plan of a million requests has 20 MB."""
+ENDING = ".plan"
+
+
+class KeptPlans:
+    """In a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, blob: str) -> Plan | None:
+        try:
+            return unpacked(self._path(blob).read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return None  # never kept, given way to newer ones, or of another version: the file is read again
+
+    def keep(self, blob: str, plan: Plan) -> None:
+        """Where the disk takes it."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(self._path(blob), packed(plan))
+            self._forget_oldest()
+        except OSError:
+            return  # a full disk is no reason to refuse a batch
+
+    def _forget_oldest(self) -> None:
+        newest_first = sorted(self._folder.glob(f"*{ENDING}"), key=lambda it: it.stat().st_mtime, reverse=True)
+        for path in newest_first[PLANS_MAX:]:
+            path.unlink(missing_ok=True)
+
+    def _path(self, blob: str) -> Path:
+        return self._folder / (blob.replace("/", "_") + ENDING)
