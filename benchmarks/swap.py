@@ -21,6 +21,8 @@ from tests.support.stack import running_stack
 
 SWAPS, REAL_SWAPS = 200, 6
 MEGABYTE = 1_000_000
+ONE_BY_ONE = {"VBATCH_GPU_RUNNER_RESIDENTS_MAX": "1"}
+"""So that a swap is one, though both models fit."""
 ENGINE_PYTHON = ROOT / ".engine" / "bin" / "python"
 PREPARE = ROOT / "deploy" / "engine" / "prepare_model.py"
 
@@ -56,11 +58,15 @@ def real(swaps: int) -> dict[str, report.Figure]:
         "VBATCH_GPU_RUNNER_ENGINE_PYTHON": str(ENGINE_PYTHON),
         "VBATCH_GPU_RUNNER_PREPARE_SCRIPT": str(PREPARE),
     }
-    tally = swapped(swaps, (ROOT / "models.toml").read_text(), environment, REAL)
+    models = (ROOT / "models.toml").read_text()
+    tally = swapped(swaps, models, environment | ONE_BY_ONE, REAL)
+    beside = swapped(swaps, models, environment, REAL)
     warm = statistics.median(tally.first_answer_seconds)
     return {
         "real_swaps": tally.swaps,
         "real_lost": tally.lost,
+        "beside_lost": beside.lost,
+        "beside_seconds_median": round(statistics.median(beside.first_answer_seconds), 3),
         "real_leaked_processes": tally.more("processes"),
         "cold_start_seconds": round(statistics.mean(it.seconds for it in cold), 2),
         "cold_start_cpu_seconds": round(statistics.mean(it.cpu_seconds for it in cold), 2),

@@ -78,6 +78,9 @@ class SimulatedEngine:
     async def gone(self) -> str:
         return await asyncio.shield(self._gone)
 
+    async def release(self) -> None:
+        self._end("stopped")
+
     async def stop(self) -> None:
         self._end("stopped")
 

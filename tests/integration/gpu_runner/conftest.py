@@ -37,6 +37,7 @@ from vbatch.contracts.orders import FailSlice, HoldBatch, RecallBatch, RequestRe
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, Workshop
+from vbatch.gpu_runner.adapters.engine.residents import Residents
 from vbatch.gpu_runner.flows.runner import Runner, World
 from vbatch.gpu_runner.limits import Limits
 from vbatch.journal.memory import MemoryJournal
@@ -201,7 +202,8 @@ async def living(bench: Bench, home: Path, limits: Limits = LIMITS) -> AsyncIter
     workshop = Workshop(home, RUNNER, Path("python-of-vllm"), Path("prepare_model.py"))
     device = await detect()
     files = BlobFiles(bench.blobs)
-    world = World(bench.journal, EngineLauncher(workshop, device, limits), files, files, device)
+    launcher = Residents(EngineLauncher(workshop, device, limits), device, limits, asyncio.get_running_loop().time)
+    world = World(bench.journal, launcher, files, files, device)
     runner = Runner(RUNNER, os.getpid(), world, limits)
     stop = Stop()
     task = asyncio.create_task(runner.run(stop))

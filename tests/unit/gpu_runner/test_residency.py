@@ -57,6 +57,9 @@ class SilentEngine:
         await asyncio.Event().wait()
         return ""
 
+    async def release(self) -> None:
+        return None
+
     async def stop(self) -> None:
         return None
 

@@ -35,6 +35,10 @@ class Limits:
     """Whether an engine that runs out of memory may be started with a smaller max-model-len."""
     outbox_messages_max: int = 64
     """Feeding pauses while more than this waits to be stored."""
+    residents_max: int = 3
+    """Models that are loaded at once, where the device has room; 1: each is stopped before the next."""
+    sleepers_max: int = 0
+    """Models that sleep at once, where the device can; 0: none is started so that it could."""
     has_standby: bool = True
     """Whether a process with the engine's code imported waits for the next model."""
     standby_spare_bytes: int = 2 << 30

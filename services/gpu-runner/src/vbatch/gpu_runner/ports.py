@@ -64,6 +64,9 @@ class Engine(Protocol):
     async def gone(self) -> str:
         """Return how it ended, once it has; never for one that is not ours to watch."""
 
+    async def release(self) -> None:
+        """Not wanted for now, and well: the launcher may keep it loaded, until it launches or closes."""
+
     async def stop(self) -> None:
         """Return when none of its processes is left, or the kernel will not let one go."""
 

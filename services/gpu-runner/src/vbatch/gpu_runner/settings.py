@@ -72,6 +72,12 @@ class RunnerSettings(ServiceSettings):
     outbox_messages_max: int = Field(
         DEFAULTS.outbox_messages_max, ge=1, description="Feeding pauses while more events wait to be stored."
     )
+    residents_max: int = Field(
+        DEFAULTS.residents_max, ge=1, le=16, description="Models loaded at once where there is room; 1: one by one."
+    )
+    sleepers_max: int = Field(
+        DEFAULTS.sleepers_max, ge=0, le=8, description="Models asleep at once on a GPU (vLLM's sleep mode); 0: none."
+    )
     has_standby: bool = Field(
         DEFAULTS.has_standby,
         description="Keep a process with the engine's code imported: a swap starts sooner, for 0.7 GB of memory.",

@@ -21,6 +21,7 @@ from vbatch.contracts.ids import RunnerId
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, Workshop
+from vbatch.gpu_runner.adapters.engine.residents import Residents
 from vbatch.gpu_runner.adapters.engine.sweep import sweep
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector
 from vbatch.gpu_runner.flows.runner import Runner, World
@@ -52,7 +53,9 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
 
 async def _runner(settings: RunnerSettings, workshop: Workshop, journal: Journal, files: BlobFiles) -> Runner:
     device = await detect(settings.gpu_index)
-    world = World(journal, EngineLauncher(workshop, device, settings.limits), files, files, device)
+    engines = EngineLauncher(workshop, device, settings.limits)
+    launcher = Residents(engines, device, settings.limits, asyncio.get_running_loop().time)
+    world = World(journal, launcher, files, files, device)
     return Runner(RunnerId(settings.id), os.getpid(), world, settings.limits)
 
 

@@ -16,6 +16,13 @@ LOCAL_ENVIRONMENT: Mapping[str, str] = {"HF_HUB_OFFLINE": "1"}
 VLLM_ENVIRONMENT: Mapping[str, str] = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 
+SLEEP_ARGUMENTS: Mapping[str, ArgumentValue] = {"enable-sleep-mode": True}
+SLEEP_ENVIRONMENT: Mapping[str, str] = {"VLLM_SERVER_DEV_MODE": "1"}
+"""Opens /sleep and /wake_up, to the owner of the socket alone."""
+DEVICE_BYTES = "memory-bytes"
+"""What a simulated engine claims to take."""
+
+
 class DeviceKind(StrEnum):
     CPU = "cpu"
     NVIDIA = "nvidia"
@@ -50,19 +57,29 @@ class Places:
     model_source: str = ""
 
 
-def engine_command(definition: ModelDefinition, device: Device, places: Places) -> EngineCommand:
+def engine_command(
+    definition: ModelDefinition, device: Device, places: Places, *, can_sleep: bool = False
+) -> EngineCommand:
     """How to start the engine. Raises ValueError for an engine that is not started but connected to."""
-    arguments = _argument_list(effective_arguments(definition, device))
+    napping = SLEEP_ARGUMENTS if can_sleep else {}
+    arguments = _argument_list({**effective_arguments(definition, device), **napping})
     match definition.engine:
         case EngineKind.VLLM:
             head = (places.engine_python, "-m", VLLM_MODULE, "--uds", places.socket, "--model", places.model_source)
             command = (*head, "--served-model-name", definition.id, *arguments)
-            return EngineCommand(command, _vllm_environment(definition, device))
+            opened = SLEEP_ENVIRONMENT if can_sleep else {}
+            return EngineCommand(command, {**_vllm_environment(definition, device), **opened})
         case EngineKind.SIMULATED:
             head = (places.own_python, "-m", SIMULATED_MODULE, "--uds", places.socket, "--model", definition.id)
             return EngineCommand((*head, *arguments), _own_environment(definition, device))
         case EngineKind.HTTP:
             raise ValueError(f"{definition.id} is served elsewhere: there is nothing to start")
+
+
+def may_sleep(definition: ModelDefinition, device: Device) -> bool:
+    """vLLM refuses to start with sleep mode on a CPU."""
+    is_able = definition.engine is EngineKind.VLLM and device.kind is DeviceKind.NVIDIA
+    return is_able or definition.engine is EngineKind.SIMULATED
 
 
 def effective_window(definition: ModelDefinition, device: Device) -> int:

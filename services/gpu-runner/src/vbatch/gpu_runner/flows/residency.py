@@ -80,6 +80,11 @@ class Residency:
             await self.engine.stop()
             self.engine = None
 
+    async def _release(self, engine: Engine) -> None:
+        self.figures.model, self.figures.window = "", 0
+        await engine.release()
+        self.engine = None
+
     def abort(self, remainder: Remainder) -> None:
         """Take the requests of a closed slice back from the engine."""
         for line in remainder.suspects:
@@ -182,7 +187,9 @@ class Residency:
                 task.cancel()
         if self._death is not None:
             await self._bury(engine, self._death)
-        await self.stop()
+            await self.stop()
+        else:
+            await self._release(engine)
 
     async def _expect_next(self) -> None:
         """Tell the launcher of each model that comes behind this one."""

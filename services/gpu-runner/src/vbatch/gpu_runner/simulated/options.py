@@ -11,11 +11,12 @@ from dataclasses import dataclass
 class Options:
     """`latency_seconds` is a request's, `token_seconds` comes on top for each token of its answer.
 
-    Faults: `fail_to_start` exits before it listens, `fail_when_forked` only where a standby was to be the engine,
-    `crash_after` kills the process when that many requests have come, `fork_grandchild` starts a process in a session
-    of its own that ignores SIGTERM, as EngineCore outlives its parent.
-    `memory_seqs` is how many requests at once the memory takes: an engine told to run more does not come up.
-    `started_log` names a file that outlives the engine, so that a test can see which requests were run twice.
+    Faults: `garbage_after_wakes` is what sleep mode has done to vLLM; `fail_to_start` exits before it listens,
+    `fail_when_forked` only where a standby was to be the engine, `crash_after` kills the process when that many
+    requests have come, `fork_grandchild` starts a process in a session of its own that ignores SIGTERM, as
+    EngineCore outlives its parent. `memory_seqs` is how many requests at once the memory takes: an engine told to
+    run more does not come up. `started_log` names a file that outlives the engine, so that a test can see which
+    requests were run twice.
     """
 
     model: str
@@ -32,6 +33,9 @@ class Options:
     fail_to_start: bool
     fail_when_forked: bool
     fork_grandchild: bool
+    enable_sleep_mode: bool
+    garbage_after_wakes: int
+    memory_bytes: int
     memory_seqs: int
     started_log: str | None
 
@@ -55,5 +59,8 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--memory-seqs", type=int, default=0, help="no memory for more at once; 0: for any number, -1: for none"
     )
+    parser.add_argument("--enable-sleep-mode", action="store_true", help="serve /sleep, /wake_up and /is_sleeping")
+    parser.add_argument("--garbage-after-wakes", type=int, default=0, help="answer rubbish from this wake on; 0: never")
+    parser.add_argument("--memory-bytes", type=int, default=0, help="what it claims to take of the device")
     parser.add_argument("--started-log", help="append `TIME DIGEST` here for each request that starts to run")
     return Options(**vars(parser.parse_args(arguments)))

@@ -24,6 +24,8 @@ from vbatch.gpu_runner.simulated.options import Options
 
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable"}
 JSON = "application/json"
+NAPS = ("/sleep", "/wake_up")
+SANE, GARBLED = b"[simulated]", b"[gghhhhhhh]"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 Send = Callable[[Reply], None]
@@ -53,6 +55,8 @@ class Simulation:
         self.request_count = 0
         self.prompt_tokens = 0
         self.generation_tokens = 0
+        self.is_asleep = False
+        self.wakes = 0
         self._waiting: deque[Job] = deque()
         self._tries: dict[bytes, int] = {}
         self._loop = asyncio.get_running_loop()
@@ -66,13 +70,28 @@ class Simulation:
         self.request_count += 1
         if self.request_count == self.options.crash_after:
             crash()
-        answer, steer = reply(path, raw, self.options)
+        answer, steer = self._reply(path, raw)
         if steer.busy_count and self._is_busy(raw, steer):
             answer = replace(error(steer.busy_status, "Busy, as asked for."), retry_after=steer.retry_after)
         job = Job(raw, answer, send)
         self._waiting.append(job)
         self._start_next()
         return job
+
+    def nap(self, path: str) -> Reply:
+        """Fall asleep or wake up, as vLLM does it in its development mode."""
+        if path == "/wake_up":
+            self.wakes += self.is_asleep
+        self.is_asleep = path == "/sleep"
+        return Reply(200, b"{}")
+
+    def _reply(self, path: str, raw: bytes) -> tuple[Reply, Steer]:
+        if self.is_asleep:
+            return error(503, "It sleeps."), Steer()
+        answer, steer = reply(path, raw, self.options)
+        if 0 < self.options.garbage_after_wakes <= self.wakes:
+            answer = replace(answer, body=answer.body.replace(SANE, GARBLED))
+        return answer, steer
 
     def cancel(self, job: Job) -> None:
         """The client went away."""
@@ -170,6 +189,9 @@ class Connection(asyncio.Protocol):
             self._post(path, body)
 
     def _post(self, path: str, body: bytes) -> None:
+        if self._simulation.options.enable_sleep_mode and (nap := path.partition("?")[0]) in NAPS:
+            self._send_reply(self._simulation.nap(nap))
+            return
         job = self._simulation.submit(path, body, self._send_reply)
         self._job = None if job.is_over else job
 

@@ -19,11 +19,21 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes, wait_until_free
 from vbatch.gpu_runner.adapters.engine.child import Child, Desk
 from vbatch.gpu_runner.adapters.engine.client import EngineClient
-from vbatch.gpu_runner.adapters.engine.model_files import folder_of, read_ahead, refusal_of
+from vbatch.gpu_runner.adapters.engine.model_files import folder_of, need_of, read_ahead, refusal_of
 from vbatch.gpu_runner.adapters.engine.oom import oom_kill_count
 from vbatch.gpu_runner.adapters.engine.standby import Standby, can_fork
-from vbatch.gpu_runner.core.command import Device, EngineCommand, Places, effective_window, engine_command
+from vbatch.gpu_runner.core.command import (
+    DEVICE_BYTES,
+    Device,
+    EngineCommand,
+    Places,
+    effective_arguments,
+    effective_window,
+    engine_command,
+    may_sleep,
+)
 from vbatch.gpu_runner.core.ladder import KERNEL_KILLED
+from vbatch.gpu_runner.core.residents import NOTHING, Need
 from vbatch.gpu_runner.core.standby import affords_standby, standby_plan
 from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.limits import Limits
@@ -93,8 +103,11 @@ class RunningEngine:
         client: EngineClient,
         child: Child | None = None,
         on_stopped: Callable[[], None] = lambda: None,
+        *,
+        can_sleep: bool = False,
     ) -> None:
         self.definition = definition
+        self.can_sleep = can_sleep
         self._oom_kills = oom_kill_count()
         self.window = window
         self.child = child
@@ -147,10 +160,18 @@ class EngineLauncher:
             raise EngineFailed(fault)
         if definition.engine is EngineKind.HTTP:
             return await self._connect(definition)
-        source = await self._model_source(definition) if definition.engine is EngineKind.VLLM else ""
+        source = await self._model_source(definition)
         if refusal := await asyncio.to_thread(refusal_of, definition, source, self._device):
             raise EngineFailed(refusal)
         return await self._spawn(definition, source)
+
+    async def need(self, definition: ModelDefinition) -> Need:
+        """What the loaded model will take. Raises EngineFailed when its source is none."""
+        if definition.engine is EngineKind.VLLM and definition.source_fault() is None:
+            source = await self._model_source(definition)
+            return await asyncio.to_thread(need_of, definition, source, self._device)
+        claimed = effective_arguments(definition, self._device).get(DEVICE_BYTES)
+        return NOTHING if definition.engine is EngineKind.HTTP else Need(None if claimed is None else int(claimed))
 
     async def expect(self, definition: ModelDefinition) -> None:
         """Have the weights of the model that is likely next in the page cache, while the present one runs."""
@@ -215,14 +236,18 @@ class EngineLauncher:
             socket=str(self._workshop.socket(slot)), request_seconds_max=self._limits.request_seconds_max
         )
         window = effective_window(definition, self._device)
-        engine = RunningEngine(definition, window, client, child, partial(self._leave_slot, slot))
+        leave = partial(self._leave_slot, slot)
+        engine = RunningEngine(definition, window, client, child, leave, can_sleep=self._can_sleep(definition))
         await self._wait_ready(engine)
         return engine
 
     def _command(self, definition: ModelDefinition, source: str, slot: int) -> EngineCommand:
         socket = str(_clear(self._workshop.socket(slot)))
         places = Places(str(self._workshop.engine_python), sys.executable, socket, source)
-        return engine_command(definition, self._device, places)
+        return engine_command(definition, self._device, places, can_sleep=self._can_sleep(definition))
+
+    def _can_sleep(self, definition: ModelDefinition) -> bool:
+        return self._limits.sleepers_max > 0 and may_sleep(definition, self._device)
 
     def _take_slot(self) -> int:
         slot = next(number for number in count() if number not in self._slots)
@@ -250,6 +275,8 @@ class EngineLauncher:
 
     async def _wait_for_memory(self) -> None:
         """What the engine before took is to be free again; a new one that finds too little says so itself."""
+        if self._slots - {self._standby.slot if self._standby else None}:
+            return  # others are loaded beside it: how much is free says nothing of the one before
         await wait_until_free(self._device, self._free_before, self._limits.memory_free_seconds_max)
         self._free_before = await free_bytes(self._device)
 
@@ -273,6 +300,8 @@ class EngineLauncher:
             raise
 
     async def _model_source(self, definition: ModelDefinition) -> str:
+        if definition.engine is not EngineKind.VLLM:
+            return ""
         if definition.hub:
             return definition.hub
         if definition.folder:

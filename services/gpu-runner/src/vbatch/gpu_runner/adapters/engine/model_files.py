@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vbatch.contracts.models import ModelDefinition
-from vbatch.gpu_runner.core.command import Device, effective_arguments
-from vbatch.gpu_runner.core.fit import ModelShape, cpu_cache_bytes, fit, shape_of
+from vbatch.gpu_runner.core.command import Device, DeviceKind, effective_arguments
+from vbatch.gpu_runner.core.fit import GIB, Fit, ModelShape, cpu_cache_bytes, fit, shape_of
+from vbatch.gpu_runner.core.residents import Need
 
 HEADER_BYTES_MAX = 100_000_000
 """As the format has it (safetensors, "Format")."""
 SIZE_BYTES = 8
+SLEEPER_BYTES = GIB * 6 // 5
+"""What a sleeping model leaves on a GPU, by published logs (1.14-1.19 GiB); not measured here."""
 
 
 def folder_of(source: str) -> Path | None:
@@ -37,14 +40,27 @@ def shape_in(folder: Path) -> ModelShape | None:
 
 def refusal_of(definition: ModelDefinition, source: str, device: Device) -> str | None:
     """Why the model cannot fit the device; None when it can, or when too little is known of it."""
+    found = _fit_of(definition, source, device)
+    return None if found is None or found.is_fit else found.refusal()
+
+
+def need_of(definition: ModelDefinition, source: str, device: Device) -> Need:
+    """What the model takes once it is loaded."""
+    found = _fit_of(definition, source, device)
+    if found is None:
+        return Need(None)
+    residue = 0 if device.kind is DeviceKind.CPU else SLEEPER_BYTES
+    return Need(found.memory_bytes, residue, found.weights_bytes)
+
+
+def _fit_of(definition: ModelDefinition, source: str, device: Device) -> Fit | None:
     folder = folder_of(source) if source else None
     shape = shape_in(folder) if folder else None
     if shape is None:
         return None
     arguments = effective_arguments(definition, device)
     cache = cpu_cache_bytes(arguments, definition.environment | definition.cpu.environment)
-    found = fit(shape, arguments, device, cache)
-    return None if found.is_fit else found.refusal()
+    return fit(shape, arguments, device, cache)
 
 
 def read_ahead(folder: Path, bytes_max: int) -> int:
