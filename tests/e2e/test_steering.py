@@ -1,4 +1,4 @@
-"""Owners steer their batches: a cancel frees the device at once, a pause holds through a crash."""
+"""Owners see and steer: a cancel frees the device at once, a pause holds through a crash, a why says what comes."""
 
 from __future__ import annotations
 
@@ -94,3 +94,25 @@ def test_a_paused_batch_stands_still_through_a_crash_and_completes_when_resumed(
     found = ended(client, batch.id)
     assert found.batch.status == "completed" and found.errors == []
     assert_each_line_once_in_order(given, found)
+
+
+def test_a_waiting_batch_is_explained_and_listed_and_prioritized(stack: RunningStack, client: OpenAI):
+    first = submit(client, jsonl(long_line(number) for number in range(200)))
+    wait_until(lambda: inside(stack) > 0, "the long requests are inside the engine", INSIDE_SECONDS_MAX)
+    second = submit(client, jsonl(chat_line(number, OTHER_CHAT) for number in range(400)))
+    wait_until(lambda: has_eta(client, second), "its end is foretold", INSIDE_SECONDS_MAX)
+
+    why, queue, priority = (
+        stack.vbatch(*ask) for ask in (("why", second.id), ("queue",), ("priority", second.id, "9"))
+    )
+
+    assert f"{second.id} is in_progress" in why.stdout and "It waits for " in why.stdout, why.stderr
+    assert first.id in queue.stdout and second.id in queue.stdout, queue.stderr
+    assert "is of priority 9 from now on" in priority.stdout, priority.stderr
+    client.batches.cancel(first.id)
+    assert wait_for_end(client, second.id).status == "completed"
+
+
+def has_eta(client: OpenAI, batch: Batch) -> bool:
+    found = client.batches.retrieve(batch.id)
+    return found.eta is not None  # type: ignore[attr-defined]  # ours

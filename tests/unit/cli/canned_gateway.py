@@ -46,6 +46,26 @@ BATCH = {
 }
 
 
+ENTRY = {
+    "batch_id": samples.BATCH,
+    "model": "org/model",
+    "status": "in_progress",
+    "priority": 20,
+    "waiting_requests": 1400,
+    "queue_position": 3,
+    "starts_at": 4102444800,
+    "eta": {"earliest": 4102445000, "likely": 4102446000, "latest": 4102447000},
+    "waiting_for": "2 batches to run first",
+    "admission": {"feasible": False, "earliest_completion_window": "36h"},
+}
+WHY = ENTRY | {
+    "reason": "it is the shortest of 2 there, with about 4 min left",
+    "runs_first": ["batch_own"],
+    "others_first": 1,
+    "remedies": ["With priority 70 it would start in about 1 min and end in about 9 min, and others later."],
+}
+
+
 @dataclass
 class CannedGateway:
     """What it was asked, and what it will say."""
@@ -79,6 +99,10 @@ class CannedGateway:
                 return _json({"id": samples.FILE, "filename": "in.jsonl", "bytes": 3})
             case "content" | "results":
                 return _text('{"custom_id":"a"}\n')
+            case "why":
+                return _json(WHY)
+            case "queue":
+                return _json({"object": "queue", "data": [ENTRY], "others": {"batches": 2}})
             case "models":
                 return _json({"object": "list", "data": [{"id": "org/model"}]})
             case "batches" if request.method == "GET":

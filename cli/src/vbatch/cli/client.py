@@ -46,15 +46,33 @@ class Server:
             form.add_field("file", body, filename=path.name, content_type="application/octet-stream")
             return await self._ask("POST", "/v1/files", data=form)
 
-    async def create(self, file_id: str, endpoint: str, window: str, metadata: Mapping[str, str]) -> bytes:
+    async def create(
+        self, file_id: str, endpoint: str, window: str, metadata: Mapping[str, str], priority: int = 0
+    ) -> bytes:
         body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": window}
-        return await self._ask("POST", "/v1/batches", json=body | ({"metadata": dict(metadata)} if metadata else {}))
+        more = ({"metadata": dict(metadata)} if metadata else {}) | ({"priority": priority} if priority else {})
+        return await self._ask("POST", "/v1/batches", json=body | more)
 
     async def batch(self, batch_id: str) -> bytes:
         return await self._ask("GET", f"/v1/batches/{quote(batch_id, safe='')}")
 
     async def cancel(self, batch_id: str) -> bytes:
         return await self._ask("POST", f"/v1/batches/{quote(batch_id, safe='')}/cancel")
+
+    async def pause(self, batch_id: str) -> bytes:
+        return await self._ask("POST", f"/v1/batches/{quote(batch_id, safe='')}/pause")
+
+    async def resume(self, batch_id: str) -> bytes:
+        return await self._ask("POST", f"/v1/batches/{quote(batch_id, safe='')}/resume")
+
+    async def prioritize(self, batch_id: str, priority: int) -> bytes:
+        return await self._ask("POST", f"/v1/batches/{quote(batch_id, safe='')}", json={"priority": priority})
+
+    async def why(self, batch_id: str) -> bytes:
+        return await self._ask("GET", f"/v1/batches/{quote(batch_id, safe='')}/why")
+
+    async def queue(self) -> bytes:
+        return await self._ask("GET", "/v1/queue")
 
     async def batches(self, limit: int) -> bytes:
         return await self._ask("GET", f"/v1/batches?limit={limit}")

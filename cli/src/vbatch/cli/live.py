@@ -51,6 +51,8 @@ class Progress:
         self.models: tuple[ModelId, ...] = ()
         self.loading: ModelId | None = None
         self.remarks: list[str] = []
+        self.foretold = ""
+        """What the server says of the wait, in sentences."""
         self.faults: tuple[e.BatchFault, ...] = ()
         self.created_at: datetime | None = None
         self.last_at: datetime | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from vbatch.cli.commands import batches, dead, events, models, rebuild, results, stack
+from vbatch.cli.commands import batches, dead, events, models, rebuild, results, stack, steering
 from vbatch.cli.demo import demo
 
 app = typer.Typer(
@@ -17,6 +17,8 @@ app = typer.Typer(
 SERVER = "The server on this machine"
 WORK = "Batches"
 LOG = "The event log"
+NEGATIVE = {"ignore_unknown_options": True}
+"""Lets a number begin with a minus."""
 
 app.command(rich_help_panel=SERVER)(stack.up)
 app.command(rich_help_panel=SERVER)(stack.down)
@@ -28,6 +30,11 @@ app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)
 app.command(rich_help_panel=WORK)(batches.cancel)
 app.command(rich_help_panel=WORK)(batches.batches)
+app.command(rich_help_panel=WORK)(steering.queue)
+app.command(rich_help_panel=WORK)(steering.why)
+app.command(rich_help_panel=WORK)(steering.pause)
+app.command(rich_help_panel=WORK)(steering.resume)
+app.command(rich_help_panel=WORK, context_settings=NEGATIVE)(steering.priority)
 app.command(rich_help_panel=WORK)(models.models)
 app.add_typer(events.app, name="events", rich_help_panel=LOG)
 app.add_typer(dead.app, name="dead", rich_help_panel=LOG)

@@ -6,6 +6,7 @@ The runner's news (a model loads) only adorns the view, so a log out of reach is
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -13,7 +14,10 @@ from dataclasses import replace
 from vbatch.cli import sse
 from vbatch.cli.client import Server
 from vbatch.cli.decoding import event_of
+from vbatch.cli.exits import CommandError
+from vbatch.cli.foretelling import outlook
 from vbatch.cli.live import Progress
+from vbatch.cli.wire import Batch, read
 from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.events import BatchValidated
 from vbatch.contracts.subjects import RUNNER_EVENTS
@@ -22,6 +26,7 @@ from vbatch.journal.port import Unavailable
 from vbatch.journal.settings import JournalSettings
 
 NATS_SECONDS = 2.0
+FORECAST_SECONDS = 2.0
 
 OnChange = Callable[[Progress], None]
 
@@ -30,7 +35,8 @@ async def watch(server: Server, batch_id: str, log: JournalSettings | None, on_c
     """The batch at its end; `on_change` is called after every event. Raises Unreachable and Refused."""
     progress = Progress()
     validated: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    async with _beside(_runner_news(log, validated, progress, on_change)):
+    runner_news = _runner_news(log, validated, progress, on_change)
+    async with _beside(runner_news), _beside(_forecasts(server, batch_id, progress, on_change)):
         async for record in sse.follow(server, batch_id):
             event = event_of(record)
             if event is None:
@@ -59,6 +65,16 @@ async def _runner_news(
                     with suppress(Unreadable):  # written by a newer version: not ours to show
                         progress.apply(decode(record))
                 on_change(progress)
+
+
+async def _forecasts(server: Server, batch_id: str, progress: Progress, on_change: OnChange) -> None:
+    """What the batch waits for, for ever; a server that does not tell only leaves the view plainer."""
+    while True:
+        await asyncio.sleep(FORECAST_SECONDS)
+        with suppress(CommandError):
+            batch = read(await server.batch(batch_id), Batch)
+            progress.foretold = " ".join(outlook(batch, time.time()))
+            on_change(progress)
 
 
 @asynccontextmanager

@@ -34,6 +34,19 @@ class Usage(msgspec.Struct, frozen=True):
     output_tokens: int = 0
 
 
+class Eta(msgspec.Struct, frozen=True):
+    """Unix seconds."""
+
+    earliest: int
+    likely: int
+    latest: int
+
+
+class Admission(msgspec.Struct, frozen=True):
+    feasible: bool
+    earliest_completion_window: str | None = None
+
+
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Times are Unix seconds."""
 
@@ -49,6 +62,48 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     request_counts: Counts = Counts()
     usage: Usage | None = None
     errors: Faults | None = None
+    completion_window: str = "24h"
+    eta: Eta | None = None
+    waiting_for: str | None = None
+    admission: Admission | None = None
+
+
+class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the asker's batches in the queue."""
+
+    batch_id: str
+    model: str | None = None
+    priority: int = 0
+    waiting_requests: int = 0
+    queue_position: int | None = None
+    requests_per_second: float | None = None
+    starts_at: int | None = None
+    eta: Eta | None = None
+    waiting_for: str | None = None
+    admission: Admission | None = None
+
+
+class Others(msgspec.Struct, frozen=True):
+    batches: int = 0
+
+
+class Queue(msgspec.Struct, frozen=True):
+    data: list[QueueEntry]
+    others: Others = Others()
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    batch_id: str
+    status: str
+    waiting_requests: int | None = None
+    waiting_for: str | None = None
+    starts_at: int | None = None
+    eta: Eta | None = None
+    reason: str | None = None
+    runs_first: list[str] = []
+    others_first: int = 0
+    remedies: list[str] = []
+    admission: Admission | None = None
 
 
 class StoredFile(msgspec.Struct, frozen=True):

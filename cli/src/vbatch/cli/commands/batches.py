@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +14,7 @@ import typer
 from vbatch.cli.board import board_for, summary
 from vbatch.cli.client import Server, connect
 from vbatch.cli.exits import CommandError, Exit, Misused
+from vbatch.cli.foretelling import outlook
 from vbatch.cli.live import Progress
 from vbatch.cli.options import (
     ApiKey,
@@ -29,18 +32,23 @@ from vbatch.cli.options import (
 )
 from vbatch.cli.watching import watch as follow_to_end
 from vbatch.cli.wire import Batch, BatchPage, StoredFile, read
-from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN, STEERABLE, BatchStatus
 from vbatch.local.log_access import log_settings
 
 BATCHES_SHOWN = 20
 BATCHES_SHOWN_MAX = 100
 FAULTS_SHOWN = 10
+FORETOLD_SECONDS_MAX, FORETOLD_POLL_SECONDS = 3.0, 0.2
+"""A forecast is a second old, and a file of some thousand lines is checked in less."""
 
 Endpoint = Annotated[
     str | None, typer.Option(help="The path all requests name; by default what the file's first line says.")
 ]
 Window = Annotated[str, typer.Option(help="The time the batch may take, such as 24h.")]
 Metadata = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with the batch; repeat it.")]
+Priority = Annotated[
+    int, typer.Option(min=PRIORITY_MIN, max=PRIORITY_MAX, help="A higher one runs sooner; ten more count twice.")
+]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the end.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when the batch has ended, showing nothing.")]
 InputFile = Annotated[Path, typer.Argument(metavar="FILE", help="Requests, one JSON object a line.")]
@@ -52,6 +60,7 @@ def submit(
     endpoint: Endpoint = None,
     window: Window = "24h",
     metadata: Metadata = None,
+    priority: Priority = 0,
     watch: Watch = False,
     wait: Wait = False,
     url: Url = None,
@@ -64,12 +73,14 @@ def submit(
         pairs, path = pairs_of(metadata or []), endpoint or endpoint_of(file)
         async with connect(server_url(url), api_key) as server:
             uploaded = read(await server.upload(file), StoredFile)
-            created = await server.create(uploaded.id, path, window, pairs)
+            created = await server.create(uploaded.id, path, window, pairs, priority)
             batch = read(created, Batch)
             if as_json and not watch:
                 print_json(created)
             elif not as_json:
                 out.print(batch.id)
+                if not wait:
+                    await _foretell(server, batch)
             if watch or wait:
                 await _to_the_end(server, batch.id, is_shown=watch, as_json=as_json)
 
@@ -113,6 +124,18 @@ def batches(limit: Limit = BATCHES_SHOWN, url: Url = None, api_key: ApiKey = Non
             _show(read(answer, BatchPage))
 
     run(ask())
+
+
+async def _foretell(server: Server, batch: Batch) -> None:
+    """Say when it will end, as soon as its file is checked; a long check is not waited for."""
+    deadline = time.monotonic() + FORETOLD_SECONDS_MAX
+    while batch.status in STEERABLE and batch.eta is None and time.monotonic() < deadline:
+        await asyncio.sleep(FORETOLD_POLL_SECONDS)
+        batch = read(await server.batch(batch.id), Batch)
+        if batch.status is BatchStatus.IN_PROGRESS and batch.waiting_for is not None:
+            break
+    for line in outlook(batch, time.time()):
+        err.print(line, markup=False)
 
 
 def endpoint_of(file: Path) -> str:

@@ -1,0 +1,113 @@
+"""why, queue, pause, resume, priority: a batch's place in the queue, seen and steered by its owner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+
+from vbatch.cli.client import Server, connect
+from vbatch.cli.foretelling import batches, cells
+from vbatch.cli.foretelling import why as sentences
+from vbatch.cli.options import (
+    ApiKey,
+    AsJson,
+    BatchArgument,
+    Url,
+    out,
+    print_json,
+    print_table,
+    run,
+    server_url,
+    table_of,
+)
+from vbatch.cli.wire import Batch, Queue, Why, read
+from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
+
+Level = Annotated[
+    int,
+    typer.Argument(
+        metavar="PRIORITY",
+        min=PRIORITY_MIN,
+        max=PRIORITY_MAX,
+        help="0 is the common one; ten more count twice as much.",
+    ),
+]
+
+
+def why(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """What a batch waits for, what runs first, when it starts and ends, and what would change that."""
+
+    async def ask() -> None:
+        async with connect(server_url(url), api_key) as server:
+            answer = await server.why(batch)
+        if as_json:
+            print_json(answer)
+            return
+        for line in sentences(read(answer, Why), time.time()):
+            out.print(line, markup=False)
+
+    run(ask())
+
+
+def queue(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Your unfinished batches in the order they run."""
+
+    async def ask() -> None:
+        async with connect(server_url(url), api_key) as server:
+            answer = await server.queue()
+        if as_json:
+            print_json(answer)
+        else:
+            _show(read(answer, Queue), time.time())
+
+    run(ask())
+
+
+def pause(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Start nothing more of a batch until it is resumed. Its window goes on."""
+    _steer(lambda server: server.pause(batch), "paused; what is inside the engine finishes, its window goes on",
+           url=url, api_key=api_key, as_json=as_json)  # fmt: skip
+
+
+def resume(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Let a paused batch run again."""
+    _steer(lambda server: server.resume(batch), "waiting for its turn again", url=url, api_key=api_key, as_json=as_json)
+
+
+def priority(
+    batch: BatchArgument, level: Level, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Let a batch run sooner, or later. It holds for what has not started."""
+    said = f"of priority {level} from now on"
+    _steer(lambda server: server.prioritize(batch, level), said, url=url, api_key=api_key, as_json=as_json)
+
+
+def _steer(
+    ask: Callable[[Server], Awaitable[bytes]], said: str, *, url: str | None, api_key: str | None, as_json: bool
+) -> None:
+    async def steer() -> None:
+        async with connect(server_url(url), api_key) as server:
+            answer = await ask(server)
+        if as_json:
+            print_json(answer)
+        else:
+            out.print(f"{read(answer, Batch).id} is {said}.")
+
+    run(steer())
+
+
+def _show(queue: Queue, now: float) -> None:
+    others = f"{batches(queue.others.batches)} of others"
+    if not queue.data:
+        out.print(f"None of your batches waits or runs; {others}.")
+        return
+    headings = ("place", "batch", "model", "priority", "waiting", "req/s", "starts in", "ends in", "", "waits for")
+    table = table_of(*headings, numbers=("place", "priority", "waiting", "req/s"))
+    for entry in queue.data:
+        table.add_row(*cells(entry, now))
+    print_table(table)
+    if queue.others.batches:
+        out.print(f"And {others}, in the places between.")

@@ -1,0 +1,109 @@
+"""A forecast as a colleague would put it: what a batch waits for, when it starts and ends, what would change that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vbatch.cli.telling import amount
+from vbatch.cli.wire import Admission, Batch, Eta, QueueEntry, Why
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+def span(seconds: float) -> str:
+    """`now`, `40 s`, `3 min`, `2 h 5 min`, `3 days`: a forecast is not true to the second."""
+    if seconds < 1.5:
+        return "now"
+    if seconds < 2 * MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / MINUTE)
+    if minutes < 60:
+        return f"{minutes} min"
+    if seconds < 2 * DAY:
+        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+    return f"{seconds / DAY:.0f} days"
+
+
+def ends(eta: Eta, now: float) -> str:
+    """`in about 3 min (2 min to 5 min)`."""
+    if eta.likely - now < 1.5:
+        return "at any moment"
+    likely, earliest, latest = (span(at - now) for at in (eta.likely, eta.earliest, eta.latest))
+    return f"in about {likely}" + ("" if earliest == latest else f" ({earliest} to {latest})")
+
+
+def warning(admission: Admission | None, window: str = "its window") -> str:
+    """Empty while the window is kept."""
+    if admission is None or admission.feasible:
+        return ""
+    enough = admission.earliest_completion_window
+    cure = f"a window of {enough} would be enough" if enough else "not even a week would be enough"
+    return f"As things stand it will not end within {window}: {cure}. What has not run by then stays unanswered."
+
+
+def outlook(batch: Batch, now: float) -> Iterator[str]:
+    """Of a batch just handed in: when it ends, and a warning; nothing where nothing is foretold."""
+    if batch.eta is not None:
+        yield f"It ends {ends(batch.eta, now)}."
+    elif batch.waiting_for is not None:
+        yield f"It waits for {batch.waiting_for}."
+    if words := warning(batch.admission, batch.completion_window):
+        yield words
+
+
+def why(told: Why, now: float) -> Iterator[str]:
+    """Line by line."""
+    left = f", {amount(told.waiting_requests, 'request')} not yet started" if told.waiting_requests else ""
+    yield f"{told.batch_id} is {told.status}{left}."
+    yield f"It waits for {told.waiting_for}." if told.waiting_for else "Nothing is known of what it waits for."
+    yield from _before(told)
+    yield from _times(told, now)
+    if told.reason:
+        yield f"It is chosen because {told.reason}."
+    if words := warning(told.admission):
+        yield words
+    yield from told.remedies
+
+
+def batches(count: int) -> str:
+    return "1 batch" if count == 1 else f"{count:,} batches"
+
+
+def _place(position: int | None) -> str:
+    return "" if position is None else "runs" if position == 0 else str(position)
+
+
+def _before(told: Why) -> Iterator[str]:
+    own, others = len(told.runs_first), told.others_first
+    if own:
+        yield f"Ahead of it: {batches(own)} of yours, {', '.join(told.runs_first)}."
+    if others:
+        yield f"Ahead of it: {batches(others)} of others."
+
+
+def _times(told: Why, now: float) -> Iterator[str]:
+    starts = f"starts in about {span(told.starts_at - now)}" if told.starts_at and told.starts_at - now > 1.5 else ""
+    finishes = f"ends {ends(told.eta, now)}" if told.eta else ""
+    if words := " and ".join(part for part in (starts, finishes) if part):
+        yield f"It {words}."
+
+
+def cells(entry: QueueEntry, now: float) -> tuple[str, ...]:
+    """A row of the queue's table."""
+    starts = span(max(0.0, entry.starts_at - now)) if entry.starts_at else ""
+    finishes = ends(entry.eta, now).removeprefix("in about ") if entry.eta else ""
+    pace = f"{entry.requests_per_second:,.1f}" if entry.requests_per_second else ""
+    late = "late" if entry.admission and not entry.admission.feasible else ""
+    waits = entry.waiting_for or ""
+    return (
+        _place(entry.queue_position),
+        entry.batch_id,
+        entry.model or "",
+        str(entry.priority),
+        f"{entry.waiting_requests:,}",
+        pace,
+        starts,
+        finishes,
+        late,
+        waits,
+    )
