@@ -12,7 +12,7 @@ from random import Random
 
 import psutil
 
-from tests.chaos.faults import Done, Fault, Means, deck, draw
+from tests.chaos.faults import Done, Fault, Means, draw
 from tests.chaos.history import History
 from tests.chaos.remains import remains
 from tests.chaos.saboteur import Saboteur
@@ -50,6 +50,8 @@ class Campaign:
     random: Random
     recoveries: list[Recovery] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    recovery_seconds_max: float = RECOVERY_SECONDS_MAX
+    pair_share: float = PAIR_SHARE
     not_come: int = 0
     """Faults whose victim was not there, or came to no such place in time."""
     orphans: int = 0
@@ -58,20 +60,19 @@ class Campaign:
     def kill_count(self) -> int:
         return len(self.recoveries)
 
-    def run(self, kills: int, faults: Iterator[Fault] | None = None) -> None:
-        """Do `kills` faults, drawn or given, then wait for the end of every batch."""
-        faults = faults or deck(self.random)
+    def run(self, kills: int, faults: Iterator[Fault]) -> None:
+        """Do `kills` of the faults, then wait for the end of every batch."""
         with _running(self.workload):
             time.sleep(WARM_SECONDS)
             while self.kill_count < kills and not self.violations:
                 self._strike(next(faults))
-                if self.random.random() >= PAIR_SHARE:
+                if self.random.random() >= self.pair_share:
                     time.sleep(self.random.uniform(*PAUSE_SECONDS))
         self._drain()
 
     def _strike(self, fault: Fault) -> None:
         before = self.saboteur.pid(fault.victim)
-        second = draw(self.random) if self.random.random() < PAIR_SHARE else None
+        second = draw(self.random) if self.random.random() < self.pair_share else None
         done = self.saboteur.do(fault)
         if done is None:
             self.not_come += 1
@@ -97,10 +98,10 @@ class Campaign:
 
     def _recover(self, done: Done, before: int | None) -> None:
         """Until all is ready, by the process that came after a killed one, and outcomes are recorded."""
-        deadline = done.at + RECOVERY_SECONDS_MAX
+        deadline = done.at + self.recovery_seconds_max
         while not self._is_recovered(done, before):
             if time.time() > deadline:
-                self.violations.append(f"{done.fault}: not recovered after {RECOVERY_SECONDS_MAX:g} s")
+                self.violations.append(f"{done.fault}: not recovered after {self.recovery_seconds_max:g} s")
                 return
             time.sleep(POLL_SECONDS)
         self.recoveries.append(Recovery(done.fault, done.at, time.time() - done.at))

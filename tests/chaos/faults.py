@@ -90,6 +90,12 @@ def draw(random: Random) -> Fault:
     return Fault(means, random.choice(VICTIMS[means]))
 
 
+def engine_kills(random: Random) -> Iterator[Fault]:
+    """For ever: the engine, or the runner that holds it."""
+    while True:
+        yield Fault(Means.KILL, random.choice(("engine", "gpu-runner")))
+
+
 def at_place(random: Random, place: Failpoint) -> Fault:
     kinds = [it for it in PLACE_SHARES if it is not Means.RIVAL or place.process in RIVALS]
     means = random.choices(kinds, [PLACE_SHARES[it] for it in kinds])[0]

@@ -12,22 +12,32 @@ from tempfile import TemporaryDirectory
 
 import openai
 
-from tests.chaos.campaign import Campaign
-from tests.chaos.faults import SERVICES, Fault
+from tests.chaos.campaign import PAIR_SHARE, RECOVERY_SECONDS_MAX, Campaign
+from tests.chaos.faults import SERVICES, Fault, deck, engine_kills
 from tests.chaos.history import History
 from tests.chaos.links import Links
 from tests.chaos.places import Places
 from tests.chaos.report import Report, report_of
 from tests.chaos.saboteur import Saboteur
 from tests.chaos.verdict import REDONE_PER_LOSS_MAX, Reading, Runs, faults_of_files, runs_of
-from tests.chaos.workload import MODELS, Workload
+from tests.chaos.workload import MODELS, Habits, Kind, Workload
 from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, stack_home
 from vbatch.chassis.failpoints import FOLDER_VARIABLE
 from vbatch.local.log_access import log_settings
 
 STARTED_LOG = "started.log"
-REAL_MODELS = ("HuggingFaceTB/SmolLM2-135M-Instruct",)
+REAL_HABITS = Habits(
+    models=("HuggingFaceTB/SmolLM2-135M-Instruct",),
+    unfinished_target=1,
+    requests_min=500,
+    requests_max=500,
+    shares={Kind.PLAIN: 1},
+    is_simulated=False,
+)
+"""One batch at a time: a kill comes while it has work left, and the next batch follows the end of the last."""
+REAL_RECOVERY_SECONDS_MAX = 240.0
+"""vLLM starts within 25 to 40 s on two idle cores."""
 MODEL = """\
 [[model]]
 id = "{model}"
@@ -53,11 +63,18 @@ def chaos(
     with TemporaryDirectory(prefix="vbatch-chaos-") as folder, _stack(Path(folder), is_simulated) as (stack, links):
         places = Places(Path(folder))
         with History(log_settings(stack.settings, "chaos")).running() as history, stack.client() as client:
-            models = MODELS if is_simulated else REAL_MODELS
-            workload = Workload(client, history, Random(f"work {seed}"), models, is_simulated)
+            workload = Workload(client, history, Random(f"work {seed}"), Habits() if is_simulated else REAL_HABITS)
             random = Random(f"faults {seed}")
-            campaign = Campaign(stack, history, workload, Saboteur(stack, random, links, places), random)
-            campaign.run(kills, faults)
+            campaign = Campaign(
+                stack,
+                history,
+                workload,
+                Saboteur(stack, random, links, places),
+                random,
+                recovery_seconds_max=RECOVERY_SECONDS_MAX if is_simulated else REAL_RECOVERY_SECONDS_MAX,
+                pair_share=PAIR_SHARE if is_simulated else 0.0,
+            )
+            campaign.run(kills, faults or (deck(random) if is_simulated else engine_kills(random)))
             is_equal = _is_equal_to_its_log(campaign)
             reading = _judge(campaign)
         places.look()

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -22,8 +23,6 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, OwnerId, new_batch_id
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX
 
-UNFINISHED_TARGET = 5
-REQUESTS_MIN, REQUESTS_MAX = 40, 400
 LATENCY_SECONDS = (0.02, 0.1, 0.3)
 WINDOW_SECONDS = (0.5, 4.0)
 CANCEL_SECONDS_MAX = 2.0
@@ -58,15 +57,26 @@ class Promise:
     is_cancel_acknowledged: bool = False
 
 
+@dataclass(frozen=True)
+class Habits:
+    """How a workload behaves; bodies steer the simulated engine only where there is one."""
+
+    models: tuple[str, ...] = MODELS
+    unfinished_target: int = 5
+    requests_min: int = 40
+    requests_max: int = 400
+    shares: Mapping[Kind, int] = field(default_factory=lambda: SHARES)
+    is_simulated: bool = True
+
+
 @dataclass
 class Workload:
-    """Submits until told to stop. `real` leaves out what only the simulated engine understands."""
+    """Submits until told to stop."""
 
     client: OpenAI
     history: History
     random: Random
-    models: tuple[str, ...] = MODELS
-    is_simulated: bool = True
+    habits: Habits
     promises: list[Promise] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
     """Asks that were not acknowledged, by what came instead: nothing is promised about them."""
@@ -75,7 +85,7 @@ class Workload:
 
     def run(self) -> None:
         while not self._stop.wait(PAUSE_SECONDS):
-            if len(self.history.unfinished) < UNFINISHED_TARGET:
+            if len(self.history.unfinished) < self.habits.unfinished_target:
                 self._submit()
 
     def stop(self) -> None:
@@ -94,13 +104,12 @@ class Workload:
             self._cancel(promise)
 
     def _kind(self) -> Kind:
-        kinds = [kind for kind in Kind if self.is_simulated or kind is not Kind.POISON]
-        return self.random.choices(kinds, [SHARES[kind] for kind in kinds])[0]
+        return self.random.choices(list(self.habits.shares), list(self.habits.shares.values()))[0]
 
     def _lines(self, kind: Kind) -> list[Line]:
         self._number += 1
-        model, latency = self.random.choice(self.models), self.random.choice(LATENCY_SECONDS)
-        count = self.random.randint(REQUESTS_MIN, REQUESTS_MAX)
+        model, latency = self.random.choice(self.habits.models), self.random.choice(LATENCY_SECONDS)
+        count = self.random.randint(self.habits.requests_min, self.habits.requests_max)
         culprit = self.random.randrange(count) if kind is Kind.POISON else -1
         lines = [self._line(number, model, latency, is_poison=number == culprit) for number in range(count)]
         if kind is Kind.BAD:
@@ -110,7 +119,7 @@ class Workload:
     def _line(self, number: int, model: str, latency: float, *, is_poison: bool) -> Line:
         messages = [{"role": "user", "content": f"batch {self._number} request {number}"}]
         body: Line = {"model": model, "messages": messages, "max_tokens": 8}
-        if self.is_simulated:
+        if self.habits.is_simulated:
             body["simulate"] = {"latency_seconds": latency} | ({"crash": True} if is_poison else {})
             if number == LARGE_AT:
                 body["simulate"] |= {"answer_bytes": LARGE_BYTES}
