@@ -24,7 +24,7 @@ from tests.chaos.history import History
 from tests.chaos.saboteur import Saboteur
 from tests.chaos.verdict import Reading, faults_of_files
 from tests.chaos.workload import Kind, Promise
-from tests.e2e.asking import chat_line, jsonl, submit, wait_for_end, wait_for_progress
+from tests.e2e.asking import Line, chat_line, jsonl, submit, wait_for_end, wait_for_progress
 from tests.support.stack import SLOW_CHAT, RunningStack, wait_until
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId
@@ -35,6 +35,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 REQUESTS = 1_500
 PROMPT = "number {number}"
 """Short enough to stand whole in the answer."""
+LATENCY_SECONDS = 0.3
 BEGUN_AT = 100
 SEEN_SECONDS_MAX = 30.0
 END_SECONDS_MAX = 120.0
@@ -53,10 +54,10 @@ class Scene:
     promises: list[Promise] = field(default_factory=list)
 
     def submit(self, requests: int = REQUESTS) -> BatchId:
-        given = [chat_line(number, SLOW_CHAT, prompt=PROMPT) for number in range(requests)]
+        given = slow_lines(requests)
         return self.promised(BatchId(submit(self.client, jsonl(given)).id), given)
 
-    def promised(self, batch_id: BatchId, given: list[dict[str, object]]) -> BatchId:
+    def promised(self, batch_id: BatchId, given: list[Line]) -> BatchId:
         self.promises.append(Promise(batch_id, Kind.PLAIN, given, frozenset()))
         return batch_id
 
@@ -82,6 +83,14 @@ class Scene:
 
     def status(self, batch_id: BatchId) -> str:
         return wait_for_end(self.client, batch_id, END_SECONDS_MAX).status
+
+
+def slow_lines(count: int) -> list[Line]:
+    """Slow enough that a batch of them can be met in its middle, however slowly one looks."""
+    lines = [chat_line(number, SLOW_CHAT, prompt=PROMPT) for number in range(count)]
+    for line in lines:
+        line["body"]["simulate"] = {"latency_seconds": LATENCY_SECONDS}
+    return lines
 
 
 @pytest.fixture
@@ -154,7 +163,7 @@ def test_of_two_processes_only_the_newer_one_works(scene: Scene, service: str):
 
 
 def test_a_create_whose_gateway_dies_is_stored_once(scene: Scene):
-    given = [chat_line(number, SLOW_CHAT, prompt=PROMPT) for number in range(100)]
+    given = slow_lines(100)
     uploaded = scene.client.files.create(file=("in.jsonl", jsonl(given)), purpose="batch")
     with ThreadPoolExecutor(1) as threads:
         killed = threads.submit(scene.strike, Means.KILL, "gateway")

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from tests.support.stack import RunningStack
-from vbatch.local.programs import STACK_VARIABLE
+from vbatch.chassis.settings import STACK_VARIABLE
 
 REMAINS_SECONDS_MAX = 2.0
 POLL_SECONDS = 0.05

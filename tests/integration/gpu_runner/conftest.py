@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -59,6 +60,7 @@ LIMITS = Limits(
     model_wait_seconds=0.5,
     has_standby=False,
 )
+GONE_SECONDS_MAX = 3.0
 
 
 def simulated(model: str, *, max_num_seqs: int = 128, **arguments: ArgumentValue) -> ModelDefinition:
@@ -225,9 +227,16 @@ def home() -> Iterator[Path]:
     """A short path: Unix sockets have little room."""
     folder = Path(tempfile.mkdtemp(prefix="vb-"))
     yield folder
-    left = [child for child in psutil.Process().children(recursive=True) if str(folder) in " ".join(child.cmdline())]
+    deadline = time.monotonic() + GONE_SECONDS_MAX
+    while (left := processes_of(folder)) and time.monotonic() < deadline:
+        time.sleep(0.05)  # a killed runner's guards end after it
     shutil.rmtree(folder)
     assert left == [], "every engine is to be stopped by the end of a test"
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Whoever started them."""
+    return [it for it in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(it.info["cmdline"] or [])]
 
 
 def memory_journal() -> MemoryJournal:

@@ -106,6 +106,18 @@ async def test_nothing_of_the_engine_outlives_a_killed_runner(home: Path):
             assert await asyncio.to_thread(alive, processes) == []
 
 
+async def test_nothing_of_the_engine_outlives_a_killed_guard(home: Path):
+    async with real_bench(home) as (bench, url):
+        await bench.register(stubborn(latency_seconds=30))
+        with runner_process(home, url):
+            await leased(bench)
+            await bench.run_slice("small", 3)
+            await bench.loaded("small")
+            guard, *others = await engine_processes(home)
+            guard.kill()
+            assert await asyncio.to_thread(alive, others) == []
+
+
 async def test_the_next_life_sweeps_what_a_killed_guard_left(home: Path):
     async with real_bench(home) as (bench, url):
         await bench.register(stubborn())

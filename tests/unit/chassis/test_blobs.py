@@ -3,13 +3,12 @@
 import asyncio
 import os
 import resource
-import time
 from pathlib import Path
 
 import pytest
 
 from vbatch.chassis.blobs import BadBlobName, BlobMissing, Blobs, BlobStoreFull, BlobTrouble
-from vbatch.chassis.blobs.local import LocalBlobs
+from vbatch.chassis.blobs.local import PARTIAL_FOLDER, LocalBlobs
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -174,11 +173,14 @@ async def test_a_blob_deleted_while_it_is_read_is_read_to_its_end(folder: LocalB
     assert [chunk async for chunk in chunks] == [b"23"]
 
 
-async def test_what_a_killed_writer_left_is_removed_when_it_is_old(folder: LocalBlobs, tmp_path: Path):
-    await put(folder, "a", b"x")
-    left, fresh = tmp_path / ".partial" / "left", tmp_path / ".partial" / "fresh"
-    left.touch()
-    fresh.touch()
-    os.utime(left, (time.time() - 7200, time.time() - 7200))
-    assert await folder.remove_abandoned(older_than_seconds=3600) == 1
-    assert (left.exists(), fresh.exists()) == (False, True)
+async def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(
+    folder: LocalBlobs, tmp_path: Path
+):
+    async with folder.writer("b") as writer:
+        await writer.write(b"half")
+        left = tmp_path / PARTIAL_FOLDER / "left"
+        left.write_bytes(b"half a blob")
+        assert await folder.remove_abandoned() == 1
+        assert not left.exists()
+    assert await folder.remove_abandoned() == 0
+    assert await folder.size("b") == 4

@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vbatch.chassis.files import write_atomically
-from vbatch.chassis.settings import CONFIG_VARIABLE, POSTGRES_URL_FILE
+from vbatch.chassis.settings import CONFIG_VARIABLE, POSTGRES_URL_FILE, STACK_VARIABLE
 from vbatch.local import log_access, nats, nats_users, postgres, probes
 from vbatch.local.commands import Command
 from vbatch.local.settings import LocalSettings
-
-STACK_VARIABLE = "VBATCH_STACK"
-"""Every process of a stack, and every child of one, carries the stack's home under this name."""
 
 
 @dataclass(frozen=True)

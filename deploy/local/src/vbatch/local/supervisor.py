@@ -20,8 +20,9 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
+from vbatch.chassis.settings import STACK_VARIABLE
 from vbatch.local.commands import LocalTrouble
-from vbatch.local.programs import STACK_VARIABLE, Program
+from vbatch.local.programs import Program
 
 START_SECONDS_MAX = 15.0
 START_TRIES_MAX = 100_000  # for ever: a full disk may last. supervisord waits one second longer before each try

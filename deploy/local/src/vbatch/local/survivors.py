@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from vbatch.local.programs import STACK_VARIABLE
+from vbatch.chassis.settings import STACK_VARIABLE
 
 END_SECONDS_MAX = 15.0
 

@@ -23,6 +23,8 @@ from pydantic_settings import (
 
 PREFIX = "VBATCH_"
 CONFIG_VARIABLE = "VBATCH_CONFIG"
+STACK_VARIABLE = "VBATCH_STACK"
+"""Every process of a stack, and every child of one, carries the stack's home under this name."""
 POSTGRES_URL_FILE = Path("secrets") / "postgres-url"
 EXIT_BAD_SETTINGS = 2
 MIB = 1024 * 1024

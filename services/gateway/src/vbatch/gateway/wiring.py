@@ -51,7 +51,6 @@ from vbatch.journal.settings import JournalSettings
 
 SERVICE = "gateway"
 DRAIN_SECONDS_MAX = 5
-ABANDONED_SECONDS = 3_600
 CONNECTIONS_WAITING_MAX = 1024
 KEEP_ALIVE_SECONDS = 75
 
@@ -207,9 +206,9 @@ def _journal_settings(settings: GatewaySettings) -> JournalSettings:
 
 
 async def _sweep(blobs: Blobs) -> None:
-    """What a killed gateway left of uploads goes; a living one's are younger."""
+    """What a killed gateway left of uploads goes."""
     if isinstance(blobs, LocalBlobs):
-        removed = await blobs.remove_abandoned(ABANDONED_SECONDS)
+        removed = await blobs.remove_abandoned()
         get_logger().info("abandoned_uploads_removed", count=removed)
 
 

@@ -6,6 +6,7 @@ times as fast on ranges of 500 bytes.
 
 import asyncio
 import errno
+import fcntl
 import os
 import secrets
 import time
@@ -47,7 +48,7 @@ class LocalBlobs(Blobs):
     async def writer(self, name: str) -> AsyncIterator[BlobWriter]:
         place = self._root / checked(name)
         with _named_trouble(name, self._root):
-            writing = _FileWriter(await asyncio.to_thread(_new_partial, self._root), name, self._root)
+            writing = _FileWriter(*await asyncio.to_thread(_new_partial, self._root), name, self._root)
             try:
                 yield writing
                 await writing.commit(place)
@@ -88,9 +89,9 @@ class LocalBlobs(Blobs):
             found = await asyncio.to_thread(_older_files, self._root / checked(folder), time.time() - seconds)
             return [f"{folder}/{name}" for name in found]
 
-    async def remove_abandoned(self, older_than_seconds: float) -> int:
-        """Remove what killed writers left behind, untouched for that long; returns how many."""
-        return await asyncio.to_thread(_remove_abandoned, self._root / PARTIAL_FOLDER, older_than_seconds)
+    async def remove_abandoned(self) -> int:
+        """Remove what killed writers left behind; returns how many. A living one holds the lock of its file."""
+        return await asyncio.to_thread(_remove_abandoned, self._root / PARTIAL_FOLDER)
 
 
 class _Descriptor:
@@ -123,9 +124,9 @@ class _Descriptor:
 class _FileWriter:
     """Pieces gathered to a few megabytes, so that a thread is asked rarely."""
 
-    def __init__(self, partial: Path, name: str, root: Path) -> None:
+    def __init__(self, partial: Path, number: int, name: str, root: Path) -> None:
         self._partial, self._name, self._root = partial, name, root
-        self._file = _Descriptor(os.open(partial, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
+        self._file = _Descriptor(number)
         self._pieces: list[bytes] = []
         self._buffered = 0
         self._size = 0
@@ -163,14 +164,19 @@ class _FileWriter:
             sync_folder(folder)
 
 
-def _new_partial(root: Path) -> Path:
+def _new_partial(root: Path) -> tuple[Path, int]:
+    """A new file and its descriptor, which holds the file's lock as long as this process has it open."""
     folder = root / PARTIAL_FOLDER
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(root.parent)
-    partial = folder / secrets.token_hex(16)
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    return partial
+    while True:
+        partial = folder / secrets.token_hex(16)
+        number = os.open(partial, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(number, fcntl.LOCK_EX)
+        if os.fstat(number).st_nlink:
+            return partial, number
+        os.close(number)  # taken for abandoned before it was locked
 
 
 def _write_all(number: int, content: bytes) -> None:
@@ -226,14 +232,26 @@ def _older_files(folder: Path, oldest: float) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_file() and entry.stat().st_mtime < oldest)
 
 
-def _remove_abandoned(folder: Path, older_than_seconds: float) -> int:
+def _remove_abandoned(folder: Path) -> int:
     if not folder.is_dir():
         return 0
-    oldest = time.time() - older_than_seconds
-    abandoned = [path for path in folder.iterdir() if path.stat().st_mtime < oldest]
-    for path in abandoned:
-        path.unlink(missing_ok=True)
-    return len(abandoned)
+    return sum(_is_removed(path) for path in folder.iterdir())
+
+
+def _is_removed(partial: Path) -> bool:
+    """Whether it was there and nobody writes it any more."""
+    try:
+        number = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        partial.unlink(missing_ok=True)  # still locked: a writer that was about to lock it sees that it is gone
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(number)
 
 
 @contextmanager

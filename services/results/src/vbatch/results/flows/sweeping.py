@@ -18,8 +18,6 @@ from vbatch.journal.port import DeadLetters, Unavailable
 from vbatch.results.ports import ReadModel, Trouble
 
 FILES_AT_ONCE = 200
-ABANDONED_SECONDS = 86_400.0
-"""No writer of a blob is this slow: what is older was left by one that was killed."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Sweeper:
     async def _round(self) -> None:
         self._on_dead_letters(await self._dead.count())
         if isinstance(self._blobs, LocalBlobs):
-            await self._blobs.remove_abandoned(ABANDONED_SECONDS)
+            await self._blobs.remove_abandoned()
         if self._is_caught_up():
             await self.sweep()
 

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vbatch.chassis.settings import PREFIX, STACK_VARIABLE
 from vbatch.gpu_runner.adapters.engine import guard
+from vbatch.gpu_runner.adapters.engine.sweep import sweep_record
 from vbatch.gpu_runner.core.command import EngineCommand
 from vbatch.gpu_runner.core.ladder import memory_line
 
 LAST_WORDS_BYTES = 4_000
 SEARCHED_BYTES = 256_000
 """Tracebacks of what followed may stand behind the line that says what ran out."""
-SETTINGS_PREFIX = "VBATCH_"
 STOP_MARGIN_SECONDS = 2.0
 """Beyond its grace a guard needs this long at most, unless the kernel holds a process."""
 
@@ -69,7 +70,7 @@ class Child:
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it and all it started. Returns in any case after its grace and a margin."""
+        """End it and all it started, within its grace and a margin. Raises NotSwept."""
         self._ask_to_stop()
         try:
             async with asyncio.timeout(self._desk.grace_seconds + STOP_MARGIN_SECONDS):
@@ -78,6 +79,7 @@ class Child:
             return  # the kernel holds a process; the guard stays with it
         finally:
             self._close_pipe()
+        await asyncio.to_thread(sweep_record, self._desk.record)  # only a guard that was killed leaves one
 
     def last_words(self) -> str:
         """The end of its log; before it what speaks of memory further up."""
@@ -122,8 +124,12 @@ async def _start_guard(
 
 
 def _inherited() -> dict[str, str]:
-    """The runner's environment without its settings: an engine has no use for our addresses and secrets."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS_PREFIX)}
+    """The runner's environment without its settings: an engine has no use for our addresses and secrets.
+
+    It carries the name of the stack, by which `vbatch down` finds what nobody else ended.
+    """
+    kept = (name for name in os.environ if name == STACK_VARIABLE or not name.startswith(PREFIX))
+    return {name: os.environ[name] for name in kept}
 
 
 @contextmanager

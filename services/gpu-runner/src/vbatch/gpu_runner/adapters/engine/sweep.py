@@ -28,11 +28,18 @@ def sweep(folder: Path) -> list[int]:
     """Kill what is on record in `folder` and return the pids. Raises NotSwept when they do not end."""
     killed: list[int] = []
     for record in sorted(folder.glob("*.pids")):
-        leftovers = _leftovers(record.read_text().splitlines())
-        _end(leftovers)
-        killed += leftovers
-        record.unlink()
+        killed += sweep_record(record)
     return killed
+
+
+def sweep_record(record: Path) -> list[int]:
+    """The same for one record, if it is there."""
+    if not record.exists():
+        return []
+    leftovers = _leftovers(record.read_text().splitlines())
+    _end(leftovers)
+    record.unlink(missing_ok=True)
+    return list(leftovers)
 
 
 def is_running(pid: int, start_ticks: str) -> bool:

@@ -69,7 +69,7 @@ def start_fork_server(modules: list[str], threads: Mapping[str, str]) -> None:
     if threads:
         os.environ.update(threads)
         os.environ.update(openmp_preloaded())
-    forkserver.set_forkserver_preload([__name__, *modules])
+    forkserver.set_forkserver_preload(["vbatch_fork_server", __name__, *modules])
     forkserver.ensure_running()
     for name in threads:
         del os.environ[name]
