@@ -87,9 +87,11 @@ class Saboteur:
         """Most places are come to by work alone."""
         if place.process == REBUILD:
             return self._start(REBUILD, ("-m", "vbatch.cli", "rebuild", "--switch"), {})
-        victim = place.process if place in AFTER_A_START else "engine" if place in AFTER_AN_ENGINE else None
-        if victim and (process := self._process(victim)):
-            process.kill()
+        if place in AFTER_AN_ENGINE:
+            doomed = self._guards()
+        else:
+            doomed = [it for it in (self._process(place.process),) if it and place in AFTER_A_START]
+        _signal_all(doomed, signal.SIGKILL)
         return None
 
     def _afterwards(self, fault: Fault, pid: int) -> subprocess.Popen[bytes] | None:
@@ -139,12 +141,15 @@ class Saboteur:
         return self._random.choice(serving) if serving else None
 
     def _below_runner(self, victim: str) -> psutil.Process | None:
+        """Of the engine that serves or of the one that waits for its turn."""
+        guards = self._guards()
+        found = guards if victim == "guard" else [child for guard in guards for child in guard.children()]
+        return self._random.choice(found) if found else None
+
+    def _guards(self) -> list[psutil.Process]:
         pid = self.pid("gpu-runner")
-        below = psutil.Process(pid).children(recursive=True) if pid else []
-        guards = [it for it in below if any(GUARD_MARK in word for word in it.cmdline())]
-        if victim == "guard" or not guards:
-            return guards[0] if guards else None
-        return next(iter(guards[0].children()), None)
+        below = psutil.Process(pid).children() if pid else []
+        return [it for it in below if any(GUARD_MARK in word for word in it.cmdline())]
 
     def _kill(self, fault: Fault, process: psutil.Process) -> Done:
         number = signal.SIGKILL if fault.means is Means.KILL else STOP_SIGNALS.get(fault.victim, signal.SIGTERM)

@@ -18,6 +18,7 @@ STRUCK = (
     Fault(Means.KILL, "nats"),
     Fault(Means.KILL, "results", Failpoint.ROWS_COPIED),
     Fault(Means.KILL, "guard"),
+    Fault(Means.FREEZE, "gpu-runner", Failpoint.ENGINE_LOST),
 )
 
 

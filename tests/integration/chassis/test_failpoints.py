@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import ROOT
 from vbatch.chassis.failpoints import FOLDER_VARIABLE, Failpoint
 
 pytestmark = pytest.mark.integration
@@ -65,13 +63,3 @@ def test_without_a_folder_a_place_is_passed(tmp_path: Path):
 def test_a_clock_goes_wrong_by_what_the_folder_says(tmp_path: Path):
     (tmp_path / "clock").write_text("-90")
     assert (seconds_off(tmp_path), seconds_off(None)) == (-90, 0)
-
-
-def test_every_place_stands_in_the_code_of_its_process():
-    folders = {place: place.process.replace("-", "_") for place in Failpoint} | {
-        place: "results" for place in Failpoint if place.process == "rebuild"
-    }
-    sources = [(path, path.read_text()) for path in (ROOT / "services").rglob("src/**/*.py")]
-    for place, folder in folders.items():
-        found = [path for path, text in sources if re.search(rf"reached\(Failpoint\.{place.name}\)", text)]
-        assert found and all(folder in path.parts for path in found), place

@@ -297,6 +297,7 @@ class Residency:
         model = engine.definition.id
         detail = await _last_words(engine) or reason
         is_short = self._step_down(self._as_registered(engine), detail)  # then nobody inside is to blame
+        reached(Failpoint.ENGINE_LOST)
         remainders = self.feed.close_model(model)  # nothing is awaited between this and their return
         crashed = EngineCrashed(
             at=utc_now(),
