@@ -24,7 +24,6 @@ RECOVERY_SECONDS_MAX = 60.0
 ENDING_SECONDS_MAX = 40.0
 """Results waits up to 30 s for the folder that a frozen process holds."""
 END_SECONDS_MAX = 120.0
-WARM_SECONDS = 2.0
 PAUSE_SECONDS = (0.2, 1.5)
 PAIR_SHARE = 0.15
 POLL_SECONDS = 0.05
@@ -63,12 +62,18 @@ class Campaign:
     def run(self, kills: int, faults: Iterator[Fault]) -> None:
         """Do `kills` of the faults, then wait for the end of every batch."""
         with _running(self.workload):
-            time.sleep(WARM_SECONDS)
+            self._await_an_outcome()
             while self.kill_count < kills and not self.violations:
                 self._strike(next(faults))
                 if self.random.random() >= self.pair_share:
                     time.sleep(self.random.uniform(*PAUSE_SECONDS))
         self._drain()
+
+    def _await_an_outcome(self) -> None:
+        """The first model may take as long as a recovery to be there."""
+        deadline = time.monotonic() + self.recovery_seconds_max
+        while not self.history.last_outcome_at and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
 
     def _strike(self, fault: Fault) -> None:
         before = self.saboteur.pid(fault.victim)
@@ -122,13 +127,12 @@ class Campaign:
             process.wait()
 
     def _drain(self) -> None:
-        deadline = time.monotonic() + END_SECONDS_MAX
+        seconds_max = max(END_SECONDS_MAX, self.recovery_seconds_max)
+        deadline = time.monotonic() + seconds_max
         while self.history.unfinished and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         stranded = sorted(self.history.unfinished)
-        self.violations += [
-            f"{batch_id}: not ended {END_SECONDS_MAX:g} s after the last fault" for batch_id in stranded
-        ]
+        self.violations += [f"{batch_id}: not ended {seconds_max:g} s after the last fault" for batch_id in stranded]
         if self.history.trouble is not None:
             self.violations.append(f"the log could not be read to its end: {self.history.trouble!r}")
 
