@@ -62,7 +62,7 @@ class Reading:
                 self._count(entry.event, entry.recorded_at.timestamp())
             case e.SliceReturned():
                 self._owed[entry.event.slice_id] -= {(entry.event.batch_id, line) for line in entry.event.lines}
-            case e.RunnerLeased() | e.RunnerStopped():
+            case e.RunnerLeased() | e.RunnerStopped() | e.RunnerLost():
                 self._owed.clear()
                 self.losses.append(entry.recorded_at.timestamp())
             case e.EngineCrashed():

@@ -89,6 +89,9 @@ class Reading:
             case e.RunnerLeased():
                 self.runner_epochs[event.runner_id] = sequence
                 self._forget_slices(runner_id=event.runner_id)
+            case e.RunnerLost():
+                self.runner_epochs[event.runner_id] = sequence  # from here on the lost life may write nothing
+                self._forget_slices(runner_id=event.runner_id)
             case e.SchedulerLeased():
                 self.scheduler_epoch = sequence
             case e.ChunkCompleted() | e.SliceReturned():

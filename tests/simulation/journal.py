@@ -190,6 +190,10 @@ class SimulatedWork:
         async with self._inner.take(subject, consumer) as deliveries:
             yield _Taker(deliveries, self._calls, self._on_ack)
 
+    async def is_awaited(self, consumer: str) -> bool:
+        await self._calls.weather.wait()
+        return await self._inner.is_awaited(consumer)
+
 
 class _Taker(AsyncIterator[Delivery]):
     def __init__(self, inner: AsyncIterator[Delivery], calls: _Calls, on_ack: AckWatch) -> None:

@@ -166,6 +166,7 @@ SAMPLES: tuple[e.Event, ...] = (
     ),
     e.EngineCrashed(runner_id=RUNNER, epoch=EPOCH, model=MODEL, detail="exit code -9", suspect_count=2, at=NOON),
     e.RunnerStopped(runner_id=RUNNER, epoch=EPOCH, reason="asked to", at=NOON),
+    e.RunnerLost(runner_id=RUNNER, epoch=EPOCH, silent_seconds=60.5, at=NOON),
     e.SchedulerLeased(scheduler_id="main", pid=42, at=NOON),
     e.ResultsLeased(results_id="main", pid=43, at=NOON),
     e.ModelRegistered(model=ModelDefinition(id=MODEL, hub="org/small-model"), at=NOON),

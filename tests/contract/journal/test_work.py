@@ -35,6 +35,16 @@ async def test_orders_come_in_the_order_they_were_put_and_once(journal: Journal)
         await expect_none(deliveries)
 
 
+async def test_a_queue_knows_whether_somebody_waits_for_its_next_order(journal: Journal):
+    assert not await journal.work.is_awaited("r1")
+    async with journal.work.take("work.r1", "r1") as deliveries:
+        waiting = asyncio.ensure_future(anext(deliveries))
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await journal.work.is_awaited("r1"):  # noqa: ASYNC110  # only the server knows of the pull
+                await asyncio.sleep(0.01)
+        waiting.cancel()
+
+
 async def test_the_same_order_is_put_once(journal: Journal):
     assert await journal.work.put(order("o1")) == await journal.work.put(order("o1"))
 

@@ -76,6 +76,22 @@ def test_nothing_runs_without_a_runner(world: World):
     assert world.settle() == []
 
 
+def test_a_lost_runner_gives_its_slices_to_another_unless_it_began_anew(world: World):
+    world.running("a", 10)
+    world.runner(RunnerId("gpu1"))
+    sent = world.decide()[0]
+    epoch = world.state.runners[RunnerId("gpu1")].epoch
+    world.fold(e.RunnerLost(runner_id=RunnerId("gpu1"), epoch=epoch + 1, silent_seconds=60.0, at=world.now))
+    assert len(world.state.slices) == 1
+    world.fold(e.RunnerLost(runner_id=RunnerId("gpu1"), epoch=epoch, silent_seconds=60.0, at=world.now))
+    assert world.state.slices == {}
+    world.runner(RunnerId("gpu2"))
+    (again,) = world.decide()
+    assert isinstance(sent, e.BatchDispatched)
+    assert isinstance(again, e.BatchDispatched)
+    assert (again.runner_id, again.lines, again.attempt) == ("gpu2", sent.lines, 2)
+
+
 def test_a_runner_is_given_two_slices_and_no_more(world: World):
     world.running("a", 2_000)
     world.runner()

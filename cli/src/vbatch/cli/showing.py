@@ -7,16 +7,20 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from vbatch.cli.telling import size, tell
-from vbatch.contracts.codec import Unreadable, decode
+from vbatch.contracts.codec import CE_TYPE, Unreadable, decode
 from vbatch.contracts.message import Recorded
 
 ANSWER_CHARS_SHOWN = 160
+TYPE_TOKENS = 4
 ANSWER_FIELD = "body"
 """Of an outcome: the engine's whole answer."""
 
 
 def name_of(record: Recorded) -> str:
-    """`batch.created` of `evt.batch.batch_….created`."""
+    """`batch.created` of the type `vbatch.batch.created.v2`; of a subject, where a record has no type."""
+    kind = record.headers.get(CE_TYPE, "").split(".")
+    if len(kind) == TYPE_TOKENS:
+        return f"{kind[1]}.{kind[2]}"
     parts = record.subject.split(".")
     return f"{parts[1]}.{parts[-1]}"
 

@@ -22,7 +22,7 @@ def tell(event: e.Event) -> str:
             return _slice(event)
         case e.RunnerLeased() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
             return _runner(event)
-        case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped():
+        case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost():
             return _trouble(event)
         case e.SchedulerLeased() | e.ResultsLeased() | e.ModelRegistered() | e.ModelRemoved():
             return _service(event)
@@ -151,7 +151,7 @@ def _runner(event: e.RunnerLeased | e.ModelLoading | e.ModelLoaded | e.ModelFail
             return f"{event.model} did not come up: {event.detail}"
 
 
-def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped) -> str:
+def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost) -> str:
     match event:
         case e.EngineCrashed():
             inside = amount(event.suspect_count, "request")
@@ -161,6 +161,8 @@ def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped) -> str
             return f"{event.model} ran out of {event.shortage} memory: {step}"
         case e.RunnerStopped():
             return f"{event.runner_id} stopped: {event.reason}"
+        case e.RunnerLost():
+            return f"{event.runner_id} is lost: nothing heard of it for {duration(event.silent_seconds)}"
 
 
 def _service(event: e.SchedulerLeased | e.ResultsLeased | e.ModelRegistered | e.ModelRemoved) -> str:

@@ -32,6 +32,8 @@ class EventKind:
     type: type[e.Event]
     writers: tuple[str, ...]
     key: Callable[[Any], str] = lambda event: ""
+    place: str = ""
+    """The last token of the subject, where it is not the name's: an event that ends a lease stands among leases."""
 
     @property
     def aggregate(self) -> str:
@@ -51,7 +53,7 @@ class EventKind:
                 return str(getattr(event, FIELD_ID[self.aggregate]))
 
     def subject(self, event: e.Event) -> str:
-        return f"evt.{self.aggregate}.{self.aggregate_id(event)}.{self.name.split('.')[1]}"
+        return f"evt.{self.aggregate}.{self.aggregate_id(event)}.{self.place or self.name.split('.')[1]}"
 
     def message_id(self, event: e.Event) -> str:
         key = self.key(event)
@@ -88,6 +90,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("runner.engine_crashed", 1, e.EngineCrashed, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
     EventKind("runner.profile_lowered", 1, e.ProfileLowered, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
     EventKind("runner.stopped", 1, e.RunnerStopped, ("gpu-runner",), lambda it: str(it.epoch)),
+    EventKind("runner.lost", 1, e.RunnerLost, ("scheduler",), lambda it: str(it.epoch), place="lease"),
     EventKind("scheduler.lease", 1, e.SchedulerLeased, ("scheduler",), lambda it: f"{it.pid}:{_stamp(it)}"),
     EventKind("results.lease", 1, e.ResultsLeased, ("results",), lambda it: f"{it.pid}:{_stamp(it)}"),
     EventKind("model.registered", 1, e.ModelRegistered, ("gateway",), lambda it: _stamp(it)),

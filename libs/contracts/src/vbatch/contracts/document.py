@@ -108,7 +108,7 @@ def _message(kind: EventKind) -> dict[str, Any]:
 
 
 def _address(kind: EventKind) -> str:
-    return f"evt.{kind.aggregate}.{{id}}.{kind.name.split('.')[1]}"
+    return f"evt.{kind.aggregate}.{{id}}.{kind.place or kind.name.split('.')[1]}"
 
 
 def _key(kind: EventKind) -> str:

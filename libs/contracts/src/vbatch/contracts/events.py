@@ -402,6 +402,15 @@ class RunnerStopped(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class RunnerLost(Event, frozen=True, kw_only=True):
+    """Nobody has asked for the runner's orders for `silent_seconds`: its process or machine is gone, or cut off. It
+    stands where leases stand, so the epoch is powerless from here on; what it held runs elsewhere."""
+
+    runner_id: RunnerId
+    epoch: int
+    silent_seconds: float
+
+
 class SchedulerLeased(Event, frozen=True, kw_only=True):
     """A scheduler process took over. The sequence of this event is its epoch."""
 

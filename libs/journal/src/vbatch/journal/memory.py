@@ -253,6 +253,7 @@ class _Consumer:
     after: int = 0
     due: dict[int, datetime] = field(default_factory=dict)
     delivery_counts: dict[int, int] = field(default_factory=dict)
+    takers: int = 0
 
 
 class MemoryDelivery:
@@ -368,10 +369,15 @@ class MemoryWorkQueue:
     async def take(self, subject: str, consumer: str) -> AsyncIterator[AsyncIterator[MemoryDelivery]]:
         check_filter(subject)
         taker = MemoryTaker(self, self._consumers.setdefault(consumer, _Consumer(subject)))
+        self._consumers[consumer].takers += 1
         try:
             yield taker
         finally:
+            self._consumers[consumer].takers -= 1
             taker.close()
+
+    async def is_awaited(self, consumer: str) -> bool:
+        return consumer in self._consumers and self._consumers[consumer].takers > 0
 
     def note_change(self) -> None:
         self._changed.set()

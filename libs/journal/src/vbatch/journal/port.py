@@ -151,6 +151,10 @@ class WorkQueue(Protocol):
     def take(self, subject: str, consumer: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
         """Deliveries on `subject`, shared by all who take as `consumer`; what is unsettled on leaving goes back."""
 
+    async def is_awaited(self, consumer: str) -> bool:
+        """Whether somebody waits now for the next delivery as `consumer`. Between two asks of a live taker it may be
+        false for a moment, and for longer while it holds as many as it may. Raises Unavailable."""
+
 
 class Origin(StrEnum):
     """Where a dead letter came from."""

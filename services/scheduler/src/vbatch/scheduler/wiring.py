@@ -25,6 +25,7 @@ from vbatch.scheduler.core.dips import Dips
 from vbatch.scheduler.core.policy import Policy, stay_then_oldest
 from vbatch.scheduler.flows.forecasting import Forecasting
 from vbatch.scheduler.flows.planning import Limits
+from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX
 from vbatch.scheduler.flows.scheduling import Scheduler
 
 PolicyName = Literal["dips", "plain"]
@@ -39,6 +40,11 @@ class SchedulerSettings(ServiceSettings):
     port: int = Field(default=4083, ge=0, le=65535, description="The port of health and metrics.")
     lines_max: int = Field(default=50_000, ge=1, description="Requests one batch may hold.")
     line_bytes_max: int = Field(default=16 << 20, ge=1024, description="Bytes one request line may have.")
+    runner_silence_seconds_max: float = Field(
+        default=SILENCE_SECONDS_MAX,
+        gt=0,
+        description="A runner that has not asked for orders for so long is lost, and others run what it held.",
+    )
     policy: PolicyName = Field(
         default="dips",
         description="Which batch runs next: dips keeps deadlines and spares swaps, plain takes the oldest batch.",
@@ -58,7 +64,8 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
     readiness, registry = Readiness(), service_registry("scheduler")
     limits = Limits(settings.lines_max, settings.line_bytes_max)
     async with process_planner(settings.blob_url, settings.home / "plans") as planner:
-        scheduler = Scheduler(journal, planner, POLICIES[settings.policy], utc_now, os.getpid(), limits)
+        policy, silence = POLICIES[settings.policy], settings.runner_silence_seconds_max
+        scheduler = Scheduler(journal, planner, policy, utc_now, os.getpid(), limits, silence)
         register(scheduler.state, registry)
         _add_checks(readiness, journal, scheduler)
         tell_of_room(journal.room, readiness, registry)

@@ -75,6 +75,11 @@ class StreamAnswer(msgspec.Struct, frozen=True):
     state: StreamState = StreamState()
 
 
+class ConsumerAnswer(msgspec.Struct, frozen=True):
+    error: ApiError | None = None
+    num_waiting: int = 0
+
+
 class Answer(msgspec.Struct, frozen=True):
     """Any answer of which only the error matters."""
 
@@ -84,6 +89,7 @@ class Answer(msgspec.Struct, frozen=True):
 publish_acks = msgspec.json.Decoder(PublishAck)
 message_answers = msgspec.json.Decoder(MessageAnswer)
 stream_answers = msgspec.json.Decoder(StreamAnswer)
+consumer_answers = msgspec.json.Decoder(ConsumerAnswer)
 answers = msgspec.json.Decoder(Answer)
 
 

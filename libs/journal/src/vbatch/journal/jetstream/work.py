@@ -233,6 +233,20 @@ class JetStreamWorkQueue:
     async def put(self, message: Message) -> int:
         return await self._stream.append(message)
 
+    async def is_awaited(self, consumer: str) -> bool:
+        """A pull that waits at the server; the server forgets it when the connection of who asked is gone."""
+
+        async def attempt() -> bool:
+            reply = await self._requests.request(f"$JS.API.CONSUMER.INFO.{self._settings.work_stream}.{consumer}", b"")
+            answer = wire.consumer_answers.decode(reply.data)
+            if answer.error is None:
+                return answer.num_waiting > 0
+            if answer.error.err_code == wire.CONSUMER_NOT_FOUND:
+                return False
+            raise Unavailable(f"consumer {consumer}: {answer.error.description}")
+
+        return await self._requests.persist(attempt)
+
     @asynccontextmanager
     async def take(self, subject: str, consumer: str) -> AsyncIterator[AsyncIterator[JetStreamDelivery]]:
         taker = Taker(self._requests, self._settings, self._dead, subject=subject, consumer=consumer)

@@ -10,7 +10,7 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import RunnerId
 from vbatch.results.core.rows import RunnerRow
 
-RunnerMove = e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | e.RunnerStopped
+RunnerMove = e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | e.RunnerStopped | e.RunnerLost
 
 
 def after(runners: Mapping[RunnerId, RunnerRow], sequence: int, event: e.Event) -> RunnerRow | None:
@@ -18,7 +18,14 @@ def after(runners: Mapping[RunnerId, RunnerRow], sequence: int, event: e.Event) 
     match event:
         case e.RunnerLeased():
             return _leased(sequence, event)
-        case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.RunnerStopped():
+        case (
+            e.ModelLoading()
+            | e.ModelLoaded()
+            | e.ModelFailed()
+            | e.EngineCrashed()
+            | e.RunnerStopped()
+            | e.RunnerLost()
+        ):
             row = runners.get(event.runner_id)
             return _moved(row, event) if row is not None and row.epoch == event.epoch else None
         case _:
@@ -49,3 +56,6 @@ def _moved(row: RunnerRow, event: RunnerMove) -> RunnerRow:
             return replace(row, state="crashed", model=None, request_window=0, detail=event.detail)
         case e.RunnerStopped():
             return replace(row, state="stopped", model=None, request_window=0, detail=event.reason)
+        case e.RunnerLost():
+            silence = f"nothing heard of it for {event.silent_seconds:.0f} s"
+            return replace(row, state="stopped", model=None, request_window=0, detail=silence)

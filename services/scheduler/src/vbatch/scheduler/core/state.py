@@ -81,7 +81,7 @@ def evolve(state: State, event: e.Event, sequence: int) -> None:
             _evolve_files(state, event)
         case e.ModelRegistered() | e.ModelRemoved():
             _evolve_models(state, event)
-        case e.RunnerLeased() | e.RunnerStopped() | e.ModelLoaded() | e.ModelFailed():
+        case e.RunnerLeased() | e.RunnerStopped() | e.RunnerLost() | e.ModelLoaded() | e.ModelFailed():
             _evolve_runner(state, event)
         case e.BatchDispatched() | e.ChunkOutline() | e.ChunkCompleted() | e.SliceReturned():
             _evolve_slices(state, event)
@@ -124,7 +124,9 @@ def _evolve_models(state: State, event: e.ModelRegistered | e.ModelRemoved) -> N
             assert_never(event)
 
 
-def _evolve_runner(state: State, event: e.RunnerLeased | e.RunnerStopped | e.ModelLoaded | e.ModelFailed) -> None:
+def _evolve_runner(
+    state: State, event: e.RunnerLeased | e.RunnerStopped | e.RunnerLost | e.ModelLoaded | e.ModelFailed
+) -> None:
     match event:
         case e.RunnerLeased():
             _take_back_all(state, event.runner_id)
@@ -132,6 +134,11 @@ def _evolve_runner(state: State, event: e.RunnerLeased | e.RunnerStopped | e.Mod
         case e.RunnerStopped():
             _take_back_all(state, event.runner_id)
             state.runners.pop(event.runner_id, None)
+        case e.RunnerLost():
+            runner = state.runners.get(event.runner_id)
+            if runner is not None and runner.epoch == event.epoch:  # a life that began meanwhile will begin again
+                _take_back_all(state, event.runner_id)
+                del state.runners[event.runner_id]
         case e.ModelLoaded():
             state.troubles.pop(event.model, None)
             state.estimates.loaded(event)

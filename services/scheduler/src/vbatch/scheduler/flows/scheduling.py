@@ -26,6 +26,7 @@ from vbatch.scheduler.core.state import State, evolve
 from vbatch.scheduler.flows.history import fold_past
 from vbatch.scheduler.flows.ordering import Ordering
 from vbatch.scheduler.flows.planning import Limits, Planning
+from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX, RunnerWatch
 from vbatch.scheduler.ports import Clock, Planner
 
 SOURCE = "scheduler"
@@ -49,6 +50,7 @@ class Scheduler:
     clock: Clock
     pid: int
     limits: Limits
+    silence_seconds_max: float = SILENCE_SECONDS_MAX
     scheduler_id: str = "main"
     state: State = field(default_factory=State)
     is_caught_up: bool = False
@@ -94,7 +96,15 @@ class Scheduler:
         planning = Planning(self.state, self.planner, self.clock, self.limits, self._changed.set)
         ordering = Ordering(self.state, self.journal.work, self.clock)
         new_slice_id = slice_ids(lease.epoch).__next__
+        watch = RunnerWatch(
+            self.state,
+            self.journal.work,
+            self.clock,
+            lambda event: self._append(event, lease),
+            self.silence_seconds_max,
+        )
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(watch.keep())
             while True:
                 self._changed.clear()
                 planning.advance(tasks)

@@ -1,0 +1,67 @@
+"""Looks whether every runner still asks for orders. One that has not for long is declared lost: its epoch loses its
+power and what it held waits again. A runner that was only cut off finds itself fenced, ends, and starts anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import RunnerId
+from vbatch.journal.port import Unavailable, WorkQueue
+from vbatch.scheduler.core.state import Runner, State
+from vbatch.scheduler.ports import Clock
+
+LOOK_SECONDS = 2.0
+SILENCE_SECONDS_MAX = 60.0
+"""More than any pause between two asks of a live runner, a restart of the log included."""
+
+Life = tuple[RunnerId, int]
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass
+class RunnerWatch:
+    """`append` stores an event and returns when it is folded."""
+
+    state: State
+    queue: WorkQueue
+    clock: Clock
+    append: Callable[[e.Event], Awaitable[None]]
+    silence_seconds_max: float = SILENCE_SECONDS_MAX
+    _heard: dict[Life, float] = field(default_factory=dict)
+
+    async def keep(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable:
+                self._heard.clear()  # the log was away, so the runners could not ask either: nothing is known of them
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Once."""
+        for runner in list(self.state.runners.values()):
+            life, now = (runner.runner_id, runner.epoch), self.clock().timestamp()
+            if await self.queue.is_awaited(consumer_of(runner)):
+                self._heard[life] = now
+            elif (silent := now - self._heard.setdefault(life, now)) > self.silence_seconds_max:
+                await self._declare_lost(runner, silent)
+        alive = {(it.runner_id, it.epoch) for it in self.state.runners.values()}
+        self._heard = {life: at for life, at in self._heard.items() if life in alive}
+
+    async def _declare_lost(self, runner: Runner, silent_seconds: float) -> None:
+        log.warning("runner_lost", runner_id=runner.runner_id, epoch=runner.epoch, silent_seconds=silent_seconds)
+        await self.append(
+            e.RunnerLost(runner_id=runner.runner_id, epoch=runner.epoch, silent_seconds=silent_seconds, at=self.clock())
+        )
+
+
+def consumer_of(runner: Runner) -> str:
+    """The name under which a life of a runner takes its orders."""
+    return f"{runner.runner_id}-{runner.epoch}"
