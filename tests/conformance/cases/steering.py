@@ -6,7 +6,7 @@ from tests.conformance.cases.server import SLOW, Server, requests
 
 
 def a_batch_is_paused_and_goes_on(server: Server) -> None:
-    batch_id = server.create(requests(50, model=SLOW)).id
+    batch_id = server.create(requests(2_000, model=SLOW)).id
     for verb in ("pause", "pause", "resume"):
         told = server.client.post(f"/batches/{batch_id}/{verb}", cast_to=object)
         assert told["id"] == batch_id
@@ -14,10 +14,11 @@ def a_batch_is_paused_and_goes_on(server: Server) -> None:
 
 
 def a_batch_has_a_priority(server: Server) -> None:
-    batch_id = server.create(requests(50, model=SLOW), extra_body={"priority": 20}).id
+    batch_id = server.create(requests(2_000, model=SLOW), extra_body={"priority": 20}).id
     assert server.raw("GET", f"/v1/batches/{batch_id}").json["priority"] == 20
     changed = server.client.post(f"/batches/{batch_id}", cast_to=object, body={"priority": -5})
     assert changed["priority"] == -5
+    server.client.batches.cancel(batch_id)
 
 
 def a_batch_says_why_it_waits_and_where(server: Server) -> None:

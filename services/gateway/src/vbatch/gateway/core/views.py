@@ -164,6 +164,17 @@ class ErrorEnvelope(BaseModel):
     error: ErrorBody
 
 
+class ErrorDetail(BaseModel):
+    message: str
+    code: str | None
+
+
+class FileErrorEnvelope(ErrorEnvelope):
+    """On the routes of files OpenAI says it twice; a fault of the server says it once."""
+
+    detail: ErrorDetail | None = None
+
+
 def page_of(items: Sequence[Item], *, limit: int) -> Page[Item]:
     """The page in `items`, of which one more than `limit` was read to see whether there is more."""
     data = list(items[:limit])

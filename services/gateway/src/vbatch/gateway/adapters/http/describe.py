@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 from vbatch.gateway.core import create_batch, part_uploads, shapes, uploads
-from vbatch.gateway.core.views import ErrorEnvelope
+from vbatch.gateway.core.views import ErrorEnvelope, FileErrorEnvelope
 
 Description = dict[str, Any]
 """A piece of an OpenAPI document: JSON, written by hand."""
@@ -37,6 +37,11 @@ def errors(*statuses: int) -> dict[int | str, Description]:
     }
 
 
+def file_errors(*statuses: int) -> dict[int | str, Description]:
+    """The same for the routes of files, whose errors have one more key."""
+    return {status: each | {"model": FileErrorEnvelope} for status, each in errors(*statuses).items()}
+
+
 def query(name: str, schema: Description, words: str) -> Description:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": words}
 
@@ -49,9 +54,9 @@ def body(media_type: str, schema: Description) -> Description:
     return {"required": True, "content": {media_type: {"schema": schema}}}
 
 
-def text_answer(media_type: str, words: str) -> dict[int | str, Description]:
+def text_answer(media_type: str, words: str, status: int = 200) -> dict[int | str, Description]:
     content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
-    return {200: {"description": words, "content": content}}
+    return {status: {"description": words, "content": content}}
 
 
 STRING = {"type": "string"}

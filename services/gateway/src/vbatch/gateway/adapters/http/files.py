@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import BINARY, attachment, check_length, object_answer, stream_answer
-from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, errors, header, query, text_answer
+from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, file_errors, header, query, text_answer
 from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads, must_have_room
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, read_files_ask
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
     "",
     response_model=FileObject,
     dependencies=[Depends(limit_uploads), Depends(must_have_room)],
-    responses=errors(400, 408, 429, 507),
+    responses=file_errors(400, 408, 429, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
 async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Response:
@@ -36,7 +36,7 @@ async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Respon
 @router.get(
     "",
     response_model=Page[FileObject],
-    responses=errors(400),
+    responses=file_errors(400),
     openapi_extra={
         "parameters": [
             query("after", STRING, "The last id of the page before."),
@@ -55,13 +55,13 @@ async def list_files(request: Request, owner: Owner, world: TheWorld) -> Respons
     return object_answer(page_of([file_view(file) for file in found], limit=ask.limit))
 
 
-@router.get("/{file_id}", response_model=FileObject, responses=errors(404))
+@router.get("/{file_id}", response_model=FileObject, responses=file_errors(404))
 async def retrieve_file(file_id: str, owner: Owner, world: TheWorld) -> Response:
     """One file."""
     return object_answer(file_view(await flow.find_file(world, owner, file_id)))
 
 
-@router.delete("/{file_id}", response_model=FileDeletedObject, responses=errors(404))
+@router.delete("/{file_id}", response_model=FileDeletedObject, responses=file_errors(404))
 async def delete_file(file_id: str, owner: Owner, world: TheWorld) -> Response:
     """Delete a file. Batches keep its id."""
     return object_answer(FileDeletedObject(id=await flow.delete_file(world, owner, file_id)))
@@ -70,7 +70,11 @@ async def delete_file(file_id: str, owner: Owner, world: TheWorld) -> Response:
 @router.get(
     "/{file_id}/content",
     response_class=Response,
-    responses={**text_answer(BINARY, "The bytes of the file."), **errors(400, 404, 416)},
+    responses={
+        **text_answer(BINARY, "The bytes of the file."),
+        **text_answer(BINARY, "The range that was asked for.", status=206),
+        **file_errors(400, 404, 416),
+    },
     openapi_extra={"parameters": [header("Range", "One byte range: `bytes=first-last`.")]},
 )
 async def download_file(request: Request, file_id: str, owner: Owner, world: TheWorld) -> Response:
