@@ -25,6 +25,7 @@ from vbatch.contracts.ids import BatchId
 from vbatch.gpu_runner.adapters.engine.launcher import Workshop
 from vbatch.journal.jetstream import connect
 from vbatch.journal.settings import JournalSettings
+from vbatch.local.log_access import log_settings
 
 RUNNER = "gpu-runner"
 ENDED = {"completed", "failed", "cancelled", "expired"}
@@ -50,7 +51,7 @@ class Ours:
                 whole = time.monotonic() - began
             spent = {name: seconds - before[name] for name, seconds in self._cpu_seconds().items()}
             check_answers(client.files.content(batch.output_file_id or "").content.splitlines(), work)
-        seconds = asyncio.run(_seconds_in_log(self._stack.settings.log_url, batch.id))
+        seconds = asyncio.run(_seconds_in_log(log_settings(self._stack.settings, "bench"), batch.id))
         engine, services = spent.pop("engine"), sum(spent.values())
         more = {**watch.figures(), "seconds_from_create_to_completed": whole,
                 "cpu_ms_per_request_services": services * 1e3 / len(work.lines),
@@ -114,11 +115,11 @@ def _ended(client: OpenAI, batch: Batch) -> Batch:
     return batch
 
 
-async def _seconds_in_log(url: str, batch_id: str) -> float:
+async def _seconds_in_log(log: JournalSettings, batch_id: str) -> float:
     """From the first dispatch, before the first request is sent, to the end of counting, after the last is stored."""
     times: dict[str, datetime] = {}
     async with (
-        connect(JournalSettings(url=url, name="bench")) as journal,
+        connect(log) as journal,
         journal.log.tail(0, (subjects.batch_events(BatchId(batch_id)),), headers_only=True) as arrivals,
     ):
         async for records in arrivals:
