@@ -92,7 +92,7 @@ def upload(path: Path) -> dict[str, report.Figure]:
     return {
         "upload_seconds": round(min(seconds), 3),
         "upload_mb_per_s": round(size / MEGABYTE / min(seconds), 1),
-        "peak_rss_mb_gateway": round(sampler.peak_bytes["gateway"] / MEGABYTE, 1),
+        "upload_peak_rss_mb_gateway": round(sampler.peak_bytes["gateway"] / MEGABYTE, 1),
         "upload_cpu_seconds_gateway": round(sampler.cpu_seconds["gateway"] / TRIES, 3),
     }
 
