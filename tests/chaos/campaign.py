@@ -10,16 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 
-import psutil
-
 from tests.chaos.faults import Done, Fault, Means, draw
 from tests.chaos.history import History
-from tests.chaos.remains import remains
+from tests.chaos.remains import remains, still_alive
 from tests.chaos.saboteur import Saboteur
 from tests.chaos.workload import Workload
 from tests.support.stack import RunningStack
 
-DOOMED_SECONDS_MAX = 2.0
 RECOVERY_SECONDS_MAX = 60.0
 ENDING_SECONDS_MAX = 40.0
 """Results waits up to 30 s for the folder that a frozen process holds."""
@@ -96,8 +93,7 @@ class Campaign:
         """Only of what was killed: other victims live on."""
         if done.fault.means is not Means.KILL:
             return
-        _, living = psutil.wait_procs(done.doomed, timeout=DOOMED_SECONDS_MAX)
-        found = [f"still alive: {it}" for it in living] + remains(self.stack)
+        found = [f"still alive: {it}" for it in still_alive(done.doomed)] + remains(self.stack)
         self.orphans += len(found)
         self.violations += [f"{done.fault}: {it}" for it in found]
 

@@ -25,6 +25,19 @@ def remains(stack: RunningStack) -> list[str]:
     return found
 
 
+def still_alive(doomed: list[psutil.Process]) -> list[psutil.Process]:
+    """Those of them that run REMAINS_SECONDS_MAX after now; one that is dead and not yet collected does not."""
+    _, left = psutil.wait_procs(doomed, timeout=REMAINS_SECONDS_MAX)
+    return [process for process in left if not _is_dead(process)]
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def _found(stack: RunningStack) -> Iterator[str]:
     kept = _looked_after(stack)
     for process in psutil.process_iter():
