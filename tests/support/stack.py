@@ -109,9 +109,9 @@ class RunningStack:
         return psutil.Process(self.pid(name))
 
     def engine(self) -> psutil.Process:
-        """The simulated engine itself, below the runner and its guard."""
+        """The engine itself, below the runner and its guard: it listens, however it was started."""
         below = self.process("gpu-runner").children(recursive=True)
-        return [child for child in below if "vbatch.gpu_runner.simulated" in child.cmdline()][-1]
+        return next(it for it in below if any("engine-" in str(end.laddr) for end in it.net_connections("unix")))
 
     def restarts(self) -> int:
         """How often programs of this stack were started again, all of them together."""

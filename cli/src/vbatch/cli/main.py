@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from vbatch.cli.commands import batches, dead, events, models, rebuild, results, stack, steering
+from vbatch.cli.commands import batches, dead, events, models, rebuild, results, stack, steering, tune
 from vbatch.cli.demo import demo
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command(rich_help_panel=SERVER)(stack.down)
 app.command(rich_help_panel=SERVER)(stack.status)
 app.command(rich_help_panel=SERVER)(stack.logs)
 app.command(rich_help_panel=SERVER)(demo)
+app.command(rich_help_panel=SERVER)(tune.tune)
 app.command(rich_help_panel=WORK)(batches.submit)
 app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)

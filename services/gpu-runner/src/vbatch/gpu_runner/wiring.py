@@ -18,13 +18,17 @@ from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readiness import NotReady, Readiness
 from vbatch.contracts.ids import RunnerId
+from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, Workshop
 from vbatch.gpu_runner.adapters.engine.residents import Residents
 from vbatch.gpu_runner.adapters.engine.sweep import sweep
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector
+from vbatch.gpu_runner.core.command import Device
+from vbatch.gpu_runner.core.tuning import Candidate
 from vbatch.gpu_runner.flows.runner import Runner, World
+from vbatch.gpu_runner.flows.tuning import Told, tune
 from vbatch.gpu_runner.settings import RunnerSettings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
@@ -53,10 +57,27 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
 
 async def _runner(settings: RunnerSettings, workshop: Workshop, journal: Journal, files: BlobFiles) -> Runner:
     device = await detect(settings.gpu_index)
-    engines = EngineLauncher(workshop, device, settings.limits)
-    launcher = Residents(engines, device, settings.limits, asyncio.get_running_loop().time)
-    world = World(journal, launcher, files, files, device)
+    world = World(journal, _launcher(settings, workshop, device), files, files, device)
     return Runner(RunnerId(settings.id), os.getpid(), world, settings.limits)
+
+
+def _launcher(settings: RunnerSettings, workshop: Workshop, device: Device) -> Residents:
+    engines = EngineLauncher(workshop, device, settings.limits)
+    return Residents(engines, device, settings.limits, asyncio.get_running_loop().time)
+
+
+async def tune_model(settings: RunnerSettings, definition: ModelDefinition, told: Told) -> tuple[Candidate, Device]:
+    """The best profile of a model on this device, which must be free. Raises LockHeld, Untunable."""
+    workshop = _workshop(settings)
+    workshop.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with hold_lock(workshop.run_folder / "lock"):
+        await asyncio.to_thread(sweep, workshop.run_folder)
+        device = await detect(settings.gpu_index)
+        launcher = _launcher(settings, workshop, device)
+        try:
+            return await tune(definition, device, launcher, told), device
+        finally:
+            await launcher.close()
 
 
 @asynccontextmanager

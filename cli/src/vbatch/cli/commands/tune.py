@@ -1,0 +1,78 @@
+"""tune: which engine arguments serve a model best on this machine, measured once."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from vbatch.chassis.files import LockHeld
+from vbatch.chassis.settings import BadSettings, load
+from vbatch.cli.exits import CommandError, Misused, ending
+from vbatch.cli.options import out, print_table, table_of
+from vbatch.contracts.models import EngineKind, ModelDefinition
+from vbatch.gpu_runner.core.tuning import Trial, profile_text
+from vbatch.gpu_runner.flows.tuning import Untunable
+from vbatch.gpu_runner.settings import RunnerSettings
+from vbatch.gpu_runner.wiring import tune_model
+
+SHOWN_FAULT_CHARS = 80
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Its id in the models file.")]
+ModelsFile = Annotated[Path, typer.Option("--models", envvar="VBATCH_GATEWAY_MODELS_FILE", help="The models file.")]
+
+
+def tune(model: ModelArgument, models: ModelsFile = Path("models.toml")) -> None:
+    """Try engine arguments for a model on this machine and print the best profile. The server must be down."""
+    with ending():
+        definition = _definition(models, model)
+        trials: list[Trial] = []
+        try:
+            best, device = asyncio.run(tune_model(_settings(), definition, lambda it: _tell(it, trials)))
+        except LockHeld as error:
+            raise CommandError("the device is in use: run `vbatch down` first") from error
+        except Untunable as error:
+            raise CommandError(f"no profile of {model} came up and answered: {error}") from error
+        _show(trials)
+        out.print(
+            f"\nBest: {best}. In {models}, for {model}:\n\n{profile_text(definition, device, best)}", markup=False
+        )
+
+
+def _definition(models: Path, model: str) -> ModelDefinition:
+    try:
+        entries = tomllib.loads(models.read_text())["model"]
+        found = [it for it in msgspec.convert(entries, list[ModelDefinition]) if it.id == model]
+    except (OSError, KeyError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise Misused(f"{models} cannot be read: {error}") from error
+    if not found:
+        raise Misused(f"{models} has no model {model}")
+    if found[0].engine is EngineKind.HTTP:
+        raise Misused(f"{model} is served elsewhere: its arguments are not ours to tune")
+    return found[0]
+
+
+def _settings() -> RunnerSettings:
+    try:
+        return load(RunnerSettings)
+    except BadSettings as error:
+        raise Misused(str(error)) from error
+
+
+def _tell(trial: Trial, trials: list[Trial]) -> None:
+    trials.append(trial)
+    said = f"failed: {trial.fault[:SHOWN_FAULT_CHARS]}" if trial.fault else f"{trial.requests_a_second:.1f} requests/s"
+    out.print(f"{trial.requests} requests, {trial.candidate}: {said}", markup=False)
+
+
+def _show(trials: list[Trial]) -> None:
+    table = table_of("profile", "requests", "requests/s", numbers={"requests", "requests/s"})
+    for trial in sorted(trials, key=lambda it: (-it.requests, -it.requests_a_second)):
+        rate = "failed" if trial.fault else f"{trial.requests_a_second:.1f}"
+        table.add_row(str(trial.candidate), str(trial.requests), rate)
+    out.print()
+    print_table(table)

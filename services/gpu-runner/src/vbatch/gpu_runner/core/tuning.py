@@ -1,0 +1,85 @@
+"""Which profiles of a model are tried against each other, who goes on to the next round, and how the best is written.
+
+Successive halving (Jamieson and Talwalkar 2016): every profile gets a little work, the better half twice as much.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
+from vbatch.gpu_runner.core.command import MAX_NUM_SEQS, Device, DeviceKind, effective_arguments
+
+BLOCK_SIZE, BATCHED_TOKENS, EAGER = "block-size", "max-num-batched-tokens", "enforce-eager"
+SEQS_MIN, SEQS_MAX = 4, 512
+BATCHED_TOKENS_USUAL = 2048
+"""A server's own (vLLM 0.32)."""
+REQUESTS_FIRST_ROUND = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What differs from the profile as it stands; nothing for that profile itself."""
+
+    changes: Mapping[str, ArgumentValue]
+
+    def applied(self, definition: ModelDefinition, device: Device) -> ModelDefinition:
+        if device.kind is DeviceKind.CPU:
+            cpu = msgspec.structs.replace(definition.cpu, arguments={**definition.cpu.arguments, **self.changes})
+            return msgspec.structs.replace(definition, cpu=cpu)
+        return msgspec.structs.replace(definition, arguments={**definition.arguments, **self.changes})
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {toml(value)}" for name, value in self.changes.items()) or "as it stands"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One profile's round; no rate when its engine did not come up or did not answer, then `fault` says why."""
+
+    candidate: Candidate
+    requests: int
+    requests_a_second: float = 0.0
+    fault: str = ""
+
+
+def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
+    """The profile as it stands, and each of its arguments moved by itself."""
+    arguments = effective_arguments(definition, device)
+    seqs, tokens = int(arguments[MAX_NUM_SEQS]), int(arguments.get(BATCHED_TOKENS, BATCHED_TOKENS_USUAL))
+    moves: list[dict[str, ArgumentValue]] = [{}]
+    moves += [{MAX_NUM_SEQS: it} for it in (seqs // 2, seqs * 2) if SEQS_MIN <= it <= SEQS_MAX]
+    if definition.engine is EngineKind.VLLM:
+        moves += [{BATCHED_TOKENS: tokens * 2}, {BATCHED_TOKENS: tokens * 4}]
+        moves += [{EAGER: not arguments.get(EAGER, False)}]
+        if device.kind is DeviceKind.CPU:
+            moves += [{BLOCK_SIZE: it} for it in (16, 64) if it != arguments.get(BLOCK_SIZE)]
+    return [Candidate(it) for it in moves]
+
+
+def next_round(trials: Sequence[Trial]) -> list[Candidate]:
+    """The better half, best first, and none that failed."""
+    ranked = sorted((it for it in trials if not it.fault), key=lambda it: -it.requests_a_second)
+    return [it.candidate for it in ranked[: max(1, len(trials) // 2)]]
+
+
+def profile_text(definition: ModelDefinition, device: Device, best: Candidate) -> str:
+    """The lines of models.toml that are to change, as they should read."""
+    tuned = best.applied(definition, device)
+    if device.kind is DeviceKind.CPU:
+        return f"[model.cpu]\narguments = {_table(tuned.cpu.arguments)}"
+    seqs = int(tuned.arguments.get(MAX_NUM_SEQS, tuned.max_num_seqs))
+    others = {name: value for name, value in tuned.arguments.items() if name != MAX_NUM_SEQS}
+    return f"max_num_seqs = {seqs}\narguments = {_table(others)}"
+
+
+def toml(value: ArgumentValue) -> str:
+    return json.dumps(value)  # of these types JSON and TOML write the same
+
+
+def _table(arguments: Mapping[str, ArgumentValue]) -> str:
+    return "{ " + ", ".join(f"{name} = {toml(value)}" for name, value in arguments.items()) + " }"

@@ -1,0 +1,96 @@
+"""Tries profiles of one model against each other on the real engine, with a short fixed workload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from vbatch.contracts.endpoints import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS
+from vbatch.contracts.models import ModelDefinition
+from vbatch.gpu_runner.core.command import Device
+from vbatch.gpu_runner.core.tuning import REQUESTS_FIRST_ROUND, Candidate, Trial, candidates, next_round
+from vbatch.gpu_runner.ports import AnswerTooLarge, ConnectionLost, Engine, EngineFailed, Launcher, RequestTimedOut
+
+SHARED = "You are a careful assistant who answers in one sentence. " * 8
+"""Every prompt begins with it: about a hundred tokens that a prefix cache can share."""
+OUTPUT_TOKENS = 32
+WARM_UP_REQUESTS = 4
+
+Told = Callable[[Trial], None]
+
+
+class Untunable(Exception):
+    """No profile of the model came up and answered; the text is what the last one said."""
+
+
+async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, told: Told) -> Candidate:
+    """The best profile; `told` hears of every trial. Raises Untunable."""
+    left, requests = candidates(definition, device), REQUESTS_FIRST_ROUND
+    while True:
+        trials = [await _trial(it, definition, device, launcher, requests, told) for it in left]
+        left, requests = next_round(trials), requests * 2
+        if not left:
+            raise Untunable(trials[-1].fault)
+        if len(left) == 1:
+            return left[0]
+
+
+async def _trial(
+    candidate: Candidate, definition: ModelDefinition, device: Device, launcher: Launcher, requests: int, told: Told
+) -> Trial:
+    try:
+        engine = await launcher.launch(candidate.applied(definition, device))
+    except EngineFailed as error:
+        trial = Trial(candidate, requests, fault=str(error))
+    else:
+        try:
+            trial = Trial(candidate, requests, await _rate(engine, requests))
+        except (ConnectionLost, RequestTimedOut, AnswerTooLarge, EngineFailed) as error:
+            trial = Trial(candidate, requests, fault=str(error) or type(error).__name__)
+        finally:
+            await engine.stop()
+    told(trial)
+    return trial
+
+
+async def _rate(engine: Engine, requests: int) -> float:
+    """Requests a second with the engine's window kept full."""
+    clock = asyncio.get_running_loop().time
+    await _ask_all(engine, WARM_UP_REQUESTS)
+    began = clock()
+    await _ask_all(engine, requests)
+    return requests / (clock() - began)
+
+
+async def _ask_all(engine: Engine, requests: int) -> None:
+    room = asyncio.Semaphore(engine.window)
+    endpoint, body = _workload(engine.definition)
+
+    async def ask(number: int) -> None:
+        async with room:
+            answer = await engine.ask(endpoint, body(number))
+        if answer.status_code != 200:
+            raise EngineFailed(f"it answered {answer.status_code}: {answer.body[:200].decode(errors='replace')}")
+
+    ended = await asyncio.gather(*(ask(number) for number in range(requests)), return_exceptions=True)
+    for trouble in filter(None, ended):
+        raise trouble  # once none of them asks any more
+
+
+def _workload(definition: ModelDefinition) -> tuple[str, Callable[[int], bytes]]:
+    """The endpoint, and the body of each request."""
+    endpoint = next(it for it in (CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS) if it in definition.endpoints)
+
+    def body(number: int) -> bytes:
+        text = f"{SHARED}What is the square of {number}?"
+        limits: dict[str, object] = {"max_tokens": OUTPUT_TOKENS, "temperature": 0, "ignore_eos": True}
+        asked: dict[str, dict[str, object]] = {
+            CHAT_COMPLETIONS: {"messages": [{"role": "user", "content": text}], **limits},
+            COMPLETIONS: {"prompt": text, **limits},
+            EMBEDDINGS: {"input": text},
+        }
+        return msgspec.json.encode({"model": definition.id, **asked[endpoint]})
+
+    return endpoint, body

@@ -1,0 +1,65 @@
+"""Which profiles are tried, which go on, and what is printed for models.toml."""
+
+from __future__ import annotations
+
+import tomllib
+
+from vbatch.contracts.ids import ModelId
+from vbatch.contracts.models import DeviceOverrides, EngineKind, ModelDefinition
+from vbatch.gpu_runner.core.command import Device, DeviceKind, effective_arguments
+from vbatch.gpu_runner.core.tuning import Candidate, Trial, candidates, next_round, profile_text
+
+CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
+GPU = Device(DeviceKind.NVIDIA, "RTX 4080", 1 << 34)
+SMALL = ModelDefinition(
+    id=ModelId("small"),
+    max_num_seqs=64,
+    arguments={"max-model-len": 2048},
+    cpu=DeviceOverrides(arguments={"enforce-eager": True, "block-size": 32}),
+)
+
+
+def trial(rate: float, **changes: int) -> Trial:
+    return Trial(Candidate(changes), 32, rate)
+
+
+def test_the_profile_as_it_stands_is_tried_and_each_argument_by_itself():
+    tried = candidates(SMALL, CPU)
+    assert tried[0].changes == {}
+    assert all(len(it.changes) == 1 for it in tried[1:])
+    assert {name for it in tried for name in it.changes} == {
+        "max-num-seqs",
+        "max-num-batched-tokens",
+        "enforce-eager",
+        "block-size",
+    }
+
+
+def test_a_candidate_changes_what_the_engine_is_told_on_this_device():
+    for device in (CPU, GPU):
+        told = effective_arguments(Candidate({"max-num-seqs": 7}).applied(SMALL, device), device)
+        assert told["max-num-seqs"] == 7 and told["max-model-len"] == 2048
+
+
+def test_a_simulated_engine_has_only_its_size_to_tune():
+    simulated = ModelDefinition(id=ModelId("small"), engine=EngineKind.SIMULATED, max_num_seqs=8)
+    assert [dict(it.changes) for it in candidates(simulated, CPU)] == [{}, {"max-num-seqs": 4}, {"max-num-seqs": 16}]
+
+
+def test_the_better_half_goes_on():
+    trials = [trial(1, a=1), trial(4, b=1), trial(3, c=1), trial(2, d=1)]
+    assert [dict(it.changes) for it in next_round(trials)] == [{"b": 1}, {"c": 1}]
+
+
+def test_what_failed_does_not_go_on():
+    failed = Trial(Candidate({"a": 1}), 32, fault="out of memory")
+    assert [dict(it.changes) for it in next_round([failed, trial(1, b=1)])] == [{"b": 1}]
+    assert next_round([failed]) == []
+
+
+def test_the_profile_is_printed_as_the_file_should_read():
+    best = Candidate({"max-num-seqs": 128, "enforce-eager": False})
+    on_cpu = tomllib.loads("[model]\n" + profile_text(SMALL, CPU, best))["model"]["cpu"]["arguments"]
+    assert on_cpu == {"enforce-eager": False, "block-size": 32, "max-num-seqs": 128}
+    on_gpu = tomllib.loads(profile_text(SMALL, GPU, best))
+    assert on_gpu == {"max_num_seqs": 128, "arguments": {"max-model-len": 2048, "enforce-eager": False}}
