@@ -20,10 +20,13 @@ LINE_BYTES = 500
 MEGABYTE = 1_000_000
 ENGINE = "engine"
 """The simulated engine is no part of the server: its figures stand apart and in no sum."""
+NO_STANDBY = {"VBATCH_GPU_RUNNER_HAS_STANDBY": "false"}
+"""The next engine is no part of it either."""
 
 
 def main(requests: int) -> int:
-    with tempfile.TemporaryDirectory() as folder, running_stack(environment=batches.limits(requests)) as stack:
+    environment = {**batches.limits(requests), **NO_STANDBY}
+    with tempfile.TemporaryDirectory() as folder, running_stack(environment=environment) as stack:
         path = Path(folder) / "in.jsonl"
         with path.open("wb") as file:
             file.writelines(batches.lines(requests, LINE_BYTES))
