@@ -28,6 +28,8 @@ RATE_MEMORY_SECONDS = 600.0
 """Busy time after which a measurement has faded to a third."""
 RATE_TRUSTED_SECONDS = 10.0
 """Busy time before a measured rate counts as known."""
+PACE_TRUSTED_SECONDS = 1.0
+"""Busy time before it counts for the size of slices, which has bounds of its own."""
 PRIOR_REQUESTS = 6.0
 """How many finished requests it takes until a batch's own length weighs as much as its model's."""
 ERROR_NEW = 0.5
@@ -139,9 +141,9 @@ class Estimates:
             self.services[owner] = Service((before.by(now) if before else 0.0) + seconds, now)
 
     def requests_a_second(self, model: ModelId | None) -> float:
-        """As measured lately; 0 while it is not known."""
+        """As measured lately, roughly at first; 0 while nothing is known."""
         speed = self.speeds.get(model) if model is not None else None
-        return (speed.requests_a_second or 0.0) if speed else 0.0
+        return speed.requests / speed.seconds if speed and speed.seconds >= PACE_TRUSTED_SECONDS else 0.0
 
     @property
     def swap_default(self) -> float:
