@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from itertools import groupby
+
+import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -27,7 +30,9 @@ def order(name: str, model: ModelId = SMALL, *, batch: str = "b1", lines: int = 
 
 
 def requests_of(order: RunSlice) -> list[Request]:
-    return [Request(order.slice_id, ref.line, f"c{ref.line}", order.endpoint, b"{}") for ref in order.requests]
+    return [
+        Request(order.slice_id, ref.line, f"c{ref.line}", order.endpoint, b"{}", ref.group) for ref in order.requests
+    ]
 
 
 def feed_of(*orders: RunSlice) -> Feed:
@@ -48,6 +53,35 @@ def taken(feed: Feed) -> list[tuple[str, int]]:
 
 def test_slices_of_one_model_are_fed_one_after_the_other():
     assert taken(feed_of(order("s1"), order("s2"))) == [("s1", 1), ("s1", 2), ("s2", 1), ("s2", 2)]
+
+
+def grouped(name: str, *groups: int) -> RunSlice:
+    """A slice whose requests, by line, are in these groups."""
+    requests = tuple(RequestRef(line, 0, 1, group) for line, group in enumerate(groups, 1))
+    return msgspec.structs.replace(order(name), requests=requests)
+
+
+def test_requests_that_begin_alike_go_one_after_the_other_across_slices():
+    feed = feed_of(grouped("s1", 5, 5, 6, 0), grouped("s2", 0, 6, 5, 7))
+    assert taken(feed) == [
+        *(("s1", 1), ("s1", 2), ("s2", 3)),  # group 5
+        *(("s1", 3), ("s2", 2)),  # group 6
+        *(("s1", 4), ("s2", 1), ("s2", 4)),
+    ]
+
+
+@given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=8), max_size=4))
+def test_groups_are_whole_and_nothing_is_lost_or_turned_round(slices: list[list[int]]):
+    orders = [grouped(f"s{number}", *groups) for number, groups in enumerate(slices)]
+    fed = taken(feed_of(*orders))
+    group_of = {(str(it.slice_id), ref.line): ref.group for it in orders for ref in it.requests}
+    assert sorted(fed) == sorted(group_of)
+    runs = [group for group, _ in groupby(map(group_of.__getitem__, fed)) if group]
+    assert len(runs) == len(set(runs))
+    for name in {slice_id for slice_id, _ in fed}:
+        for group in range(5):
+            lines = [line for slice_id, line in fed if slice_id == name and group_of[slice_id, line] == group]
+            assert lines == sorted(lines)
 
 
 def test_a_slice_for_another_model_is_a_border():

@@ -10,11 +10,15 @@ from vbatch.contracts.message import Message
 
 
 class RequestRef(msgspec.Struct, frozen=True, array_like=True):
-    """Where one request stands in the input blob; `length` leaves out the line end. Bytes."""
+    """Where one request stands in the input blob; `length` leaves out the line end. Bytes.
+
+    Requests of one `group` begin with the same long text, in whichever batch they are; 0 is no group.
+    """
 
     line: int
     offset: int
     length: int
+    group: int = 0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):

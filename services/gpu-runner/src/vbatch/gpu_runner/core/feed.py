@@ -1,14 +1,16 @@
 """Which line of which slice is waiting, inside the engine or done. It says what to feed next; it does not feed.
 
-Slices run in the order they came. Only the slices at the front that share the front's model may be fed, so a slice
-for another model is a border: the model changes when everything before it is done.
+Slices run in the order they came, and in their own order; but requests of one group, in whichever of them, go one after
+the other, so that the engine computes what they begin with once. Only the slices at the front that share the front's
+model may be fed, so a slice for another model is a border: the model changes when everything before it is done.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.orders import FailSlice, RunSlice
@@ -27,6 +29,7 @@ class Request:
     custom_id: str
     endpoint: str
     body: bytes
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,26 @@ class _OpenSlice:
     order: RunSlice
     opened_at: float
     is_read: bool = False
-    waiting: deque[Request] = field(default_factory=deque)
+    waiting: dict[int, deque[Request]] = field(default_factory=dict)
     inside: set[int] = field(default_factory=set)
     unfinished: set[int] = field(default_factory=set)
+
+    def read(self, requests: Iterable[Request]) -> None:
+        """Keep the requests by their groups, which stand in the order of their first requests; no group is its own."""
+        self.is_read = True
+        for request in requests:
+            self.waiting.setdefault(request.group or -request.line, deque()).append(request)
+
+    def has_next(self, group: int) -> bool:
+        return group in self.waiting
+
+    def take(self, group: int) -> Request:
+        """The next request of this group, or of the first where it has none."""
+        key = group if group in self.waiting else next(iter(self.waiting))
+        request = self.waiting[key].popleft()
+        if not self.waiting[key]:
+            del self.waiting[key]
+        return request
 
     def remainder(self) -> Remainder:
         return Remainder(self.order, tuple(sorted(self.unfinished)), tuple(sorted(self.inside)))
@@ -56,6 +76,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._slices: dict[SliceId, _OpenSlice] = {}
+        self._group = 0  # of the request taken last
 
     def open(self, order: RunSlice, now: float) -> None:
         unfinished = {request.line for request in order.requests}
@@ -106,20 +127,23 @@ class Feed:
     def load(self, slice_id: SliceId, requests: Iterable[Request]) -> None:
         """The slice's requests are read; a slice that was closed meanwhile stays closed."""
         if found := self._slices.get(slice_id):
-            found.waiting = deque(requests)
-            found.is_read = True
+            found.read(requests)
 
     def take(self) -> Request | None:
         """The next request to feed, inside from now on; None when nothing of the front model is ready."""
+        ready = [it for it in self._front() if it.waiting]
+        if not ready:
+            return None
+        found = next((it for it in ready if it.has_next(self._group)), ready[0])
+        request = found.take(self._group)
+        self._group = request.group
+        found.inside.add(request.line)
+        return request
+
+    def _front(self) -> Iterator[_OpenSlice]:
+        """The slices that may be fed."""
         model = self.model_wanted
-        for found in self._slices.values():
-            if found.order.model != model or not found.is_read:
-                return None
-            if found.waiting:
-                request = found.waiting.popleft()
-                found.inside.add(request.line)
-                return request
-        return None
+        return takewhile(lambda it: it.order.model == model and it.is_read, self._slices.values())
 
     def finish(self, request: Request) -> bool:
         """Whether the request was still ours: False when its slice was closed while it ran."""

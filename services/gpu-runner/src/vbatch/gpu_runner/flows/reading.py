@@ -81,4 +81,4 @@ class Reading:
 
 
 def _request(order: RunSlice, ref: RequestRef, line: RequestLine) -> Request:
-    return Request(order.slice_id, ref.line, line.custom_id, order.endpoint, bytes(line.body))
+    return Request(order.slice_id, ref.line, line.custom_id, order.endpoint, bytes(line.body), ref.group)

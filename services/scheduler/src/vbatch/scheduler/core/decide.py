@@ -18,6 +18,7 @@ from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.loading import load_fault
 from vbatch.scheduler.core.plan import Plan
 from vbatch.scheduler.core.policy import Choice, Policy
+from vbatch.scheduler.core.riding import ride
 from vbatch.scheduler.core.state import Runner, Slice, State
 from vbatch.scheduler.core.suspicion import Picked, pick
 from vbatch.scheduler.core.view import view_of
@@ -115,11 +116,16 @@ def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     held = state.slices_of(runner.runner_id)
     if not _has_room(state, runner, held):
         return None
-    choice = moment.policy(view_of(state, runner, moment.now))
+    view = view_of(state, runner, moment.now)
+    choice = moment.policy(view)
     if choice is None:
         return None
     job = state.jobs[choice.batch_id]
-    picked = pick(job, SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(state, runner, job.model))
+    limit = SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(state, runner, job.model)
+    if held and held[-1].event.batch_id == choice.batch_id:  # it would only go on
+        if it := ride(state, held[-1], view, limit):
+            return _dispatched(state, runner, Choice(it.batch_id, it.reason), it.picked, moment)
+    picked = pick(job, limit)
     if picked is None or (picked.is_suspect and held):
         return None
     return _dispatched(state, runner, choice, picked, moment)

@@ -5,7 +5,7 @@ It is folded in place: a million lines copied for every event would be no state 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -109,6 +109,10 @@ class Job:
     def next_lines(self, limit: int) -> tuple[int, ...]:
         """The next lines in plan order that were never sent."""
         return tuple(islice(self._unsent(), limit))
+
+    def never_sent(self, lines: Iterable[int]) -> Iterator[int]:
+        """Those of these lines that were never sent."""
+        return (line for line in lines if not self._sent[line])
 
     def _unsent(self) -> Iterator[int]:
         if self.plan is None:

@@ -8,6 +8,7 @@ whoever feeds the engine to see to: the order only puts it first.
 from __future__ import annotations
 
 from array import array
+from zlib import crc32
 
 import msgspec
 
@@ -15,6 +16,8 @@ from vbatch.scheduler.core.request_line import ABSENT, Body
 
 PREFIX_BYTES = (64, 256, 1024, 4096)
 """Where requests that agreed so far may part: the levels of the tree. Bytes stand in for tokens."""
+GROUP_BYTES = 1024
+"""Requests of different batches that agree so far are worth running together; less is computed again in no time."""
 LAST_WAVE_REQUESTS = 768
 """Three windows of 256: what still runs when nothing waits any more, where a long request begun late runs alone."""
 OUTPUT_TOKENS_MAX = 2**32 - 1
@@ -29,7 +32,7 @@ _MESSAGES = msgspec.json.Decoder(list[_Message])
 
 
 class Openings:
-    """What the order is made of: hashes of each request's opening and its output limit, 36 bytes a request.
+    """What the order is made of: hashes of each request's opening and its output limit, 40 bytes a request.
 
     The hashes are Python's own, different in each process; the order is the same in each, since only their
     equality counts. Two different openings with one hash would be neighbours for nothing, no more.
@@ -38,6 +41,8 @@ class Openings:
     def __init__(self) -> None:
         self._levels = [array("q") for _ in PREFIX_BYTES]
         self._output_tokens = array("I")
+        self.groups = array("I")
+        """Of each request, alike in every process, so that batches can be compared; 0 for a short opening."""
 
     def __len__(self) -> int:
         return len(self._output_tokens)
@@ -47,6 +52,7 @@ class Openings:
         for level, length in zip(self._levels, PREFIX_BYTES, strict=True):
             level.append(hash(text[:length]))
         self._output_tokens.append(output_tokens_max(body))
+        self.groups.append(crc32(text[:GROUP_BYTES]) if len(text) >= GROUP_BYTES else 0)
 
     def order(self) -> list[int]:
         """The requests by index: each group together, groups as they first appear; in the last wave longest first."""

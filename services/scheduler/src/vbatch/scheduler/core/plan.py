@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import msgspec
 
@@ -23,7 +24,7 @@ def _offsets() -> array[int]:
 
 @dataclass(slots=True)
 class Plan:
-    """Every request of a file, in file order, 16 bytes each, and 4 more once it is arranged.
+    """Every request of a file, in file order, 16 bytes each, and 8 to 12 more once it is arranged.
 
     Lines are physical, from 1; offsets in bytes.
     """
@@ -33,15 +34,20 @@ class Plan:
     offsets: array[int] = field(default_factory=_offsets)
     lengths: array[int] = field(default_factory=_lines)
     _arranged: array[int] = field(default_factory=_lines)
+    _groups: array[int] = field(default_factory=_lines)
+    _by_group: array[int] = field(default_factory=_lines)
 
     def add(self, ref: RequestRef) -> None:
         self.lines.append(ref.line)
         self.offsets.append(ref.offset)
         self.lengths.append(ref.length)
 
-    def arrange(self, order: Iterable[int]) -> None:
-        """Run the requests in this order of their indices in the file; each index once."""
+    def arrange(self, order: Iterable[int], groups: array[int] | None = None) -> None:
+        """Run the requests in this order of their indices, each index once; `groups` by index, 0 for none."""
         self._arranged = array("I", (self.lines[index] for index in order))
+        self._groups = groups or _lines()
+        grouped = (index for index, group in enumerate(self._groups) if group)
+        self._by_group = array("I", sorted(grouped, key=self._groups.__getitem__))
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -63,9 +69,23 @@ class Plan:
         """Where these lines stand, in the order asked."""
         return tuple(self.ref(bisect_left(self.lines, line)) for line in lines)
 
+    def groups_of(self, lines: Iterable[int]) -> Iterator[int]:
+        """The groups these lines are in, each line's own."""
+        if self._groups:
+            yield from filter(None, (self._groups[bisect_left(self.lines, line)] for line in lines))
+
+    def in_group(self, group: int) -> Iterator[int]:
+        """The lines of this group, in file order."""
+        first = bisect_left(self._by_group, group, key=self._groups.__getitem__)
+        for index in islice(self._by_group, first, None):
+            if self._groups[index] != group:
+                return
+            yield self.lines[index]
+
     def ref(self, index: int) -> RequestRef:
         """Where the request with this index in the file stands."""
-        return RequestRef(self.lines[index], self.offsets[index], self.lengths[index])
+        group = self._groups[index] if self._groups else 0
+        return RequestRef(self.lines[index], self.offsets[index], self.lengths[index], group)
 
 
 class _Packed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,20 +94,21 @@ class _Packed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offsets: bytes
     lengths: bytes
     order: bytes
+    groups: bytes
+    by_group: bytes
 
 
 def packed(plan: Plan) -> bytes:
     """For this machine: numbers stand as its processor has them."""
-    columns = (plan.lines, plan.offsets, plan.lengths, array("I", plan.order))
+    columns = (plan.lines, plan.offsets, plan.lengths, array("I", plan.order), plan._groups, plan._by_group)
     return msgspec.msgpack.encode(_Packed(plan.model, *(column.tobytes() for column in columns)))
 
 
 def unpacked(raw: bytes) -> Plan:
     """What was packed. Raises msgspec.DecodeError."""
     found = msgspec.msgpack.decode(raw, type=_Packed)
-    lines, offsets, lengths, order = _lines(), _offsets(), _lines(), _lines()
-    for column, content in zip(
-        (lines, offsets, lengths, order), (found.lines, found.offsets, found.lengths, found.order), strict=True
-    ):
+    columns = (_lines(), _offsets(), _lines(), _lines(), _lines(), _lines())
+    contents = (found.lines, found.offsets, found.lengths, found.order, found.groups, found.by_group)
+    for column, content in zip(columns, contents, strict=True):
         column.frombytes(content)
-    return Plan(found.model, lines, offsets, lengths, order)
+    return Plan(found.model, *columns)

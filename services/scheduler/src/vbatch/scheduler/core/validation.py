@@ -1,6 +1,6 @@
 """Is a file fit to run, and in which order? Every line is checked, every fault is reported in line order.
 
-A file is fed block by block and never held whole; of a request some 60 bytes are kept until the verdict, 20 after it.
+A file is fed block by block and never held whole; of a request some 64 bytes are kept until the verdict, 28 after it.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class FileCheck:
             return faults.told()
         if not self._requests:
             return (BatchFault(code=FileFault.EMPTY_FILE, message="The input file holds no requests."),)
-        self._plan.arrange(self._openings.order())
+        self._plan.arrange(self._openings.order(), self._openings.groups)
         return self._plan
 
     @property
