@@ -25,6 +25,7 @@ def test_a_vllm_model_on_a_gpu():
     command = engine_command(SMALL, GPU, PLACES)
     assert command.arguments == (
         *("vllm-python", "-m", "vllm.entrypoints.openai.api_server", "--uds", "/run/engine.sock"),
+        "--disable-uvicorn-access-log",
         *("--model", "/models/small", "--served-model-name", "org/small", "--max-num-seqs", "64"),
         *("--max-model-len", "2048", "--enforce-eager", "--kv-cache-dtype", "fp8"),
     )
@@ -39,7 +40,7 @@ def test_a_vllm_model_on_a_gpu():
 
 def test_on_a_cpu_the_overrides_win_and_take_flags_back():
     command = engine_command(SMALL, CPU, PLACES)
-    assert command.arguments[9:] == ("--max-num-seqs", "16", "--max-model-len", "2048", "--kv-cache-dtype", "auto")
+    assert command.arguments[10:] == ("--max-num-seqs", "16", "--max-model-len", "2048", "--kv-cache-dtype", "auto")
     assert command.environment["A"] == "cpu" and "CUDA_VISIBLE_DEVICES" not in command.environment
 
 
@@ -56,6 +57,7 @@ def test_the_simulator_runs_on_our_own_python():
     command = engine_command(ModelDefinition(id=ModelId("m"), engine=EngineKind.SIMULATED), CPU, PLACES)
     assert command.arguments == (
         *("own-python", "-m", "vbatch.gpu_runner.simulated", "--uds", "/run/engine.sock"),
+        "--disable-uvicorn-access-log",
         *("--model", "m", "--max-num-seqs", "128"),
     )
 

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
-WATCH_SECONDS = 0.25
+WATCH_SECONDS, WATCH_SECONDS_MAX = 0.25, 2.0
+"""Between two looks for new processes; a look reads all of /proc, so the pause doubles while none come."""
 KILL_PAUSE_SECONDS = 0.02
 ORPHANED_GRACE_SECONDS = 0.5
 """What the engine gets to end in when the runner is gone and nobody waits for its last words."""
@@ -58,17 +59,22 @@ def start(program: list[str]) -> int:
 
 def watch(engine: int, pipe: int, wake: int, record: Record, grace_seconds: float) -> tuple[int, float]:
     """Wait for the end of the engine or of the runner's wish; the exit code, and how long others may take to end."""
+    pause = WATCH_SECONDS
     while True:
         code = reap(engine)
         if code is not None:
             return code, 0.0
-        record.write([os.getpid(), *descendants()])
-        ready, _, _ = select.select([pipe, wake], [], [], WATCH_SECONDS)
+        pause = next_pause(pause, has_changed=record.write([os.getpid(), *descendants()]))
+        ready, _, _ = select.select([pipe, wake], [], [], pause)
         if pipe in ready:
             asked = os.read(pipe, 1)
             return 0, grace_seconds if asked else ORPHANED_GRACE_SECONDS
         if wake in ready and signal.SIGTERM in os.read(wake, 64):
             return 0, ORPHANED_GRACE_SECONDS
+
+
+def next_pause(pause: float, *, has_changed: bool) -> float:
+    return WATCH_SECONDS if has_changed else min(2 * pause, WATCH_SECONDS_MAX)
 
 
 def reap(engine: int) -> int | None:
@@ -150,14 +156,16 @@ class Record:
         self.path = path
         self.written: list[int] = []
 
-    def write(self, pids: list[int]) -> None:
+    def write(self, pids: list[int]) -> bool:
+        """Whether these are others than before."""
         if pids == self.written:
-            return
+            return False
         lines = [f"{pid} {fields[19]}" for pid in pids if (fields := stat_fields(pid))]
         with open(self.path + ".new", "w") as file:
             file.write("\n".join([boot_id(), *lines]) + "\n")
         os.replace(self.path + ".new", self.path)
         self.written = pids
+        return True
 
     def remove(self) -> None:
         if os.path.exists(self.path):
