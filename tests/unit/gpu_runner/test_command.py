@@ -57,7 +57,6 @@ def test_the_simulator_runs_on_our_own_python():
     command = engine_command(ModelDefinition(id=ModelId("m"), engine=EngineKind.SIMULATED), CPU, PLACES)
     assert command.arguments == (
         *("own-python", "-m", "vbatch.gpu_runner.simulated", "--uds", "/run/engine.sock"),
-        "--disable-uvicorn-access-log",
         *("--model", "m", "--max-num-seqs", "128"),
     )
 
