@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from datetime import timedelta
 
 from tests.support.scheduling import World, plan_of
 from vbatch.contracts import events as e
+from vbatch.scheduler.core.plan import packed, unpacked
 
 
 def test_a_plan_runs_in_file_order_until_it_is_arranged():
@@ -31,3 +33,10 @@ def test_slices_take_consecutive_stretches_of_the_order():
     lines = [line for event in sent for line in event.lines]
     assert len(sent) == 2
     assert lines == [index + 1 for index in backwards[: len(lines)]]
+
+
+def test_a_packed_plan_is_the_same_plan_its_groups_included():
+    plan = plan_of(4)
+    plan.arrange([2, 0, 1, 3], array("I", [7, 0, 7, 5]))
+    assert unpacked(packed(plan)) == plan
+    assert list(unpacked(packed(plan)).in_group(7)) == [1, 3]
