@@ -12,13 +12,13 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.engine_study.figures import figures
-from benchmarks.engine_study.study import ASKED_ABOUT, PLAIN, SHARED, TEMPLATES, Choices, Study, study
+from benchmarks.engine_study.study import ASKED_ABOUT, KINDS, PEERS, Choices, Study, study
 from benchmarks.engine_study.workloads import Sizes
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "img"
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-QUICK = Sizes(shared=((16, 4),), templates=(10, 4), plain=64)
+QUICK = Sizes(shared=((16, 4),), templates=(10, 4), plain=64, batches=2)
 
 
 def main() -> None:
@@ -50,8 +50,8 @@ def _choices(arguments: argparse.Namespace) -> Choices:
         rounds=1 if arguments.quick else arguments.rounds,
         hand_window=arguments.hand_window,
         sizes=QUICK if arguments.quick else Sizes(plain=arguments.plain_requests),
-        only=tuple(arguments.only or (SHARED, TEMPLATES, PLAIN)),
-        peers=tuple(arguments.peers or ASKED_ABOUT),
+        only=tuple(arguments.only or KINDS),
+        peers=tuple(arguments.peers or PEERS),
         is_thorough=arguments.thorough,
     )
 
@@ -60,9 +60,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./taskw bench:engine --", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small files, one round, nothing written")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--only", action="append", choices=(SHARED, TEMPLATES, PLAIN), help="only these files")
+    parser.add_argument("--only", action="append", choices=KINDS, help="only these files")
     parser.add_argument("--peers", action="append", choices=tuple(ASKED_ABOUT), help="only these peers")
-    parser.add_argument("--thorough", action="store_true", help="every peer runs every file in every round: hours")
+    parser.add_argument("--thorough", action="store_true", help="all who can run a file run it in every round: hours")
     parser.add_argument("--plain-requests", type=int, default=Sizes().plain, help="more for a faster device")
     parser.add_argument("--hand-window", type=int, default=160, help="requests the client loop keeps in flight")
     parser.add_argument("--model", default=MODEL, help="an id of the models file")

@@ -53,9 +53,9 @@ def look(path: Path) -> Counters:
         running=sums["num_requests_running"],
         waiting=sums["num_requests_waiting"],
         finished=sums["request_success"],
-        prefix_queries=sums["prefix_cache_queries"],
-        prefix_hits=sums["prefix_cache_hits"],
-        preemptions=sums["num_preemptions"],
+        prefix_queries=sums.get("prefix_cache_queries", 0.0),
+        prefix_hits=sums.get("prefix_cache_hits", 0.0),
+        preemptions=sums.get("num_preemptions", 0.0),
     )
 
 
@@ -63,8 +63,8 @@ def look(path: Path) -> Counters:
 class Watch:
     """Looks at an engine that is to run `requests` more, from entering until leaving, in a thread.
 
-    A look is a bubble when requests were still outside, none waited inside (so that the engine could have taken one)
-    and it ran fewer than 95 % of the requests it can run at once.
+    A look counts from the moment the engine was full until nothing waits outside any more. It is a bubble when none
+    waited inside either (so that the engine could have taken one) and fewer than 95 % of what it can run at once ran.
     """
 
     path: Path
@@ -111,5 +111,6 @@ class Watch:
         came = now.finished - self.first.finished + now.running + now.waiting
         if came == 0 or came >= self.requests:
             return  # the file is not there yet, or nothing waits outside any more
-        self.looks += 1
-        self.bubbles += not now.waiting and now.running < FULL_SHARE * self.runs_at_once
+        is_full = bool(now.waiting) or now.running >= FULL_SHARE * self.runs_at_once
+        self.looks += is_full or self.looks > 0
+        self.bubbles += self.looks > 0 and not is_full

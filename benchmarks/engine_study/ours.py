@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -41,17 +41,21 @@ class Ours:
         self._socket = engine_socket(stack, setup)
 
     def lap(self, work: Workload) -> Lap:
-        """One batch; the clock runs from its first slice to the end of its counting, both as the log dates them."""
+        """The clock runs from the first slice to the end of counting, both as the log dates them."""
         with self._stack.client() as client:
-            file = _uploaded(client, work)
+            files = [_uploaded(client, lines) for lines in work.split()]
             before = self._cpu_seconds()
             with Watch(self._socket, len(work.lines), self._setup.runs_at_once) as watch:
                 began = time.monotonic()
-                batch = _ended(client, _created(client, file.id))
+                created = [_created(client, file.id) for file in files]
+                batches = [_ended(client, batch) for batch in created]
                 whole = time.monotonic() - began
             spent = {name: seconds - before[name] for name, seconds in self._cpu_seconds().items()}
-            check_answers(client.files.content(batch.output_file_id or "").content.splitlines(), work)
-        seconds = asyncio.run(_seconds_in_log(log_settings(self._stack.settings, "bench"), batch.id))
+            outputs = [client.files.content(batch.output_file_id or "").content for batch in batches]
+            check_answers([line for output in outputs for line in output.splitlines()], work)
+        seconds = asyncio.run(
+            _seconds_in_log(log_settings(self._stack.settings, "bench"), [batch.id for batch in batches])
+        )
         engine, services = spent.pop("engine"), sum(spent.values())
         more = {**watch.figures(), "seconds_from_create_to_completed": whole,
                 "cpu_ms_per_request_services": services * 1e3 / len(work.lines),
@@ -94,11 +98,11 @@ def engine_socket(stack: RunningStack, setup: Setup) -> Path:
 
 
 def _answered(client: OpenAI, work: Workload) -> Batch:
-    return _ended(client, _created(client, _uploaded(client, work).id))
+    return _ended(client, _created(client, _uploaded(client, work.lines).id))
 
 
-def _uploaded(client: OpenAI, work: Workload) -> FileObject:
-    return client.files.create(file=("in.jsonl", io.BytesIO(b"\n".join(work.lines))), purpose="batch")
+def _uploaded(client: OpenAI, lines: Sequence[bytes]) -> FileObject:
+    return client.files.create(file=("in.jsonl", io.BytesIO(b"\n".join(lines))), purpose="batch")
 
 
 def _created(client: OpenAI, file_id: str) -> Batch:
@@ -115,19 +119,22 @@ def _ended(client: OpenAI, batch: Batch) -> Batch:
     return batch
 
 
-async def _seconds_in_log(log: JournalSettings, batch_id: str) -> float:
+async def _seconds_in_log(log: JournalSettings, batch_ids: Sequence[str]) -> float:
     """From the first dispatch, before the first request is sent, to the end of counting, after the last is stored."""
-    times: dict[str, datetime] = {}
+    filters = [subjects.batch_events(BatchId(batch_id)) for batch_id in batch_ids]
+    began: datetime | None = None
+    ended: list[datetime] = []
     async with (
         connect(log) as journal,
-        journal.log.tail(0, (subjects.batch_events(BatchId(batch_id)),), headers_only=True) as arrivals,
+        journal.log.tail(0, filters, headers_only=True) as arrivals,
     ):
-        async for records in arrivals:
-            for record in records:
-                times.setdefault(record.subject.rpartition(".")[2], record.recorded_at)
-            if "finalizing" in times:
-                break
-    return (times["finalizing"] - times["dispatched"]).total_seconds()
+        async for record in (record async for records in arrivals for record in records):
+            what = record.subject.rpartition(".")[2]
+            began = began or (record.recorded_at if what == "dispatched" else None)
+            ended += [record.recorded_at] if what == "finalizing" else []
+            if began and len(ended) == len(batch_ids):
+                return (max(ended) - began).total_seconds()
+    raise AssertionError("the log never ends")
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

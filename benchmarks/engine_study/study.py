@@ -28,19 +28,24 @@ from vbatch.gpu_runner.adapters.engine.child import Child, Desk
 from vbatch.gpu_runner.core.command import EngineCommand
 
 SLOW_PEERS = (laps.RUN_BATCH, laps.RUN_BATCH_TUNED)
-PLAIN, SHARED, TEMPLATES = "plain", "shared", "templates"
+PLAIN, SHARED, TEMPLATES, BATCHES = "plain", "shared", "templates", "batches"
+KINDS = (SHARED, TEMPLATES, PLAIN, BATCHES)
 ASKED_ABOUT = {
-    laps.OURS: (SHARED, TEMPLATES, PLAIN),
+    laps.OURS: KINDS,
     laps.BY_HAND: (SHARED, PLAIN),
     laps.BENCH: (PLAIN,),
     laps.RUN_BATCH: (SHARED, PLAIN),
     laps.RUN_BATCH_TUNED: (PLAIN,),
 }
+PEERS = (laps.OURS, laps.BY_HAND, laps.BENCH, laps.RUN_BATCH)
+"""Who takes part unless others are named."""
+ONCE = (TEMPLATES, BATCHES)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """`only` names kinds of files, `peers` who runs them. Slow peers run files with shared texts in round 1 alone."""
+    """`only` names kinds of files, `peers` who runs them. Round 1 has all of it; the slow, and what is compared with
+    nobody, is left out of the others."""
 
     model: str
     models_file: Path
@@ -49,8 +54,8 @@ class Choices:
     rounds: int
     hand_window: int
     sizes: Sizes = field(default_factory=Sizes)
-    only: tuple[str, ...] = (SHARED, TEMPLATES, PLAIN)
-    peers: tuple[str, ...] = tuple(ASKED_ABOUT)
+    only: tuple[str, ...] = KINDS
+    peers: tuple[str, ...] = PEERS
     is_thorough: bool = False
 
 
@@ -89,10 +94,8 @@ def _round(setup: Setup, choices: Choices, files: list[Workload], number: int) -
 def _is_asked(peer: str, work: Workload, number: int, choices: Choices) -> bool:
     kind = _kind(work)
     if choices.is_thorough:
-        return kind in ASKED_ABOUT[laps.RUN_BATCH] or kind in ASKED_ABOUT[peer]
-    if peer in SLOW_PEERS and number > 1 and kind != PLAIN:
-        return False
-    return kind in ASKED_ABOUT[peer]
+        return kind in ASKED_ABOUT[peer] or (kind == SHARED and peer != laps.BENCH)
+    return kind in ASKED_ABOUT[peer] and (number == 1 or not (peer in SLOW_PEERS or kind in ONCE))
 
 
 def _peer(name: str, setup: Setup, choices: Choices) -> AbstractContextManager[Peer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -27,20 +27,32 @@ WORDS = (
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many requests each file has: documents by questions, templates by items, or plain requests."""
+    """How many requests each file has: documents by questions, templates by items, or plain requests.
+
+    `batches` is in how many files the plain requests stand once more, to see what happens between files.
+    """
 
     shared: tuple[tuple[int, int], ...] = ((128, 4), (48, 12))
-    templates: tuple[int, int] = (150, 10)
+    templates: tuple[int, int] = (120, 4)
     plain: int = 512
+    batches: int = 4
 
 
 @dataclass(frozen=True)
 class Workload:
-    """`lines` as the file has them, `by_hand` in the order one who knows the documents would send them."""
+    """`lines` as the file has them, `by_hand` in the order one who knows the documents would send them.
+
+    In how many `files` the lines stand, one after the other.
+    """
 
     name: str
     lines: tuple[bytes, ...]
     by_hand: tuple[bytes, ...]
+    files: int = 1
+
+    def split(self) -> list[tuple[bytes, ...]]:
+        size = -(-len(self.lines) // self.files)
+        return [self.lines[start : start + size] for start in range(0, len(self.lines), size)]
 
     def write(self, path: Path) -> Path:
         path.write_bytes(b"\n".join(self.lines) + b"\n")
@@ -49,7 +61,10 @@ class Workload:
 
 def workloads(model: str, sizes: Sizes, seed: int) -> list[Workload]:
     shared = [_shared(model, documents, questions, Random(seed)) for documents, questions in sizes.shared]
-    return [*shared, _templates(model, *sizes.templates, Random(seed)), _plain(model, sizes.plain, Random(seed))]
+    plain = _plain(model, sizes.plain, Random(seed))
+    many = _plain(model, sizes.plain, Random(-seed))
+    batches = replace(many, name=f"batches_{sizes.batches}x{sizes.plain // sizes.batches}", files=sizes.batches)
+    return [*shared, _templates(model, *sizes.templates, Random(seed)), plain, batches]
 
 
 def warm_up(model: str) -> Workload:

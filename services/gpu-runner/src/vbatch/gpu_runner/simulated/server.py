@@ -53,6 +53,7 @@ class Simulation:
         self.running_max = min(options.max_num_seqs, options.running_max or options.max_num_seqs)
         self.running_count = 0
         self.request_count = 0
+        self.finished_count = 0
         self.prompt_tokens = 0
         self.generation_tokens = 0
         self.is_asleep = False
@@ -108,6 +109,7 @@ class Simulation:
             "vllm:num_requests_running": self.running_count,
             "vllm:num_requests_waiting": self.waiting_count,
             "vllm:kv_cache_usage_perc": self.running_count / self.running_max,
+            "vllm:request_success_total": self.finished_count,
             "vllm:prompt_tokens_total": self.prompt_tokens,
             "vllm:generation_tokens_total": self.generation_tokens,
         }
@@ -138,6 +140,7 @@ class Simulation:
             self._finish(job)
 
     def _finish(self, job: Job) -> None:
+        self.finished_count += 1
         self.prompt_tokens += job.reply.prompt_tokens
         self.generation_tokens += job.reply.tokens
         job.send(job.reply)
