@@ -69,8 +69,6 @@ def engine_command(
         case EngineKind.VLLM:
             server = (places.engine_python, "-m", VLLM_MODULE, "--uds", places.socket, NO_ACCESS_LOG)
             model = ("--model", places.model_source, "--served-model-name", definition.id)
-            server = (places.engine_python, "-m", VLLM_MODULE, "--uds", places.socket, NO_ACCESS_LOG)
-            model = ("--model", places.model_source, "--served-model-name", definition.id)
             opened = SLEEP_ENVIRONMENT if can_sleep else {}
             return EngineCommand((*server, *model, *arguments), {**_vllm_environment(definition, device), **opened})
         case EngineKind.SIMULATED:
