@@ -29,13 +29,12 @@ def second_runner(stack: RunningStack) -> Iterator[psutil.Process]:
     own = {
         "VBATCH_GPU_RUNNER_ID": SECOND,
         "VBATCH_GPU_RUNNER_PORT": str(free_port()),
-        "VBATCH_NATS_URL": stack.settings.log_url,
         "VBATCH_PARENT_DEATH": "1",
     }
     log = (stack.home / "logs" / "second-runner.log").open("wb")
     with log, subprocess.Popen(
         [sys.executable, "-m", "vbatch.gpu_runner"],
-        env=os.environ | dict(stack.environment) | own, stdout=log, stderr=log,
+        env=os.environ | dict(stack.environment) | stack.stack.environment("gpu-runner") | own, stdout=log, stderr=log,
     ) as process:  # fmt: skip
         try:
             yield psutil.Process(process.pid)

@@ -26,6 +26,8 @@ EVERYTHING = (">",)
 
 LOOKING = tuple(f"$JS.API.STREAM.INFO.{stream}" for stream in STREAMS)
 TAILING = ("$JS.API.CONSUMER.CREATE.EVT.>", "$JS.API.CONSUMER.MSG.NEXT.EVT.*", "$JS.API.STREAM.MSG.GET.EVT")
+WATCHING = "$JS.API.CONSUMER.INFO.WORK.*"
+"""Whether a runner still asks for orders."""
 TAKING = (
     *(f"$JS.API.CONSUMER.{verb}.WORK.*" for verb in ("INFO", "DURABLE.CREATE", "MSG.NEXT")),
     *("$JS.ACK.WORK.>", "$JS.ACK.*.*.WORK.>"),  # the second form has the domain and account before the stream
@@ -45,7 +47,7 @@ def users() -> list[User]:
     """All of them. A service may append the events that the catalogue says it writes, and no other."""
     return [
         _service("gateway"),
-        _service("scheduler", WORK_SUBJECTS, DEAD_SUBJECTS),
+        _service("scheduler", WORK_SUBJECTS, DEAD_SUBJECTS, WATCHING),
         _service("gpu-runner", DEAD_SUBJECTS, *TAKING),
         _service("results", DEAD_SUBJECTS),
         User(READER, (LOOKING[0], *TAILING), (ALL_EVENTS, "_INBOX.>", _inbox(READER))),
@@ -73,7 +75,8 @@ def render(folder: Path) -> str:
 
 
 def _service(name: str, *more: str) -> User:
-    events = [f"evt.{kind.aggregate}.*.{kind.name.split('.')[1]}" for kind in KINDS if name in kind.writers]
+    written = [kind for kind in KINDS if name in kind.writers]
+    events = [f"evt.{kind.aggregate}.*.{kind.place or kind.name.split('.')[1]}" for kind in written]
     return User(name, (*dict.fromkeys(events), *more, *LOOKING, *TAILING), (_inbox(name),))
 
 
