@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from vbatch.contracts.events import BatchFault, UploadCreated, UploadPartAdded, Usage
+from vbatch.contracts.events import NO_USAGE, BatchFault, UploadCreated, UploadPartAdded, Usage
 from vbatch.contracts.forecast import Foreseen
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.gateway.core.outlooks import AdmissionObject, EtaObject, outlook_view
@@ -243,7 +243,7 @@ def batch_view(batch: BatchRecord, foreseen: Foreseen | None) -> BatchObject:
         request_counts=RequestCountsObject(
             total=batch.counts.total, completed=batch.counts.completed, failed=batch.counts.failed
         ),
-        usage=_usage_view(batch.usage),
+        usage=_usage_view(batch.usage if batch.is_over else NO_USAGE),
         metadata=batch.metadata,
         priority=batch.priority,
         paused_at=_seconds_or_none(batch.paused_at),
