@@ -94,7 +94,7 @@ def ours(setup: Setup) -> Iterator[Ours]:
 def engine_socket(stack: RunningStack, setup: Setup) -> Path:
     """Of the one engine that runs; what waits to be one listens nowhere."""
     shop = Workshop(stack.home, "gpu0", setup.engine_python, setup.engine_python)
-    return max(shop.socket(0).parent.glob("engine-*.sock"), key=lambda path: path.stat().st_mtime)
+    return max(shop.socket(0).parent.parent.glob("engine-*/engine.sock"), key=lambda path: path.stat().st_mtime)
 
 
 def _answered(client: OpenAI, work: Workload) -> Batch:

@@ -92,6 +92,6 @@ def _belongings(stack: RunningStack) -> Belongings:
 
 def _look(stack: RunningStack) -> Belongings:
     runner = stack.process("gpu-runner")
-    sockets = list((stack.home / "run").glob("*/engine-*.sock"))
+    sockets = [path for path in (stack.home / "run").glob("*/engine-*/**/*") if path.is_socket()]
     below = [it for it in runner.children(recursive=True) if it.status() != psutil.STATUS_ZOMBIE]
     return Belongings(len(below), runner.num_fds(), len(sockets), runner.memory_info().rss)

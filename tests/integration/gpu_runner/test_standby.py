@@ -26,9 +26,13 @@ CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
 READY = replace(LIMITS, has_standby=True, standby_spare_bytes=0)
 
 
+def workshop(home: Path) -> Workshop:
+    return Workshop(home, RUNNER, Path(sys.executable), home / "prepare.py")
+
+
 @asynccontextmanager
 async def launching(home: Path, limits: Limits = READY) -> AsyncIterator[EngineLauncher]:
-    launcher = EngineLauncher(Workshop(home, RUNNER, Path(sys.executable), home / "prepare.py"), CPU, limits)
+    launcher = EngineLauncher(workshop(home), CPU, limits)
     try:
         yield launcher
     finally:
@@ -85,6 +89,16 @@ async def test_a_standby_that_was_killed_is_no_trouble(home: Path):
                 process.send_signal(signal.SIGKILL)
         async with launched(launcher, simulated("second")) as engine:
             assert (await engine.ask(CHAT, question("second"))).status_code == 200
+
+
+async def test_the_sockets_of_a_killed_standby_go_with_it(home: Path):
+    slot = workshop(home).socket(1).parent
+    async with launching(home) as launcher, launched(launcher, simulated("first")):
+        waiting = await standby_processes(home, slot=1)
+        assert any(path.is_socket() for path in slot.rglob("*"))
+        for process in waiting:
+            process.send_signal(signal.SIGKILL)
+    assert not slot.exists()
 
 
 async def test_a_standby_whose_fork_server_was_killed_is_no_trouble(home: Path):

@@ -31,6 +31,7 @@ def test_a_vllm_model_on_a_gpu():
     )
     assert command.environment == {
         "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_RPC_BASE_PATH": "/run",
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",
         "CUDA_VISIBLE_DEVICES": "1",

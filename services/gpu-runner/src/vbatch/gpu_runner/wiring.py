@@ -46,7 +46,7 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
     with hold_lock(workshop.run_folder / "lock"):
         if killed := await asyncio.to_thread(sweep, workshop.run_folder):
             log.warning("leftovers_killed", pids=killed)
-        workshop.remove_sockets()
+        workshop.remove_slots()
         async with connect(_journal_settings(settings)) as journal:
             await journal.topology()  # whichever service comes first makes the streams
             files = BlobFiles(Blobs.from_url(settings.blob_url))

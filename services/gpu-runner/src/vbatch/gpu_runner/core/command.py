@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -51,7 +52,8 @@ class EngineCommand:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are: the Python that has vLLM, our own, the socket, and the model's folder or hub id."""
+    """Where things are: the Python that has vLLM, our own, the socket (its folder takes the engine's own, too), and the
+    model's folder or hub id."""
 
     engine_python: str
     own_python: str
@@ -69,8 +71,10 @@ def engine_command(
         case EngineKind.VLLM:
             server = (places.engine_python, "-m", VLLM_MODULE, "--uds", places.socket, NO_ACCESS_LOG)
             model = ("--model", places.model_source, "--served-model-name", definition.id)
+            sockets = {"VLLM_RPC_BASE_PATH": posixpath.dirname(places.socket)}
             opened = SLEEP_ENVIRONMENT if can_sleep else {}
-            return EngineCommand((*server, *model, *arguments), {**_vllm_environment(definition, device), **opened})
+            environment = {**_vllm_environment(definition, device), **sockets, **opened}
+            return EngineCommand((*server, *model, *arguments), environment)
         case EngineKind.SIMULATED:
             head = (places.own_python, "-m", SIMULATED_MODULE, "--uds", places.socket, "--model", definition.id)
             return EngineCommand((*head, *arguments), _own_environment(definition, device))

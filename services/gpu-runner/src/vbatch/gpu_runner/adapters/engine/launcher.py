@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -39,8 +40,10 @@ from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Answer, EngineFailed
 
-SOCKET_PATH_BYTES_MAX = 100
-"""The kernel takes 107 (unix(7)); some room is left for what a server appends."""
+SOCKET_PATH_BYTES_MAX = 107
+"""What the kernel takes (unix(7))."""
+SLOT_PATH_BYTES_MAX = 50
+"""Of what stands in a slot: vLLM names its sockets by UUIDs."""
 READY_POLL_SECONDS = 0.05
 READY_POLL_SECONDS_MAX = 0.5
 
@@ -68,29 +71,41 @@ class Workshop:
         """A model folder: absolute, below the user's home (~), or below ours."""
         return str(self.home / Path(name).expanduser())
 
-    def socket(self, slot: int = 0) -> Path:
-        """Below home, or in a short folder of its own where that path would be too long for a socket."""
-        path = self.run_folder / f"engine-{slot}.sock"
-        if len(bytes(path)) < SOCKET_PATH_BYTES_MAX:
-            return path
+    def socket(self, slot: int) -> Path:
+        """In the folder of its slot, which holds whatever else that engine opens."""
+        return self._slots / f"engine-{slot}" / "engine.sock"
+
+    def clear_slot(self, slot: int) -> None:
+        """Raises EngineFailed when the folder is another user's, who could then answer in the engine's place."""
+        self._slots.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._slots.is_symlink() or self._slots.stat().st_uid != os.getuid():
+            raise EngineFailed(f"{self._slots} belongs to someone else: remove it, or use a shorter home folder")
+        folder = self.socket(slot).parent
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+
+    def remove_slot(self, slot: int) -> None:
+        """What an engine that has ended leaves of its sockets: nothing, however it ended."""
+        shutil.rmtree(self.socket(slot).parent, ignore_errors=True)
+        self._remove_empty()
+
+    def remove_slots(self) -> None:
+        """Those of an earlier life, whichever it had."""
+        for folder in self._slots.glob("engine-*/"):
+            shutil.rmtree(folder, ignore_errors=True)
+        self._remove_empty()
+
+    @property
+    def _slots(self) -> Path:
+        """Below home, or in a short folder of its own where the paths of sockets would become too long there."""
+        if len(bytes(self.run_folder)) <= SOCKET_PATH_BYTES_MAX - SLOT_PATH_BYTES_MAX:
+            return self.run_folder
         name = hashlib.sha256(bytes(self.run_folder)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"vbatch-{name}" / path.name
+        return Path(tempfile.gettempdir()) / f"vbatch-{name}"
 
-    def remove_socket(self, slot: int) -> None:
-        """What an engine that has ended leaves of its socket: nothing."""
-        self.socket(slot).unlink(missing_ok=True)
-        self._remove_folder()
-
-    def remove_sockets(self) -> None:
-        """Those of an earlier life, whichever slots it had."""
-        for socket in self.socket(0).parent.glob("engine-*.sock"):
-            socket.unlink(missing_ok=True)
-        self._remove_folder()
-
-    def _remove_folder(self) -> None:
-        folder = self.socket(0).parent
-        if folder != self.run_folder and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    def _remove_empty(self) -> None:
+        if self._slots != self.run_folder and self._slots.is_dir() and not any(self._slots.iterdir()):
+            self._slots.rmdir()
 
 
 class RunningEngine:
@@ -242,7 +257,7 @@ class EngineLauncher:
         return engine
 
     def _command(self, definition: ModelDefinition, source: str, slot: int) -> EngineCommand:
-        socket = str(_clear(self._workshop.socket(slot)))
+        socket = str(self._workshop.socket(slot))
         places = Places(str(self._workshop.engine_python), sys.executable, socket, source)
         return engine_command(definition, self._device, places, can_sleep=self._can_sleep(definition))
 
@@ -251,11 +266,12 @@ class EngineLauncher:
 
     def _take_slot(self) -> int:
         slot = next(number for number in count() if number not in self._slots)
+        self._workshop.clear_slot(slot)
         self._slots.add(slot)
         return slot
 
     def _leave_slot(self, slot: int) -> None:
-        self._workshop.remove_socket(slot)
+        self._workshop.remove_slot(slot)
         self._slots.discard(slot)
 
     async def _have_standby(self, definition: ModelDefinition, source: str) -> None:
@@ -268,7 +284,9 @@ class EngineLauncher:
             self._leave_slot(slot)
             return
         try:
-            self._standby = await Standby.start(plan, self._desk(f"engine-{slot}"), slot)
+            self._standby = await Standby.start(
+                plan, self._desk(f"engine-{slot}"), self._workshop.socket(slot).parent, slot
+            )
         except OSError as error:
             log.warning("standby_not_started", reason=str(error))
             self._leave_slot(slot)
@@ -332,12 +350,3 @@ async def _until_healthy(engine: RunningEngine) -> None:
             raise EngineFailed(await engine.gone())
         await asyncio.sleep(pause)
         pause = min(pause * 1.2, READY_POLL_SECONDS_MAX)
-
-
-def _clear(socket: Path) -> Path:
-    """Raises EngineFailed when the folder is another user's, who could then answer in the engine's place."""
-    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if socket.parent.is_symlink() or socket.parent.stat().st_uid != os.getuid():
-        raise EngineFailed(f"{socket.parent} belongs to someone else: remove it, or use a shorter home folder")
-    socket.unlink(missing_ok=True)
-    return socket

@@ -26,10 +26,11 @@ class Standby:
         self._orders: int | None = orders
 
     @classmethod
-    async def start(cls, plan: StandbyPlan, desk: Desk, slot: int) -> Standby:
+    async def start(cls, plan: StandbyPlan, desk: Desk, folder: Path, slot: int) -> Standby:
+        """`folder` is for its sockets: killed, it leaves them there."""
         readable, writable = os.pipe()
         try:
-            child = await Child.start(_command(plan), desk, stdin=readable)
+            child = await Child.start(_command(plan, folder), desk, stdin=readable)
         except BaseException:
             os.close(writable)
             raise
@@ -68,8 +69,8 @@ def can_fork() -> bool:
     return "microsoft" not in os.uname().release.lower()
 
 
-def _command(plan: StandbyPlan) -> EngineCommand:
-    told = json.dumps({"modules": plan.modules, "threads": dict(plan.threads)})
+def _command(plan: StandbyPlan, folder: Path) -> EngineCommand:
+    told = json.dumps({"modules": plan.modules, "threads": dict(plan.threads), "folder": str(folder)})
     path = os.pathsep.join(filter(None, (str(Path(vbatch_standby.__file__).parent), os.environ.get("PYTHONPATH"))))
     return EngineCommand((plan.python, "-c", PROGRAM, told), {**plan.environment, "PYTHONPATH": path})
 

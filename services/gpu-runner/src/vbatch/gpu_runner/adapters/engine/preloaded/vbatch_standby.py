@@ -5,7 +5,8 @@ this folder on PYTHONPATH. A fork server holds the imported modules. The engine'
 is each process that the engine asks to have spawned (vLLM: EngineCore and its workers), which would import all anew.
 Nothing of the engine is changed: only what `multiprocessing` means by "spawn" in these processes.
 
-PLAN is JSON: `modules` to import, `threads` environment that OpenMP reads when it is loaded. The order is one line of
+PLAN is JSON: `modules` to import, `threads` environment that OpenMP reads when it is loaded, the `folder` for the fork
+server's socket. The order is one line of
 JSON: `module` to run as a program, its `arguments`, `environment` to set first. End of input without an order: exit.
 """
 
@@ -19,6 +20,7 @@ import os
 import runpy
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from multiprocessing import context, forkserver
 from typing import Any
@@ -50,7 +52,9 @@ class PreloadedContext(context.ForkServerContext):
 
 def main() -> None:
     plan = json.loads(sys.argv[1])
+    tempfile.tempdir = plan["folder"]  # where multiprocessing keeps its sockets, also in what is forked
     start_fork_server(plan["modules"], plan["threads"])
+    tempfile.tempdir = None
     line = sys.stdin.readline()
     if not line:
         return  # the runner has ended, or wants us no more
