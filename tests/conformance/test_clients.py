@@ -36,6 +36,7 @@ def test_a_generation_of_the_official_client_gets_what_it_expects(stack: Running
 
 def test_the_generations_asked_for_every_route_there_is(stack: RunningStack):
     """Runs behind them, on the counters of the same gateway."""
+    uv()
     with urlopen(f"{stack.url}/openapi.json") as answer:
         paths = json.load(answer)["paths"]
     there_are = {(method.upper(), path) for path, methods in paths.items() for method in methods}
@@ -47,16 +48,20 @@ def test_the_generations_asked_for_every_route_there_is(stack: RunningStack):
 
 def client_python(generation: str) -> Path:
     """A Python with this client, made once below .tools and kept there."""
-    uv = shutil.which("uv")
-    if uv is None:
-        pytest.skip("uv is not there to install the clients with")
     folder = ROOT / ".tools" / f"openai-{generation}"
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
-        _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
-        _run([uv, "pip", "install", "--quiet", "--python", str(python), f"openai=={generation}"])
+        _run([uv(), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
+        _run([uv(), "pip", "install", "--quiet", "--python", str(python), f"openai=={generation}"])
         (folder / "installed").touch()
     return python
+
+
+def uv() -> str:
+    found = shutil.which("uv")
+    if found is None:
+        pytest.skip("uv is not there to install the clients with")
+    return found
 
 
 def _run(argv: list[str]) -> None:

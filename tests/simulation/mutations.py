@@ -133,7 +133,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "no_fence": Mutation(
         "guards are ignored",
         ((MemoryStream, "append", _unguarded),),
-        frozenset({"a_zombie_adds_nothing", "an_answered_request_is_never_asked_again"}),
+        frozenset({"a_zombie_adds_nothing", "an_answered_request_is_never_asked_again", "outcomes_stand"}),
         100,
     ),
     "settled_too_soon": Mutation(
