@@ -26,6 +26,8 @@ from multiprocessing import context, forkserver
 from typing import Any
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+IMPORTS_VARIABLE = "VBATCH_STANDBY_IMPORTS"
+"""As `vbatch_fork_server` has it, which only the fork server may import."""
 CORES_VARIABLE = "GOMP_CPU_AFFINITY"
 """Only in the environment of a worker, which keeps the cores that OpenMP bound it to when it was loaded."""
 
@@ -73,9 +75,10 @@ def start_fork_server(modules: list[str], threads: Mapping[str, str]) -> None:
     if threads:
         os.environ.update(threads)
         os.environ.update(openmp_preloaded())
-    forkserver.set_forkserver_preload(["vbatch_fork_server", __name__, *modules])
+    os.environ[IMPORTS_VARIABLE] = ",".join(modules)
+    forkserver.set_forkserver_preload(["vbatch_fork_server", __name__])
     forkserver.ensure_running()
-    for name in threads:
+    for name in (IMPORTS_VARIABLE, *threads):
         del os.environ[name]
 
 
