@@ -111,7 +111,7 @@ class RunningStack:
     def engine(self) -> psutil.Process:
         """The engine itself, below the runner and its guard: it listens, however it was started."""
         below = self.process("gpu-runner").children(recursive=True)
-        return next(it for it in below if any("engine-" in str(end.laddr) for end in it.net_connections("unix")))
+        return next(it for it in below if any(_is_engines(end.laddr) for end in it.net_connections("unix")))
 
     def restarts(self) -> int:
         """How often programs of this stack were started again, all of them together."""
@@ -229,3 +229,8 @@ def _environment(variables: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
 
 def _last(path: Path, lines: int) -> list[str]:
     return path.read_text(errors="replace").splitlines()[-lines:]
+
+
+def _is_engines(address: object) -> bool:
+    """Whether an engine answers there; what waits to be one has sockets of its own beside it."""
+    return str(address).endswith("/engine.sock")

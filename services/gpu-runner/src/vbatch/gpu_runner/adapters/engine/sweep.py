@@ -36,8 +36,9 @@ def sweep_record(record: Path) -> list[int]:
     """The same for one record, if it is there."""
     if not record.exists():
         return []
-    leftovers = _leftovers(record.read_text().splitlines())
-    _end(leftovers)
+    lines = record.read_text().splitlines()
+    leftovers = _leftovers(lines)
+    _end(leftovers, guard=int(lines[1].split()[0]) if leftovers else 0)
     record.unlink(missing_ok=True)
     return list(leftovers)
 
@@ -49,16 +50,16 @@ def is_running(pid: int, start_ticks: str) -> bool:
 
 
 def _leftovers(lines: list[str]) -> dict[int, str]:
-    """Pid → start time of those that live; the guard stands first on record."""
+    """Pid → start time of those that live."""
     if not lines or lines[0] != boot_id():
         return {}
     recorded = {int(pid): ticks for pid, ticks in (line.split() for line in lines[1:])}
     return {pid: ticks for pid, ticks in recorded.items() if is_running(pid, ticks)}
 
 
-def _end(leftovers: dict[int, str]) -> None:
+def _end(leftovers: dict[int, str], guard: int) -> None:
+    """`guard` stands first on record, whether it lives or not."""
     started = time.monotonic()
-    guard = next(iter(leftovers), None)
     living = leftovers
     while living := {pid: ticks for pid, ticks in living.items() if is_running(pid, ticks)}:
         waited = time.monotonic() - started
