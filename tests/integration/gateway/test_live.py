@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from tests.integration.gateway.stage import Stage, read_frames, stage_set
-from tests.integration.results.stage import Place, Story, eventually
+from tests.integration.gateway.stage import Stage, gateway_running, read_frames, stage_set
+from tests.integration.results.stage import Place, Story, eventually, results_running, tell
 from vbatch.contracts.message import Message
 from vbatch.journal.port import Journal
 
@@ -68,6 +68,21 @@ async def test_a_stream_tells_the_whole_life_of_a_batch_and_ends(stage: Stage):
         "batch.created", "batch.validated", *["batch.chunk_completed"] * 4, "batch.finalizing", "batch.completed",
     ]  # fmt: skip
     assert [frame.id for frame in frames] == sorted({frame.id for frame in frames})
+
+
+async def test_who_hears_of_the_end_can_read_it(place: Place, journal: Journal):
+    story = Story(1, total=10)
+    async with stage_set(place, journal) as stage:
+        await stage.tell(*story.opening())
+    await tell(journal, [*story.chunks(), story.finalizing(), story.sealed()])
+    async with gateway_running(place, journal) as stage, stage.following(story.batch_id) as stream:
+        *_, before = await read_frames(stream, 7)
+        async with results_running(place, journal):
+            [last] = await read_frames(stream, 1)
+            answer = await stage.ask("GET", f"/v1/batches/{story.batch_id}")
+
+    assert (before.name, last.name) == ("batch.finalizing", "batch.completed")
+    assert answer.json["status"] == "completed"
 
 
 async def test_a_chunk_is_told_without_its_answers(stage: Stage):

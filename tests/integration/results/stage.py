@@ -108,6 +108,11 @@ class Story:
         never = self.total - len(self.outcomes())
         return e.BatchFinalizing(batch_id=self.batch_id, ending=ending, never_ran_count=never, at=NOON)
 
+    def sealed(self) -> e.Event:
+        """As results would write it, without files."""
+        counts = e.RequestCounts(total=self.total, completed=self.total, failed=0)
+        return e.BatchCompleted(batch_id=self.batch_id, counts=counts, usage=e.NO_USAGE, at=NOON)
+
     def cancel_requested(self) -> e.Event:
         return e.BatchCancelRequested(batch_id=self.batch_id, at=NOON)
 

@@ -13,6 +13,7 @@ from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import batch_events
 from vbatch.gateway.core.live_events import event_body, is_last
 from vbatch.gateway.core.records import BatchRecord
+from vbatch.gateway.flows.writing import can_read
 from vbatch.gateway.ports import World
 
 
@@ -33,6 +34,8 @@ async def live_events(
 ) -> AsyncGenerator[LiveEvent | None, None]:
     """Events behind sequence `after`, ending with the batch; None is a heartbeat: nothing came for a while.
 
+    The last one is told when it can be read, too: whoever hears that a batch is over asks for its files next.
+
     The log is asked once before this returns, so that a log that is away is known before the first event.
     """
     cancel_came_before = await _was_cancelled_by(world, batch, after)
@@ -51,8 +54,11 @@ async def _events(
                 event = _read(record)
                 if event is None:
                     continue
+                is_over = is_last(event, cancel_came_before=cancel_came_before)
+                if is_over:
+                    await can_read(world, record.sequence)
                 yield LiveEvent(record.sequence, _name(record), event_body(event))
-                if is_last(event, cancel_came_before=cancel_came_before):
+                if is_over:
                     return
                 cancel_came_before |= isinstance(event, e.BatchCancelRequested)
 
