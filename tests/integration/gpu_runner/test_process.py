@@ -136,9 +136,11 @@ async def test_the_next_life_sweeps_what_a_killed_guard_left(home: Path):
 async def test_nothing_of_a_standby_outlives_a_killed_runner(home: Path):
     async with real_bench(home) as (bench, url):
         await bench.register(simulated("small"))
+        await bench.register(simulated("large"))
         with runner_process(home, url, has_standby=True) as process:
             await leased(bench)
-            await bench.outcomes(await bench.run_slice("small", 1), 1)
+            await bench.run_slice("small", 1, steer={1: {"hang": True}})
+            await bench.run_slice("large", 1)
             processes = await engine_processes(home, slot=1)
             process.kill()
             assert await asyncio.to_thread(alive, processes) == []

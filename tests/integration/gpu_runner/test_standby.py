@@ -41,8 +41,10 @@ async def launching(home: Path, limits: Limits = READY) -> AsyncIterator[EngineL
 
 @asynccontextmanager
 async def launched(launcher: EngineLauncher, definition: ModelDefinition) -> AsyncIterator[RunningEngine]:
+    """The model's engine, with another model expected behind it."""
     engine = await launcher.launch(definition)
     try:
+        await launcher.expect(simulated("behind"))
         yield engine
     finally:
         await engine.stop()
@@ -135,6 +137,33 @@ async def test_another_environment_is_not_served_by_a_standby_made_for_this_one(
         other = msgspec.structs.replace(simulated("second"), environment={"COLOUR": "blue"})
         async with launched(launcher, other) as engine:
             assert engine.child is not None and engine.child.pid not in waiting
+
+
+async def test_there_is_no_standby_while_nobody_expects_another_model(home: Path):
+    async with launching(home) as launcher:
+        engine = await launcher.launch(simulated("first"))
+        try:
+            assert engine.child is not None and guards_on_record(home) == [engine.child.pid]
+        finally:
+            await engine.stop()
+
+
+async def test_a_model_expected_twice_has_one_standby(home: Path):
+    async with launching(home) as launcher, launched(launcher, simulated("first")):
+        waiting = {it.pid for it in await standby_processes(home, slot=1)}
+        await launcher.expect(simulated("behind"))
+        assert {it.pid for it in await standby_processes(home, slot=1)} == waiting
+        assert len(guards_on_record(home)) == 2
+
+
+async def test_a_model_of_another_environment_has_a_standby_of_its_own(home: Path):
+    other = msgspec.structs.replace(simulated("other"), environment={"COLOUR": "blue"})
+    async with launching(home) as launcher, launched(launcher, simulated("first")):
+        waiting = {it.pid for it in await standby_processes(home, slot=1)}
+        await launcher.expect(other)
+        async with launched(launcher, other) as engine:
+            assert engine.child is not None and engine.child.pid not in waiting
+    assert ours(home) == []
 
 
 async def test_there_is_no_standby_where_memory_is_short(home: Path):

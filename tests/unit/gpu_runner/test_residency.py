@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tests.support.events import NOON
 from tests.unit.gpu_runner.test_feed import order, requests_of
 from vbatch.contracts.events import ModelRegistered
-from vbatch.contracts.ids import BatchId, RunnerId
+from vbatch.contracts.ids import BatchId, ModelId, RunnerId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.figures import Figures
@@ -19,12 +21,13 @@ from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.flows.lease_watch import FRESH_SECONDS, LeaseWatch
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.recorder import Recorder
-from vbatch.gpu_runner.flows.residency import Residency
+from vbatch.gpu_runner.flows.residency import EXPECT_SECONDS, Residency
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Answer
 from vbatch.journal.room import Room
 
 SMALL = ModelDefinition(id=order("s").model, engine=EngineKind.SIMULATED)
+LARGE = ModelDefinition(id=ModelId("large"), engine=EngineKind.SIMULATED)
 
 
 class SilentEngine:
@@ -70,9 +73,10 @@ class InstantLauncher:
     def __init__(self, engine: SilentEngine, then: Callable[[], None]) -> None:
         self._engine = engine
         self._then = then
+        self.expected = asyncio.Queue[ModelDefinition]()
 
     async def expect(self, definition: ModelDefinition) -> None:
-        return None
+        self.expected.put_nowait(definition)
 
     async def close(self) -> None:
         return None
@@ -99,11 +103,13 @@ class Scene:
 
     def __post_init__(self) -> None:
         registry = Registry()
-        registry.evolve(ModelRegistered(at=NOON, model=SMALL))
+        for model in (SMALL, LARGE):
+            registry.evolve(ModelRegistered(at=NOON, model=model))
+        self.launcher = InstantLauncher(self.engine, self.then)
         self.residency = Residency(
             RunnerId("gpu0"),
             1,
-            InstantLauncher(self.engine, self.then),
+            self.launcher,
             self.feed,
             registry,
             Recorder(RunnerId("gpu0"), 1, Figures(), Limits(), self.changed, Room()),
@@ -114,8 +120,8 @@ class Scene:
             LeaseWatch(self.changed, lambda: self.seconds),
         )
 
-    def fill(self, name: str, batch: str) -> None:
-        it = order(name, batch=batch, lines=8)
+    def fill(self, name: str, batch: str, *, behind: ModelDefinition | None = None) -> None:
+        it = msgspec.structs.replace(order(name, batch=batch, lines=8), model_behind=behind and behind.id)
         self.feed.open(it, 0.0)
         self.feed.load(it.slice_id, requests_of(it))
         self.changed.fire()
@@ -158,3 +164,19 @@ async def test_requests_handed_out_before_a_freeze_begin_only_once_the_lease_was
         scene.seconds -= FRESH_SECONDS  # as a look does
         scene.changed.fire()
         await scene.engine.is_full.wait()
+
+
+async def test_a_model_whose_work_waits_is_prepared_while_another_works():
+    scene = Scene(then=lambda: None)
+    scene.fill("s1", "b1", behind=LARGE)
+    async with scene.serving():
+        assert await scene.launcher.expected.get() == LARGE
+
+
+async def test_an_engine_that_works_alone_is_left_alone():
+    scene = Scene(then=lambda: None)
+    scene.fill("s1", "b1")
+    async with scene.serving():
+        await scene.engine.is_full.wait()
+        await asyncio.sleep(2 * EXPECT_SECONDS)
+        assert scene.launcher.expected.empty()

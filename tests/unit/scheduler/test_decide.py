@@ -361,6 +361,26 @@ def test_an_order_says_where_each_owed_line_stands(world: World):
     assert (order.blob, order.endpoint, order.epoch) == ("a", "/v1/chat/completions", sent.epoch)
 
 
+def test_an_order_names_the_model_whose_work_waits_behind_it(world: World):
+    world.running("a", 3, "small")
+    world.running("b", 2_000, "large")
+    world.running("c", 2_000, "larger")
+    world.runner()
+    sent = dispatched(world.settle())[0]
+    order = order_of(world.state, world.state.slices[sent.slice_id])
+    assert isinstance(order, RunSlice)
+    assert (order.model, order.model_behind) == ("small", "large")
+
+
+def test_with_work_for_one_model_alone_no_other_is_named(world: World):
+    world.running("a", 3)
+    world.running("b", 3)
+    world.runner()
+    sent = dispatched(world.settle())[0]
+    order = order_of(world.state, world.state.slices[sent.slice_id])
+    assert isinstance(order, RunSlice) and order.model_behind is None
+
+
 def test_an_order_to_fail_says_so(world: World):
     world.running("a", 1)
     world.runner()

@@ -29,7 +29,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
 
 
 class RunSlice(Order, frozen=True, kw_only=True, tag="run"):
-    """Run these requests on this model and record every outcome."""
+    """Run these requests on this model and record every outcome.
+
+    `model_behind` is another model whose work waits, so that the runner may prepare for it; a hint, no order.
+    """
 
     slice_id: SliceId
     model: ModelId
@@ -37,6 +40,7 @@ class RunSlice(Order, frozen=True, kw_only=True, tag="run"):
     blob: str
     attempt: int
     requests: tuple[RequestRef, ...]
+    model_behind: ModelId | None = None
 
 
 class FailSlice(Order, frozen=True, kw_only=True, tag="fail"):

@@ -76,7 +76,8 @@ class Launcher(Protocol):
         """Wait until the memory of the engine before is free; return when the new one answers. Raises EngineFailed."""
 
     async def expect(self, definition: ModelDefinition) -> None:
-        """Make the start of a model that is likely next shorter, as far as that takes nothing from the present one."""
+        """Make the start of a model that is likely next shorter. That may take some of the machine's time from the one
+        that runs, so it is not called for nothing."""
 
     async def close(self) -> None:
         """End what it keeps ready for the next launch."""

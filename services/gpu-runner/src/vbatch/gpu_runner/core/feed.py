@@ -89,9 +89,11 @@ class Feed:
 
     @property
     def model_next(self) -> ModelId | None:
-        """The model that is wanted when the present one's slices are done, as far as they are known."""
-        wanted = self.model_wanted
-        return next((it.order.model for it in self._slices.values() if it.order.model != wanted), None)
+        """The model that is wanted when the present one's slices are done; before such a slice is here, one whose work
+        waits."""
+        wanted, orders = self.model_wanted, [it.order for it in self._slices.values()]
+        behind = [*(it.model for it in orders), *(it.model_behind for it in reversed(orders))]
+        return next((model for model in behind if model not in (wanted, None)), None)
 
     @property
     def wanted_since(self) -> float:

@@ -12,7 +12,6 @@ GROWTH_MAX = 2
 """The window at most, in windows of the formula: more than that the scheduler does not hand out."""
 STEP_SECONDS = 0.1
 """Answers that come within this end in one step of the engine, which then wants as many new requests at once."""
-BURST_FADE = 0.9
 
 
 def window_of(max_num_seqs: int) -> int:
@@ -30,12 +29,19 @@ class Load:
 
 
 class Window:
-    """`size` is the number to keep inside. Times are seconds of any one clock."""
+    """`size` is the number to keep inside. Times are seconds of any one clock.
+
+    Where many answers come in one step, as many requests must wait inside, or the next step runs half empty. So it
+    knows the largest such burst of this generation of requests, as many as are inside, and of the one before. Of the
+    first generation it expects the worst: requests that begin together often end together.
+    """
 
     def __init__(self, start: int) -> None:
         self.size = start
         self._size_max = start * GROWTH_MAX
-        self._burst = 0.0
+        self._running = 0  # at the last look
+        self._burst, self._burst_before = 0, start
+        self._answered = 0  # of this generation
         self._step_began = float("-inf")
         self._step_count = 0
 
@@ -45,16 +51,20 @@ class Window:
             self._step_began, self._step_count = now, 0
         self._step_count += 1
         self._burst = max(self._burst, self._step_count)
+        self.size = max(self.size, self._bounded(self._running + self._step_count))
+        self._answered += 1
+        if self._answered > self.size:
+            self._answered, self._burst, self._burst_before = 0, 0, self._burst
 
     def follow(self, load: Load, inside: int) -> bool:
         """Adapt to the load that so many requests inside led to; whether the size is another one now.
 
         An engine that is short of room runs fewer than its limit, one at another's address may run more: only what
-        waits in it tells. Where many answers come at once, as many should wait, or the next step would run half empty.
+        waits in it tells.
         """
-        enough = max(WAITING_MIN, round(self._burst))
+        self._running = load.running
+        enough = max(WAITING_MIN, min(max(self._burst, self._burst_before), load.running))
         too_many = max(WAITING_MAX, 2 * enough)
-        self._burst *= BURST_FADE
         if enough <= load.waiting <= too_many or inside < self.size:
             return False  # all is well, or there was no more to feed
         before = self.size

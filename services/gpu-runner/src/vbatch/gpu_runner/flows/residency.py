@@ -37,6 +37,10 @@ from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import AnswerFiles, Engine, EngineFailed, Launcher
 
+EXPECT_SECONDS = 0.5
+"""Between two looks at what comes next."""
+REST_SECONDS = 10.0
+"""An engine that had nothing to do for this long leaves the machine to what prepares the next start."""
 LAST_WORDS_SECONDS_MAX = 1.0
 """How long a dead engine's exit may take to become known; its words tell more than a lost connection."""
 
@@ -178,8 +182,8 @@ class Residency:
         self._death = None
         self._window = Window(engine.window)
         async with asyncio.TaskGroup() as tasks:
-            duties = (self._await_end(engine), self._watch(engine), self._follow_load(engine), self._expect_next())
-            watchers = [tasks.create_task(duty) for duty in duties]
+            duties = (self._await_end, self._watch, self._follow_load, self._expect_next)
+            watchers = [tasks.create_task(duty(engine)) for duty in duties]
             while not self._is_over(engine):
                 self._fill_window(engine, tasks)
                 await self.changed.wait()
@@ -191,15 +195,19 @@ class Residency:
         else:
             await self._release(engine)
 
-    async def _expect_next(self) -> None:
-        """Tell the launcher of each model that comes behind this one."""
+    async def _expect_next(self, engine: Engine) -> None:
+        """Have the start of each model prepared that comes behind this one; after a rest, of whichever will come."""
         expected: ModelId | None = None
+        busy_at = _clock()
         while True:
-            model = self.feed.model_next
+            await asyncio.sleep(EXPECT_SECONDS)
+            if self.feed.model_wanted:
+                busy_at = _clock()
+            has_rested = _clock() - busy_at >= REST_SECONDS
+            model = self.feed.model_next or (engine.definition.id if has_rested else None)
             if model and model != expected and (definition := self.registry.find(model)):
                 expected = model
                 await self.launcher.expect(definition)
-            await self.changed.wait()
 
     def _is_over(self, engine: Engine) -> bool:
         if self._death is not None:

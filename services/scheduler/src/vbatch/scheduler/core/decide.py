@@ -187,4 +187,13 @@ def order_of(state: State, it: Slice) -> RunSlice | FailSlice | None:
     return RunSlice(
         epoch=sent.epoch, batch_id=sent.batch_id, slice_id=sent.slice_id, model=sent.model, blob=job.file.blob,
         requests=requests, endpoint=job.created.endpoint, attempt=sent.attempt,
+        model_behind=_model_behind(state, sent.model),
     )  # fmt: skip
+
+
+def _model_behind(state: State, model: ModelId) -> ModelId | None:
+    """Another model with work, that of the oldest batch."""
+    waiting = (
+        job.model for job in state.jobs.values() if job.model != model and job.waiting_count and not job.is_paused
+    )
+    return next(filter(None, waiting), None)

@@ -189,9 +189,10 @@ class EngineLauncher:
         return NOTHING if definition.engine is EngineKind.HTTP else Need(None if claimed is None else int(claimed))
 
     async def expect(self, definition: ModelDefinition) -> None:
-        """Have the weights of the model that is likely next in the page cache, while the present one runs."""
+        """Have its weights in the page cache, and a process that has imported what it will run."""
         source = definition.hub or (definition.folder and self._workshop.folder(definition.folder))
         place = source or str(self._workshop.home / "models" / (definition.package or ""))
+        await self._have_standby(definition, place)
         if definition.engine is EngineKind.VLLM and (folder := folder_of(place)):
             await asyncio.to_thread(read_ahead, folder, machine_free_bytes() // 2)
 
@@ -217,14 +218,7 @@ class EngineLauncher:
             log.warning("standby_failed", model=definition.id, detail=str(error))
             engine = await self._plainly(definition, source)
             self._trusts_standbys = False  # where it failed a plain start did not
-        if engine is None:
-            engine = await self._plainly(definition, source)
-        try:
-            await self._have_standby(definition, source)
-        except BaseException:
-            await engine.stop()
-            raise
-        return engine
+        return engine or await self._plainly(definition, source)
 
     async def _from_standby(self, definition: ModelDefinition, source: str) -> RunningEngine | None:
         """None when there is none, or it cannot be this engine. Raises EngineFailed."""
@@ -275,21 +269,27 @@ class EngineLauncher:
         self._slots.discard(slot)
 
     async def _have_standby(self, definition: ModelDefinition, source: str) -> None:
-        """Begin to import for the next model, which is likely to want the environment that this one has."""
-        if not self._trusts_standbys or not affords_standby(machine_free_bytes(), self._limits.standby_spare_bytes):
+        """Begin to import for this model, unless that is done or cannot be."""
+        if self._standby and self._standby.order_for(self._command(definition, source, self._standby.slot)):
             return
-        command = self._command(definition, source, slot := self._take_slot())
-        plan = standby_plan(command, definition.engine, os.environ)
-        if plan is None:
-            self._leave_slot(slot)
+        await self.close()
+        if not self._may_have_standby(definition):
             return
+        slot = self._take_slot()
         try:
-            self._standby = await Standby.start(
-                plan, self._desk(f"engine-{slot}"), self._workshop.socket(slot).parent, slot
-            )
+            if plan := standby_plan(self._command(definition, source, slot), definition.engine, os.environ):
+                folder = self._workshop.socket(slot).parent
+                self._standby = await Standby.start(plan, self._desk(f"engine-{slot}"), folder, slot)
         except OSError as error:
             log.warning("standby_not_started", reason=str(error))
-            self._leave_slot(slot)
+        finally:
+            if self._standby is None:
+                self._leave_slot(slot)
+
+    def _may_have_standby(self, definition: ModelDefinition) -> bool:
+        is_ours = definition.engine is not EngineKind.HTTP and definition.source_fault() is None
+        is_affordable = affords_standby(machine_free_bytes(), self._limits.standby_spare_bytes)
+        return self._trusts_standbys and is_ours and is_affordable
 
     async def _wait_for_memory(self) -> None:
         """What the engine before took is to be free again; a new one that finds too little says so itself."""
