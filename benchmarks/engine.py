@@ -18,7 +18,7 @@ from benchmarks.engine_study.workloads import Sizes
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "img"
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-QUICK = Sizes(shared=((16, 4),), templates=(10, 4), plain=64, batches=2)
+QUICK = Sizes(shared=((16, 4, 4_096),), templates=(10, 4), plain=64, batches=2)
 
 
 def main() -> None:

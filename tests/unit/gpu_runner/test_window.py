@@ -111,11 +111,12 @@ def test_a_burst_is_met_before_the_next_look():
     assert window.size == 256
 
 
-def test_answers_of_different_steps_do_not_add_up():
+def test_what_is_sent_for_one_step_arrives_during_the_next_so_two_steps_add_up_and_no_more():
     window = Window(160)
     for step in range(100):
-        answer(window, 10, now=float(step))
+        answer(window, 16, now=float(step))
     assert not window.follow(Load(running=128, waiting=32), inside=160)
+    assert window.follow(Load(running=128, waiting=31), inside=160)
 
 
 def test_a_burst_two_generations_ago_is_forgotten():

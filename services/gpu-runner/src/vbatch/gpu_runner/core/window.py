@@ -11,7 +11,7 @@ WAITING_MIN, WAITING_MAX = 8, 64
 GROWTH_MAX = 2
 """The window at most, in windows of the formula: more than that the scheduler does not hand out."""
 STEP_SECONDS = 0.1
-"""Answers that come within this end in one step of the engine, which then wants as many new requests at once."""
+"""Answers that come within this end in one step of the engine."""
 
 
 def window_of(max_num_seqs: int) -> int:
@@ -31,9 +31,9 @@ class Load:
 class Window:
     """`size` is the number to keep inside. Times are seconds of any one clock.
 
-    Where many answers come in one step, as many requests must wait inside, or the next step runs half empty. So it
-    knows the largest such burst of this generation of requests, as many as are inside, and of the one before. Of the
-    first generation it expects the worst: requests that begin together often end together.
+    As many requests must wait inside as end in two steps, or a step runs half empty: what is sent for the answers of one
+    step arrives during the next. So it knows the largest such burst of this generation of requests, as many as are
+    inside, and of the one before. Of the first generation it expects the worst: what began together may end together.
     """
 
     def __init__(self, start: int) -> None:
@@ -43,15 +43,16 @@ class Window:
         self._burst, self._burst_before = 0, start
         self._answered = 0  # of this generation
         self._step_began = float("-inf")
-        self._step_count = 0
+        self._step_count = self._step_count_before = 0
 
     def answered(self, now: float) -> None:
         """One more answer came."""
         if now - self._step_began > STEP_SECONDS:
-            self._step_began, self._step_count = now, 0
+            self._step_began = now
+            self._step_count, self._step_count_before = 0, self._step_count
         self._step_count += 1
-        self._burst = max(self._burst, self._step_count)
-        self.size = max(self.size, self._bounded(self._running + self._step_count))
+        self._burst = max(self._burst, self._step_count_before + self._step_count)
+        self.size = max(self.size, self._bounded(self._running + self._enough))
         self._answered += 1
         if self._answered > self.size:
             self._answered, self._burst, self._burst_before = 0, 0, self._burst
@@ -63,13 +64,17 @@ class Window:
         waits in it tells.
         """
         self._running = load.running
-        enough = max(WAITING_MIN, min(max(self._burst, self._burst_before), load.running))
+        enough = self._enough
         too_many = max(WAITING_MAX, 2 * enough)
         if enough <= load.waiting <= too_many or inside < self.size:
             return False  # all is well, or there was no more to feed
         before = self.size
         self.size = self._bounded(inside - load.waiting + (enough + too_many) // 2)
         return self.size != before
+
+    @property
+    def _enough(self) -> int:
+        return max(WAITING_MIN, min(max(self._burst, self._burst_before), self._running))
 
     def _bounded(self, size: int) -> int:
         return max(WAITING_MIN, min(size, self._size_max))
