@@ -29,8 +29,8 @@ WORDS = (
 class Sizes:
     """How many requests each file has: documents by questions, templates by items, or plain requests.
 
-    `shared` also says how many bytes a document has: those of a file are more than a cache of 1 GiB holds (46,600 tokens
-    of SmolLM2-135M), or there would be nothing to win by their order. Theirs are 75,000 and 58,000 tokens.
+    `shared` also says how many bytes a document has: those of a file are more than a cache of 1 GiB holds (46,600
+    tokens of SmolLM2-135M), or there would be nothing to win by their order. Theirs are 75,000 and 58,000 tokens.
     `batches` is in how many files the plain requests stand once more, to see what happens between files.
     """
 

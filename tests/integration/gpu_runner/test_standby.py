@@ -17,6 +17,7 @@ import pytest
 
 from tests.integration.gpu_runner.conftest import CHAT, LIMITS, RUNNER, simulated
 from vbatch.contracts.models import ModelDefinition
+from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine, Workshop
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.limits import Limits
@@ -31,8 +32,8 @@ def workshop(home: Path) -> Workshop:
 
 
 @asynccontextmanager
-async def launching(home: Path, limits: Limits = READY) -> AsyncIterator[EngineLauncher]:
-    launcher = EngineLauncher(workshop(home), CPU, limits)
+async def launching(home: Path, limits: Limits = READY, device: Device = CPU) -> AsyncIterator[EngineLauncher]:
+    launcher = EngineLauncher(workshop(home), device, limits)
     try:
         yield launcher
     finally:
@@ -139,11 +140,32 @@ async def test_another_environment_is_not_served_by_a_standby_made_for_this_one(
             assert engine.child is not None and engine.child.pid not in waiting
 
 
-async def test_there_is_no_standby_while_nobody_expects_another_model(home: Path):
+async def test_on_a_cpu_there_is_no_standby_while_nobody_expects_another_model(home: Path):
     async with launching(home) as launcher:
         engine = await launcher.launch(simulated("first"))
         try:
             assert engine.child is not None and guards_on_record(home) == [engine.child.pid]
+        finally:
+            await engine.stop()
+
+
+@pytest.fixture
+def driver_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nvidia-smi prints on a machine that has a GPU."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\ncase "$*" in *name*) echo "NVIDIA GeForce RTX 4080, 16376";; *) echo 15900;; esac\n')
+    tool.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("driver_tool")
+async def test_beside_a_gpu_a_standby_begins_with_the_engine(home: Path):
+    device = await detect()
+    async with launching(home, device=device) as launcher:
+        engine = await launcher.launch(simulated("first"))
+        try:
+            assert (device.kind, device.memory_bytes) == (DeviceKind.NVIDIA, 16_376 << 20)
+            assert await standby_processes(home, slot=1)
         finally:
             await engine.stop()
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vbatch.contracts.models import EngineKind
-from vbatch.gpu_runner.core.command import EngineCommand
+from vbatch.gpu_runner.core.command import Device, DeviceKind, EngineCommand
 
 GIB = 1 << 30
 STANDBY_BYTES = GIB * 3 // 4
@@ -80,6 +80,11 @@ def order_for(plan: StandbyPlan, command: EngineCommand) -> StandbyOrder | None:
 def affords_standby(available_bytes: int, spare_bytes: int) -> bool:
     """Whether `spare_bytes` of the machine's memory stay free beside a standby."""
     return available_bytes >= STANDBY_BYTES + spare_bytes
+
+
+def imports_for_free(device: Device) -> bool:
+    """Whether a standby takes nothing from the model that runs, and may begin at once: a GPU computes beside it."""
+    return device.kind is not DeviceKind.CPU
 
 
 def _worker_modules(kind: EngineKind, threads: Mapping[str, str]) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ class Load:
 class Window:
     """`size` is the number to keep inside. Times are seconds of any one clock.
 
-    As many requests must wait inside as end in two steps, or a step runs half empty: what is sent for the answers of one
-    step arrives during the next. So it knows the largest such burst of this generation of requests, as many as are
+    As many requests must wait inside as end in two steps, or a step runs half empty: what is sent for the answers of
+    one step arrives during the next. So it knows the largest such burst of this generation of requests, as many as are
     inside, and of the one before. Of the first generation it expects the worst: what began together may end together.
     """
 

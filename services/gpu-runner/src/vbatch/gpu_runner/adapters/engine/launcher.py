@@ -35,7 +35,7 @@ from vbatch.gpu_runner.core.command import (
 )
 from vbatch.gpu_runner.core.ladder import KERNEL_KILLED
 from vbatch.gpu_runner.core.residents import NOTHING, Need
-from vbatch.gpu_runner.core.standby import affords_standby, standby_plan
+from vbatch.gpu_runner.core.standby import affords_standby, imports_for_free, standby_plan
 from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Answer, EngineFailed
@@ -218,7 +218,14 @@ class EngineLauncher:
             log.warning("standby_failed", model=definition.id, detail=str(error))
             engine = await self._plainly(definition, source)
             self._trusts_standbys = False  # where it failed a plain start did not
-        return engine or await self._plainly(definition, source)
+        engine = engine or await self._plainly(definition, source)
+        try:
+            if imports_for_free(self._device):
+                await self._have_standby(definition, source)
+        except BaseException:
+            await engine.stop()
+            raise
+        return engine
 
     async def _from_standby(self, definition: ModelDefinition, source: str) -> RunningEngine | None:
         """None when there is none, or it cannot be this engine. Raises EngineFailed."""
