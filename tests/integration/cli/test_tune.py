@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from typer.testing import CliRunner, Result
 from vbatch.chassis.files import hold_lock
 from vbatch.cli.exits import Exit
 from vbatch.cli.main import app
+from vbatch.gateway.core.model_file import read_model_file
 
 pytestmark = pytest.mark.integration
 
@@ -38,26 +38,34 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield path
 
 
-async def command(models: Path, model: str) -> Result:
-    return await asyncio.to_thread(CliRunner().invoke, app, ["tune", model, "--models", str(models)])
+def command(models: Path, model: str, *options: str) -> Result:
+    return CliRunner().invoke(app, ["tune", model, "--models", str(models), *options])
 
 
-async def test_the_best_profile_is_found_and_printed(models: Path):
-    result = await command(models, "small")
+def test_the_best_profile_is_found_and_printed(models: Path):
+    result = command(models, "small")
     assert result.exit_code == 0, result.output
     assert "Best: max-num-seqs 16." in result.output
     assert '"max-num-seqs"' not in result.output and "max-num-seqs = 16 }" in result.output
+    assert models.read_text() == MODELS
 
 
-async def test_a_model_of_which_nothing_comes_up_is_told_in_its_own_words(models: Path):
-    result = await command(models, "broken")
+def test_the_best_profile_is_written_where_that_is_asked_for(models: Path):
+    result = command(models, "small", "--write")
+    assert result.exit_code == 0, result.output
+    small = next(it for it in read_model_file(models.read_text()) if it.id == "small")
+    assert small.cpu.arguments["max-num-seqs"] == 16
+
+
+def test_a_model_of_which_nothing_comes_up_is_told_in_its_own_words(models: Path):
+    result = command(models, "broken")
     assert result.exit_code == int(Exit.FAILED)
     assert "failing to start, as asked for" in result.output
 
 
-async def test_a_device_in_use_is_left_alone(models: Path, tmp_path: Path):
+def test_a_device_in_use_is_left_alone(models: Path, tmp_path: Path):
     folder = tmp_path / "run" / "gpu0"
     folder.mkdir(parents=True)
     with hold_lock(folder / "lock"):
-        result = await command(models, "small")
+        result = command(models, "small")
     assert result.exit_code == int(Exit.FAILED) and "vbatch down" in result.output

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import tomllib
 
+import msgspec
+
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import DeviceOverrides, EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.command import Device, DeviceKind, effective_arguments
-from vbatch.gpu_runner.core.tuning import Candidate, Trial, candidates, next_round, profile_text
+from vbatch.gpu_runner.core.tuning import (
+    Candidate,
+    Trial,
+    candidates,
+    combined,
+    first_round_requests,
+    next_round,
+    profile_of,
+)
 
 CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
 GPU = Device(DeviceKind.NVIDIA, "RTX 4080", 1 << 34)
@@ -57,9 +67,23 @@ def test_what_failed_does_not_go_on():
     assert next_round([failed]) == []
 
 
+def test_the_engine_is_given_more_than_it_runs_at_once():
+    assert first_round_requests(SMALL, CPU) == 128
+    assert first_round_requests(msgspec.structs.replace(SMALL, max_num_seqs=4), CPU) == 32
+
+
+def test_what_helped_by_itself_is_tried_together():
+    trials = [trial(2), trial(3, a=1), trial(4, a=2), trial(3, b=1), trial(1, c=1)]
+    assert [dict(it.changes) for it in combined(trials)] == [{"a": 2, "b": 1}]
+
+
+def test_one_change_that_helped_is_no_new_profile():
+    assert combined([trial(2), trial(3, a=1), trial(1, b=1)]) == []
+
+
 def test_the_profile_is_printed_as_the_file_should_read():
     best = Candidate({"max-num-seqs": 128, "enforce-eager": False})
-    on_cpu = tomllib.loads("[model]\n" + profile_text(SMALL, CPU, best))["model"]["cpu"]["arguments"]
+    on_cpu = tomllib.loads(f"[model]\n{profile_of(SMALL, CPU, best)}")["model"]["cpu"]["arguments"]
     assert on_cpu == {"enforce-eager": False, "block-size": 32, "max-num-seqs": 128}
-    on_gpu = tomllib.loads(profile_text(SMALL, GPU, best))
+    on_gpu = tomllib.loads(str(profile_of(SMALL, GPU, best)))
     assert on_gpu == {"max_num_seqs": 128, "arguments": {"max-model-len": 2048, "enforce-eager": False}}

@@ -13,9 +13,10 @@ import typer
 from vbatch.chassis.files import LockHeld
 from vbatch.chassis.settings import BadSettings, load
 from vbatch.cli.exits import CommandError, Misused, ending
+from vbatch.cli.models_file import write_profile
 from vbatch.cli.options import out, print_table, table_of
 from vbatch.contracts.models import EngineKind, ModelDefinition
-from vbatch.gpu_runner.core.tuning import Trial, profile_text
+from vbatch.gpu_runner.core.tuning import Trial, profile_of
 from vbatch.gpu_runner.flows.tuning import Untunable
 from vbatch.gpu_runner.settings import RunnerSettings
 from vbatch.gpu_runner.wiring import tune_model
@@ -24,10 +25,11 @@ SHOWN_FAULT_CHARS = 80
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Its id in the models file.")]
 ModelsFile = Annotated[Path, typer.Option("--models", envvar="VBATCH_GATEWAY_MODELS_FILE", help="The models file.")]
+Write = Annotated[bool, typer.Option("--write", help="Write the best profile into the models file, too.")]
 
 
-def tune(model: ModelArgument, models: ModelsFile = Path("models.toml")) -> None:
-    """Try engine arguments for a model on this machine and print the best profile. The server must be down."""
+def tune(model: ModelArgument, models: ModelsFile = Path("models.toml"), write: Write = False) -> None:
+    """Try engine arguments for a model on this machine and show the best profile. The server must be down."""
     with ending():
         definition = _definition(models, model)
         trials: list[Trial] = []
@@ -38,9 +40,11 @@ def tune(model: ModelArgument, models: ModelsFile = Path("models.toml")) -> None
         except Untunable as error:
             raise CommandError(f"no profile of {model} came up and answered: {error}") from error
         _show(trials)
-        out.print(
-            f"\nBest: {best}. In {models}, for {model}:\n\n{profile_text(definition, device, best)}", markup=False
-        )
+        profile = profile_of(definition, device, best)
+        out.print(f"\nBest: {best}. In {models}, for {model}:\n\n{profile}", markup=False)
+        if write:
+            write_profile(models, definition.id, profile)
+            out.print(f"\nWritten to {models}.", markup=False)
 
 
 def _definition(models: Path, model: str) -> ModelDefinition:

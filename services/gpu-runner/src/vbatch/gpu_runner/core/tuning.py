@@ -1,6 +1,7 @@
 """Which profiles of a model are tried against each other, who goes on to the next round, and how the best is written.
 
-Successive halving (Jamieson and Talwalkar 2016): every profile gets a little work, the better half twice as much.
+Successive halving (Jamieson and Talwalkar 2016): every profile gets a little work, the better half twice as much. What
+helped by itself is tried together from the second round on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ BLOCK_SIZE, BATCHED_TOKENS, EAGER = "block-size", "max-num-batched-tokens", "enf
 SEQS_MIN, SEQS_MAX = 4, 512
 BATCHED_TOKENS_USUAL = 2048
 """A server's own (vLLM 0.32)."""
-REQUESTS_FIRST_ROUND = 32
+REQUESTS_FIRST_ROUND_MIN = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +62,48 @@ def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
     return [Candidate(it) for it in moves]
 
 
+def first_round_requests(definition: ModelDefinition, device: Device) -> int:
+    """So many that the engine runs full for a while."""
+    return max(REQUESTS_FIRST_ROUND_MIN, 2 * int(effective_arguments(definition, device)[MAX_NUM_SEQS]))
+
+
+def combined(trials: Sequence[Trial]) -> list[Candidate]:
+    """After the first round: all the moves together that were better than the profile as it stands, of each argument
+    the best; none where that is no new profile."""
+    before = max((it.requests_a_second for it in trials if not it.candidate.changes), default=0.0)
+    better = [it for it in trials if it.requests_a_second > before]
+    changes: dict[str, ArgumentValue] = {}
+    for it in sorted(better, key=lambda it: it.requests_a_second):
+        changes |= it.candidate.changes
+    return [Candidate(changes)] if len(changes) > 1 else []
+
+
 def next_round(trials: Sequence[Trial]) -> list[Candidate]:
     """The better half, best first, and none that failed."""
     ranked = sorted((it for it in trials if not it.fault), key=lambda it: -it.requests_a_second)
     return [it.candidate for it in ranked[: max(1, len(trials) // 2)]]
 
 
-def profile_text(definition: ModelDefinition, device: Device, best: Candidate) -> str:
-    """The lines of models.toml that are to change, as they should read."""
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an entry of models.toml should say of a device: of a CPU in its `cpu` table, which leaves the size alone."""
+
+    is_of_cpu: bool
+    arguments: Mapping[str, ArgumentValue]
+    max_num_seqs: int | None = None
+
+    def __str__(self) -> str:
+        arguments = f"arguments = {_table(self.arguments)}"
+        return f"[model.cpu]\n{arguments}" if self.is_of_cpu else f"max_num_seqs = {self.max_num_seqs}\n{arguments}"
+
+
+def profile_of(definition: ModelDefinition, device: Device, best: Candidate) -> Profile:
     tuned = best.applied(definition, device)
     if device.kind is DeviceKind.CPU:
-        return f"[model.cpu]\narguments = {_table(tuned.cpu.arguments)}"
+        return Profile(is_of_cpu=True, arguments=tuned.cpu.arguments)
     seqs = int(tuned.arguments.get(MAX_NUM_SEQS, tuned.max_num_seqs))
     others = {name: value for name, value in tuned.arguments.items() if name != MAX_NUM_SEQS}
-    return f"max_num_seqs = {seqs}\narguments = {_table(others)}"
+    return Profile(is_of_cpu=False, arguments=others, max_num_seqs=seqs)
 
 
 def toml(value: ArgumentValue) -> str:

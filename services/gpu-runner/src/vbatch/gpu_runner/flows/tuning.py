@@ -10,7 +10,14 @@ import msgspec
 from vbatch.contracts.endpoints import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.command import Device
-from vbatch.gpu_runner.core.tuning import REQUESTS_FIRST_ROUND, Candidate, Trial, candidates, next_round
+from vbatch.gpu_runner.core.tuning import (
+    Candidate,
+    Trial,
+    candidates,
+    combined,
+    first_round_requests,
+    next_round,
+)
 from vbatch.gpu_runner.ports import AnswerTooLarge, ConnectionLost, Engine, EngineFailed, Launcher, RequestTimedOut
 
 SHARED = "You are a careful assistant who answers in one sentence. " * 8
@@ -27,14 +34,16 @@ class Untunable(Exception):
 
 async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, told: Told) -> Candidate:
     """The best profile; `told` hears of every trial. Raises Untunable."""
-    left, requests = candidates(definition, device), REQUESTS_FIRST_ROUND
-    while True:
+    requests = first_round_requests(definition, device)
+    trials = [await _trial(it, definition, device, launcher, requests, told) for it in candidates(definition, device)]
+    left = [*next_round(trials), *combined(trials)]
+    while len(left) > 1:
+        requests *= 2
         trials = [await _trial(it, definition, device, launcher, requests, told) for it in left]
-        left, requests = next_round(trials), requests * 2
-        if not left:
-            raise Untunable(trials[-1].fault)
-        if len(left) == 1:
-            return left[0]
+        left = next_round(trials)
+    if not left:
+        raise Untunable(trials[-1].fault)
+    return left[0]
 
 
 async def _trial(

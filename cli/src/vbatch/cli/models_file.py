@@ -1,0 +1,36 @@
+"""Changes one entry of the models file and leaves everything else, comments included, as its owner wrote it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from vbatch.contracts.ids import ModelId
+from vbatch.gpu_runner.core.tuning import Profile
+
+
+def write_profile(path: Path, model: ModelId, profile: Profile) -> None:
+    """The file is replaced whole, or not at all."""
+    text: Any = tomlkit.parse(path.read_text())
+    _change(next(entry for entry in text["model"] if entry["id"] == model), profile)
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(tomlkit.dumps(text))
+    os.replace(beside, path)
+
+
+def _change(entry: MutableMapping[str, Any], profile: Profile) -> None:
+    if profile.is_of_cpu:
+        entry.setdefault("cpu", tomlkit.table())["arguments"] = _inline(profile)
+    else:
+        entry["max_num_seqs"] = profile.max_num_seqs
+        entry["arguments"] = _inline(profile)
+
+
+def _inline(profile: Profile) -> tomlkit.items.InlineTable:
+    table = tomlkit.inline_table()
+    table.update(dict(profile.arguments))
+    return table
