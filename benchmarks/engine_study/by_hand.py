@@ -14,7 +14,8 @@ from benchmarks.engine_study import laps
 from benchmarks.engine_study.counters import Watch
 from benchmarks.engine_study.laps import Lap, Setup
 from benchmarks.engine_study.workloads import CHAT, Workload, warm_up
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine, Workshop
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine
+from vbatch.gpu_runner.adapters.engine.workshop import Workshop
 from vbatch.gpu_runner.limits import Limits
 
 

@@ -22,7 +22,7 @@ from benchmarks.engine_study.workloads import Workload, warm_up
 from tests.support.stack import RunningStack, stack_home
 from vbatch.contracts import subjects
 from vbatch.contracts.ids import BatchId
-from vbatch.gpu_runner.adapters.engine.launcher import Workshop
+from vbatch.gpu_runner.adapters.engine.workshop import Workshop
 from vbatch.journal.jetstream import connect
 from vbatch.journal.settings import JournalSettings
 from vbatch.local.log_access import log_settings

@@ -17,7 +17,8 @@ from benchmarks.swap_study.models import Contender, Pair
 from tests.support.paths import ROOT
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.device import detect
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine, Workshop
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine
+from vbatch.gpu_runner.adapters.engine.workshop import Workshop
 from vbatch.gpu_runner.limits import Limits
 
 LIMITS = Limits(has_standby=False)

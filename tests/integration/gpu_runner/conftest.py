@@ -37,8 +37,9 @@ from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
 from vbatch.contracts.orders import FailSlice, HoldBatch, RecallBatch, RequestRef, RunSlice, WorkOrder, encode_order
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, Workshop
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.residents import Residents
+from vbatch.gpu_runner.adapters.engine.workshop import Workshop
 from vbatch.gpu_runner.flows.runner import Runner, World
 from vbatch.gpu_runner.limits import Limits
 from vbatch.journal.memory import MemoryJournal

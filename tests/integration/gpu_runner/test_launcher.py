@@ -13,7 +13,8 @@ from tests.integration.gpu_runner.conftest import CHAT, LIMITS, RUNNER, simulate
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.engine.child import Child
-from vbatch.gpu_runner.adapters.engine.launcher import SOCKET_PATH_BYTES_MAX, EngineLauncher, Workshop
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher
+from vbatch.gpu_runner.adapters.engine.workshop import SOCKET_PATH_BYTES_MAX, Workshop
 from vbatch.gpu_runner.core.command import Device, DeviceKind, EngineCommand
 from vbatch.gpu_runner.ports import ConnectionLost, EngineFailed
 

@@ -13,8 +13,9 @@ import psutil
 
 from tests.integration.gpu_runner.conftest import CHAT, LIMITS, RUNNER, simulated
 from vbatch.contracts.models import ModelDefinition
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, Workshop
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.residents import Lent, Residents
+from vbatch.gpu_runner.adapters.engine.workshop import Workshop
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.core.residents import WAKES_MAX
 from vbatch.gpu_runner.limits import Limits

@@ -18,7 +18,8 @@ import pytest
 from tests.integration.gpu_runner.conftest import CHAT, LIMITS, RUNNER, simulated
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.device import detect
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine, Workshop
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine
+from vbatch.gpu_runner.adapters.engine.workshop import Workshop
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import EngineFailed

@@ -21,9 +21,10 @@ from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, Workshop
+from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.residents import Residents
 from vbatch.gpu_runner.adapters.engine.sweep import sweep
+from vbatch.gpu_runner.adapters.engine.workshop import Workshop
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.tuning import Candidate
