@@ -29,7 +29,7 @@ from tests.simulation.weather import Weather
 from vbatch.contracts import events as e
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core import chunks
-from vbatch.gpu_runner.flows import recorder, residency, runner
+from vbatch.gpu_runner.flows import loading, recorder, residency, runner
 from vbatch.journal import memory
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Lease
@@ -254,7 +254,7 @@ def _small_limits() -> Iterator[None]:
 @contextmanager
 def _clock(now: Callable[[], datetime]) -> Iterator[None]:
     """For the modules of the runner, which ask the clock themselves."""
-    with all_replaced(*((module, "utc_now", now) for module in (recorder, residency, runner))):
+    with all_replaced(*((module, "utc_now", now) for module in (loading, recorder, residency, runner))):
         yield
 
 

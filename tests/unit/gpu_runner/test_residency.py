@@ -19,6 +19,7 @@ from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.flows.lease_watch import FRESH_SECONDS, LeaseWatch
+from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.flows.residency import EXPECT_SECONDS, Residency
@@ -106,18 +107,12 @@ class Scene:
         for model in (SMALL, LARGE):
             registry.evolve(ModelRegistered(at=NOON, model=model))
         self.launcher = InstantLauncher(self.engine, self.then)
+        runner, figures, limits = RunnerId("gpu0"), Figures(), Limits()
+        recorder = Recorder(runner, 1, figures, limits, self.changed, Room())
+        loading = Loading(runner, 1, self.launcher, registry, recorder, self.changed, figures, limits)
+        watch = LeaseWatch(self.changed, lambda: self.seconds)
         self.residency = Residency(
-            RunnerId("gpu0"),
-            1,
-            self.launcher,
-            self.feed,
-            registry,
-            Recorder(RunnerId("gpu0"), 1, Figures(), Limits(), self.changed, Room()),
-            NoFiles(),
-            self.changed,
-            Figures(),
-            Limits(),
-            LeaseWatch(self.changed, lambda: self.seconds),
+            runner, 1, loading, self.feed, recorder, NoFiles(), self.changed, figures, limits, watch
         )
 
     def fill(self, name: str, batch: str, *, behind: ModelDefinition | None = None) -> None:

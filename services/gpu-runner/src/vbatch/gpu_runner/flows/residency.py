@@ -11,31 +11,21 @@ import structlog
 
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.failpoints import Failpoint, reached
-from vbatch.contracts.events import (
-    NO_ANSWER,
-    EngineCrashed,
-    ModelFailed,
-    ModelLoaded,
-    ModelLoading,
-    Outcome,
-    ProfileLowered,
-)
+from vbatch.contracts.events import NO_ANSWER, EngineCrashed, Outcome
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import ModelId, RunnerId, SliceId
-from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX
 from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
 from vbatch.gpu_runner.core.figures import Figures
-from vbatch.gpu_runner.core.ladder import Ladder, memory_line
-from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.core.vigil import Vigil
 from vbatch.gpu_runner.core.window import Window
 from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
 from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
+from vbatch.gpu_runner.flows.loading import Loading, NotLoaded
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.limits import Limits
-from vbatch.gpu_runner.ports import AnswerFiles, Engine, EngineFailed, Launcher
+from vbatch.gpu_runner.ports import AnswerFiles, Engine
 
 EXPECT_SECONDS = 0.5
 """Between two looks at what comes next."""
@@ -51,16 +41,14 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 class Residency:
     runner_id: RunnerId
     epoch: int
-    launcher: Launcher
+    loading: Loading
     feed: Feed
-    registry: Registry
     recorder: Recorder
     answer_files: AnswerFiles
     changed: Pulse
     figures: Figures
     limits: Limits
     lease_watch: LeaseWatch
-    ladder: Ladder = field(default_factory=Ladder)
     engine: Engine | None = None
     _window: Window = field(default_factory=lambda: Window(0))
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
@@ -100,80 +88,15 @@ class Residency:
     async def _load(self, model: ModelId) -> Engine | None:
         """The engine that serves the model; without one, the model's slices are returned."""
         wanted_at = max(self._fed_at, self.feed.wanted_since)
-        definition = await self._definition(model)
-        if definition is None:
-            self._return_model(model, f"the model {model} is not in the registry")
-            return None
-        self.engine = await self._launched(definition)
-        if self.engine:
-            reached(Failpoint.ENGINE_STARTED)
-            self._report_loaded(self.engine, wanted_at)
-        return self.engine
-
-    async def _launched(self, definition: ModelDefinition) -> Engine | None:
-        """With as much memory as there is: what does not fit is tried smaller until the ladder ends."""
-        loading = partial(ModelLoading, runner_id=self.runner_id, epoch=self.epoch, model=definition.id)
-        while True:
-            self.recorder.send(loading(at=utc_now()))
-            try:
-                return await self.launcher.launch(self.ladder.applied(definition))
-            except EngineFailed as error:
-                if not self._step_down(definition, str(error)):
-                    self._report_failure(definition.id, self.ladder.told(definition, str(error)))
-                    return None
-
-    def _step_down(self, definition: ModelDefinition, words: str) -> bool:
-        """Whether memory ran out and the next start takes less."""
-        rung = self.ladder.step_down(definition, words)
-        if rung is None:
-            return False
-        lowered = ProfileLowered(
-            at=utc_now(),
-            runner_id=self.runner_id,
-            epoch=self.epoch,
-            model=definition.id,
-            rung=rung.number,
-            shortage=rung.shortage,
-            argument=rung.name,
-            before=str(rung.before),
-            after=str(rung.after),
-            detail=memory_line(words),
-        )
-        self.recorder.send(lowered)
-        log.warning("profile_lowered", model=definition.id, shortage=rung.shortage, rung=rung.number, step=str(rung))
-        return True
-
-    async def _definition(self, model: ModelId) -> ModelDefinition | None:
         try:
-            async with asyncio.timeout(self.limits.model_wait_seconds):
-                while (definition := self.registry.find(model)) is None:
-                    await self.changed.wait()
-        except TimeoutError:
+            self.engine = await self.loading.load(model)
+        except NotLoaded as error:
+            for remainder in self.feed.close_model(model):
+                self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, str(error))
             return None
-        return definition
-
-    def _report_loaded(self, engine: Engine, wanted_at: float) -> None:
-        model, now = engine.definition.id, _clock()
-        seconds = now - wanted_at
-        self.figures.model, self.figures.window = model, engine.window
-        self.figures.engine_start_count += 1
-        self.figures.count_swap(wanted_at, now)
-        loaded = ModelLoaded(
-            at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, seconds=seconds, window=engine.window
-        )
-        self.recorder.send(loaded)
-        log.info("model_loaded", model=model, seconds=round(seconds, 3), window=engine.window)
-
-    def _report_failure(self, model: ModelId, detail: str) -> None:
-        self.figures.model_failed_count += 1
-        failed = ModelFailed(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, detail=detail)
-        self.recorder.send(failed)
-        log.error("model_failed", model=model, detail=detail)
-        self._return_model(model, detail)
-
-    def _return_model(self, model: ModelId, detail: str) -> None:
-        for remainder in self.feed.close_model(model):
-            self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, detail)
+        reached(Failpoint.ENGINE_STARTED)
+        self.loading.report_loaded(self.engine, wanted_at)
+        return self.engine
 
     # running
 
@@ -205,9 +128,9 @@ class Residency:
                 busy_at = _clock()
             has_rested = _clock() - busy_at >= REST_SECONDS
             model = self.feed.model_next or (engine.definition.id if has_rested else None)
-            if model and model != expected and (definition := self.registry.find(model)):
+            if model and model != expected:
                 expected = model
-                await self.launcher.expect(definition)
+                await self.loading.expect(model)
 
     def _is_over(self, engine: Engine) -> bool:
         if self._death is not None:
@@ -216,9 +139,7 @@ class Residency:
 
     def _may_feed(self, engine: Engine) -> bool:
         """The front slice is this model's, and its definition is still the one that was loaded."""
-        model = engine.definition.id
-        found = self.registry.find(model)
-        return self.feed.model_wanted == model and (found is None or self.ladder.applied(found) == engine.definition)
+        return self.feed.model_wanted == engine.definition.id and self.loading.is_current(engine)
 
     def _may_record(self) -> bool:
         """What is fed now will find someone to record it: us, if the lease is still ours."""
@@ -304,7 +225,7 @@ class Residency:
     async def _bury(self, engine: Engine, reason: str) -> None:
         model = engine.definition.id
         detail = await _last_words(engine) or reason
-        is_short = self._step_down(self._as_registered(engine), detail)  # then nobody inside is to blame
+        is_short = self.loading.step_down(engine, detail)  # then nobody inside is to blame
         reached(Failpoint.ENGINE_LOST)
         remainders = self.feed.close_model(model)  # nothing is awaited between this and their return
         crashed = EngineCrashed(
@@ -320,11 +241,6 @@ class Residency:
             self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=not is_short)
         self.figures.engine_crash_count += 1
         log.error("engine_crashed", model=model, detail=detail, suspect_count=crashed.suspect_count)
-
-    def _as_registered(self, engine: Engine) -> ModelDefinition:
-        """The definition that the engine was started from, before the ladder changed it."""
-        found = self.registry.find(engine.definition.id)
-        return found if found and self.ladder.applied(found) == engine.definition else engine.definition
 
 
 async def _last_words(engine: Engine) -> str:

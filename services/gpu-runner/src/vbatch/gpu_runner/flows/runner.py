@@ -23,6 +23,7 @@ from vbatch.gpu_runner.core.ladder import Ladder
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.intake import Intake
 from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
+from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.reading import Reading
 from vbatch.gpu_runner.flows.recorder import SOURCE, Recorder
@@ -122,19 +123,28 @@ class Runner:
         return await self.world.journal.log.acquire(codec.encode(leased, source=SOURCE))
 
     def _residency(self, epoch: int, recorder: Recorder) -> Residency:
-        return Residency(
+        loading = Loading(
             self.runner_id,
             epoch,
             self.world.launcher,
-            self.feed,
             self.registry,
+            recorder,
+            self.changed,
+            self.figures,
+            self.limits,
+            Ladder(self.world.device, self.limits.may_shorten_context),
+        )
+        return Residency(
+            self.runner_id,
+            epoch,
+            loading,
+            self.feed,
             recorder,
             self.world.answer_files,
             self.changed,
             self.figures,
             self.limits,
             LeaseWatch(self.changed, asyncio.get_running_loop().time),
-            Ladder(self.world.device, self.limits.may_shorten_context),
         )
 
     async def _work(

@@ -1,0 +1,118 @@
+"""From the name of a model to an engine that serves it: with as much memory as there is, or with the reason why not."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+
+from vbatch.chassis.clock import utc_now
+from vbatch.contracts.events import ModelFailed, ModelLoaded, ModelLoading, ProfileLowered
+from vbatch.contracts.ids import ModelId, RunnerId
+from vbatch.contracts.models import ModelDefinition
+from vbatch.gpu_runner.core.figures import Figures
+from vbatch.gpu_runner.core.ladder import Ladder, memory_line
+from vbatch.gpu_runner.core.registry import Registry
+from vbatch.gpu_runner.flows.pulse import Pulse
+from vbatch.gpu_runner.flows.recorder import Recorder
+from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.ports import Engine, EngineFailed, Launcher
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
+
+
+class NotLoaded(Exception):
+    """The model did not come up on this device; the text is for who waits for its answers."""
+
+
+@dataclass
+class Loading:
+    runner_id: RunnerId
+    epoch: int
+    launcher: Launcher
+    registry: Registry
+    recorder: Recorder
+    changed: Pulse
+    figures: Figures
+    limits: Limits
+    ladder: Ladder = field(default_factory=Ladder)
+
+    async def load(self, model: ModelId) -> Engine:
+        """Raises NotLoaded, after the event that says so."""
+        definition = await self._definition(model)
+        while True:
+            self._send_loading(model)
+            try:
+                return await self.launcher.launch(self.ladder.applied(definition))
+            except EngineFailed as error:
+                if not self._step_down(definition, str(error)):
+                    detail = self.ladder.told(definition, str(error))
+                    self._report_failure(model, detail)
+                    raise NotLoaded(detail) from error
+
+    def report_loaded(self, engine: Engine, wanted_at: float) -> None:
+        model, now = engine.definition.id, asyncio.get_running_loop().time()
+        seconds = now - wanted_at
+        self.figures.model, self.figures.window = model, engine.window
+        self.figures.engine_start_count += 1
+        self.figures.count_swap(wanted_at, now)
+        loaded = ModelLoaded(
+            at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, seconds=seconds, window=engine.window
+        )
+        self.recorder.send(loaded)
+        log.info("model_loaded", model=model, seconds=round(seconds, 3), window=engine.window)
+
+    async def expect(self, model: ModelId) -> None:
+        """Have the start of a model prepared that is likely next."""
+        if definition := self.registry.find(model):
+            await self.launcher.expect(definition)
+
+    def is_current(self, engine: Engine) -> bool:
+        """Whether the model would be started as this engine was."""
+        found = self.registry.find(engine.definition.id)
+        return found is None or self.ladder.applied(found) == engine.definition
+
+    def step_down(self, engine: Engine, words: str) -> bool:
+        """Whether this engine died for want of memory and the next start takes less."""
+        found = self.registry.find(engine.definition.id)
+        return self._step_down(found if found and self.is_current(engine) else engine.definition, words)
+
+    async def _definition(self, model: ModelId) -> ModelDefinition:
+        """It may come a little later than the first order for it."""
+        try:
+            async with asyncio.timeout(self.limits.model_wait_seconds):
+                while (definition := self.registry.find(model)) is None:
+                    await self.changed.wait()
+        except TimeoutError as error:
+            raise NotLoaded(f"the model {model} is not in the registry") from error
+        return definition
+
+    def _step_down(self, definition: ModelDefinition, words: str) -> bool:
+        rung = self.ladder.step_down(definition, words)
+        if rung is None:
+            return False
+        lowered = ProfileLowered(
+            at=utc_now(),
+            runner_id=self.runner_id,
+            epoch=self.epoch,
+            model=definition.id,
+            rung=rung.number,
+            shortage=rung.shortage,
+            argument=rung.name,
+            before=str(rung.before),
+            after=str(rung.after),
+            detail=memory_line(words),
+        )
+        self.recorder.send(lowered)
+        log.warning("profile_lowered", model=definition.id, shortage=rung.shortage, rung=rung.number, step=str(rung))
+        return True
+
+    def _send_loading(self, model: ModelId) -> None:
+        self.recorder.send(ModelLoading(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model))
+
+    def _report_failure(self, model: ModelId, detail: str) -> None:
+        self.figures.model_failed_count += 1
+        failed = ModelFailed(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, detail=detail)
+        self.recorder.send(failed)
+        log.error("model_failed", model=model, detail=detail)
