@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 
 
 def routed_path(raw_path: bytes) -> str:
-    """Each segment decoded, but for the slashes in it, and for the percent signs, so that `%252F` stays another name."""
+    """Each segment decoded, but for its slashes, and for percent signs, so that `%252F` stays another name."""
     return "/".join(unquote(segment).replace("%", "%25").replace("/", "%2F") for segment in _segments(raw_path))
 
 
