@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, read_body, stream_answer
+from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, page_answer, read_body, stream_answer
 from vbatch.gateway.adapters.http.describe import (
     CREATE_BATCH,
     STRING,
@@ -31,7 +31,7 @@ from vbatch.gateway.core.pages import (
 )
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.steering import Pause, Resume, read_priority_ask
-from vbatch.gateway.core.views import BatchObject, Page, batch_view, page_of
+from vbatch.gateway.core.views import BatchObject, Page, batch_view
 from vbatch.gateway.flows import batches as flow
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
 from vbatch.gateway.flows.results import results_from, results_so_far
@@ -92,7 +92,7 @@ async def list_batches(request: Request, owner: Owner, world: TheWorld) -> Respo
     """List batches, newest first."""
     ask = read_batches_ask(request.query_params)
     found = await flow.list_batches(world, owner, ask)
-    return object_answer(page_of([batch_view(batch, world.outlook.of(batch.id)) for batch in found], limit=ask.limit))
+    return await page_answer(found, lambda batch: batch_view(batch, world.outlook.of(batch.id)), limit=ask.limit)
 
 
 @router.get("/{batch_id}", response_model=BatchObject, responses=errors(400, 404))
