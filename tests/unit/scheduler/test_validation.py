@@ -265,7 +265,9 @@ def test_a_line_with_another_fault_has_an_id_all_the_same(change: dict[str, obje
 
 
 def test_what_has_no_id_is_no_duplicate():
-    nameless = lines({**request("a"), "custom_id": ""}, {**request("a"), "custom_id": 5}) * 2 + b"{no\n" * 2
+    half_a_character = b'{"method": 5, "custom_id": "\\ud800"}\n'
+    nameless = lines({**request("a"), "custom_id": ""}, {**request("a"), "custom_id": 5}) * 2
+    nameless += (half_a_character + b"{no\n") * 2
     assert {fault[0] for fault in faults(nameless)}.isdisjoint({FileFault.DUPLICATE_CUSTOM_ID})
 
 

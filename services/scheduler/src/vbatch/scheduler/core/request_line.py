@@ -84,10 +84,10 @@ def parse_line(raw: bytes) -> Line:
 
 
 def custom_id_of(raw: bytes) -> str:
-    """Of a line that is JSON, whatever else is wrong with it; empty when it has none."""
+    """Whatever else is wrong with a line; empty when it has none."""
     try:
         return _NAMED.decode(raw).custom_id
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
 
