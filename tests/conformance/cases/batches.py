@@ -19,8 +19,8 @@ GOOD: dict[str, Any] = {"input_file_id": "file-x", "endpoint": CHAT_ENDPOINT, "c
 RULE = {"anchor": "created_at", "seconds": 3_600}
 OUTPUT_RULE = "output_expires_after"
 ENDPOINT_WORDS = (
-    "Invalid value: '/v1/nope'. Supported values are: '/v1/responses', '/v1/chat/completions', '/v1/embeddings', "
-    "'/v1/completions', '/v1/score', and '/v1/rerank'."
+    "Invalid value: '/v1/nope'. Supported values are: '/v1/chat/completions', '/v1/completions', '/v1/embeddings', "
+    "'/v1/responses', '/v1/score', and '/v1/rerank'."
 )
 ARRAY_WORDS = "Invalid type for 'metadata.tags': expected a string, but got an array instead."
 MISSING_WORDS = "Missing required parameter: 'input_file_id'."
@@ -40,6 +40,7 @@ REFUSED_CREATES: list[tuple[dict[str, Any], str, str, str | None]] = [
     ({OUTPUT_RULE: {**RULE, "seconds": 3_599}}, f"{OUTPUT_RULE}.seconds", "integer_below_min_value", None),
     ({OUTPUT_RULE: {**RULE, "seconds": 2_592_001}}, f"{OUTPUT_RULE}.seconds", "integer_above_max_value", None),
     ({OUTPUT_RULE: {**RULE, "anchor": "now"}}, f"{OUTPUT_RULE}.anchor", "invalid_value", None),
+    ({OUTPUT_RULE: {**RULE, "anchor": None}}, f"{OUTPUT_RULE}.anchor", "invalid_type", None),
     ({OUTPUT_RULE: {"anchor": "created_at"}}, f"{OUTPUT_RULE}.seconds", "missing_required_parameter", None),
     ({"extra_body": {"speed": 1}}, "speed", "unknown_parameter", "Unknown parameter: 'speed'."),
     ({"extra_body": {"input_file_id": None}}, "input_file_id", "missing_required_parameter", MISSING_WORDS),

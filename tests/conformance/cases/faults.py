@@ -39,7 +39,8 @@ CHAT_FILES: list[tuple[bytes, list[Fault]]] = [
     (b"{no\n", [("invalid_json_line", 1, None, NOT_JSON)]),
     (jsonl(request()).replace(b'"POST"', b"NaN"), [("invalid_json_line", 1, None, NOT_JSON)]),
     (jsonl(request()).replace(b"user", b"\xff"), [("invalid_json_line", 1, None, NOT_JSON)]),
-    (jsonl(request()) + b"[]\n", [("invalid_json_line", 2, None, "This line is not a JSON object.")]),
+    (jsonl(request()) + b"[]\n", [("invalid_json_line", 2, None, NOT_JSON)]),
+    (jsonl(request()) + b'"custom_id": "b",\n', [("invalid_json_line", 2, None, NOT_JSON)]),
     *((_without(name), [_missing(name)]) for name in ("custom_id", "method", "url", "body")),
     (jsonl(request("")), [_missing("custom_id")]),
     (jsonl({**request(), "method": "GET"}), [("invalid_method", 1, "method", "")]),
@@ -51,6 +52,10 @@ CHAT_FILES: list[tuple[bytes, list[Fault]]] = [
     (jsonl(request(stream=True)), [("streaming_unsupported", 1, "body.stream", STREAMING)]),
     (jsonl(request("a"), request("b", model="org/model:v1")), [("mismatched_model", 2, "body.model", OTHER_MODEL)]),
     (jsonl(*[request()] * 3), [("duplicate_custom_id", line, "custom_id", DUPLICATE) for line in (2, 3)]),
+    (
+        jsonl({**request(), "url": "x"}, request()),
+        [("invalid_url", 1, "url", WRONG_URL), ("duplicate_custom_id", 2, "custom_id", DUPLICATE)],
+    ),
     (
         b"{no\n\n" + jsonl(request(), request(), {**request("b"), "url": "x"}),
         [

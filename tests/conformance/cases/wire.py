@@ -71,6 +71,23 @@ def a_slash_at_the_end_is_another_url_and_no_redirect(server: Server) -> None:
         assert server.raw(method, path, b"" if method == "POST" else None).status == 404
 
 
+def a_slash_in_an_id_parts_no_url(server: Server) -> None:
+    words = "Invalid 'batch_id': 'a/b'. Expected an ID that begins with 'batch'."
+    for method, path, status, param, message in (
+        ("GET", "/v1/batches/a%2Fb", 400, "batch_id", words),
+        ("POST", "/v1/batches/a%2Fb/cancel", 400, "batch_id", words),
+        ("GET", "/v1/batches/batch_a%2Fb", 404, None, "No batch found with id 'batch_a/b'."),
+        ("GET", "/v1/files/a%2Fb", 404, "id", "No such File object: a/b"),
+        ("GET", "/v1/files/a%2fb/content", 404, "id", "No such File object: a/b"),
+        ("DELETE", "/v1/files/a%2Fb", 404, "id", "No such File object: a/b"),
+        ("POST", "/v1/uploads/a%2Fb/cancel", 404, "upload_id", "No such Upload object: a/b"),
+        ("GET", "/v1/models/a%252Fb", 404, "model", "The model 'a%2Fb' does not exist"),
+    ):
+        answer = server.raw(method, path)
+        error = answer.json["error"]
+        assert (answer.status, error["param"], error["message"]) == (status, param, message), (method, path)
+
+
 def what_is_no_json_object_is_refused(server: Server) -> None:
     for path in ("/v1/batches", "/v1/uploads", f"/v1/uploads/{ABSENT_UPLOAD}/complete"):
         for what, body in NO_BODIES.items():

@@ -51,6 +51,13 @@ def test_a_signal_ends_a_service_well(number: signal.Signals):
     assert events[-1]["event"] == "service_stopped" and events[-1]["reason"] == number.name
 
 
+def test_what_was_imported_is_no_work_for_the_collector():
+    with service("import gc; assert gc.get_freeze_count() > 1_000; await stop.wait()") as child:
+        child.send_signal(signal.SIGTERM)
+        code, _events = outcome(child)
+    assert code == 0
+
+
 def test_a_service_that_does_not_stop_is_ended_at_its_limit():
     with service("await asyncio.to_thread(__import__('time').sleep, 60)") as child:
         child.send_signal(signal.SIGTERM)

@@ -25,7 +25,7 @@ CATALOGUE: list[tuple[str, str, tuple[int, str | None, str | None, str]]] = [
     ("GET", f"/v1/files/{FILE}", (404, "id", None, f"No such File object: {FILE}")),
     ("GET", f"/v1/files/{FILE}/content", (404, "id", None, f"No such File object: {FILE}")),
     ("DELETE", "/v1/files/file-x", (404, "id", None, "No such File object: file-x")),
-    ("GET", "/v1/files/..%2Fkeys/content", (404, None, "unknown_url", "Invalid URL (GET /v1/files/../keys/content)")),
+    ("GET", "/v1/files/..%2Fkeys/content", (404, "id", None, "No such File object: ../keys")),
     ("GET", f"/v1/batches/{BATCH}", (404, None, None, f"No batch found with id '{BATCH}'.")),
     ("POST", f"/v1/batches/{BATCH}/cancel", (404, None, None, f"No batch found with id '{BATCH}'.")),
     ("GET", f"/v1/batches/{BATCH}/results", (404, None, None, f"No batch found with id '{BATCH}'.")),

@@ -79,6 +79,23 @@ async def test_an_odd_name_is_not_found(stage: Stage, path: str):
     assert answer.error["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "param"),
+    [
+        ("GET", "/v1/batches/a%2Fb", 400, "batch_id"),
+        ("POST", "/v1/batches/a%2Fb/cancel", 400, "batch_id"),
+        ("GET", "/v1/batches/batch_a%2Fb/results", 404, None),
+        ("GET", "/v1/files/a%2Fb/content", 404, "id"),
+        ("POST", "/v1/uploads/a%2Fb/cancel", 404, "upload_id"),
+        ("GET", "/v1/models/org%252Fmodel:v1", 404, "model"),
+    ],
+)
+async def test_a_slash_in_a_name_parts_no_url(stage: Stage, method: str, path: str, status: int, param: str | None):
+    answer = await stage.ask(method, path)
+
+    assert (answer.status, answer.error["param"]) == (status, param)
+
+
 async def test_an_odd_cursor_ends_a_list(stage: Stage):
     for path in ("/v1/files", "/v1/batches"):
         for cursor in ODD_CURSORS:

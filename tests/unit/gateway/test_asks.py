@@ -43,7 +43,9 @@ def test_a_clients_own_words_come_back_bounded():
         ("1.0", "invalid_type"),
         ("", "invalid_type"),
         ("٣", "invalid_type"),
-        ("9" * 30, "invalid_type"),
+        ("9" * 30, "integer_above_max_value"),
+        ("-" + "9" * 30, "integer_below_min_value"),
+        ("9" * 5_000, "invalid_type"),
     ],
 )
 def test_a_limit_out_of_range_is_refused(limit: str, code: str):
@@ -74,6 +76,7 @@ def test_results_are_paged_only_when_asked():
     [
         (None, None),
         ("bytes=0-", ByteRange(0, 10)),
+        ("Bytes=0-", ByteRange(0, 10)),
         ("bytes=2-4", ByteRange(2, 5)),
         ("bytes=2-400", ByteRange(2, 10)),
         ("bytes=-3", ByteRange(7, 10)),

@@ -43,8 +43,8 @@ def test_an_endpoint_we_do_not_run_is_refused_with_those_we_do():
     assert refusal_of(endpoint="/v1/videos") == (
         "endpoint",
         "invalid_value",
-        "Invalid value: '/v1/videos'. Supported values are: '/v1/responses', '/v1/chat/completions', "
-        "'/v1/embeddings', '/v1/completions', '/v1/score', and '/v1/rerank'.",
+        "Invalid value: '/v1/videos'. Supported values are: '/v1/chat/completions', '/v1/completions', "
+        "'/v1/embeddings', '/v1/responses', '/v1/score', and '/v1/rerank'.",
     )
 
 

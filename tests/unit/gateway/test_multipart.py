@@ -40,6 +40,7 @@ async def test_a_form_reads_the_same_however_it_arrives(body: bytes, step: int):
     [
         ('name="file"; filename="größe.jsonl"'.encode(), "größe.jsonl"),
         (b"name=\"file\"; filename*=utf-8''gr%C3%B6%C3%9Fe.jsonl", "größe.jsonl"),
+        (b"name=\"file\"; filename*=UTF-8'en'x%20y.jsonl", "x y.jsonl"),
         (b'name="file"', "upload"),
         (b"name=file; filename=upload", "upload"),
     ],

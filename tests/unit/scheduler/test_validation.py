@@ -14,6 +14,7 @@ from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lines import parse_request_line
 from vbatch.scheduler.core.custom_ids import CustomIds
 from vbatch.scheduler.core.plan import Plan
+from vbatch.scheduler.core.request_line import UNPARSEABLE
 from vbatch.scheduler.core.validation import FAULTS_MAX, REREAD_LINES_MAX, FileCheck, FileRules
 
 CHAT = "/v1/chat/completions"
@@ -202,6 +203,7 @@ def test_all_bad_lines_are_reported_in_order():
     content = lines(without("url"), request("a"), request("a")) + b"{\n"
     assert [(line, code) for code, line, _ in faults(content)] == [
         (1, FileFault.MISSING_REQUIRED_PARAMETER),
+        (2, FileFault.DUPLICATE_CUSTOM_ID),
         (3, FileFault.DUPLICATE_CUSTOM_ID),
         (4, FileFault.INVALID_JSON_LINE),
     ]
@@ -231,10 +233,42 @@ def test_unicode_line_separators_do_not_end_a_line():
     assert isinstance(check(raw + b"\n"), Plan)
 
 
-def test_too_many_lines_are_refused_once():
+def test_too_many_lines_are_a_fault_of_the_file_told_once_and_last():
     rules = FileRules(CHAT, RULES.models, lines_max=2)
     content = lines(*(request(str(number)) for number in range(9)))
-    assert faults(content, rules) == [(FileFault.TOO_MANY_TASKS, 3, None)]
+    assert faults(content, rules) == [(FileFault.TOO_MANY_TASKS, None, None)]
+    twice = lines(*(request("a") for _ in range(9)))
+    assert faults(twice, rules) == [
+        (FileFault.DUPLICATE_CUSTOM_ID, 2, "custom_id"),
+        (FileFault.TOO_MANY_TASKS, None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"[]", b"5", b"null", b'"custom_id": "a",', b'{"custom_id": 5,', b'{"custom_id": "a", "body": {"model": 5,}}'],
+)
+def test_a_line_that_is_no_json_object_is_told_so_in_one_sentence(raw: bytes):
+    verdict = check(lines(request("b")) + raw + b"\n")
+    assert not isinstance(verdict, Plan)
+    assert [(it.code, it.line, it.message) for it in verdict] == [(FileFault.INVALID_JSON_LINE, 2, UNPARSEABLE)]
+
+
+@pytest.mark.parametrize(
+    "change", [{"url": "/v1/embeddings"}, {"method": "GET"}, {"method": None}, {"body": {}}, {"body": "text"}]
+)
+def test_a_line_with_another_fault_has_an_id_all_the_same(change: dict[str, object]):
+    at_fault = {**request("a"), **change}
+    [first, second] = faults(lines(at_fault, request("a")))
+    assert first[1] == 1 and second == (FileFault.DUPLICATE_CUSTOM_ID, 2, "custom_id")
+    assert [it[1] for it in faults(lines(request("a"), at_fault))] == [2, 2]
+
+
+def test_what_has_no_id_is_no_duplicate():
+    half_a_character = b'{"method": 5, "custom_id": "\\ud800"}\n'
+    nameless = lines({**request("a"), "custom_id": ""}, {**request("a"), "custom_id": 5}) * 2
+    nameless += (half_a_character + b"{no\n") * 2
+    assert {fault[0] for fault in faults(nameless)}.isdisjoint({FileFault.DUPLICATE_CUSTOM_ID})
 
 
 def test_a_line_beyond_the_limit_is_refused_without_being_kept():

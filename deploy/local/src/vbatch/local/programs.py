@@ -21,6 +21,8 @@ class Service:
     arguments: tuple[str, ...]
     port: str
     stop_seconds_max: int = 15
+    is_waited_for: bool = False
+    """It answers clients, who come before the work when the processors are all taken."""
 
     @property
     def port_variable(self) -> str:
@@ -28,7 +30,7 @@ class Service:
 
 
 SERVICES = (
-    Service("gateway", ("-m", "vbatch.gateway"), "gateway_port"),
+    Service("gateway", ("-m", "vbatch.gateway"), "gateway_port", is_waited_for=True),
     Service("scheduler", ("-m", "vbatch.scheduler"), "scheduler_port"),
     Service("gpu-runner", ("-m", "vbatch.gpu_runner"), "gpu_runner_port", stop_seconds_max=60),
     Service("results", ("-m", "vbatch.results"), "results_port"),
@@ -128,13 +130,19 @@ def _service(service: Service, settings: LocalSettings) -> Program:
     port = _port(settings, service.port)
     return Program(
         name=service.name,
-        command=Command((sys.executable, *service.arguments), {}, None),
+        command=_command(service, settings),
         ports={service.port_variable: port},
         probe=probes.answers_ok(f"http://{settings.host}:{port}/ready"),
         stage=1,
         stop_seconds_max=service.stop_seconds_max,
         environment=environment(settings, (service,)) | _key(service, settings) | _absolute_config(),
     )
+
+
+def _command(service: Service, settings: LocalSettings) -> Command:
+    """The niceness goes on to what the service starts, engines included."""
+    gives_way = () if service.is_waited_for else ("nice", "-n", str(settings.work_niceness))
+    return Command((*gives_way, sys.executable, *service.arguments), {}, None)
 
 
 def _key(service: Service, settings: LocalSettings) -> dict[str, str]:

@@ -9,6 +9,8 @@ from vbatch.chassis.settings import ServiceSettings, file_table
 from vbatch.local import nats, postgres
 
 READY_SECONDS_MAX = 90.0
+WORK_NICENESS = 5
+"""Enough for an answer not to wait behind the work; work that shares a machine still gets its part of it."""
 
 
 def _port_of(section: str, default: int) -> Callable[[], int]:
@@ -34,6 +36,7 @@ class LocalSettings(ServiceSettings):
     nats_monitor_port: int = Field(default=nats.MONITOR_PORT, ge=1, le=65535)
     postgres_port: int = Field(default=postgres.PORT, ge=1, le=65535)
     ready_seconds_max: float = Field(default=READY_SECONDS_MAX, gt=0)
+    work_niceness: int = Field(default=WORK_NICENESS, ge=0, le=19)
 
     @property
     def has_own_nats(self) -> bool:

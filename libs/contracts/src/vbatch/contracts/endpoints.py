@@ -12,8 +12,8 @@ SCORE = "/v1/score"
 RERANK = "/v1/rerank"
 """vLLM's own, for models that compare texts."""
 
-BATCH_ENDPOINTS: tuple[str, ...] = (RESPONSES, CHAT_COMPLETIONS, EMBEDDINGS, COMPLETIONS, SCORE, RERANK)
-"""Accepted by POST /v1/batches, in the order the error message lists them."""
+BATCH_ENDPOINTS: tuple[str, ...] = (CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, SCORE, RERANK)
+"""Accepted by POST /v1/batches, in the order the error message lists them: as OpenAI's, it begins with chat."""
 
 REQUIRED_BODY_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     CHAT_COMPLETIONS: (("messages",),),

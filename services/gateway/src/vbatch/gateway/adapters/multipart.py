@@ -15,7 +15,7 @@ from vbatch.gateway.core.uploads import FILENAME_DEFAULT, clean_filename
 FIELD_BYTES_MAX = 1_024
 FORM_BYTES_MAX = 65_536
 """What a form may hold besides its file: fields, headers, boundaries, and what stands before and behind them."""
-_EXTENDED_FILENAME = re.compile(r"filename\*=utf-8''([^;]+)", re.IGNORECASE)
+_EXTENDED_FILENAME = re.compile(r"filename\*=utf-8'[^']*'([^;]+)", re.IGNORECASE)
 
 
 def _unreadable(why: str) -> Refusal:

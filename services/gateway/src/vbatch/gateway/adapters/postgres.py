@@ -13,6 +13,7 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.contracts.read_model import SCHEMA
+from vbatch.gateway.adapters.turns import in_turns
 from vbatch.gateway.core.pages import BatchesAsk, PageAsk, ResultsAsk
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.ports import ReadModelUnavailable
@@ -85,8 +86,7 @@ class PostgresReads:
 
     async def files(self, owner: OwnerId, ask: PageAsk, now: datetime) -> list[FileRecord]:
         query = FILES_OLDEST_FIRST if ask.is_ascending else FILES_NEWEST_FIRST
-        rows = await self._rows(query, owner, now, ask.purpose, ask.after, ask.limit + 1)
-        return [_file(row) for row in rows]
+        return await in_turns(_file, await self._rows(query, owner, now, ask.purpose, ask.after, ask.limit + 1))
 
     async def is_read_by_a_batch(self, file_id: FileId) -> bool:
         rows = await self._rows(FILE_IN_USE, file_id)
@@ -100,7 +100,7 @@ class PostgresReads:
         page = (owner, ask.after, ask.limit + 1)
         times = (ask.created_after, ask.created_before)
         metadata = (list(ask.metadata.keys()), list(ask.metadata.values()))
-        return [_batch(row) for row in await self._rows(BATCHES, *page, list(ask.statuses), *times, *metadata)]
+        return await in_turns(_batch, await self._rows(BATCHES, *page, list(ask.statuses), *times, *metadata))
 
     async def outcomes(self, batch: BatchRecord, ask: ResultsAsk) -> list[OutcomePlace]:
         rows = await self._rows(OUTCOMES, batch.sequence, ask.after_line, batch.partial_bytes, ask.limit)

@@ -6,7 +6,9 @@ import msgspec
 
 from vbatch.contracts import events as e
 from vbatch.gateway.core.refusals import Reason, Refusal
-from vbatch.gateway.core.shapes import integer_of_text
+from vbatch.gateway.core.shapes import integer_between, integer_of_text
+
+SEQUENCE_MAX = 2**63 - 1
 
 
 class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +61,8 @@ def read_last_event_id(header: str | None, *, created: int) -> int:
     if not header:
         return created - 1
     try:
-        return max(integer_of_text(header, "Last-Event-ID"), created - 1)
+        sequence = integer_between(integer_of_text(header, "Last-Event-ID"), "Last-Event-ID", 0, SEQUENCE_MAX)
     except Refusal as error:
         message = f"Invalid 'Last-Event-ID': '{header}'. Expected the id of an event of this stream."
         raise Refusal(Reason.VALUE_INVALID, message, "Last-Event-ID") from error
+    return max(sequence, created - 1)

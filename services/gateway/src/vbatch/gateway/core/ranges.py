@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vbatch.gateway.core.refusals import Reason, Refusal
 
-_ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

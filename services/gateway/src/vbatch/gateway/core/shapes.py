@@ -11,6 +11,8 @@ from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, par
 EXPIRY_ANCHOR = "created_at"
 EXPIRY_SECONDS_MIN = 3_600
 EXPIRY_SECONDS_MAX = 2_592_000
+DIGITS_MAX = 1_000
+"""Of a number in a query or a form: enough to say that it is too large, few enough to be read at once."""
 
 
 def json_object(raw: bytes, *, required: Sequence[str], optional: Sequence[str]) -> dict[str, object]:
@@ -66,9 +68,9 @@ def integer_between(value: int, name: str, least: int, most: int) -> int:
 
 
 def integer_of_text(text: str, name: str) -> int:
-    """A whole number from a query or a form field; at most 18 digits, so it fits every column."""
+    """A whole number from a query or a form field, of any size: whoever asks for it knows its bounds."""
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX):
         raise type_invalid(name, "an integer", text)
     return int(text)
 
@@ -90,8 +92,9 @@ def checked_expiry(rule: Mapping[str, object], anchor_name: str, seconds_name: s
     for key, name in (("anchor", anchor_name), ("seconds", seconds_name)):
         if key not in rule:
             raise parameter_missing(name)
-    if rule["anchor"] != EXPIRY_ANCHOR:
-        words = f"Invalid value: '{rule['anchor']}'. Value must be '{EXPIRY_ANCHOR}'."
+    anchor = string(rule["anchor"], anchor_name)
+    if anchor != EXPIRY_ANCHOR:
+        words = f"Invalid value: '{anchor}'. Value must be '{EXPIRY_ANCHOR}'."
         raise Refusal(Reason.VALUE_INVALID, words, anchor_name)
     seconds = integer(rule["seconds"], seconds_name)
     return integer_between(seconds, seconds_name, EXPIRY_SECONDS_MIN, EXPIRY_SECONDS_MAX)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Generic, Literal, TypeVar
 
+import msgspec
 from pydantic import BaseModel
 
 from vbatch.contracts.events import NO_USAGE, BatchFault, UploadCreated, UploadPartAdded, Usage
@@ -175,11 +176,13 @@ class FileErrorEnvelope(ErrorEnvelope):
     detail: ErrorDetail | None = None
 
 
-def page_of(items: Sequence[Item], *, limit: int) -> Page[Item]:
-    """The page in `items`, of which one more than `limit` was read to see whether there is more."""
-    data = list(items[:limit])
-    first, last = (data[0].id, data[-1].id) if data else (None, None)
-    return Page(data=data, first_id=first, last_id=last, has_more=len(items) > limit)
+def page_json(ids: Sequence[str], objects: Sequence[str], *, has_more: bool) -> bytes:
+    """A `Page` of objects that are JSON already: a long one is never all in memory as objects."""
+    first, last = (ids[0], ids[-1]) if ids else (None, None)
+    data = [msgspec.Raw(each.encode()) for each in objects]
+    return msgspec.json.encode(
+        {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
+    )
 
 
 def file_view(file: FileRecord) -> FileObject:

@@ -49,7 +49,14 @@ class Line(msgspec.Struct, frozen=True):
     body: Body
 
 
+class _Named(msgspec.Struct, frozen=True):
+    """All that is asked of a line that is at fault already."""
+
+    custom_id: str
+
+
 _LINE = msgspec.json.Decoder(Line)
+_NAMED = msgspec.json.Decoder(_Named)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -74,6 +81,14 @@ def parse_line(raw: bytes) -> Line:
         raise _diagnose(raw, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unfit(FileFault.INVALID_JSON_LINE, UNPARSEABLE) from error
+
+
+def custom_id_of(raw: bytes) -> str:
+    """Whatever else is wrong with a line; empty when it has none."""
+    try:
+        return _NAMED.decode(raw).custom_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def check_envelope(line: Line, endpoint: str) -> None:
@@ -139,9 +154,7 @@ def _diagnose(raw: bytes, complaint: str) -> Unfit:
         document = _object(raw)
         body = document.get("body", NULL)
         return _envelope_fault(document) or _body_fault(_object(body), complaint)
-    except msgspec.ValidationError:
-        return Unfit(FileFault.INVALID_JSON_LINE, "This line is not a JSON object.")
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError):  # no JSON, or no object: OpenAI has one sentence for both
         return Unfit(FileFault.INVALID_JSON_LINE, UNPARSEABLE)
 
 

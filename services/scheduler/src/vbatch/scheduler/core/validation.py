@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
+from math import inf
 
 from vbatch.contracts.endpoints import EMBEDDINGS
 from vbatch.contracts.events import BatchFault
@@ -17,7 +18,15 @@ from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.custom_ids import CustomIds
 from vbatch.scheduler.core.order import Openings
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.request_line import Line, Unfit, check_body, check_envelope, input_count, parse_line
+from vbatch.scheduler.core.request_line import (
+    Line,
+    Unfit,
+    check_body,
+    check_envelope,
+    custom_id_of,
+    input_count,
+    parse_line,
+)
 
 BOM = b"\xef\xbb\xbf"
 FAULTS_MAX = 5_000
@@ -54,7 +63,8 @@ class Faults:
     listed: list[BatchFault] = field(default_factory=list)
     left_out: int = 0
 
-    def add(self, unfit: Unfit, line: int) -> None:
+    def add(self, unfit: Unfit, line: int | None) -> None:
+        """`line` is None for a fault of the file itself, which comes last."""
         if len(self.listed) < FAULTS_MAX:
             self.listed.append(BatchFault(code=unfit.code, message=unfit.message, line=line, param=unfit.param))
         else:
@@ -62,7 +72,7 @@ class Faults:
 
     def with_others(self, others: Faults) -> Faults:
         """Both in line order."""
-        both = list(merge(self.listed, others.listed, key=lambda fault: fault.line or 0))
+        both = list(merge(self.listed, others.listed, key=lambda fault: fault.line or inf))
         left_out = self.left_out + others.left_out + len(both[FAULTS_MAX:])
         return Faults(both[:FAULTS_MAX], left_out)
 
@@ -78,7 +88,7 @@ class FileCheck:
 
     def __init__(self, rules: FileRules) -> None:
         self._rules = rules
-        self._plan = Plan(ModelId(""))  # of every request with a good envelope, so that all their ids are compared
+        self._plan = Plan(ModelId(""))  # of every request that has an id, so that all ids are compared
         self._custom_ids = CustomIds()
         self._openings = Openings()
         self._faults = Faults()
@@ -128,23 +138,35 @@ class FileCheck:
         if not raw or self.is_hopeless:
             return
         self._requests += 1
+        if self.is_hopeless:
+            message = f"A batch may hold at most {self._rules.lines_max} requests."
+            self._faults.add(Unfit(FileFault.TOO_MANY_TASKS, message), line=None)
+            return
         try:
             self._admit(raw, offset)
         except Unfit as unfit:
             self._faults.add(unfit, self._line)
 
     def _admit(self, raw: bytes, offset: int) -> None:
-        if self.is_hopeless:
-            raise Unfit(FileFault.TOO_MANY_TASKS, f"A batch may hold at most {self._rules.lines_max} requests.")
         if len(raw) > self._rules.line_bytes_max:
             limit = self._rules.line_bytes_max
             raise Unfit(FileFault.LINE_TOO_LONG, f"This line is longer than {limit} bytes.")
-        line = parse_line(raw)
+        try:
+            line = parse_line(raw)
+        except Unfit as unfit:
+            if unfit.code is not FileFault.INVALID_JSON_LINE:
+                self._note_id(custom_id_of(raw), offset, len(raw))
+            raise
+        self._note_id(line.custom_id, offset, len(raw))
         check_envelope(line, self._rules.endpoint)
-        self._plan.add(RequestRef(self._line, offset, len(raw)))
-        self._custom_ids.add(line.custom_id)
         self._check_body(line)
         self._openings.add(line.body)
+
+    def _note_id(self, custom_id: str, offset: int, length: int) -> None:
+        """Whatever else is wrong with a line, another must not have its id."""
+        if custom_id:
+            self._plan.add(RequestRef(self._line, offset, length))
+            self._custom_ids.add(custom_id)
 
     def _check_body(self, line: Line) -> None:
         check_body(line.body, self._rules.endpoint, self._rules.models)
@@ -172,7 +194,7 @@ class FileCheck:
         doubtful = (self._plan.ref(index) for index in self._custom_ids.doubtful())
         for portion in _portions(doubtful):
             for ref, raw in zip(portion, read_again(portion), strict=True):
-                custom_id = parse_line(raw).custom_id
+                custom_id = custom_id_of(raw)
                 if custom_id in seen:
                     faults.add(Unfit(FileFault.DUPLICATE_CUSTOM_ID, DUPLICATE, "custom_id"), ref.line)
                 seen.add(custom_id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -11,7 +12,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from vbatch.gateway.adapters.multipart import FORM_BYTES_MAX
+from vbatch.gateway.adapters.turns import in_turns
+from vbatch.gateway.core.records import BatchRecord, FileRecord
 from vbatch.gateway.core.refusals import Reason, Refusal, file_too_large
+from vbatch.gateway.core.views import page_json
 
 JSON = "application/json"
 JSONL = "application/jsonl"
@@ -19,9 +23,19 @@ BINARY = "application/octet-stream"
 BODY_BYTES_MAX = 1_048_576
 LENGTH_DIGITS_MAX = 18
 
+Found = TypeVar("Found", FileRecord, BatchRecord)
+
 
 def object_answer(view: BaseModel) -> Response:
     return Response(view.model_dump_json(), media_type=JSON)
+
+
+async def page_answer(found: Sequence[Found], view: Callable[[Found], BaseModel], *, limit: int) -> Response:
+    """The page in `found`, of which one more than `limit` was read to see whether there is more."""
+    shown = found[:limit]
+    objects = await in_turns(lambda each: view(each).model_dump_json(), shown)
+    page = page_json([each.id for each in shown], objects, has_more=len(found) > limit)
+    return Response(page, media_type=JSON)
 
 
 def refusal_answer(refusal: Refusal, *, is_mirrored: bool = False) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, read_body, stream_answer
+from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, page_answer, read_body, stream_answer
 from vbatch.gateway.adapters.http.describe import (
     CREATE_BATCH,
     STRING,
@@ -16,6 +16,7 @@ from vbatch.gateway.adapters.http.describe import (
     text_answer,
 )
 from vbatch.gateway.adapters.http.parts import Owner, TheParts, TheWorld, limit_creates, must_have_room
+from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.sse import event_stream, open_stream
 from vbatch.gateway.core.create_batch import is_retry, read_batch_ask
 from vbatch.gateway.core.live_events import read_last_event_id
@@ -30,7 +31,7 @@ from vbatch.gateway.core.pages import (
 )
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.steering import Pause, Resume, read_priority_ask
-from vbatch.gateway.core.views import BatchObject, Page, batch_view, page_of
+from vbatch.gateway.core.views import BatchObject, Page, batch_view
 from vbatch.gateway.flows import batches as flow
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
 from vbatch.gateway.flows.results import results_from, results_so_far
@@ -91,30 +92,30 @@ async def list_batches(request: Request, owner: Owner, world: TheWorld) -> Respo
     """List batches, newest first."""
     ask = read_batches_ask(request.query_params)
     found = await flow.list_batches(world, owner, ask)
-    return object_answer(page_of([batch_view(batch, world.outlook.of(batch.id)) for batch in found], limit=ask.limit))
+    return await page_answer(found, lambda batch: batch_view(batch, world.outlook.of(batch.id)), limit=ask.limit)
 
 
 @router.get("/{batch_id}", response_model=BatchObject, responses=errors(400, 404))
-async def retrieve_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
+async def retrieve_batch(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
     """One batch."""
     return _shown(world, await flow.find_batch(world, owner, batch_id))
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchObject, responses=errors(400, 404, 409))
-async def cancel_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
+async def cancel_batch(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
     """Cancel a batch; asking twice is no error. A body is not read."""
     return _shown(world, await flow.cancel_batch(world, owner, batch_id))
 
 
 @router.post("/{batch_id}/pause", response_model=BatchObject, responses=errors(400, 404, 409))
-async def pause_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
+async def pause_batch(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
     """Start nothing more of a batch until it is resumed; requests inside the engine finish. Its window goes on, and it
     can be cancelled. Asking twice is no error. A body is not read."""
     return _shown(world, await flow.steer_batch(world, owner, batch_id, Pause()))
 
 
 @router.post("/{batch_id}/resume", response_model=BatchObject, responses=errors(400, 404, 409))
-async def resume_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response:
+async def resume_batch(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
     """Let a paused batch run again; asking twice is no error. A body is not read."""
     return _shown(world, await flow.steer_batch(world, owner, batch_id, Resume()))
 
@@ -125,7 +126,7 @@ async def resume_batch(batch_id: str, owner: Owner, world: TheWorld) -> Response
     responses=errors(400, 404, 409),
     openapi_extra={"requestBody": body(JSON, UPDATE_BATCH)},
 )
-async def update_batch(request: Request, batch_id: str, owner: Owner, world: TheWorld) -> Response:
+async def update_batch(request: Request, batch_id: Named, owner: Owner, world: TheWorld) -> Response:
     """Change the priority of a batch: what of it has not started runs sooner, or later."""
     ask = read_priority_ask(await read_body(request))
     return _shown(world, await flow.steer_batch(world, owner, batch_id, ask))
@@ -150,7 +151,7 @@ async def update_batch(request: Request, batch_id: str, owner: Owner, world: The
         ]
     },
 )
-async def batch_results(request: Request, batch_id: str, owner: Owner, parts: TheParts) -> Response:
+async def batch_results(request: Request, batch_id: Named, owner: Owner, parts: TheParts) -> Response:
     """Answers so far, while the batch runs and after. `X-Incomplete` says whether more can follow, `X-Last-Line` is the
     highest input line among those sent."""
     world, tail = parts.world, read_tail_ask(request.query_params)
@@ -177,7 +178,7 @@ async def batch_results(request: Request, batch_id: str, owner: Owner, parts: Th
     },
     openapi_extra={"parameters": [header("Last-Event-ID", "Resume behind this event; without it from the start.")]},
 )
-async def batch_events(request: Request, batch_id: str, owner: Owner, parts: TheParts) -> Response:
+async def batch_events(request: Request, batch_id: Named, owner: Owner, parts: TheParts) -> Response:
     """The batch's events, live from the log, each once, until it is over. Chunks come without their answers."""
     batch = await flow.find_batch(parts.world, owner, batch_id)
     after = read_last_event_id(request.headers.get("last-event-id"), created=batch.sequence)

@@ -1,4 +1,5 @@
-"""Around every request: an id, OpenAI's headers, a log line, figures, and an answer even for a bug."""
+"""Around every request: its path as routes match it, an id, OpenAI's headers, a log line, figures, and an answer even
+for a bug."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from vbatch.chassis.logs import bind, get_logger
 from vbatch.gateway.adapters.http.answers import refusal_answer
 from vbatch.gateway.adapters.http.errors import server_fault
 from vbatch.gateway.adapters.http.figures import Figures
+from vbatch.gateway.adapters.http.paths import routed_path
 from vbatch.gateway.core.refusals import Reason, Refusal
 
 OPENAI_VERSION = "2020-10-01"
@@ -44,6 +46,8 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if raw_path := scope.get("raw_path"):
+            scope["path"] = routed_path(raw_path)
         answering = _Answering(scope, send)
         with bind(request_id=answering.request_id):
             try:

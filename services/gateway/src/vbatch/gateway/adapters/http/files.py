@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from vbatch.gateway.adapters.http.answers import BINARY, attachment, check_length, object_answer, stream_answer
+from vbatch.gateway.adapters.http.answers import (
+    BINARY,
+    attachment,
+    check_length,
+    object_answer,
+    page_answer,
+    stream_answer,
+)
 from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, file_errors, header, query, text_answer
 from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads, must_have_room
+from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, read_files_ask
 from vbatch.gateway.core.uploads import FIELDS, bytes_max
-from vbatch.gateway.core.views import FileDeletedObject, FileObject, Page, file_view, page_of
+from vbatch.gateway.core.views import FileDeletedObject, FileObject, Page, file_view
 from vbatch.gateway.flows import files as flow
 from vbatch.gateway.flows.upload import upload
 
@@ -51,18 +59,17 @@ async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Respon
 async def list_files(request: Request, owner: Owner, world: TheWorld) -> Response:
     """List files, newest first."""
     ask = read_files_ask(request.query_params)
-    found = await flow.list_files(world, owner, ask)
-    return object_answer(page_of([file_view(file) for file in found], limit=ask.limit))
+    return await page_answer(await flow.list_files(world, owner, ask), file_view, limit=ask.limit)
 
 
 @router.get("/{file_id}", response_model=FileObject, responses=file_errors(404))
-async def retrieve_file(file_id: str, owner: Owner, world: TheWorld) -> Response:
+async def retrieve_file(file_id: Named, owner: Owner, world: TheWorld) -> Response:
     """One file."""
     return object_answer(file_view(await flow.find_file(world, owner, file_id)))
 
 
 @router.delete("/{file_id}", response_model=FileDeletedObject, responses=file_errors(404))
-async def delete_file(file_id: str, owner: Owner, world: TheWorld) -> Response:
+async def delete_file(file_id: Named, owner: Owner, world: TheWorld) -> Response:
     """Delete a file. Batches keep its id."""
     return object_answer(FileDeletedObject(id=await flow.delete_file(world, owner, file_id)))
 
@@ -77,7 +84,7 @@ async def delete_file(file_id: str, owner: Owner, world: TheWorld) -> Response:
     },
     openapi_extra={"parameters": [header("Range", "One byte range: `bytes=first-last`.")]},
 )
-async def download_file(request: Request, file_id: str, owner: Owner, world: TheWorld) -> Response:
+async def download_file(request: Request, file_id: Named, owner: Owner, world: TheWorld) -> Response:
     """The bytes of a file, or one range of them."""
     found = await flow.download(world, owner, file_id, request.headers.get("range"))
     headers = {"content-disposition": attachment(found.file.filename), "accept-ranges": "bytes"}

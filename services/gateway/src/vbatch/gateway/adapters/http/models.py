@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from vbatch.gateway.adapters.http.answers import object_answer
 from vbatch.gateway.adapters.http.describe import errors
 from vbatch.gateway.adapters.http.parts import TheWorld, owner_of
+from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.core.refusals import model_not_deletable
 from vbatch.gateway.core.views import ModelList, ModelObject, model_view
 from vbatch.gateway.flows import models as flow
@@ -21,13 +22,13 @@ async def list_models(world: TheWorld) -> Response:
 
 
 @router.get("/{model_id:path}", response_model=ModelObject, responses=errors(404))
-async def retrieve_model(model_id: str, world: TheWorld) -> Response:
+async def retrieve_model(model_id: Named, world: TheWorld) -> Response:
     """One model; its id may hold slashes, plain or percent-encoded."""
     return object_answer(model_view(await flow.find_model(world, model_id)))
 
 
 @router.delete("/{model_id:path}", response_model=None, status_code=403, responses=errors(403, 404))
-async def delete_model(model_id: str, world: TheWorld) -> Response:
+async def delete_model(model_id: Named, world: TheWorld) -> Response:
     """Always refused: models are declared by the operator of this server, in models.toml."""
     await flow.find_model(world, model_id)
     raise model_not_deletable(model_id)

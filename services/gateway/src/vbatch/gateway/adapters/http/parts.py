@@ -1,4 +1,8 @@
-"""What the routes find in the application: the world, the keys, the readiness and the figures."""
+"""What the routes find in the application: the world, the keys, the readiness and the figures.
+
+Little here waits, yet all of it is `async`: FastAPI calls a plain function in a thread, and the answer would wait for
+its turns on the processor.
+"""
 
 from __future__ import annotations
 
@@ -38,40 +42,44 @@ class Parts:
     uploads: RateLimit
 
 
-def parts_of(request: Request) -> Parts:
-    return cast(Parts, request.app.state.parts)
+async def parts_of(request: Request) -> Parts:
+    return _parts(request)
 
 
-def world_of(request: Request) -> World:
-    return parts_of(request).world
+async def world_of(request: Request) -> World:
+    return _parts(request).world
 
 
-def owner_of(
+async def owner_of(
     request: Request, _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> OwnerId:
     """Who asks. Raises Refusal (E1, E2)."""
-    owner = parts_of(request).keys.owner(request.headers.get("authorization"))
+    owner = _parts(request).keys.owner(request.headers.get("authorization"))
     request.state.owner = owner
     return owner
 
 
-def limit_creates(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
+async def limit_creates(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
     """Raises Refusal (E20)."""
-    _limit(request, owner, parts_of(request).creates)
+    _limit(request, owner, _parts(request).creates)
 
 
-def limit_uploads(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
+async def limit_uploads(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
     """Raises Refusal (E20)."""
-    _limit(request, owner, parts_of(request).uploads)
+    _limit(request, owner, _parts(request).uploads)
 
 
 async def must_have_room(request: Request, _owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
     """Raises Refusal (E24). What is larger than any file may be is told so elsewhere."""
-    await world_of(request).room.check(min(announced_bytes(request), FILE_BYTES_MAX))
+    await _parts(request).world.room.check(min(announced_bytes(request), FILE_BYTES_MAX))
+
+
+def _parts(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
 
 
 def _limit(request: Request, owner: OwnerId, rate: RateLimit) -> None:
-    allowance = rate.take(owner, world_of(request).now())
+    allowance = rate.take(owner, _parts(request).world.now())
     if allowance is None:
         return
     request.state.rate_headers = allowance.headers()

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from vbatch.gateway.adapters.http.answers import object_answer
 from vbatch.gateway.adapters.http.describe import errors
 from vbatch.gateway.adapters.http.parts import Owner, TheWorld
+from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.core.outlooks import QueueObject, WhyObject
 from vbatch.gateway.flows import queue as flow
 
@@ -20,6 +21,6 @@ async def retrieve_queue(owner: Owner, world: TheWorld) -> Response:
 
 
 @router.get("/batches/{batch_id}/why", response_model=WhyObject, responses=errors(400, 404))
-async def batch_why(batch_id: str, owner: Owner, world: TheWorld) -> Response:
+async def batch_why(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
     """What a batch waits for, what runs first, when it starts and ends, and what would change that."""
     return object_answer(await flow.why(world, owner, batch_id))

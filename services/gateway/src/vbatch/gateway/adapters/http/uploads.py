@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from vbatch.gateway.adapters.http.answers import JSON, check_length, object_answer, read_body
 from vbatch.gateway.adapters.http.describe import COMPLETE_UPLOAD, CREATE_UPLOAD, UPLOAD_PART, body, errors
 from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads, must_have_room
+from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.part_uploads import PART_BYTES_MAX, UploadStatus, read_complete_ask, read_upload_ask
 from vbatch.gateway.core.views import (
@@ -43,7 +44,7 @@ async def create_upload(request: Request, owner: Owner, world: TheWorld) -> Resp
     responses=errors(400, 404, 408, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD_PART)},
 )
-async def add_upload_part(request: Request, upload_id: str, owner: Owner, world: TheWorld) -> Response:
+async def add_upload_part(request: Request, upload_id: Named, owner: Owner, world: TheWorld) -> Response:
     """Add a part of at most 64 MB. Parts may come side by side; completing puts them in order."""
     check_length(request, PART_BYTES_MAX)
     content_type = request.headers.get("content-type")
@@ -58,14 +59,14 @@ async def add_upload_part(request: Request, upload_id: str, owner: Owner, world:
     responses=errors(400, 404, 408, 507),
     openapi_extra={"requestBody": body(JSON, COMPLETE_UPLOAD)},
 )
-async def complete_upload(request: Request, upload_id: str, owner: Owner, world: TheWorld) -> Response:
+async def complete_upload(request: Request, upload_id: Named, owner: Owner, world: TheWorld) -> Response:
     """Make the file of these parts, in this order."""
     ask = read_complete_ask(await read_body(request))
     return object_answer(completed_upload_view(*await flow.complete_upload(world, owner, upload_id, ask)))
 
 
 @router.post("/{upload_id}/cancel", response_model=UploadObject, responses=errors(400, 404))
-async def cancel_upload(upload_id: str, owner: Owner, world: TheWorld) -> Response:
+async def cancel_upload(upload_id: Named, owner: Owner, world: TheWorld) -> Response:
     """Give an upload up; asking twice is no error. A body is not read."""
     cancelled = await flow.cancel_upload(world, owner, upload_id)
     return object_answer(upload_view(cancelled, UploadStatus.CANCELLED))
