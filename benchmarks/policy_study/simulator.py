@@ -123,7 +123,7 @@ class Device:
             model=it.batch.model,
             owner=OWNER,
             sequence=it.batch.number,
-            work=gauge.seconds(it.left * rate, request_bytes=0.0, finished=finished, finished_units=float(finished)),
+            work=gauge.seconds(it.left * rate, 0.0, finished, float(finished)),
             error=gauge.error(finished),
             arrived=it.batch.arrived,
             due=it.batch.due,

@@ -54,8 +54,14 @@ class Moment:
 
 def decide(state: State, moment: Moment) -> list[e.Event]:
     """Everything that should be recorded now, or nothing."""
-    steps = [event for job in state.jobs.values() if (event := _next_step(state, job, moment))]
+    stirring = [job for job in state.jobs.values() if _may_step(job, moment.now)]
+    steps = [event for job in stirring if (event := _next_step(state, job, moment))]
     return steps or _first_slice(state, moment)
+
+
+def _may_step(job: Job, now: datetime) -> bool:
+    """Most batches only run: a look at each must cost nothing."""
+    return job.ledger is None or job.ledger.is_full or stop_asked_at(job, now) is not None
 
 
 def _next_step(state: State, job: Job, moment: Moment) -> e.Event | None:

@@ -7,11 +7,11 @@ that filter one batch that is lost anyway would cost every other its deadline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import sqrt
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core.policy import Candidate, View
@@ -48,19 +48,34 @@ def protected(view: View) -> list[Candidate]:
     swaps = _swaps(view)
     visits = {model: SWAPS_A_VISIT * swap for model, swap in swaps.items()}
     counts = dict.fromkeys(swaps, 0)
-    longest, demand, now = list[tuple[float, int, Candidate]](), 0.0, view.now
-    for number, it in enumerate(sorted(view.candidates, key=attrgetter("due", "sequence"))):
+    kept, fresh, longest = dict[int, Candidate](), list[int](), list[tuple[float, int]]()
+    demand, now = 0.0, view.now
+    for number, it in enumerate(by_due(view.candidates)):
         model, work, left = it.model, it.work, it.due - now
         if work + swaps[model] > left:
             continue
         demand += work if counts[model] else work + visits[model]
         counts[model] += 1
-        heappush(longest, (-work, number, it))
+        kept[number] = it
+        fresh.append(number)
         while demand > left:
-            let_go = heappop(longest)[2]
+            let_go = kept.pop(_longest(kept, fresh, longest))
             counts[let_go.model] -= 1
             demand -= let_go.work if counts[let_go.model] else let_go.work + visits[let_go.model]
-    return [it for _, _, it in sorted(longest, key=itemgetter(1))]
+    return list(kept.values())
+
+
+def _longest(kept: Mapping[int, Candidate], fresh: list[int], longest: list[tuple[float, int]]) -> int:
+    """Which of the kept takes longest; the heap is filled only when it is asked for: mostly all fits."""
+    for number in fresh:
+        heappush(longest, (-kept[number].work, number))
+    fresh.clear()
+    return heappop(longest)[1]
+
+
+def by_due(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """In order of deadline; those with the same stay oldest first."""
+    return sorted(candidates, key=attrgetter("due"))
 
 
 def slacks(view: View, batches: Sequence[Candidate]) -> Slacks:

@@ -271,4 +271,4 @@ def _work(state: State, job: Job) -> float:
     if job.model is None or job.ledger is None:
         return 0.0
     gauge = state.estimates.gauge(job.model)
-    return gauge.seconds(job.ledger.total, request_bytes=job.request_bytes, finished=0, finished_units=0.0)
+    return gauge.seconds(job.ledger.total, job.request_bytes)

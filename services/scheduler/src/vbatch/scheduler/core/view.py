@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
-from vbatch.contracts.events import NO_USAGE
 from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.scheduler.core.estimates import Gauge, units
 from vbatch.scheduler.core.job import Job, stop_asked_at
@@ -29,28 +28,27 @@ def view_of(state: State, runner: Runner, now: datetime) -> View:
 
 def candidates_of(state: State, now: datetime) -> list[Candidate]:
     """The batches with requests that could run."""
-    ready = list(_ready(state, now))
-    shares = state.estimates.shares((job.created.owner for job, _ in ready), now.timestamp())
-    gauges = {model: state.estimates.gauge(model) for model in {model for _, model in ready}}
-    return [_candidate(job, model, gauges[model], shares[job.created.owner]) for job, model in ready]
+    ready = [(job, job.model) for job in state.jobs.values() if job.model is not None and _is_ready(job, now)]
+    models = {model for _, model in ready}
+    gauges = {model: state.estimates.gauge(model) for model in models if may_send(state, model, now)}
+    owners = {job.created.owner for job, model in ready if model in gauges}
+    shares = state.estimates.shares(owners, now.timestamp())
+    return [
+        _candidate(job, model, gauge, shares[job.created.owner])
+        for job, model in ready
+        if (gauge := gauges.get(model)) is not None
+    ]
 
 
-def _ready(state: State, now: datetime) -> Iterator[tuple[Job, ModelId]]:
-    sendable: dict[ModelId, bool] = {}
-    for job in state.jobs.values():
-        model = job.model
-        if model is None or job.plan is None or job.is_paused or not job.waiting_count or stop_asked_at(job, now):
-            continue
-        if job.held_until is not None and now < job.held_until:
-            continue
-        if model not in sendable:
-            sendable[model] = may_send(state, model, now)
-        if sendable[model]:
-            yield job, model
+def _is_ready(job: Job, now: datetime) -> bool:
+    """Whether the batch has requests that may leave now; as it is asked of every batch, the usual answer is quick."""
+    if job.plan is None or job.steering.paused_at is not None or not job.waiting_count:
+        return False
+    return (job.held_until is None or now >= job.held_until) and stop_asked_at(job, now) is None
 
 
 def _candidate(job: Job, model: ModelId, gauge: Gauge, share: float) -> Candidate:
-    created = job.created
+    created, priority = job.created, job.steering.priority
     return Candidate(
         batch_id=created.batch_id,
         model=model,
@@ -61,8 +59,8 @@ def _candidate(job: Job, model: ModelId, gauge: Gauge, share: float) -> Candidat
         arrived=job.arrived,
         due=job.due,
         has_run=job.has_run,
-        weight=share * priority_weight(job.steering.priority),
-        priority=job.steering.priority,
+        weight=share * priority_weight(priority),
+        priority=priority,
     )
 
 
@@ -73,9 +71,10 @@ def gauged(state: State, job: Job) -> Gauge | None:
 
 def seconds_of(job: Job, gauge: Gauge, requests: int) -> float:
     """What so many of the batch's requests take."""
-    finished, used = (job.ledger.answered, job.ledger.usage) if job.ledger else (0, NO_USAGE)
-    done = units(finished, used) if finished else 0.0
-    return gauge.seconds(requests, request_bytes=job.request_bytes, finished=finished, finished_units=done)
+    ledger = job.ledger
+    if ledger is None or not ledger.answered:
+        return gauge.seconds(requests, job.request_bytes)
+    return gauge.seconds(requests, job.request_bytes, ledger.answered, units(ledger.answered, ledger.usage))
 
 
 def backlog(state: State, runner: Runner) -> float:
