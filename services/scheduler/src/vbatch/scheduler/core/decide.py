@@ -17,11 +17,12 @@ from vbatch.contracts.orders import FailSlice, RunSlice
 from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.loading import load_fault
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.policy import Choice, Policy
+from vbatch.scheduler.core.policy import Candidate, Choice, Policy, View
 from vbatch.scheduler.core.riding import ride
+from vbatch.scheduler.core.sharing import left_for
 from vbatch.scheduler.core.state import Runner, Slice, State
 from vbatch.scheduler.core.suspicion import Picked, pick
-from vbatch.scheduler.core.view import view_of
+from vbatch.scheduler.core.view import holders_beside, view_of
 
 OUTSTANDING_SLICES_MAX = 2
 """Slices a runner holds: one runs, one is read ahead; more would only delay a cancel or a better job."""
@@ -111,8 +112,11 @@ def _judged(job: Job, verdict: Verdict, now: datetime) -> e.Event:
 
 
 def _first_slice(state: State, moment: Moment) -> list[e.Event]:
-    """For the runner that holds least, of those that can be given one."""
-    emptiest_first = sorted(state.runners.values(), key=lambda it: len(state.slices_of(it.runner_id)))
+    """For the runner that holds least, of those that can be given one; one without a model before one that would give
+    up its own."""
+    emptiest_first = sorted(
+        state.runners.values(), key=lambda it: (len(state.slices_of(it.runner_id)), it.model is not None)
+    )
     first = next((event for it in emptiest_first if (event := _next_slice(state, it, moment))), None)
     return [] if first is None else [first]
 
@@ -122,7 +126,7 @@ def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     held = state.slices_of(runner.runner_id)
     if not _has_room(state, runner, held):
         return None
-    view = view_of(state, runner, moment.now)
+    view = _offered(state, runner, moment.now)
     choice = moment.policy(view)
     if choice is None:
         return None
@@ -135,6 +139,15 @@ def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     if picked is None or (picked.is_suspect and held):
         return None
     return _dispatched(state, runner, choice, picked, moment)
+
+
+def _offered(state: State, runner: Runner, now: datetime) -> View:
+    """What could run there, less what ends sooner on others."""
+
+    def piece(it: Candidate) -> float:
+        return it.work * min(1.0, _slice_size(state, runner, it.model) / state.jobs[it.batch_id].waiting_count)
+
+    return left_for(view_of(state, runner, now), holders_beside(state, runner, now), piece)
 
 
 def _has_room(state: State, runner: Runner, held: list[Slice]) -> bool:

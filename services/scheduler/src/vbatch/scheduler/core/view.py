@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from vbatch.contracts.ids import BatchId, ModelId
+from vbatch.contracts.ids import BatchId, ModelId, RunnerId
 from vbatch.scheduler.core.estimates import Gauge, units
 from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.loading import may_send
 from vbatch.scheduler.core.policy import Candidate, View, priority_weight
+from vbatch.scheduler.core.sharing import Holder
 from vbatch.scheduler.core.state import Runner, State
 
 
 def view_of(state: State, runner: Runner, now: datetime) -> View:
-    """What could run on this runner after what it holds."""
+    """What could run on this runner after what it holds, whatever the others do."""
     free_at = now.timestamp() + backlog(state, runner)
     return View(
         now=free_at,
-        candidates=candidates_of(state, now),
+        candidates=candidates_of(state, runner.runner_id, now),
         loaded=runner.model,
         resident=free_at - runner.resident_since.timestamp() if runner.resident_since else 0.0,
         swap_seconds=state.estimates.swap_seconds,
@@ -26,11 +27,22 @@ def view_of(state: State, runner: Runner, now: datetime) -> View:
     )
 
 
-def candidates_of(state: State, now: datetime) -> list[Candidate]:
-    """The batches with requests that could run."""
+def views_of(state: State, now: datetime) -> list[View]:
+    """Of each runner that lives."""
+    return [view_of(state, it, now) for it in state.runners.values()]
+
+
+def holders_beside(state: State, runner: Runner, now: datetime) -> list[Holder]:
+    """The other runners that hold a model."""
+    others = ((it, it.model) for it in state.runners.values() if it is not runner)
+    return [Holder(model, now.timestamp() + backlog(state, it)) for it, model in others if model is not None]
+
+
+def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Candidate]:
+    """The batches with requests that could run there."""
     ready = [(job, job.model) for job in state.jobs.values() if job.model is not None and _is_ready(job, now)]
     models = {model for _, model in ready}
-    gauges = {model: state.estimates.gauge(model) for model in models if may_send(state, model, now)}
+    gauges = {model: state.estimates.gauge(model) for model in models if may_send(state, runner_id, model, now)}
     owners = {job.created.owner for job, model in ready if model in gauges}
     shares = state.estimates.shares(owners, now.timestamp())
     return [
@@ -42,7 +54,7 @@ def candidates_of(state: State, now: datetime) -> list[Candidate]:
 
 def _is_ready(job: Job, now: datetime) -> bool:
     """Whether the batch has requests that may leave now; as it is asked of every batch, the usual answer is quick."""
-    if job.plan is None or job.steering.paused_at is not None or not job.waiting_count:
+    if job.plan is None or job.is_paused or not job.waiting_count:
         return False
     return (job.held_until is None or now >= job.held_until) and stop_asked_at(job, now) is None
 
