@@ -125,6 +125,14 @@ def test_when_the_runner_that_could_is_gone_the_other_is_asked_again(world: Worl
     assert (again.runner_id, again.fault) == (sent.runner_id, None)
 
 
+def test_a_runner_that_begins_anew_is_asked_again_for_what_it_could_not_load(world: World):
+    world.running("a", 3)
+    (sent,) = dispatched(world)
+    fail_to_load(world, sent)
+    world.runner(sent.runner_id)
+    assert world.state.troubles == {}
+
+
 def test_a_batch_that_the_first_runner_cannot_serve_is_foretold_on_the_second(world: World):
     world.running("busy", 2_000, "large")
     world.settle()

@@ -164,8 +164,10 @@ def _evolve_runner(
 
 
 def _take_back_all(state: State, runner_id: RunnerId) -> None:
-    """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons."""
+    """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons. What it
+    could not load, its next one is asked for: it may have more memory."""
     state.estimates.paused(runner_id)
+    state.troubles = {place: it for place, it in state.troubles.items() if place[0] != runner_id}
     for it in state.slices_of(runner_id):
         for line in list(it.lines):
             _take_back(state, it, line, died=False)
