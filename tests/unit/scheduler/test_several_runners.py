@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmarks.policy_study.service import Engine, Load, Service
 from tests.support.scheduling import World, batch_id
@@ -53,12 +55,16 @@ def test_each_of_two_models_has_a_runner():
     assert sorted(served(coming).loads) == [(FIRST, SMALL), (SECOND, LARGE)]
 
 
-@pytest.fixture
-def world() -> World:
+def two_runners() -> World:
     world = World(Dips())
     world.runner(FIRST)
     world.runner(SECOND)
     return world
+
+
+@pytest.fixture
+def world() -> World:
+    return two_runners()
 
 
 def fail_to_load(world: World, sent: e.BatchDispatched) -> None:
@@ -153,3 +159,35 @@ def test_two_runners_are_foretold_to_be_done_in_about_half_the_time():
         last = max(it.ends_at for it in queue(world.state, world.policy, world.now) if it.ends_at)
         ends.append((last - world.now).total_seconds())
     assert ends[1] == pytest.approx(ends[0] / 2, rel=0.15)
+
+
+BATCHES = st.lists(st.tuples(st.integers(1, 700), st.sampled_from(["small", "large", "other"])), min_size=1, max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(batches=BATCHES, fates=st.lists(st.sampled_from(["finish", "part", "fail", "lose"]), max_size=30))
+def test_whatever_fails_to_load_or_is_lost_every_batch_ends(batches: list[tuple[int, str]], fates: list[str]):
+    world, script = two_runners(), iter(fates)
+    for number, (count, model) in enumerate(batches):
+        world.running(str(number), count, model)
+    for _ in range(200):
+        world.settle()
+        if not world.state.jobs:
+            return
+        for it in list(world.state.slices.values())[:1]:
+            befall(world, it.event, next(script, "finish"))
+        world.later(timedelta(seconds=30))
+    pytest.fail("some batch waits for ever")
+
+
+def befall(world: World, sent: e.BatchDispatched, fate: str) -> None:
+    lines = tuple(world.state.slices[sent.slice_id].lines)
+    match fate:
+        case "part":
+            world.finish(sent.slice_id, lines=lines[: len(lines) // 2])
+        case "fail" if sent.fault is None:
+            fail_to_load(world, sent)
+        case "lose":
+            world.runner(sent.runner_id)
+        case _:
+            world.finish(sent.slice_id, lines=lines)
