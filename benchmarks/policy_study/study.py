@@ -11,7 +11,7 @@ from multiprocessing import Pool
 from random import Random
 from statistics import fmean
 
-from benchmarks.policy_study.rules import GROUP, OLDEST_FIRST, OURS, RULES, SHORTEST_FREE, Rule
+from benchmarks.policy_study.rules import EARLIEST_DEADLINE, GROUP, OLDEST_FIRST, OURS, RULES, SHORTEST_FREE, Rule
 from benchmarks.policy_study.simulator import Device, Estimate, Run
 from benchmarks.policy_study.traces import TRACED
 from benchmarks.policy_study.workload import SCENARIOS, Batch
@@ -35,7 +35,7 @@ Place = tuple[str, float, str]
 """Scenario, swap seconds, rule."""
 Study = Mapping[Place, Cell]
 
-TRACED_RULES = (OLDEST_FIRST, GROUP, OURS, SHORTEST_FREE)
+TRACED_RULES = (OLDEST_FIRST, GROUP, EARLIEST_DEADLINE, OURS, SHORTEST_FREE)
 """What is run on workloads after traces: they are told beside the scenarios, no goal is measured on them."""
 
 

@@ -19,7 +19,7 @@ from vbatch.scheduler.core.loading import load_fault
 from vbatch.scheduler.core.plan import Plan
 from vbatch.scheduler.core.policy import Candidate, Choice, Policy, View
 from vbatch.scheduler.core.riding import ride
-from vbatch.scheduler.core.sharing import left_for
+from vbatch.scheduler.core.sharing import sooner_here
 from vbatch.scheduler.core.state import Runner, Slice, State
 from vbatch.scheduler.core.suspicion import Picked, pick
 from vbatch.scheduler.core.view import holders_beside, view_of
@@ -147,7 +147,7 @@ def _offered(state: State, runner: Runner, now: datetime) -> View:
     def piece(it: Candidate) -> float:
         return it.work * min(1.0, _slice_size(state, runner, it.model) / state.jobs[it.batch_id].waiting_count)
 
-    return left_for(view_of(state, runner, now), holders_beside(state, runner, now), piece)
+    return sooner_here(view_of(state, runner, now), holders_beside(state, runner, now), piece)
 
 
 def _has_room(state: State, runner: Runner, held: list[Slice]) -> bool:

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.scheduler.core.policy import Candidate, Policy, View
-from vbatch.scheduler.core.sharing import Holder, left_for
+from vbatch.scheduler.core.sharing import Holder, sooner_here
 
 WEIGHED_MAX = 60_000
 """Candidates weighed over all choices, some 0.2 s: more would hold up the scheduler. The rest is not foretold."""
@@ -94,7 +94,7 @@ class _Ahead:
         if not candidates or self.weighed > WEIGHED_MAX:
             return None
         offered = replace(device.view, candidates=candidates)
-        choice = policy(left_for(offered, self._holders_beside(device), lambda it: min(it.work, seconds)))
+        choice = policy(sooner_here(offered, self._holders_beside(device), lambda it: min(it.work, seconds)))
         if choice is None:
             return None
         chosen = self.left[choice.batch_id]

@@ -23,8 +23,8 @@ Piece = Callable[[Candidate], float]
 """How many seconds of a batch this device would take at once: a slice, or all of a shorter batch."""
 
 
-def left_for(view: View, holders: Sequence[Holder], piece: Piece) -> View:
-    """Without the batches whose next piece would end later here than the whole batch where its model is held. Of a long
+def sooner_here(view: View, holders: Sequence[Holder], piece: Piece) -> View:
+    """The view without the batches that end where their model is held before their next piece could end here. Of a long
     batch a piece ends sooner, so it is offered to both and spread."""
     free_at = defaultdict[ModelId, list[float]](list)
     for it in holders:

@@ -18,6 +18,7 @@ from vbatch.scheduler.core.job import Job, Waiting
 HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
 
 Place = tuple[RunnerId, ModelId]
+"""Where a model is, or should be, loaded."""
 
 
 @dataclass(slots=True)
@@ -164,8 +165,8 @@ def _evolve_runner(
 
 
 def _take_back_all(state: State, runner_id: RunnerId) -> None:
-    """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons. What it
-    could not load, its next one is asked for: it may have more memory."""
+    """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons. The
+    next one is asked again for what this one could not load: it may have more memory."""
     state.estimates.paused(runner_id)
     state.troubles = {place: it for place, it in state.troubles.items() if place[0] != runner_id}
     for it in state.slices_of(runner_id):
