@@ -40,15 +40,15 @@ def holders_beside(state: State, runner: Runner, now: datetime) -> list[Holder]:
 
 def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Candidate]:
     """The batches with requests that could run there."""
-    ready = [(job, job.model) for job in state.jobs.values() if job.model is not None and _is_ready(job, now)]
-    models = {model for _, model in ready}
+    ready = [job for job in state.jobs.values() if _is_ready(job, now)]
+    models = {job.model for job in ready if job.model is not None}
     gauges = {model: state.estimates.gauge(model) for model in models if may_send(state, runner_id, model, now)}
-    owners = {job.created.owner for job, model in ready if model in gauges}
+    owners = {job.created.owner for job in ready if job.model in gauges}
     shares = state.estimates.shares(owners, now.timestamp())
     return [
         _candidate(job, model, gauge, shares[job.created.owner])
-        for job, model in ready
-        if (gauge := gauges.get(model)) is not None
+        for job in ready
+        if (model := job.model) is not None and (gauge := gauges.get(model)) is not None
     ]
 
 
