@@ -122,8 +122,10 @@ class Dips:
     def _ratios(self, view: View, batches: Sequence[Candidate]) -> list[tuple[float, float, float]]:
         """Work for the weight, the weight, the work."""
         a_second, now = 1.0 / self.tuning.ageing_seconds, view.now
-        weighed = [(it.weight * (1.0 + max(0.0, now - it.arrived) * a_second), it.work) for it in batches]
-        return [(work / weight, weight, work) for weight, work in weighed]
+        return [
+            (it.work / (weight := it.weight * (1.0 + max(0.0, now - it.arrived) * a_second)), weight, it.work)
+            for it in batches
+        ]
 
     def _shortest(self, view: View, batches: Sequence[Candidate]) -> Candidate:
         """For its weight, a swap counted as work."""
