@@ -61,8 +61,9 @@ def decide(state: State, moment: Moment) -> list[e.Event]:
 
 
 def _may_step(job: Job, now: datetime) -> bool:
-    """Most batches only run: a look at each must cost nothing."""
-    return job.ledger is None or job.ledger.is_full or stop_asked_at(job, now) is not None
+    """Most batches only wait: a look at each must cost nothing."""
+    has_all = job.has_run and job.ledger is not None and job.ledger.is_full
+    return has_all or not job.waiting_count or stop_asked_at(job, now) is not None
 
 
 def _next_step(state: State, job: Job, moment: Moment) -> e.Event | None:

@@ -67,7 +67,7 @@ def _candidate(job: Job, model: ModelId, gauge: Gauge, share: float) -> Candidat
         owner=created.owner,
         sequence=job.sequence,
         work=seconds_of(job, gauge, job.waiting_count),
-        error=gauge.error(job.ledger.answered if job.ledger else 0),
+        error=gauge.error(job.ledger.answered if job.ledger and job.has_run else 0),
         arrived=job.arrived,
         due=job.due,
         has_run=job.has_run,
@@ -84,7 +84,7 @@ def gauged(state: State, job: Job) -> Gauge | None:
 def seconds_of(job: Job, gauge: Gauge, requests: int) -> float:
     """What so many of the batch's requests take."""
     ledger = job.ledger
-    if ledger is None or not ledger.answered:
+    if ledger is None or not job.has_run:
         return gauge.seconds(requests, job.request_bytes)
     return gauge.seconds(requests, job.request_bytes, ledger.answered, units(ledger.answered, ledger.usage))
 
