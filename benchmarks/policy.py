@@ -1,5 +1,6 @@
-"""The policy study: `./taskw bench:policy` simulates six workloads under every rule, times decisions, compares small
-cases with their exact optima, and writes benchmarks/results/policy.json; `--plots` draws docs/img/policy-*.png."""
+"""The policy study: `./taskw bench:policy` simulates six workloads under every rule and two after public traces, times
+decisions, compares small cases with their exact optima, and writes benchmarks/results/policy.json; `--plots` draws
+docs/img/policy-*.png."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from benchmarks import report
 from benchmarks.policy_study.decision_time import decision_ms
 from benchmarks.policy_study.figures import calm_backlog, figures, table
 from benchmarks.policy_study.foretelling import forecasts
+from benchmarks.policy_study.reach import tiny_batches
 from benchmarks.policy_study.small_cases import SMALL_CASES, against_optimum
 from benchmarks.policy_study.study import Study, study
 
@@ -24,6 +26,7 @@ def main() -> None:
         **figures(done),
         **against_optimum(SMALL_CASES),
         **calm_backlog(arguments.seeds),
+        **tiny_batches(arguments.seeds),
         **forecasts(min(arguments.seeds, FORECAST_SEEDS_MAX)),
         "decision_ms_1000": decision_ms(1_000),
         "decision_ms_10000": decision_ms(10_000),

@@ -10,13 +10,18 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.policy_study.rules import GROUP, OLDEST_FIRST, OURS, RULES, SHORTEST_FREE
+from benchmarks.policy_study.rules import EARLIEST_DEADLINE, GROUP, OLDEST_FIRST, OURS, RULES, SHORTEST_FREE
 from benchmarks.policy_study.simulator import Run
 from benchmarks.policy_study.study import SWAP_SECONDS, Study, run
 from benchmarks.policy_study.workload import REQUESTS_A_SECOND, SCENARIOS, backlog
 
-EDF = "earliest deadline first"
-SHOWN = {OLDEST_FIRST: "#b0413e", GROUP: "#d99a4e", EDF: "#7d8ca3", OURS: "#2f6f4f", SHORTEST_FREE: "#c9d3cc"}
+SHOWN = {
+    OLDEST_FIRST: "#b0413e",
+    GROUP: "#d99a4e",
+    EARLIEST_DEADLINE: "#7d8ca3",
+    OURS: "#2f6f4f",
+    SHORTEST_FREE: "#c9d3cc",
+}
 MODEL_COLOURS = dict(
     zip(REQUESTS_A_SECOND, ("#35618f", "#5fa3c7", "#2f6f4f", "#93bd6e", "#d99a4e", "#b0413e"), strict=True)
 )

@@ -35,12 +35,13 @@ def least(key: Key) -> Policy:
 
 OFF_BY_HALF = "estimates off by half"
 OURS, OLDEST_FIRST, GROUP = "this policy", "oldest batch first", "group and drain"
+EARLIEST_DEADLINE = "earliest deadline first"
 SHORTEST_FREE, DEADLINE_FREE = "bound: shortest first, free swaps", "bound: earliest deadline, free swaps"
 
 RULES: dict[str, Rule] = {
     OLDEST_FIRST: Rule(least(lambda it, _: (not it.has_run, it.arrived, it.sequence)), FOR_EVER),
     GROUP: Rule(least(lambda it, view: (it.model != view.loaded, it.arrived, it.sequence)), FOR_EVER),
-    "earliest deadline first": Rule(least(lambda it, _: (it.due, it.sequence))),
+    EARLIEST_DEADLINE: Rule(least(lambda it, _: (it.due, it.sequence))),
     OURS: Rule(Dips()),
     "without the guard": Rule(Dips(Tuning(has_guard=False))),
     "without the filter": Rule(Dips(Tuning(has_filter=False))),

@@ -72,6 +72,8 @@ class Service:
     ended: dict[BatchId, float] = field(default_factory=dict)
     order: list[BatchId] = field(default_factory=list)
     """Batches as they were first dispatched."""
+    loads: list[tuple[RunnerId, ModelId]] = field(default_factory=list)
+    """Which runner loaded which model, in order of time."""
     _loads: dict[BatchId, Load] = field(default_factory=dict)
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _runners: dict[RunnerId, _Runner] = field(default_factory=dict)
@@ -142,6 +144,7 @@ class Service:
         event, lines = runner.held[0]
         if event.model != runner.model:
             runner.model = event.model
+            self.loads.append((runner.runner_id, event.model))
             seconds = self.engines[event.model].load_seconds
             self._later(self.now + seconds, lambda: self._loaded(runner, event.model, seconds))
             return

@@ -24,6 +24,8 @@ OWNER = OwnerId("study")
 
 Estimate = Callable[[Batch], float]
 """What a batch's work is believed to be, as a multiple of what it is."""
+Ahead = Callable[["Device", Batch], ModelId | None]
+"""Which model a device without work loads, before the given batch, the next, arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Device:
     slice_seconds: float = SLICE_SECONDS
     estimate: Estimate = lambda _: 1.0
     error: float = 0.0
+    ahead: Ahead = lambda device, _: device.loaded
     now: float = 0.0
     loaded: ModelId | None = None
     since: float = 0.0
@@ -104,10 +107,21 @@ class Device:
             while coming and coming[-1].arrived <= self.now + DONE:
                 self.arrive(coming.pop())
             if not self._pending:
-                self.now = coming[-1].arrived
+                self._rest(coming[-1])
                 continue
             self._act(until=coming[-1].arrived if coming else float("inf"))
         return Run(self._ended, self.swaps, self._stays, self.starved_seconds)
+
+    @property
+    def ended(self) -> Sequence[Ended]:
+        return self._ended
+
+    def _rest(self, following: Batch) -> None:
+        """Until the next batch arrives, or until the model that was loaded meanwhile is there."""
+        model = self.ahead(self, following)
+        if model is not None and model != self.loaded:
+            self._swap(model)
+        self.now = max(self.now, following.arrived)
 
     def arrive(self, batch: Batch) -> None:
         batch_id = BatchId(str(batch.number))
@@ -123,7 +137,7 @@ class Device:
             model=it.batch.model,
             owner=OWNER,
             sequence=it.batch.number,
-            work=gauge.seconds(it.left * rate, request_bytes=0.0, finished=finished, finished_units=float(finished)),
+            work=gauge.seconds(it.left * rate, 0.0, finished, float(finished)),
             error=gauge.error(finished),
             arrived=it.batch.arrived,
             due=it.batch.due,
@@ -137,10 +151,13 @@ class Device:
             raise RuntimeError("the policy left work waiting")
         it = self._pending[choice.batch_id]
         if it.batch.model != self.loaded:
-            self.loaded, self.now = it.batch.model, self.now + self.swap_seconds
-            self.since, self.swaps = self.now, self.swaps + 1
+            self._swap(it.batch.model)
             return
         self._serve(choice.batch_id, it, until, BRIEF_SECONDS if choice.is_brief else self.slice_seconds)
+
+    def _swap(self, model: ModelId) -> None:
+        self.loaded, self.now = model, self.now + self.swap_seconds
+        self.since, self.swaps = self.now, self.swaps + 1
 
     def view(self) -> View:
         """What the policy is told now."""

@@ -11,8 +11,9 @@ from multiprocessing import Pool
 from random import Random
 from statistics import fmean
 
-from benchmarks.policy_study.rules import RULES, Rule
+from benchmarks.policy_study.rules import EARLIEST_DEADLINE, GROUP, OLDEST_FIRST, OURS, RULES, SHORTEST_FREE, Rule
 from benchmarks.policy_study.simulator import Device, Estimate, Run
+from benchmarks.policy_study.traces import TRACED
 from benchmarks.policy_study.workload import SCENARIOS, Batch
 
 SWAP_SECONDS = (48.0, 2.6)
@@ -34,16 +35,21 @@ Place = tuple[str, float, str]
 """Scenario, swap seconds, rule."""
 Study = Mapping[Place, Cell]
 
+TRACED_RULES = (OLDEST_FIRST, GROUP, EARLIEST_DEADLINE, OURS, SHORTEST_FREE)
+"""What is run on workloads after traces: they are told beside the scenarios, no goal is measured on them."""
+
 
 def study(seeds: int) -> Study:
-    places = [(scenario, swap, name) for scenario in SCENARIOS for swap in SWAP_SECONDS for name in RULES]
+    rules = dict.fromkeys(SCENARIOS, tuple(RULES)) | dict.fromkeys(TRACED, TRACED_RULES)
+    places = [(scenario, swap, name) for scenario in rules for swap in SWAP_SECONDS for name in rules[scenario]]
     with Pool(len(os.sched_getaffinity(0))) as pool:
         return dict(zip(places, pool.map(partial(cell, seeds), places, chunksize=1), strict=True))
 
 
 def cell(seeds: int, place: Place) -> Cell:
     scenario, swap, name = place
-    runs = [run(RULES[name], SCENARIOS[scenario](seed), swap, seed) for seed in range(seeds)]
+    drawn = (SCENARIOS | TRACED)[scenario]
+    runs = [run(RULES[name], drawn(seed), swap, seed) for seed in range(seeds)]
     return Cell(
         mean_flow=fmean(it.mean_flow for it in runs) / 60,
         missed=fmean(it.missed for it in runs),

@@ -7,10 +7,13 @@ from random import Random
 
 import pytest
 
-from benchmarks.policy_study.optimum import fewest_swaps, least_mean_flow, least_missed
-from benchmarks.policy_study.rules import GROUP, OFF_BY_HALF, OLDEST_FIRST, OURS, RULES
+from benchmarks.policy_study.optimum import fewest_swaps, least_mean_flow, least_mean_flow_of_loads, least_missed
+from benchmarks.policy_study.reach import best_order
+from benchmarks.policy_study.rules import GROUP, OFF_BY_HALF, OLDEST_FIRST, OURS, RULES, Rule
+from benchmarks.policy_study.simulator import Device
 from benchmarks.policy_study.study import run
-from benchmarks.policy_study.workload import SCENARIOS, Batch
+from benchmarks.policy_study.traces import HOURS, LOAD, TRACED
+from benchmarks.policy_study.workload import HOUR, SCENARIOS, Batch
 from vbatch.contracts.ids import ModelId
 
 SWAP = 10.0
@@ -55,6 +58,37 @@ def test_the_optima_are_those_of_trying_every_order(seed: int):
     assert fewest_swaps(batches, SWAP, 1.1) == few
     lates = [sum(end > it.due for it, end in zip(order, ended, strict=True)) for order, ended in orders]
     assert least_missed(batches, SWAP) == min(lates)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_least_mean_flow_of_few_loads_is_that_of_trying_every_order(seed: int):
+    batches = some(seed)
+    flows = [(loads(order), sum(ends(order)) / len(batches)) for order in permutations(batches)]
+    models = len({it.model for it in batches})
+    assert least_mean_flow_of_loads(batches, SWAP) == pytest.approx(
+        tuple(min(flow for count, flow in flows if count <= models + more) for more in (0, 1))
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_best_order_at_every_arrival_is_the_optimum_where_nothing_arrives(seed: int):
+    batches = some(seed)
+    found = run(Rule(best_order), batches, SWAP).mean_flow
+    assert found == pytest.approx(least_mean_flow(batches, SWAP))
+
+
+def test_a_model_loaded_ahead_while_nothing_waits_is_there_when_its_batch_comes():
+    late = Batch(1, ModelId("a"), 5.0, 100.0, 1e9)
+    assert Device(RULES[OURS].policy, SWAP).run([late]).mean_flow == SWAP + 5.0
+    assert Device(RULES[OURS].policy, SWAP, ahead=lambda _, following: following.model).run([late]).mean_flow == 5.0
+
+
+@pytest.mark.parametrize("scenario", TRACED)
+def test_workloads_after_traces_bring_a_day_of_work_of_the_load_asked_for(scenario: str):
+    drawn = [TRACED[scenario](seed) for seed in range(30)]
+    works = [sum(it.work for it in batches) for batches in drawn]
+    assert sum(works) / len(works) == pytest.approx(LOAD * HOUR * HOURS, rel=0.1)
+    assert all(batches == sorted(batches, key=lambda it: it.arrived) for batches in drawn)
 
 
 @pytest.mark.parametrize("scenario", ["A mixed windows", "E tight windows"])

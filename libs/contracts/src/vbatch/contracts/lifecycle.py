@@ -95,6 +95,7 @@ class Ledger:
 
     def __init__(self, total: int, last_line: int) -> None:
         self.total = total
+        self.answered = 0
         self.completed = 0
         self.failed = 0
         self.usage = e.NO_USAGE
@@ -106,6 +107,7 @@ class Ledger:
         if self.is_closed or self.has(outcome.line):
             return False
         self._answered[outcome.line] = 1
+        self.answered += 1
         self.completed += outcome.is_success
         self.failed += not outcome.is_success
         self.usage += outcome.usage
@@ -116,10 +118,6 @@ class Ledger:
 
     def close(self) -> None:
         self.is_closed = True
-
-    @property
-    def answered(self) -> int:
-        return self.completed + self.failed
 
     @property
     def is_full(self) -> bool:

@@ -26,9 +26,9 @@ class StateCollector(Collector):
         yield GaugeMetricFamily("vbatch_slices_outstanding", "Slices on runners.", len(self._state.slices))
         yield GaugeMetricFamily("vbatch_runners", "Live runner processes.", len(self._state.runners))
         yield GaugeMetricFamily("vbatch_scheduler_sequence", "Last folded stream sequence.", self._state.sequence)
-        failures = GaugeMetricFamily("vbatch_model_load_failures", "Failed loads in a row.", labels=["model"])
-        for model, trouble in self._state.troubles.items():
-            failures.add_metric([model], trouble.failures)
+        failures = GaugeMetricFamily("vbatch_model_load_failures", "Failed loads in a row.", labels=["model", "runner"])
+        for (runner_id, model), trouble in self._state.troubles.items():
+            failures.add_metric([model, runner_id], trouble.failures)
         yield failures
 
     def _batches(self) -> GaugeMetricFamily:

@@ -17,11 +17,12 @@ from vbatch.contracts.orders import FailSlice, RunSlice
 from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.loading import load_fault
 from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.policy import Choice, Policy
+from vbatch.scheduler.core.policy import Candidate, Choice, Policy, View
 from vbatch.scheduler.core.riding import ride
+from vbatch.scheduler.core.sharing import sooner_here
 from vbatch.scheduler.core.state import Runner, Slice, State
 from vbatch.scheduler.core.suspicion import Picked, pick
-from vbatch.scheduler.core.view import view_of
+from vbatch.scheduler.core.view import holders_beside, view_of
 
 OUTSTANDING_SLICES_MAX = 2
 """Slices a runner holds: one runs, one is read ahead; more would only delay a cancel or a better job."""
@@ -54,8 +55,15 @@ class Moment:
 
 def decide(state: State, moment: Moment) -> list[e.Event]:
     """Everything that should be recorded now, or nothing."""
-    steps = [event for job in state.jobs.values() if (event := _next_step(state, job, moment))]
+    stirring = [job for job in state.jobs.values() if _may_step(job, moment.now)]
+    steps = [event for job in stirring if (event := _next_step(state, job, moment))]
     return steps or _first_slice(state, moment)
+
+
+def _may_step(job: Job, now: datetime) -> bool:
+    """Most batches only wait: a look at each must cost nothing."""
+    has_all = job.has_run and job.ledger is not None and job.ledger.is_full
+    return has_all or not job.waiting_count or stop_asked_at(job, now) is not None
 
 
 def _next_step(state: State, job: Job, moment: Moment) -> e.Event | None:
@@ -105,8 +113,11 @@ def _judged(job: Job, verdict: Verdict, now: datetime) -> e.Event:
 
 
 def _first_slice(state: State, moment: Moment) -> list[e.Event]:
-    """For the runner that holds least, of those that can be given one."""
-    emptiest_first = sorted(state.runners.values(), key=lambda it: len(state.slices_of(it.runner_id)))
+    """For the runner that holds least, of those that can be given one; one without a model before one that would give
+    up its own."""
+    emptiest_first = sorted(
+        state.runners.values(), key=lambda it: (len(state.slices_of(it.runner_id)), it.model is not None)
+    )
     first = next((event for it in emptiest_first if (event := _next_slice(state, it, moment))), None)
     return [] if first is None else [first]
 
@@ -116,7 +127,7 @@ def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     held = state.slices_of(runner.runner_id)
     if not _has_room(state, runner, held):
         return None
-    view = view_of(state, runner, moment.now)
+    view = _offered(state, runner, moment.now)
     choice = moment.policy(view)
     if choice is None:
         return None
@@ -129,6 +140,15 @@ def _next_slice(state: State, runner: Runner, moment: Moment) -> e.Event | None:
     if picked is None or (picked.is_suspect and held):
         return None
     return _dispatched(state, runner, choice, picked, moment)
+
+
+def _offered(state: State, runner: Runner, now: datetime) -> View:
+    """What could run there, less what ends sooner on others."""
+
+    def piece(it: Candidate) -> float:
+        return it.work * min(1.0, _slice_size(state, runner, it.model) / state.jobs[it.batch_id].waiting_count)
+
+    return sooner_here(view_of(state, runner, now), holders_beside(state, runner, now), piece)
 
 
 def _has_room(state: State, runner: Runner, held: list[Slice]) -> bool:

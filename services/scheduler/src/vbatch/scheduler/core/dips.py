@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop
 from operator import attrgetter
 
 from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core import reasons
 from vbatch.scheduler.core.first_answers import claimant
 from vbatch.scheduler.core.policy import Candidate, Choice, View
-from vbatch.scheduler.core.protection import may_come_first, protected, slacks
+from vbatch.scheduler.core.protection import by_due, may_come_first, protected, slacks
 
 Families = dict[ModelId, list[Candidate]]
 Chosen = tuple[Candidate, str]
@@ -55,6 +56,7 @@ class Dips:
     def __call__(self, view: View) -> Choice | None:
         if not view.candidates:
             return None
+        view = _oldest_first(view)
         batch, reason = self._guarded(view) or self._densest(view)
         if self.tuning.has_first_answer and (other := claimant(view, batch)):
             return Choice(other.batch_id, reasons.starved(view, other), is_brief=True)
@@ -64,7 +66,7 @@ class Dips:
         """The batch to serve so that no deadline that can be kept is lost; None while there is time."""
         if not self.tuning.has_guard:
             return None
-        kept = protected(view) if self.tuning.has_filter else sorted(view.candidates, key=attrgetter("due", "sequence"))
+        kept = protected(view) if self.tuning.has_filter else by_due(view.candidates)
         known = slacks(view, kept)
         tight = known.tight()
         if not tight or known.least > self.tuning.guard_seconds + view.cost(tight[0].model):
@@ -106,28 +108,38 @@ class Dips:
         """The most weight a second that some of these batches bring, the shortest first, after a set-up (Duenyas and
         Van Oyen 1996)."""
         weight, seconds, best = 0.0, setup, 0.0
-        for _, own_weight, work in sorted(self._ratios(view, batches)):
+        waiting = self._ratios(view, batches)
+        heapify(waiting)
+        while waiting:
+            _, own_weight, work = heappop(waiting)
             weight += own_weight
             seconds += work
-            if weight > best * seconds:
-                best = weight / max(seconds, 1e-9)
+            if weight <= best * seconds:
+                break  # those after it bring even less for their work
+            best = weight / max(seconds, 1e-9)
         return best
 
     def _ratios(self, view: View, batches: Sequence[Candidate]) -> list[tuple[float, float, float]]:
         """Work for the weight, the weight, the work."""
         a_second, now = 1.0 / self.tuning.ageing_seconds, view.now
-        weighed = [(it.weight * (1.0 + max(0.0, now - it.arrived) * a_second), it.work) for it in batches]
-        return [(work / weight, weight, work) for weight, work in weighed]
+        return [
+            (it.work / (weight := it.weight * (1.0 + max(0.0, now - it.arrived) * a_second)), weight, it.work)
+            for it in batches
+        ]
 
     def _shortest(self, view: View, batches: Sequence[Candidate]) -> Candidate:
         """For its weight, a swap counted as work."""
-        ratios = self._ratios(view, batches)
         swaps = {model: view.swap(model) for model in {it.model for it in batches}}
-        keys = [
-            (ratio + swaps[it.model] / weight, it.sequence, number)
-            for number, ((ratio, weight, _), it) in enumerate(zip(ratios, batches, strict=True))
+        costs = [
+            ratio + swaps[it.model] / weight
+            for (ratio, weight, _), it in zip(self._ratios(view, batches), batches, strict=True)
         ]
-        return batches[min(keys)[2]]
+        return batches[costs.index(min(costs))]
+
+
+def _oldest_first(view: View) -> View:
+    """So that the older comes first wherever batches are equal: what sorts or picks below keeps this order."""
+    return replace(view, candidates=sorted(view.candidates, key=attrgetter("sequence")))
 
 
 def _families(view: View) -> Families:

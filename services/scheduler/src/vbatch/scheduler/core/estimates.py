@@ -94,7 +94,7 @@ class Gauge:
     prior_units: float
     doubt: float
 
-    def seconds(self, requests: float, *, request_bytes: float, finished: int, finished_units: float) -> float:
+    def seconds(self, requests: float, request_bytes: float, finished: int = 0, finished_units: float = 0.0) -> float:
         """What so many requests of a batch take; the more of it have finished, the more they alone count."""
         prior = self.prior_units + request_bytes / BYTES_A_TOKEN
         a_request = (PRIOR_REQUESTS * prior + finished_units) / (PRIOR_REQUESTS + finished)
@@ -102,7 +102,7 @@ class Gauge:
 
     def error(self, finished: int) -> float:
         """How far off that may be, as a share of it."""
-        return self.doubt * sqrt(PRIOR_REQUESTS / (PRIOR_REQUESTS + finished))
+        return self.doubt * sqrt(PRIOR_REQUESTS / (PRIOR_REQUESTS + finished)) if finished else self.doubt
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from vbatch.scheduler.core.policy import Policy
 from vbatch.scheduler.core.reasons import span
 from vbatch.scheduler.core.remedies import remedies
 from vbatch.scheduler.core.state import State
-from vbatch.scheduler.core.view import gauged, held_until, seconds_of, view_of
+from vbatch.scheduler.core.view import gauged, held_until, seconds_of, views_of
 
 BEFORE_MAX = 20
 """How many of the batches that come before are named."""
@@ -133,11 +133,7 @@ def _outlook(state: State, policy: Policy, now: datetime) -> _Outlook:
 
 
 def _foretold(state: State, policy: Policy, now: datetime) -> Mapping[BatchId, Course]:
-    """As if the first runner did all that waits: with more of them it will be sooner."""
-    runner = next(iter(state.runners.values()), None)
-    if runner is None:
-        return {}
-    courses = dict(foresee(view_of(state, runner, now), policy))
+    courses = dict(foresee(views_of(state, now), policy))
     for runner in state.runners.values():
         for batch_id, ends in held_until(state, runner, now).items():
             job = state.jobs[batch_id]

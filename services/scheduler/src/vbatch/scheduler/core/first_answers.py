@@ -16,6 +16,9 @@ SOON_SECONDS = 300.0
 AHEAD_SECONDS = 7200.0
 """Promises due later than this cannot press: all models are loaded within it."""
 
+Owed = tuple[float, int, Candidate]
+"""When first answers are promised, the batch's place among the oldest, and the batch."""
+
 
 def promised(it: Candidate) -> float:
     """When the batch shall have been served first, in seconds since 1970."""
@@ -24,25 +27,26 @@ def promised(it: Candidate) -> float:
 
 def claimant(view: View, chosen: Candidate) -> Candidate | None:
     """Of the batches older than the chosen one, the one that must have its first answers before."""
-    ahead = view.now + AHEAD_SECONDS
-    older = [it for it in view.candidates if not it.has_run and it.arrived < chosen.arrived and promised(it) < ahead]
-    pressing = _pressing(view, sorted(older, key=lambda it: (promised(it), it.sequence)))
+    ahead, arrived = view.now + AHEAD_SECONDS, chosen.arrived
+    unserved = [it for it in view.candidates if not it.has_run and it.arrived < arrived]
+    owed = [(promise, number, it) for number, it in enumerate(unserved) if (promise := promised(it)) < ahead]
+    pressing = _pressing(view, sorted(owed))
     if not pressing:
         return None
-    late = [it for it in pressing if promised(it) < view.now + VISIT_SECONDS]
-    if late:
+    soon = view.now + VISIT_SECONDS
+    if late := [it for promise, _, it in pressing if promise < soon]:
         return min(late, key=attrgetter("arrived", "sequence"))  # or the younger of two late ones would be served first
-    return next((it for it in pressing if it.model == view.loaded), pressing[0])
+    return next((it for _, _, it in pressing if it.model == view.loaded), pressing[0][2])
 
 
-def _pressing(view: View, older: list[Candidate]) -> list[Candidate]:
+def _pressing(view: View, owed: list[Owed]) -> list[Owed]:
     """Those up to the last promise that is kept only if the visits begin soon."""
-    visits, models, length = 0.0, set[ModelId](), 0
-    for number, it in enumerate(older, 1):
+    visits, models, length, soon = 0.0, set[ModelId](), 0, view.now + SOON_SECONDS
+    for number, (promise, _, it) in enumerate(owed, 1):
         visits += min(it.work, VISIT_SECONDS)
         if it.model not in models:
             models.add(it.model)
             visits += view.swap(it.model)
-        if promised(it) - view.now - visits < SOON_SECONDS:
+        if promise - visits < soon:
             length = number
-    return older[:length]
+    return owed[:length]

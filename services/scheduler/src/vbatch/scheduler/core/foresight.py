@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
-from vbatch.contracts.ids import BatchId
+from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.scheduler.core.policy import Candidate, Policy, View
+from vbatch.scheduler.core.sharing import Holder, sooner_here
 
 WEIGHED_MAX = 60_000
 """Candidates weighed over all choices, some 0.2 s: more would hold up the scheduler. The rest is not foretold."""
@@ -27,20 +28,39 @@ class Course:
     error: float
     reason: str = ""
     ends: float | None = None
+    served_until: float = 0.0
+    """So far: with several devices the last to begin is not always the last to end."""
 
 
-def foresee(view: View, policy: Policy) -> Mapping[BatchId, Course]:
-    """The batches whose start falls into what can be looked ahead, in order of start."""
-    ahead = _Ahead(view, {it.batch_id: it for it in view.candidates})
+def foresee(views: Sequence[View], policy: Policy) -> Mapping[BatchId, Course]:
+    """The batches whose start falls into what can be looked ahead; a view for each device that there is."""
+    ahead = _Ahead([_Device(it) for it in views], {it.batch_id: it for view in views for it in view.candidates})
     ahead.go(policy)
     return ahead.courses
 
 
 @dataclass(slots=True)
-class _Ahead:
-    """A device that goes on by itself. A stay is chosen among all, its batches among those of its model."""
+class _Device:
+    """`models` are those it can load."""
 
     view: View
+    models: frozenset[ModelId] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.models = frozenset(it.model for it in self.view.candidates)
+
+    def work(self, model: ModelId, seconds: float) -> None:
+        view = self.view
+        resident = seconds if model != view.loaded else view.resident + seconds
+        self.view = replace(view, now=view.now + view.swap(model) + seconds, loaded=model, resident=resident)
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """Devices that go on by themselves, the one that is free first. A stay is chosen among all that waits, its batches
+    among those of its model."""
+
+    devices: list[_Device]
     left: dict[BatchId, Candidate]
     courses: dict[BatchId, Course] = field(default_factory=dict)
     weighed: int = 0
@@ -48,34 +68,50 @@ class _Ahead:
     def go(self, policy: Policy) -> None:
         stays = min(STAYS, max(1, WEIGHED_MAX // (2 * max(1, len(self.left)))))
         seconds = max(SLICE_SECONDS, sum(it.work for it in self.left.values()) / stays)
-        while first := self._choose(policy, list(self.left.values()), seconds):
-            until = self.view.now + seconds - min(seconds, first.work)
-            while self.view.now < until:
-                family = [it for it in self.left.values() if it.model == first.model]
-                if self._choose(policy, family, until - self.view.now) is None:
-                    break
+        while self.devices:
+            device = min(self.devices, key=lambda it: it.view.now)
+            if not self._stay(policy, device, seconds):
+                self.devices.remove(device)
 
-    def _choose(self, policy: Policy, candidates: Sequence[Candidate], seconds: float) -> Candidate | None:
+    def _stay(self, policy: Policy, device: _Device, seconds: float) -> bool:
+        """Whether there was work for this device."""
+        waiting = [it for it in self.left.values() if it.model in device.models]
+        first = self._choose(policy, device, waiting, seconds)
+        if first is None:
+            return False
+        until = device.view.now + seconds - min(seconds, first.work)
+        while device.view.now < until:
+            family = [it for it in self.left.values() if it.model == first.model]
+            if self._choose(policy, device, family, until - device.view.now) is None:
+                break
+        return True
+
+    def _choose(
+        self, policy: Policy, device: _Device, candidates: Sequence[Candidate], seconds: float
+    ) -> Candidate | None:
         """Serve what the policy takes of these for so long at most."""
         self.weighed += len(candidates)
         if not candidates or self.weighed > WEIGHED_MAX:
             return None
-        self.view = replace(self.view, candidates=candidates)
-        choice = policy(self.view)
+        offered = replace(device.view, candidates=candidates)
+        choice = policy(sooner_here(offered, self._holders_beside(device), lambda it: min(it.work, seconds)))
         if choice is None:
             return None
         chosen = self.left[choice.batch_id]
-        self._serve(chosen, choice.reason, seconds)
+        self._serve(device, chosen, choice.reason, seconds)
         return chosen
 
-    def _serve(self, it: Candidate, reason: str, seconds: float) -> None:
-        swap = self.view.swap(it.model)
-        starts, served = self.view.now + swap, min(it.work, seconds)
+    def _holders_beside(self, device: _Device) -> list[Holder]:
+        others = ((it.view.loaded, it.view.now) for it in self.devices if it is not device)
+        return [Holder(model, now) for model, now in others if model is not None]
+
+    def _serve(self, device: _Device, it: Candidate, reason: str, seconds: float) -> None:
+        starts, served = device.view.now + device.view.swap(it.model), min(it.work, seconds)
         course = self.courses.setdefault(it.batch_id, Course(starts, it.work, it.error, reason))
+        course.served_until = max(course.served_until, starts + served)
         if served < it.work:
             self.left[it.batch_id] = structs.replace(it, work=it.work - served, has_run=True)
         else:
             del self.left[it.batch_id]
-            course.ends = starts + served
-        resident = served if it.model != self.view.loaded else self.view.resident + served
-        self.view = replace(self.view, now=starts + served, loaded=it.model, resident=resident)
+            course.ends = course.served_until
+        device.work(it.model, served)

@@ -24,6 +24,6 @@ def hindrance(state: State, job: Job, now: datetime) -> str:
         return "a runner: none is alive"
     if job.held_until is not None and now < job.held_until:
         return "a pause to pass: its requests came back"
-    if not may_send(state, job.model, now):
+    if not any(may_send(state, it, job.model, now) for it in state.runners):
         return f"another try to load {job.model}: the last one failed"
     return ""

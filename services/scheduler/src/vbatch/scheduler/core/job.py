@@ -50,6 +50,7 @@ class Job:
     pace: Pace = field(default_factory=Pace)
     pause_sequence: int = 0
     """Of the event that paused it; 0 while it may run."""
+    _total: int = 0
     _sent: bytearray = field(default_factory=bytearray)
     _sent_count: int = 0
     _cursor: int = 0
@@ -67,15 +68,16 @@ class Job:
 
     @property
     def is_paused(self) -> bool:
-        return self.steering.paused_at is not None
+        return self.pause_sequence != 0
 
     def move(self, event: e.Event, sequence: int) -> None:
         self.status = next_status(self.status, event)
         self.steering = steered(self.steering, self.status, event)
-        self.pause_sequence = (self.pause_sequence or sequence) if self.is_paused else 0
+        self.pause_sequence = (self.pause_sequence or sequence) if self.steering.paused_at is not None else 0
 
     def open(self, event: e.BatchValidated) -> None:
         self.ledger = Ledger(event.total, event.last_line)
+        self._total = event.total
         self.model = event.models[0].model
         self.request_bytes = event.models[0].input_bytes / max(1, event.total)
         self._sent = bytearray(event.last_line + 1)
@@ -104,7 +106,7 @@ class Job:
     @property
     def waiting_count(self) -> int:
         """How many requests are neither answered nor on a runner; what is on a runner counts as sent."""
-        return len(self.returned) + (self.ledger.total if self.ledger else 0) - self._sent_count
+        return len(self.returned) + self._total - self._sent_count if self.has_run else self._total
 
     def next_lines(self, limit: int) -> tuple[int, ...]:
         """The next lines in plan order that were never sent."""

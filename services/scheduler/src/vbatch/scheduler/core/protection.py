@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import sqrt
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core.policy import Candidate, View
@@ -22,6 +22,9 @@ ERRORS_COVERED = 1.0
 """Errors of estimates are each batch's own, so those of many batches add up as squares do."""
 SWAPS_A_VISIT = 2.0
 """There, and back to what was interrupted."""
+
+Length = tuple[float, int, Candidate]
+"""Work with its sign turned, so that the longest is least; the place among the kept; the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +51,35 @@ def protected(view: View) -> list[Candidate]:
     swaps = _swaps(view)
     visits = {model: SWAPS_A_VISIT * swap for model, swap in swaps.items()}
     counts = dict.fromkeys(swaps, 0)
-    longest, demand, now = list[tuple[float, int, Candidate]](), 0.0, view.now
-    for number, it in enumerate(sorted(view.candidates, key=attrgetter("due", "sequence"))):
+    kept, longest, demand, now = list[Candidate | None](), list[Length](), 0.0, view.now
+    for it in by_due(view.candidates):
         model, work, left = it.model, it.work, it.due - now
         if work + swaps[model] > left:
             continue
         demand += work if counts[model] else work + visits[model]
         counts[model] += 1
-        heappush(longest, (-work, number, it))
+        kept.append(it)
+        if longest:
+            heappush(longest, (-work, len(kept) - 1, it))
         while demand > left:
-            let_go = heappop(longest)[2]
+            longest = longest or _longest_first(kept)
+            _, number, let_go = heappop(longest)
+            kept[number] = None
             counts[let_go.model] -= 1
             demand -= let_go.work if counts[let_go.model] else let_go.work + visits[let_go.model]
-    return [it for _, _, it in sorted(longest, key=itemgetter(1))]
+    return [it for it in kept if it is not None]
+
+
+def _longest_first(kept: Sequence[Candidate | None]) -> list[Length]:
+    """A heap, made only when it is asked for: mostly all fits."""
+    lengths = [(-it.work, number, it) for number, it in enumerate(kept) if it is not None]
+    heapify(lengths)
+    return lengths
+
+
+def by_due(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """In order of deadline; those with the same stay oldest first."""
+    return sorted(candidates, key=attrgetter("due"))
 
 
 def slacks(view: View, batches: Sequence[Candidate]) -> Slacks:

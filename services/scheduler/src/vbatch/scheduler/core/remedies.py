@@ -15,7 +15,7 @@ from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.policy import Candidate, Policy, priority_weight
 from vbatch.scheduler.core.reasons import span
 from vbatch.scheduler.core.state import State
-from vbatch.scheduler.core.view import view_of
+from vbatch.scheduler.core.view import views_of
 
 PRIORITY_RAISE = 50
 """What is tried: enough to tell whether priority helps at all."""
@@ -51,9 +51,11 @@ def _priority(state: State, policy: Policy, job: Job, course: Course, now: datet
 
 
 def _with_priority(state: State, policy: Policy, batch_id: BatchId, priority: int, now: datetime) -> Course | None:
-    view = view_of(state, next(iter(state.runners.values())), now)
-    candidates = [_raised(it, priority) if it.batch_id == batch_id else it for it in view.candidates]
-    return foresee(replace(view, candidates=candidates), policy).get(batch_id)
+    views = [
+        replace(view, candidates=[_raised(it, priority) if it.batch_id == batch_id else it for it in view.candidates])
+        for view in views_of(state, now)
+    ]
+    return foresee(views, policy).get(batch_id)
 
 
 def _raised(it: Candidate, priority: int) -> Candidate:

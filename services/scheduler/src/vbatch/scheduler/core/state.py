@@ -17,6 +17,9 @@ from vbatch.scheduler.core.job import Job, Waiting
 
 HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
 
+Place = tuple[RunnerId, ModelId]
+"""Where a model is, or should be, loaded."""
+
 
 @dataclass(slots=True)
 class Runner:
@@ -47,7 +50,7 @@ class Slice:
 
 @dataclass(slots=True)
 class ModelTrouble:
-    """Loads of a model that failed in a row."""
+    """Loads of a model on one runner that failed in a row."""
 
     failures: int
     last_at: datetime
@@ -59,7 +62,7 @@ class State:
     sequence: int = 0
     files: dict[FileId, e.FileStored] = field(default_factory=dict)
     models: dict[ModelId, ModelDefinition] = field(default_factory=dict)
-    troubles: dict[ModelId, ModelTrouble] = field(default_factory=dict)
+    troubles: dict[Place, ModelTrouble] = field(default_factory=dict)
     runners: dict[RunnerId, Runner] = field(default_factory=dict)
     jobs: dict[BatchId, Job] = field(default_factory=dict)
     slices: dict[SliceId, Slice] = field(default_factory=dict)
@@ -71,6 +74,10 @@ class State:
 
     def slices_of_batch(self, batch_id: BatchId) -> list[Slice]:
         return [it for it in self.slices.values() if it.event.batch_id == batch_id]
+
+    def may_load_elsewhere(self, runner_id: RunnerId, model: ModelId) -> bool:
+        """Whether a live runner but this one has not failed to load the model."""
+        return any(it != runner_id and (it, model) not in self.troubles for it in self.runners)
 
 
 def evolve(state: State, event: e.Event, sequence: int) -> None:
@@ -117,7 +124,7 @@ def _evolve_models(state: State, event: e.ModelRegistered | e.ModelRemoved) -> N
     match event:
         case e.ModelRegistered():
             state.models[event.model.id] = event.model
-            state.troubles.pop(event.model.id, None)
+            state.troubles = {place: it for place, it in state.troubles.items() if place[1] != event.model.id}
         case e.ModelRemoved():
             state.models.pop(event.model_id, None)
         case _:
@@ -140,16 +147,17 @@ def _evolve_runner(
                 _take_back_all(state, event.runner_id)
                 del state.runners[event.runner_id]
         case e.ModelLoaded():
-            state.troubles.pop(event.model, None)
+            state.troubles.pop((event.runner_id, event.model), None)
             state.estimates.loaded(event)
             if runner := state.runners.get(event.runner_id):
                 runner.window = event.window
                 if runner.model == event.model:
                     runner.resident_since = event.at
         case e.ModelFailed():
-            before = state.troubles.get(event.model)
+            place = (event.runner_id, event.model)
+            before = state.troubles.get(place)
             failures = before.failures + 1 if before else 1
-            state.troubles[event.model] = ModelTrouble(failures, event.at, event.detail)
+            state.troubles[place] = ModelTrouble(failures, event.at, event.detail)
             if (runner := state.runners.get(event.runner_id)) and runner.model == event.model:
                 runner.model = None  # its next load is not free
         case _:
@@ -157,8 +165,10 @@ def _evolve_runner(
 
 
 def _take_back_all(state: State, runner_id: RunnerId) -> None:
-    """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons."""
+    """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons. The
+    next one is asked again for what this one could not load: it may have more memory."""
     state.estimates.paused(runner_id)
+    state.troubles = {place: it for place, it in state.troubles.items() if place[0] != runner_id}
     for it in state.slices_of(runner_id):
         for line in list(it.lines):
             _take_back(state, it, line, died=False)
@@ -214,9 +224,15 @@ def _return_lines(state: State, event: e.SliceReturned) -> None:
     for line in event.lines:
         if line in it.lines:
             _take_back(state, it, line, died=line in suspects)
-    if event.reason in HOLDING and (job := state.jobs.get(event.batch_id)):
+    if event.reason in HOLDING and not _goes_elsewhere(state, it) and (job := state.jobs.get(event.batch_id)):
         job.hold(event.at)
     _drop_if_done(state, it)
+
+
+def _goes_elsewhere(state: State, it: Slice) -> bool:
+    """Its model did not load here; the next runner need not wait for that."""
+    runner_id, model = it.event.runner_id, it.event.model
+    return (runner_id, model) in state.troubles and state.may_load_elsewhere(runner_id, model)
 
 
 def _take_back(state: State, it: Slice, line: int, *, died: bool) -> None:
@@ -271,4 +287,4 @@ def _work(state: State, job: Job) -> float:
     if job.model is None or job.ledger is None:
         return 0.0
     gauge = state.estimates.gauge(job.model)
-    return gauge.seconds(job.ledger.total, request_bytes=job.request_bytes, finished=0, finished_units=0.0)
+    return gauge.seconds(job.ledger.total, job.request_bytes)

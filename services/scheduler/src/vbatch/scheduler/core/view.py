@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
-from vbatch.contracts.events import NO_USAGE
-from vbatch.contracts.ids import BatchId, ModelId
+from vbatch.contracts.ids import BatchId, ModelId, RunnerId
 from vbatch.scheduler.core.estimates import Gauge, units
 from vbatch.scheduler.core.job import Job, stop_asked_at
 from vbatch.scheduler.core.loading import may_send
 from vbatch.scheduler.core.policy import Candidate, View, priority_weight
+from vbatch.scheduler.core.sharing import Holder
 from vbatch.scheduler.core.state import Runner, State
 
 
 def view_of(state: State, runner: Runner, now: datetime) -> View:
-    """What could run on this runner after what it holds."""
+    """What could run on this runner after what it holds, whatever the others do."""
     free_at = now.timestamp() + backlog(state, runner)
     return View(
         now=free_at,
-        candidates=candidates_of(state, now),
+        candidates=candidates_of(state, runner.runner_id, now),
         loaded=runner.model,
         resident=free_at - runner.resident_since.timestamp() if runner.resident_since else 0.0,
         swap_seconds=state.estimates.swap_seconds,
@@ -27,42 +27,52 @@ def view_of(state: State, runner: Runner, now: datetime) -> View:
     )
 
 
-def candidates_of(state: State, now: datetime) -> list[Candidate]:
-    """The batches with requests that could run."""
-    ready = list(_ready(state, now))
-    shares = state.estimates.shares((job.created.owner for job, _ in ready), now.timestamp())
-    gauges = {model: state.estimates.gauge(model) for model in {model for _, model in ready}}
-    return [_candidate(job, model, gauges[model], shares[job.created.owner]) for job, model in ready]
+def views_of(state: State, now: datetime) -> list[View]:
+    """Of each runner that lives."""
+    return [view_of(state, it, now) for it in state.runners.values()]
 
 
-def _ready(state: State, now: datetime) -> Iterator[tuple[Job, ModelId]]:
-    sendable: dict[ModelId, bool] = {}
-    for job in state.jobs.values():
-        model = job.model
-        if model is None or job.plan is None or job.is_paused or not job.waiting_count or stop_asked_at(job, now):
-            continue
-        if job.held_until is not None and now < job.held_until:
-            continue
-        if model not in sendable:
-            sendable[model] = may_send(state, model, now)
-        if sendable[model]:
-            yield job, model
+def holders_beside(state: State, runner: Runner, now: datetime) -> list[Holder]:
+    """The other runners that hold a model."""
+    others = ((it, it.model) for it in state.runners.values() if it is not runner)
+    return [Holder(model, now.timestamp() + backlog(state, it)) for it, model in others if model is not None]
+
+
+def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Candidate]:
+    """The batches with requests that could run there."""
+    ready = [job for job in state.jobs.values() if _is_ready(job, now)]
+    models = {job.model for job in ready if job.model is not None}
+    gauges = {model: state.estimates.gauge(model) for model in models if may_send(state, runner_id, model, now)}
+    owners = {job.created.owner for job in ready if job.model in gauges}
+    shares = state.estimates.shares(owners, now.timestamp())
+    return [
+        _candidate(job, model, gauge, shares[job.created.owner])
+        for job in ready
+        if (model := job.model) is not None and (gauge := gauges.get(model)) is not None
+    ]
+
+
+def _is_ready(job: Job, now: datetime) -> bool:
+    """Whether the batch has requests that may leave now; as it is asked of every batch, the usual answer is quick."""
+    if job.plan is None or job.is_paused or not job.waiting_count:
+        return False
+    return (job.held_until is None or now >= job.held_until) and stop_asked_at(job, now) is None
 
 
 def _candidate(job: Job, model: ModelId, gauge: Gauge, share: float) -> Candidate:
-    created = job.created
+    created, priority = job.created, job.steering.priority
     return Candidate(
         batch_id=created.batch_id,
         model=model,
         owner=created.owner,
         sequence=job.sequence,
         work=seconds_of(job, gauge, job.waiting_count),
-        error=gauge.error(job.ledger.answered if job.ledger else 0),
+        error=gauge.error(job.ledger.answered if job.ledger and job.has_run else 0),
         arrived=job.arrived,
         due=job.due,
         has_run=job.has_run,
-        weight=share * priority_weight(job.steering.priority),
-        priority=job.steering.priority,
+        weight=share * priority_weight(priority),
+        priority=priority,
     )
 
 
@@ -73,9 +83,10 @@ def gauged(state: State, job: Job) -> Gauge | None:
 
 def seconds_of(job: Job, gauge: Gauge, requests: int) -> float:
     """What so many of the batch's requests take."""
-    finished, used = (job.ledger.answered, job.ledger.usage) if job.ledger else (0, NO_USAGE)
-    done = units(finished, used) if finished else 0.0
-    return gauge.seconds(requests, request_bytes=job.request_bytes, finished=finished, finished_units=done)
+    ledger = job.ledger
+    if ledger is None or not job.has_run:
+        return gauge.seconds(requests, job.request_bytes)
+    return gauge.seconds(requests, job.request_bytes, ledger.answered, units(ledger.answered, ledger.usage))
 
 
 def backlog(state: State, runner: Runner) -> float:
