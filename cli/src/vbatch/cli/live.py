@@ -79,6 +79,11 @@ class Progress:
         return self.status in TERMINAL
 
     @property
+    def waits(self) -> bool:
+        """For answers, so that a forecast means something."""
+        return self.status in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS)
+
+    @property
     def answered(self) -> int:
         return self.counts.completed + self.counts.failed
 
