@@ -37,7 +37,7 @@ from vbatch.journal.rules import matches
 from vbatch.journal.settings import JournalSettings
 from vbatch.results.flows.projecting import Projector
 from vbatch.scheduler.core import decide
-from vbatch.scheduler.flows import history, planning
+from vbatch.scheduler.flows import history
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 STORM_SECONDS = 8.0
@@ -244,7 +244,6 @@ def _small_limits() -> Iterator[None]:
         (decide, "RECALL_GRACE", timedelta(seconds=0.3)),
         (chunks, "CHUNK_OUTCOMES_MAX", 3),
         (residency, "BODY_BYTES_MAX", 500),
-        (planning, "RETRY_SECONDS", 0.5),
         (history, "RECENT_EVENTS", 5),
         (memory, "matches", lru_cache(maxsize=4096)(matches)),
     ):
