@@ -108,9 +108,11 @@ class SimulatedEngine:
         good = msgspec.json.encode(
             {"id": f"{custom_id}#{number}", "text": "\u2028" + "x" * (number * 7 % 50), "usage": {"prompt_tokens": 3}}
         )
+        if self._weather.strikes(self._weather.large_answer):
+            return 200, good[:-1] + b',"more":"' + b"y" * 600 + b'"}'
         if not self._weather.strikes(self._weather.odd_answer):
             return 200, good
-        match self._weather.random.randrange(6):
+        match self._weather.random.randrange(5):
             case 0:
                 return 400, b'{"error":{"message":"no"}}'
             case 1:
@@ -119,10 +121,8 @@ class SimulatedEngine:
                 return 429, b"{}"
             case 3:
                 raise ConnectionLost("this connection only")
-            case 4:
-                raise RequestTimedOut("too long")
             case _:
-                return 200, good[:-1] + b',"more":"' + b"y" * 600 + b'"}'
+                raise RequestTimedOut("too long")
 
 
 @dataclass

@@ -11,6 +11,7 @@ import structlog
 
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.failpoints import Failpoint, reached
+from vbatch.contracts.answers import answer_blob
 from vbatch.contracts.events import (
     NO_ANSWER,
     EngineCrashed,
@@ -250,8 +251,8 @@ class Residency:
         self.changed.fire()
 
     async def _shelved(self, request: Request, outcome: Outcome) -> Outcome:
-        """The outcome with its body in a blob, named so that no other try of the line can touch it."""
-        blob = f"answers/{self.epoch}/{request.slice_id}/{request.line}"
+        """The outcome with its body in a blob."""
+        blob = answer_blob(self.epoch, request.slice_id, request.line)
         await self.answer_files.put(blob, bytes(outcome.body))
         reached(Failpoint.ANSWER_SHELVED)
         return msgspec.structs.replace(outcome, body=NO_ANSWER, body_blob=blob)

@@ -16,6 +16,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.journal.port import Conflict, Journal, Lease, Log
+from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.flows.projecting import Committed, Fenced, Projector
 from vbatch.results.flows.sealing import SOURCE, Sealer
 from vbatch.results.flows.sweeping import Sweeper, SweepTimes
@@ -113,6 +114,7 @@ def _sweeper(world: World, progress: Progress) -> Sweeper:
         world.read_model,
         world.blobs,
         world.journal.dead,
+        AnswerSweep(world.journal.log, world.blobs, grace_seconds=world.sweep_times.grace_seconds, now=world.now),
         times=world.sweep_times,
         now=world.now,
         is_caught_up=lambda: progress.is_caught_up,
