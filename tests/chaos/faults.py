@@ -11,6 +11,7 @@ from random import Random
 
 import psutil
 
+from tests.chaos.disks import DISKS
 from vbatch.chassis.failpoints import Failpoint
 
 
@@ -22,6 +23,7 @@ class Means(StrEnum):
     CUT = "cut"
     SILENCE = "silence"
     FULL = "full"
+    DISK = "disk"
     STEP = "step"
 
 
@@ -39,17 +41,19 @@ VICTIMS: dict[Means, tuple[str, ...]] = {
     Means.CUT: ("postgres", *SERVICES),
     Means.SILENCE: SERVICES,
     Means.FULL: ("gateway", "results"),
+    Means.DISK: tuple(DISKS),
     Means.STEP: (CLOCK,),
 }
 """Cut and silence: PostgreSQL's connections, or the way of one service to the log."""
 SHARES = {
-    Means.KILL: 46,
+    Means.KILL: 41,
     Means.TERM: 10,
     Means.FREEZE: 12,
     Means.RIVAL: 10,
     Means.CUT: 7,
     Means.SILENCE: 5,
     Means.FULL: 5,
+    Means.DISK: 5,
     Means.STEP: 5,
 }
 PLACE_SHARE = 0.4

@@ -25,6 +25,8 @@ class Report:
     faults: int
     kills: int
     not_come: int
+    disks: str
+    """Whether file systems could be filled here, or why not."""
     kills_by_process_and_signal: dict[str, int]
     faults_by_kind: dict[str, int]
     failpoints_reached: list[str]
@@ -56,7 +58,15 @@ class Report:
 
 
 def report_of(
-    campaign: Campaign, runs: Runs, places: Places, *, is_equal: bool, command: str, seed: int, seconds: float
+    campaign: Campaign,
+    runs: Runs,
+    places: Places,
+    *,
+    disks: str,
+    is_equal: bool,
+    command: str,
+    seed: int,
+    seconds: float,
 ) -> Report:
     died = [it for it in campaign.recoveries if it.fault.means in DIED]
     measured = [it for it in campaign.recoveries if it.seconds > 0]
@@ -68,6 +78,7 @@ def report_of(
         faults=len(campaign.recoveries),
         kills=len(died),
         not_come=campaign.not_come,
+        disks=disks,
         kills_by_process_and_signal=_counted(f"{it.fault.victim} {it.fault.means}" for it in died),
         faults_by_kind=_counted(str(it.fault) for it in campaign.recoveries),
         failpoints_reached=sorted(places.reached),

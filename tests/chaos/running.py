@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import openai
 
 from tests.chaos.campaign import PAIR_SHARE, RECOVERY_SECONDS_MAX, Campaign
+from tests.chaos.disks import Disks, stack_on_disks
 from tests.chaos.faults import SERVICES, Fault, deck, engine_kills
 from tests.chaos.history import History
 from tests.chaos.links import Links
@@ -60,7 +61,10 @@ def chaos(
 ) -> Report:
     """Run a campaign on a stack of its own; what was found stands in the report's `violations`."""
     started = time.monotonic()
-    with TemporaryDirectory(prefix="vbatch-chaos-") as folder, _stack(Path(folder), is_simulated) as (stack, links):
+    with (
+        TemporaryDirectory(prefix="vbatch-chaos-") as folder,
+        _stack(Path(folder), is_simulated) as (stack, links, disks),
+    ):
         places = Places(Path(folder))
         with History(log_settings(stack.settings, "chaos")).running() as history, stack.client() as client:
             workload = Workload(client, history, Random(f"work {seed}"), Habits() if is_simulated else REAL_HABITS)
@@ -69,7 +73,7 @@ def chaos(
                 stack,
                 history,
                 workload,
-                Saboteur(stack, random, links, places),
+                Saboteur(stack, random, links, places, disks),
                 random,
                 recovery_seconds_max=RECOVERY_SECONDS_MAX if is_simulated else REAL_RECOVERY_SECONDS_MAX,
                 pair_share=PAIR_SHARE if is_simulated else 0.0,
@@ -83,7 +87,14 @@ def chaos(
             shutil.copytree(stack.home / "logs", keep, dirs_exist_ok=True)
     campaign.violations += _faults_of_runs(runs)
     return report_of(
-        campaign, runs, places, is_equal=is_equal, command=command, seed=seed, seconds=time.monotonic() - started
+        campaign,
+        runs,
+        places,
+        disks=disks.state,
+        is_equal=is_equal,
+        command=command,
+        seed=seed,
+        seconds=time.monotonic() - started,
     )
 
 
@@ -120,15 +131,18 @@ def _judge(campaign: Campaign) -> Reading:
 
 
 @contextmanager
-def _stack(folder: Path, is_simulated: bool) -> Iterator[tuple[RunningStack, Links]]:
-    """Its services reach the log over links, and are struck at places."""
+def _stack(folder: Path, is_simulated: bool) -> Iterator[tuple[RunningStack, Links, Disks]]:
+    """Its services reach the log over links, are struck at places, and run out of room on disks of their own."""
     models = _simulated_models(folder) if is_simulated else ROOT / "models.toml"
     with Links(SERVICES).running() as links:
         environment = links.environment() | {FOLDER_VARIABLE: str(folder)} | ({} if is_simulated else _real_engine())
-        with stack_home(models, environment) as stack:
+        with (
+            stack_home(models, environment) as prepared,
+            stack_on_disks(prepared, is_wanted=is_simulated) as (stack, disks),
+        ):
             links.target = stack.settings.nats_port
             stack.stack.up()
-            yield stack, links
+            yield stack, links, disks
 
 
 def _simulated_models(folder: Path) -> Path:
