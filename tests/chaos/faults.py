@@ -30,6 +30,7 @@ class Means(StrEnum):
 SERVICES = ("gateway", "scheduler", "gpu-runner", "results")
 SUPERVISED = (*SERVICES, "nats", "postgres")
 RIVALS = ("scheduler", "gpu-runner", "results")
+LOG_VICTIMS = ("nats", "nats-disk")
 CLOCK = "clock"
 REBUILD = "rebuild"
 
@@ -73,6 +74,11 @@ class Fault:
     means: Means
     victim: str
     place: Failpoint | None = None
+
+    @property
+    def takes_the_log_away(self) -> bool:
+        """From the runner, for a while."""
+        return self.victim in LOG_VICTIMS or (self.means in (Means.CUT, Means.SILENCE) and self.victim == "gpu-runner")
 
     def __str__(self) -> str:
         return f"{self.means} {self.victim}" + (f" at {self.place}" if self.place else "")

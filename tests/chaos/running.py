@@ -19,15 +19,18 @@ from tests.chaos.history import History
 from tests.chaos.links import Links
 from tests.chaos.places import Places
 from tests.chaos.report import Report, report_of
-from tests.chaos.saboteur import Saboteur
-from tests.chaos.verdict import REDONE_PER_LOSS_MAX, Reading, Runs, faults_of_files, runs_of
-from tests.chaos.workload import MODELS, Habits, Kind, Workload
+from tests.chaos.saboteur import SILENCE_SECONDS, Saboteur
+from tests.chaos.verdict import Reading, faults_of_files
+from tests.chaos.work import Done, Work, notes, work_of
+from tests.chaos.workload import MODELS, Habits, Kind, Workload, body_digest
 from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, stack_home
 from vbatch.chassis.failpoints import FOLDER_VARIABLE
 from vbatch.local.log_access import log_settings
 
-STARTED_LOG = "started.log"
+WORK_LOG = "work.log"
+LOG_AWAY_SECONDS = SILENCE_SECONDS[1]
+"""Before and after the end of a fault that takes the log away, it may be away."""
 REAL_HABITS = Habits(
     models=("HuggingFaceTB/SmolLM2-135M-Instruct",),
     unfinished_target=1,
@@ -45,7 +48,7 @@ id = "{model}"
 engine = "simulated"
 endpoints = ["/v1/chat/completions"]
 max_num_seqs = 64
-arguments = {{ started-log = "{log}" }}
+arguments = {{ work-log = "{log}" }}
 
 """
 
@@ -82,13 +85,13 @@ def chaos(
             is_equal = _is_equal_to_its_log(campaign)
             reading = _judge(campaign)
         places.look()
-        runs = runs_of(Path(folder) / STARTED_LOG, workload.promises, reading.answered_at, reading.losses)
+        work = _work(campaign, notes(Path(folder) / WORK_LOG), reading)
         if keep is not None:
             shutil.copytree(stack.home / "logs", keep, dirs_exist_ok=True)
-    campaign.violations += _faults_of_runs(runs)
+    campaign.violations += work.faults()
     return report_of(
         campaign,
-        runs,
+        work,
         places,
         disks=disks.state,
         is_equal=is_equal,
@@ -98,14 +101,18 @@ def chaos(
     )
 
 
-def _faults_of_runs(runs: Runs) -> Iterator[str]:
-    for at, count in runs.redone.items():
-        if count > REDONE_PER_LOSS_MAX:
-            yield f"{count} requests were run again for one loss, at {at}"
-    if runs.unexplained:
-        yield f"{runs.unexplained} requests were run again, and nothing was lost"
-    if runs.late:
-        yield f"{runs.late} requests were started after their outcome was in the log"
+def _work(campaign: Campaign, done: list[Done], reading: Reading) -> Work:
+    places = {
+        body_digest(line): (promise.batch_id, number)
+        for promise in campaign.workload.promises
+        for number, line in enumerate(promise.given, start=1)
+    }
+    away = [
+        (it.at - LOG_AWAY_SECONDS, it.at + it.seconds + LOG_AWAY_SECONDS)
+        for it in campaign.recoveries
+        if it.fault.takes_the_log_away
+    ]
+    return work_of(done, reading.losses, places=places, answered_at=reading.answered_at, log_away=away)
 
 
 def _is_equal_to_its_log(campaign: Campaign) -> bool:
@@ -147,7 +154,7 @@ def _stack(folder: Path, is_simulated: bool) -> Iterator[tuple[RunningStack, Lin
 
 def _simulated_models(folder: Path) -> Path:
     models = folder / "models.toml"
-    models.write_text("".join(MODEL.format(model=model, log=folder / STARTED_LOG) for model in MODELS))
+    models.write_text("".join(MODEL.format(model=model, log=folder / WORK_LOG) for model in MODELS))
     return models
 
 
