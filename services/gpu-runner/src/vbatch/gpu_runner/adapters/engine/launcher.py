@@ -63,9 +63,9 @@ class Workshop:
     def run_folder(self) -> Path:
         return self.home / "run" / self.runner_id
 
-    def desk(self, name: str, grace_seconds: float) -> Desk:
+    def desk(self, name: str, grace_seconds: float, sockets: Path | None = None) -> Desk:
         log = self.home / "logs" / f"{name}-{self.runner_id}.log"
-        return Desk(log, self.run_folder / f"{name}.pids", grace_seconds)
+        return Desk(log, self.run_folder / f"{name}.pids", grace_seconds, sockets)
 
     def folder(self, name: str) -> str:
         """A model folder: absolute, below the user's home (~), or below ours."""
@@ -240,7 +240,7 @@ class EngineLauncher:
     async def _plainly(self, definition: ModelDefinition, source: str) -> RunningEngine:
         slot = self._take_slot()
         try:
-            child = await self._start(self._command(definition, source, slot), f"engine-{slot}")
+            child = await Child.start(self._command(definition, source, slot), self._engine_desk(slot))
         except BaseException:
             self._leave_slot(slot)
             raise
@@ -284,9 +284,7 @@ class EngineLauncher:
             self._leave_slot(slot)
             return
         try:
-            self._standby = await Standby.start(
-                plan, self._desk(f"engine-{slot}"), self._workshop.socket(slot).parent, slot
-            )
+            self._standby = await Standby.start(plan, self._engine_desk(slot), self._workshop.socket(slot).parent, slot)
         except OSError as error:
             log.warning("standby_not_started", reason=str(error))
             self._leave_slot(slot)
@@ -298,11 +296,9 @@ class EngineLauncher:
         await wait_until_free(self._device, self._free_before, self._limits.memory_free_seconds_max)
         self._free_before = await free_bytes(self._device)
 
-    async def _start(self, command: EngineCommand, name: str) -> Child:
-        return await Child.start(command, self._desk(name))
-
-    def _desk(self, name: str) -> Desk:
-        return self._workshop.desk(name, self._limits.engine_stop_seconds)
+    def _engine_desk(self, slot: int) -> Desk:
+        sockets = self._workshop.socket(slot).parent
+        return self._workshop.desk(f"engine-{slot}", self._limits.engine_stop_seconds, sockets)
 
     async def _wait_ready(self, engine: RunningEngine) -> None:
         """Raises EngineFailed after stopping it; also stopped when this is cancelled."""
@@ -333,7 +329,8 @@ class EngineLauncher:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         python, script = str(self._workshop.engine_python), str(self._workshop.prepare_script)
-        child = await self._start(EngineCommand((python, script, package, str(target))), "prepare")
+        desk = self._workshop.desk("prepare", self._limits.engine_stop_seconds)
+        child = await Child.start(EngineCommand((python, script, package, str(target))), desk)
         try:
             code = await child.wait()
         finally:
