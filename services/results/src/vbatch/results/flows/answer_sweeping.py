@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vbatch.chassis.blobs import Blobs
@@ -23,6 +24,14 @@ from vbatch.results.flows.transacting import decode_all
 
 class UnreadableChunk(Exception):
     """It may refer to any answer of its life: they all stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A life of a runner that is over: its lease, and the newest record on the subject of it."""
+
+    lease: Recorded
+    end: Recorded
 
 
 class AnswerSweep:
@@ -43,42 +52,46 @@ class AnswerSweep:
         newest = await self._log.last(RUNNER_LEASES)
         if newest is None or newest.sequence == self._looked_at:
             return 0
-        lives = unswept(await self._blobs.older_than(0, ANSWERS, is_deep=True))
-        removed, is_done = 0, True
-        for epoch in sorted(lives.keys() - self._left_alone):
-            if epoch < newest.sequence:
-                count, is_marked = await self._sweep_life(epoch, lives[epoch])
-                removed, is_done = removed + count, is_done and is_marked
-        self._looked_at = newest.sequence if is_done else 0
+        answers = unswept(await self._blobs.older_than(0, ANSWERS, is_deep=True))
+        wanted = [epoch for epoch in sorted(answers.keys() - self._left_alone) if epoch < newest.sequence]
+        lives = [life for epoch in wanted if (life := await self._ended(epoch)) is not None]
+        removed = sum([await self._swept(life, answers[life.lease.sequence]) for life in lives])
+        self._looked_at = newest.sequence if all(self._is_past_grace(life) for life in lives) else 0
         return removed
 
-    async def _sweep_life(self, epoch: int, answers: set[str]) -> tuple[int, bool]:
-        """How many were removed, and whether the life needs no further look until another one ends."""
+    async def _ended(self, epoch: int) -> _Ended | None:
+        """None while it lives, and for the answers of another log."""
         lease = await self._lease(epoch)
         end = await self._log.last(lease.subject) if lease else None
         if lease is None or end is None:
-            return 0, self._leaves_alone(epoch, answers, "the log has no such life: it is another log")
-        if end.sequence == epoch:
-            return 0, True  # it lives
+            self._leave_alone(epoch, "the log has no such life of a runner")
+            return None
+        return _Ended(lease, end) if end.sequence > epoch else None
+
+    async def _swept(self, life: _Ended, answers: set[str]) -> int:
+        """How many of them are removed."""
         try:
-            strays = answers - await self._referred(lease)
+            strays = answers - await self._referred(life.lease)
         except UnreadableChunk as error:
-            return 0, self._leaves_alone(epoch, answers, f"a chunk of this life cannot be read: {error}")
+            self._leave_alone(life.lease.sequence, f"a chunk cannot be read: {error}")
+            return 0
         for blob in sorted(strays):
             await self._blobs.delete(blob)
             get_logger().info("stray_answer_removed", blob=blob)
-        return len(strays), await self._is_marked(epoch, end.recorded_at)
+        if self._is_past_grace(life):
+            await self._mark(life.lease.sequence)
+        return len(strays)
 
-    def _leaves_alone(self, epoch: int, answers: set[str], reason: str) -> bool:
+    async def _mark(self, epoch: int) -> None:
+        async with self._blobs.writer(swept_mark(epoch)) as writer:
+            await writer.write(b"")
+
+    def _is_past_grace(self, life: _Ended) -> bool:
+        return life.end.recorded_at + self._grace <= self._now()
+
+    def _leave_alone(self, epoch: int, reason: str) -> None:
         self._left_alone.add(epoch)
-        get_logger().error("answers_left_alone", epoch=epoch, count=len(answers), reason=reason)
-        return True
-
-    async def _is_marked(self, epoch: int, ended_at: datetime) -> bool:
-        if ended_at + self._grace > self._now():
-            return False
-        async with self._blobs.writer(swept_mark(epoch)):
-            return True
+        get_logger().error("answers_left_alone", epoch=epoch, reason=reason)
 
     async def _lease(self, epoch: int) -> Recorded | None:
         """The record that began this life; there is a newer lease, so one comes."""

@@ -69,7 +69,7 @@ class Projector:
             try:
                 await self._follow(state)
             except PASSING as error:
-                self._is_held_up(error)
+                self._hold_up(error)
             await asyncio.sleep(self._backoff.seconds())
 
     async def _begun(self) -> State:
@@ -79,10 +79,10 @@ class Projector:
             try:
                 return await self._transactions.begin()
             except PASSING as error:
-                self._is_held_up(error)
+                self._hold_up(error)
             await asyncio.sleep(backoff.seconds())
 
-    def _is_held_up(self, error: Exception) -> None:
+    def _hold_up(self, error: Exception) -> None:
         self.trouble = f"{type(error).__name__}: {error}"
         get_logger().warning("projection_interrupted", reason=self.trouble)
 

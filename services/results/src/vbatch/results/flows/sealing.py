@@ -89,7 +89,7 @@ class Sealer:
                 await self._seal(sealable)
                 break
             except PASSING as error:
-                self._is_held_up(batch_id, error)
+                self._hold_up(batch_id, error)
             except SealRefused as error:
                 self.refused[batch_id] = str(error)
                 get_logger().error("seal_refused", batch_id=batch_id, reason=str(error))
@@ -104,10 +104,10 @@ class Sealer:
             try:
                 return await self._read_model.sealable(batch_id)
             except PASSING as error:
-                self._is_held_up(batch_id, error)
+                self._hold_up(batch_id, error)
             await asyncio.sleep(backoff.seconds())
 
-    def _is_held_up(self, batch_id: BatchId, error: Exception) -> None:
+    def _hold_up(self, batch_id: BatchId, error: Exception) -> None:
         self.trouble[batch_id] = f"{type(error).__name__}: {error}"
         get_logger().warning("seal_interrupted", batch_id=batch_id, reason=str(error))
 
