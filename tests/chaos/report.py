@@ -100,7 +100,7 @@ def report_of(
             max((loss.redone / max(1, loss.bound) for loss in work.losses), default=0.0), 2
         ),
         redone_without_loss=work.unexplained,
-        started_after_outcome=work.late,
+        started_after_outcome=len(work.late),
         lost=sum("lost" in it or "not ended" in it for it in campaign.violations),
         duplicated=sum("twice" in it or "two outcomes" in it for it in campaign.violations),
         orphans=campaign.orphans,

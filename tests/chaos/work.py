@@ -51,7 +51,7 @@ class Work:
     """Those that cost work."""
     unexplained: int = 0
     """Starts of a request again without any loss in between."""
-    late: int = 0
+    late: list[str] = field(default_factory=list)
     """Starts of a request whose outcome was in the log already."""
 
     def faults(self) -> Iterator[str]:
@@ -60,8 +60,8 @@ class Work:
                 yield f"{loss.redone} requests were run again for the loss at {loss.at}, and {loss.bound} may be"
         if self.unexplained:
             yield f"{self.unexplained} requests were run again, and nothing was lost"
-        if self.late:
-            yield f"{self.late} requests were started after their outcome was in the log"
+        for start in self.late:
+            yield f"a request was started after its outcome was in the log: {start}"
 
 
 def notes(path: Path) -> list[Done]:
@@ -85,7 +85,8 @@ def work_of(
     """`losses` are the times the log notes; `log_away` when the runner could not reach it."""
     before: dict[str, float] = {}
     redone: Counter[float] = Counter()
-    started = late = unexplained = 0
+    late: list[str] = []
+    started = unexplained = 0
     for each in done:
         if each.is_answer:
             continue
@@ -97,7 +98,8 @@ def work_of(
         before[each.digest] = each.at
         place = places.get(each.digest)
         answered = answered_at.get(place) if place else None
-        late += answered is not None and each.at > answered + CLOCK_SECONDS
+        if answered is not None and each.at > answered + CLOCK_SECONDS:
+            late.append(f"{place}, {each.at - answered:.3f} s after it, at {each.at}")
     away = list(log_away)
     found = [Loss(at, count, bound_of(done, at, away)) for at, count in sorted((+redone).items())]
     return Work(started, found, unexplained, late)

@@ -11,7 +11,7 @@ import msgspec
 from tests.simulation.weather import Weather
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.window import WAITING_MAX, Load
-from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, RequestTimedOut
+from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, Gate, RequestTimedOut, open_gate
 
 POISON = "poison"
 """A request whose text has this word kills the engine."""
@@ -54,8 +54,10 @@ class SimulatedEngine:
         self._gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._is_silent = False
 
-    async def ask(self, endpoint: str, body: bytes) -> Answer:
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
         custom_id = _BODY.decode(body).user
+        await self._weather.wait()  # for a connection
+        await gate()
         if self._gone.done():
             raise ConnectionLost("nobody listens")
         self._on_ask(custom_id)

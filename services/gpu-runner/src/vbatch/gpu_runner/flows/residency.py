@@ -232,8 +232,8 @@ class Residency:
 
     async def _run(self, engine: Engine, request: Request) -> None:
         try:
-            await self.lease_watch.until_fresh()  # handed out before a freeze, it begins after it
-            outcome = await outcome_from(engine, request, self.limits, self.figures)
+            # Handed out before a freeze, it leaves after it.
+            outcome = await outcome_from(engine, request, self.limits, self.figures, self.lease_watch.until_fresh)
             reached(Failpoint.ANSWERED)
             self._answered_count += 1
             self._window.answered(_clock())

@@ -38,7 +38,7 @@ from vbatch.gpu_runner.core.residents import NOTHING, Need
 from vbatch.gpu_runner.core.standby import affords_standby, standby_plan
 from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.limits import Limits
-from vbatch.gpu_runner.ports import Answer, EngineFailed
+from vbatch.gpu_runner.ports import Answer, EngineFailed, Gate, open_gate
 
 SOCKET_PATH_BYTES_MAX = 107
 """What the kernel takes (unix(7))."""
@@ -129,8 +129,8 @@ class RunningEngine:
         self._client = client
         self._on_stopped = on_stopped
 
-    async def ask(self, endpoint: str, body: bytes) -> Answer:
-        return await self._client.ask(endpoint, body)
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+        return await self._client.ask(endpoint, body, gate)
 
     async def is_healthy(self) -> bool:
         if self.child and not self.child.is_running:
