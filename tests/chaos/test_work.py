@@ -45,6 +45,11 @@ def test_without_the_log_a_runner_goes_on_as_long_as_it_believes_in_its_lease():
     assert bound_of(done, 13.0, [(9.0, 14.0)]) == 151
 
 
+def test_what_was_answered_when_the_log_went_away_is_held_until_it_is_back():
+    done = [answered(10.0 + n / 100, f"b{n}") for n in range(100)]
+    assert bound_of([*done, began(17.0, "c", inside=3)], 18.0, [(9.5, 19.0)]) == 103
+
+
 def test_what_was_inside_long_before_the_loss_does_not_count():
     done = [began(1.0, "a", inside=190), began(2.0 + LAST_SECONDS + 1.0, "b", inside=3)]
     assert bound_of(done, 13.0) == 3

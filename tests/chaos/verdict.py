@@ -13,7 +13,7 @@ from tests.chaos.history import Entry
 from tests.chaos.workload import Kind, Promise
 from tests.e2e.asking import Ended, ended
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import BatchId, SliceId
+from vbatch.contracts.ids import BatchId, RunnerId, SliceId
 
 END_SECONDS_MAX = 30.0
 TERMINAL = (e.BatchCompleted, e.BatchCancelled, e.BatchExpired, e.BatchRejected)
@@ -36,6 +36,8 @@ class Reading:
     counted: set[BatchId] = field(default_factory=set)
     """Validated before anything ended it: from then on every line has to come back."""
     terminal: dict[BatchId, e.Event] = field(default_factory=dict)
+    _epochs: dict[RunnerId, int] = field(default_factory=dict)
+    """Of the lives that go on."""
     _counting_over: set[BatchId] = field(default_factory=set)
     _owed: dict[SliceId, set[Place]] = field(default_factory=lambda: defaultdict(set))
     _slices: dict[SliceId, e.BatchDispatched] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class Reading:
             case e.RunnerLeased() | e.RunnerStopped() | e.RunnerLost():
                 self._owed.clear()
                 self.losses.append(entry.recorded_at.timestamp())
+                self._epochs[entry.event.runner_id] = entry.sequence if isinstance(entry.event, e.RunnerLeased) else 0
             case e.EngineCrashed():
                 self.losses.append(entry.recorded_at.timestamp())
             case e.BatchCancelRequested(batch_id=batch_id) if batch_id not in self._counting_over:
@@ -76,7 +79,8 @@ class Reading:
         if held := [line for owed in self._owed.values() for _, line in owed & places]:
             self.violations.append(f"{event.batch_id}: lines {held[:5]} were dispatched to two slices at once")
         self.dispatched_twice += event.attempt > 1
-        self._owed[event.slice_id] = places
+        if event.epoch == self._epochs.get(event.runner_id):  # a life that is over will not hear of it
+            self._owed[event.slice_id] = places
 
     def _count(self, event: e.ChunkOutline, at: float) -> None:
         for outcome in event.outcomes:

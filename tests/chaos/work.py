@@ -109,13 +109,14 @@ def bound_of(done: Sequence[Done], loss: float, log_away: Iterable[tuple[float, 
     """The most that was inside at the last of what was lost, and the most that was answered within one flush of it.
 
     A flush is the longest that a chunk waits to be closed, and its way into the log. Without the log a runner goes on
-    for as long as it believes in its lease.
+    for as long as it believes in its lease, and then holds what was answered until the log is back.
     """
     end = bisect_right(done, loss, key=lambda it: it.at)
     last = done[end - 1].at if end else loss
-    is_away = any(begin <= last <= until for begin, until in log_away)
-    flush = CHUNK_SECONDS_MAX + (FRESH_SECONDS if is_away else STORE_SECONDS)
-    lately = done[bisect_left(done, last - LAST_SECONDS - flush, key=lambda it: it.at) : end]
+    away_since = min((begin for begin, until in log_away if begin <= last <= until), default=None)
+    flush = CHUNK_SECONDS_MAX + (STORE_SECONDS if away_since is None else FRESH_SECONDS)
+    since = last - LAST_SECONDS if away_since is None else min(away_since, last - LAST_SECONDS)
+    lately = done[bisect_left(done, since - flush, key=lambda it: it.at) : end]
     answers = [it.at for it in lately if it.is_answer]
     most_answered = max((bisect_right(answers, at + flush) - first for first, at in enumerate(answers)), default=0)
     return max((it.inside for it in lately), default=0) + most_answered
