@@ -124,13 +124,13 @@ class Simulation:
             self._start(self._waiting.popleft())
 
     def _start(self, job: Job) -> None:
+        self.running_count += 1
+        job.is_running = True
         self._note("started", job)
         if job.reply.crashes:
             crash()
         if job.reply.is_too_big:
             run_out_of_memory(self.options.max_num_seqs)
-        self.running_count += 1
-        job.is_running = True
         if job.reply.hangs:
             return
         if job.reply.seconds > 0:
