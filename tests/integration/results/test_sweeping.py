@@ -94,8 +94,8 @@ async def test_an_answer_whose_runner_was_killed_before_its_chunk_goes_when_the_
         await tell(journal, [story.finalizing()])
         await place.has_status(story, "completed")
     assert await place.blobs.exists(stored)
-    rebuilt = Place(place.home.parent / "rebuilt", place.nats_url, place.postgres_url, "rebuilt")
-    async with results_running(replace(place, schema="rebuilt"), journal):
+    rebuilt = replace(place, schema="rebuilt")
+    async with results_running(rebuilt, journal):
         await rebuilt.has_projected(await journal.log.last_sequence())
 
 
