@@ -11,6 +11,7 @@ from random import Random
 
 import psutil
 
+from tests.chaos.disks import DISKS
 from vbatch.chassis.failpoints import Failpoint
 
 
@@ -22,12 +23,14 @@ class Means(StrEnum):
     CUT = "cut"
     SILENCE = "silence"
     FULL = "full"
+    DISK = "disk"
     STEP = "step"
 
 
 SERVICES = ("gateway", "scheduler", "gpu-runner", "results")
 SUPERVISED = (*SERVICES, "nats", "postgres")
 RIVALS = ("scheduler", "gpu-runner", "results")
+LOG_VICTIMS = ("nats", "nats-disk")
 CLOCK = "clock"
 REBUILD = "rebuild"
 
@@ -39,17 +42,19 @@ VICTIMS: dict[Means, tuple[str, ...]] = {
     Means.CUT: ("postgres", *SERVICES),
     Means.SILENCE: SERVICES,
     Means.FULL: ("gateway", "results"),
+    Means.DISK: tuple(DISKS),
     Means.STEP: (CLOCK,),
 }
 """Cut and silence: PostgreSQL's connections, or the way of one service to the log."""
 SHARES = {
-    Means.KILL: 46,
+    Means.KILL: 41,
     Means.TERM: 10,
     Means.FREEZE: 12,
     Means.RIVAL: 10,
     Means.CUT: 7,
     Means.SILENCE: 5,
     Means.FULL: 5,
+    Means.DISK: 5,
     Means.STEP: 5,
 }
 PLACE_SHARE = 0.4
@@ -69,6 +74,11 @@ class Fault:
     means: Means
     victim: str
     place: Failpoint | None = None
+
+    @property
+    def takes_the_log_away(self) -> bool:
+        """From the runner, for a while."""
+        return self.victim in LOG_VICTIMS or (self.means in (Means.CUT, Means.SILENCE) and self.victim == "gpu-runner")
 
     def __str__(self) -> str:
         return f"{self.means} {self.victim}" + (f" at {self.place}" if self.place else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,12 +65,17 @@ def _is_of(process: psutil.Process, home: Path) -> bool:
 
 def _stale_locks(home: Path, kept: set[int]) -> Iterator[str]:
     """A lock lives as long as a process that has it open; one of a process that nobody looks after is stale."""
-    inodes = {path.stat().st_ino: path for path in home.rglob("*lock") if path.is_file()}
+    places = {_place_of(path): path for path in home.rglob("*lock") if path.is_file()}
     for line in LOCKS.read_text().splitlines():
         _number, *_kind, pid, place, _start, _end = line.replace("->", "").split()
-        inode = int(place.rsplit(":", 1)[-1])
-        if inode in inodes and int(pid) > 0 and int(pid) not in kept and psutil.pid_exists(int(pid)):
-            yield f"lock: {inodes[inode]} is held by {pid}"
+        if place in places and int(pid) > 0 and int(pid) not in kept and psutil.pid_exists(int(pid)):
+            yield f"lock: {places[place]} is held by {pid}"
+
+
+def _place_of(path: Path) -> str:
+    """As the kernel names it (proc_locks(5)): an inode's number alone is another file's on another file system."""
+    status = path.stat()
+    return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
 
 
 def _dead_sockets(home: Path) -> Iterator[str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from tests.chaos.campaign import Campaign, Recovery
 from tests.chaos.faults import Means
 from tests.chaos.places import Places
-from tests.chaos.verdict import REDONE_PER_LOSS_MAX, Runs
+from tests.chaos.work import Work
 from vbatch.chassis.failpoints import Failpoint
 
 DIED = (Means.KILL, Means.TERM)
@@ -25,6 +25,8 @@ class Report:
     faults: int
     kills: int
     not_come: int
+    disks: str
+    """Whether file systems could be filled here, or why not."""
     kills_by_process_and_signal: dict[str, int]
     faults_by_kind: dict[str, int]
     failpoints_reached: list[str]
@@ -39,9 +41,10 @@ class Report:
     recovery_seconds_median_by_process: dict[str, float]
     started_requests: int
     redone_requests: int
-    redone_per_loss: list[int]
+    redone_per_loss: list[tuple[int, int]]
+    """For each loss that cost work: the requests that ran again, and how many may have."""
     redone_per_loss_max: int
-    redone_per_loss_bound: int
+    redone_share_of_bound_max: float
     redone_without_loss: int
     started_after_outcome: int
     lost: int
@@ -56,7 +59,15 @@ class Report:
 
 
 def report_of(
-    campaign: Campaign, runs: Runs, places: Places, *, is_equal: bool, command: str, seed: int, seconds: float
+    campaign: Campaign,
+    work: Work,
+    places: Places,
+    *,
+    disks: str,
+    is_equal: bool,
+    command: str,
+    seed: int,
+    seconds: float,
 ) -> Report:
     died = [it for it in campaign.recoveries if it.fault.means in DIED]
     measured = [it for it in campaign.recoveries if it.seconds > 0]
@@ -68,6 +79,7 @@ def report_of(
         faults=len(campaign.recoveries),
         kills=len(died),
         not_come=campaign.not_come,
+        disks=disks,
         kills_by_process_and_signal=_counted(f"{it.fault.victim} {it.fault.means}" for it in died),
         faults_by_kind=_counted(str(it.fault) for it in campaign.recoveries),
         failpoints_reached=sorted(places.reached),
@@ -80,13 +92,15 @@ def report_of(
         recovery_seconds_max=_worst(measured),
         recovery_seconds_max_by_process={victim: _worst(some) for victim, some in _by_victim(measured)},
         recovery_seconds_median_by_process={victim: _median(some) for victim, some in _by_victim(measured)},
-        started_requests=runs.started,
-        redone_requests=sum(runs.redone.values()),
-        redone_per_loss=sorted(runs.redone.values(), reverse=True),
-        redone_per_loss_max=max(runs.redone.values(), default=0),
-        redone_per_loss_bound=REDONE_PER_LOSS_MAX,
-        redone_without_loss=runs.unexplained,
-        started_after_outcome=runs.late,
+        started_requests=work.started,
+        redone_requests=sum(loss.redone for loss in work.losses),
+        redone_per_loss=sorted(((loss.redone, loss.bound) for loss in work.losses), reverse=True),
+        redone_per_loss_max=max((loss.redone for loss in work.losses), default=0),
+        redone_share_of_bound_max=round(
+            max((loss.redone / max(1, loss.bound) for loss in work.losses), default=0.0), 2
+        ),
+        redone_without_loss=work.unexplained,
+        started_after_outcome=len(work.late),
         lost=sum("lost" in it or "not ended" in it for it in campaign.violations),
         duplicated=sum("twice" in it or "two outcomes" in it for it in campaign.violations),
         orphans=campaign.orphans,

@@ -13,20 +13,24 @@ from tempfile import TemporaryDirectory
 import openai
 
 from tests.chaos.campaign import PAIR_SHARE, RECOVERY_SECONDS_MAX, Campaign
+from tests.chaos.disks import Disks, stack_on_disks
 from tests.chaos.faults import SERVICES, Fault, deck, engine_kills
 from tests.chaos.history import History
 from tests.chaos.links import Links
 from tests.chaos.places import Places
 from tests.chaos.report import Report, report_of
-from tests.chaos.saboteur import Saboteur
-from tests.chaos.verdict import REDONE_PER_LOSS_MAX, Reading, Runs, faults_of_files, runs_of
-from tests.chaos.workload import MODELS, Habits, Kind, Workload
+from tests.chaos.saboteur import SILENCE_SECONDS, Saboteur
+from tests.chaos.verdict import Reading, faults_of_files
+from tests.chaos.work import Done, Work, notes, work_of
+from tests.chaos.workload import MODELS, Habits, Kind, Workload, body_digest
 from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, stack_home
 from vbatch.chassis.failpoints import FOLDER_VARIABLE
 from vbatch.local.log_access import log_settings
 
-STARTED_LOG = "started.log"
+WORK_LOG = "work.log"
+LOG_AWAY_SECONDS = SILENCE_SECONDS[1]
+"""Before and after the end of a fault that takes the log away, it may be away."""
 REAL_HABITS = Habits(
     models=("HuggingFaceTB/SmolLM2-135M-Instruct",),
     unfinished_target=1,
@@ -44,7 +48,7 @@ id = "{model}"
 engine = "simulated"
 endpoints = ["/v1/chat/completions"]
 max_num_seqs = 64
-arguments = {{ started-log = "{log}" }}
+arguments = {{ work-log = "{log}" }}
 
 """
 
@@ -60,7 +64,10 @@ def chaos(
 ) -> Report:
     """Run a campaign on a stack of its own; what was found stands in the report's `violations`."""
     started = time.monotonic()
-    with TemporaryDirectory(prefix="vbatch-chaos-") as folder, _stack(Path(folder), is_simulated) as (stack, links):
+    with (
+        TemporaryDirectory(prefix="vbatch-chaos-") as folder,
+        _stack(Path(folder), is_simulated) as (stack, links, disks),
+    ):
         places = Places(Path(folder))
         with History(log_settings(stack.settings, "chaos")).running() as history, stack.client() as client:
             workload = Workload(client, history, Random(f"work {seed}"), Habits() if is_simulated else REAL_HABITS)
@@ -69,7 +76,7 @@ def chaos(
                 stack,
                 history,
                 workload,
-                Saboteur(stack, random, links, places),
+                Saboteur(stack, random, links, places, disks),
                 random,
                 recovery_seconds_max=RECOVERY_SECONDS_MAX if is_simulated else REAL_RECOVERY_SECONDS_MAX,
                 pair_share=PAIR_SHARE if is_simulated else 0.0,
@@ -78,23 +85,34 @@ def chaos(
             is_equal = _is_equal_to_its_log(campaign)
             reading = _judge(campaign)
         places.look()
-        runs = runs_of(Path(folder) / STARTED_LOG, workload.promises, reading.answered_at, reading.losses)
+        work = _work(campaign, notes(Path(folder) / WORK_LOG), reading)
         if keep is not None:
             shutil.copytree(stack.home / "logs", keep, dirs_exist_ok=True)
-    campaign.violations += _faults_of_runs(runs)
+    campaign.violations += work.faults()
     return report_of(
-        campaign, runs, places, is_equal=is_equal, command=command, seed=seed, seconds=time.monotonic() - started
+        campaign,
+        work,
+        places,
+        disks=disks.state,
+        is_equal=is_equal,
+        command=command,
+        seed=seed,
+        seconds=time.monotonic() - started,
     )
 
 
-def _faults_of_runs(runs: Runs) -> Iterator[str]:
-    for at, count in runs.redone.items():
-        if count > REDONE_PER_LOSS_MAX:
-            yield f"{count} requests were run again for one loss, at {at}"
-    if runs.unexplained:
-        yield f"{runs.unexplained} requests were run again, and nothing was lost"
-    if runs.late:
-        yield f"{runs.late} requests were started after their outcome was in the log"
+def _work(campaign: Campaign, done: list[Done], reading: Reading) -> Work:
+    places = {
+        body_digest(line): (promise.batch_id, number)
+        for promise in campaign.workload.promises
+        for number, line in enumerate(promise.given, start=1)
+    }
+    away = [
+        (it.at - LOG_AWAY_SECONDS, it.at + it.seconds + LOG_AWAY_SECONDS)
+        for it in campaign.recoveries
+        if it.fault.takes_the_log_away
+    ]
+    return work_of(done, reading.losses, places=places, answered_at=reading.answered_at, log_away=away)
 
 
 def _is_equal_to_its_log(campaign: Campaign) -> bool:
@@ -120,20 +138,23 @@ def _judge(campaign: Campaign) -> Reading:
 
 
 @contextmanager
-def _stack(folder: Path, is_simulated: bool) -> Iterator[tuple[RunningStack, Links]]:
-    """Its services reach the log over links, and are struck at places."""
+def _stack(folder: Path, is_simulated: bool) -> Iterator[tuple[RunningStack, Links, Disks]]:
+    """Its services reach the log over links, are struck at places, and run out of room on disks of their own."""
     models = _simulated_models(folder) if is_simulated else ROOT / "models.toml"
     with Links(SERVICES).running() as links:
         environment = links.environment() | {FOLDER_VARIABLE: str(folder)} | ({} if is_simulated else _real_engine())
-        with stack_home(models, environment) as stack:
+        with (
+            stack_home(models, environment) as prepared,
+            stack_on_disks(prepared, is_wanted=is_simulated) as (stack, disks),
+        ):
             links.target = stack.settings.nats_port
             stack.stack.up()
-            yield stack, links
+            yield stack, links, disks
 
 
 def _simulated_models(folder: Path) -> Path:
     models = folder / "models.toml"
-    models.write_text("".join(MODEL.format(model=model, log=folder / STARTED_LOG) for model in MODELS))
+    models.write_text("".join(MODEL.format(model=model, log=folder / WORK_LOG) for model in MODELS))
     return models
 
 

@@ -17,6 +17,7 @@ from random import Random
 import asyncpg
 import psutil
 
+from tests.chaos.disks import Disks
 from tests.chaos.faults import CLOCK, REBUILD, SERVICES, SIGNALS, SUPERVISED, Done, Fault, Means
 from tests.chaos.links import Links
 from tests.chaos.places import Places
@@ -33,6 +34,7 @@ RIVAL_SECONDS = 2.5
 FREEZE_SECONDS = (0.3, 4.0)
 SILENCE_SECONDS = (0.5, 6.0)
 FULL_SECONDS = (0.5, 2.0)
+DISK_SECONDS = (0.5, 4.0)
 STEP_SECONDS = (1.0, 3.0)
 STEP_SIZE_SECONDS = 3_600.0
 PLACE_SECONDS_MAX = 15.0
@@ -46,15 +48,22 @@ AFTER_AN_ENGINE = (Failpoint.ENGINE_LOST, Failpoint.ENGINE_STARTED)
 
 
 class Saboteur:
-    """Does faults to one stack. Without `links` and `places` there is nothing to cut, and no place to strike at."""
+    """Does faults to one stack. Without `links`, `places` and `disks` there is nothing to cut, no place to strike
+    at, and nothing that can be full."""
 
     def __init__(
-        self, stack: RunningStack, random: Random, links: Links | None = None, places: Places | None = None
+        self,
+        stack: RunningStack,
+        random: Random,
+        links: Links | None = None,
+        places: Places | None = None,
+        disks: Disks | None = None,
     ) -> None:
         self._stack = stack
         self._random = random
         self._links = links
         self._places = places
+        self._disks = disks.by_name if disks else {}
         self._supervisor = Supervisor(stack.home)
 
     def pid(self, name: str) -> int | None:
@@ -113,6 +122,8 @@ class Saboteur:
             return self._cut(fault)
         if fault.means is Means.SILENCE:
             return self._silence(fault)
+        if fault.means is Means.DISK:
+            return self._disk(fault)
         process = self._process(fault.victim)
         if process is None:
             return None
@@ -214,6 +225,14 @@ class Saboteur:
             return None
         with self._places.stepped(self._random.uniform(-STEP_SIZE_SECONDS, STEP_SIZE_SECONDS)):
             time.sleep(self._random.uniform(*STEP_SECONDS))
+        return Done(fault, time.time())
+
+    def _disk(self, fault: Fault) -> Done | None:
+        """There is no room where the victim's files are."""
+        if fault.victim not in self._disks:
+            return None
+        with self._disks[fault.victim].full():
+            time.sleep(self._random.uniform(*DISK_SECONDS))
         return Done(fault, time.time())
 
     def _full(self, fault: Fault, process: psutil.Process) -> Done:

@@ -1,34 +1,25 @@
-"""What must hold when a campaign is over: in the log itself, in every file, and in what the engines started."""
+"""What must hold when a campaign is over: in the log itself, and in every file."""
 
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from openai import OpenAI
 
 from tests.chaos.history import Entry
-from tests.chaos.workload import Kind, Promise, body_digest
+from tests.chaos.workload import Kind, Promise
 from tests.e2e.asking import Ended, ended
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import BatchId, SliceId
-from vbatch.gpu_runner.core.chunks import CHUNK_OUTCOMES_MAX
-from vbatch.gpu_runner.core.window import GROWTH_MAX, window_of
+from vbatch.contracts.ids import BatchId, RunnerId, SliceId
 
 END_SECONDS_MAX = 30.0
-CLOCK_SECONDS = 0.05
-"""Between the time an engine notes and the time the log notes, on one machine under load."""
-ZOMBIE_SECONDS = 10.0
-"""For how long at most a runner is frozen, and its rival works."""
-REDONE_PER_LOSS_MAX = GROWTH_MAX * window_of(64) + 2 * CHUNK_OUTCOMES_MAX
-"""What a lost engine or runner may cost: the window it held, and the unfinished chunks of two slices."""
 TERMINAL = (e.BatchCompleted, e.BatchCancelled, e.BatchExpired, e.BatchRejected)
 
 Place = tuple[BatchId, int]
+"""A batch and a line of it."""
 
 
 @dataclass
@@ -45,6 +36,8 @@ class Reading:
     counted: set[BatchId] = field(default_factory=set)
     """Validated before anything ended it: from then on every line has to come back."""
     terminal: dict[BatchId, e.Event] = field(default_factory=dict)
+    _epochs: dict[RunnerId, int] = field(default_factory=dict)
+    """Of the lives that go on."""
     _counting_over: set[BatchId] = field(default_factory=set)
     _owed: dict[SliceId, set[Place]] = field(default_factory=lambda: defaultdict(set))
     _slices: dict[SliceId, e.BatchDispatched] = field(default_factory=dict)
@@ -65,6 +58,7 @@ class Reading:
             case e.RunnerLeased() | e.RunnerStopped() | e.RunnerLost():
                 self._owed.clear()
                 self.losses.append(entry.recorded_at.timestamp())
+                self._epochs[entry.event.runner_id] = entry.sequence if isinstance(entry.event, e.RunnerLeased) else 0
             case e.EngineCrashed():
                 self.losses.append(entry.recorded_at.timestamp())
             case e.BatchCancelRequested(batch_id=batch_id) if batch_id not in self._counting_over:
@@ -85,7 +79,8 @@ class Reading:
         if held := [line for owed in self._owed.values() for _, line in owed & places]:
             self.violations.append(f"{event.batch_id}: lines {held[:5]} were dispatched to two slices at once")
         self.dispatched_twice += event.attempt > 1
-        self._owed[event.slice_id] = places
+        if event.epoch == self._epochs.get(event.runner_id):  # a life that is over will not hear of it
+            self._owed[event.slice_id] = places
 
     def _count(self, event: e.ChunkOutline, at: float) -> None:
         for outcome in event.outcomes:
@@ -109,59 +104,6 @@ class Reading:
         if batch_id in self.terminal:
             self.violations.append(f"{batch_id}: two terminal events, the second {type(event).__name__}")
         self.terminal.setdefault(batch_id, event)
-
-
-@dataclass(frozen=True)
-class Runs:
-    """What the engines started: how often more than once, and what they should not have."""
-
-    started: int
-    redone: dict[float, int]
-    """For the time of each loss that cost work: the requests that had started before it and started again after."""
-    unexplained: int
-    """Starts of a request again without any loss in between."""
-    late: int
-    """Starts of a request whose outcome was in the log already."""
-
-
-def runs_of(
-    started_log: Path, promises: Iterable[Promise], answered_at: dict[Place, float], losses: Sequence[float]
-) -> Runs:
-    places = {
-        body_digest(line): (promise.batch_id, number)
-        for promise in promises
-        for number, line in enumerate(promise.given, start=1)
-    }
-    before: dict[str, float] = {}
-    redone: Counter[float] = Counter()
-    started = late = unexplained = 0
-    for at, digest in _starts(started_log):
-        started += 1
-        if digest in before:
-            loss = _cause(losses, before[digest], at)
-            unexplained += loss is None
-            redone[loss or 0.0] += loss is not None
-        before[digest] = at
-        place = places.get(digest)
-        late += place is not None and place in answered_at and at > answered_at[place] + CLOCK_SECONDS
-    return Runs(started, dict(+redone), unexplained, late)
-
-
-def _cause(losses: Sequence[float], begin: float, end: float) -> float | None:
-    """The loss that cost what began at `begin`: the first one the log notes after it. Without one in between, a loss
-    just before it: its zombie, woken with a request that had all but left it, starts what its successor has begun."""
-    at = bisect_left(losses, begin)
-    if at < len(losses) and losses[at] <= end + CLOCK_SECONDS:
-        return losses[at]
-    return losses[at - 1] if at > 0 and end - losses[at - 1] < ZOMBIE_SECONDS else None
-
-
-def _starts(path: Path) -> Iterator[tuple[float, str]]:
-    if not path.exists():
-        return
-    for line in path.read_text().splitlines():
-        at, digest = line.split()
-        yield float(at), digest
 
 
 def faults_of_files(client: OpenAI, promise: Promise, reading: Reading) -> list[str]:

@@ -78,6 +78,8 @@ class Reading:
     void_slices: set[str] = field(default_factory=set)
     accounted: dict[str, set[int]] = field(default_factory=dict)
     files: dict[str, e.FileStored] = field(default_factory=dict)
+    shelved: set[str] = field(default_factory=set)
+    """Blobs in which a chunk says that an answer is."""
 
     def advance(self) -> None:
         for record in self.records[self.position :]:
@@ -173,6 +175,7 @@ class Reading:
             it.owed.difference_update(lines)
         if isinstance(event, e.ChunkCompleted):
             self.batches[event.batch_id].count(event)
+            self.shelved |= {it.body_blob for it in event.outcomes if it.body_blob}
 
     def _dispatched(self, event: e.BatchDispatched) -> None:
         self._must_be_newest(int(event.slice_id.split("-")[1]), self.scheduler_epoch, event)
@@ -327,6 +330,16 @@ def _decoded(body: bytes) -> object:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:
         return None
+
+
+def check_answers(reading: Reading, blobs: BlobStore) -> None:
+    """After a last sweep: every answer an event refers to is there, and no other but those of lives that go on."""
+    if missing := reading.shelved - blobs.keys():
+        raise Violation("no_answer_is_orphaned", f"{sorted(missing)} are gone, and events refer to them")
+    living = {str(epoch) for epoch in reading.runner_epochs.values()}
+    left = {name for name in blobs if name.startswith("answers/")} - reading.shelved
+    if strays := {name for name in left if name.split("/")[1] not in living}:
+        raise Violation("no_answer_is_orphaned", f"no event refers to {sorted(strays)}")
 
 
 def check_equal(live: Stores, rebuilt: Stores) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from tests.simulation.weather import Weather
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.window import WAITING_MAX, Load
-from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, RequestTimedOut
+from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, Gate, RequestTimedOut, open_gate
 
 POISON = "poison"
 """A request whose text has this word kills the engine."""
@@ -54,8 +54,10 @@ class SimulatedEngine:
         self._gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._is_silent = False
 
-    async def ask(self, endpoint: str, body: bytes) -> Answer:
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
         custom_id = _BODY.decode(body).user
+        await self._weather.wait()  # for a connection
+        await gate()
         if self._gone.done():
             raise ConnectionLost("nobody listens")
         self._on_ask(custom_id)
@@ -108,9 +110,11 @@ class SimulatedEngine:
         good = msgspec.json.encode(
             {"id": f"{custom_id}#{number}", "text": "\u2028" + "x" * (number * 7 % 50), "usage": {"prompt_tokens": 3}}
         )
+        if self._weather.strikes(self._weather.large_answer):
+            return 200, good[:-1] + b',"more":"' + b"y" * 600 + b'"}'
         if not self._weather.strikes(self._weather.odd_answer):
             return 200, good
-        match self._weather.random.randrange(6):
+        match self._weather.random.randrange(5):
             case 0:
                 return 400, b'{"error":{"message":"no"}}'
             case 1:
@@ -119,10 +123,8 @@ class SimulatedEngine:
                 return 429, b"{}"
             case 3:
                 raise ConnectionLost("this connection only")
-            case 4:
-                raise RequestTimedOut("too long")
             case _:
-                return 200, good[:-1] + b',"more":"' + b"y" * 600 + b'"}'
+                raise RequestTimedOut("too long")
 
 
 @dataclass

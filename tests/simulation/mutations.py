@@ -18,6 +18,7 @@ from vbatch.gpu_runner.flows.intake import Intake
 from vbatch.journal.memory import MemoryStream
 from vbatch.journal.port import Delivery, Guard, Lease
 from vbatch.results.core.projection import Changes, State
+from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.scheduler.core import state as scheduling
 from vbatch.scheduler.core.job import Job, Waiting
 from vbatch.scheduler.flows.scheduling import SOURCE, Scheduler
@@ -127,6 +128,13 @@ def _never_paused(_job: Job) -> bool:
     return False
 
 
+# the sweep does not ask what the events of a life refer to
+
+
+async def _referred_to_by_none(_sweep: AnswerSweep, _lease: Recorded) -> set[str]:
+    return set()
+
+
 FILES = frozenset({"files_are_whole", "outcomes_stand", "every_batch_ends", "a_rebuild_is_equal"})
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -177,5 +185,11 @@ MUTATIONS: Mapping[str, Mutation] = {
         ((Job, "is_paused", _never_paused),),
         frozenset({"a_paused_batch_is_not_dispatched"}),
         60,
+    ),
+    "blind_sweep": Mutation(
+        "answers are swept without asking what events refer to",
+        ((AnswerSweep, "_referred", _referred_to_by_none),),
+        frozenset({"no_answer_is_orphaned", "every_batch_ends", "a_rebuild_is_equal"}),
+        10,
     ),
 }

@@ -59,7 +59,7 @@ RUNNER_LIMITS = RunnerLimits(
     busy_pause_seconds_max=0.5,
     outbox_messages_max=4,
 )
-SWEEP_TIMES = SweepTimes(every_seconds=30.0, grace_seconds=60.0)
+SWEEP_TIMES = SweepTimes(every_seconds=1.0, grace_seconds=60.0)
 WAYS_TO_END = (
     Conflict, Unavailable, Full, CheckpointMoved, LockHeld, BlobTrouble, running.Fenced, projecting.Fenced,
     asyncio.CancelledError, TimeoutError,

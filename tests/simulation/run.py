@@ -17,7 +17,7 @@ from random import Random
 
 import structlog
 
-from tests.simulation.checks import ENDED, Reading, Stores, Violation, check_equal, check_files
+from tests.simulation.checks import ENDED, Reading, Stores, Violation, check_answers, check_equal, check_files
 from tests.simulation.client import MODELS, Client, Wish, wishes
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import LANE, Lane, SimulatedLoop, Stuck
@@ -35,9 +35,10 @@ from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Lease
 from vbatch.journal.rules import matches
 from vbatch.journal.settings import JournalSettings
+from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.flows.projecting import Projector
 from vbatch.scheduler.core import decide
-from vbatch.scheduler.flows import history, planning
+from vbatch.scheduler.flows import history
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 STORM_SECONDS = 8.0
@@ -181,6 +182,8 @@ class _Run:
         for wish in asked:
             self._judge_batch(machine, stores, wish)
         check_equal(stores, await self._rebuilt(machine))
+        await self._sweep_answers(machine)
+        check_answers(machine.reading, machine.blobs)
 
     def _judge_batch(self, machine: Machine, stores: Stores, wish: Wish) -> None:
         story, row = machine.reading.batches[wish.batch_id], stores.tables.batches[wish.batch_id]
@@ -207,6 +210,15 @@ class _Run:
         await self._until(machine, lambda: stores.tables.sequence == last, seconds_max=CATCH_UP_SECONDS_MAX)
         projecting.cancel()
         return stores
+
+    async def _sweep_answers(self, machine: Machine) -> None:
+        """What results does now and then, once more at the end."""
+        lane, weather = Lane("sweep"), Weather(Random(0), is_calm=True)
+        log, blobs = (
+            SimulatedJournal(machine.journal, lane, weather, machine.on_ack).log,
+            SimulatedBlobs(machine.blobs, lane, weather),
+        )
+        await AnswerSweep(log, blobs, grace_seconds=CALM_SECONDS_MAX, now=self._now).sweep()
 
     def _sum_up(self, machine: Machine) -> None:
         result, asks = self._result, machine.answers.ask_counts
@@ -244,7 +256,6 @@ def _small_limits() -> Iterator[None]:
         (decide, "RECALL_GRACE", timedelta(seconds=0.3)),
         (chunks, "CHUNK_OUTCOMES_MAX", 3),
         (residency, "BODY_BYTES_MAX", 500),
-        (planning, "RETRY_SECONDS", 0.5),
         (history, "RECENT_EVENTS", 5),
         (memory, "matches", lru_cache(maxsize=4096)(matches)),
     ):

@@ -39,6 +39,7 @@ class Weather:
         self.engine_crash = _rate(draw, 0.02)
         self.engine_silence = _rate(draw, 0.01)
         self.odd_answer = _rate(draw, 0.3)
+        self.large_answer = _rate(draw, 0.3)
         self.freeze_at_cancel = _rate(draw, 0.8)
         self.violence = draw.choice((0.0, 1.0, 1.0, 2.0, 4.0))
         self.seconds = draw.choice((0.0005, 0.003, 0.02))

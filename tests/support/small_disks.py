@@ -115,7 +115,7 @@ def stack_on_small_disks(
     models: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Iterator[StackOnSmallDisks]:
     """A stack, up, whose parts lie on disks of their own with watermarks to match."""
-    with stack_home(models, {**WATERMARKS, **(environment or {})}) as prepared, _disks(prepared) as disks:
+    with stack_home(models, {**WATERMARKS, **(environment or {})}) as prepared, moved_to_disks(prepared) as disks:
         stack = replace(prepared, stack=Stack(prepared.settings))  # whose limits follow the disks it finds
         try:
             stack.stack.up()
@@ -127,10 +127,11 @@ def stack_on_small_disks(
 
 
 @contextmanager
-def _disks(prepared: RunningStack) -> Iterator[dict[str, SmallDisk]]:
+def moved_to_disks(prepared: RunningStack, sizes: Mapping[str, int] = PARTS) -> Iterator[dict[str, SmallDisk]]:
+    """Folders of a home that is not started, each on a disk of its own."""
     programs.prepare(prepared.settings)  # what is made at the first start moves onto the disks
     with ExitStack() as mounted:
-        yield {part: mounted.enter_context(_moved(prepared.home / part, size)) for part, size in PARTS.items()}
+        yield {part: mounted.enter_context(_moved(prepared.home / part, size)) for part, size in sizes.items()}
 
 
 @contextmanager

@@ -63,6 +63,23 @@ async def lanes_to(server: Server, folder: Path, request_seconds_max: float = 5.
         await asyncio.gather(*server.talks)
 
 
+async def test_a_request_that_has_its_connection_leaves_only_through_the_gate(home: Path):
+    server, is_at_gate, opened = Server(OK), asyncio.Event(), asyncio.Event()
+
+    async def gate() -> None:
+        is_at_gate.set()
+        await opened.wait()
+
+    async with lanes_to(server, home) as lanes:
+        asking = asyncio.create_task(lanes.post(PATH, BODY, gate))
+        await is_at_gate.wait()
+        await lanes.post(PATH, BODY)  # another goes out meanwhile
+        assert len(server.requests) == 1 and server.connections == 2
+        opened.set()
+        assert (await asking).status_code == 200
+    assert len(server.requests) == 2
+
+
 async def test_a_request_goes_out_as_it_is_and_its_answer_comes_back(home: Path):
     server = Server(OK)
     async with lanes_to(server, home) as lanes:

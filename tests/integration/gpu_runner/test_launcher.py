@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 from dataclasses import replace
@@ -43,6 +44,21 @@ async def test_an_engine_answers_and_tells_of_its_progress(home: Path):
     assert answer.status_code == 200 and b"[simulated] hello" in answer.body
     assert await engine.progress() != before
     await engine.stop()
+
+
+async def test_a_simulated_engine_notes_what_it_begins_and_answers_and_how_many_are_inside(home: Path):
+    notes = home / "work.log"
+    slow_and_narrow = simulated("small", max_num_seqs=1, latency_seconds=0.2, work_log=str(notes))
+    engine = await launcher(home).launch(slow_and_narrow)
+    await asyncio.gather(engine.ask(CHAT, QUESTION), engine.ask(CHAT, QUESTION))
+    await engine.stop()
+    found = [line.split() for line in notes.read_text().splitlines()]
+    assert [(what, inside) for _at, what, _digest, inside in found] == [
+        ("started", "1"),
+        ("answered", "2"),
+        ("started", "1"),
+        ("answered", "1"),
+    ]
 
 
 async def test_a_home_too_deep_for_a_socket_gets_one_elsewhere_as_long_as_the_engine_runs(home: Path):

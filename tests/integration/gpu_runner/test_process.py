@@ -102,8 +102,10 @@ async def test_nothing_of_the_engine_outlives_a_killed_runner(home: Path):
             await bench.run_slice("small", 3)
             await bench.loaded("small")
             processes = await engine_processes(home)
+            assert sockets(home)
             process.kill()
             assert await asyncio.to_thread(alive, processes) == []
+            assert sockets(home) == []
 
 
 async def test_nothing_of_the_engine_outlives_a_killed_guard(home: Path):
@@ -144,6 +146,7 @@ async def test_nothing_of_a_standby_outlives_a_killed_runner(home: Path):
             processes = await engine_processes(home, slot=1)
             process.kill()
             assert await asyncio.to_thread(alive, processes) == []
+            assert sockets(home) == []
 
 
 async def test_a_new_life_runs_new_orders_and_drops_the_old_ones(home: Path):
@@ -221,6 +224,11 @@ async def test_a_killed_engine_is_an_event_and_the_next_order_starts_another(hom
             assert await asyncio.to_thread(alive, others) == []
             await bench.outcomes(await bench.run_slice("small", 3), 3)
             assert loads_in(await bench.wait(lambda seen: True)) == 2
+
+
+def sockets(home: Path) -> list[Path]:
+    """Of engines and standbys, whether anyone listens or not."""
+    return [path for path in (home / "run").rglob("*") if path.is_socket()]
 
 
 def free_port() -> int:

@@ -80,6 +80,22 @@ async def test_postgresql_may_go_away_and_come_back(nats: NatsServer, journal: J
                 assert await place.sealed_files(story) == story.files()
 
 
+async def test_a_killed_process_of_one_connection_ends_them_all_and_nothing_is_lost(
+    nats: NatsServer, journal: Journal, tmp_path: Path
+):
+    story = Story(1, total=100)
+    with running_postgres(tmp_path) as server:
+        place = Place(tmp_path / "home", nats.url, server.url())
+        await place.put_input(story)
+        async with results_running(place, journal):
+            chunks = story.chunks()
+            await place.has_projected(await tell(journal, [*story.opening(), *chunks[:6]]))
+            _serving(server.pid)[0].kill()
+            await tell(journal, [*chunks[6:], story.finalizing()])
+            await place.has_status(story, "completed")
+            assert await place.sealed_files(story) == story.files()
+
+
 async def test_what_was_projected_stays_so_when_postgresql_is_killed(
     nats: NatsServer, journal: Journal, tmp_path: Path
 ):
@@ -190,6 +206,11 @@ async def _is_gone(url: str) -> bool:
         return True
     await connection.close()
     return False
+
+
+def _serving(pid: int) -> list[psutil.Process]:
+    """The processes of a PostgreSQL that each serve one connection."""
+    return [it for it in psutil.Process(pid).children() if f" {postgres.HOST}(" in " ".join(it.cmdline())]
 
 
 def _kill_with_family(pid: int) -> None:

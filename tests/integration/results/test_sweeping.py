@@ -1,4 +1,4 @@
-"""The bytes of files that nobody can ask for go; those that are still read stay."""
+"""The bytes of files and answers that nobody can ask for go; those that are still read stay."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 from tests.integration.results.stage import Place, Story, eventually, results_running, tell
-from tests.support.events import OWNER
+from tests.support.events import OWNER, RUNNER, SLICE
+from vbatch.contracts import codec
 from vbatch.contracts import events as e
+from vbatch.contracts.answers import answer_blob, swept_mark
 from vbatch.journal.port import Journal
 
 pytestmark = pytest.mark.integration
@@ -68,6 +70,42 @@ async def test_within_the_time_of_grace_a_deleted_file_keeps_its_bytes(place: Pl
     async with results_running(replace(place, grace_seconds=3600.0), journal):
         await eventually(partial(is_gone, place, old))
     assert not await is_gone(place, fresh)
+
+
+async def test_an_answer_whose_runner_was_killed_before_its_chunk_goes_when_the_next_runner_begins(
+    place: Place, journal: Journal
+):
+    story = Story(1, total=1)
+    await place.put_input(story)
+    [answered] = story.outcomes()
+    epoch = await begun_life(journal)
+    stored, stray = (answer_blob(epoch, SLICE, line) for line in (1, 2))
+    for blob in (stored, stray):
+        async with place.blobs.writer(blob) as writer:
+            await writer.write(bytes(answered.body))
+    shelved = msgspec.structs.replace(answered, body=e.NO_ANSWER, body_blob=stored)
+    async with results_running(place, journal):
+        chunk = story._chunk(1, 1, [shelved])
+        await place.has_projected(await tell(journal, [*story.opening(), chunk]))
+        assert await place.blobs.exists(stray), "its runner may still speak of it"
+        await begun_life(journal)
+        await eventually(lambda: is_swept(place, epoch))
+        assert not await place.blobs.exists(stray)
+        await tell(journal, [story.finalizing()])
+        await place.has_status(story, "completed")
+    assert await place.blobs.exists(stored)
+    rebuilt = replace(place, schema="rebuilt")
+    async with results_running(rebuilt, journal):
+        await rebuilt.has_projected(await journal.log.last_sequence())
+
+
+async def begun_life(journal: Journal) -> int:
+    leased = e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=1, pid=1, at=now())
+    return (await journal.log.acquire(codec.encode(leased, source="test"))).epoch
+
+
+async def is_swept(place: Place, epoch: int) -> bool:
+    return await place.blobs.exists(swept_mark(epoch))
 
 
 def stored_until(story: Story, expires_at: datetime) -> e.Event:

@@ -62,6 +62,7 @@ async def test_blobs_of_a_folder_are_found_by_their_age(blobs: Blobs):
     assert await blobs.older_than(-5, "files") == ["files/a", "files/b"]
     assert await blobs.older_than(60, "files") == []
     assert await blobs.older_than(-5, "nowhere") == []
+    assert await blobs.older_than(-5, "files", is_deep=True) == ["files/a", "files/b", "files/below/c"]
 
 
 async def test_ranges_come_in_the_order_asked(blobs: Blobs):

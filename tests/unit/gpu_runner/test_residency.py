@@ -24,7 +24,7 @@ from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.flows.residency import EXPECT_SECONDS, Residency
 from vbatch.gpu_runner.limits import Limits
-from vbatch.gpu_runner.ports import Answer
+from vbatch.gpu_runner.ports import Answer, Gate, open_gate
 from vbatch.journal.room import Room
 
 SMALL = ModelDefinition(id=order("s").model, engine=EngineKind.SIMULATED)
@@ -41,7 +41,8 @@ class SilentEngine:
         self.asked = 0
         self.is_full = asyncio.Event()
 
-    async def ask(self, endpoint: str, body: bytes) -> Answer:
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+        await gate()
         self.asked += 1
         if self.asked == self.window:
             self.is_full.set()

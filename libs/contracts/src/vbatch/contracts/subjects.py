@@ -8,6 +8,8 @@ ALL_EVENTS = "evt.>"
 BATCHES_CREATED = "evt.batch.*.created"
 UPLOAD_EVENTS = "evt.upload.>"
 RUNNER_EVENTS = "evt.runner.>"
+RUNNER_LEASES = "evt.runner.*.lease"
+CHUNKS_COMPLETED = "evt.batch.*.chunk_completed"
 MODEL_EVENTS = "evt.model.>"
 
 

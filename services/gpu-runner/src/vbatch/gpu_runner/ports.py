@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.orders import RequestRef
@@ -40,6 +40,14 @@ class InputUnreadable(Exception):
     """The input file is not there or not what was validated; trying again will not help."""
 
 
+Gate: TypeAlias = Callable[[], Awaitable[None]]
+"""Returns as soon as a request may leave; at once, without a turn of the loop, while it may anyway."""
+
+
+async def open_gate() -> None:
+    """It may."""
+
+
 class Engine(Protocol):
     """A server that answers, until it is stopped or gone."""
 
@@ -50,8 +58,11 @@ class Engine(Protocol):
     def window(self) -> int:
         """Requests to keep inside it at once, to begin with."""
 
-    async def ask(self, endpoint: str, body: bytes) -> Answer:
-        """Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it takes the request back."""
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+        """Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it takes the request back.
+
+        The gate is passed right before the request leaves, when there is a connection for it.
+        """
 
     async def is_healthy(self) -> bool: ...
 

@@ -22,7 +22,7 @@ class ResultsSettings(ServiceSettings):
     )
 
     sweep_seconds: float = Field(
-        30.0, gt=0, description="How often dead letters are counted and the bytes of deleted or expired files taken."
+        30.0, gt=0, description="How often dead letters are counted and bytes that nobody can ask for are taken."
     )
     sweep_grace_seconds: float = Field(
         600.0, ge=0, description="How long a file's bytes outlive its deletion or expiry, at least."

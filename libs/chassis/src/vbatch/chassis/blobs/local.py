@@ -84,9 +84,10 @@ class LocalBlobs(Blobs):
         with _named_trouble(name, self._root):
             await asyncio.to_thread(_delete, self._root / checked(name))
 
-    async def older_than(self, seconds: float, folder: str) -> list[str]:
+    async def older_than(self, seconds: float, folder: str, *, is_deep: bool = False) -> list[str]:
         with _named_trouble(folder, self._root):
-            found = await asyncio.to_thread(_older_files, self._root / checked(folder), time.time() - seconds)
+            place, oldest = self._root / checked(folder), time.time() - seconds
+            found = await asyncio.to_thread(lambda: sorted(_older_files(place, oldest, is_deep=is_deep)))
             return [f"{folder}/{name}" for name in found]
 
     async def remove_abandoned(self) -> int:
@@ -225,11 +226,16 @@ def _delete(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def _older_files(folder: Path, oldest: float) -> list[str]:
+def _older_files(folder: Path, oldest: float, *, is_deep: bool) -> Iterator[str]:
     if not folder.is_dir():
-        return []
+        return
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_file() and entry.stat().st_mtime < oldest)
+        for entry in entries:
+            if entry.is_file() and entry.stat().st_mtime < oldest:
+                yield entry.name
+            elif is_deep and entry.is_dir():
+                below = _older_files(folder / entry.name, oldest, is_deep=True)
+                yield from (f"{entry.name}/{name}" for name in below)
 
 
 def _remove_abandoned(folder: Path) -> int:

@@ -97,8 +97,8 @@ class Blobs(ABC):
         """Remove the blob; one that is not there is removed already."""
 
     @abstractmethod
-    async def older_than(self, seconds: float, folder: str) -> list[str]:
-        """The names of the blobs right below `folder` that were last written more than `seconds` ago."""
+    async def older_than(self, seconds: float, folder: str, *, is_deep: bool = False) -> list[str]:
+        """The names of the blobs right below `folder`, or anywhere below it, last written more than `seconds` ago."""
 
     async def read_range(self, name: str, offset: int, length: int) -> bytes:
         """The `length` bytes at `offset`."""

@@ -83,13 +83,13 @@ class RemoteBlobs(Blobs):
         with _named_trouble(name):
             return (await obstore.head_async(self._store, checked(name)))["size"]
 
-    async def older_than(self, seconds: float, folder: str) -> list[str]:
+    async def older_than(self, seconds: float, folder: str, *, is_deep: bool = False) -> list[str]:
         oldest = datetime.now(UTC) - timedelta(seconds=seconds)
         found: list[str] = []
         with _named_trouble(folder):
             async for batch in obstore.list(self._store, checked(folder) + "/"):
                 found += [item["path"] for item in batch if item["last_modified"] < oldest]
-        return [name for name in sorted(found) if name.count("/") == folder.count("/") + 1]
+        return [name for name in sorted(found) if is_deep or name.count("/") == folder.count("/") + 1]
 
     async def delete(self, name: str) -> None:
         try:

@@ -13,7 +13,7 @@ from vbatch.gpu_runner.ports import InputUnreadable
 
 TRIES_MAX = 5
 PAUSE_SECONDS = 0.2
-PUT_PAUSE_SECONDS_MAX = 5.0
+PUT_PAUSE_SECONDS_MAX = 1.0
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 

@@ -11,7 +11,7 @@ from vbatch.gpu_runner.core.feed import Request
 from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.retrying import Tries
 from vbatch.gpu_runner.limits import Limits
-from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Engine, RequestTimedOut
+from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Engine, Gate, RequestTimedOut
 
 DROPPED_MESSAGE = "The engine closed the connection each time it got this request."
 
@@ -20,12 +20,15 @@ class EngineGone(Exception):
     """The engine does not answer any more: what is inside it is lost, not failed."""
 
 
-async def outcome_from(engine: Engine, request: Request, limits: Limits, figures: Figures) -> Outcome:
-    """What became of the request. Raises EngineGone; never blames the request for the engine's death."""
+async def outcome_from(engine: Engine, request: Request, limits: Limits, figures: Figures, gate: Gate) -> Outcome:
+    """What became of the request. Raises EngineGone; never blames the request for the engine's death.
+
+    Each try of it passes the gate.
+    """
     clock = asyncio.get_running_loop().time
     started = clock()
     try:
-        answer = await _answer(engine, request, limits, figures)
+        answer = await _answer(engine, request, limits, figures, gate)
     except RequestTimedOut:
         return fault_outcome(request, RequestFault.REQUEST_TIMEOUT, seconds=clock() - started)
     except AnswerTooLarge as error:
@@ -35,12 +38,12 @@ async def outcome_from(engine: Engine, request: Request, limits: Limits, figures
     return outcome_of(request, answer.status_code, answer.body, clock() - started)
 
 
-async def _answer(engine: Engine, request: Request, limits: Limits, figures: Figures) -> Answer | None:
+async def _answer(engine: Engine, request: Request, limits: Limits, figures: Figures, gate: Gate) -> Answer | None:
     """The engine's last word; None when a healthy engine only ever closed the connection."""
     tries, lost_tries = Tries(), 0
     while True:
         try:
-            answer = await engine.ask(request.endpoint, request.body)
+            answer = await engine.ask(request.endpoint, request.body, gate)
         except ConnectionLost as error:
             if not await engine.is_healthy():
                 raise EngineGone(f"the engine does not answer: {error}") from error

@@ -11,6 +11,7 @@ import structlog
 
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.failpoints import Failpoint, reached
+from vbatch.contracts.answers import answer_blob
 from vbatch.contracts.events import NO_ANSWER, EngineCrashed, Outcome
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import ModelId, RunnerId, SliceId
@@ -160,8 +161,8 @@ class Residency:
 
     async def _run(self, engine: Engine, request: Request) -> None:
         try:
-            await self.lease_watch.until_fresh()  # handed out before a freeze, it begins after it
-            outcome = await outcome_from(engine, request, self.limits, self.figures)
+            # Handed out before a freeze, it leaves after it.
+            outcome = await outcome_from(engine, request, self.limits, self.figures, self.lease_watch.until_fresh)
             reached(Failpoint.ANSWERED)
             self._answered_count += 1
             self._window.answered(_clock())
@@ -179,8 +180,8 @@ class Residency:
         self.changed.fire()
 
     async def _shelved(self, request: Request, outcome: Outcome) -> Outcome:
-        """The outcome with its body in a blob, named so that no other try of the line can touch it."""
-        blob = f"answers/{self.epoch}/{request.slice_id}/{request.line}"
+        """The outcome with its body in a blob."""
+        blob = answer_blob(self.epoch, request.slice_id, request.line)
         await self.answer_files.put(blob, bytes(outcome.body))
         reached(Failpoint.ANSWER_SHELVED)
         return msgspec.structs.replace(outcome, body=NO_ANSWER, body_blob=blob)

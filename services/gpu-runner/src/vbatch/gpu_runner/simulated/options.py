@@ -15,8 +15,8 @@ class Options:
     `fail_when_forked` only where a standby was to be the engine, `crash_after` kills the process when that many
     requests have come, `fork_grandchild` starts a process in a session of its own that ignores SIGTERM, as
     EngineCore outlives its parent. `memory_seqs` is how many requests at once the memory takes: an engine told to
-    run more does not come up. `started_log` names a file that outlives the engine, so that a test can see which
-    requests were run twice.
+    run more does not come up. `work_log` names a file that outlives the engine, so that a test can see which
+    requests were run twice, and how many were inside at once.
     """
 
     model: str
@@ -37,7 +37,7 @@ class Options:
     garbage_after_wakes: int
     memory_bytes: int
     memory_seqs: int
-    started_log: str | None
+    work_log: str | None
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -62,5 +62,5 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--enable-sleep-mode", action="store_true", help="serve /sleep, /wake_up and /is_sleeping")
     parser.add_argument("--garbage-after-wakes", type=int, default=0, help="answer rubbish from this wake on; 0: never")
     parser.add_argument("--memory-bytes", type=int, default=0, help="what it claims to take of the device")
-    parser.add_argument("--started-log", help="append `TIME DIGEST` here for each request that starts to run")
+    parser.add_argument("--work-log", help="append `TIME started|answered DIGEST INSIDE` here for each request")
     return Options(**vars(parser.parse_args(arguments)))

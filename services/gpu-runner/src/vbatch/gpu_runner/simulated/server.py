@@ -61,7 +61,7 @@ class Simulation:
         self._waiting: deque[Job] = deque()
         self._tries: dict[bytes, int] = {}
         self._loop = asyncio.get_running_loop()
-        self._started_log = open_log(options.started_log) if options.started_log else None
+        self._work_log = open_log(options.work_log) if options.work_log else None
 
     @property
     def waiting_count(self) -> int:
@@ -124,14 +124,13 @@ class Simulation:
             self._start(self._waiting.popleft())
 
     def _start(self, job: Job) -> None:
-        if self._started_log is not None:
-            os.write(self._started_log, f"{time.time():.6f} {digest(job.raw)}\n".encode())
+        self.running_count += 1
+        job.is_running = True
+        self._note("started", job)
         if job.reply.crashes:
             crash()
         if job.reply.is_too_big:
             run_out_of_memory(self.options.max_num_seqs)
-        self.running_count += 1
-        job.is_running = True
         if job.reply.hangs:
             return
         if job.reply.seconds > 0:
@@ -139,7 +138,13 @@ class Simulation:
         else:
             self._finish(job)
 
+    def _note(self, what: str, job: Job) -> None:
+        if self._work_log is not None:
+            inside = self.running_count + self.waiting_count
+            os.write(self._work_log, f"{time.time():.6f} {what} {digest(job.raw)} {inside}\n".encode())
+
     def _finish(self, job: Job) -> None:
+        self._note("answered", job)
         self.finished_count += 1
         self.prompt_tokens += job.reply.prompt_tokens
         self.generation_tokens += job.reply.tokens
@@ -242,7 +247,7 @@ def open_log(path: str) -> int:
 
 
 def digest(raw: bytes) -> str:
-    """Names a request body in the log of what was started."""
+    """Names a request body in the log of what was done."""
     return hashlib.blake2b(raw, digest_size=12).hexdigest()
 
 

@@ -17,7 +17,7 @@ from vbatch.contracts import events as e
 from vbatch.contracts.message import Recorded
 from vbatch.journal.port import Journal, Lease, Rejected
 from vbatch.results.core.projection import Changes, State
-from vbatch.results.flows.retrying import PASSING, Backoff
+from vbatch.results.flows.retrying import ASK_SECONDS_MAX, PASSING, WORK_SECONDS_MAX, Backoff
 from vbatch.results.flows.transacting import TRANSACTION_EVENTS_MAX, Buried, Transactions, decode_all, transactions
 from vbatch.results.ports import PartialFiles, ReadModel
 
@@ -59,21 +59,34 @@ class Projector:
         self._lease = lease
         self._transactions = Transactions(read_model, partials, blobs, self._bury)
         self._on_committed = on_committed
-        self._backoff = Backoff()
+        self._backoff = Backoff(WORK_SECONDS_MAX)
         self.trouble: str | None = "not started"
 
     async def run(self) -> None:
         """Raises Fenced, CheckpointMoved, ReadModelMismatch; trouble that passes is waited for."""
         while True:
+            state = await self._begun()
             try:
-                await self._follow()
+                await self._follow(state)
             except PASSING as error:
-                self.trouble = f"{type(error).__name__}: {error}"
-                get_logger().warning("projection_interrupted", reason=self.trouble)
+                self._hold_up(error)
             await asyncio.sleep(self._backoff.seconds())
 
-    async def _follow(self) -> None:
-        state = await self._transactions.begin()
+    async def _begun(self) -> State:
+        """As soon as the database is there to be read."""
+        backoff = Backoff(ASK_SECONDS_MAX)
+        while True:
+            try:
+                return await self._transactions.begin()
+            except PASSING as error:
+                self._hold_up(error)
+            await asyncio.sleep(backoff.seconds())
+
+    def _hold_up(self, error: Exception) -> None:
+        self.trouble = f"{type(error).__name__}: {error}"
+        get_logger().warning("projection_interrupted", reason=self.trouble)
+
+    async def _follow(self, state: State) -> None:
         get_logger().info("projection_started", after=state.sequence, open_batches=len(state.batches))
         self._on_committed(Committed(state, Changes(), 0, 0, 0.0))
         self.trouble = None

@@ -21,7 +21,7 @@ from vbatch.journal.port import Lease, Log
 from vbatch.results.core import sealing as rules
 from vbatch.results.core.projection import State
 from vbatch.results.core.sealing import SealedFile, SealRefused
-from vbatch.results.flows.retrying import PASSING, Backoff
+from vbatch.results.flows.retrying import ASK_SECONDS_MAX, PASSING, WORK_SECONDS_MAX, Backoff
 from vbatch.results.flows.sealed_pages import KINDS, Page, SealedPages
 from vbatch.results.ports import PartialFiles, ReadModel, Sealable
 
@@ -83,26 +83,36 @@ class Sealer:
             await self._seal_at_last(await waiting.get())
 
     async def _seal_at_last(self, batch_id: BatchId) -> None:
-        backoff = Backoff()
-        while True:
+        backoff = Backoff(WORK_SECONDS_MAX)
+        while sealable := await self._sealable(batch_id):
             try:
-                await self._seal(batch_id)
-                self.trouble.pop(batch_id, None)
-                return
+                await self._seal(sealable)
+                break
             except PASSING as error:
-                self.trouble[batch_id] = f"{type(error).__name__}: {error}"
-                get_logger().warning("seal_interrupted", batch_id=batch_id, reason=str(error))
-                await asyncio.sleep(backoff.seconds())
+                self._hold_up(batch_id, error)
             except SealRefused as error:
-                self.trouble.pop(batch_id, None)
                 self.refused[batch_id] = str(error)
                 get_logger().error("seal_refused", batch_id=batch_id, reason=str(error))
-                return
+                break
+            await asyncio.sleep(backoff.seconds())
+        self.trouble.pop(batch_id, None)
 
-    async def _seal(self, batch_id: BatchId) -> None:
-        sealable = await self._read_model.sealable(batch_id)
-        if sealable is None:
-            return
+    async def _sealable(self, batch_id: BatchId) -> Sealable | None:
+        """As soon as the database is there to be read."""
+        backoff = Backoff(ASK_SECONDS_MAX)
+        while True:
+            try:
+                return await self._read_model.sealable(batch_id)
+            except PASSING as error:
+                self._hold_up(batch_id, error)
+            await asyncio.sleep(backoff.seconds())
+
+    def _hold_up(self, batch_id: BatchId, error: Exception) -> None:
+        self.trouble[batch_id] = f"{type(error).__name__}: {error}"
+        get_logger().warning("seal_interrupted", batch_id=batch_id, reason=str(error))
+
+    async def _seal(self, sealable: Sealable) -> None:
+        batch_id = sealable.row.id
         files = await self._write_files(sealable)
         reached(Failpoint.OUTPUT_SEALED)
         rules.must_be_whole(sealable.row, files)

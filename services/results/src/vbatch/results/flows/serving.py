@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.journal.port import Conflict, Journal, Lease, Log
+from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.flows.projecting import Committed, Fenced, Projector
 from vbatch.results.flows.sealing import SOURCE, Sealer
 from vbatch.results.flows.sweeping import Sweeper, SweepTimes
@@ -60,7 +61,7 @@ async def serve(world: World, progress: Progress) -> None:
     """For ever. Raises Conflict or Fenced when a newer process took over, and what cannot be helped by waiting."""
     lease = await take_lease(world.journal.log, world.pid, world.now())
     reached(Failpoint.RESULTS_LEASED)
-    async with own_folder(world.folder):
+    async with own_folder(world.folder, lambda: _must_be_newest(world.journal.log, lease)):
         progress.caught_up_at = await world.journal.log.last_sequence()
         sealer = _sealer(world, lease)
         projector = _projector(world, lease, _follower(world, progress, sealer))
@@ -113,6 +114,7 @@ def _sweeper(world: World, progress: Progress) -> Sweeper:
         world.read_model,
         world.blobs,
         world.journal.dead,
+        AnswerSweep(world.journal.log, world.blobs, grace_seconds=world.sweep_times.grace_seconds, now=world.now),
         times=world.sweep_times,
         now=world.now,
         is_caught_up=lambda: progress.is_caught_up,
@@ -131,15 +133,27 @@ def _projector(world: World, lease: Lease, on_committed: Callable[[Committed], N
     )
 
 
+async def _must_be_newest(log: Log, lease: Lease) -> None:
+    """The folder may be held by a process that is newer than this one, and will not let go. Raises Fenced."""
+    newest = await log.last(lease.subject)
+    if newest is not None and newest.sequence > lease.epoch:
+        raise Fenced(f"a newer process took the lease at {newest.sequence}")
+
+
+async def _nothing() -> None:
+    """Asks no one."""
+
+
 @asynccontextmanager
-async def own_folder(folder: Path) -> AsyncIterator[None]:
-    """Two writers would cut each other's files. Raises LockHeld when the other does not let go in time."""
+async def own_folder(folder: Path, while_held: Callable[[], Awaitable[None]] = _nothing) -> AsyncIterator[None]:
+    """Two writers would cut each other's files. Raises LockHeld when the other does not let go in time, and what
+    `while_held` raises, which is asked before each further try."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
-    with await _locked(folder / LOCK_NAME):
+    with await _locked(folder / LOCK_NAME, while_held):
         yield
 
 
-async def _locked(path: Path) -> ExitStack:
+async def _locked(path: Path, while_held: Callable[[], Awaitable[None]]) -> ExitStack:
     deadline = asyncio.get_running_loop().time() + LOCK_SECONDS_MAX
     held = ExitStack()
     while True:
@@ -149,4 +163,5 @@ async def _locked(path: Path) -> ExitStack:
         except LockHeld:
             if asyncio.get_running_loop().time() > deadline:
                 raise
+        await while_held()
         await asyncio.sleep(LOCK_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Takes the bytes of files that nobody can ask for any more, and counts the dead letters, now and then.
+"""Takes the bytes of files and answers that nobody can ask for any more, and counts the dead letters, now and then.
 
 It appends nothing: which files are deleted or expired follows from the log and the clock, so a rebuild knows it too. A
 blob is only taken after a time of grace, within which a batch that was just accepted on the file has been projected.
@@ -15,6 +15,7 @@ from vbatch.chassis.blobs import Blobs, BlobTrouble
 from vbatch.chassis.blobs.local import LocalBlobs
 from vbatch.chassis.logs import get_logger
 from vbatch.journal.port import DeadLetters, Unavailable
+from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.ports import ReadModel, Trouble
 
 FILES_AT_ONCE = 200
@@ -36,6 +37,7 @@ class Sweeper:
         read_model: ReadModel,
         blobs: Blobs,
         dead: DeadLetters,
+        answers: AnswerSweep,
         *,
         times: SweepTimes,
         now: Callable[[], datetime],
@@ -45,6 +47,7 @@ class Sweeper:
         self._read_model = read_model
         self._blobs = blobs
         self._dead = dead
+        self._answers = answers
         self._times = times
         self._now = now
         self._is_caught_up = is_caught_up
@@ -66,6 +69,7 @@ class Sweeper:
             await self._blobs.remove_abandoned()
         if self._is_caught_up():
             await self.sweep()
+        await self._answers.sweep()
 
     async def sweep(self) -> None:
         """Every file once in the life of the process; a blob that is gone already is no trouble."""

@@ -17,7 +17,8 @@ from vbatch.scheduler.core.state import State
 from vbatch.scheduler.core.validation import FileRules
 from vbatch.scheduler.ports import Clock, InputMissing, Planner, PlanningTrouble
 
-RETRY_SECONDS = 5.0
+RETRY_SECONDS, RETRY_SECONDS_MAX = 0.2, 5.0
+"""A worker that was killed is there again at once; a store that is away is asked ever less often."""
 
 log = structlog.stdlib.get_logger()
 
@@ -66,6 +67,7 @@ class Planning:
         return job.ledger is not None or input_fault(self.state, job) is None
 
     async def _plan(self, job: Job) -> None:
+        pause = RETRY_SECONDS
         while job.batch_id in self.state.jobs:
             try:
                 self.verdicts[job.batch_id] = await self._verdict(job)
@@ -73,7 +75,8 @@ class Planning:
                 break
             except PlanningTrouble as error:
                 log.warning("planning_failed", batch_id=job.batch_id, reason=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, RETRY_SECONDS_MAX)
         self.on_change()
 
     async def _verdict(self, job: Job) -> Verdict:

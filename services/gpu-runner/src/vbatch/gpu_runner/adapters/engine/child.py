@@ -25,11 +25,12 @@ STOP_MARGIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where one child keeps its log and its record of pids, and how long it gets to end in."""
+    """Where one child keeps its log, its record of pids and the sockets it may have; how long it gets to end in."""
 
     log: Path
     record: Path
     grace_seconds: float
+    sockets: Path | None = None
 
 
 class Child:
@@ -111,7 +112,7 @@ async def _start_guard(
     command: EngineCommand, desk: Desk, pipe: int, log: int, stdin: int
 ) -> asyncio.subprocess.Process:
     script = Path(guard.__file__)
-    words = (str(pipe), str(desk.record), str(desk.grace_seconds), *command.arguments)
+    words = (str(pipe), str(desk.record), str(desk.sockets or ""), str(desk.grace_seconds), *command.arguments)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", str(script), *words),
         stdin=stdin,

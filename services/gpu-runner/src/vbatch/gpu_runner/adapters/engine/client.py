@@ -12,7 +12,7 @@ from yarl import URL
 from vbatch.gpu_runner.adapters.engine.lanes import CONNECT_SECONDS_MAX, IDLE_SECONDS_MAX, Lanes
 from vbatch.gpu_runner.core.retrying import read_retry_after
 from vbatch.gpu_runner.core.window import Load
-from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, RequestTimedOut
+from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 PROBE_SECONDS_MAX = 5.0
@@ -48,9 +48,10 @@ class EngineClient:
         )
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
 
-    async def ask(self, endpoint: str, body: bytes) -> Answer:
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
         if self._lanes is not None:
-            return await self._lanes.post(endpoint, body)
+            return await self._lanes.post(endpoint, body, gate)
+        await gate()
         url = _url(self._base_url, endpoint)
         try:
             async with self._session.post(url, data=body, allow_redirects=False) as response:

@@ -2,9 +2,10 @@
 
 A script for `python -I -S`, standard library only. It adopts every process the engine leaves behind, ends them all when
 its pipe from the runner closes, when it is told to, or when the engine itself ends, and exits only when none is left.
-It keeps a list of what it guards on disk, for a sweep in case it is itself killed.
+It keeps a list of what it guards on disk, for a sweep in case it is itself killed. Where the runner is gone it removes
+the engine's sockets, too: the next runner takes seconds to come. A runner that lives does so itself.
 
-    guard.py PIPE_FD RECORD_FILE GRACE_SECONDS PROGRAM [ARGUMENT ...]
+    guard.py PIPE_FD RECORD_FILE SOCKET_FOLDER GRACE_SECONDS PROGRAM [ARGUMENT ...]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -28,13 +30,15 @@ NO_PROGRAM = 127
 
 
 def main(arguments: list[str]) -> int:
-    pipe, record, grace_seconds, *program = arguments
+    pipe, record, sockets, grace_seconds, *program = arguments
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     wake = wakeup_pipe()
     engine = start(program)
     code, grace = watch(engine, int(pipe), wake, Record(record), float(grace_seconds))
     end_all(grace)
+    if grace == ORPHANED_GRACE_SECONDS:
+        remove_sockets(sockets)
     Record(record).remove()
     return code
 
@@ -101,6 +105,12 @@ def end_all(grace_seconds: float) -> None:
         if time.monotonic() >= deadline:
             send_all(signal.SIGKILL)
         time.sleep(KILL_PAUSE_SECONDS)
+
+
+def remove_sockets(folder: str) -> None:
+    """With the folder, which is the engine's own; without a name there is none."""
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def has_children() -> bool:

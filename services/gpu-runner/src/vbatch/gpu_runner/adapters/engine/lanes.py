@@ -14,7 +14,7 @@ from typing import cast
 import httptools
 
 from vbatch.gpu_runner.core.retrying import read_retry_after
-from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, RequestTimedOut
+from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
 
 CONNECT_SECONDS_MAX = 10.0
 IDLE_SECONDS_MAX = 2.0
@@ -33,9 +33,10 @@ class Lanes:
         self._idle: list[_Lane] = []
         self._loop = asyncio.get_running_loop()
 
-    async def post(self, path: str, body: bytes) -> Answer:
+    async def post(self, path: str, body: bytes, gate: Gate = open_gate) -> Answer:
         """Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it closes the connection."""
         lane = await self._lane()
+        await _passed(gate, lane)
         timer = self._loop.call_later(self._request_seconds_max, lane.run_out)
         try:
             answer = await lane.exchange(path, body)
@@ -158,6 +159,14 @@ class _Lane(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
+
+
+async def _passed(gate: Gate, lane: _Lane) -> None:
+    try:
+        await gate()
+    except BaseException:
+        lane.close()
+        raise
 
 
 @lru_cache(maxsize=64)

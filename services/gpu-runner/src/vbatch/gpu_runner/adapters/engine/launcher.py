@@ -35,7 +35,7 @@ from vbatch.gpu_runner.core.residents import NOTHING, Need
 from vbatch.gpu_runner.core.standby import affords_standby, imports_for_free, standby_plan
 from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.limits import Limits
-from vbatch.gpu_runner.ports import Answer, EngineFailed
+from vbatch.gpu_runner.ports import Answer, EngineFailed, Gate, open_gate
 
 READY_POLL_SECONDS = 0.05
 READY_POLL_SECONDS_MAX = 0.5
@@ -64,8 +64,8 @@ class RunningEngine:
         self._client = client
         self._on_stopped = on_stopped
 
-    async def ask(self, endpoint: str, body: bytes) -> Answer:
-        return await self._client.ask(endpoint, body)
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+        return await self._client.ask(endpoint, body, gate)
 
     async def is_healthy(self) -> bool:
         if self.child and not self.child.is_running:
@@ -176,7 +176,7 @@ class EngineLauncher:
     async def _plainly(self, definition: ModelDefinition, source: str) -> RunningEngine:
         slot = self._take_slot()
         try:
-            child = await self._start(self._command(definition, source, slot), f"engine-{slot}")
+            child = await Child.start(self._command(definition, source, slot), self._engine_desk(slot))
         except BaseException:
             self._leave_slot(slot)
             raise
@@ -221,7 +221,7 @@ class EngineLauncher:
         try:
             if plan := standby_plan(self._command(definition, source, slot), definition.engine, os.environ):
                 folder = self._workshop.socket(slot).parent
-                self._standby = await Standby.start(plan, self._desk(f"engine-{slot}"), folder, slot)
+                self._standby = await Standby.start(plan, self._engine_desk(slot), folder, slot)
         except OSError as error:
             log.warning("standby_not_started", reason=str(error))
         finally:
@@ -240,11 +240,9 @@ class EngineLauncher:
         await wait_until_free(self._device, self._free_before, self._limits.memory_free_seconds_max)
         self._free_before = await free_bytes(self._device)
 
-    async def _start(self, command: EngineCommand, name: str) -> Child:
-        return await Child.start(command, self._desk(name))
-
-    def _desk(self, name: str) -> Desk:
-        return self._workshop.desk(name, self._limits.engine_stop_seconds)
+    def _engine_desk(self, slot: int) -> Desk:
+        sockets = self._workshop.socket(slot).parent
+        return self._workshop.desk(f"engine-{slot}", self._limits.engine_stop_seconds, sockets)
 
     async def _wait_ready(self, engine: RunningEngine) -> None:
         """Raises EngineFailed after stopping it; also stopped when this is cancelled."""
@@ -275,7 +273,8 @@ class EngineLauncher:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         python, script = str(self._workshop.engine_python), str(self._workshop.prepare_script)
-        child = await self._start(EngineCommand((python, script, package, str(target))), "prepare")
+        desk = self._workshop.desk("prepare", self._limits.engine_stop_seconds)
+        child = await Child.start(EngineCommand((python, script, package, str(target))), desk)
         try:
             code = await child.wait()
         finally:

@@ -26,7 +26,7 @@ from vbatch.gpu_runner.core.residents import (
 )
 from vbatch.gpu_runner.core.window import Load
 from vbatch.gpu_runner.limits import Limits
-from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, RequestTimedOut
+from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
 
 SLEEP, WAKE = "/sleep?level=1&mode=keep", "/wake_up"
 NAP_SECONDS_MAX = 60.0
@@ -63,8 +63,8 @@ class Lent:
     def window(self) -> int:
         return self.loaded.engine.window
 
-    async def ask(self, endpoint: str, body: bytes) -> Answer:
-        return await self.loaded.engine.ask(endpoint, body)
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+        return await self.loaded.engine.ask(endpoint, body, gate)
 
     async def is_healthy(self) -> bool:
         return await self.loaded.engine.is_healthy()

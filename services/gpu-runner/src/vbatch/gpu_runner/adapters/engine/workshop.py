@@ -31,9 +31,9 @@ class Workshop:
     def run_folder(self) -> Path:
         return self.home / "run" / self.runner_id
 
-    def desk(self, name: str, grace_seconds: float) -> Desk:
+    def desk(self, name: str, grace_seconds: float, sockets: Path | None = None) -> Desk:
         log = self.home / "logs" / f"{name}-{self.runner_id}.log"
-        return Desk(log, self.run_folder / f"{name}.pids", grace_seconds)
+        return Desk(log, self.run_folder / f"{name}.pids", grace_seconds, sockets)
 
     def folder(self, name: str) -> str:
         """A model folder: absolute, below the user's home (~), or below ours."""

@@ -1,0 +1,60 @@
+"""A worker that dies while it reads a file costs a moment; a store that stays away is asked ever less often."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+
+from tests.simulation.loop import SimulatedLoop
+from tests.support.scheduling import World, plan_of
+from vbatch.scheduler.core.decide import Verdict
+from vbatch.scheduler.core.validation import FileRules
+from vbatch.scheduler.flows.planning import RETRY_SECONDS, RETRY_SECONDS_MAX, Limits, Planning
+from vbatch.scheduler.ports import PlanningTrouble
+
+
+@dataclass
+class FailingPlanner:
+    """Succeeds after so many failures; `asked_at` are seconds of the loop."""
+
+    failures: int
+    asked_at: list[float] = field(default_factory=list)
+
+    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> Verdict:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        if len(self.asked_at) <= self.failures:
+            raise PlanningTrouble("the worker died")
+        return plan_of(1)
+
+
+def test_after_a_killed_worker_the_file_is_read_again_at_once():
+    assert pauses(failures=1) == [pytest.approx(RETRY_SECONDS)]
+
+
+def test_while_the_store_is_away_pauses_grow_up_to_their_limit():
+    found = pauses(failures=10)
+    assert found == sorted(found)
+    assert found[-1] == pytest.approx(RETRY_SECONDS_MAX)
+
+
+def pauses(failures: int) -> list[float]:
+    planner = FailingPlanner(failures)
+    loop = SimulatedLoop(Random(1))
+    try:
+        loop.run_until_complete(_planned(planner))
+    finally:
+        loop.end()
+    return [later - earlier for earlier, later in zip(planner.asked_at, planner.asked_at[1:], strict=False)]
+
+
+async def _planned(planner: FailingPlanner) -> None:
+    world = World()
+    world.model("small")
+    batch = world.created("a")
+    planning = Planning(world.state, planner, lambda: world.now, Limits(), lambda: None)
+    async with asyncio.TaskGroup() as tasks:
+        planning.advance(tasks)
+    assert batch in planning.verdicts
