@@ -90,7 +90,7 @@ async def test_a_killed_process_of_one_connection_ends_them_all_and_nothing_is_l
         async with results_running(place, journal):
             chunks = story.chunks()
             await place.has_projected(await tell(journal, [*story.opening(), *chunks[:6]]))
-            _serving(server.pid)[0].kill()
+            _oldest_serving(server.pid).kill()
             await tell(journal, [*chunks[6:], story.finalizing()])
             await place.has_status(story, "completed")
             assert await place.sealed_files(story) == story.files()
@@ -208,9 +208,16 @@ async def _is_gone(url: str) -> bool:
     return False
 
 
-def _serving(pid: int) -> list[psutil.Process]:
-    """The processes of a PostgreSQL that each serve one connection."""
-    return [it for it in psutil.Process(pid).children() if f" {postgres.HOST}(" in " ".join(it.cmdline())]
+def _oldest_serving(pid: int) -> psutil.Process:
+    """Of the processes of a PostgreSQL that each serve one connection: the younger ones are this test's own looks."""
+    return min(filter(_is_serving, psutil.Process(pid).children()), key=psutil.Process.create_time)
+
+
+def _is_serving(process: psutil.Process) -> bool:
+    try:
+        return f" {postgres.HOST}(" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _kill_with_family(pid: int) -> None:
