@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.support.postgres import free_port
-from vbatch.local import survivors
+from vbatch.local import nats, survivors
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.programs import SERVICES, Service
 from vbatch.local.settings import LocalSettings
@@ -74,6 +74,7 @@ def test_the_whole_stack_comes_up_and_goes_down_and_comes_up_again(home: Path):
     assert {service.state for service in status.services} <= {"RUNNING", "STARTING"}
     assert all(service.rss_bytes > 0 for service in status.services if service.pid)
     assert [name for name, _text in told[:2]] == ["nats", "postgres"]
+    assert psutil.Process(by_name(stack)["nats"].pid).environ()["GOMEMLIMIT"] == nats.MEMORY_LIMIT
     pids = [service.pid for service in status.services if service.pid] + [status.supervisor_pid]
     stack.down()
     assert not any(psutil.pid_exists(pid) for pid in pids if pid)

@@ -1,6 +1,7 @@
 """The local nats-server: its configuration and the command that runs it in the foreground."""
 
 import json
+import os
 import shutil
 import sys
 import sysconfig
@@ -13,6 +14,8 @@ PORT = 4322
 MONITOR_PORT = 4328
 STORE_SHARE_OF_DISK = 0.7  # a full disk stops the log without an error; its own limit answers with one
 MEMORY_STORE_BYTES = 512 * 1024 * 1024
+MEMORY_VARIABLE, MEMORY_LIMIT = "GOMEMLIMIT", "384MiB"
+"""From here on the server collects its garbage more often (runtime/debug.SetMemoryLimit); it is no hard limit."""
 
 TEMPLATE = """\
 server_name: vbatch
@@ -56,7 +59,8 @@ def render(store_dir: Path, port: int = PORT, monitor_port: int = MONITOR_PORT) 
 def command(config: Path, store_dir: Path, monitor_port: int = MONITOR_PORT) -> Command:
     """The server in the foreground, holding a lock on its store: two servers on one store would start."""
     owning = (sys.executable, "-m", "vbatch.local.log_server", str(store_dir), health_url(monitor_port))
-    return Command((*owning, _binary(), "-c", str(config)), {}, None)
+    memory = {MEMORY_VARIABLE: os.environ.get(MEMORY_VARIABLE, MEMORY_LIMIT)}
+    return Command((*owning, _binary(), "-c", str(config)), memory, None)
 
 
 def health_url(monitor_port: int) -> str:

@@ -112,17 +112,16 @@ def _nats(settings: LocalSettings) -> Program:
 def _postgres(settings: LocalSettings) -> Program:
     home, port = settings.home, settings.postgres_port
     socket_dir = postgres.usable_socket_dir(home / "run" / "postgres")
-    command = postgres.command(home / "postgres", port, socket_dir, dies_with_parent=True)
     return Program(
         name="postgres",
-        command=command,
+        command=postgres.command(home / "postgres", port, socket_dir, dies_with_parent=True),
         ports={"VBATCH_POSTGRES_PORT": port},
         probe=probes.exits_well(postgres.ready_command(port)),
         stage=0,
         stop_signal="INT",
         stop_as_group=False,  # the server ends its own processes, in its own order
         stop_seconds_max=30,
-        environment={**command.env, STACK_VARIABLE: str(home)},
+        environment={STACK_VARIABLE: str(home)},
     )
 
 

@@ -189,12 +189,13 @@ def _info(info: dict[str, Any]) -> ProgramInfo:
 
 
 def _program_section(program: Program, logs: str) -> str:
+    variables = {**program.command.env, **program.environment}
     return PROGRAM.format(
         name=program.name,
         command=_plain(shlex.join(program.command.argv)),
         directory=_plain(Path.cwd()),  # names in settings, such as models.toml, are relative to where `up` was asked
         priority=program.stage,  # the lowest stops last: a service ends well only while its log still answers
-        environment=",".join(f'{key}="{_plain(value)}"' for key, value in program.environment.items()),
+        environment=",".join(f'{key}="{_plain(value)}"' for key, value in variables.items()),
         startsecs=STABLE_SECONDS,
         startretries=START_TRIES_MAX,
         stop_signal=program.stop_signal,
