@@ -30,9 +30,14 @@ def main() -> None:
     if arguments.quick:
         return
     command = ["./taskw", "bench:engine", "--", *sys.argv[1:]]
-    sys.stdout.write(f"written to {report.write('engine', command, measured)}\n")
+    sys.stdout.write(f"written to {report.write(_name(arguments), command, measured)}\n")
     if arguments.plots:
         _draw(done)
+
+
+def _name(arguments: argparse.Namespace) -> str:
+    """A part of the study has a file of its own."""
+    return "_".join(["engine", *(arguments.only or ()), *(arguments.peers or ())])
 
 
 def _draw(done: Study) -> None:
