@@ -150,6 +150,16 @@ async def test_on_a_cpu_there_is_no_standby_while_nobody_expects_another_model(h
             await engine.stop()
 
 
+async def test_once_models_have_changed_a_standby_begins_with_the_engine(home: Path):
+    async with launching(home) as launcher:
+        await (await launcher.launch(simulated("first"))).stop()
+        engine = await launcher.launch(simulated("second"))
+        try:
+            assert await standby_processes(home, slot=1)
+        finally:
+            await engine.stop()
+
+
 @pytest.fixture
 def driver_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What nvidia-smi prints on a machine that has a GPU."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes, wait_until_free
 from vbatch.gpu_runner.adapters.engine.child import Child, Desk
@@ -103,6 +104,8 @@ class EngineLauncher:
         self._free_before: int | None = None
         self._slots: set[int] = set()
         self._standby: Standby | None = None
+        self._models_served: set[ModelId] = set()
+        """Once there are two, each is likely to be followed by another."""
         self._trusts_standbys = limits.has_standby and can_fork()
 
     async def launch(self, definition: ModelDefinition) -> RunningEngine:
@@ -155,7 +158,8 @@ class EngineLauncher:
             self._trusts_standbys = False  # where it failed a plain start did not
         engine = engine or await self._plainly(definition, source)
         try:
-            if imports_for_free(self._device):
+            self._models_served.add(definition.id)
+            if imports_for_free(self._device) or len(self._models_served) > 1:
                 await self._have_standby(definition, source)
         except BaseException:
             await engine.stop()
