@@ -31,11 +31,12 @@ def changed_lines(before: str, after: str) -> list[str]:
 
 
 def test_a_profile_for_the_cpu_changes_one_line(models: Path):
-    before = models.read_text()
+    before, mode = models.read_text(), models.stat().st_mode
     write_profile(models, SMOLLM, Profile(is_of_cpu=True, arguments=ARGUMENTS))
     found = {it.id: it for it in read_model_file(models.read_text())}
     assert found[SMOLLM].cpu.arguments == ARGUMENTS
     assert [line[0] for line in changed_lines(before, models.read_text())] == ["-", "+"]
+    assert models.stat().st_mode == mode
 
 
 def test_a_profile_for_the_gpu_changes_the_size_and_the_arguments(models: Path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import stat
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
+from vbatch.chassis.files import write_atomically
 from vbatch.contracts.ids import ModelId
 from vbatch.gpu_runner.core.tuning import Profile
 
@@ -17,9 +18,7 @@ def write_profile(path: Path, model: ModelId, profile: Profile) -> None:
     """The file is replaced whole, or not at all."""
     text: Any = tomlkit.parse(path.read_text())
     _change(next(entry for entry in text["model"] if entry["id"] == model), profile)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(tomlkit.dumps(text))
-    os.replace(beside, path)
+    write_atomically(path, tomlkit.dumps(text).encode(), mode=stat.S_IMODE(path.stat().st_mode))
 
 
 def _change(entry: MutableMapping[str, Any], profile: Profile) -> None:
