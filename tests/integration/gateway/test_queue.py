@@ -56,7 +56,7 @@ async def told_of_the_log(world: World, journal: Journal) -> None:
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
-    """The gateway fetches the forecast every second."""
+    """The gateway fetches the forecast every second while it is asked."""
     async with asyncio.timeout(SHOWN_SECONDS_MAX):
         while not await holds():  # noqa: ASYNC110  # the gateway has no way to say so
             await asyncio.sleep(0.05)

@@ -13,7 +13,7 @@ from tests.unit.cli.canned_gateway import BATCH, ENTRY, WHY, CannedGateway
 from tests.unit.cli.test_live import seen, validated
 from vbatch.cli.board import describe
 from vbatch.cli.exits import Exit
-from vbatch.cli.foretelling import cells, ends, outlook, span, warning, why
+from vbatch.cli.foretelling import GUESS, cells, ends, outlook, span, warning, why
 from vbatch.cli.wire import Admission, Batch, Eta, QueueEntry, Why
 
 NOW = 4102444740.0
@@ -32,6 +32,13 @@ def test_a_why_answers_in_sentences():
         "What has not run by then stays unanswered.",
         "With priority 70 it would start in about 1 min and end in about 9 min, and others later.",
     ]
+
+
+def test_a_guess_is_called_one():
+    eta = {"earliest": 4102445000, "likely": 4102446000, "latest": 4102447000, "is_guess": True}
+    told = list(why(msgspec.convert(WHY | {"eta": eta}, Why), NOW))
+    assert "It starts in about 60 s and ends in about 21 min, at a guess (4 min to 38 min)." in told
+    assert GUESS in told
 
 
 def test_a_row_of_the_queue_says_place_start_end_and_lateness():

@@ -45,6 +45,7 @@ def test_the_owner_sees_times_in_unix_seconds():
         "earliest": noon + 180,
         "likely": noon + 240,
         "latest": noon + 360,
+        "is_guess": False,
     }
     assert (seen.queue_position, seen.waiting_for) == (2, "1 batch to run first, about 1 min")
 

@@ -12,7 +12,8 @@ from tests.support.scheduling import World, batch_id
 from vbatch.chassis.health import Readiness, health_app
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import ReturnReason
-from vbatch.contracts.forecast import Explanation
+from vbatch.contracts.forecast import Explanation, Foreseen
+from vbatch.contracts.ids import BatchId
 from vbatch.scheduler.adapters.pages import queue_pages
 from vbatch.scheduler.core.dips import Dips
 from vbatch.scheduler.core.explain import explain, queue
@@ -86,6 +87,38 @@ def test_the_range_holds_the_end_and_narrows_with_what_is_measured(world: World)
     world.later(timedelta(seconds=60))
     world.finish(sent.slice_id)
     assert doubt(world) < before
+
+
+def test_an_end_is_a_guess_until_the_speed_of_its_model_is_measured(world: World):
+    world.running("a", 100_000)
+    world.runner()
+    (sent, _) = world.settle()
+    assert isinstance(sent, e.BatchDispatched)
+    guess = why(world, "a").batch
+    world.later(timedelta(seconds=60))
+    world.finish(sent.slice_id)
+    measured = why(world, "a").batch
+    assert (guess.is_guess, measured.is_guess) == (True, False)
+    assert guess.waits_for.endswith("to go, at a guess")
+    assert guess.admission is None and measured.admission is not None
+
+
+def test_what_waits_behind_a_model_that_was_not_measured_ends_at_a_guess_too(world: World):
+    world.running("known", 600, "small")
+    world.runner()
+    for sent in world.settle():
+        assert isinstance(sent, e.BatchDispatched)
+        world.later(timedelta(seconds=30))
+        world.finish(sent.slice_id)
+    alone = world.running("alone", 50_000, "small")
+    assert not foreseen(world)[alone].is_guess
+    first, second = world.running("first", 10, "large"), world.running("second", 90_000, "small")
+    told = foreseen(world)
+    assert told[first].is_guess and told[second].is_guess
+
+
+def foreseen(world: World) -> dict[BatchId, Foreseen]:
+    return {it.batch_id: it for it in queue(world.state, world.policy, world.now)}
 
 
 def doubt(world: World) -> float:

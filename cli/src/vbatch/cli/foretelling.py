@@ -8,6 +8,7 @@ from vbatch.cli.telling import amount
 from vbatch.cli.wire import Admission, Batch, Eta, QueueEntry, Why
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
+GUESS = "Too little was measured yet of a model that this depends on; some ten seconds of its work will tell."
 
 
 def span(seconds: float) -> str:
@@ -25,11 +26,12 @@ def span(seconds: float) -> str:
 
 
 def ends(eta: Eta, now: float) -> str:
-    """`in about 3 min (2 min to 5 min)`."""
-    if eta.likely - now < 1.5:
+    """`in about 3 min (2 min to 5 min)`, with `, at a guess` where it is one."""
+    if eta.likely - now < 1.5 and not eta.is_guess:
         return "at any moment"
     likely, earliest, latest = (span(at - now) for at in (eta.likely, eta.earliest, eta.latest))
-    return f"in about {likely}" + ("" if earliest == latest else f" ({earliest} to {latest})")
+    guess = ", at a guess" if eta.is_guess else ""
+    return f"in about {likely}{guess}" + ("" if earliest == latest else f" ({earliest} to {latest})")
 
 
 def warning(admission: Admission | None, window: str = "its window") -> str:
@@ -86,6 +88,8 @@ def _times(told: Why, now: float) -> Iterator[str]:
     finishes = f"ends {ends(told.eta, now)}" if told.eta else ""
     if words := " and ".join(part for part in (starts, finishes) if part):
         yield f"It {words}."
+    if told.eta and told.eta.is_guess:
+        yield GUESS
 
 
 def cells(entry: QueueEntry, now: float) -> tuple[str, ...]:

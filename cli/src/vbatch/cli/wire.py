@@ -40,6 +40,7 @@ class Eta(msgspec.Struct, frozen=True):
     earliest: int
     likely: int
     latest: int
+    is_guess: bool = False
 
 
 class Admission(msgspec.Struct, frozen=True):

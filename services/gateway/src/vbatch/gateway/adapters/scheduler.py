@@ -1,11 +1,11 @@
-"""What the scheduler foretells. The queue is fetched every second, beside all asks, and kept: reading a batch never
-waits for the scheduler. Only a why is asked for while a client waits."""
+"""What the scheduler foretells. The queue is fetched beside all asks and kept, every second while somebody looks:
+reading a batch never waits for the scheduler. Only a why is asked for while a client waits."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +18,8 @@ from vbatch.contracts.ids import BatchId
 from vbatch.gateway.ports import SchedulerUnavailable
 
 FETCH_EVERY_SECONDS = 1.0
+REST_SECONDS_MAX = 5.0
+"""Between two fetches while nobody looks: the processor is the engine's."""
 ANSWER_SECONDS_MAX = 2.0
 FRESH_SECONDS = 10.0
 """A forecast older than this is none: the scheduler is away, or its machine is."""
@@ -41,6 +43,7 @@ class SchedulerFeed:
         self._http = http
         self._kept: _Kept | None = None
         self._is_lost = False
+        self._looked_at = asyncio.Event()
 
     def of(self, batch_id: BatchId) -> Foreseen | None:
         kept = self._fresh()
@@ -64,7 +67,15 @@ class SchedulerFeed:
                 if not self._is_lost:
                     get_logger().warning("scheduler_lost", error=str(error))
                 self._is_lost = True
+            self._looked_at.clear()
             await asyncio.sleep(FETCH_EVERY_SECONDS)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until somebody looks, who is shown what is kept; the next look finds it new."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_SECONDS_MAX - FETCH_EVERY_SECONDS):
+                await self._looked_at.wait()
 
     async def _fetch(self) -> None:
         forecast = await self._get("/queue", Forecast)
@@ -73,6 +84,7 @@ class SchedulerFeed:
             self._is_lost = False
 
     def _fresh(self) -> _Kept | None:
+        self._looked_at.set()
         kept = self._kept
         return kept if kept is not None and _clock() - kept.fetched_at < FRESH_SECONDS else None
 

@@ -23,11 +23,12 @@ WITHOUT_SCHEDULER = {
 
 
 class EtaObject(BaseModel):
-    """When the last answer is foretold, in Unix seconds."""
+    """When the last answer is foretold, in Unix seconds; a guess while too little was measured of a model."""
 
     earliest: int
     likely: int
     latest: int
+    is_guess: bool
 
 
 class AdmissionObject(BaseModel):
@@ -168,7 +169,10 @@ def _eta(it: Foreseen) -> EtaObject | None:
     if it.ends_at is None or it.ends_at_earliest is None or it.ends_at_latest is None:
         return None
     return EtaObject(
-        earliest=_seconds(it.ends_at_earliest), likely=_seconds(it.ends_at), latest=_seconds(it.ends_at_latest)
+        earliest=_seconds(it.ends_at_earliest),
+        likely=_seconds(it.ends_at),
+        latest=_seconds(it.ends_at_latest),
+        is_guess=it.is_guess,
     )
 
 

@@ -150,6 +150,10 @@ class Estimates:
         known = self.swap_seconds.values()
         return sum(known) / len(known) if known else SWAP_SECONDS_UNKNOWN
 
+    def is_measured(self, model: ModelId | None) -> bool:
+        """Whether its speed is more than a guess."""
+        return model is not None and self.speeds.get(model, UNMEASURED).is_known
+
     def gauge(self, model: ModelId) -> Gauge:
         """What a model's batches are measured with, now."""
         speed = self.speeds.get(model, UNMEASURED)

@@ -26,6 +26,8 @@ MODEL_DOUBT = 0.1
 """Even a well measured rate moves."""
 ORDER_DOUBT = 0.15
 """What waits may be overtaken when estimates change."""
+GUESS_DOUBT = 9.0
+"""A speed that was not measured may be ten times another."""
 OVERTAKING = 0.33
 """Of the shorter work that arrives meanwhile, what is likely to come first; at the latest all of it."""
 
@@ -64,6 +66,8 @@ class _Outlook:
     starting: tuple[BatchId, ...]
     places: Mapping[BatchId, int]
     positions: Mapping[BatchId, int]
+    guessed_from: int
+    """The place of the first of a model that was not measured: it and what comes after it end at a guess."""
 
     def foreseen(self, job: Job) -> Foreseen:
         batch = self._with_times(self._bare(job), job)
@@ -99,14 +103,15 @@ class _Outlook:
             return told
         now = self.now.timestamp()
         load, doubt = 0.0, MODEL_DOUBT + course.error
+        if self.places[job.batch_id] >= self.guessed_from:
+            told, doubt = msgspec.structs.replace(told, is_guess=True), doubt + GUESS_DOUBT
         if job.waiting_count:
             load, doubt = self.state.arrivals.load_of_shorter(course.work, now), doubt + ORDER_DOUBT
         return _with_end(told, job, now, wait=course.ends - now, doubt=doubt, load=load)
 
     def _turn(self, batch: Foreseen) -> str:
         if batch.runs_now:
-            end = f"; about {span((batch.ends_at - self.now).total_seconds())} to go" if batch.ends_at else ""
-            return f"nothing, it runs now{end}"
+            return f"nothing, it runs now{self._to_go(batch)}"
         if batch.starts_at is None:
             return "its turn; too much waits to say when that is"
         start = span((batch.starts_at - self.now).total_seconds())
@@ -116,11 +121,19 @@ class _Outlook:
         return f"{before} {'batch' if before == 1 else 'batches'} to run first, about {start}"
 
 
+    def _to_go(self, batch: Foreseen) -> str:
+        if batch.ends_at is None:
+            return ""
+        guess = ", at a guess" if batch.is_guess else ""
+        return f"; about {span((batch.ends_at - self.now).total_seconds())} to go{guess}"
+
+
 def _outlook(state: State, policy: Policy, now: datetime) -> _Outlook:
     courses = _foretold(state, policy, now)
     running = frozenset(it.event.batch_id for it in state.slices.values())
     starting = tuple(sorted(courses, key=lambda it: (courses[it].starts, it)))
     waiting = (it for it in starting if it not in running)
+    measured = (state.estimates.is_measured(state.jobs[it].model) for it in starting)
     return _Outlook(
         state,
         now,
@@ -129,6 +142,7 @@ def _outlook(state: State, policy: Policy, now: datetime) -> _Outlook:
         starting,
         places={it: place for place, it in enumerate(starting)},
         positions={it: position for position, it in enumerate(waiting, 1)},
+        guessed_from=next((place for place, is_measured in enumerate(measured) if not is_measured), len(starting)),
     )
 
 
@@ -149,15 +163,14 @@ def _with_end(told: Foreseen, job: Job, now: float, *, wait: float, doubt: float
     overtaken = load / (1.0 - load)  # the time in which the newcomers' work is done, newcomers of that time included
     likely = _time(now + wait * (1.0 + OVERTAKING * overtaken))
     latest = _time(now + wait * (1.0 + doubt) * (1.0 + overtaken))
-    return msgspec.structs.replace(
-        told,
-        ends_at=likely,
-        ends_at_earliest=_time(now + wait / (1.0 + doubt)),
-        ends_at_latest=latest,
-        admission=admission(
-            created=job.created.at, expires=job.created.expires_at, likely_end=likely, latest_end=latest
-        ),
+    times = msgspec.structs.replace(
+        told, ends_at=likely, ends_at_earliest=_time(now + wait / (1.0 + doubt)), ends_at_latest=latest
     )
+    if told.is_guess:
+        return times
+    created, expires = job.created.at, job.created.expires_at
+    admitted = admission(created=created, expires=expires, likely_end=likely, latest_end=latest)
+    return msgspec.structs.replace(times, admission=admitted)
 
 
 def _time(seconds: float) -> datetime:
