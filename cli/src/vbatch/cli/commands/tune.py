@@ -21,7 +21,7 @@ from vbatch.gpu_runner.flows.tuning import Untunable
 from vbatch.gpu_runner.settings import RunnerSettings
 from vbatch.gpu_runner.wiring import tune_model
 
-SHOWN_FAULT_CHARS = 80
+SHOWN_FAULT_CHARS = 160
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Its id in the models file.")]
 ModelsFile = Annotated[Path, typer.Option("--models", envvar="VBATCH_GATEWAY_MODELS_FILE", help="The models file.")]
@@ -69,7 +69,8 @@ def _settings() -> RunnerSettings:
 
 def _tell(trial: Trial, trials: list[Trial]) -> None:
     trials.append(trial)
-    said = f"failed: {trial.fault[:SHOWN_FAULT_CHARS]}" if trial.fault else f"{trial.requests_a_second:.1f} requests/s"
+    fault = trial.fault.partition("\n")[0][:SHOWN_FAULT_CHARS]
+    said = f"failed: {fault}" if trial.fault else f"{trial.requests_a_second:.1f} requests/s"
     out.print(f"{trial.requests} requests, {trial.candidate}: {said}", markup=False)
 
 

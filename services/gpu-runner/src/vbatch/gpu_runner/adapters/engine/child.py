@@ -13,12 +13,12 @@ from pathlib import Path
 from vbatch.chassis.settings import PREFIX, STACK_VARIABLE
 from vbatch.gpu_runner.adapters.engine import guard
 from vbatch.gpu_runner.adapters.engine.sweep import sweep_record
+from vbatch.gpu_runner.core.causes import cause_in
 from vbatch.gpu_runner.core.command import EngineCommand
-from vbatch.gpu_runner.core.ladder import memory_line
 
 LAST_WORDS_BYTES = 4_000
 SEARCHED_BYTES = 256_000
-"""Tracebacks of what followed may stand behind the line that says what ran out."""
+"""Tracebacks of what followed may stand behind the line that says what ended it."""
 STOP_MARGIN_SECONDS = 2.0
 """Beyond its grace a guard needs this long at most, unless the kernel holds a process."""
 
@@ -83,11 +83,10 @@ class Child:
         await asyncio.to_thread(sweep_record, self._desk.record)  # only a guard that was killed leaves one
 
     def last_words(self) -> str:
-        """The end of its log; before it what speaks of memory further up."""
+        """What ended it, if its log says so, and the end of its log."""
         log = self._log_end()
-        words = log[-LAST_WORDS_BYTES:].strip()
-        short = memory_line(log)
-        return f"{short}\n{words}" if short not in words else words
+        words, cause = log[-LAST_WORDS_BYTES:].strip(), cause_in(log)
+        return words if words.startswith(cause) else f"{cause}\n{words}"
 
     def _log_end(self) -> str:
         with self._desk.log.open("rb") as file:
