@@ -26,7 +26,7 @@ class ByHand:
         self._setup, self._engine, self._socket, self._loop, self._window = setup, engine, socket, loop, window
 
     def lap(self, work: Workload) -> Lap:
-        with Watch(self._socket, len(work.lines), self._setup.runs_at_once) as watch:
+        with Watch(self._socket, len(work.lines), self._setup.runs_at_once, work.is_watched) as watch:
             began = time.monotonic()
             self._keep(self._loop.run(self._answers(work.by_hand)))
             seconds = time.monotonic() - began

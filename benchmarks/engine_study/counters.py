@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 LOOK_SECONDS = 1.0
-"""A look costs the engine some milliseconds."""
+"""A look costs the engine some milliseconds: where it is compared with one that nobody looks at, nobody does."""
 FULL_SHARE = 0.95
 _VALUE = re.compile(r"^vllm:(\w+?)(?:_total)?(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
@@ -61,7 +61,8 @@ def look(path: Path) -> Counters:
 
 @dataclass
 class Watch:
-    """Looks at an engine that is to run `requests` more, from entering until leaving, in a thread.
+    """Looks at an engine that is to run `requests` more, from entering until leaving, in a thread; with `is_constant`
+    unset only when entering and leaving.
 
     A look counts from the moment the engine was full until nothing waits outside any more. It is a bubble when none
     waited inside either (so that the engine could have taken one) and fewer than 95 % of what it can run at once ran.
@@ -70,6 +71,7 @@ class Watch:
     path: Path
     requests: int
     runs_at_once: int
+    is_constant: bool = True
     looks: int = 0
     bubbles: int = 0
     first: Counters = field(init=False)
@@ -104,7 +106,7 @@ class Watch:
         }
 
     def _run(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
+        while self.is_constant and not self._stop.wait(LOOK_SECONDS):
             self._count(look(self.path))
 
     def _count(self, now: Counters) -> None:

@@ -44,13 +44,14 @@ class Sizes:
 class Workload:
     """`lines` as the file has them, `by_hand` in the order one who knows the documents would send them.
 
-    In how many `files` the lines stand, one after the other.
+    In how many `files` the lines stand, one after the other; `is_watched` while it runs, or left alone.
     """
 
     name: str
     lines: tuple[bytes, ...]
     by_hand: tuple[bytes, ...]
     files: int = 1
+    is_watched: bool = True
 
     def split(self) -> list[tuple[bytes, ...]]:
         size = -(-len(self.lines) // self.files)
@@ -64,9 +65,10 @@ class Workload:
 def workloads(model: str, sizes: Sizes, seed: int) -> list[Workload]:
     shared = [_shared(model, *size, Random(seed)) for size in sizes.shared]
     plain = _plain(model, sizes.plain, Random(seed))
-    many = _plain(model, sizes.plain, Random(-seed))
+    many = _plain(model, sizes.plain, Random(f"batches {seed}"))
     batches = replace(many, name=f"batches_{sizes.batches}x{sizes.plain // sizes.batches}", files=sizes.batches)
-    return [*shared, _templates(model, *sizes.templates, Random(seed)), plain, batches]
+    alone = replace(plain, is_watched=False)  # as `vllm bench throughput` is
+    return [*shared, _templates(model, *sizes.templates, Random(seed)), alone, batches]
 
 
 def warm_up(model: str) -> Workload:

@@ -100,7 +100,6 @@ def test_an_end_is_a_guess_until_the_speed_of_its_model_is_measured(world: World
     measured = why(world, "a").batch
     assert (guess.is_guess, measured.is_guess) == (True, False)
     assert guess.waits_for.endswith("to go, at a guess")
-    assert guess.admission is None and measured.admission is not None
 
 
 def test_what_waits_behind_a_model_that_was_not_measured_ends_at_a_guess_too(world: World):

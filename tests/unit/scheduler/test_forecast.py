@@ -142,3 +142,10 @@ def test_a_forecast_is_kept_for_as_long_as_its_cost_wants(world: World):
     assert forecasting.forecast() is first, "it took 0.1 s, so it is kept for 2 s"
     assert forecasting.forecast().at == world.now
     assert KEPT_SECONDS_MIN < 2.0
+
+
+def test_a_guess_alone_warns_nobody_of_a_window(world: World):
+    world.running("new", 20_000, window=HOUR)
+    told = foreseen(world)["new"]
+    assert told.is_guess and told.ends_at is not None and told.ends_at > NOON + HOUR
+    assert told.admission is not None and told.admission.feasible

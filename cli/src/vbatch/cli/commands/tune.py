@@ -70,14 +70,15 @@ def _settings() -> RunnerSettings:
 def _tell(trial: Trial, trials: list[Trial]) -> None:
     trials.append(trial)
     fault = trial.fault.partition("\n")[0][:SHOWN_FAULT_CHARS]
-    said = f"failed: {fault}" if trial.fault else f"{trial.requests_a_second:.1f} requests/s"
+    done = f"{trial.requests_a_second:.1f} requests/s, up in {trial.start_seconds:.0f} s"
+    said = f"failed: {fault}" if trial.fault else done
     out.print(f"{trial.requests} requests, {trial.candidate}: {said}", markup=False)
 
 
 def _show(trials: list[Trial]) -> None:
-    table = table_of("profile", "requests", "requests/s", numbers={"requests", "requests/s"})
+    table = table_of("profile", "requests", "requests/s", "up in s", numbers={"requests", "requests/s", "up in s"})
     for trial in sorted(trials, key=lambda it: (-it.requests, -it.requests_a_second)):
-        rate = "failed" if trial.fault else f"{trial.requests_a_second:.1f}"
-        table.add_row(str(trial.candidate), str(trial.requests), rate)
+        came = (f"{trial.requests_a_second:.1f}", f"{trial.start_seconds:.0f}")
+        table.add_row(str(trial.candidate), str(trial.requests), *(("failed", "") if trial.fault else came))
     out.print()
     print_table(table)

@@ -23,8 +23,8 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     """One batch of the queue. What is not foretold is None; so is `starts_at` of what has begun.
 
     `position` is 0 for a batch that is on a device, 1 for the next. `requests_per_second` is what came lately.
-    `is_guess`: too little was measured yet of a model that its end depends on. `waits_for` completes the sentence "it waits
-    for".
+    `is_guess`: too little was measured yet of a model that its end depends on. `waits_for` completes the sentence
+    "it waits for".
     """
 
     batch_id: BatchId

@@ -17,6 +17,8 @@ from vbatch.gpu_runner.core.command import MAX_NUM_SEQS, Device, DeviceKind, eff
 
 BLOCK_SIZE, BATCHED_TOKENS, EAGER = "block-size", "max-num-batched-tokens", "enforce-eager"
 SEQS_MIN, SEQS_MAX = 4, 512
+CPU_BLOCK_SIZES = (32, 64)
+"""vLLM's attention on a CPU takes multiples of 32."""
 BATCHED_TOKENS_USUAL = 2048
 """A server's own (vLLM 0.32)."""
 REQUESTS_FIRST_ROUND_MIN = 32
@@ -40,12 +42,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One profile's round; no rate when its engine did not come up or did not answer, then `fault` says why."""
+    """One profile's round; no rate when its engine did not come up or did not answer, then `fault` says why.
+    `start_seconds` is what each load of the model would take."""
 
     candidate: Candidate
     requests: int
     requests_a_second: float = 0.0
     fault: str = ""
+    start_seconds: float = 0.0
 
 
 def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
@@ -58,7 +62,7 @@ def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
         moves += [{BATCHED_TOKENS: tokens * 2}, {BATCHED_TOKENS: tokens * 4}]
         moves += [{EAGER: not arguments.get(EAGER, False)}]
         if device.kind is DeviceKind.CPU:
-            moves += [{BLOCK_SIZE: it} for it in (16, 64) if it != arguments.get(BLOCK_SIZE)]
+            moves += [{BLOCK_SIZE: it} for it in CPU_BLOCK_SIZES if it != arguments.get(BLOCK_SIZE)]
     return [Candidate(it) for it in moves]
 
 

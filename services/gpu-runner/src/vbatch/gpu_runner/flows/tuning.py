@@ -49,13 +49,15 @@ async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, 
 async def _trial(
     candidate: Candidate, definition: ModelDefinition, device: Device, launcher: Launcher, requests: int, told: Told
 ) -> Trial:
+    began = _clock()
     try:
         engine = await launcher.launch(candidate.applied(definition, device))
     except EngineFailed as error:
         trial = Trial(candidate, requests, fault=str(error))
     else:
+        start_seconds = _clock() - began
         try:
-            trial = Trial(candidate, requests, await _rate(engine, requests))
+            trial = Trial(candidate, requests, await _rate(engine, requests), start_seconds=start_seconds)
         except (ConnectionLost, RequestTimedOut, AnswerTooLarge, EngineFailed) as error:
             trial = Trial(candidate, requests, fault=str(error) or type(error).__name__)
         finally:
@@ -66,11 +68,10 @@ async def _trial(
 
 async def _rate(engine: Engine, requests: int) -> float:
     """Requests a second with the engine's window kept full."""
-    clock = asyncio.get_running_loop().time
     await _ask_all(engine, WARM_UP_REQUESTS)
-    began = clock()
+    began = _clock()
     await _ask_all(engine, requests)
-    return requests / (clock() - began)
+    return requests / (_clock() - began)
 
 
 async def _ask_all(engine: Engine, requests: int) -> None:
@@ -103,3 +104,7 @@ def _workload(definition: ModelDefinition) -> tuple[str, Callable[[int], bytes]]
         return msgspec.json.encode({"model": definition.id, **asked[endpoint]})
 
     return endpoint, body
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

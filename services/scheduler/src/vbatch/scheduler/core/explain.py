@@ -120,7 +120,6 @@ class _Outlook:
             return f"what is on the device, about {start}"
         return f"{before} {'batch' if before == 1 else 'batches'} to run first, about {start}"
 
-
     def _to_go(self, batch: Foreseen) -> str:
         if batch.ends_at is None:
             return ""
@@ -161,16 +160,21 @@ def _with_end(told: Foreseen, job: Job, now: float, *, wait: float, doubt: float
     """`wait` is how many seconds the end is away if nothing arrives, `doubt` how far that may be off, as a share of it,
     `load` the share of the device that shorter batches take which arrive meanwhile."""
     overtaken = load / (1.0 - load)  # the time in which the newcomers' work is done, newcomers of that time included
+    earliest = _time(now + wait / (1.0 + doubt))
     likely = _time(now + wait * (1.0 + OVERTAKING * overtaken))
     latest = _time(now + wait * (1.0 + doubt) * (1.0 + overtaken))
-    times = msgspec.structs.replace(
-        told, ends_at=likely, ends_at_earliest=_time(now + wait / (1.0 + doubt)), ends_at_latest=latest
+    return msgspec.structs.replace(
+        told,
+        ends_at=likely,
+        ends_at_earliest=earliest,
+        ends_at_latest=latest,
+        admission=admission(
+            created=job.created.at,
+            expires=job.created.expires_at,
+            likely_end=earliest if told.is_guess else likely,  # nobody is warned by a guess alone
+            latest_end=latest,
+        ),
     )
-    if told.is_guess:
-        return times
-    created, expires = job.created.at, job.created.expires_at
-    admitted = admission(created=created, expires=expires, likely_end=likely, latest_end=latest)
-    return msgspec.structs.replace(times, admission=admitted)
 
 
 def _time(seconds: float) -> datetime:
