@@ -43,7 +43,7 @@ def a_page_tells_its_ends_and_whether_there_is_more(server: Server) -> None:
         assert page["has_more"] is True
         assert server.raw("GET", f"{path}?after=unknown").json == EMPTY
         last = server.raw("GET", f"{path}?after={page['data'][0]['id']}&limit=1").json
-        assert last["data"] == page["data"][1:]
+        assert [it["id"] for it in last["data"]] == [page["last_id"]]  # a batch that runs changes between two looks
 
 
 def a_limit_outside_its_bounds_is_refused(server: Server) -> None:
