@@ -1,4 +1,4 @@
-"""On a machine that is all at work, clients and the device are served before what nobody waits for."""
+"""On a machine that is all at work, whoever waits for an answer is served before the work goes on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from vbatch.local.settings import WORK_NICENESS
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
-def test_what_nobody_waits_for_gives_way_to_clients_and_the_device(stack: RunningStack, client: OpenAI):
+def test_the_work_gives_way_to_what_answers(stack: RunningStack, client: OpenAI):
     assert ended(client, submit(client, jsonl([chat_line(1)])).id).batch.status == "completed"
 
-    waited_for = {stack.process(name).nice() for name in ("gateway", "nats", "postgres", "gpu-runner")}
-    beside = {stack.process(name).nice() for name in ("scheduler", "results")}
+    answering = {stack.process(name).nice() for name in ("gateway", "nats", "postgres")}
+    working = {stack.process(name).nice() for name in ("scheduler", "gpu-runner", "results")}
     own = os.nice(0)
-    assert waited_for | {stack.engine().nice()} == {own}
-    assert beside == {own + WORK_NICENESS}
+    assert answering == {own}
+    assert working | {stack.engine().nice()} == {own + WORK_NICENESS}

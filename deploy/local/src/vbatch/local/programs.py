@@ -21,8 +21,8 @@ class Service:
     arguments: tuple[str, ...]
     port: str
     stop_seconds_max: int = 15
-    gives_way: bool = False
-    """Neither a client nor the device waits for it when the processors are all taken."""
+    is_waited_for: bool = False
+    """It answers clients, who come before the work when the processors are all taken."""
 
     @property
     def port_variable(self) -> str:
@@ -30,10 +30,10 @@ class Service:
 
 
 SERVICES = (
-    Service("gateway", ("-m", "vbatch.gateway"), "gateway_port"),
-    Service("scheduler", ("-m", "vbatch.scheduler"), "scheduler_port", gives_way=True),
+    Service("gateway", ("-m", "vbatch.gateway"), "gateway_port", is_waited_for=True),
+    Service("scheduler", ("-m", "vbatch.scheduler"), "scheduler_port"),
     Service("gpu-runner", ("-m", "vbatch.gpu_runner"), "gpu_runner_port", stop_seconds_max=60),
-    Service("results", ("-m", "vbatch.results"), "results_port", gives_way=True),
+    Service("results", ("-m", "vbatch.results"), "results_port"),
 )
 
 
@@ -139,9 +139,9 @@ def _service(service: Service, settings: LocalSettings) -> Program:
 
 
 def _command(service: Service, settings: LocalSettings) -> Command:
-    """The niceness goes on to what the service starts."""
-    niceness = ("nice", "-n", str(settings.work_niceness)) if service.gives_way else ()
-    return Command((*niceness, sys.executable, *service.arguments), {}, None)
+    """The niceness goes on to what the service starts, engines included."""
+    gives_way = () if service.is_waited_for else ("nice", "-n", str(settings.work_niceness))
+    return Command((*gives_way, sys.executable, *service.arguments), {}, None)
 
 
 def _key(service: Service, settings: LocalSettings) -> dict[str, str]:
