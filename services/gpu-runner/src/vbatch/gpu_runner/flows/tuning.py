@@ -49,13 +49,14 @@ async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, 
 async def _trial(
     candidate: Candidate, definition: ModelDefinition, device: Device, launcher: Launcher, requests: int, told: Told
 ) -> Trial:
-    began = _clock()
+    clock = asyncio.get_running_loop().time
+    began = clock()
     try:
         engine = await launcher.launch(candidate.applied(definition, device))
     except EngineFailed as error:
         trial = Trial(candidate, requests, fault=str(error))
     else:
-        start_seconds = _clock() - began
+        start_seconds = clock() - began
         try:
             trial = Trial(candidate, requests, await _rate(engine, requests), start_seconds=start_seconds)
         except (ConnectionLost, RequestTimedOut, AnswerTooLarge, EngineFailed) as error:
@@ -68,10 +69,11 @@ async def _trial(
 
 async def _rate(engine: Engine, requests: int) -> float:
     """Requests a second with the engine's window kept full."""
+    clock = asyncio.get_running_loop().time
     await _ask_all(engine, WARM_UP_REQUESTS)
-    began = _clock()
+    began = clock()
     await _ask_all(engine, requests)
-    return requests / (_clock() - began)
+    return requests / (clock() - began)
 
 
 async def _ask_all(engine: Engine, requests: int) -> None:
@@ -104,7 +106,3 @@ def _workload(definition: ModelDefinition) -> tuple[str, Callable[[int], bytes]]
         return msgspec.json.encode({"model": definition.id, **asked[endpoint]})
 
     return endpoint, body
-
-
-def _clock() -> float:
-    return asyncio.get_running_loop().time()
