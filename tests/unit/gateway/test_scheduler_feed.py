@@ -42,8 +42,10 @@ async def feed_of(behind: Scheduler) -> AsyncIterator[SchedulerFeed]:
     async with TestServer(app) as server, aiohttp.ClientSession() as http:
         feed = SchedulerFeed(str(server.make_url("")), http)
         running = asyncio.ensure_future(feed.run())
-        yield feed
-        running.cancel()
+        try:
+            yield feed
+        finally:
+            running.cancel()
 
 
 async def test_nobody_looks_and_the_scheduler_is_left_alone_until_somebody_does(monkeypatch: pytest.MonkeyPatch):
