@@ -20,8 +20,8 @@ from tests.support.prefix_cache import BLOCK_BYTES, hit_share, question_major
 from tests.support.stack import CHAT, running_stack
 from vbatch.contracts.endpoints import CHAT_COMPLETIONS
 from vbatch.contracts.ids import ModelId
-from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.validation import FileCheck, FileRules
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.planning.validation import FileCheck, FileRules
 
 REQUESTS, LINE_BYTES = 50_000, 4_000
 MANY, MANY_LINE_BYTES = 1_000_000, 500
@@ -127,7 +127,7 @@ def prefix_hits() -> dict[str, report.Figure]:
 def in_plan_order(prompts: Sequence[str]) -> list[str]:
     check = FileCheck(FileRules(CHAT_COMPLETIONS, {ModelId(CHAT): (CHAT_COMPLETIONS,)}))
     check.feed(b"".join(request_line(number, prompt) for number, prompt in enumerate(prompts)))
-    planned = check.verdict(lambda refs: [])
+    planned = check.result(lambda refs: [])
     if not isinstance(planned, Plan):
         sys.exit(f"the file was refused: {planned}")
     return [prompts[line - 1] for line in planned.order]

@@ -78,9 +78,9 @@ def _looks_at_rest(stack: RunningStack, client: OpenAI, file_id: str) -> list[fl
 def _small_batches(client: OpenAI, large: Batch, requests: int, file_id: str) -> dict[str, float]:
     """Seconds a small batch for the same model took that came while the large one was checked, ran, was sealed."""
     behind = {"small_behind_validation_seconds": _small_batch(client, file_id)}
-    _until(client, large, lambda it: _answered(it) >= RUNNING_SHARE * requests)
+    _until(client, large, lambda batch: _answered(batch) >= RUNNING_SHARE * requests)
     behind["small_behind_large_seconds"] = _small_batch(client, file_id)
-    _until(client, large, lambda it: _answered(it) >= requests)
+    _until(client, large, lambda batch: _answered(batch) >= requests)
     return behind | {"small_behind_sealing_seconds": _small_batch(client, file_id)}
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from vbatch.contracts.endpoints import CHAT_COMPLETIONS
 from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.adapters.planner import ProcessPlanner, process_planner
-from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.validation import FileRules
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.planning.validation import FileRules
 
 TRIES = 3
 

@@ -24,8 +24,8 @@ from benchmarks.policy_study.service import Engine, Load, Service, usage
 from tests.e2e.asking import chat_line, jsonl
 from tests.support.stack import RunningStack, running_stack
 from vbatch.contracts.ids import BatchId, ModelId
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.estimates import units
+from vbatch.scheduler.core.policy.density import DensityPolicy
+from vbatch.scheduler.core.state.cost_model import units
 
 MODELS, BATCHES = 3, 12
 SEQUENCES, LATENCY_SECONDS, LOAD_SECONDS = 8, 0.5, 3.0
@@ -96,15 +96,15 @@ def _play(client: OpenAI, sizes: list[tuple[str, int]]) -> Played:
         for model, count in sizes
     ]
     began = time.monotonic()
-    arrived = {BatchId(create(client, it.id).id): time.monotonic() - began for it in files}
+    arrived = {BatchId(create(client, file.id).id): time.monotonic() - began for file in files}
     ended: dict[BatchId, float] = {}
     while len(ended) < len(arrived):
         if time.monotonic() - began > END_SECONDS_MAX:
             raise SystemExit(f"only {len(ended)} of {len(arrived)} batches ended: nothing was measured")
         time.sleep(POLL_SECONDS)
-        for it in client.batches.list(limit=100):
-            if it.status == "completed":
-                ended.setdefault(BatchId(it.id), time.monotonic() - began)
+        for batch in client.batches.list(limit=100):
+            if batch.status == "completed":
+                ended.setdefault(BatchId(batch.id), time.monotonic() - began)
     return Played(arrived, ended)
 
 
@@ -128,7 +128,7 @@ def _simulated(sizes: list[tuple[str, int]], real: Played, names: list[BatchId],
         Load(batch_id, ModelId(model), real.arrived[batch_id], DAY, [TOKENS] * count)
         for batch_id, (model, count) in zip(names, sizes, strict=True)
     ]
-    service = Service(Dips(), {ModelId(f"m{number}"): engine for number in range(MODELS)}, window=WINDOW)
+    service = Service(DensityPolicy(), {ModelId(f"m{number}"): engine for number in range(MODELS)}, concurrency=WINDOW)
     service.run(loads)
     return Played(real.arrived, service.ended)
 

@@ -80,14 +80,14 @@ def _await_ready(program: Program) -> None:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    times = [it.cpu_times() for it in [process, *process.children(recursive=True)]]
-    return sum(it.user + it.system for it in times)
+    times = [each.cpu_times() for each in [process, *process.children(recursive=True)]]
+    return sum(time.user + time.system for time in times)
 
 
 def _summary(name: str, recoveries: list[Recovery]) -> dict[str, report.Figure]:
     figures: dict[str, report.Figure] = {}
     for figure in asdict(recoveries[0]):
-        values = [asdict(it)[figure] for it in recoveries]
+        values = [asdict(recovery)[figure] for recovery in recoveries]
         figures[f"{name}_median_{figure}"] = round(statistics.median(values), 2)
         figures[f"{name}_max_{figure}"] = round(max(values), 2)
     return figures

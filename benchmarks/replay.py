@@ -30,8 +30,8 @@ from vbatch.journal.settings import JournalSettings
 from vbatch.results.adapters.generations import PostgresGenerations
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import PostgresReadModel, read_model
-from vbatch.results.flows.rebuilding import Wishes, rebuild
-from vbatch.results.flows.replaying import Workshop
+from vbatch.results.flows.rebuilding import RebuildOptions, rebuild
+from vbatch.results.flows.replaying import ReplayDependencies
 
 OUTCOMES = 1_000_000
 CHUNK_OUTCOMES = 64
@@ -60,7 +60,7 @@ async def measure(folder: Path, outcomes: int) -> dict[str, report.Figure]:
             await journal.topology()
             log_bytes = await tell(journal, outcomes)
             with running_postgres(folder) as server:
-                done = await rebuild(workshop(folder, server.url(), journal), Wishes())
+                done = await rebuild(workshop(folder, server.url(), journal), RebuildOptions())
     return {
         "outcomes": done.outcomes,
         "events": done.sequence,
@@ -72,13 +72,13 @@ async def measure(folder: Path, outcomes: int) -> dict[str, report.Figure]:
     }
 
 
-def workshop(folder: Path, url: str, journal: Journal) -> Workshop:
+def workshop(folder: Path, url: str, journal: Journal) -> ReplayDependencies:
     results = folder / "results"
 
     def open_model(schema: str, below: str) -> AbstractAsyncContextManager[PostgresReadModel]:
         return read_model(url, schema, below)
 
-    return Workshop(
+    return ReplayDependencies(
         journal=journal,
         generations=PostgresGenerations(url),
         open_model=open_model,

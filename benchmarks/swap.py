@@ -68,11 +68,11 @@ def real(swaps: int) -> dict[str, report.Figure]:
         "beside_lost": beside.lost,
         "beside_seconds_median": round(statistics.median(beside.first_answer_seconds), 3),
         "real_leaked_processes": tally.more("processes"),
-        "cold_start_seconds": round(statistics.mean(it.seconds for it in cold), 2),
-        "cold_start_cpu_seconds": round(statistics.mean(it.cpu_seconds for it in cold), 2),
+        "cold_start_seconds": round(statistics.mean(start.seconds for start in cold), 2),
+        "cold_start_cpu_seconds": round(statistics.mean(start.cpu_seconds for start in cold), 2),
         "swap_seconds_median": round(warm, 2),
         "swap_seconds_max": round(max(tally.first_answer_seconds), 2),
-        "swap_vs_cold_start": round(warm / statistics.mean(it.seconds for it in cold), 3),
+        "swap_vs_cold_start": round(warm / statistics.mean(start.seconds for start in cold), 3),
     }
 
 

@@ -14,9 +14,9 @@ from benchmarks.engine_study import laps
 from benchmarks.engine_study.counters import Watch
 from benchmarks.engine_study.laps import Lap, Setup
 from benchmarks.engine_study.workloads import CHAT, Workload, warm_up
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine
-from vbatch.gpu_runner.adapters.engine.workshop import Workshop
-from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher, RunningEngine
+from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
+from vbatch.gpu_runner.core.limits import Limits
 
 
 class ByHand:
@@ -54,7 +54,7 @@ class ByHand:
 
 @contextmanager
 def by_hand(setup: Setup, window: int) -> Iterator[ByHand]:
-    shop = Workshop(setup.folder, laps.BY_HAND, setup.engine_python, setup.engine_python)
+    shop = RunnerPaths(setup.folder, laps.BY_HAND, setup.engine_python, setup.engine_python)
     launcher = EngineLauncher(shop, setup.device, Limits(has_standby=False))
     with asyncio.Runner() as loop:
         engine = loop.run(launcher.launch(setup.definition))

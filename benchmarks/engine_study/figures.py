@@ -17,12 +17,12 @@ def figures(done: Study) -> dict[str, Figure]:
 
 def rate(done: Study, workload: str, peer: str) -> float | None:
     """Requests a second, the median over the rounds; None where that peer did not run that file."""
-    rates = [it.requests_per_second for it in done.laps if (it.workload, it.peer) == (workload, peer)]
+    rates = [lap.requests_per_second for lap in done.laps if (lap.workload, lap.peer) == (workload, peer)]
     return median(rates) if rates else None
 
 
 def names(done: Study, kind: str = "") -> list[str]:
-    return list(dict.fromkeys(it.workload for it in done.laps if it.workload.startswith(kind)))
+    return list(dict.fromkeys(lap.workload for lap in done.laps if lap.workload.startswith(kind)))
 
 
 def _goals(done: Study) -> dict[str, Figure]:
@@ -39,7 +39,7 @@ def _goals(done: Study) -> dict[str, Figure]:
 
 
 def _least(ratios: list[float | None]) -> float | None:
-    return min((it for it in ratios if it is not None), default=None)
+    return min((ratio for ratio in ratios if ratio is not None), default=None)
 
 
 def _ratio(done: Study, workload: str, peer: str) -> float | None:
@@ -49,19 +49,19 @@ def _ratio(done: Study, workload: str, peer: str) -> float | None:
 
 def _bubbles(done: Study) -> float | None:
     """Of all looks at our engine while requests waited outside."""
-    own = [it for it in done.laps if it.peer == laps.OURS]
-    looks = sum(it.more["looks"] for it in own)
-    return round(sum(it.more["bubble_fraction"] * it.more["looks"] for it in own) / looks, 4) if looks else None
+    own = [lap for lap in done.laps if lap.peer == laps.OURS]
+    looks = sum(lap.more["looks"] for lap in own)
+    return round(sum(lap.more["bubble_fraction"] * lap.more["looks"] for lap in own) / looks, 4) if looks else None
 
 
 def _hits(done: Study, workload: str) -> float | None:
-    found = [it.more["prefix_hit_ratio"] for it in done.laps if (it.workload, it.peer) == (workload, laps.OURS)]
+    found = [lap.more["prefix_hit_ratio"] for lap in done.laps if (lap.workload, lap.peer) == (workload, laps.OURS)]
     bound = done.infinite_hit_ratios.get(workload)
     return round(median(found) / bound, 4) if found and bound else None
 
 
 def _rates(done: Study) -> dict[str, Figure]:
-    pairs = dict.fromkeys((it.workload, it.peer) for it in done.laps)
+    pairs = dict.fromkeys((lap.workload, lap.peer) for lap in done.laps)
     return {f"{work}_{peer}_requests_per_second": _rounded(rate(done, work, peer)) for work, peer in pairs}
 
 
@@ -70,11 +70,11 @@ def _others(done: Study) -> dict[str, Figure]:
     seen: dict[str, Figure] = {
         f"{work}_infinite_hit_ratio": round(it, 4) for work, it in done.infinite_hit_ratios.items()
     }
-    for work, peer in dict.fromkeys((it.workload, it.peer) for it in done.laps):
-        own = [it for it in done.laps if (it.workload, it.peer) == (work, peer)]
+    for work, peer in dict.fromkeys((lap.workload, lap.peer) for lap in done.laps):
+        own = [lap for lap in done.laps if (lap.workload, lap.peer) == (work, peer)]
         seen[f"{work}_{peer}_laps"] = len(own)
         for name in own[0].more:
-            seen[f"{work}_{peer}_{name}"] = _rounded(median(_more(name)(it) for it in own))
+            seen[f"{work}_{peer}_{name}"] = _rounded(median(_more(name)(lap) for lap in own))
     return seen
 
 

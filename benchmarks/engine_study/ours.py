@@ -22,7 +22,7 @@ from benchmarks.engine_study.workloads import Workload, warm_up
 from tests.support.stack import RunningStack, stack_home
 from vbatch.contracts import subjects
 from vbatch.contracts.ids import BatchId
-from vbatch.gpu_runner.adapters.engine.workshop import Workshop
+from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
 from vbatch.journal.jetstream import connect
 from vbatch.journal.settings import JournalSettings
 from vbatch.local.log_access import log_settings
@@ -91,7 +91,7 @@ def ours(setup: Setup) -> Iterator[Ours]:
 
 def engine_socket(stack: RunningStack, setup: Setup) -> Path:
     """Of the one engine that runs; what waits to be one listens nowhere."""
-    shop = Workshop(stack.home, "gpu0", setup.engine_python, setup.engine_python)
+    shop = RunnerPaths(stack.home, "gpu0", setup.engine_python, setup.engine_python)
     return max(shop.socket(0).parent.parent.glob("engine-*/engine.sock"), key=lambda path: path.stat().st_mtime)
 
 

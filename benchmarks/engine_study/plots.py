@@ -31,7 +31,7 @@ def draw(done: Study, folder: Path) -> None:
     for rank, (peer, (label, colour)) in enumerate(COLOURS.items()):
         heights = [rate(done, file, peer) or 0.0 for file in files]
         bars = axis.bar([at + rank * width for at in range(len(files))], heights, width, color=colour, label=label)
-        axis.bar_label(bars, [f"{it:.1f}" if it else "" for it in heights], fontsize=6)
+        axis.bar_label(bars, [f"{height:.1f}" if height else "" for height in heights], fontsize=6)
     axis.set_xticks([at + 0.3 for at in range(len(files))], [file.replace("_", " ") for file in files], fontsize=8)
     axis.set_ylabel("requests a second", fontsize=8)
     axis.tick_params(labelsize=7)

@@ -13,7 +13,7 @@ import msgspec
 from benchmarks.engine_study import prefixes
 from benchmarks.engine_study.laps import Setup
 from benchmarks.engine_study.workloads import Workload
-from vbatch.gpu_runner.adapters.engine.child import Child, Desk
+from vbatch.gpu_runner.adapters.engine.process.child import Child, ProcessPaths
 from vbatch.gpu_runner.core.command import EngineCommand, Places, effective_arguments, engine_command
 
 POLL_SECONDS = 0.05
@@ -50,7 +50,7 @@ def source(setup: Setup) -> str:
 @asynccontextmanager
 async def running(setup: Setup, command: EngineCommand, name: str) -> AsyncIterator[tuple[Child, Path]]:
     """The program and its log; on leaving nothing of it is left."""
-    desk = Desk(setup.folder / f"{name}.log", setup.folder / f"{name}.pids", STOP_SECONDS)
+    desk = ProcessPaths(setup.folder / f"{name}.log", setup.folder / f"{name}.pids", STOP_SECONDS)
     child = await Child.start(command, desk)
     try:
         yield child, desk.log

@@ -10,7 +10,7 @@ from benchmarks.engine_study import laps, vllm_commands
 from benchmarks.engine_study.laps import Lap, Setup
 from benchmarks.engine_study.programs import POLL_SECONDS, at_defaults, check_answers, running, tuned
 from benchmarks.engine_study.workloads import Workload
-from vbatch.gpu_runner.adapters.engine.child import Child
+from vbatch.gpu_runner.adapters.engine.process.child import Child
 from vbatch.gpu_runner.core.command import EngineCommand
 
 BEGAN = b"Reading batch from"

@@ -24,7 +24,7 @@ from vbatch.chassis.files import hold_lock
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gateway.core.model_file import read_model_file
 from vbatch.gpu_runner.adapters.device import detect
-from vbatch.gpu_runner.adapters.engine.child import Child, Desk
+from vbatch.gpu_runner.adapters.engine.process.child import Child, ProcessPaths
 from vbatch.gpu_runner.core.command import EngineCommand
 
 SLOW_PEERS = (laps.RUN_BATCH, laps.RUN_BATCH_TUNED)
@@ -72,23 +72,27 @@ def study(choices: Choices) -> Study:
         setup = asyncio.run(_setup(choices, Path(folder)))
         done = Study([], {})
         for number in range(1, choices.rounds + 1):
-            files = [it for it in workloads(setup.definition.id, choices.sizes, number) if _kind(it) in choices.only]
+            files = [
+                workload
+                for workload in workloads(setup.definition.id, choices.sizes, number)
+                if _kind(workload) in choices.only
+            ]
             for lap in _round(setup, choices, files, number):
                 done.laps.append(lap)
                 sys.stderr.write(f"round {number}: {lap.peer} ran {lap.workload} in {lap.seconds:.1f} s {_said(lap)}\n")
             if number == 1:
-                done.infinite_hit_ratios.update((it.name, asyncio.run(infinite_cache(setup, it))) for it in files)
+                done.infinite_hit_ratios.update((file.name, asyncio.run(infinite_cache(setup, file))) for file in files)
     return done
 
 
 def _round(setup: Setup, choices: Choices, files: list[Workload], number: int) -> Iterator[Lap]:
     order = [name for name in ASKED_ABOUT if name in choices.peers]
     for name in order if number % 2 else reversed(order):
-        asked = [it for it in files if _is_asked(name, it, number, choices)]
+        asked = [file for file in files if _is_asked(name, file, number, choices)]
         if not asked:
             continue
         with _peer(name, setup, choices) as peer:
-            yield from (peer.lap(it) for it in asked)
+            yield from (peer.lap(workload) for workload in asked)
 
 
 def _is_asked(peer: str, work: Workload, number: int, choices: Choices) -> bool:
@@ -110,7 +114,7 @@ def _peer(name: str, setup: Setup, choices: Choices) -> AbstractContextManager[P
 
 
 async def _setup(choices: Choices, folder: Path) -> Setup:
-    found = {str(it.id): it for it in read_model_file(choices.models_file.read_text())}
+    found = {str(definition.id): definition for definition in read_model_file(choices.models_file.read_text())}
     if choices.model not in found:
         raise SystemExit(f"{choices.models_file} has no {choices.model}, only {', '.join(found)}")
     at_home = found[choices.model]
@@ -131,7 +135,7 @@ async def _in_folder(definition: ModelDefinition, choices: Choices) -> ModelDefi
 async def _prepare(package: str, target: Path, choices: Choices) -> None:
     script = Path(__file__).parents[2] / "deploy" / "engine" / "prepare_model.py"
     command = EngineCommand((str(choices.engine_python), str(script), package, str(target)))
-    child = await Child.start(command, Desk(target.with_suffix(".log"), target.with_suffix(".pids"), 3.0))
+    child = await Child.start(command, ProcessPaths(target.with_suffix(".log"), target.with_suffix(".pids"), 3.0))
     if await child.wait():
         raise SystemExit(f"{package} could not be prepared: {child.last_words()}")
 

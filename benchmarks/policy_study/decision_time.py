@@ -12,10 +12,10 @@ from time import process_time
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId
 from vbatch.contracts.orders import RequestRef
-from vbatch.scheduler.core.decide import Moment, decide
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.state import State, evolve
+from vbatch.scheduler.core.decide import DecisionInput, decide
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.policy.density import DensityPolicy
+from vbatch.scheduler.core.state.state import State, evolve
 
 MODELS, OWNERS, REQUESTS_MAX, REPEATS = 20, 10, 40, 15
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,13 +26,13 @@ def decision_ms(batches: int) -> float:
     """Processor time, the median over decisions at different times, one slice of a model being on the device."""
     state = _state(batches)
     ids = (SliceId(f"s-{number}") for number in count())
-    for event in decide(state, Moment(START + timedelta(hours=2), {}, Dips(), ids.__next__)):
+    for event in decide(state, DecisionInput(START + timedelta(hours=2), {}, DensityPolicy(), ids.__next__)):
         evolve(state, event, state.sequence + 1)
     taken = []
     for minute in range(REPEATS):
-        moment = Moment(START + timedelta(hours=2, minutes=minute), {}, Dips(), ids.__next__)
+        given = DecisionInput(START + timedelta(hours=2, minutes=minute), {}, DensityPolicy(), ids.__next__)
         began = process_time()
-        if not decide(state, moment):
+        if not decide(state, given):
             raise RuntimeError("nothing was decided, so nothing was measured")
         taken.append(1000 * (process_time() - began))
     return round(median(taken), 2)
@@ -42,11 +42,11 @@ def _state(batches: int) -> State:
     state, random = State(), Random(1)
     for event in _history(batches, random):
         evolve(state, event, state.sequence + 1)
-    for job in state.jobs.values():
-        if job.model is not None:
-            job.plan = Plan(job.model)
-            for line in range(1, job.waiting_count + 1):
-                job.plan.add(RequestRef(line, 100 * line, 99))
+    for batch in state.batches.values():
+        if batch.model is not None:
+            batch.plan = Plan(batch.model)
+            for line in range(1, batch.waiting_count + 1):
+                batch.plan.add(RequestRef(line, 100 * line, 99))
     return state
 
 

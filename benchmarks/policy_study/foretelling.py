@@ -18,9 +18,9 @@ from benchmarks.policy_study.study import SWAP_SECONDS
 from benchmarks.policy_study.workload import REQUESTS_A_SECOND, SCENARIOS, Batch
 from benchmarks.report import Figure
 from vbatch.contracts.ids import BatchId, ModelId
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.estimates import units
-from vbatch.scheduler.core.explain import queue
+from vbatch.scheduler.core.forecast.forecast import queue
+from vbatch.scheduler.core.policy.density import DensityPolicy
+from vbatch.scheduler.core.state.cost_model import units
 
 REQUESTS_MAX = 60_000
 """Of one workload: above it a request stands for several, or a run takes minutes."""
@@ -60,17 +60,17 @@ def forecasts(seeds: int) -> dict[str, Figure]:
         scenario: [it for place, told in found.items() if place[0] == scenario for it in told] for scenario in SCENARIOS
     }
     return {
-        "eta_error_median": round(median(it.error for it in everything), 3),
+        "eta_error_median": round(median(record.error for record in everything), 3),
         "eta_error_median_worst_scenario": round(
-            max(median(it.error for it in told) for told in by_scenario.values()), 3
+            max(median(refusal.error for refusal in told) for told in by_scenario.values()), 3
         ),
-        "eta_error_mean": round(fmean(it.error for it in everything), 3),
-        "eta_range_holds": round(fmean(it.holds for it in everything), 3),
+        "eta_error_mean": round(fmean(record.error for record in everything), 3),
+        "eta_range_holds": round(fmean(record.holds for record in everything), 3),
         "eta_range_holds_worst_scenario": round(
-            min(fmean(it.holds for it in told) for told in by_scenario.values()), 3
+            min(fmean(refusal.holds for refusal in told) for told in by_scenario.values()), 3
         ),
         "eta_range_over_truth_median": round(
-            median((it.latest - it.earliest) / max(10.0, it.truth) for it in everything), 3
+            median((record.latest - record.earliest) / max(10.0, record.truth) for record in everything), 3
         ),
         "eta_asked": len(everything),
     }
@@ -81,23 +81,23 @@ def ask(scenario: str, swap_seconds: float, seed: int) -> list[Told]:
     batches = SCENARIOS[scenario](seed)
     stands_for = max(1.0, sum(map(_requests, batches)) / REQUESTS_MAX)
     random = Random(seed)
-    loads = [_load(random, it, max(1, round(_requests(it) / stands_for))) for it in batches]
-    asked = {it.batch_id for it in Random(seed).sample(loads, min(ASKED_MAX, len(loads)))}
+    loads = [_load(random, batch, max(1, round(_requests(batch) / stands_for))) for batch in batches]
+    asked = {load.batch_id for load in Random(seed).sample(loads, min(ASKED_MAX, len(loads)))}
     said: dict[BatchId, tuple[float, float, float, float]] = {}
 
     def listen(service: Service, batch_id: BatchId, now: float) -> None:
-        job = service.state.jobs.get(batch_id)
-        if batch_id not in asked or batch_id in said or job is None or job.ledger is None:
+        batch = service.state.batches.get(batch_id)
+        if batch_id not in asked or batch_id in said or batch is None or batch.ledger is None:
             return
-        if job.ledger.answered < ASKED_SHARE * job.ledger.total:
+        if batch.ledger.answered < ASKED_SHARE * batch.ledger.total:
             return
         at = service.at()
-        it = next(it for it in queue(service.state, service.policy, at) if it.batch_id == batch_id)
+        it = next(entry for entry in queue(service.state, service.policy, at) if entry.batch_id == batch_id)
         if it.ends_at and it.ends_at_earliest and it.ends_at_latest:
             ends = (it.ends_at, it.ends_at_earliest, it.ends_at_latest)
             said[batch_id] = (now, *((end - at).total_seconds() for end in ends))  # type: ignore[assignment]  # three
 
-    service = Service(Dips(), _engines(stands_for, swap_seconds), on_answers=listen)
+    service = Service(DensityPolicy(), _engines(stands_for, swap_seconds), on_answers=listen)
     service.run(loads)
     return [
         Told(likely, earliest, latest, service.ended[batch_id] - now)
@@ -105,14 +105,14 @@ def ask(scenario: str, swap_seconds: float, seed: int) -> list[Told]:
     ]
 
 
-def _load(random: Random, it: Batch, requests: int) -> Load:
+def _load(random: Random, batch: Batch, requests: int) -> Load:
     mean = math.log(TOKENS) + random.gauss(-SIGMA * SIGMA, SIGMA)
     tokens = [max(1, round(random.lognormvariate(mean, SIGMA))) for _ in range(requests)]
-    return Load(BatchId(f"batch_{it.number}"), it.model, it.arrived, it.due, tokens)
+    return Load(BatchId(f"batch_{batch.number}"), batch.model, batch.arrived, batch.due, tokens)
 
 
-def _requests(it: Batch) -> float:
-    return it.work * REQUESTS_A_SECOND[it.model]
+def _requests(batch: Batch) -> float:
+    return batch.work * REQUESTS_A_SECOND[batch.model]
 
 
 def _engines(stands_for: float, swap_seconds: float) -> dict[ModelId, Engine]:

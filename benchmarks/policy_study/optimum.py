@@ -64,13 +64,13 @@ def least_mean_flow_of_loads(batches: Sequence[Batch], swap_seconds: float) -> t
         for cut in range(1, len(family))
     )
     once = _flow_of_visits(visits, swap_seconds)
-    twice = min((_flow_of_visits(it, swap_seconds) for it in split), default=once)
+    twice = min((_flow_of_visits(visits, swap_seconds) for visits in split), default=once)
     return once / len(batches), min(once, twice) / len(batches)
 
 
 def _flow_of_visits(visits: Sequence[Sequence[float]], swap_seconds: float) -> float:
     now, flow = 0.0, 0.0
-    for works in sorted(visits, key=lambda it: (swap_seconds + sum(it)) / len(it)):
+    for works in sorted(visits, key=lambda visit: (swap_seconds + sum(visit)) / len(visit)):
         now += swap_seconds
         for work in works:
             now += work
@@ -80,8 +80,8 @@ def _flow_of_visits(visits: Sequence[Sequence[float]], swap_seconds: float) -> f
 
 def _families(batches: Sequence[Batch]) -> list[list[float]]:
     works: defaultdict[ModelId, list[float]] = defaultdict(list)
-    for it in batches:
-        works[it.model].append(it.work)
+    for batch in batches:
+        works[batch.model].append(batch.work)
     return [sorted(family) for family in works.values()]
 
 
@@ -95,11 +95,11 @@ def least_missed(batches: Sequence[Batch], swap_seconds: float) -> int:
     for _ in batches:
         grown: dict[tuple[frozenset[int], ModelId | None], float] = {}
         for (done, last), end in ends.items():
-            for it in batches:
-                ended = end + it.work + (0.0 if it.model == last else swap_seconds)
-                if it.number in done or ended > it.due:
+            for batch in batches:
+                ended = end + batch.work + (0.0 if batch.model == last else swap_seconds)
+                if batch.number in done or ended > batch.due:
                     continue
-                key = (done | {it.number}, it.model)
+                key = (done | {batch.number}, batch.model)
                 grown[key] = min(ended, grown.get(key, ended))
         if not grown:
             break

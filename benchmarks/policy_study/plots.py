@@ -52,7 +52,9 @@ def _group(axis: Axes, done: Study, what: str, swap: float) -> None:
     for rank, (rule, colour) in enumerate(SHOWN.items()):
         heights = [getattr(done[scenario, swap, rule], what) for scenario in SCENARIOS]
         axis.bar([place + rank * width for place in range(len(SCENARIOS))], heights, width, color=colour, label=rule)
-    axis.set_xticks([place + 0.3 for place in range(len(SCENARIOS))], [it[0] for it in SCENARIOS], fontsize=8)
+    axis.set_xticks(
+        [place + 0.3 for place in range(len(SCENARIOS))], [scenario[0] for scenario in SCENARIOS], fontsize=8
+    )
     axis.set_title(f"a swap costs {swap:g} s", fontsize=8)
     axis.tick_params(labelsize=7)
 
@@ -73,12 +75,12 @@ def _timeline(path: Path) -> None:
     plt.close(figure)
 
 
-def _strip(axis: Axes, it: Run, name: str) -> None:
-    for stay in it.stays:
+def _strip(axis: Axes, run: Run, name: str) -> None:
+    for stay in run.stays:
         bar = (stay.start / 3600, (stay.end - stay.start) / 3600)
         axis.broken_barh([bar], (0, 1), facecolors=MODEL_COLOURS[stay.batch.model])
     axis.set_yticks([])
-    axis.set_title(f"{name}: {it.swaps} swaps, a colour a model", fontsize=8, loc="left")
+    axis.set_title(f"{name}: {run.swaps} swaps, a colour a model", fontsize=8, loc="left")
 
 
 def _save(path: Path) -> None:

@@ -15,8 +15,8 @@ from benchmarks.policy_study.study import run
 from benchmarks.policy_study.workload import SCENARIOS, Batch
 from benchmarks.report import Figure
 from vbatch.contracts.ids import ModelId
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.policy import Candidate, Choice, Policy, View
+from vbatch.scheduler.core.policy.density import DensityPolicy
+from vbatch.scheduler.core.policy.policy import Candidate, Choice, Policy, View
 
 SCENARIO, SWAP_SECONDS = "B tiny batches", 2.6
 STATES_MAX = 60_000
@@ -26,7 +26,7 @@ STATES_MAX = 60_000
 def tiny_batches(seeds: int) -> dict[str, Figure]:
     """Mean flow over that of oldest first."""
     drawn = [SCENARIOS[SCENARIO](seed) for seed in range(seeds)]
-    oldest = fmean(run(RULES[OLDEST_FIRST], it, SWAP_SECONDS).mean_flow for it in drawn)
+    oldest = fmean(run(RULES[OLDEST_FIRST], batches, SWAP_SECONDS).mean_flow for batches in drawn)
     return {
         f"tiny_batches_{policy}{ahead}_vs_oldest_first": round(_mean_flow(drawn, policy, ahead) / oldest, 3)
         for policy in POLICIES
@@ -35,16 +35,16 @@ def tiny_batches(seeds: int) -> dict[str, Figure]:
 
 
 def _mean_flow(drawn: list[list[Batch]], policy: str, ahead: str) -> float:
-    return fmean(Device(POLICIES[policy], SWAP_SECONDS, ahead=AHEAD[ahead]).run(it).mean_flow for it in drawn)
+    return fmean(Device(POLICIES[policy], SWAP_SECONDS, ahead=AHEAD[ahead]).run(batches).mean_flow for batches in drawn)
 
 
 def best_order(view: View) -> Choice | None:
     """The batch that comes first in the order of all that waits with the least mean flow, if nothing arrived."""
     families: dict[ModelId, list[Candidate]] = {}
-    for it in sorted(view.candidates, key=lambda it: it.work):
-        families.setdefault(it.model, []).append(it)
-    if prod(len(it) + 1 for it in families.values()) * len(families) > STATES_MAX:
-        return Dips()(view)
+    for candidate in sorted(view.candidates, key=lambda candidate: candidate.work):
+        families.setdefault(candidate.model, []).append(candidate)
+    if prod(len(family) + 1 for family in families.values()) * len(families) > STATES_MAX:
+        return DensityPolicy()(view)
     first = families[_first_model(view, families)][0]
     return Choice(first.batch_id, "")
 
@@ -69,11 +69,11 @@ def _first_model(view: View, families: dict[ModelId, list[Candidate]]) -> ModelI
 
 def _commonest(device: Device, _following: Batch) -> ModelId | None:
     """Of what has come so far."""
-    counted = Counter(it.batch.model for it in device.ended).most_common(1)
+    counted = Counter(served.batch.model for served in device.ended).most_common(1)
     return counted[0][0] if counted else None
 
 
-POLICIES: dict[str, Policy] = {"this_policy": Dips(), "best_order": best_order}
+POLICIES: dict[str, Policy] = {"this_policy": DensityPolicy(), "best_order": best_order}
 AHEAD: dict[str, Ahead] = {
     "": lambda device, _: device.loaded,
     "_commonest_loaded_ahead": _commonest,

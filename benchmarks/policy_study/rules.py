@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.policy_study.simulator import SLICE_SECONDS
-from vbatch.scheduler.core.dips import Dips, Tuning
-from vbatch.scheduler.core.policy import Candidate, Choice, Policy, View
+from vbatch.scheduler.core.policy.density import DensityPolicy, Tuning
+from vbatch.scheduler.core.policy.policy import Candidate, Choice, Policy, View
 
 Key = Callable[[Candidate, View], tuple[float, ...]]
 FOR_EVER = float("inf")
@@ -27,7 +27,7 @@ def least(key: Key) -> Policy:
     """The policy that takes the batch with the least key."""
 
     def policy(view: View) -> Choice | None:
-        first = min(view.candidates, key=lambda it: key(it, view), default=None)
+        first = min(view.candidates, key=lambda candidate: key(candidate, view), default=None)
         return None if first is None else Choice(first.batch_id, "")
 
     return policy
@@ -42,15 +42,15 @@ RULES: dict[str, Rule] = {
     OLDEST_FIRST: Rule(least(lambda it, _: (not it.has_run, it.arrived, it.sequence)), FOR_EVER),
     GROUP: Rule(least(lambda it, view: (it.model != view.loaded, it.arrived, it.sequence)), FOR_EVER),
     EARLIEST_DEADLINE: Rule(least(lambda it, _: (it.due, it.sequence))),
-    OURS: Rule(Dips()),
-    "without the guard": Rule(Dips(Tuning(has_guard=False))),
-    "without the filter": Rule(Dips(Tuning(has_filter=False))),
-    "without leaving early": Rule(Dips(Tuning(has_density=False))),
-    "without first answers": Rule(Dips(Tuning(has_first_answer=False))),
-    "without shortest first in the guard": Rule(Dips(Tuning(has_shortest_in_guard=False))),
-    "without staying": Rule(Dips(Tuning(stay_swaps_max=0.0))),
-    "without ageing": Rule(Dips(Tuning(ageing_seconds=1e12))),
-    OFF_BY_HALF: Rule(Dips(), estimate_sigma=0.5),
+    OURS: Rule(DensityPolicy()),
+    "without the guard": Rule(DensityPolicy(Tuning(has_guard=False))),
+    "without the filter": Rule(DensityPolicy(Tuning(has_filter=False))),
+    "without leaving early": Rule(DensityPolicy(Tuning(has_density=False))),
+    "without first answers": Rule(DensityPolicy(Tuning(has_first_answer=False))),
+    "without shortest first in the guard": Rule(DensityPolicy(Tuning(has_shortest_in_guard=False))),
+    "without staying": Rule(DensityPolicy(Tuning(stay_swaps_max=0.0))),
+    "without ageing": Rule(DensityPolicy(Tuning(ageing_seconds=1e12))),
+    OFF_BY_HALF: Rule(DensityPolicy(), estimate_sigma=0.5),
     SHORTEST_FREE: Rule(least(lambda it, _: (it.work, it.sequence)), is_bound=True),
     DEADLINE_FREE: Rule(least(lambda it, _: (it.due, it.sequence)), is_bound=True),
 }

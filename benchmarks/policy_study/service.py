@@ -13,11 +13,11 @@ from itertools import count
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId
 from vbatch.contracts.orders import RequestRef
-from vbatch.scheduler.core.decide import Moment, decide
-from vbatch.scheduler.core.estimates import units
-from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.policy import Policy
-from vbatch.scheduler.core.state import State, evolve
+from vbatch.scheduler.core.decide import DecisionInput, decide
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.policy.policy import Policy
+from vbatch.scheduler.core.state.cost_model import units
+from vbatch.scheduler.core.state.state import State, evolve
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 CHUNK_REQUESTS = 16
@@ -43,7 +43,7 @@ class Engine:
     load_seconds: float
 
     def seconds(self, output_tokens: Sequence[int]) -> float:
-        return sum(units(1, usage(it)) for it in output_tokens) / self.units_a_second
+        return sum(units(1, usage(token)) for token in output_tokens) / self.units_a_second
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Service:
 
     policy: Policy
     engines: dict[ModelId, Engine]
-    window: int = 32
+    concurrency: int = 32
     runners: int = 1
     on_answers: Answered = lambda _service, _batch_id, _now: None
     state: State = field(default_factory=State)
@@ -84,8 +84,8 @@ class Service:
             runner_id = RunnerId(f"gpu{number}")
             self._runners[runner_id] = _Runner(runner_id)
             self._fold(e.RunnerLeased(runner_id=runner_id, device="gpu", memory_bytes=1, pid=1, at=self.at()))
-        for it in loads:
-            self._later(it.arrived, lambda it=it: self._arrive(it))  # type: ignore[misc]  # the lambda keeps its load
+        for load in loads:
+            self._later(load.arrived, partial(self._arrive, load))
         while self._agenda:
             self.now, _, act = heappop(self._agenda)
             act()
@@ -100,24 +100,24 @@ class Service:
     def _fold(self, event: e.Event) -> None:
         evolve(self.state, event, self.state.sequence + 1)
 
-    def _arrive(self, it: Load) -> None:
-        self._loads[it.batch_id] = it
-        total = len(it.output_tokens)
+    def _arrive(self, load: Load) -> None:
+        self._loads[load.batch_id] = load
+        total = len(load.output_tokens)
         self._fold(
             e.BatchCreated(
-                batch_id=it.batch_id, owner=OwnerId("study"), input_file_id=FileId("file-study"),
-                endpoint="/v1/chat/completions", completion_window="24h", expires_at=self.at(it.due), at=self.at(),
+                batch_id=load.batch_id, owner=OwnerId("study"), input_file_id=FileId("file-study"),
+                endpoint="/v1/chat/completions", completion_window="24h", expires_at=self.at(load.due), at=self.at(),
             )
         )  # fmt: skip
-        models = (e.ModelTotal(model=it.model, requests=total, input_bytes=REQUEST_BYTES * total),)
-        self._fold(e.BatchValidated(batch_id=it.batch_id, total=total, last_line=total, models=models, at=self.at()))
-        plan = Plan(it.model)
+        models = (e.ModelTotal(model=load.model, requests=total, input_bytes=REQUEST_BYTES * total),)
+        self._fold(e.BatchValidated(batch_id=load.batch_id, total=total, last_line=total, models=models, at=self.at()))
+        plan = Plan(load.model)
         for line in range(1, total + 1):
             plan.add(RequestRef(line, REQUEST_BYTES * line, REQUEST_BYTES))
-        self.state.jobs[it.batch_id].plan = plan
+        self.state.batches[load.batch_id].plan = plan
 
     def _settle(self) -> None:
-        while events := decide(self.state, Moment(self.at(), {}, self.policy, self._slice_id)):
+        while events := decide(self.state, DecisionInput(self.at(), {}, self.policy, self._slice_id)):
             for event in events:
                 self._fold(event)
                 if isinstance(event, e.BatchDispatched):
@@ -156,7 +156,7 @@ class Service:
     def _loaded(self, runner: _Runner, model: ModelId, seconds: float) -> None:
         self._fold(
             e.ModelLoaded(
-                runner_id=runner.runner_id, epoch=1, model=model, seconds=seconds, window=self.window, at=self.at()
+                runner_id=runner.runner_id, epoch=1, model=model, seconds=seconds, window=self.concurrency, at=self.at()
             )
         )
         self._go_on(runner)
@@ -165,7 +165,7 @@ class Service:
         if not runner.held[0][1]:
             runner.held.popleft()
         tokens = self._loads[event.batch_id].output_tokens
-        outcomes = tuple(e.OutcomeOutline(it, 200, usage(tokens[it - 1])) for it in chunk)
+        outcomes = tuple(e.OutcomeOutline(line, 200, usage(tokens[line - 1])) for line in chunk)
         self._fold(
             e.ChunkOutline(
                 batch_id=event.batch_id, slice_id=event.slice_id, runner_id=event.runner_id, epoch=event.epoch,

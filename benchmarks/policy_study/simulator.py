@@ -9,8 +9,8 @@ from statistics import fmean
 
 from benchmarks.policy_study.workload import REQUESTS_A_SECOND, Batch
 from vbatch.contracts.ids import BatchId, ModelId, OwnerId
-from vbatch.scheduler.core.estimates import Gauge
-from vbatch.scheduler.core.policy import Candidate, Policy, View
+from vbatch.scheduler.core.policy.policy import Candidate, Policy, View
+from vbatch.scheduler.core.state.cost_model import ModelCost
 
 SLICE_SECONDS = 120.0
 """How long a choice stands when nothing new arrives."""
@@ -62,16 +62,16 @@ class Run:
 
     @property
     def mean_flow(self) -> float:
-        return fmean(it.flow for it in self.ended)
+        return fmean(served.flow for served in self.ended)
 
     @property
     def missed(self) -> float:
         """Share of batches that ended after their deadline."""
-        return fmean(it.is_late for it in self.ended)
+        return fmean(served.is_late for served in self.ended)
 
     @property
     def makespan(self) -> float:
-        return max(it.ended for it in self.ended)
+        return max(served.ended for served in self.ended)
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class Device:
     _stays: list[Stay] = field(default_factory=list)
 
     def run(self, batches: Sequence[Batch]) -> Run:
-        coming = sorted(batches, key=lambda it: -it.arrived)
+        coming = sorted(batches, key=lambda batch: -batch.arrived)
         while coming or self._pending:
             while coming and coming[-1].arrived <= self.now + DONE:
                 self.arrive(coming.pop())
@@ -131,14 +131,17 @@ class Device:
     def _tell(self, batch_id: BatchId) -> None:
         it = self._pending[batch_id]
         rate = REQUESTS_A_SECOND.get(it.batch.model, RATE_UNKNOWN)
-        gauge, finished = Gauge(1.0 / rate, self.estimate(it.batch), self.error), int((it.batch.work - it.left) * rate)
+        model_cost, finished = (
+            ModelCost(1.0 / rate, self.estimate(it.batch), self.error),
+            int((it.batch.work - it.left) * rate),
+        )
         self._candidates[batch_id] = Candidate(
             batch_id=batch_id,
             model=it.batch.model,
             owner=OWNER,
             sequence=it.batch.number,
-            work=gauge.seconds(it.left * rate, 0.0, finished, float(finished)),
-            error=gauge.error(finished),
+            work=model_cost.seconds(it.left * rate, 0.0, finished, float(finished)),
+            error=model_cost.error(finished),
             arrived=it.batch.arrived,
             due=it.batch.due,
             has_run=it.first_served is not None,
@@ -165,23 +168,23 @@ class Device:
         resident = self.now - self.since
         return View(self.now, candidates, self.loaded, resident, swap_default=self.swap_seconds)
 
-    def _serve(self, batch_id: BatchId, it: _Pending, until: float, slice_seconds: float) -> None:
-        it.first_served = self.now if it.first_served is None else it.first_served
+    def _serve(self, batch_id: BatchId, pending: _Pending, until: float, slice_seconds: float) -> None:
+        pending.first_served = self.now if pending.first_served is None else pending.first_served
         limit = slice_seconds if slice_seconds == float("inf") else min(slice_seconds, until - self.now)
-        seconds = min(it.left, max(limit, 1e-6))
-        self._watch_starving(it.batch, self.now + seconds)
-        self._stays.append(Stay(it.batch, self.now, self.now + seconds))
+        seconds = min(pending.left, max(limit, 1e-6))
+        self._watch_starving(pending.batch, self.now + seconds)
+        self._stays.append(Stay(pending.batch, self.now, self.now + seconds))
         self.now += seconds
-        it.left -= seconds
-        if it.left > DONE:
+        pending.left -= seconds
+        if pending.left > DONE:
             self._tell(batch_id)
             return
-        self._ended.append(Ended(it.batch, it.first_served, self.now))
+        self._ended.append(Ended(pending.batch, pending.first_served, self.now))
         del self._pending[batch_id], self._candidates[batch_id]
 
     def _watch_starving(self, served: Batch, until: float) -> None:
         """How long past a quarter of its window an unserved batch waits for one that came later."""
-        for it in self._pending.values():
-            if it.first_served is None and it.batch.arrived < served.arrived:
-                late = until - it.batch.arrived - FIRST_SERVICE_SHARE * (it.batch.due - it.batch.arrived)
+        for pending in self._pending.values():
+            if pending.first_served is None and pending.batch.arrived < served.arrived:
+                late = until - pending.batch.arrived - FIRST_SERVICE_SHARE * (pending.batch.due - pending.batch.arrived)
                 self.starved_seconds = max(self.starved_seconds, late)

@@ -30,7 +30,7 @@ def against_optimum(cases: int) -> dict[str, Figure]:
         ours = run(RULES[OURS], calm, swap)
         flows.append(ours.mean_flow / least_mean_flow(calm, swap))
         swaps.append(ours.swaps / fewest_swaps(calm, swap, FLOW_RATIO_MAX))
-        a_model.append(ours.swaps / len({it.model for it in calm}))
+        a_model.append(ours.swaps / len({batch.model for batch in calm}))
         pressed = _small(random, tightness=random.uniform(0.5, 1.5))
         missed += round(run(RULES[OURS], pressed, swap).missed * len(pressed))
         unavoidable += least_missed(pressed, swap)

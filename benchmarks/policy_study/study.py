@@ -51,21 +51,21 @@ def cell(seeds: int, place: Place) -> Cell:
     drawn = (SCENARIOS | TRACED)[scenario]
     runs = [run(RULES[name], drawn(seed), swap, seed) for seed in range(seeds)]
     return Cell(
-        mean_flow=fmean(it.mean_flow for it in runs) / 60,
-        missed=fmean(it.missed for it in runs),
-        swaps=fmean(it.swaps for it in runs),
-        starved_seconds=max(it.starved_seconds for it in runs),
+        mean_flow=fmean(run.mean_flow for run in runs) / 60,
+        missed=fmean(run.missed for run in runs),
+        swaps=fmean(run.swaps for run in runs),
+        starved_seconds=max(run.starved_seconds for run in runs),
     )
 
 
 def run(rule: Rule, batches: list[Batch], swap_seconds: float, seed: int = 0) -> Run:
     swap = 0.0 if rule.is_bound else swap_seconds
-    estimate = estimates(batches, rule.estimate_sigma, seed)
+    estimate = costs(batches, rule.estimate_sigma, seed)
     return Device(rule.policy, swap, rule.slice_seconds, estimate, error=rule.estimate_sigma).run(batches)
 
 
-def estimates(batches: list[Batch], sigma: float, seed: int) -> Estimate:
+def costs(batches: list[Batch], sigma: float, seed: int) -> Estimate:
     """Beliefs that are off by a lognormal factor, the same for a batch all along."""
     random = Random(seed)
-    factors = {it.number: math.exp(random.gauss(0.0, sigma)) for it in batches}
+    factors = {batch.number: math.exp(random.gauss(0.0, sigma)) for batch in batches}
     return lambda it: factors[it.number]

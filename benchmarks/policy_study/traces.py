@@ -14,7 +14,7 @@ from random import Random
 
 from benchmarks.policy_study.workload import HOUR, REQUESTS_A_SECOND, WINDOWS, Batch
 from vbatch.contracts.ids import ModelId
-from vbatch.scheduler.core.estimates import OUTPUT_WEIGHT, REQUEST_UNITS
+from vbatch.scheduler.core.state.cost_model import OUTPUT_WEIGHT, REQUEST_UNITS
 
 TENANTS_A_TRACE, HOURS, LOAD = 5, 24, 0.85
 BURST_SHAPE = 0.25
@@ -72,9 +72,16 @@ TRACED: dict[str, Callable[[int], list[Batch]]] = {"G traces, hourly": hourly, "
 def _batches(seed: int, volume: Callable[[Random], float], delay: Callable[[Random], float]) -> list[Batch]:
     random = Random(seed)
     tenants = list(_tenants(random))
-    share = LOAD * HOUR / sum(it.work_an_hour for it in tenants)  # of the traces' requests, what one device can serve
+    share = (
+        LOAD * HOUR / sum(tenant.work_an_hour for tenant in tenants)
+    )  # of the traces' requests, what one device can serve
     drawn = [
-        (HOUR * (hour + delay(random)), it.model, max(0.1, share * it.work_an_hour * volume(random)), _window(random))
+        (
+            HOUR * (hour + delay(random)),
+            it.model,
+            max(0.1, share * it.work_an_hour * volume(random)),
+            _completion_window(random),
+        )
         for hour in range(HOURS)
         for it in tenants
     ]
@@ -92,9 +99,9 @@ def _tenants(random: Random) -> Iterator[_Tenant]:
     ranks = range(1, TENANTS_A_TRACE + 1)
     for trace in TRACES:
         for rank in ranks:
-            requests = trace.requests_an_hour / rank / sum(1.0 / it for it in ranks)
+            requests = trace.requests_an_hour / rank / sum(1.0 / rank for rank in ranks)
             yield _Tenant(random.choices(models, popularity)[0], requests, trace.request_units)
 
 
-def _window(random: Random) -> float:
+def _completion_window(random: Random) -> float:
     return random.choices(list(WINDOWS), list(WINDOWS.values()))[0]

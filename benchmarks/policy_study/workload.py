@@ -69,7 +69,9 @@ def _arrivals(random: Random, shape: Shape, mean_work: float) -> Iterator[float]
 def backlog(seed: int) -> list[Batch]:
     """120 batches that are all there at the start."""
     arriving = workload(seed, Shape(120, 0.9))
-    return [Batch(it.number, it.model, it.work, 0.0, it.due - it.arrived) for it in arriving]
+    return [
+        Batch(arrival.number, arrival.model, arrival.work, 0.0, arrival.due - arrival.arrived) for arrival in arriving
+    ]
 
 
 def _of(shape: Shape) -> Callable[[int], list[Batch]]:

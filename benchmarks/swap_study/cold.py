@@ -17,9 +17,9 @@ from benchmarks.swap_study.models import Contender, Pair
 from tests.support.paths import ROOT
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.device import detect
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine
-from vbatch.gpu_runner.adapters.engine.workshop import Workshop
-from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher, RunningEngine
+from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
+from vbatch.gpu_runner.core.limits import Limits
 
 LIMITS = Limits(has_standby=False)
 
@@ -32,11 +32,11 @@ class ColdStart:
 
 def cold_starts(engine_python: Path, prepare: Path, home: Path, pair: Pair) -> list[ColdStart]:
     """One of each model. What a model's package holds is prepared, and read once, before: no disk is measured."""
-    workshop = Workshop(home, "cold", engine_python, prepare)
+    workshop = RunnerPaths(home, "cold", engine_python, prepare)
     return asyncio.run(_all(workshop, [pair.one, pair.other]))
 
 
-async def _all(workshop: Workshop, contenders: list[Contender]) -> list[ColdStart]:
+async def _all(workshop: RunnerPaths, contenders: list[Contender]) -> list[ColdStart]:
     launcher = EngineLauncher(workshop, await detect(), LIMITS)
     definitions = _definitions()
     for contender in contenders:
@@ -59,11 +59,11 @@ async def _one(launcher: EngineLauncher, definition: ModelDefinition, contender:
 def _cpu_seconds(engine: RunningEngine) -> float:
     assert engine.child is not None
     below = psutil.Process(engine.child.pid).children(recursive=True)
-    times = [it.cpu_times() for it in below]
-    return sum(it.user + it.system + it.children_user + it.children_system for it in times)
+    times = [process.cpu_times() for process in below]
+    return sum(time.user + time.system + time.children_user + time.children_system for time in times)
 
 
 def _definitions() -> dict[str, ModelDefinition]:
     entries = tomllib.loads((ROOT / "models.toml").read_text())["model"]
     found = [msgspec.convert(entry, ModelDefinition) for entry in entries]
-    return {str(it.id): it for it in found}
+    return {str(found_one.id): found_one for found_one in found}

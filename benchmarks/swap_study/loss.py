@@ -75,7 +75,7 @@ def _first_answer_seconds(stack: RunningStack) -> float:
     port = stack.settings.gpu_runner_port
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         lines = answer.read().decode().splitlines()
-    return next(float(it.split()[1]) for it in lines if it.startswith("vbatch_runner_swap_first_answer_seconds "))
+    return next(float(line.split()[1]) for line in lines if line.startswith("vbatch_runner_swap_first_answer_seconds "))
 
 
 def _belongings(stack: RunningStack) -> Belongings:
@@ -93,5 +93,5 @@ def _belongings(stack: RunningStack) -> Belongings:
 def _look(stack: RunningStack) -> Belongings:
     runner = stack.process("gpu-runner")
     sockets = [path for path in (stack.home / "run").glob("*/engine-*/**/*") if path.is_socket()]
-    below = [it for it in runner.children(recursive=True) if it.status() != psutil.STATUS_ZOMBIE]
+    below = [process for process in runner.children(recursive=True) if process.status() != psutil.STATUS_ZOMBIE]
     return Belongings(len(below), runner.num_fds(), len(sockets), runner.memory_info().rss)

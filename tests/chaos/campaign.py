@@ -93,9 +93,9 @@ class Campaign:
         """Only of what was killed: other victims live on."""
         if done.fault.means is not Means.KILL:
             return
-        found = [f"still alive: {it}" for it in still_alive(done.doomed)] + remains(self.stack)
+        found = [f"still alive: {process}" for process in still_alive(done.doomed)] + remains(self.stack)
         self.orphans += len(found)
-        self.violations += [f"{done.fault}: {it}" for it in found]
+        self.violations += [f"{done.fault}: {found_one}" for found_one in found]
 
     def _recover(self, done: Done, before: int | None) -> None:
         """Until all is ready, by the process that came after a killed one, and outcomes are recorded."""

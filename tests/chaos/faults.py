@@ -107,8 +107,8 @@ def engine_kills(random: Random) -> Iterator[Fault]:
 
 
 def at_place(random: Random, place: Failpoint) -> Fault:
-    kinds = [it for it in PLACE_SHARES if it is not Means.RIVAL or place.process in RIVALS]
-    means = random.choices(kinds, [PLACE_SHARES[it] for it in kinds])[0]
+    kinds = [means for means in PLACE_SHARES if means is not Means.RIVAL or place.process in RIVALS]
+    means = random.choices(kinds, [PLACE_SHARES[kind] for kind in kinds])[0]
     return Fault(means, place.process, place)
 
 

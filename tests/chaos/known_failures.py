@@ -77,7 +77,9 @@ class Scene:
 
     def saw(self, kind: type[e.Event], batch_id: BatchId) -> None:
         def has_come() -> bool:
-            return any(isinstance(it.event, kind) and it.event.batch_id == batch_id for it in self.history.entries)  # type: ignore[attr-defined]  # asked of batch events only
+            return any(
+                isinstance(entry.event, kind) and entry.event.batch_id == batch_id for entry in self.history.entries
+            )  # type: ignore[attr-defined]  # asked of batch events only
 
         wait_until(has_come, f"{kind.__name__} of {batch_id}", SEEN_SECONDS_MAX)
 
@@ -197,7 +199,7 @@ def test_no_result_is_destroyed_when_the_read_model_falls_back(scene: Scene):
 def test_an_upload_cut_off_leaves_no_blob(scene: Scene):
     def blobs() -> set[str]:
         root = scene.stack.home / "blobs"
-        return {str(it) for it in root.rglob("*") if it.is_file() and "probes" not in it.parts}
+        return {str(path) for path in root.rglob("*") if path.is_file() and "probes" not in path.parts}
 
     before = blobs()
     with ThreadPoolExecutor(1) as threads:

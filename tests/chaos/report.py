@@ -69,8 +69,8 @@ def report_of(
     seed: int,
     seconds: float,
 ) -> Report:
-    died = [it for it in campaign.recoveries if it.fault.means in DIED]
-    measured = [it for it in campaign.recoveries if it.seconds > 0]
+    died = [recovery for recovery in campaign.recoveries if recovery.fault.means in DIED]
+    measured = [recovery for recovery in campaign.recoveries if recovery.seconds > 0]
     promises = campaign.workload.promises
     return Report(
         command=command,
@@ -80,8 +80,8 @@ def report_of(
         kills=len(died),
         not_come=campaign.not_come,
         disks=disks,
-        kills_by_process_and_signal=_counted(f"{it.fault.victim} {it.fault.means}" for it in died),
-        faults_by_kind=_counted(str(it.fault) for it in campaign.recoveries),
+        kills_by_process_and_signal=_counted(f"{loss.fault.victim} {loss.fault.means}" for loss in died),
+        faults_by_kind=_counted(str(recovery.fault) for recovery in campaign.recoveries),
         failpoints_reached=sorted(places.reached),
         failpoints_not_reached=sorted(set(Failpoint) - places.reached),
         failpoints_hit=dict(sorted(places.hits.items())),
@@ -101,12 +101,14 @@ def report_of(
         ),
         redone_without_loss=work.unexplained,
         started_after_outcome=len(work.late),
-        lost=sum("lost" in it or "not ended" in it for it in campaign.violations),
-        duplicated=sum("twice" in it or "two outcomes" in it for it in campaign.violations),
+        lost=sum("lost" in violation or "not ended" in violation for violation in campaign.violations),
+        duplicated=sum("twice" in violation or "two outcomes" in violation for violation in campaign.violations),
         orphans=campaign.orphans,
         rebuild_is_equal=is_equal,
         violations=campaign.violations,
-        timeline=[f"{_clock(it.at)} {it.fault}: {it.seconds:.2f} s" for it in campaign.recoveries],
+        timeline=[
+            f"{_clock(recovery.at)} {recovery.fault}: {recovery.seconds:.2f} s" for recovery in campaign.recoveries
+        ],
     )
 
 
@@ -115,16 +117,16 @@ def _clock(at: float) -> str:
 
 
 def _by_victim(recoveries: list[Recovery]) -> list[tuple[str, list[Recovery]]]:
-    victims = sorted({it.fault.victim for it in recoveries})
-    return [(victim, [it for it in recoveries if it.fault.victim == victim]) for victim in victims]
+    victims = sorted({recovery.fault.victim for recovery in recoveries})
+    return [(victim, [recovery for recovery in recoveries if recovery.fault.victim == victim]) for victim in victims]
 
 
 def _median(recoveries: list[Recovery]) -> float:
-    return round(statistics.median([it.seconds for it in recoveries] or [0.0]), 2)
+    return round(statistics.median([recovery.seconds for recovery in recoveries] or [0.0]), 2)
 
 
 def _worst(recoveries: list[Recovery]) -> float:
-    return round(max((it.seconds for it in recoveries), default=0.0), 2)
+    return round(max((recovery.seconds for recovery in recoveries), default=0.0), 2)
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:

@@ -108,9 +108,9 @@ def _work(campaign: Campaign, done: list[Done], reading: Reading) -> Work:
         for number, line in enumerate(promise.given, start=1)
     }
     away = [
-        (it.at - LOG_AWAY_SECONDS, it.at + it.seconds + LOG_AWAY_SECONDS)
-        for it in campaign.recoveries
-        if it.fault.takes_the_log_away
+        (recovery.at - LOG_AWAY_SECONDS, recovery.at + recovery.seconds + LOG_AWAY_SECONDS)
+        for recovery in campaign.recoveries
+        if recovery.fault.takes_the_log_away
     ]
     return work_of(done, reading.losses, places=places, answered_at=reading.answered_at, log_away=away)
 

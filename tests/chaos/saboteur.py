@@ -99,7 +99,11 @@ class Saboteur:
         if place in AFTER_AN_ENGINE:
             doomed = self._guards()
         else:
-            doomed = [it for it in (self._process(place.process),) if it and place in AFTER_A_START]
+            doomed = [
+                process_found
+                for process_found in (self._process(place.process),)
+                if process_found and place in AFTER_A_START
+            ]
         _signal_all(doomed, signal.SIGKILL)
         return None
 
@@ -148,7 +152,7 @@ class Saboteur:
         """A process of PostgreSQL that serves one connection; when it dies, PostgreSQL ends all others and recovers."""
         pid = self.pid("postgres")
         below = psutil.Process(pid).children() if pid else []
-        serving = [it for it in below if BACKEND_MARK in " ".join(it.cmdline())]
+        serving = [process for process in below if BACKEND_MARK in " ".join(process.cmdline())]
         return self._random.choice(serving) if serving else None
 
     def _below_runner(self, victim: str) -> psutil.Process | None:
@@ -160,7 +164,7 @@ class Saboteur:
     def _guards(self) -> list[psutil.Process]:
         pid = self.pid("gpu-runner")
         below = psutil.Process(pid).children() if pid else []
-        return [it for it in below if any(GUARD_MARK in word for word in it.cmdline())]
+        return [process for process in below if any(GUARD_MARK in word for word in process.cmdline())]
 
     def _kill(self, fault: Fault, process: psutil.Process) -> Done:
         number = signal.SIGKILL if fault.means is Means.KILL else STOP_SIGNALS.get(fault.victim, signal.SIGTERM)

@@ -111,15 +111,15 @@ def bound_of(done: Sequence[Done], loss: float, log_away: Iterable[tuple[float, 
     A flush is the longest that a chunk waits to be closed, and its way into the log. Without the log a runner goes on
     for as long as it believes in its lease, and then holds what was answered until the log is back.
     """
-    end = bisect_right(done, loss, key=lambda it: it.at)
+    end = bisect_right(done, loss, key=lambda record: record.at)
     last = done[end - 1].at if end else loss
     away_since = min((begin for begin, until in log_away if begin <= last <= until), default=None)
     flush = CHUNK_SECONDS_MAX + (STORE_SECONDS if away_since is None else FRESH_SECONDS)
     since = last - LAST_SECONDS if away_since is None else min(away_since, last - LAST_SECONDS)
-    lately = done[bisect_left(done, since - flush, key=lambda it: it.at) : end]
-    answers = [it.at for it in lately if it.is_answer]
+    lately = done[bisect_left(done, since - flush, key=lambda record: record.at) : end]
+    answers = [record.at for record in lately if record.is_answer]
     most_answered = max((bisect_right(answers, at + flush) - first for first, at in enumerate(answers)), default=0)
-    return max((it.inside for it in lately), default=0) + most_answered
+    return max((record.inside for record in lately), default=0) + most_answered
 
 
 def _cause(losses: Sequence[float], begin: float, end: float) -> float | None:

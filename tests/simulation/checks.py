@@ -169,13 +169,15 @@ class Reading:
         self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
         if event.slice_id in self.void_slices:
             raise Violation("a_paused_batch_is_not_dispatched", f"{event.slice_id} was decided in a pause, and ran")
-        lines = [it.line for it in event.outcomes] if isinstance(event, e.ChunkCompleted) else list(event.lines)
+        lines = (
+            [outcome.line for outcome in event.outcomes] if isinstance(event, e.ChunkCompleted) else list(event.lines)
+        )
         self.accounted.setdefault(event.slice_id, set()).update(lines)
         if (it := self.slices.get(event.slice_id)) is not None:
             it.owed.difference_update(lines)
         if isinstance(event, e.ChunkCompleted):
             self.batches[event.batch_id].count(event)
-            self.shelved |= {it.body_blob for it in event.outcomes if it.body_blob}
+            self.shelved |= {outcome.body_blob for outcome in event.outcomes if outcome.body_blob}
 
     def _dispatched(self, event: e.BatchDispatched) -> None:
         self._must_be_newest(int(event.slice_id.split("-")[1]), self.scheduler_epoch, event)
@@ -256,7 +258,7 @@ def check_files(
         return 0
     _check_whole(row.id, inputs, output, error)
     _check_outcomes(story, inputs, output + error, said)
-    expected = (len(inputs), len(output), sum(1 for it in story.outcomes.values() if not it.is_success))
+    expected = (len(inputs), len(output), sum(1 for outcome in story.outcomes.values() if not outcome.is_success))
     if (row.total, row.completed, row.failed) != expected:
         found = (row.total, row.completed, row.failed)
         raise Violation("outcomes_stand", f"{row.id} counts {found}, the log says {expected}")
@@ -283,13 +285,13 @@ def _sealed_lines(story: BatchStory, stores: Stores, kind: str) -> list[_OutputL
 def _check_whole(
     batch_id: str, inputs: Sequence[InputLine], output: list[_OutputLine], error: list[_OutputLine]
 ) -> None:
-    wanted = [it.custom_id for it in inputs]
+    wanted = [input_.custom_id for input_ in inputs]
     place = {custom_id: number for number, custom_id in enumerate(wanted)}
-    found = [it.custom_id for it in (*output, *error)]
+    found = [line.custom_id for line in (*output, *error)]
     if sorted(found) != sorted(wanted):
         raise Violation("files_are_whole", f"{batch_id}: {len(found)} lines for {len(wanted)} requests, or others")
     for lines in (output, error):
-        places = [place[it.custom_id] for it in lines]
+        places = [place[line.custom_id] for line in lines]
         if places != sorted(places):
             raise Violation("files_are_whole", f"{batch_id}: not in input order")
 
@@ -301,7 +303,7 @@ def _check_outcomes(
     said: Mapping[str, list[tuple[int, bytes]]],
 ) -> None:
     """Every line is the first outcome that the log has, or never ran; the bytes are the engine's."""
-    by_custom_id = {it.custom_id: it for it in lines}
+    by_custom_id = {line.custom_id: line for line in lines}
     for request in inputs:
         found, outcome = by_custom_id[request.custom_id], story.outcomes.get(request.line)
         if (found.error and found.error.code) != _error_code(story, outcome):
@@ -311,7 +313,7 @@ def _check_outcomes(
         if outcome is None or found.response.status_code != outcome.status_code:
             raise Violation("outcomes_stand", f"{request.custom_id} has an answer that the log has not")
         body = bytes(found.response.body)
-        is_own = any(msgspec.json.decode(body) == _decoded(it[1]) for it in said.get(request.custom_id, ()))
+        is_own = any(msgspec.json.decode(body) == _decoded(answer[1]) for answer in said.get(request.custom_id, ()))
         if found.response.status_code < 400 and not is_own:
             raise Violation("answers_stay_untouched", f"{request.custom_id}: no engine ever said {body!r}")
         if outcome.body_blob is None and msgspec.json.decode(outcome.body) != msgspec.json.decode(body):

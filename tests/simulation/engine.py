@@ -10,7 +10,7 @@ import msgspec
 
 from tests.simulation.weather import Weather
 from vbatch.contracts.models import ModelDefinition
-from vbatch.gpu_runner.core.window import WAITING_MAX, Load
+from vbatch.gpu_runner.core.concurrency import WAITING_MAX, EngineStats
 from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, Gate, RequestTimedOut, open_gate
 
 POISON = "poison"
@@ -47,7 +47,7 @@ class SimulatedEngine:
         self, definition: ModelDefinition, weather: Weather, answers: Answers, on_ask: Callable[[str], None]
     ) -> None:
         self.definition = definition
-        self.window = WINDOW
+        self.concurrency = WINDOW
         self._weather = weather
         self._answers = answers
         self._on_ask = on_ask
@@ -73,9 +73,9 @@ class SimulatedEngine:
     async def progress(self) -> str | None:
         return None
 
-    async def load(self) -> Load | None:
+    async def stats(self) -> EngineStats | None:
         await self._weather.wait()
-        return Load(running=WINDOW, waiting=self._weather.random.randrange(2 * WAITING_MAX))
+        return EngineStats(running=WINDOW, waiting=self._weather.random.randrange(2 * WAITING_MAX))
 
     async def gone(self) -> str:
         return await asyncio.shield(self._gone)

@@ -27,7 +27,7 @@ from vbatch.journal.port import (
     Rejected,
     Unavailable,
 )
-from vbatch.journal.room import Room
+from vbatch.journal.space_wait import SpaceWait
 
 TRIES_MAX = 4
 """The real journal tries until its deadline; then the caller learns that it does not know."""
@@ -259,7 +259,7 @@ class SimulatedJournal:
         self.work = SimulatedWork(shared, calls, on_ack)
         self.dead: DeadLetters = shared.dead
         self.dead_event = asyncio.Event()
-        self.room = Room()
+        self.waiting_writes = SpaceWait()
 
     @property
     def is_connected(self) -> bool:

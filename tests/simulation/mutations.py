@@ -19,8 +19,8 @@ from vbatch.journal.memory import MemoryStream
 from vbatch.journal.port import Delivery, Guard, Lease
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.flows.answer_sweeping import AnswerSweep
-from vbatch.scheduler.core import state as scheduling
-from vbatch.scheduler.core.job import Job, Waiting
+from vbatch.scheduler.core.state import state as scheduling
+from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
 from vbatch.scheduler.flows.scheduling import SOURCE, Scheduler
 
 
@@ -106,11 +106,11 @@ def _made_up(_batch_id: str, _line: int) -> str:
 
 
 def _resume_by_count(state: scheduling.State, runner_id: str) -> None:
-    for it in [each for each in state.slices.values() if each.event.runner_id == runner_id]:
-        answered = len(it.event.lines) - len(it.lines)
-        if (job := state.jobs.get(it.event.batch_id)) is not None:
-            job.returned.update({line: Waiting(attempt=2, deaths=0) for line in it.event.lines[answered:]})
-        del state.slices[it.event.slice_id]
+    for slice_ in [each for each in state.slices.values() if each.event.runner_id == runner_id]:
+        answered = len(slice_.event.lines) - len(slice_.lines)
+        if (job := state.batches.get(slice_.event.batch_id)) is not None:
+            job.returned.update({line: Waiting(attempt=2, deaths=0) for line in slice_.event.lines[answered:]})
+        del state.slices[slice_.event.slice_id]
 
 
 # the scheduler decides again before it has read what it just recorded
@@ -124,7 +124,7 @@ async def _append_only(scheduler: Scheduler, event: e.Event, lease: Lease) -> No
 
 
 @property  # type: ignore[misc]  # it stands in for a property of a class
-def _never_paused(_job: Job) -> bool:
+def _never_paused(_job: PendingBatch) -> bool:
     return False
 
 
@@ -182,7 +182,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "deaf_to_pauses": Mutation(
         "a paused batch is dispatched like any other",
-        ((Job, "is_paused", _never_paused),),
+        ((PendingBatch, "is_paused", _never_paused),),
         frozenset({"a_paused_batch_is_not_dispatched"}),
         60,
     ),

@@ -28,27 +28,27 @@ from vbatch.chassis.files import LockHeld
 from vbatch.chassis.process import Stop
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.message import Recorded
-from vbatch.contracts.orders import HoldBatch, RecallBatch, decode_order
+from vbatch.contracts.orders import CancelBatch, PauseBatch, decode_order
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.core.command import Device, DeviceKind
+from vbatch.gpu_runner.core.limits import Limits as RunnerLimits
 from vbatch.gpu_runner.flows import runner as running
-from vbatch.gpu_runner.limits import Limits as RunnerLimits
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Conflict, Full, Unavailable
 from vbatch.results.core.projection import Changes
 from vbatch.results.flows import projecting, serving
 from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.ports import CheckpointMoved
-from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.policy import Policy, stay_then_oldest
-from vbatch.scheduler.core.validation import FileCheck, FileRules
+from vbatch.scheduler.core.decide import PlanResult
+from vbatch.scheduler.core.planning.validation import FileCheck, FileRules
+from vbatch.scheduler.core.policy.density import DensityPolicy
+from vbatch.scheduler.core.policy.policy import Policy, stay_then_oldest
 from vbatch.scheduler.flows.planning import Limits as PlanLimits
 from vbatch.scheduler.flows.scheduling import Scheduler
 from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 
 SERVICES = ("scheduler", "gpu-runner", "results")
-POLICIES: tuple[Policy, ...] = (Dips(), Dips(), stay_then_oldest)
+POLICIES: tuple[Policy, ...] = (DensityPolicy(), DensityPolicy(), stay_then_oldest)
 SECOND_RUNNER = "gpu-runner-2"
 """Some machines have two devices."""
 RUNNER_IDS = {"gpu-runner": RunnerId("gpu0"), SECOND_RUNNER: RunnerId("gpu1")}
@@ -72,7 +72,7 @@ class SimulatedPlanner:
         self._blobs = blobs
         self._weather = weather
 
-    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> Verdict:
+    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> PlanResult:
         if self._weather.strikes(self._weather.planning_trouble):
             raise PlanningTrouble("the simulated worker died")
         check, content = FileCheck(rules), b""
@@ -84,7 +84,7 @@ class SimulatedPlanner:
             raise InputMissing(str(error)) from error
         except BlobTrouble as error:
             raise PlanningTrouble(str(error)) from error
-        return check.verdict(lambda refs: [content[ref.offset : ref.offset + ref.length] for ref in refs])
+        return check.result(lambda refs: [content[ref.offset : ref.offset + ref.length] for ref in refs])
 
 
 @dataclass
@@ -217,7 +217,7 @@ class Machine:
     async def _runner(self, life: Life) -> None:
         files = BlobFiles(self._blobs(life.lane))
         launcher = SimulatedLauncher(self.weather, self.answers, partial(self._on_ask, life))
-        world = running.World(
+        world = running.Dependencies(
             self._journal(life.lane), launcher, files, files, Device(DeviceKind.CPU, "simulated", 1 << 30)
         )
         life.runner = running.Runner(RUNNER_IDS[life.service], life.pid, world, RUNNER_LIMITS)
@@ -256,7 +256,9 @@ class Machine:
         if life.runner.epoch < self.reading.runner_epochs[life.runner.runner_id]:
             return
         number, _, line = custom_id.split("-")
-        story = next(it for it in self.reading.batches.values() if self._number_of(it.created.input_file_id) == number)
+        story = next(
+            batch for batch in self.reading.batches.values() if self._number_of(batch.created.input_file_id) == number
+        )
         if int(line) in story.answered:
             self.break_promise(Violation("an_answered_request_is_never_asked_again", custom_id))
 
@@ -266,8 +268,8 @@ class Machine:
     def on_ack(self, lane: Lane, order: Recorded, *, is_first: bool) -> None:
         """A slice is settled when all of its lines are in the log: answered, or given back."""
         wanted = decode_order(order.body)
-        life = next((it for it in (*self.current.values(), *self.zombies) if it.lane is lane), None)
-        if isinstance(wanted, RecallBatch | HoldBatch) or not is_first or life is None or life.runner is None:
+        life = next((running for running in (*self.current.values(), *self.zombies) if running.lane is lane), None)
+        if isinstance(wanted, CancelBatch | PauseBatch) or not is_first or life is None or life.runner is None:
             return
         self._read_on()
         left = {request.line for request in wanted.requests} - self.reading.accounted.get(wanted.slice_id, set())

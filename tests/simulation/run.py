@@ -29,7 +29,7 @@ from tests.simulation.weather import Weather
 from vbatch.contracts import events as e
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core import chunks
-from vbatch.gpu_runner.flows import loading, recorder, residency, runner
+from vbatch.gpu_runner.flows import engine_session, loading, recorder, runner
 from vbatch.journal import memory
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Lease
@@ -150,7 +150,7 @@ class _Run:
     async def _settle(self, machine: Machine) -> None:
         """Everything stops but results, which reads the log to its end; then it stops too."""
         machine.end_zombies()
-        for service in [it for it in machine.current if it != "results"]:
+        for service in [name for name in machine.current if name != "results"]:
             machine.retire(service)
         is_read = await self._until(
             machine, lambda: machine.tables.sequence == len(machine.reading.records), seconds_max=CATCH_UP_SECONDS_MAX
@@ -255,7 +255,7 @@ def _small_limits() -> Iterator[None]:
         (decide, "SLICE_REQUESTS_UNKNOWN", 7),
         (decide, "RECALL_GRACE", timedelta(seconds=0.3)),
         (chunks, "CHUNK_OUTCOMES_MAX", 3),
-        (residency, "BODY_BYTES_MAX", 500),
+        (engine_session, "BODY_BYTES_MAX", 500),
         (history, "RECENT_EVENTS", 5),
         (memory, "matches", lru_cache(maxsize=4096)(matches)),
     ):
@@ -265,7 +265,7 @@ def _small_limits() -> Iterator[None]:
 @contextmanager
 def _clock(now: Callable[[], datetime]) -> Iterator[None]:
     """For the modules of the runner, which ask the clock themselves."""
-    with all_replaced(*((module, "utc_now", now) for module in (loading, recorder, residency, runner))):
+    with all_replaced(*((module, "utc_now", now) for module in (loading, recorder, engine_session, runner))):
         yield
 
 

@@ -178,7 +178,7 @@ class TwinReadModel:
         for row in self._tables.batches.values():
             if row.status not in ENDED:
                 batch = batches.restored(row)
-                batches.recall(batch, [(it[1], it[5]) for it in self._tables.placed(row.sequence)])
+                batches.recall(batch, [(other[1], other[5]) for other in self._tables.placed(row.sequence)])
                 state.batches[BatchId(row.id)] = batch
         return state
 
@@ -224,7 +224,9 @@ class TwinReadModel:
         await self._turn()
         read = {row.input_file_id for row in self._tables.batches.values() if row.status not in ENDED}
         gone = [
-            it for it in self._tables.files_in_order() if self._tables.is_gone(it, gone_before) and it.id not in read
+            row
+            for row in self._tables.files_in_order()
+            if self._tables.is_gone(row, gone_before) and row.id not in read
         ]
         return [_stored(file) for file in gone if file.sequence > after][:limit]
 

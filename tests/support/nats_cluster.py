@@ -70,7 +70,7 @@ async def _agreed(cluster: NatsCluster) -> None:
 
 
 def _member(name: str, port: int, routes: list[int]) -> str:
-    listed = ", ".join(f'"nats://127.0.0.1:{it}"' for it in routes)
+    listed = ", ".join(f'"nats://127.0.0.1:{route}"' for route in routes)
     return f"""
 server_name: {name}
 cluster {{

@@ -10,10 +10,10 @@ from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.contracts.orders import RequestRef
-from vbatch.scheduler.core.decide import Moment, decide
-from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.policy import Policy, stay_then_oldest
-from vbatch.scheduler.core.state import State, evolve
+from vbatch.scheduler.core.decide import DecisionInput, decide
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.policy.policy import Policy, stay_then_oldest
+from vbatch.scheduler.core.state.state import State, evolve
 
 OWNER = OwnerId("local")
 CHAT = "/v1/chat/completions"
@@ -44,7 +44,7 @@ class World:
         self.state = State()
         self.now: datetime = NOON
         self.plans: dict[BatchId, Plan] = {}
-        self.verdicts: dict[BatchId, Plan | tuple[e.BatchFault, ...]] = {}
+        self.plan_results: dict[BatchId, Plan | tuple[e.BatchFault, ...]] = {}
         self._slices = 0
 
     def fold(self, *events: e.Event) -> None:
@@ -93,37 +93,37 @@ class World:
         self, name: str, count: int, model: str = "small", window: timedelta = DAY, *, priority: int = 0
     ) -> BatchId:
         """A batch that is created and validated, its plan known."""
-        batch = self.created(name, window, priority=priority)
-        self.validated(batch, count, model)
-        return batch
+        batch_id = self.created(name, window, priority=priority)
+        self.validated(batch_id, count, model)
+        return batch_id
 
-    def validated(self, batch: BatchId, count: int, model: str = "small") -> None:
-        self.plans[batch] = plan_of(count, model)
+    def validated(self, batch_id: BatchId, count: int, model: str = "small") -> None:
+        self.plans[batch_id] = plan_of(count, model)
         total = e.ModelTotal(model=ModelId(model), requests=count, input_bytes=count)
-        self.fold(e.BatchValidated(batch_id=batch, total=count, last_line=count, models=(total,), at=self.now))
+        self.fold(e.BatchValidated(batch_id=batch_id, total=count, last_line=count, models=(total,), at=self.now))
 
     def runner(self, runner_id: RunnerId = RUNNER) -> None:
         """A runner process starts; whatever an older one held is its no more."""
         self.fold(e.RunnerLeased(runner_id=runner_id, device="cpu", memory_bytes=1, pid=1, at=self.now))
 
-    def cancel(self, batch: BatchId) -> None:
-        self.fold(e.BatchCancelRequested(batch_id=batch, at=self.now))
+    def cancel(self, batch_id: BatchId) -> None:
+        self.fold(e.BatchCancelRequested(batch_id=batch_id, at=self.now))
 
-    def pause(self, batch: BatchId) -> None:
-        self.fold(e.BatchPaused(batch_id=batch, at=self.now))
+    def pause(self, batch_id: BatchId) -> None:
+        self.fold(e.BatchPaused(batch_id=batch_id, at=self.now))
 
-    def resume(self, batch: BatchId) -> None:
-        self.fold(e.BatchResumed(batch_id=batch, at=self.now))
+    def resume(self, batch_id: BatchId) -> None:
+        self.fold(e.BatchResumed(batch_id=batch_id, at=self.now))
 
-    def prioritize(self, batch: BatchId, priority: int) -> None:
-        self.fold(e.BatchPriorityChanged(batch_id=batch, priority=priority, at=self.now))
+    def prioritize(self, batch_id: BatchId, priority: int) -> None:
+        self.fold(e.BatchPriorityChanged(batch_id=batch_id, priority=priority, at=self.now))
 
     def later(self, wait: timedelta) -> None:
         self.now += wait
 
     def decide_only(self) -> list[e.Event]:
         """One decision that nobody has folded yet."""
-        return decide(self.state, Moment(self.now, self.verdicts, self.policy, self._new_slice_id))
+        return decide(self.state, DecisionInput(self.now, self.plan_results, self.policy, self._new_slice_id))
 
     def decide(self) -> list[e.Event]:
         """One decision, folded."""
@@ -171,9 +171,9 @@ class World:
         )
 
     def _attach_plans(self) -> None:
-        for batch, job in self.state.jobs.items():
-            if job.ledger is not None and job.plan is None:
-                job.plan = self.plans.get(batch)
+        for batch_id, batch in self.state.batches.items():
+            if batch.ledger is not None and batch.plan is None:
+                batch.plan = self.plans.get(batch_id)
 
     def _new_slice_id(self) -> SliceId:
         self._slices += 1

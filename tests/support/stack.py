@@ -111,7 +111,9 @@ class RunningStack:
     def engine(self) -> psutil.Process:
         """The engine itself, below the runner and its guard: it listens, however it was started."""
         below = self.process("gpu-runner").children(recursive=True)
-        return next(it for it in below if any(_is_engines(end.laddr) for end in it.net_connections("unix")))
+        return next(
+            process for process in below if any(_is_engines(end.laddr) for end in process.net_connections("unix"))
+        )
 
     def restarts(self) -> int:
         """How often programs of this stack were started again, all of them together."""

@@ -111,4 +111,4 @@ async def the_async_client_does_the_same(server: Server) -> None:
         made = await client.files.create(file=("in.jsonl", requests(2)), purpose="batch")
         batch = await client.batches.create(**{**GOOD, "input_file_id": made.id})
         assert (await client.batches.retrieve(batch.id)).id == batch.id
-        assert batch.id in [it.id async for it in client.batches.list(limit=100)]
+        assert batch.id in [batch.id async for batch in client.batches.list(limit=100)]

@@ -125,4 +125,6 @@ def _faults_of(server: Server, batch_id: str, expected: list[Fault]) -> list[Fau
     batch = server.ended(batch_id)
     assert batch.status == "failed", batch
     wordless = {line for _, line, _, words in expected if not words}
-    return [(it.code, it.line, it.param, "" if it.line in wordless else it.message) for it in batch.errors.data]
+    return [
+        (item.code, item.line, item.param, "" if item.line in wordless else item.message) for item in batch.errors.data
+    ]

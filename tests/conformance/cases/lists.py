@@ -19,10 +19,10 @@ REFUSED_LIMITS = [
 
 def files_come_in_pages_of_any_size_and_either_order(server: Server) -> None:
     made = [server.upload(f"page {n}".encode(), "user_data").id for n in range(5)]
-    mine = [it.id for it in server.client.files.list(purpose="user_data", limit=2) if it.id in made]
+    mine = [file.id for file in server.client.files.list(purpose="user_data", limit=2) if file.id in made]
     assert mine == made[::-1], mine
-    assert [it.id for it in server.client.files.list(limit=3, order="asc") if it.id in made] == made
-    assert not [it for it in server.client.files.list(purpose="batch") if it.id in made]
+    assert [file.id for file in server.client.files.list(limit=3, order="asc") if file.id in made] == made
+    assert not [file for file in server.client.files.list(purpose="batch") if file.id in made]
 
 
 def batches_come_newest_first(server: Server) -> None:
@@ -33,18 +33,18 @@ def batches_come_newest_first(server: Server) -> None:
         listed.append(batch.id)
         if batch.id == made[0]:
             break
-    assert [it for it in listed if it in made] == made[::-1]
+    assert [file_id for file_id in listed if file_id in made] == made[::-1]
 
 
 def a_page_tells_its_ends_and_whether_there_is_more(server: Server) -> None:
     for path in ("/v1/files", "/v1/batches"):
         page = server.raw("GET", f"{path}?limit=2").json
         assert list(page) == PAGE_KEYS
-        assert [page["first_id"], page["last_id"]] == [it["id"] for it in page["data"]]
+        assert [page["first_id"], page["last_id"]] == [item["id"] for item in page["data"]]
         assert page["has_more"] is True
         assert server.raw("GET", f"{path}?after=unknown").json == EMPTY
         last = server.raw("GET", f"{path}?after={page['data'][0]['id']}&limit=1").json
-        assert [_steady(it) for it in last["data"]] == [_steady(it) for it in page["data"][1:]]
+        assert [_steady(item) for item in last["data"]] == [_steady(item) for item in page["data"][1:]]
 
 
 def a_limit_outside_its_bounds_is_refused(server: Server) -> None:
@@ -61,7 +61,7 @@ def a_limit_outside_its_bounds_is_refused(server: Server) -> None:
 def filters_of_ours_narrow_a_list(server: Server) -> None:
     made = server.create(requests(1), metadata={"lists": "mine"}).id
     found = server.client.batches.list(limit=1, extra_query={"metadata": {"lists": "mine"}})
-    assert [it.id for it in found][:1] == [made]
+    assert [found_one.id for found_one in found][:1] == [made]
     assert list(server.client.batches.list(extra_query={"metadata": {"no": "such"}})) == []
 
 
@@ -70,7 +70,7 @@ async def the_async_client_pages_too(server: Server) -> None:
         base_url=f"{server.url}/v1", api_key="none", _strict_response_validation=True
     ) as client:
         made = await client.files.create(file=("in.jsonl", requests(2)), purpose="batch")
-        assert made.id in [it.id async for it in client.files.list(limit=2)]
+        assert made.id in [file.id async for file in client.files.list(limit=2)]
 
 
 def _steady(entry: dict[str, object]) -> dict[str, object]:

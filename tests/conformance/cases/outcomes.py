@@ -61,7 +61,7 @@ def an_output_file_is_a_file(server: Server) -> None:
     file = server.client.files.retrieve(short.error_file_id)
     assert (file.purpose, file.filename) == ("batch_output", f"{short.id}_error.jsonl")
     assert file.expires_at == file.created_at + 3_600
-    assert file.id in [it.id for it in server.client.files.list(purpose="batch_output")]
+    assert file.id in [file.id for file in server.client.files.list(purpose="batch_output")]
 
 
 def usage_is_the_sum_of_all_answers(server: Server) -> None:

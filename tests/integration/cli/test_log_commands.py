@@ -19,7 +19,7 @@ from vbatch.cli.main import app
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.message import Message, Recorded
-from vbatch.contracts.orders import RecallBatch, encode_order
+from vbatch.contracts.orders import CancelBatch, encode_order
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Origin
 
@@ -138,7 +138,7 @@ async def test_an_event_that_can_be_read_now_is_appended_under_another_id(log: L
 
 
 async def test_an_order_is_put_again_for_the_same_runner(log: Log):
-    order = RecallBatch(epoch=7, batch_id=samples.BATCH)
+    order = CancelBatch(epoch=7, batch_id=samples.BATCH)
     message = encode_order(order, subject="work.gpu0.7")
     record = Recorded(1, message.subject, dict(message.headers), message.body, samples.NOON)
     sequence = await log.journal.dead.append(record, "delivered too often", Origin.WORK)

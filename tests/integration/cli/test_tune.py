@@ -53,7 +53,7 @@ def test_the_best_profile_is_found_and_printed(models: Path):
 def test_the_best_profile_is_written_where_that_is_asked_for(models: Path):
     result = command(models, "small", "--write")
     assert result.exit_code == 0, result.output
-    small = next(it for it in read_model_file(models.read_text()) if it.id == "small")
+    small = next(definition for definition in read_model_file(models.read_text()) if definition.id == "small")
     assert small.cpu.arguments["max-num-seqs"] == 16
 
 

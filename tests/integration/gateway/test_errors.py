@@ -64,7 +64,9 @@ CATALOGUE: list[tuple[str, str, tuple[int, str | None, str | None, str]]] = [
 async def test_each_error_of_the_catalogue_has_its_status_param_code_and_words(stage: Stage):
     answers = [await stage.ask(method, path) for method, path, _ in CATALOGUE]
 
-    found = [(it.status, it.error["param"], it.error["code"], it.error["message"]) for it in answers]
+    found = [
+        (answer.status, answer.error["param"], answer.error["code"], answer.error["message"]) for answer in answers
+    ]
     assert found == [expected for _, _, expected in CATALOGUE]
 
 

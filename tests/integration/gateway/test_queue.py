@@ -23,8 +23,8 @@ from vbatch.contracts.ids import ModelId
 from vbatch.contracts.subjects import ALL_EVENTS
 from vbatch.gateway.core.api_keys import read_key_file
 from vbatch.journal.port import Journal
-from vbatch.scheduler.adapters.pages import queue_pages
-from vbatch.scheduler.core.dips import Dips
+from vbatch.scheduler.adapters.queue_api import queue_api
+from vbatch.scheduler.core.policy.density import DensityPolicy
 from vbatch.scheduler.flows.forecasting import Forecasting
 
 pytestmark = pytest.mark.integration
@@ -37,21 +37,21 @@ KEYS = "".join(f"{name} {sha256(name.encode()).hexdigest()}\n" for name in ("ali
 
 
 @asynccontextmanager
-async def foretelling(world: World) -> AsyncIterator[str]:
-    pages = queue_pages(Forecasting(world.state, world.policy, lambda: world.now))
+async def foretelling(dependencies: World) -> AsyncIterator[str]:
+    pages = queue_api(Forecasting(dependencies.state, dependencies.policy, lambda: dependencies.now))
     async with TestServer(health_app(Readiness(), CollectorRegistry(), pages)) as server:
         yield str(server.make_url(""))
 
 
-async def told_of_the_log(world: World, journal: Journal) -> None:
+async def told_of_the_log(dependencies: World, journal: Journal) -> None:
     """The scheduler's world hears everything; every file holds ten lines."""
     last = await journal.log.last_sequence()
     async with journal.log.tail(0, (ALL_EVENTS,)) as lists:
         async for records in lists:
-            world.fold(*(decode(record) for record in records))
+            dependencies.fold(*(decode(record) for record in records))
             if records[-1].sequence >= last:
                 break
-    for job in world.state.jobs.values():
+    for job in dependencies.state.batches.values():
         job.plan = plan_of(10, "plain")
 
 
@@ -67,14 +67,16 @@ async def has(stage: Stage, path: str, text: str, **options: Any) -> bool:
 
 
 async def test_a_pending_batch_shows_its_place_and_its_eta_and_says_why(place: Place, journal: Journal):
-    world = World(Dips())
-    world.now = datetime.now(UTC)
-    world.runner()
-    async with foretelling(world) as url, stage_set(place, journal, scheduler_url=url) as stage:
+    dependencies = World(DensityPolicy())
+    dependencies.now = datetime.now(UTC)
+    dependencies.runner()
+    async with foretelling(dependencies) as url, stage_set(place, journal, scheduler_url=url) as stage:
         batch = await new_batch(stage, extra_body={"priority": 5})
         total = e.ModelTotal(model=ModelId("plain"), requests=10, input_bytes=10)
-        await stage.tell(e.BatchValidated(batch_id=batch.id, total=10, last_line=10, models=(total,), at=world.now))
-        await told_of_the_log(world, journal)
+        await stage.tell(
+            e.BatchValidated(batch_id=batch.id, total=10, last_line=10, models=(total,), at=dependencies.now)
+        )
+        await told_of_the_log(dependencies, journal)
         await eventually(lambda: has(stage, f"/v1/batches/{batch.id}", '"eta":{'))
         shown = (await stage.ask("GET", f"/v1/batches/{batch.id}")).json
         why = (await stage.ask("GET", f"/v1/batches/{batch.id}/why")).json
@@ -83,24 +85,26 @@ async def test_a_pending_batch_shows_its_place_and_its_eta_and_says_why(place: P
 
     assert why["waiting_for"] == shown["waiting_for"] == typed.waiting_for  # type: ignore[attr-defined]  # ours
     assert shown["admission"] == {"feasible": True, "earliest_completion_window": "1h"}
-    assert [(it["batch_id"], it["priority"]) for it in queue["data"] if it["batch_id"] == batch.id] == [(batch.id, 5)]
+    assert [(entry["batch_id"], entry["priority"]) for entry in queue["data"] if entry["batch_id"] == batch.id] == [
+        (batch.id, 5)
+    ]
     assert why["eta"]["earliest"] <= why["eta"]["likely"] <= why["eta"]["latest"]
 
 
 async def test_owners_do_not_see_each_others_batches(place: Place, journal: Journal):
-    world = World(Dips())
-    world.now = datetime.now(UTC)
-    world.runner()
+    dependencies = World(DensityPolicy())
+    dependencies.now = datetime.now(UTC)
+    dependencies.runner()
     alice, bob = ({"authorization": f"Bearer {name}"} for name in ("alice", "bob"))
     async with (
-        foretelling(world) as url,
+        foretelling(dependencies) as url,
         stage_set(place, journal, scheduler_url=url, keys=read_key_file(KEYS)) as stage,
     ):
         uploaded = await stage.client.with_options(api_key="alice").files.create(file=LINE, purpose="batch")
         batch = await stage.client.with_options(api_key="alice").batches.create(
             input_file_id=uploaded.id, endpoint="/v1/chat/completions", completion_window="24h"
         )
-        await told_of_the_log(world, journal)
+        await told_of_the_log(dependencies, journal)
         await eventually(lambda: has(stage, "/v1/queue", batch.id, headers=alice))
         listed = await stage.ask("GET", "/v1/queue", headers=bob)
         why = await stage.ask("GET", f"/v1/batches/{batch.id}/why", headers=bob)

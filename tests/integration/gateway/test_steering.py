@@ -33,7 +33,7 @@ async def test_a_batch_is_paused_and_resumed_and_asking_twice_is_no_error(stage:
     first, second = [await post(stage, f"/batches/{batch.id}/pause") for _ in range(2)]
     assert first.paused_at is not None and first == second and first.status == "validating"
     resumed = [await post(stage, f"/batches/{batch.id}/resume") for _ in range(2)]
-    assert [it.paused_at for it in resumed] == [None, None]
+    assert [batch.paused_at for batch in resumed] == [None, None]
 
 
 async def test_a_paused_batch_can_be_cancelled(stage: Stage):

@@ -89,9 +89,9 @@ async def test_a_store_that_takes_no_files_is_answered_503(stage: Stage):
 
 async def test_figures_count_requests_by_route(stage: Stage):
     await stage.ask("GET", "/v1/files/file-x")
-    figures = (await stage.ask("GET", "/metrics")).body.decode()
+    metrics = (await stage.ask("GET", "/metrics")).body.decode()
 
-    assert 'vbatch_http_requests_total{method="GET",route="/v1/files/{file_id}",status="404"} 1.0' in figures
+    assert 'vbatch_http_requests_total{method="GET",route="/v1/files/{file_id}",status="404"} 1.0' in metrics
 
 
 def _kill(pid: int) -> None:

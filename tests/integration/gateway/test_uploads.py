@@ -21,7 +21,7 @@ from vbatch.contracts.ids import OwnerId, new_upload_id
 from vbatch.gateway.core.api_keys import read_key_file
 from vbatch.gateway.flows.stray_sweep import STRAYS_MAX, StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Journal
 
 pytestmark = pytest.mark.integration
@@ -201,7 +201,7 @@ async def test_the_sweep_removes_the_parts_of_the_expired_after_a_while(stage: S
 
 async def test_bytes_that_no_event_speaks_of_are_removed_after_a_while(stage: Stage):
     uploaded = await stage.client.files.create(file=LINE, purpose="batch")
-    world = world_of(stage)
+    dependencies = world_of(stage)
     kept, young = f"files/{uploaded.id}", "files/file-young"
     for blob, hours in (
         (kept, 5),
@@ -211,24 +211,24 @@ async def test_bytes_that_no_event_speaks_of_are_removed_after_a_while(stage: St
         ("parts/part_young", 0),
     ):
         if blob != kept:
-            async with world.blobs.writer(blob) as writer:
+            async with dependencies.blobs.writer(blob) as writer:
                 await writer.write(b"x")
         age(stage, blob, hours)
-    sweep = StraySweep(world)
+    sweep = StraySweep(dependencies)
 
     assert [await sweep.sweep(), await sweep.sweep()] == [2, 0]
     assert await stage.client.files.content(uploaded.id)
-    assert await world.blobs.exists(young) and await world.blobs.exists("parts/part_young")
+    assert await dependencies.blobs.exists(young) and await dependencies.blobs.exists("parts/part_young")
 
 
 async def test_a_log_that_knows_hardly_any_file_costs_none(stage: Stage):
-    world = world_of(stage)
+    dependencies = world_of(stage)
     for number in range(STRAYS_MAX + 1):
-        async with world.blobs.writer(f"files/file-{number}") as writer:
+        async with dependencies.blobs.writer(f"files/file-{number}") as writer:
             await writer.write(b"x")
         age(stage, f"files/file-{number}", hours=5)
 
-    assert await StraySweep(world).sweep() == 0
+    assert await StraySweep(dependencies).sweep() == 0
 
 
 def age(stage: Stage, blob: str, hours: float) -> None:
@@ -249,16 +249,16 @@ def created(begun: datetime, entropy: bytes = b"1" * 16) -> e.UploadCreated:
     )
 
 
-def world_of(stage: Stage) -> World:
+def world_of(stage: Stage) -> Dependencies:
     """What the sweep needs of it: the log, the blobs and the time."""
-    return World(
+    return Dependencies(
         log=stage.journal.log,
         reads=None,  # type: ignore[arg-type]  # the sweep reads the log only
         projection=None,  # type: ignore[arg-type]  # and waits for nobody
         partial=Blobs.from_url(stage.place.home.as_uri()),
         blobs=Blobs.from_url((stage.place.home / "blobs").as_uri()),
-        outlook=None,  # type: ignore[arg-type]  # nothing is foretold of uploads
-        room=None,  # type: ignore[arg-type]  # it only makes room
+        forecasts=None,  # type: ignore[arg-type]  # nothing is foretold of uploads
+        disk_guard=None,  # type: ignore[arg-type]  # it only makes room
         now=lambda: datetime.now(UTC),
         entropy=lambda count: bytes(count),
         own_write_seconds_max=1.0,

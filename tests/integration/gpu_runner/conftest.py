@@ -34,14 +34,14 @@ from vbatch.contracts.events import (
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import BatchId, ModelId, RunnerId, SliceId
 from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
-from vbatch.contracts.orders import FailSlice, HoldBatch, RecallBatch, RequestRef, RunSlice, WorkOrder, encode_order
+from vbatch.contracts.orders import CancelBatch, FailSlice, PauseBatch, RequestRef, RunSlice, WorkOrder, encode_order
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher
-from vbatch.gpu_runner.adapters.engine.residents import Residents
-from vbatch.gpu_runner.adapters.engine.workshop import Workshop
-from vbatch.gpu_runner.flows.runner import Runner, World
-from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
+from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
+from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
+from vbatch.gpu_runner.core.limits import Limits
+from vbatch.gpu_runner.flows.runner import Dependencies, Runner
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
@@ -120,10 +120,10 @@ class Bench:
         return slice_id
 
     async def recall(self, batch: BatchId = BATCH) -> None:
-        await self.put(RecallBatch(epoch=self.epoch, batch_id=batch))
+        await self.put(CancelBatch(epoch=self.epoch, batch_id=batch))
 
     async def hold(self, *, pause: int, batch: BatchId = BATCH) -> None:
-        await self.put(HoldBatch(epoch=self.epoch, batch_id=batch, pause=pause))
+        await self.put(PauseBatch(epoch=self.epoch, batch_id=batch, pause=pause))
 
     async def put(self, order: WorkOrder) -> None:
         await self.journal.work.put(encode_order(order, subject=subjects.work(RUNNER, order.epoch)))
@@ -202,11 +202,11 @@ class Life:
 
 @asynccontextmanager
 async def living(bench: Bench, home: Path, limits: Limits = LIMITS) -> AsyncIterator[Life]:
-    workshop = Workshop(home, RUNNER, Path("python-of-vllm"), Path("prepare_model.py"))
+    paths = RunnerPaths(home, RUNNER, Path("python-of-vllm"), Path("prepare_model.py"))
     device = await detect()
     files = BlobFiles(bench.blobs)
-    launcher = Residents(EngineLauncher(workshop, device, limits), device, limits, asyncio.get_running_loop().time)
-    world = World(bench.journal, launcher, files, files, device)
+    launcher = ModelCache(EngineLauncher(paths, device, limits), device, limits, asyncio.get_running_loop().time)
+    world = Dependencies(bench.journal, launcher, files, files, device)
     runner = Runner(RUNNER, os.getpid(), world, limits)
     stop = Stop()
     task = asyncio.create_task(runner.run(stop))
@@ -237,7 +237,11 @@ def home() -> Iterator[Path]:
 
 def processes_of(folder: Path) -> list[psutil.Process]:
     """Whoever started them."""
-    return [it for it in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(it.info["cmdline"] or [])]
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(folder) in " ".join(process.info["cmdline"] or [])
+    ]
 
 
 def memory_journal() -> MemoryJournal:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vbatch.gpu_runner.adapters.engine import lanes as module
-from vbatch.gpu_runner.adapters.engine.lanes import Lanes
+from vbatch.gpu_runner.adapters.engine.http import connection_pool as module
+from vbatch.gpu_runner.adapters.engine.http.connection_pool import ConnectionPool
 from vbatch.gpu_runner.ports import AnswerTooLarge, ConnectionLost, RequestTimedOut
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -51,14 +51,14 @@ class Server:
 
 
 @asynccontextmanager
-async def lanes_to(server: Server, folder: Path, request_seconds_max: float = 5.0) -> AsyncIterator[Lanes]:
+async def lanes_to(server: Server, folder: Path, request_seconds_max: float = 5.0) -> AsyncIterator[ConnectionPool]:
     socket = str(folder / "engine.sock")
     listener = await asyncio.start_unix_server(server.welcome, socket)
-    lanes = Lanes(socket, request_seconds_max=request_seconds_max, answer_bytes_max=ANSWER_BYTES_MAX)
+    connection_pool = ConnectionPool(socket, request_seconds_max=request_seconds_max, answer_bytes_max=ANSWER_BYTES_MAX)
     try:
-        yield lanes
+        yield connection_pool
     finally:
-        lanes.close()
+        connection_pool.close()
         listener.close()
         await asyncio.gather(*server.talks)
 
@@ -70,10 +70,10 @@ async def test_a_request_that_has_its_connection_leaves_only_through_the_gate(ho
         is_at_gate.set()
         await opened.wait()
 
-    async with lanes_to(server, home) as lanes:
-        asking = asyncio.create_task(lanes.post(PATH, BODY, gate))
+    async with lanes_to(server, home) as connection_pool:
+        asking = asyncio.create_task(connection_pool.post(PATH, BODY, gate))
         await is_at_gate.wait()
-        await lanes.post(PATH, BODY)  # another goes out meanwhile
+        await connection_pool.post(PATH, BODY)  # another goes out meanwhile
         assert len(server.requests) == 1 and server.connections == 2
         opened.set()
         assert (await asking).status_code == 200
@@ -82,8 +82,8 @@ async def test_a_request_that_has_its_connection_leaves_only_through_the_gate(ho
 
 async def test_a_request_goes_out_as_it_is_and_its_answer_comes_back(home: Path):
     server = Server(OK)
-    async with lanes_to(server, home) as lanes:
-        answer = await lanes.post(PATH, BODY)
+    async with lanes_to(server, home) as connection_pool:
+        answer = await connection_pool.post(PATH, BODY)
     assert (answer.status_code, answer.body) == (200, b"{}")
     assert server.requests[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
     assert server.requests[0].endswith(b"\r\n\r\n" + BODY)
@@ -91,11 +91,11 @@ async def test_a_request_goes_out_as_it_is_and_its_answer_comes_back(home: Path)
 
 async def test_one_connection_serves_one_request_after_another_and_two_at_once_have_two(home: Path):
     server = Server(OK)
-    async with lanes_to(server, home) as lanes:
-        await lanes.post(PATH, BODY)
-        await lanes.post(PATH, BODY)
+    async with lanes_to(server, home) as connection_pool:
+        await connection_pool.post(PATH, BODY)
+        await connection_pool.post(PATH, BODY)
         assert server.connections == 1
-        await asyncio.gather(lanes.post(PATH, BODY), lanes.post(PATH, BODY))
+        await asyncio.gather(connection_pool.post(PATH, BODY), connection_pool.post(PATH, BODY))
         assert server.connections == 2
 
 
@@ -107,67 +107,69 @@ async def test_one_connection_serves_one_request_after_another_and_two_at_once_h
     ],
 )  # fmt: skip
 async def test_an_answer_may_come_in_pieces_or_be_announced(home: Path, said: bytes):
-    async with lanes_to(Server(said), home) as lanes:
-        answer = await lanes.post(PATH, BODY)
+    async with lanes_to(Server(said), home) as connection_pool:
+        answer = await connection_pool.post(PATH, BODY)
     assert (answer.status_code, answer.body) == (200, b'{"a":1}')
 
 
 async def test_an_answer_may_ask_for_a_pause(home: Path):
     said = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\ncontent-length: 2\r\n\r\n{}"
-    async with lanes_to(Server(said, OK), home) as lanes:
-        assert (await lanes.post(PATH, BODY)).retry_after == 7.0
-        assert (await lanes.post(PATH, BODY)).retry_after is None
+    async with lanes_to(Server(said, OK), home) as connection_pool:
+        assert (await connection_pool.post(PATH, BODY)).retry_after == 7.0
+        assert (await connection_pool.post(PATH, BODY)).retry_after is None
 
 
 async def test_an_answer_without_a_length_ends_with_its_connection(home: Path):
     server = Server(b"HTTP/1.1 200 OK\r\n\r\n{}", closes=True)
-    async with lanes_to(server, home) as lanes:
-        assert (await lanes.post(PATH, BODY)).body == b"{}"
-        assert (await lanes.post(PATH, BODY)).body == b"{}"
+    async with lanes_to(server, home) as connection_pool:
+        assert (await connection_pool.post(PATH, BODY)).body == b"{}"
+        assert (await connection_pool.post(PATH, BODY)).body == b"{}"
     assert server.connections == 2
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", b"HTTP/1.1 200"])
 async def test_a_connection_that_ends_before_its_answer_is_lost(home: Path, said: bytes):
-    async with lanes_to(Server(said, closes=True), home) as lanes:
+    async with lanes_to(Server(said, closes=True), home) as connection_pool:
         with pytest.raises(ConnectionLost):
-            await lanes.post(PATH, BODY)
+            await connection_pool.post(PATH, BODY)
 
 
 async def test_what_is_no_http_is_a_lost_connection_and_the_next_request_has_another(home: Path):
     server = Server(b"hello?\r\n\r\n", OK)
-    async with lanes_to(server, home) as lanes:
+    async with lanes_to(server, home) as connection_pool:
         with pytest.raises(ConnectionLost, match="no HTTP"):
-            await lanes.post(PATH, BODY)
-        assert (await lanes.post(PATH, BODY)).status_code == 200
+            await connection_pool.post(PATH, BODY)
+        assert (await connection_pool.post(PATH, BODY)).status_code == 200
     assert server.connections == 2
 
 
 async def test_nobody_listening_is_a_lost_connection(home: Path):
-    lanes = Lanes(str(home / "nobody.sock"), request_seconds_max=5.0, answer_bytes_max=ANSWER_BYTES_MAX)
+    connection_pool = ConnectionPool(
+        str(home / "nobody.sock"), request_seconds_max=5.0, answer_bytes_max=ANSWER_BYTES_MAX
+    )
     with pytest.raises(ConnectionLost):
-        await lanes.post(PATH, BODY)
+        await connection_pool.post(PATH, BODY)
 
 
 async def test_an_answer_without_end_is_too_large(home: Path):
     endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + 3 * (b"200\r\n" + 512 * b"x" + b"\r\n")
-    async with lanes_to(Server(endless), home) as lanes:
+    async with lanes_to(Server(endless), home) as connection_pool:
         with pytest.raises(AnswerTooLarge):
-            await lanes.post(PATH, BODY)
+            await connection_pool.post(PATH, BODY)
 
 
 async def test_a_request_has_a_limit_of_time_and_leaves_the_engine_then(home: Path):
     server = Server(b"")
-    async with lanes_to(server, home, request_seconds_max=0.05) as lanes:
+    async with lanes_to(server, home, request_seconds_max=0.05) as connection_pool:
         with pytest.raises(RequestTimedOut):
-            await lanes.post(PATH, BODY)
+            await connection_pool.post(PATH, BODY)
         await asyncio.wait_for(server.left.wait(), 5.0)
 
 
 async def test_cancelling_takes_the_request_back_from_the_engine(home: Path):
     server = Server(b"")
-    async with lanes_to(server, home) as lanes:
-        asking = asyncio.ensure_future(lanes.post(PATH, BODY))
+    async with lanes_to(server, home) as connection_pool:
+        asking = asyncio.ensure_future(connection_pool.post(PATH, BODY))
         await asyncio.wait_for(server.came.wait(), 5.0)
         asking.cancel()
         await asyncio.wait_for(server.left.wait(), 5.0)
@@ -175,15 +177,15 @@ async def test_cancelling_takes_the_request_back_from_the_engine(home: Path):
 
 async def test_an_answer_nobody_asked_for_is_never_taken_for_the_next_ones(home: Path):
     server = Server(OK + OK.replace(b"{}", b"[]"), OK)
-    async with lanes_to(server, home) as lanes:
-        assert (await lanes.post(PATH, BODY)).body == b"{}"
-        assert (await lanes.post(PATH, BODY)).body == b"{}"
+    async with lanes_to(server, home) as connection_pool:
+        assert (await connection_pool.post(PATH, BODY)).body == b"{}"
+        assert (await connection_pool.post(PATH, BODY)).body == b"{}"
 
 
 async def test_a_connection_idle_for_long_is_not_used_again(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "IDLE_SECONDS_MAX", 0.0)
     server = Server(OK)
-    async with lanes_to(server, home) as lanes:
-        await lanes.post(PATH, BODY)
-        await lanes.post(PATH, BODY)
+    async with lanes_to(server, home) as connection_pool:
+        await connection_pool.post(PATH, BODY)
+        await connection_pool.post(PATH, BODY)
     assert server.connections == 2

@@ -13,9 +13,9 @@ import pytest
 from tests.integration.gpu_runner.conftest import CHAT, LIMITS, RUNNER, simulated
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
-from vbatch.gpu_runner.adapters.engine.child import Child
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher
-from vbatch.gpu_runner.adapters.engine.workshop import SOCKET_PATH_BYTES_MAX, Workshop
+from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
+from vbatch.gpu_runner.adapters.engine.process.child import Child
+from vbatch.gpu_runner.adapters.engine.process.runner_paths import SOCKET_PATH_BYTES_MAX, RunnerPaths
 from vbatch.gpu_runner.core.command import Device, DeviceKind, EngineCommand
 from vbatch.gpu_runner.ports import ConnectionLost, EngineFailed
 
@@ -23,12 +23,12 @@ CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
 QUESTION = b'{"model":"small","messages":[{"role":"user","content":"hello"}]}'
 
 
-def workshop(home: Path) -> Workshop:
-    return Workshop(home, RUNNER, Path(sys.executable), home / "prepare.py")
+def paths(home: Path) -> RunnerPaths:
+    return RunnerPaths(home, RUNNER, Path(sys.executable), home / "prepare.py")
 
 
 def launcher(home: Path) -> EngineLauncher:
-    return EngineLauncher(workshop(home), CPU, LIMITS)
+    return EngineLauncher(paths(home), CPU, LIMITS)
 
 
 def free_port() -> int:
@@ -64,7 +64,7 @@ async def test_a_simulated_engine_notes_what_it_begins_and_answers_and_how_many_
 async def test_a_home_too_deep_for_a_socket_gets_one_elsewhere_as_long_as_the_engine_runs(home: Path):
     deep = home / ("deep" * 10) / ("deeper" * 10)
     deep.mkdir(parents=True)
-    socket = workshop(deep).socket(0)
+    socket = paths(deep).socket(0)
     assert len(bytes(socket)) < SOCKET_PATH_BYTES_MAX
     engine = await launcher(deep).launch(simulated("small"))
     assert await engine.is_healthy() and socket.exists()
@@ -75,12 +75,12 @@ async def test_a_home_too_deep_for_a_socket_gets_one_elsewhere_as_long_as_the_en
 async def test_a_server_that_runs_elsewhere_is_connected_to_and_left_running(home: Path):
     port = free_port()
     arguments = (sys.executable, "-m", "vbatch.gpu_runner.simulated", "--port", str(port), "--model", "small")
-    remote = await Child.start(EngineCommand(arguments), workshop(home).desk("remote", 1.0))
+    remote = await Child.start(EngineCommand(arguments), paths(home).process_paths("remote", 1.0))
     definition = ModelDefinition(
         id=ModelId("small"), engine=EngineKind.HTTP, base_url=f"http://127.0.0.1:{port}/v1", max_num_seqs=8
     )
     engine = await launcher(home).launch(definition)
-    assert engine.window == 40
+    assert engine.concurrency == 40
     assert (await engine.ask(CHAT, QUESTION)).status_code == 200
     await engine.stop()
     assert remote.is_running
@@ -91,7 +91,7 @@ async def test_a_server_that_is_not_there_is_a_failed_model(home: Path):
     definition = ModelDefinition(
         id=ModelId("small"), engine=EngineKind.HTTP, base_url=f"http://127.0.0.1:{free_port()}"
     )
-    impatient = EngineLauncher(workshop(home), CPU, replace(LIMITS, startup_seconds_max=0.2))
+    impatient = EngineLauncher(paths(home), CPU, replace(LIMITS, startup_seconds_max=0.2))
     with pytest.raises(EngineFailed, match="no healthy answer"):
         await impatient.launch(definition)
 
@@ -119,17 +119,17 @@ async def test_a_prepared_model_is_served_from_its_folder(home: Path):
 
 
 async def test_a_program_that_does_not_exist_is_named(home: Path):
-    child = await Child.start(EngineCommand(("/no/such/program",)), workshop(home).desk("engine", 1.0))
+    child = await Child.start(EngineCommand(("/no/such/program",)), paths(home).process_paths("engine", 1.0))
     assert await child.wait() == 127
     assert "cannot start /no/such/program" in child.last_words()
     await child.stop()
 
 
 async def test_the_log_of_the_start_before_is_kept(home: Path):
-    desk = workshop(home).desk("engine", 1.0)
+    process_paths = paths(home).process_paths("engine", 1.0)
     for word in ("first", "second"):
-        child = await Child.start(EngineCommand(("echo", word)), desk)
+        child = await Child.start(EngineCommand(("echo", word)), process_paths)
         await child.wait()
         await child.stop()
-    assert desk.log.read_text() == "second\n"
-    assert desk.log.with_suffix(".log.1").read_text() == "first\n"
+    assert process_paths.log.read_text() == "second\n"
+    assert process_paths.log.with_suffix(".log.1").read_text() == "first\n"

@@ -20,7 +20,7 @@ async def test_an_engine_too_large_for_the_memory_comes_up_smaller(bench: Bench,
         outcomes = await bench.outcomes(slice_id, 20)
         events = await bench.wait(lambda seen: bool(of_type(seen, ModelLoaded)))
     lowered = of_type(events, ProfileLowered)
-    assert [(it.rung, it.shortage, it.argument, it.before, it.after) for it in lowered] == [
+    assert [(step.rung, step.shortage, step.argument, step.before, step.after) for step in lowered] == [
         (1, "device", "max-num-seqs", "32", "16"),
         (2, "device", "max-num-seqs", "16", "8"),
     ]
@@ -38,8 +38,8 @@ async def test_an_engine_that_runs_out_at_work_is_started_smaller_and_blames_nob
         outcomes = await bench.outcomes(again, 20)
         events = await bench.wait(lambda seen: len(of_type(seen, ModelLoaded)) == 2)
     assert returned.reason is ReturnReason.ENGINE_DIED and returned.suspects == ()
-    assert [it.suspect_count for it in of_type(events, EngineCrashed)] == [0]
-    assert [(it.before, it.after) for it in of_type(events, ProfileLowered)] == [("8", "4")]
+    assert [event.suspect_count for event in of_type(events, EngineCrashed)] == [0]
+    assert [(event.before, event.after) for event in of_type(events, ProfileLowered)] == [("8", "4")]
     assert {outcome.status_code for outcome in outcomes} == {200}
     assert len(outcomes_of(events, first)) + len(returned.lines) == 20
 
@@ -51,6 +51,6 @@ async def test_a_model_that_fits_in_no_way_is_reported_with_the_arithmetic(bench
         returned = await bench.returned(slice_id)
         events = await bench.wait(lambda seen: bool(of_type(seen, ModelFailed)))
     assert returned.reason is ReturnReason.MODEL_FAILED
-    assert [(it.before, it.after) for it in of_type(events, ProfileLowered)] == [("4", "2"), ("2", "1")]
-    told = of_type(events, ModelFailed)[0].detail
-    assert "The model does not fit" in told and "tried max-num-seqs 4 → 2; max-num-seqs 2 → 1" in told
+    assert [(event.before, event.after) for event in of_type(events, ProfileLowered)] == [("4", "2"), ("2", "1")]
+    described = of_type(events, ModelFailed)[0].detail
+    assert "The model does not fit" in described and "tried max-num-seqs 4 → 2; max-num-seqs 2 → 1" in described

@@ -32,7 +32,7 @@ from vbatch.contracts.events import (
 from vbatch.contracts.failures import RequestFault, ReturnReason
 from vbatch.contracts.message import Message
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX, CHUNK_BYTES_MAX, CHUNK_OUTCOMES_MAX
-from vbatch.gpu_runner.core.window import WAITING_MAX, WAITING_MIN
+from vbatch.gpu_runner.core.concurrency import WAITING_MAX, WAITING_MIN
 from vbatch.journal.memory import MemoryWorkQueue
 
 
@@ -57,7 +57,7 @@ async def test_chunks_keep_their_limits_and_count_from_one(bench: Bench, home: P
         chunks = of_type(await bench.wait(lambda seen: True), ChunkCompleted)
     assert [chunk.chunk for chunk in chunks] == list(range(1, len(chunks) + 1))
     assert max(len(chunk.outcomes) for chunk in chunks) <= CHUNK_OUTCOMES_MAX
-    assert max(sum(len(bytes(it.body)) for it in chunk.outcomes) for chunk in chunks) <= CHUNK_BYTES_MAX
+    assert max(sum(len(bytes(outcome.body)) for outcome in chunk.outcomes) for chunk in chunks) <= CHUNK_BYTES_MAX
 
 
 async def test_a_lonely_outcome_is_recorded_within_a_second(bench: Bench, home: Path):
@@ -117,10 +117,10 @@ async def test_the_window_follows_an_engine_that_is_short_of_room(bench: Bench, 
     await bench.register(definition)
     async with living(bench, home, replace(LIMITS, load_seconds=0.05)) as life:
         await bench.run_slice("small", 300)
-        figures = life.runner.figures
-        await life.until(lambda: figures.load is not None and figures.window - 3 <= WAITING_MAX)
-        assert figures.load and figures.load.running <= 3
-        assert figures.window - 3 >= WAITING_MIN
+        metrics = life.runner.metrics
+        await life.until(lambda: metrics.stats is not None and metrics.concurrency - 3 <= WAITING_MAX)
+        assert metrics.stats and metrics.stats.running <= 3
+        assert metrics.concurrency - 3 >= WAITING_MIN
 
 
 async def test_the_window_is_filled_across_slices_and_batches(bench: Bench, home: Path):
@@ -165,8 +165,8 @@ async def test_a_slice_to_fail_is_recorded_without_an_engine(bench: Bench, home:
     async with living(bench, home):
         slice_id = await bench.fail_slice("missing", 3)
         outcomes = await bench.outcomes(slice_id, 3)
-    assert [(it.line, it.custom_id) for it in outcomes] == [(1, "c1"), (2, "c2"), (3, "c3")]
-    assert all(it.error and it.error.code is RequestFault.MODEL_UNAVAILABLE for it in outcomes)
+    assert [(outcome.line, outcome.custom_id) for outcome in outcomes] == [(1, "c1"), (2, "c2"), (3, "c3")]
+    assert all(outcome.error and outcome.error.code is RequestFault.MODEL_UNAVAILABLE for outcome in outcomes)
 
 
 async def test_a_recall_takes_running_and_waiting_lines_back_within_a_second(bench: Bench, home: Path):
@@ -198,7 +198,7 @@ async def test_a_hold_lets_what_is_inside_finish_and_the_next_batch_follows(benc
         assert (await bench.returned(waiting)).lines == tuple(range(1, 11))
         await bench.outcomes(other, 5)
         await life.until(lambda: life.runner.feed.slice_count == 0)
-        answered = {it.line for it in await bench.outcomes(held, 300 - len(returned.lines))}
+        answered = {outcome.line for outcome in await bench.outcomes(held, 300 - len(returned.lines))}
     assert returned.reason is ReturnReason.PREEMPTED
     assert answered | set(returned.lines) == set(range(1, 301)) and not answered & set(returned.lines)
 

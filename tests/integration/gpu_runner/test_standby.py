@@ -18,23 +18,23 @@ import pytest
 from tests.integration.gpu_runner.conftest import CHAT, LIMITS, RUNNER, simulated
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.device import detect
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher, RunningEngine
-from vbatch.gpu_runner.adapters.engine.workshop import Workshop
+from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher, RunningEngine
+from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
 from vbatch.gpu_runner.core.command import Device, DeviceKind
-from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.ports import EngineFailed
 
 CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
 READY = replace(LIMITS, has_standby=True, standby_spare_bytes=0)
 
 
-def workshop(home: Path) -> Workshop:
-    return Workshop(home, RUNNER, Path(sys.executable), home / "prepare.py")
+def paths(home: Path) -> RunnerPaths:
+    return RunnerPaths(home, RUNNER, Path(sys.executable), home / "prepare.py")
 
 
 @asynccontextmanager
 async def launching(home: Path, limits: Limits = READY, device: Device = CPU) -> AsyncIterator[EngineLauncher]:
-    launcher = EngineLauncher(workshop(home), device, limits)
+    launcher = EngineLauncher(paths(home), device, limits)
     try:
         yield launcher
     finally:
@@ -59,7 +59,7 @@ def question(model: str) -> bytes:
 def ours(home: Path) -> list[psutil.Process]:
     """Every process below this one that has to do with this home."""
     children = psutil.Process().children(recursive=True)
-    guards = [it for it in children if str(home) in " ".join(it.cmdline())]
+    guards = [process for process in children if str(home) in " ".join(process.cmdline())]
     return [*guards, *(it for guard in guards for it in guard.children(recursive=True))]
 
 
@@ -79,7 +79,7 @@ def guards_on_record(home: Path) -> list[int]:
 async def test_the_next_model_is_served_by_the_process_that_waited(home: Path):
     async with launching(home) as launcher:
         async with launched(launcher, simulated("first")):
-            waiting = {it.pid for it in await standby_processes(home, slot=1)}
+            waiting = {process.pid for process in await standby_processes(home, slot=1)}
         async with launched(launcher, simulated("second")) as engine:
             assert (await engine.ask(CHAT, question("second"))).status_code == 200
             assert engine.child is not None and engine.child.pid in waiting
@@ -96,7 +96,7 @@ async def test_a_standby_that_was_killed_is_no_trouble(home: Path):
 
 
 async def test_the_sockets_of_a_killed_standby_go_with_it(home: Path):
-    slot = workshop(home).socket(1).parent
+    slot = paths(home).socket(1).parent
     async with launching(home) as launcher, launched(launcher, simulated("first")):
         waiting = await standby_processes(home, slot=1)
         assert any(path.is_socket() for path in slot.rglob("*"))
@@ -135,7 +135,7 @@ async def test_a_model_that_cannot_start_is_told_in_its_own_words_also_from_a_st
 async def test_another_environment_is_not_served_by_a_standby_made_for_this_one(home: Path):
     async with launching(home) as launcher:
         async with launched(launcher, simulated("first")):
-            waiting = {it.pid for it in await standby_processes(home, slot=1)}
+            waiting = {process.pid for process in await standby_processes(home, slot=1)}
         other = msgspec.structs.replace(simulated("second"), environment={"COLOUR": "blue"})
         async with launched(launcher, other) as engine:
             assert engine.child is not None and engine.child.pid not in waiting
@@ -183,16 +183,16 @@ async def test_beside_a_gpu_a_standby_begins_with_the_engine(home: Path):
 
 async def test_a_model_expected_twice_has_one_standby(home: Path):
     async with launching(home) as launcher, launched(launcher, simulated("first")):
-        waiting = {it.pid for it in await standby_processes(home, slot=1)}
+        waiting = {process.pid for process in await standby_processes(home, slot=1)}
         await launcher.expect(simulated("behind"))
-        assert {it.pid for it in await standby_processes(home, slot=1)} == waiting
+        assert {process.pid for process in await standby_processes(home, slot=1)} == waiting
         assert len(guards_on_record(home)) == 2
 
 
 async def test_a_model_of_another_environment_has_a_standby_of_its_own(home: Path):
     other = msgspec.structs.replace(simulated("other"), environment={"COLOUR": "blue"})
     async with launching(home) as launcher, launched(launcher, simulated("first")):
-        waiting = {it.pid for it in await standby_processes(home, slot=1)}
+        waiting = {process.pid for process in await standby_processes(home, slot=1)}
         await launcher.expect(other)
         async with launched(launcher, other) as engine:
             assert engine.child is not None and engine.child.pid not in waiting

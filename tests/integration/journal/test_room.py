@@ -23,7 +23,7 @@ WAIT_SECONDS = 20.0
 
 @pytest.fixture
 def patient(nats: NatsServer) -> JournalSettings:
-    return small_journal(nats.url, "writer", log_bytes_max=MIB, waits_for_room=True, room_retry_seconds=0.05)
+    return small_journal(nats.url, "writer", log_bytes_max=MIB, waits_for_space=True, space_retry_seconds=0.05)
 
 
 @pytest.fixture
@@ -41,22 +41,24 @@ async def make_room(patient: JournalSettings) -> None:
 
 async def until_refused(journal: JetStreamJournal) -> str:
     refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    journal.room.watch(lambda refusal: None if refusal is None or refused.done() else refused.set_result(refusal))
-    if journal.room.refusal is not None:
-        return journal.room.refusal
+    journal.waiting_writes.watch(
+        lambda refusal: None if refusal is None or refused.done() else refused.set_result(refusal)
+    )
+    if journal.waiting_writes.refusal is not None:
+        return journal.waiting_writes.refusal
     return await asyncio.wait_for(refused, WAIT_SECONDS)
 
 
 async def test_a_patient_append_waits_and_then_goes_on(journal: JetStreamJournal, patient: JournalSettings):
     told: list[str | None] = []
-    journal.room.watch(told.append)
+    journal.waiting_writes.watch(told.append)
     await journal.log.append(event("e1", b"x" * 600_000))
     waiting = asyncio.create_task(journal.log.append(event("e2", b"x" * 600_000)))
     assert "maximum bytes" in await until_refused(journal)
     await make_room(patient)
     assert await asyncio.wait_for(waiting, WAIT_SECONDS) == 2
-    assert [it is None for it in told] == [False, True]
-    assert journal.room.refusal is None
+    assert [refusal is None for refusal in told] == [False, True]
+    assert journal.waiting_writes.refusal is None
 
 
 async def test_a_patient_publisher_stores_everything_once(journal: JetStreamJournal, patient: JournalSettings):
@@ -116,7 +118,7 @@ async def test_nothing_is_written_when_the_disk_of_the_store_is_almost_full(
         await journal.topology()
         await journal.log.append(event("e1"))
         full = SimpleNamespace(f_bavail=10, f_frsize=4096)
-        monkeypatch.setattr("vbatch.journal.room.os.statvfs", lambda _folder: full)
+        monkeypatch.setattr("vbatch.journal.waiting_writes.os.statvfs", lambda _folder: full)
         with pytest.raises(Full, match="40960 bytes free"):
             await journal.log.append(event("e2"))
         with pytest.raises(Full):
@@ -125,7 +127,7 @@ async def test_nothing_is_written_when_the_disk_of_the_store_is_almost_full(
             async with journal.publisher() as publisher:
                 await publisher.publish(event("e5"))
         assert await journal.log.last_sequence() == 1
-        assert msgspec.json.encode(journal.room.refusal) == b"null", "who does not wait is told at once"
+        assert msgspec.json.encode(journal.waiting_writes.refusal) == b"null", "who does not wait is told at once"
 
 
 async def test_the_log_tells_how_full_it_is(journal: JetStreamJournal):

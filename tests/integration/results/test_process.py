@@ -28,11 +28,11 @@ async def test_it_is_ready_once_it_projects_and_tells_its_figures(place: Place, 
         await tell(journal, [*story.opening(), *story.chunks(), story.finalizing()])
         await place.has_status(story, "completed")
         await eventually(lambda: _has_ready(port, 200))
-        figures = await _text(port, "metrics")
+        metrics = await _text(port, "metrics")
 
-    assert "vbatch_results_outcomes_total 20.0" in figures
-    assert "vbatch_dead_letters 1.0" in figures
-    assert 'vbatch_results_sealed_total{ending="completed"} 1.0' in figures
+    assert "vbatch_results_outcomes_total 20.0" in metrics
+    assert "vbatch_dead_letters 1.0" in metrics
+    assert 'vbatch_results_sealed_total{ending="completed"} 1.0' in metrics
 
 
 async def test_it_is_not_ready_without_postgresql_and_names_it(nats: NatsServer, journal: Journal, tmp_path: Path):

@@ -22,8 +22,8 @@ from vbatch.journal.settings import JournalSettings
 from vbatch.results.adapters.generations import PostgresGenerations
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
-from vbatch.results.flows.rebuilding import Wishes, clean, rebuild
-from vbatch.results.flows.replaying import Report, Workshop
+from vbatch.results.flows.rebuilding import RebuildOptions, clean, rebuild
+from vbatch.results.flows.replaying import ReplayDependencies, Report
 
 pytestmark = pytest.mark.integration
 
@@ -37,9 +37,9 @@ COMPLETED, CANCELLED, EXPIRED, FAILED, RUNNING = (
 STORIES = (COMPLETED, CANCELLED, EXPIRED, FAILED, RUNNING)
 
 
-def workshop(place: Place, journal: Journal) -> Workshop:
+def dependencies(place: Place, journal: Journal) -> ReplayDependencies:
     folder = place.home / "results"
-    return Workshop(
+    return ReplayDependencies(
         journal=journal,
         generations=PostgresGenerations(place.postgres_url),
         open_model=lambda schema, below: read_model(place.postgres_url, schema, below),
@@ -54,7 +54,7 @@ def workshop(place: Place, journal: Journal) -> Workshop:
 
 
 async def verified(place: Place, journal: Journal) -> Report:
-    return await rebuild(workshop(place, journal), Wishes(verify=True))
+    return await rebuild(dependencies(place, journal), RebuildOptions(verify=True))
 
 
 async def tell_all(place: Place, journal: Journal) -> None:
@@ -144,7 +144,7 @@ async def test_sealed_files_that_need_a_deleted_input_are_not_compared_and_said_
 async def test_the_state_of_an_earlier_moment_stands_apart(place: Place, journal: Journal):
     async with told(place, journal):
         before = 3 + len(COMPLETED.chunks())
-        report = await rebuild(workshop(place, journal), Wishes(until=before))
+        report = await rebuild(dependencies(place, journal), RebuildOptions(until=before))
         past = replace(place, schema=PAST_SCHEMA)
         assert await past.status(COMPLETED) == "in_progress"
         assert await place.status(COMPLETED) == "completed"
@@ -171,7 +171,7 @@ async def test_a_rebuilt_read_model_takes_over_and_results_goes_on_with_it(
 
 
 async def switched(place: Place, journal: Journal) -> Report:
-    return await rebuild(workshop(place, journal), Wishes(switch=True))
+    return await rebuild(dependencies(place, journal), RebuildOptions(switch=True))
 
 
 async def test_another_version_is_replaced_and_cleaned_away(place: Place, journal: Journal):
@@ -183,7 +183,7 @@ async def test_another_version_is_replaced_and_cleaned_away(place: Place, journa
     await switched(place, journal)
     assert await place.status(COMPLETED) == "completed"
     assert list((place.home / "results").glob("*.jsonl")) != []
-    await clean(workshop(place, journal))
+    await clean(dependencies(place, journal))
     assert list((place.home / "results").glob("*.jsonl")) == []
     assert await schemas(place) == {SCHEMA}
 
@@ -192,7 +192,7 @@ async def test_a_difference_keeps_a_verified_one_from_being_served(place: Place,
     async with told(place, journal):
         async with place.connected() as connection:
             await connection.execute("UPDATE batch SET completed = 0 WHERE id = $1", COMPLETED.batch_id)
-        report = await rebuild(workshop(place, journal), Wishes(verify=True, switch=True))
+        report = await rebuild(dependencies(place, journal), RebuildOptions(verify=True, switch=True))
     assert (report.difference_count, report.is_served) == (1, False)
     assert await schemas(place) == {SCHEMA, REBUILT_SCHEMA}
 

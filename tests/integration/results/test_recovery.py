@@ -46,7 +46,7 @@ async def test_kill_9_in_a_stream_of_chunks_loses_and_doubles_nothing(place: Pla
         await place.has_status(story, "completed")
 
     assert await place.sealed_files(story) == story.files()
-    assert place.partial(story) == b"".join(output_line(story.batch_id, it) for it in story.outcomes()[::-1])
+    assert place.partial(story) == b"".join(output_line(story.batch_id, outcome) for outcome in story.outcomes()[::-1])
     assert [row["line"] for row in await place.rows("outcome")] == story.request_lines()
 
 
@@ -61,7 +61,7 @@ async def test_bytes_that_a_lost_transaction_left_are_cut_off(place: Place, jour
         await tell(journal, [*story.chunks()[2:], story.finalizing()])
         await place.has_status(story, "completed")
 
-    assert place.partial(story) == b"".join(output_line(story.batch_id, it) for it in story.outcomes()[::-1])
+    assert place.partial(story) == b"".join(output_line(story.batch_id, outcome) for outcome in story.outcomes()[::-1])
 
 
 async def test_postgresql_may_go_away_and_come_back(nats: NatsServer, journal: Journal, tmp_path: Path):

@@ -40,7 +40,7 @@ async def test_the_growing_file_holds_each_answer_once_in_the_order_of_the_log(p
     async with results_running(place, journal):
         await place_told(place, journal, story, [*story.opening(), *story.chunks()])
 
-    assert place.partial(story) == b"".join(output_line(story.batch_id, it) for it in story.outcomes()[::-1])
+    assert place.partial(story) == b"".join(output_line(story.batch_id, outcome) for outcome in story.outcomes()[::-1])
 
 
 async def test_the_row_of_a_completed_batch_counts_first_outcomes_only(place: Place, journal: Journal):
@@ -53,9 +53,9 @@ async def test_the_row_of_a_completed_batch_counts_first_outcomes_only(place: Pl
     [row] = await place.rows("batch")
     outcomes = story.outcomes()
     assert row["total"] == 50
-    assert row["completed"] == sum(it.is_success for it in outcomes)
+    assert row["completed"] == sum(outcome.is_success for outcome in outcomes)
     assert row["failed"] == 50 - row["completed"]
-    assert row["input_tokens"] == sum(it.usage.input_tokens for it in outcomes)
+    assert row["input_tokens"] == sum(outcome.usage.input_tokens for outcome in outcomes)
     assert row["output_file_id"] == output_file_id(story.batch_id, "output")
     assert row["metadata"] == '{"z":"last","a":"nul \\u0000"}'
 
@@ -132,7 +132,7 @@ async def test_a_zombie_cannot_seal(place: Place, journal: Journal):
     states: list[State] = []
     async with read_model(place.postgres_url) as model:
         parts: dict[str, Any] = {"read_model": model, "partials": FolderOfPartials(folder), "blobs": place.blobs}
-        projector = Projector(journal, old, on_committed=lambda it: states.append(it.state), **parts)
+        projector = Projector(journal, old, on_committed=lambda committed: states.append(committed.state), **parts)
         projecting = asyncio.create_task(projector.run())
         await place_told(place, journal, story, [*story.opening(), *story.chunks(), story.finalizing()])
         projecting.cancel()

@@ -13,7 +13,7 @@ from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, Sl
 from vbatch.contracts.message import Recorded
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.settings import JournalSettings
-from vbatch.scheduler.core.state import State, evolve
+from vbatch.scheduler.core.state.state import State, evolve
 from vbatch.scheduler.flows import history
 from vbatch.scheduler.flows.history import fold_past, skeleton_subjects
 
@@ -107,12 +107,12 @@ async def fold_from(journal: MemoryJournal, state: State, start: int, until: int
 
 
 def known(state: State) -> object:
-    jobs = {
+    batches = {
         batch_id: (job.status, job.ledger.answered if job.ledger else None, job.returned, job.waiting_count)
-        for batch_id, job in state.jobs.items()
+        for batch_id, job in state.batches.items()
     }
     slices = {slice_id: sorted(it.lines) for slice_id, it in state.slices.items()}
-    return jobs, slices, sorted(state.runners), state.sequence
+    return batches, slices, sorted(state.runners), state.sequence
 
 
 async def test_reading_little_of_the_past_leads_to_the_same_state(
@@ -132,7 +132,7 @@ async def test_reading_little_of_the_past_leads_to_the_same_state(
     start = await fold_past(journal.log, until, fold)
     read += await fold_from(journal, brief, start, until)
     assert known(brief) == known(whole)
-    assert set(brief.jobs) == {"batch_open1", "batch_open2"}
+    assert set(brief.batches) == {"batch_open1", "batch_open2"}
     assert read < until / 3
 
 

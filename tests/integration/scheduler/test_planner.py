@@ -37,4 +37,4 @@ def test_a_worker_ends_whose_service_was_killed_before_it_came_up(tmp_path: Path
         workers = psutil.Process(service.pid).children(recursive=True)
         service.kill()
     assert workers
-    wait_until(lambda: not any(it.is_running() for it in workers), "the workers are gone", END_SECONDS_MAX)
+    wait_until(lambda: not any(worker.is_running() for worker in workers), "the workers are gone", END_SECONDS_MAX)

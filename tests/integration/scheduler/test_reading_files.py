@@ -19,9 +19,9 @@ from vbatch.contracts.lines import parse_request_line
 from vbatch.scheduler.adapters import planner
 from vbatch.scheduler.adapters.planner import ProcessPlanner, process_planner
 from vbatch.scheduler.adapters.plans import PLANS_MAX, KeptPlans
-from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.validation import FileRules
+from vbatch.scheduler.core.decide import PlanResult
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.planning.validation import FileRules
 from vbatch.scheduler.ports import InputMissing
 
 CHAT = "/v1/chat/completions"
@@ -36,7 +36,7 @@ class Desk:
     def __init__(self, blobs: Blobs, made: ProcessPlanner) -> None:
         self._blobs, self._planner = blobs, made
 
-    async def judge(self, content: bytes, name: str = "in") -> Verdict:
+    async def judge(self, content: bytes, name: str = "in") -> PlanResult:
         async with self._blobs.writer(name) as writer:
             await writer.write(content)
         return await self._planner.plan(name, len(content), RULES)

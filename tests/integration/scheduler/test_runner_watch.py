@@ -11,7 +11,7 @@ from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.subjects import work
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.settings import JournalSettings
-from vbatch.scheduler.core.state import State, evolve
+from vbatch.scheduler.core.state.state import State, evolve
 from vbatch.scheduler.flows.runner_watch import RunnerWatch
 
 RUNNER = RunnerId("gpu1")

@@ -20,13 +20,13 @@ from vbatch.contracts.codec import decode, encode
 from vbatch.contracts.failures import FileFault, ReturnReason
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.models import EngineKind, ModelDefinition
-from vbatch.contracts.orders import HoldBatch, RecallBatch, RequestRef, RunSlice, decode_order
+from vbatch.contracts.orders import CancelBatch, PauseBatch, RequestRef, RunSlice, decode_order
 from vbatch.contracts.subjects import work
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Conflict, Delivery
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.planner import process_planner
-from vbatch.scheduler.core.policy import stay_then_oldest
+from vbatch.scheduler.core.policy.policy import stay_then_oldest
 from vbatch.scheduler.flows.planning import Limits
 from vbatch.scheduler.flows.scheduling import Scheduler
 
@@ -204,7 +204,7 @@ async def test_a_new_scheduler_makes_outstanding_orders_again_and_the_queue_drop
         assert decode_order((await anext(orders)).message.body) == order
         await stage.tell(answer(order))
         await stage.seen(e.BatchFinalizing)
-        assert scheduler.state.jobs == {}
+        assert scheduler.state.batches == {}
 
 
 async def test_an_order_lost_before_it_was_put_is_made_by_the_next_scheduler(stage: Stage):
@@ -239,7 +239,7 @@ async def test_a_cancel_recalls_what_is_running(stage: Stage):
         assert isinstance(order, RunSlice)
         await stage.tell(e.BatchCancelRequested(batch_id=BATCH, at=utc_now()))
         recall = decode_order((await anext(orders)).message.body)
-        assert recall == RecallBatch(epoch=order.epoch, batch_id=BATCH)
+        assert recall == CancelBatch(epoch=order.epoch, batch_id=BATCH)
         lines = tuple(ref.line for ref in order.requests)
         returned = e.SliceReturned(
             batch_id=BATCH,
@@ -263,7 +263,7 @@ async def test_a_pause_holds_what_is_running_and_each_pause_anew(stage: Stage):
         for _ in range(2):
             pause = await stage.tell(e.BatchPaused(batch_id=BATCH, at=utc_now()))
             delivery = await anext(orders)
-            assert decode_order(delivery.message.body) == HoldBatch(epoch=sent.epoch, batch_id=BATCH, pause=pause)
+            assert decode_order(delivery.message.body) == PauseBatch(epoch=sent.epoch, batch_id=BATCH, pause=pause)
             await delivery.ack()
             await stage.tell(e.BatchResumed(batch_id=BATCH, at=utc_now()))
 

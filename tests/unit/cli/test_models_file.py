@@ -33,7 +33,7 @@ def changed_lines(before: str, after: str) -> list[str]:
 def test_a_profile_for_the_cpu_changes_one_line(models: Path):
     before, mode = models.read_text(), models.stat().st_mode
     write_profile(models, SMOLLM, Profile(is_of_cpu=True, arguments=ARGUMENTS))
-    found = {it.id: it for it in read_model_file(models.read_text())}
+    found = {definition.id: definition for definition in read_model_file(models.read_text())}
     assert found[SMOLLM].cpu.arguments == ARGUMENTS
     assert [line[0] for line in changed_lines(before, models.read_text())] == ["-", "+"]
     assert models.stat().st_mode == mode
@@ -41,12 +41,12 @@ def test_a_profile_for_the_cpu_changes_one_line(models: Path):
 
 def test_a_profile_for_the_gpu_changes_the_size_and_the_arguments(models: Path):
     write_profile(models, SMOLLM, Profile(is_of_cpu=False, arguments=ARGUMENTS, max_num_seqs=96))
-    found = {it.id: it for it in read_model_file(models.read_text())}
+    found = {definition.id: definition for definition in read_model_file(models.read_text())}
     assert (found[SMOLLM].max_num_seqs, found[SMOLLM].arguments) == (96, ARGUMENTS)
 
 
 def test_an_entry_without_a_table_for_the_cpu_gets_one(models: Path):
     write_profile(models, SIMULATED, Profile(is_of_cpu=True, arguments={"max-num-seqs": 8}))
-    found = {it.id: it for it in read_model_file(models.read_text())}
+    found = {definition.id: definition for definition in read_model_file(models.read_text())}
     assert found[SIMULATED].cpu.arguments == {"max-num-seqs": 8}
-    assert set(found) == {it.id for it in read_model_file((ROOT / "models.toml").read_text())}
+    assert set(found) == {definition.id for definition in read_model_file((ROOT / "models.toml").read_text())}

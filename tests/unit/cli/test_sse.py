@@ -7,7 +7,7 @@ import pytest
 from tests.unit.cli.canned_gateway import STORY, CannedGateway
 from vbatch.cli import sse
 from vbatch.cli.client import connect
-from vbatch.cli.decoding import event_of
+from vbatch.cli.event_decoding import event_of
 from vbatch.cli.exits import Unreachable
 from vbatch.cli.sse import ServerEvent
 

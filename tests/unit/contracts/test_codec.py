@@ -73,8 +73,8 @@ def test_a_chunk_can_be_read_without_its_answers():
     message = codec.encode(BY_NAME["batch.chunk_completed"], source="gpu-runner")
     whole, outline = codec.decode(recorded(message)), codec.decode_outline(recorded(message))
     assert isinstance(whole, ChunkCompleted) and isinstance(outline, ChunkOutline)
-    assert [it.line for it in outline.outcomes] == [it.line for it in whole.outcomes]
-    assert [it.is_success for it in outline.outcomes] == [it.is_success for it in whole.outcomes]
+    assert [outcome.line for outcome in outline.outcomes] == [outcome.line for outcome in whole.outcomes]
+    assert [outcome.is_success for outcome in outline.outcomes] == [outcome.is_success for outcome in whole.outcomes]
 
 
 def test_the_engines_bytes_are_kept_to_the_letter():
@@ -115,5 +115,5 @@ def test_an_old_version_is_brought_up_to_date_before_it_is_read(monkeypatch: pyt
 def test_the_return_of_a_part_and_the_return_of_the_rest_are_told_apart():
     rest = BY_NAME["batch.slice_returned"]
     part = msgspec.structs.replace(rest, reason=ReturnReason.PREEMPTED)
-    first, second = (codec.encode(it, source="gpu-runner").message_id for it in (part, rest))
+    first, second = (codec.encode(event, source="gpu-runner").message_id for event in (part, rest))
     assert first == f"{second}:preempted"

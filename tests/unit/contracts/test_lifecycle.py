@@ -105,7 +105,7 @@ def test_the_latest_priority_holds_also_while_paused():
     assert steered(Steering(-5, NOON), S.VALIDATING, changed) == Steering(40, NOON)
 
 
-@pytest.mark.parametrize("status", [it for it in S if it not in STEERABLE])
+@pytest.mark.parametrize("status", [status for status in S if status not in STEERABLE])
 def test_a_batch_that_is_being_ended_is_not_steered_any_more(status: S):
     for event in (e.BatchPaused(batch_id=BATCH, at=NOON), e.BatchPriorityChanged(batch_id=BATCH, priority=1, at=NOON)):
         assert steered(Steering(7, NOON), status, event) == Steering(7)

@@ -18,7 +18,7 @@ from vbatch.contracts.lines import never_ran_line, output_line, parse_request_li
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))  # lone surrogates are not UTF-8: no engine can send them
 SEPARATORS = st.sampled_from(["\u2028", "\u2029", "\u0085", "\n", "\r\n", "\x0b", "\x1c"])
 LEAVES = st.none() | st.booleans() | st.integers() | TEXT | SEPARATORS
-JSON = st.recursive(LEAVES, lambda it: st.lists(it) | st.dictionaries(TEXT, it))
+JSON = st.recursive(LEAVES, lambda children: st.lists(children) | st.dictionaries(TEXT, children))
 
 
 def test_a_success_has_a_response_and_no_error():

@@ -8,9 +8,9 @@ from tests.support.events import BATCH, EPOCH, MODEL, SLICE
 from vbatch.contracts.events import RequestError
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.orders import (
+    CancelBatch,
     FailSlice,
-    HoldBatch,
-    RecallBatch,
+    PauseBatch,
     RequestRef,
     RunSlice,
     UnreadableOrder,
@@ -25,8 +25,8 @@ RUN = RunSlice(
 )
 FAULT = RequestError(code=RequestFault.ENGINE_CRASHED, message="no")
 FAIL = FailSlice(epoch=EPOCH, batch_id=BATCH, slice_id=SLICE, model=MODEL, blob="b", requests=REFS, fault=FAULT)
-RECALL = RecallBatch(epoch=EPOCH, batch_id=BATCH)
-HOLD = HoldBatch(epoch=EPOCH, batch_id=BATCH, pause=12)
+RECALL = CancelBatch(epoch=EPOCH, batch_id=BATCH)
+HOLD = PauseBatch(epoch=EPOCH, batch_id=BATCH, pause=12)
 
 
 @pytest.mark.parametrize("order", [RUN, FAIL, RECALL, HOLD], ids=["run", "fail", "recall", "hold"])
@@ -37,7 +37,7 @@ def test_an_order_comes_back_as_it_went(order: WorkOrder):
 
 
 def test_each_pause_has_an_order_of_its_own():
-    later = HoldBatch(epoch=EPOCH, batch_id=BATCH, pause=15)
+    later = PauseBatch(epoch=EPOCH, batch_id=BATCH, pause=15)
     assert encode_order(HOLD, subject="w").message_id != encode_order(later, subject="w").message_id
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.events import BATCH_CREATED, NOON
 from vbatch.contracts.ids import FileId
 from vbatch.contracts.lifecycle import BatchStatus
-from vbatch.gateway.core.cancelling import as_asked, check_cancellable
+from vbatch.gateway.core.batches.cancelling import check_cancellable, with_cancel_requested
 from vbatch.gateway.core.records import batch_of
 from vbatch.gateway.core.refusals import Refusal
 
@@ -23,13 +23,13 @@ def test_a_cancel_is_answered_cancelling_even_when_the_end_came_at_once():
         error_file_id=FileId("file-x"),
     )
 
-    assert as_asked(ended) == replace(BATCH, status=BatchStatus.CANCELLING, cancelling_at=NOON)
+    assert with_cancel_requested(ended) == replace(BATCH, status=BatchStatus.CANCELLING, cancelling_at=NOON)
 
 
 def test_a_cancel_that_came_after_the_end_of_counting_leaves_the_batch_as_it_stands():
     finalizing = replace(BATCH, status=BatchStatus.FINALIZING)
 
-    assert as_asked(finalizing) is finalizing
+    assert with_cancel_requested(finalizing) is finalizing
 
 
 @pytest.mark.parametrize("status", [BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.EXPIRED])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbatch.contracts.ids import FileId
-from vbatch.gateway.core.create_batch import BatchAsk, is_retry, read_batch_ask
+from vbatch.gateway.core.batches.create_batch import CreateBatchParams, is_retry, parse_create_batch
 from vbatch.gateway.core.refusals import Refusal
 
 ASK = {"input_file_id": "file-x", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
@@ -22,21 +22,21 @@ VALUES = st.recursive(
 def refusal_of(**more: Any) -> tuple[str | None, str | None, str]:
     body = {key: value for key, value in {**ASK, **more}.items() if value is not ...}
     with pytest.raises(Refusal) as refused:
-        read_batch_ask(json.dumps(body).encode())
+        parse_create_batch(json.dumps(body).encode())
     error = refused.value.envelope()["error"]
     return error["param"], error["code"], str(error["message"])
 
 
 def test_a_well_formed_ask_is_read():
     body = {**ASK, "metadata": {"a": "b"}, "output_expires_after": {"anchor": "created_at", "seconds": 3600}}
-    assert read_batch_ask(json.dumps(body).encode()) == BatchAsk(
+    assert parse_create_batch(json.dumps(body).encode()) == CreateBatchParams(
         FileId("file-x"), ASK["endpoint"], "24h", {"a": "b"}, 3600
     )
 
 
 def test_null_is_as_good_as_nothing_for_optional_fields():
-    ask = read_batch_ask(json.dumps({**ASK, "metadata": None, "output_expires_after": None}).encode())
-    assert (ask.metadata, ask.output_expires_after_seconds) == (None, None)
+    params = parse_create_batch(json.dumps({**ASK, "metadata": None, "output_expires_after": None}).encode())
+    assert (params.metadata, params.output_expires_after_seconds) == (None, None)
 
 
 def test_an_endpoint_we_do_not_run_is_refused_with_those_we_do():
@@ -53,8 +53,8 @@ def test_an_endpoint_we_do_not_run_is_refused_with_those_we_do():
     [("24h", 86_400), ("1h", 3_600), ("60m", 3_600), ("90m", 5_400), ("168h", 604_800), ("7d", 604_800)],
 )
 def test_a_window_is_an_hour_to_a_week(window: str, seconds: int):
-    ask = read_batch_ask(json.dumps(ASK | {"completion_window": window}).encode())
-    assert (ask.completion_window, ask.window_seconds) == (window, seconds)
+    params = parse_create_batch(json.dumps(ASK | {"completion_window": window}).encode())
+    assert (params.completion_window, params.window_seconds) == (window, seconds)
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_a_file_id_that_postgres_could_not_hold_is_refused():
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(raw: bytes):
     with pytest.raises(Refusal):
-        read_batch_ask(raw)
+        parse_create_batch(raw)
 
 
 @given(st.dictionaries(st.sampled_from([*ASK, "metadata", "output_expires_after", "x"]), VALUES))
 def test_any_json_is_read_or_refused(body: dict[str, Any]):
     try:
-        read_batch_ask(json.dumps(body).encode())
+        parse_create_batch(json.dumps(body).encode())
     except Refusal as refused:
         assert refused.answer.status == 400

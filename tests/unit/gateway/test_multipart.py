@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vbatch.gateway.adapters.multipart import MultipartForm
+from vbatch.gateway.core.files.uploads import FIELDS
 from vbatch.gateway.core.refusals import Refusal
-from vbatch.gateway.core.uploads import FIELDS
 
 TYPE = "multipart/form-data; boundary=b"
 CONTENT = b'{"custom_id":"a"}\n' * 3 + b"\r\n--not a boundary\r\n"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.support.events import FILE, NOON, OWNER, PART, UPLOAD
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import PartId
-from vbatch.gateway.core import part_uploads as rules
-from vbatch.gateway.core.part_uploads import PartUpload, UploadEvent, UploadStatus, fold
+from vbatch.gateway.core.files import part_uploads as rules
+from vbatch.gateway.core.files.part_uploads import PartUpload, UploadEvent, UploadStatus, fold
 from vbatch.gateway.core.refusals import Refusal
 
 ASK = {"bytes": 5, "filename": "in.jsonl", "mime_type": "text/jsonl", "purpose": "batch"}
@@ -63,28 +63,28 @@ def folded(*events: UploadEvent) -> PartUpload:
 )
 def test_an_upload_that_cannot_be_meant_is_refused(change: dict[str, Any], param: str | None, code: str | None):
     with pytest.raises(Refusal) as refused:
-        rules.read_upload_ask(json.dumps(ASK | change).encode())
+        rules.parse_create_upload(json.dumps(ASK | change).encode())
     assert (refused.value.param, refused.value.answer.code) == (param, code)
 
 
 def test_an_upload_may_become_a_larger_batch_file_where_the_server_takes_one():
-    ask = json.dumps(ASK | {"bytes": 1 << 30}).encode()
-    assert rules.read_upload_ask(ask, 1 << 30).bytes == 1 << 30
+    params = json.dumps(ASK | {"bytes": 1 << 30}).encode()
+    assert rules.parse_create_upload(params, 1 << 30).bytes == 1 << 30
     with pytest.raises(Refusal, match="too large"):
-        rules.read_upload_ask(ask)
+        rules.parse_create_upload(params)
 
 
 @pytest.mark.parametrize("part_ids", [[], "part", [3], ["a", "a"], [None]])
 def test_a_completion_names_each_part_once(part_ids: object):
     with pytest.raises(Refusal) as refused:
-        rules.read_complete_ask(json.dumps({"part_ids": part_ids}).encode())
+        rules.parse_complete_upload(json.dumps({"part_ids": part_ids}).encode())
     assert refused.value.param is not None and refused.value.param.startswith("part_ids")
 
 
 def test_a_batch_file_lives_thirty_days_and_others_as_long_as_asked():
-    assert rules.read_upload_ask(json.dumps(ASK).encode()).file_expires_after_seconds == 2_592_000
+    assert rules.parse_create_upload(json.dumps(ASK).encode()).file_expires_after_seconds == 2_592_000
     other = ASK | {"purpose": "user_data"}
-    assert rules.read_upload_ask(json.dumps(other).encode()).file_expires_after_seconds is None
+    assert rules.parse_create_upload(json.dumps(other).encode()).file_expires_after_seconds is None
 
 
 def test_the_first_end_is_the_end():
@@ -101,7 +101,11 @@ def test_time_alone_ends_what_nobody_ended():
 
 def test_parts_are_chosen_in_the_order_asked_for_and_must_make_up_the_bytes():
     upload = folded(CREATED, part("a"), part("b"), part("c"), part("d", 1))
-    assert [it.part_id for it in rules.chosen_parts(upload, (PartId("c"), PartId("a"), PartId("b")))] == ["c", "a", "b"]
+    assert [part.part_id for part in rules.chosen_parts(upload, (PartId("c"), PartId("a"), PartId("b")))] == [
+        "c",
+        "a",
+        "b",
+    ]
     for unfit in (("a", "b"), ("a", "b", "c", "d"), ("a", "b", "x")):
         with pytest.raises(Refusal):
             rules.chosen_parts(upload, [PartId(name) for name in unfit])

@@ -7,10 +7,17 @@ import pytest
 from tests.support.events import BATCH, BATCH_CREATED, NOON
 from vbatch.contracts import events as e
 from vbatch.contracts.lifecycle import STEERABLE, BatchStatus
-from vbatch.gateway.core.create_batch import check_same_ask, read_batch_ask
+from vbatch.gateway.core.batches.create_batch import check_same_params, parse_create_batch
+from vbatch.gateway.core.batches.steering import (
+    Pause,
+    Prioritize,
+    Resume,
+    SteeringCommand,
+    parse_priority,
+    steering_event,
+)
 from vbatch.gateway.core.records import batch_of
 from vbatch.gateway.core.refusals import Refusal
-from vbatch.gateway.core.steering import Pause, Prioritize, Resume, SteeringAsk, read_priority_ask, steering_event
 
 READY = batch_of(BATCH_CREATED, 1)
 PAUSED = replace(READY, paused_at=NOON)
@@ -28,28 +35,28 @@ ASK = b'{"input_file_id": "file-1", "endpoint": "/v1/embeddings", "completion_wi
         (READY, Prioritize(0), None),
     ],
 )
-def test_what_is_asked_is_made_so_unless_it_already_is(batch, ask, event):
-    assert steering_event(batch, ask, NOON) == event
+def test_what_is_asked_is_made_so_unless_it_already_is(batch, params, event):
+    assert steering_event(batch, params, NOON) == event
 
 
-@pytest.mark.parametrize("status", [it for it in BatchStatus if it not in STEERABLE])
+@pytest.mark.parametrize("status", [status for status in BatchStatus if status not in STEERABLE])
 @pytest.mark.parametrize(
     ("ask", "words"), [(Pause(), "pause"), (Resume(), "resume"), (Prioritize(5), "change the priority of")]
 )
-def test_a_batch_that_is_being_ended_is_not_steered(status: BatchStatus, ask: SteeringAsk, words: str):
+def test_a_batch_that_is_being_ended_is_not_steered(status: BatchStatus, params: SteeringCommand, words: str):
     with pytest.raises(Refusal, match=f"Cannot {words} a batch with status '{status}'") as refused:
-        steering_event(replace(PAUSED, status=status), ask, NOON)
+        steering_event(replace(PAUSED, status=status), params, NOON)
     assert (refused.value.answer.status, refused.value.answer.headers["x-should-retry"]) == (409, "false")
 
 
 @pytest.mark.parametrize("priority", [b"-100", b"0", b"100", b"null"])
 def test_a_batch_may_be_created_with_a_priority(priority: bytes):
-    assert read_batch_ask(ASK % priority).priority == (0 if priority == b"null" else int(priority))
+    assert parse_create_batch(ASK % priority).priority == (0 if priority == b"null" else int(priority))
 
 
 @pytest.mark.parametrize("priority", [b"101", b"-101", b'"high"', b"1.5", b"true", b"false", b'""'])
 def test_a_priority_is_a_whole_number_between_the_bounds(priority: bytes):
-    for read, raw in ((read_batch_ask, ASK % priority), (read_priority_ask, b'{"priority": %b}' % priority)):
+    for read, raw in ((parse_create_batch, ASK % priority), (parse_priority, b'{"priority": %b}' % priority)):
         with pytest.raises(Refusal) as refused:
             read(raw)
         assert refused.value.param == "priority"
@@ -57,8 +64,8 @@ def test_a_priority_is_a_whole_number_between_the_bounds(priority: bytes):
 
 def test_a_changed_priority_does_not_make_the_same_ask_another():
     batch = batch_of(BATCH_CREATED, 1)
-    ask = b'{"input_file_id": "%b", "endpoint": "%b", "completion_window": "24h", "metadata": {"project": "demo"}}'
-    same = read_batch_ask(ask % (batch.input_file_id.encode(), batch.endpoint.encode()))
-    check_same_ask(replace(batch, priority=50), same)
+    params = b'{"input_file_id": "%b", "endpoint": "%b", "completion_window": "24h", "metadata": {"project": "demo"}}'
+    same = parse_create_batch(params % (batch.input_file_id.encode(), batch.endpoint.encode()))
+    check_same_params(replace(batch, priority=50), same)
     with pytest.raises(Refusal):
-        check_same_ask(replace(batch, asked_priority=50), same)
+        check_same_params(replace(batch, asked_priority=50), same)

@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbatch.gateway.core import uploads
+from vbatch.gateway.core.files import uploads
 from vbatch.gateway.core.refusals import Refusal
 
 
 def look_at(*pieces: bytes) -> bool:
-    look = uploads.JsonlLook()
+    look = uploads.JsonlProbe()
     for piece in pieces:
         look.feed(piece)
     return look.is_jsonl

@@ -37,7 +37,7 @@ def test_an_outcome_too_large_for_the_rest_opens_the_next_chunk():
 
 def test_an_outcome_larger_than_a_chunk_is_a_chunk_alone():
     chunks = chunks_of([10, 2 * CHUNK_BYTES_MAX, 10])
-    assert [[it.line for it in chunk.outcomes] for chunk in chunks] == [[1], [2], [3]]
+    assert [[outcome.line for outcome in chunk.outcomes] for chunk in chunks] == [[1], [2], [3]]
 
 
 @given(st.lists(st.integers(0, 2 * CHUNK_BYTES_MAX), max_size=200))

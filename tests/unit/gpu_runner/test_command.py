@@ -4,7 +4,7 @@ import pytest
 
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import DeviceOverrides, EngineKind, ModelDefinition
-from vbatch.gpu_runner.core.command import Device, DeviceKind, Places, effective_window, engine_command
+from vbatch.gpu_runner.core.command import Device, DeviceKind, Places, effective_concurrency, engine_command
 
 CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
 GPU = Device(DeviceKind.NVIDIA, "RTX 4080", 1 << 34, index=1)
@@ -46,7 +46,7 @@ def test_on_a_cpu_the_overrides_win_and_take_flags_back():
 
 
 def test_the_window_follows_what_the_engine_is_told():
-    assert (effective_window(SMALL, GPU), effective_window(SMALL, CPU)) == (96, 48)
+    assert (effective_concurrency(SMALL, GPU), effective_concurrency(SMALL, CPU)) == (96, 48)
 
 
 def test_a_model_from_the_hub_may_be_fetched():

@@ -38,9 +38,9 @@ def requests_of(order: RunSlice) -> list[Request]:
 def feed_of(*orders: RunSlice) -> Feed:
     """A feed with these slices open and read."""
     feed = Feed()
-    for it in orders:
-        feed.open(it, 0.0)
-        feed.load(it.slice_id, requests_of(it))
+    for order in orders:
+        feed.open(order, 0.0)
+        feed.put(order.slice_id, requests_of(order))
     return feed
 
 
@@ -74,7 +74,7 @@ def test_requests_that_begin_alike_go_one_after_the_other_across_slices():
 def test_groups_are_whole_and_nothing_is_lost_or_turned_round(slices: list[list[int]]):
     orders = [grouped(f"s{number}", *groups) for number, groups in enumerate(slices)]
     fed = taken(feed_of(*orders))
-    group_of = {(str(it.slice_id), ref.line): ref.group for it in orders for ref in it.requests}
+    group_of = {(str(order.slice_id), ref.line): ref.group for order in orders for ref in order.requests}
     assert sorted(fed) == sorted(group_of)
     runs = [group for group, _ in groupby(map(group_of.__getitem__, fed)) if group]
     assert len(runs) == len(set(runs))
@@ -101,7 +101,7 @@ def test_an_unread_slice_holds_up_those_behind_it():
     feed = feed_of(order("s1"))
     feed.open(order("s2"), 0.0)
     feed.open(order("s3"), 0.0)
-    feed.load(SliceId("s3"), requests_of(order("s3")))
+    feed.put(SliceId("s3"), requests_of(order("s3")))
     assert taken(feed) == [("s1", 1), ("s1", 2)]
 
 
@@ -115,7 +115,7 @@ def test_only_the_nearest_slices_are_read_ahead_and_more_of_them_when_they_are_s
     for number in range(read):
         unread = feed.next_unread()
         assert unread is not None and unread.slice_id == f"s{number}"
-        feed.load(unread.slice_id, requests_of(unread))
+        feed.put(unread.slice_id, requests_of(unread))
     assert feed.next_unread() is None
 
 
@@ -123,7 +123,7 @@ def test_a_slice_read_after_it_was_closed_stays_closed():
     feed = Feed()
     feed.open(order("s1"), 0.0)
     feed.close(SliceId("s1"))
-    feed.load(SliceId("s1"), requests_of(order("s1")))
+    feed.put(SliceId("s1"), requests_of(order("s1")))
     assert feed.take() is None and feed.model_wanted is None
 
 
@@ -145,7 +145,7 @@ def test_what_finishes_after_its_slice_was_closed_does_not_count():
 
 def test_a_recall_closes_the_slices_of_its_batch_only():
     feed = feed_of(order("s1"), order("s2", batch="b2"), order("s3"))
-    assert [it.order for it in feed.close_batch(BatchId("b1"))] == [order("s1"), order("s3")]
+    assert [remainder.order for remainder in feed.close_batch(BatchId("b1"))] == [order("s1"), order("s3")]
     assert feed.slice_count == 1
 
 
@@ -153,8 +153,11 @@ def test_a_hold_keeps_what_is_inside_and_gives_up_the_rest_of_its_batch():
     feed = feed_of(order("s1", lines=3), order("s2"), order("s3", batch="b2"))
     inside = feed.take()
     assert inside is not None
-    held = feed.hold_batch(BatchId("b1"))
-    assert [(it.order.slice_id, it.lines, it.suspects) for it in held] == [("s1", (2, 3), ()), ("s2", (1, 2), ())]
+    held = feed.pause_batch(BatchId("b1"))
+    assert [(slice_.order.slice_id, slice_.lines, slice_.suspects) for slice_ in held] == [
+        ("s1", (2, 3), ()),
+        ("s2", (1, 2), ()),
+    ]
     assert taken(feed) == [("s3", 1), ("s3", 2)]
     assert feed.finish(inside) and not feed.has(SliceId("s1"))
 
@@ -162,7 +165,7 @@ def test_a_hold_keeps_what_is_inside_and_gives_up_the_rest_of_its_batch():
 def test_a_slice_that_is_all_inside_is_not_held():
     feed = feed_of(order("s1"))
     taken(feed)
-    assert feed.hold_batch(BatchId("b1")) == [] and feed.inside_count == 2
+    assert feed.pause_batch(BatchId("b1")) == [] and feed.inside_count == 2
 
 
 class FeedLife(RuleBasedStateMachine):
@@ -186,7 +189,7 @@ class FeedLife(RuleBasedStateMachine):
     @rule()
     def read(self) -> None:
         if it := self.feed.next_unread():
-            self.feed.load(it.slice_id, requests_of(it))
+            self.feed.put(it.slice_id, requests_of(it))
 
     @rule()
     def take(self) -> None:
@@ -210,7 +213,7 @@ class FeedLife(RuleBasedStateMachine):
 
     @rule(batch=st.sampled_from(["b1", "b2"]))
     def hold(self, batch: str) -> None:
-        self.give_back(self.feed.hold_batch(BatchId(batch)))
+        self.give_back(self.feed.pause_batch(BatchId(batch)))
 
     @rule(model=st.sampled_from([SMALL, LARGE]))
     def die(self, model: ModelId) -> None:

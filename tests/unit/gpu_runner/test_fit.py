@@ -89,10 +89,10 @@ def test_layers_with_a_sliding_window_keep_no_more_than_it():
 
 
 def test_a_cpu_engine_has_the_cache_it_was_told():
-    told = cpu_cache_bytes({}, {"VLLM_CPU_KVCACHE_SPACE": "1"})
-    assert told == GIB
-    assert fit(SMOL, {"max-model-len": 2048}, CPU, told).is_fit
-    assert not fit(LLAMA_3B, {"max-model-len": 32768}, CPU, told).is_fit
+    described = cpu_cache_bytes({}, {"VLLM_CPU_KVCACHE_SPACE": "1"})
+    assert described == GIB
+    assert fit(SMOL, {"max-model-len": 2048}, CPU, described).is_fit
+    assert not fit(LLAMA_3B, {"max-model-len": 32768}, CPU, described).is_fit
 
 
 def test_a_model_that_says_nothing_of_itself_is_not_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate, repeat
 from pathlib import Path
 
-from vbatch.gpu_runner.adapters.engine.guard import WATCH_SECONDS, WATCH_SECONDS_MAX, Record, next_pause
+from vbatch.gpu_runner.adapters.engine.process.guard import WATCH_SECONDS, WATCH_SECONDS_MAX, Record, next_pause
 
 
 def test_a_guard_looks_less_often_while_nothing_changes_but_for_ever():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ArgumentValue, DeviceOverrides, EngineKind, ModelDefinition
-from vbatch.gpu_runner.core.command import Device, DeviceKind, effective_arguments, effective_window
+from vbatch.gpu_runner.core.command import Device, DeviceKind, effective_arguments, effective_concurrency
 from vbatch.gpu_runner.core.ladder import KERNEL_KILLED, RUNGS_MAX, Ladder, Shortage, memory_line, shortage_in
 
 CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
@@ -66,7 +66,7 @@ def test_levers_take_turns():
         "max-num-seqs": 32,
         "gpu-memory-utilization": 0.8,
     }
-    assert effective_window(ladder.applied(definition), GPU) < effective_window(definition, GPU)
+    assert effective_concurrency(ladder.applied(definition), GPU) < effective_concurrency(definition, GPU)
 
 
 def test_without_room_for_the_cache_the_device_gives_a_larger_share_first():
@@ -105,7 +105,7 @@ def test_a_step_always_holds_a_token_of_each_request():
 def test_a_lowered_engine_that_fails_otherwise_says_that_it_was_lowered():
     ladder, definition = Ladder(GPU), vllm()
     ladder.step_down(definition, CUDA_OOM)
-    assert ladder.told(definition, "bad kernel").startswith(
+    assert ladder.described(definition, "bad kernel").startswith(
         "bad kernel\nStarted with less memory than asked for: max-num"
     )
 
@@ -114,7 +114,7 @@ def test_other_troubles_take_no_rung():
     ladder, definition = Ladder(GPU), vllm()
     assert ladder.step_down(definition, "ValueError: unknown model architecture") is None
     assert ladder.applied(definition) == definition
-    assert ladder.told(definition, "unknown") == "unknown"
+    assert ladder.described(definition, "unknown") == "unknown"
 
 
 def test_another_definition_begins_at_the_top():
@@ -133,9 +133,9 @@ def test_at_the_end_the_arithmetic_is_told():
     ladder, definition = Ladder(GPU), vllm(max_num_batched_tokens=1024)
     while ladder.step_down(definition, CUDA_OOM):
         pass
-    told = ladder.told(definition, CUDA_OOM)
-    assert "does not fit: RTX 4080 has 16.0 GiB; tried max-num-batched-tokens 1024 → 512" in told
-    assert told.endswith(CUDA_OOM)
+    described = ladder.described(definition, CUDA_OOM)
+    assert "does not fit: RTX 4080 has 16.0 GiB; tried max-num-batched-tokens 1024 → 512" in described
+    assert described.endswith(CUDA_OOM)
 
 
 @given(

@@ -10,8 +10,8 @@ import pytest
 from tests.support.events import NOON, RUNNER
 from vbatch.contracts.codec import encode
 from vbatch.contracts.events import RunnerLeased
+from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.lease_watch import FRESH_SECONDS, LeaseWatch
-from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Conflict, Lease
 from vbatch.journal.settings import JournalSettings
@@ -34,7 +34,7 @@ async def acquired(world: MemoryJournal, pid: int) -> Lease:
 
 
 async def test_after_a_long_sleep_the_lease_is_not_believed_until_it_was_looked_at():
-    clock, changed, world = Clock(), Pulse(), journal()
+    clock, changed, world = Clock(), ChangeSignal(), journal()
     lease = await acquired(world, 1)
     watch = LeaseWatch(changed, clock)
     clock.seconds += FRESH_SECONDS
@@ -50,5 +50,5 @@ async def test_a_newer_lease_ends_the_watch():
     older = await acquired(world, 1)
     await acquired(world, 2)
     with pytest.raises(ExceptionGroup) as caught:
-        await LeaseWatch(Pulse(), Clock()).keep(world.log, older)
+        await LeaseWatch(ChangeSignal(), Clock()).keep(world.log, older)
     assert caught.group_contains(Conflict)

@@ -9,7 +9,7 @@ import pytest
 
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
-from vbatch.gpu_runner.adapters.engine.model_files import folder_of, read_ahead, refusal_of, shape_in
+from vbatch.gpu_runner.adapters.engine.pool.model_files import folder_of, read_ahead, refusal_of, shape_in
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.core.fit import GIB
 

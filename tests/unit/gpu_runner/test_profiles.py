@@ -30,7 +30,7 @@ def commented_out() -> dict[str, ModelDefinition]:
     text = (ROOT / "models.toml").read_text()
     lines = text[text.index("# [[model]]") :].splitlines()
     bare = [line.removeprefix("# ") for line in lines if line.startswith(("# [", "# id", "# e", "# h", "# m", "# a"))]
-    entries = tomllib.loads("\n".join(it for it in bare if "=" in it or it.startswith("[")))["model"]
+    entries = tomllib.loads("\n".join(word for word in bare if "=" in word or word.startswith("[")))["model"]
     return {entry["id"]: msgspec.convert(entry, ModelDefinition) for entry in entries}
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.retrying import Tries, read_retry_after
-from vbatch.gpu_runner.limits import Limits
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LIMITS = Limits(

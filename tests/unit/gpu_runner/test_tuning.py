@@ -36,8 +36,8 @@ def trial(rate: float, **changes: int) -> Trial:
 def test_the_profile_as_it_stands_is_tried_and_each_argument_by_itself():
     tried = candidates(SMALL, CPU)
     assert tried[0].changes == {}
-    assert all(len(it.changes) == 1 for it in tried[1:])
-    assert {name for it in tried for name in it.changes} == {
+    assert all(len(candidate.changes) == 1 for candidate in tried[1:])
+    assert {name for candidate in tried for name in candidate.changes} == {
         "max-num-seqs",
         "max-num-batched-tokens",
         "enforce-eager",
@@ -47,23 +47,27 @@ def test_the_profile_as_it_stands_is_tried_and_each_argument_by_itself():
 
 def test_a_candidate_changes_what_the_engine_is_told_on_this_device():
     for device in (CPU, GPU):
-        told = effective_arguments(Candidate({"max-num-seqs": 7}).applied(SMALL, device), device)
-        assert told["max-num-seqs"] == 7 and told["max-model-len"] == 2048
+        described = effective_arguments(Candidate({"max-num-seqs": 7}).applied(SMALL, device), device)
+        assert described["max-num-seqs"] == 7 and described["max-model-len"] == 2048
 
 
 def test_a_simulated_engine_has_only_its_size_to_tune():
     simulated = ModelDefinition(id=ModelId("small"), engine=EngineKind.SIMULATED, max_num_seqs=8)
-    assert [dict(it.changes) for it in candidates(simulated, CPU)] == [{}, {"max-num-seqs": 4}, {"max-num-seqs": 16}]
+    assert [dict(candidate.changes) for candidate in candidates(simulated, CPU)] == [
+        {},
+        {"max-num-seqs": 4},
+        {"max-num-seqs": 16},
+    ]
 
 
 def test_the_better_half_goes_on():
     trials = [trial(1, a=1), trial(4, b=1), trial(3, c=1), trial(2, d=1)]
-    assert [dict(it.changes) for it in next_round(trials)] == [{"b": 1}, {"c": 1}]
+    assert [dict(candidate.changes) for candidate in next_round(trials)] == [{"b": 1}, {"c": 1}]
 
 
 def test_what_failed_does_not_go_on():
     failed = Trial(Candidate({"a": 1}), 32, fault="out of memory")
-    assert [dict(it.changes) for it in next_round([failed, trial(1, b=1)])] == [{"b": 1}]
+    assert [dict(candidate.changes) for candidate in next_round([failed, trial(1, b=1)])] == [{"b": 1}]
     assert next_round([failed]) == []
 
 
@@ -74,7 +78,7 @@ def test_the_engine_is_given_more_than_it_runs_at_once():
 
 def test_what_helped_by_itself_is_tried_together():
     trials = [trial(2), trial(3, a=1), trial(4, a=2), trial(3, b=1), trial(1, c=1)]
-    assert [dict(it.changes) for it in combined(trials)] == [{"a": 2, "b": 1}]
+    assert [dict(candidate.changes) for candidate in combined(trials)] == [{"a": 2, "b": 1}]
 
 
 def test_one_change_that_helped_is_no_new_profile():

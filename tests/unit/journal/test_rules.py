@@ -10,7 +10,7 @@ import pytest
 from vbatch.contracts.message import Message, Recorded
 from vbatch.journal.jetstream import wire
 from vbatch.journal.port import Conflict, Full, Origin, Rejected, Unavailable
-from vbatch.journal.rules import burial, exhumed, matches, outgoing_headers, wire_bytes
+from vbatch.journal.rules import dead_letter_of, from_dead_letter, matches, outgoing_headers, wire_bytes
 from vbatch.journal.settings import JournalSettings
 
 
@@ -45,10 +45,10 @@ def test_the_message_keeps_its_own_headers_untouched():
 def test_what_is_buried_can_be_dug_up_as_it_was():
     at = datetime(2026, 1, 1, tzinfo=UTC)
     original = Recorded(7, "evt.a.b.c", {"ce-id": "1", "Nats-Msg-Id": "m"}, b"body", at)
-    letter = burial(original, "broken\n", Origin.LOG)
+    letter = dead_letter_of(original, "broken\n", Origin.LOG)
     stored = Recorded(1, letter.subject, outgoing_headers(letter), letter.body, at)
-    assert exhumed(stored).original == original
-    assert exhumed(stored).reason == "broken"
+    assert from_dead_letter(stored).original == original
+    assert from_dead_letter(stored).reason == "broken"
 
 
 @pytest.mark.parametrize(

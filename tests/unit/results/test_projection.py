@@ -27,7 +27,7 @@ from vbatch.contracts import events as e
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.lines import output_line
-from vbatch.results.core.misfit import Misfit
+from vbatch.results.core.impossible_event import ImpossibleEvent
 from vbatch.results.core.projection import Changes, State, passed, project
 from vbatch.results.core.rows import BatchRow
 
@@ -147,13 +147,13 @@ def test_only_the_first_end_of_counting_counts():
 def test_a_chunk_that_cannot_be_true_changes_nothing(outcome: e.Outcome):
     state, changes = projected(BATCH_CREATED, BATCH_VALIDATED)
     before = changes.batches[BATCH]
-    with pytest.raises(Misfit):
+    with pytest.raises(ImpossibleEvent):
         project(state, changes, 3, chunk(OUTCOMES[1], outcome))
     assert (changes.batches[BATCH], changes.outcomes, state.batches[BATCH].row) == (before, [], before)
 
 
 def test_a_time_without_a_zone_is_a_misfit():
-    with pytest.raises(Misfit):
+    with pytest.raises(ImpossibleEvent):
         projected(msgspec.structs.replace(BATCH_CREATED, at=NOON.replace(tzinfo=None)))
 
 
@@ -246,5 +246,5 @@ def test_the_priority_asked_first_is_kept_beside_the_one_that_holds():
 )
 def test_a_priority_that_nobody_could_have_asked_for_is_a_misfit(event: e.Event):
     before = [] if isinstance(event, e.BatchCreated) else [BATCH_CREATED]
-    with pytest.raises(Misfit):
+    with pytest.raises(ImpossibleEvent):
         projected(*before, event)

@@ -13,10 +13,10 @@ from vbatch.contracts import events as e
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.orders import FailSlice, RunSlice
-from vbatch.scheduler.core.decide import RECALL_GRACE, SHORT_SLICES_MAX, order_of
-from vbatch.scheduler.core.estimates import Speed
-from vbatch.scheduler.core.loading import FAILURES_MAX, FORGIVEN_AFTER
-from vbatch.scheduler.core.suspicion import DEATHS_MAX
+from vbatch.scheduler.core.decide import CANCEL_GRACE, SHORT_SLICES_MAX, work_order_for
+from vbatch.scheduler.core.state.cost_model import ModelSpeed
+from vbatch.scheduler.core.state.load_failures import FAILURES_MAX, FORGIVEN_AFTER
+from vbatch.scheduler.core.state.quarantine import DEATHS_MAX
 
 OTHER_RUNNER = RunnerId("gpu1")
 
@@ -40,7 +40,7 @@ def only(events: list[e.Event]) -> e.Event:
 
 def test_a_file_found_fit_is_validated_with_its_totals(world: World):
     batch = world.created("a")
-    world.verdicts[batch] = plan_of(3)
+    world.plan_results[batch] = plan_of(3)
     event = only(world.settle())
     assert isinstance(event, e.BatchValidated)
     assert (event.total, event.last_line, event.models[0].model) == (3, 3, "small")
@@ -49,10 +49,10 @@ def test_a_file_found_fit_is_validated_with_its_totals(world: World):
 def test_a_file_found_unfit_rejects_the_batch_and_leaves_nothing(world: World):
     batch = world.created("a")
     fault = e.BatchFault(code=FileFault.INVALID_JSON_LINE, message="Not JSON.", line=1)
-    world.verdicts[batch] = (fault,)
+    world.plan_results[batch] = (fault,)
     event = only(world.settle())
     assert isinstance(event, e.BatchRejected) and event.faults == (fault,)
-    assert world.state.jobs == {}
+    assert world.state.batches == {}
 
 
 @pytest.mark.parametrize("case", ["unknown", "deleted", "expired", "of another owner"])
@@ -96,7 +96,7 @@ def test_a_runner_is_given_two_slices_and_no_more(world: World):
     world.running("a", 2_000)
     world.runner()
     sent = dispatched(world.settle())
-    assert [(it.lines[0], len(it.lines)) for it in sent] == [(1, 256), (257, 256)]
+    assert [(slice_.lines[0], len(slice_.lines)) for slice_ in sent] == [(1, 256), (257, 256)]
 
 
 def test_small_batches_fill_the_runner_together_up_to_one_full_slice_and_the_last(world: World):
@@ -104,8 +104,8 @@ def test_small_batches_fill_the_runner_together_up_to_one_full_slice_and_the_las
         world.running(f"b{number}", 10)
     world.runner()
     sent = dispatched(world.settle())
-    assert sum(len(it.lines) for it in sent) == 260
-    assert len({it.batch_id for it in sent}) == 26
+    assert sum(len(slice_.lines) for slice_ in sent) == 260
+    assert len({slice_.batch_id for slice_ in sent}) == 26
 
 
 def test_however_small_the_batches_a_runner_holds_so_many_slices_at_most(world: World):
@@ -118,8 +118,8 @@ def test_however_small_the_batches_a_runner_holds_so_many_slices_at_most(world: 
 def test_slices_of_a_fast_device_hold_a_tenth_of_a_second_of_its_work(world: World):
     world.running("a", 2_000)
     world.runner()
-    world.state.estimates.speeds[ModelId("small")] = Speed(units=1.0, requests=60_000.0, seconds=20.0)
-    assert [len(it.lines) for it in dispatched(world.settle())] == [300, 300]
+    world.state.costs.speeds[ModelId("small")] = ModelSpeed(units=1.0, requests=60_000.0, seconds=20.0)
+    assert [len(slice_.lines) for slice_ in dispatched(world.settle())] == [300, 300]
 
 
 def test_slices_follow_the_window_of_the_engine(world: World):
@@ -127,7 +127,7 @@ def test_slices_follow_the_window_of_the_engine(world: World):
     world.runner()
     loaded = e.ModelLoaded(runner_id=RUNNER, epoch=1, model=ModelId("small"), seconds=1.0, window=160, at=world.now)
     world.fold(loaded)
-    assert {len(it.lines) for it in dispatched(world.settle())} == {320}
+    assert {len(slice_.lines) for slice_ in dispatched(world.settle())} == {320}
 
 
 def test_a_window_wider_than_two_slices_is_held_twice(world: World):
@@ -135,7 +135,7 @@ def test_a_window_wider_than_two_slices_is_held_twice(world: World):
     world.runner()
     loaded = e.ModelLoaded(runner_id=RUNNER, epoch=1, model=ModelId("small"), seconds=1.0, window=1_280, at=world.now)
     world.fold(loaded)
-    assert sum(len(it.lines) for it in dispatched(world.settle())) == 2_560
+    assert sum(len(slice_.lines) for slice_ in dispatched(world.settle())) == 2_560
 
 
 def test_the_loaded_model_keeps_the_device_while_it_has_work(world: World):
@@ -145,7 +145,7 @@ def test_the_loaded_model_keeps_the_device_while_it_has_work(world: World):
     world.running("older", 10, "small")
     world.running("younger", 10, "large")
     world.finish(sent.slice_id)
-    assert [it.batch_id for it in dispatched(world.settle())] == [batch_id("younger"), batch_id("older")]
+    assert [slice_.batch_id for slice_ in dispatched(world.settle())] == [batch_id("younger"), batch_id("older")]
 
 
 def test_a_dispatch_says_why(world: World):
@@ -233,7 +233,7 @@ def test_a_cancel_ends_even_if_the_runner_never_answers(world: World):
     world.runner()
     world.settle()
     world.cancel(batch)
-    world.later(RECALL_GRACE)
+    world.later(CANCEL_GRACE)
     assert isinstance(only(world.settle()), e.BatchFinalizing)
 
 
@@ -266,10 +266,10 @@ def test_outcomes_after_the_end_of_counting_change_nothing(world: World):
     world.runner()
     sent = dispatched(world.settle())[0]
     world.cancel(batch)
-    world.later(RECALL_GRACE)
+    world.later(CANCEL_GRACE)
     world.settle()
     world.fold(world.chunk(sent, (1, 2, 3, 4, 5)))
-    assert (world.settle(), world.state.jobs, world.state.slices) == ([], {}, {})
+    assert (world.settle(), world.state.batches, world.state.slices) == ([], {}, {})
 
 
 def test_suspects_run_apart_from_the_rest_and_last(world: World):
@@ -282,7 +282,7 @@ def test_suspects_run_apart_from_the_rest_and_last(world: World):
     assert innocent.lines == tuple(range(41, 257))
     world.finish(innocent.slice_id)
     apart = dispatched(world.settle())
-    assert [it.lines for it in apart] == [tuple(range(1, 33))]
+    assert [slice_.lines for slice_ in apart] == [tuple(range(1, 33))]
     assert "suspects" in apart[0].reason
 
 
@@ -291,16 +291,16 @@ def test_one_poisonous_request_fails_alone(world: World):
     world.runner()
     for _ in range(200):
         sent = dispatched(world.settle())
-        for it in sent:
-            if it.slice_id not in world.state.slices:
+        for slice_ in sent:
+            if slice_.slice_id not in world.state.slices:
                 continue
-            if it.fault is not None:
-                assert (it.lines, it.fault.code) == ((77,), RequestFault.ENGINE_CRASHED)
+            if slice_.fault is not None:
+                assert (slice_.lines, slice_.fault.code) == ((77,), RequestFault.ENGINE_CRASHED)
                 return
-            if 77 in it.lines:
-                world.give_back(it.slice_id, ReturnReason.ENGINE_DIED, suspects=it.lines)
+            if 77 in slice_.lines:
+                world.give_back(slice_.slice_id, ReturnReason.ENGINE_DIED, suspects=slice_.lines)
             else:
-                world.finish(it.slice_id)
+                world.finish(slice_.slice_id)
     pytest.fail("the poisonous request was never found")
 
 
@@ -347,7 +347,7 @@ def test_another_models_work_goes_on_while_one_does_not_load(world: World):
     world.running("b", 3, "large")
     world.runner()
     world.fold(model_failed(world))
-    assert [it.batch_id for it in dispatched(world.settle())] == [batch_id("b")]
+    assert [slice_.batch_id for slice_ in dispatched(world.settle())] == [batch_id("b")]
 
 
 def test_an_order_says_where_each_owed_line_stands(world: World):
@@ -355,7 +355,7 @@ def test_an_order_says_where_each_owed_line_stands(world: World):
     world.runner()
     sent = dispatched(world.settle())[0]
     world.finish(sent.slice_id, lines=(2,))
-    order = order_of(world.state, world.state.slices[sent.slice_id])
+    order = work_order_for(world.state, world.state.slices[sent.slice_id])
     assert isinstance(order, RunSlice)
     assert [(ref.line, ref.offset) for ref in order.requests] == [(1, 100), (3, 300)]
     assert (order.blob, order.endpoint, order.epoch) == ("a", "/v1/chat/completions", sent.epoch)
@@ -367,7 +367,7 @@ def test_an_order_names_the_model_whose_work_waits_behind_it(world: World):
     world.running("c", 2_000, "larger")
     world.runner()
     sent = dispatched(world.settle())[0]
-    order = order_of(world.state, world.state.slices[sent.slice_id])
+    order = work_order_for(world.state, world.state.slices[sent.slice_id])
     assert isinstance(order, RunSlice)
     assert (order.model, order.model_behind) == ("small", "large")
 
@@ -377,7 +377,7 @@ def test_with_work_for_one_model_alone_no_other_is_named(world: World):
     world.running("b", 3)
     world.runner()
     sent = dispatched(world.settle())[0]
-    order = order_of(world.state, world.state.slices[sent.slice_id])
+    order = work_order_for(world.state, world.state.slices[sent.slice_id])
     assert isinstance(order, RunSlice) and order.model_behind is None
 
 
@@ -387,7 +387,7 @@ def test_an_order_to_fail_says_so(world: World):
     for _ in range(DEATHS_MAX):
         world.give_back(dispatched(world.settle())[0].slice_id, ReturnReason.ENGINE_DIED, suspects=(1,))
     sent = dispatched(world.settle())[0]
-    assert isinstance(order_of(world.state, world.state.slices[sent.slice_id]), FailSlice)
+    assert isinstance(work_order_for(world.state, world.state.slices[sent.slice_id]), FailSlice)
 
 
 def test_deleting_the_input_of_a_running_batch_does_not_hurt_it(world: World):
@@ -395,7 +395,7 @@ def test_deleting_the_input_of_a_running_batch_does_not_hurt_it(world: World):
     world.fold(e.FileDeleted(file_id=FileId("file-a"), owner=OwnerId("local"), at=world.now))
     world.runner()
     sent = dispatched(world.settle())[0]
-    assert order_of(world.state, world.state.slices[sent.slice_id]) is not None
+    assert work_order_for(world.state, world.state.slices[sent.slice_id]) is not None
 
 
 class Fate:
@@ -439,7 +439,7 @@ def test_whatever_befalls_the_slices_every_line_is_answered_once(fates: list[str
         world.running(str(number), size)
     fate, script, endings = Fate(world), iter(fates), []
     while (events := world.settle()) or world.state.slices:
-        endings += [it.ending for it in events if isinstance(it, e.BatchFinalizing)]
+        endings += [event.ending for event in events if isinstance(event, e.BatchFinalizing)]
         if world.state.slices:
             fate.befall(next(script, "finish"))
     assert set(fate.answered.values()) == {1}

@@ -12,17 +12,17 @@ from tests.support.scheduling import World, batch_id
 from vbatch.chassis.health import Readiness, health_app
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import ReturnReason
-from vbatch.contracts.forecast import Explanation, Foreseen
+from vbatch.contracts.forecast import Explanation, ForecastEntry
 from vbatch.contracts.ids import BatchId
-from vbatch.scheduler.adapters.pages import queue_pages
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.explain import explain, queue
+from vbatch.scheduler.adapters.queue_api import queue_api
+from vbatch.scheduler.core.forecast.forecast import explain, queue
+from vbatch.scheduler.core.policy.density import DensityPolicy
 from vbatch.scheduler.flows.forecasting import Forecasting
 
 
 @pytest.fixture
 def world() -> World:
-    world = World(Dips())
+    world = World(DensityPolicy())
     world.model("small")
     world.model("large")
     return world
@@ -72,7 +72,7 @@ def test_a_waiting_batch_is_told_who_comes_first_and_when(world: World):
     world.running("long", 5_000)
     world.running("next", 300)
     told = why(world, "long")
-    assert batch_id("next") in [it.batch_id for it in told.runs_first]
+    assert batch_id("next") in [ahead.batch_id for ahead in told.runs_first]
     start, end = told.batch.starts_at, told.batch.ends_at
     assert start is not None and end is not None and world.now < start < end
     assert "to run first, about" in told.batch.waits_for
@@ -110,14 +110,14 @@ def test_what_waits_behind_a_model_that_was_not_measured_ends_at_a_guess_too(wor
         world.later(timedelta(seconds=30))
         world.finish(sent.slice_id)
     alone = world.running("alone", 50_000, "small")
-    assert not foreseen(world)[alone].is_guess
+    assert not entry_of(world)[alone].is_guess
     first, second = world.running("first", 10, "large"), world.running("second", 90_000, "small")
-    told = foreseen(world)
+    told = entry_of(world)
     assert told[first].is_guess and told[second].is_guess
 
 
-def foreseen(world: World) -> dict[BatchId, Foreseen]:
-    return {it.batch_id: it for it in queue(world.state, world.policy, world.now)}
+def entry_of(world: World) -> dict[BatchId, ForecastEntry]:
+    return {entry.batch_id: entry for entry in queue(world.state, world.policy, world.now)}
 
 
 def doubt(world: World) -> float:
@@ -141,7 +141,7 @@ def test_the_queue_lists_what_ends_first_in_front(world: World):
     world.running("short", 50)
     world.created("unchecked")
     world.runner()
-    assert [it.batch_id.removeprefix("batch_") for it in queue(world.state, world.policy, world.now)] == [
+    assert [entry.batch_id.removeprefix("batch_") for entry in queue(world.state, world.policy, world.now)] == [
         "short",
         "long",
         "unchecked",
@@ -152,7 +152,7 @@ def test_what_was_foretold_first_is_what_is_dispatched_first(world: World):
     for name, count in (("a", 900), ("b", 40), ("c", 400)):
         world.running(name, count, "large" if name == "b" else "small")
     world.runner()
-    foretold = min(queue(world.state, world.policy, world.now), key=lambda it: it.starts_at or world.now)
+    foretold = min(queue(world.state, world.policy, world.now), key=lambda entry: entry.starts_at or world.now)
     sent = world.settle()[0]
     assert isinstance(sent, e.BatchDispatched)
     assert (sent.batch_id, sent.reason) == (foretold.batch_id, foretold.reason)
@@ -160,7 +160,7 @@ def test_what_was_foretold_first_is_what_is_dispatched_first(world: World):
 
 async def test_the_pages_tell_the_queue_and_the_why(world: World):
     world.running("a", 10)
-    pages = queue_pages(Forecasting(world.state, world.policy, lambda: world.now))
+    pages = queue_api(Forecasting(world.state, world.policy, lambda: world.now))
     app = health_app(Readiness(), CollectorRegistry(), pages)
     async with TestClient(TestServer(app)) as client:
         listed = await (await client.get("/queue")).json()

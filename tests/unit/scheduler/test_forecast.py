@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tests.support.events import NOON
 from tests.support.scheduling import World, batch_id
 from vbatch.contracts import events as e
-from vbatch.contracts.forecast import Foreseen
-from vbatch.scheduler.core.admission import admission
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.explain import explain, queue
-from vbatch.scheduler.core.pace import Pace
+from vbatch.contracts.forecast import ForecastEntry
+from vbatch.scheduler.core.forecast.admission import admission
+from vbatch.scheduler.core.forecast.forecast import explain, queue
+from vbatch.scheduler.core.policy.density import DensityPolicy
+from vbatch.scheduler.core.state.throughput import Throughput
 from vbatch.scheduler.flows.forecasting import KEPT_SECONDS_MIN, Forecasting
 
 HOUR = timedelta(hours=1)
@@ -24,14 +24,14 @@ DAY = 24 * HOUR
 
 @pytest.fixture
 def world() -> World:
-    world = World(Dips())
+    world = World(DensityPolicy())
     world.model("small")
     world.runner()
     return world
 
 
-def foreseen(world: World) -> dict[str, Foreseen]:
-    return {it.batch_id.removeprefix("batch_"): it for it in queue(world.state, world.policy, world.now)}
+def entry_of(world: World) -> dict[str, ForecastEntry]:
+    return {entry.batch_id.removeprefix("batch_"): entry for entry in queue(world.state, world.policy, world.now)}
 
 
 def remedies(world: World, name: str) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def test_the_running_batch_has_place_0_and_the_others_count_from_1_in_the_order_
     for name, count in (("long", 5_000), ("next", 30), ("paused", 20)):
         world.running(name, count)
     world.pause(batch_id("paused"))
-    assert {name: it.position for name, it in foreseen(world).items()} == {
+    assert {name: it.position for name, it in entry_of(world).items()} == {
         "first": 0,
         "next": 1,
         "long": 2,
@@ -56,14 +56,14 @@ def test_the_running_batch_has_place_0_and_the_others_count_from_1_in_the_order_
 
 def test_a_paused_batch_waits_for_its_owner_and_is_not_foretold(world: World):
     world.pause(world.running("a", 10))
-    told = foreseen(world)["a"]
+    told = entry_of(world)["a"]
     assert (told.waits_for, told.ends_at, told.admission) == ("its owner, to resume it: it is paused", None, None)
     assert remedies(world, "a") == ("Resume it, and it waits for its turn again.",)
 
 
 def test_a_batch_that_cannot_keep_its_window_is_told_one_it_can(world: World):
     world.running("huge", 100_000, window=HOUR)
-    told = foreseen(world)["huge"]
+    told = entry_of(world)["huge"]
     assert told.admission is not None and told.ends_at_latest is not None
     assert not told.admission.feasible
     wanted = timedelta(hours=int((told.admission.earliest_completion_window or "")[:-1]))
@@ -73,7 +73,7 @@ def test_a_batch_that_cannot_keep_its_window_is_told_one_it_can(world: World):
 
 def test_a_batch_that_can_keep_its_window_is_admitted(world: World):
     world.running("small", 10)
-    told = foreseen(world)["small"].admission
+    told = entry_of(world)["small"].admission
     assert told is not None and told.feasible and told.earliest_completion_window == "1h"
 
 
@@ -108,20 +108,20 @@ def test_more_priority_is_no_remedy_for_a_batch_alone(world: World):
 
 
 def test_a_batch_without_a_runner_is_helped_by_one():
-    world = World(Dips())
+    world = World(DensityPolicy())
     world.model("small")
     world.running("a", 10)
     assert remedies(world, "a") == ("Start a gpu-runner.",)
 
 
 def test_a_pace_is_what_came_lately():
-    pace = Pace()
-    assert pace.by(0.0) == 0.0
-    pace.begin(0.0)
+    throughput = Throughput()
+    assert throughput.by(0.0) == 0.0
+    throughput.begin(0.0)
     for second in range(1, 301):
-        pace.add(5, float(second))
-    assert pace.by(300.0) == pytest.approx(5.0, rel=0.02)
-    assert pace.by(600.0) < 0.05
+        throughput.add(5, float(second))
+    assert throughput.by(300.0) == pytest.approx(5.0, rel=0.02)
+    assert throughput.by(600.0) < 0.05
 
 
 def test_the_pace_of_a_batch_counts_its_answers(world: World):
@@ -130,7 +130,7 @@ def test_the_pace_of_a_batch_counts_its_answers(world: World):
     assert isinstance(sent, e.BatchDispatched)
     world.later(timedelta(seconds=10))
     world.finish(sent.slice_id, lines=tuple(range(1, 51)))
-    assert foreseen(world)["a"].requests_per_second == pytest.approx(5.0, rel=0.1)
+    assert entry_of(world)["a"].requests_per_second == pytest.approx(5.0, rel=0.1)
 
 
 def test_a_forecast_is_kept_for_as_long_as_its_cost_wants(world: World):
@@ -146,6 +146,6 @@ def test_a_forecast_is_kept_for_as_long_as_its_cost_wants(world: World):
 
 def test_a_guess_alone_warns_nobody_of_a_window(world: World):
     world.running("new", 20_000, window=HOUR)
-    told = foreseen(world)["new"]
+    told = entry_of(world)["new"]
     assert told.is_guess and told.ends_at is not None and told.ends_at > NOON + HOUR
     assert told.admission is not None and told.admission.feasible

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from tests.support.scheduling import World, plan_of
 from vbatch.contracts import events as e
-from vbatch.scheduler.core.plan import packed, unpacked
+from vbatch.scheduler.core.planning.plan import packed, unpacked
 
 
 def test_a_plan_runs_in_file_order_until_it_is_arranged():

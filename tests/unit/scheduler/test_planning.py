@@ -10,8 +10,8 @@ import pytest
 
 from tests.simulation.loop import SimulatedLoop
 from tests.support.scheduling import World, plan_of
-from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.validation import FileRules
+from vbatch.scheduler.core.decide import PlanResult
+from vbatch.scheduler.core.planning.validation import FileRules
 from vbatch.scheduler.flows.planning import RETRY_SECONDS, RETRY_SECONDS_MAX, Limits, Planning
 from vbatch.scheduler.ports import PlanningTrouble
 
@@ -23,7 +23,7 @@ class FailingPlanner:
     failures: int
     asked_at: list[float] = field(default_factory=list)
 
-    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> Verdict:
+    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> PlanResult:
         self.asked_at.append(asyncio.get_running_loop().time())
         if len(self.asked_at) <= self.failures:
             raise PlanningTrouble("the worker died")
@@ -57,4 +57,4 @@ async def _planned(planner: FailingPlanner) -> None:
     planning = Planning(world.state, planner, lambda: world.now, Limits(), lambda: None)
     async with asyncio.TaskGroup() as tasks:
         planning.advance(tasks)
-    assert batch in planning.verdicts
+    assert batch in planning.plan_results

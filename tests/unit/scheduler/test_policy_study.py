@@ -32,15 +32,15 @@ def some(seed: int) -> list[Batch]:
 
 def ends(order: tuple[Batch, ...]) -> list[float]:
     now, last, ended = 0.0, None, []
-    for it in order:
-        now += it.work + (0.0 if it.model == last else SWAP)
-        last = it.model
+    for batch in order:
+        now += batch.work + (0.0 if batch.model == last else SWAP)
+        last = batch.model
         ended.append(now)
     return ended
 
 
 def loads(order: tuple[Batch, ...]) -> int:
-    return sum(it.model != before for it, before in zip(order, [None, *(it.model for it in order)], strict=False))
+    return sum(it.model != before for it, before in zip(order, [None, *(batch.model for batch in order)], strict=False))
 
 
 def test_the_simulator_counts_swaps_and_time():
@@ -64,7 +64,7 @@ def test_the_optima_are_those_of_trying_every_order(seed: int):
 def test_the_least_mean_flow_of_few_loads_is_that_of_trying_every_order(seed: int):
     batches = some(seed)
     flows = [(loads(order), sum(ends(order)) / len(batches)) for order in permutations(batches)]
-    models = len({it.model for it in batches})
+    models = len({batch.model for batch in batches})
     assert least_mean_flow_of_loads(batches, SWAP) == pytest.approx(
         tuple(min(flow for count, flow in flows if count <= models + more) for more in (0, 1))
     )
@@ -86,9 +86,9 @@ def test_a_model_loaded_ahead_while_nothing_waits_is_there_when_its_batch_comes(
 @pytest.mark.parametrize("scenario", TRACED)
 def test_workloads_after_traces_bring_a_day_of_work_of_the_load_asked_for(scenario: str):
     drawn = [TRACED[scenario](seed) for seed in range(30)]
-    works = [sum(it.work for it in batches) for batches in drawn]
+    works = [sum(batch.work for batch in batches) for batches in drawn]
     assert sum(works) / len(works) == pytest.approx(LOAD * HOUR * HOURS, rel=0.1)
-    assert all(batches == sorted(batches, key=lambda it: it.arrived) for batches in drawn)
+    assert all(batches == sorted(batches, key=lambda batch: batch.arrived) for batches in drawn)
 
 
 @pytest.mark.parametrize("scenario", ["A mixed windows", "E tight windows"])
@@ -100,7 +100,9 @@ def test_the_policy_more_than_halves_the_wait_and_keeps_nine_of_ten_missed_deadl
     assert ours.starved_seconds == 0.0
 
 
-@pytest.mark.parametrize(("scenario", "name"), [(it, OURS) for it in SCENARIOS] + [("E tight windows", OFF_BY_HALF)])
+@pytest.mark.parametrize(
+    ("scenario", "name"), [(scenario, OURS) for scenario in SCENARIOS] + [("E tight windows", OFF_BY_HALF)]
+)
 def test_no_batch_waits_past_a_quarter_of_its_window_for_its_first_service_behind_a_later_one(scenario: str, name: str):
     assert run(RULES[name], SCENARIOS[scenario](1), 48.0, seed=1).starved_seconds == 0.0
 

@@ -13,9 +13,9 @@ from tests.support.scheduling import World, batch_id
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import RequestFault, ReturnReason
 from vbatch.contracts.ids import ModelId, RunnerId
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.explain import explain, queue
-from vbatch.scheduler.core.loading import FAILURES_MAX
+from vbatch.scheduler.core.forecast.forecast import explain, queue
+from vbatch.scheduler.core.policy.density import DensityPolicy
+from vbatch.scheduler.core.state.load_failures import FAILURES_MAX
 
 FIRST, SECOND = RunnerId("gpu0"), RunnerId("gpu1")
 SMALL, LARGE = ModelId("small"), ModelId("large")
@@ -26,7 +26,7 @@ LOAD_SECONDS = 48.0
 def served(loads: list[Load], runners: int = 2) -> Service:
     """The service's decisions on so many simulated devices, to the end."""
     engine = Engine(units_a_second=1_000.0, load_seconds=LOAD_SECONDS)
-    service = Service(Dips(), {SMALL: engine, LARGE: engine}, runners=runners)
+    service = Service(DensityPolicy(), {SMALL: engine, LARGE: engine}, runners=runners)
     service.run(loads)
     return service
 
@@ -56,7 +56,7 @@ def test_each_of_two_models_has_a_runner():
 
 
 def two_runners() -> World:
-    world = World(Dips())
+    world = World(DensityPolicy())
     world.runner(FIRST)
     world.runner(SECOND)
     return world
@@ -73,12 +73,12 @@ def fail_to_load(world: World, sent: e.BatchDispatched) -> None:
         runner_id=sent.runner_id, epoch=sent.epoch, model=sent.model, detail="too small", at=world.now
     )
     world.fold(failed)
-    for it in world.state.slices_of(sent.runner_id):
-        world.give_back(it.event.slice_id, ReturnReason.MODEL_FAILED)
+    for slice_ in world.state.slices_of(sent.runner_id):
+        world.give_back(slice_.event.slice_id, ReturnReason.MODEL_FAILED)
 
 
 def dispatched(world: World) -> list[e.BatchDispatched]:
-    return [it for it in world.settle() if isinstance(it, e.BatchDispatched)]
+    return [event for event in world.settle() if isinstance(event, e.BatchDispatched)]
 
 
 def test_a_model_that_one_runner_cannot_load_goes_to_the_other_at_once_and_stays_there(world: World):
@@ -91,16 +91,16 @@ def test_a_model_that_one_runner_cannot_load_goes_to_the_other_at_once_and_stays
     for number in range(20):
         world.later(timedelta(seconds=10))
         world.running(f"b{number}", 600)
-        for it in dispatched(world):
-            assert it.runner_id == again.runner_id
-            world.finish(it.slice_id)
+        for slice_ in dispatched(world):
+            assert slice_.runner_id == again.runner_id
+            world.finish(slice_.slice_id)
 
 
 def test_a_runner_that_could_not_load_a_model_is_asked_again_ever_more_seldom(world: World):
     world.running("a", 100_000)
     tries = []
     for second in range(0, 7_200, 30):
-        if to_first := [it for it in dispatched(world) if it.runner_id == FIRST]:
+        if to_first := [slice_ for slice_ in dispatched(world) if slice_.runner_id == FIRST]:
             tries.append(second)
             fail_to_load(world, to_first[0])
         world.later(timedelta(seconds=30))
@@ -110,9 +110,9 @@ def test_a_runner_that_could_not_load_a_model_is_asked_again_ever_more_seldom(wo
 def test_requests_fail_only_when_no_runner_can_load_their_model(world: World):
     world.running("a", 3)
     for _ in range(2 * FAILURES_MAX):
-        for it in dispatched(world):
-            assert it.fault is None
-            fail_to_load(world, it)
+        for slice_ in dispatched(world):
+            assert slice_.fault is None
+            fail_to_load(world, slice_)
         world.later(timedelta(minutes=1))
     (sent,) = dispatched(world)
     assert sent.fault is not None and sent.fault.code is RequestFault.MODEL_UNAVAILABLE
@@ -151,12 +151,12 @@ def test_a_batch_that_the_first_runner_cannot_serve_is_foretold_on_the_second(wo
 def test_two_runners_are_foretold_to_be_done_in_about_half_the_time():
     ends = []
     for runners in ((FIRST,), (FIRST, SECOND)):
-        world = World(Dips())
-        for it in runners:
-            world.runner(it)
+        world = World(DensityPolicy())
+        for other in runners:
+            world.runner(other)
         for number in range(8):
             world.running(f"b{number}", 3_000, ("small", "large")[number % 2])
-        last = max(it.ends_at for it in queue(world.state, world.policy, world.now) if it.ends_at)
+        last = max(entry.ends_at for entry in queue(world.state, world.policy, world.now) if entry.ends_at)
         ends.append((last - world.now).total_seconds())
     assert ends[1] == pytest.approx(ends[0] / 2, rel=0.15)
 
@@ -172,10 +172,10 @@ def test_whatever_fails_to_load_or_is_lost_every_batch_ends(batches: list[tuple[
         world.running(str(number), count, model)
     for _ in range(200):
         world.settle()
-        if not world.state.jobs:
+        if not world.state.batches:
             return
-        for it in list(world.state.slices.values())[:1]:
-            befall(world, it.event, next(script, "finish"))
+        for slice_ in list(world.state.slices.values())[:1]:
+            befall(world, slice_.event, next(script, "finish"))
         world.later(timedelta(seconds=30))
     pytest.fail("some batch waits for ever")
 

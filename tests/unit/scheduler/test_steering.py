@@ -11,20 +11,20 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId
 from vbatch.gpu_runner.settings import RunnerSettings
 from vbatch.scheduler.core.decide import SHORT_SLICES_MAX
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.policy import priority_weight
+from vbatch.scheduler.core.policy.density import DensityPolicy
+from vbatch.scheduler.core.policy.policy import priority_weight
 
 
 @pytest.fixture
 def world() -> World:
-    world = World(Dips())
+    world = World(DensityPolicy())
     world.model("small")
     world.runner()
     return world
 
 
 def sent_batches(events: list[e.Event]) -> list[BatchId]:
-    return [it.batch_id for it in events if isinstance(it, e.BatchDispatched)]
+    return [event.batch_id for event in events if isinstance(event, e.BatchDispatched)]
 
 
 def test_a_paused_batch_is_not_dispatched_until_it_is_resumed(world: World):

@@ -12,10 +12,10 @@ from vbatch.contracts.events import BatchFault
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lines import parse_request_line
-from vbatch.scheduler.core.custom_ids import CustomIds
-from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.request_line import UNPARSEABLE
-from vbatch.scheduler.core.validation import FAULTS_MAX, REREAD_LINES_MAX, FileCheck, FileRules
+from vbatch.scheduler.core.planning.custom_ids import CustomIds
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.planning.request_line import UNPARSEABLE
+from vbatch.scheduler.core.planning.validation import FAULTS_MAX, REREAD_LINES_MAX, FileCheck, FileRules
 
 CHAT = "/v1/chat/completions"
 SMALL = ModelId("small")
@@ -40,7 +40,7 @@ def check(content: bytes, rules: FileRules = RULES, block_bytes: int = 1 << 20) 
     file_check = FileCheck(rules)
     for start in range(0, len(content), block_bytes):
         file_check.feed(content[start : start + block_bytes])
-    return file_check.verdict(lambda refs: [content[it.offset : it.offset + it.length] for it in refs])
+    return file_check.result(lambda refs: [content[ref.offset : ref.offset + ref.length] for ref in refs])
 
 
 def lines(*documents: dict[str, object]) -> bytes:
@@ -48,9 +48,9 @@ def lines(*documents: dict[str, object]) -> bytes:
 
 
 def faults(content: bytes, rules: FileRules = RULES) -> list[tuple[FileFault, int | None, str | None]]:
-    verdict = check(content, rules)
-    assert not isinstance(verdict, Plan)
-    return [(fault.code, fault.line, fault.param) for fault in verdict]
+    result = check(content, rules)
+    assert not isinstance(result, Plan)
+    return [(fault.code, fault.line, fault.param) for fault in result]
 
 
 def test_a_fit_file_becomes_a_plan_that_says_where_each_line_stands():
@@ -184,19 +184,19 @@ def test_an_id_that_only_looks_the_same_is_not_refused(monkeypatch: pytest.Monke
 def test_duplicates_after_a_line_that_was_not_kept_are_found():
     rules = FileRules(CHAT, RULES.models, line_bytes_max=200)
     content = lines(request("long", body={"model": "small", "messages": ["x" * 10_000]}), request("a"), request("a"))
-    verdict = check(content, rules, block_bytes=64)
-    assert not isinstance(verdict, Plan)
-    assert [(fault.code, fault.line) for fault in verdict] == [
+    result = check(content, rules, block_bytes=64)
+    assert not isinstance(result, Plan)
+    assert [(fault.code, fault.line) for fault in result] == [
         (FileFault.LINE_TOO_LONG, 1),
         (FileFault.DUPLICATE_CUSTOM_ID, 3),
     ]
 
 
 def test_more_duplicates_than_a_message_holds_are_counted():
-    verdict = check(lines(*(request("a") for _ in range(FAULTS_MAX))) + b"x\n" * 9)
-    assert not isinstance(verdict, Plan)
-    assert (len(verdict), verdict[FAULTS_MAX - 1].line) == (FAULTS_MAX + 1, FAULTS_MAX + 1)
-    assert "8 more lines" in verdict[-1].message
+    result = check(lines(*(request("a") for _ in range(FAULTS_MAX))) + b"x\n" * 9)
+    assert not isinstance(result, Plan)
+    assert (len(result), result[FAULTS_MAX - 1].line) == (FAULTS_MAX + 1, FAULTS_MAX + 1)
+    assert "8 more lines" in result[-1].message
 
 
 def test_all_bad_lines_are_reported_in_order():
@@ -225,7 +225,7 @@ def test_blank_lines_a_bom_and_crlf_are_passed_over_but_lines_stay_physical():
     plan = check(content)
     assert isinstance(plan, Plan)
     assert list(plan.lines) == [1, 3]
-    assert [content[it.offset : it.offset + it.length] for it in plan.refs([1, 3])] == [first, second]
+    assert [content[ref.offset : ref.offset + ref.length] for ref in plan.refs([1, 3])] == [first, second]
 
 
 def test_unicode_line_separators_do_not_end_a_line():
@@ -249,9 +249,11 @@ def test_too_many_lines_are_a_fault_of_the_file_told_once_and_last():
     [b"[]", b"5", b"null", b'"custom_id": "a",', b'{"custom_id": 5,', b'{"custom_id": "a", "body": {"model": 5,}}'],
 )
 def test_a_line_that_is_no_json_object_is_told_so_in_one_sentence(raw: bytes):
-    verdict = check(lines(request("b")) + raw + b"\n")
-    assert not isinstance(verdict, Plan)
-    assert [(it.code, it.line, it.message) for it in verdict] == [(FileFault.INVALID_JSON_LINE, 2, UNPARSEABLE)]
+    result = check(lines(request("b")) + raw + b"\n")
+    assert not isinstance(result, Plan)
+    assert [(fault.code, fault.line, fault.message) for fault in result] == [
+        (FileFault.INVALID_JSON_LINE, 2, UNPARSEABLE)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +263,7 @@ def test_a_line_with_another_fault_has_an_id_all_the_same(change: dict[str, obje
     at_fault = {**request("a"), **change}
     [first, second] = faults(lines(at_fault, request("a")))
     assert first[1] == 1 and second == (FileFault.DUPLICATE_CUSTOM_ID, 2, "custom_id")
-    assert [it[1] for it in faults(lines(request("a"), at_fault))] == [2, 2]
+    assert [fault[1] for fault in faults(lines(request("a"), at_fault))] == [2, 2]
 
 
 def test_what_has_no_id_is_no_duplicate():
@@ -274,16 +276,16 @@ def test_what_has_no_id_is_no_duplicate():
 def test_a_line_beyond_the_limit_is_refused_without_being_kept():
     rules = FileRules(CHAT, RULES.models, line_bytes_max=200)
     long = json.dumps(request("long", body={"model": "small", "messages": ["x" * 10_000]})).encode()
-    verdict = check(lines(request("a")) + long + b"\n", rules, block_bytes=64)
-    assert not isinstance(verdict, Plan)
-    assert [(fault.code, fault.line) for fault in verdict] == [(FileFault.LINE_TOO_LONG, 2)]
+    result = check(lines(request("a")) + long + b"\n", rules, block_bytes=64)
+    assert not isinstance(result, Plan)
+    assert [(fault.code, fault.line) for fault in result] == [(FileFault.LINE_TOO_LONG, 2)]
 
 
 def test_more_faults_than_a_message_holds_are_counted():
-    verdict = check(b"x\n" * (FAULTS_MAX + 3))
-    assert not isinstance(verdict, Plan)
-    assert len(verdict) == FAULTS_MAX + 1
-    assert "3 more lines" in verdict[-1].message
+    result = check(b"x\n" * (FAULTS_MAX + 3))
+    assert not isinstance(result, Plan)
+    assert len(result) == FAULTS_MAX + 1
+    assert "3 more lines" in result[-1].message
 
 
 @given(
@@ -295,8 +297,8 @@ def test_however_the_bytes_arrive_the_plan_finds_every_request(names: list[str],
     content = ends.join(json.dumps(request(name)).encode() for name in names)
     plan = check(content, block_bytes=block_bytes)
     assert isinstance(plan, Plan)
-    found = [parse_request_line(content[it.offset : it.offset + it.length]) for it in plan.refs(plan.lines)]
-    assert [it.custom_id for it in found] == names
+    found = [parse_request_line(content[ref.offset : ref.offset + ref.length]) for ref in plan.refs(plan.lines)]
+    assert [found_one.custom_id for found_one in found] == names
 
 
 SCORING = FileRules("/v1/score", {SMALL: ("/v1/score",)})
@@ -331,9 +333,9 @@ def test_what_is_empty_is_required_still(changes: dict[str, object]):
 
 
 def test_streaming_is_refused_in_the_words_of_the_endpoint():
-    verdict = check(lines(body(stream=True)))
-    assert not isinstance(verdict, Plan)
-    assert verdict[0].message == "Chat Completions: Streaming is not supported in the Batch API."
+    result = check(lines(body(stream=True)))
+    assert not isinstance(result, Plan)
+    assert result[0].message == "Chat Completions: Streaming is not supported in the Batch API."
 
 
 def embedding(custom_id: str, given: object) -> dict[str, object]:

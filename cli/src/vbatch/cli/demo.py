@@ -12,15 +12,15 @@ from typing import Annotated
 import typer
 
 from vbatch.cli import answers
-from vbatch.cli.board import Board, board_for, summary
+from vbatch.cli.api_types import Batch, StoredFile, read
 from vbatch.cli.client import Server, connect
 from vbatch.cli.commands.batches import endpoint_of
 from vbatch.cli.commands.stack import bring_up, stop
+from vbatch.cli.event_text import duration
 from vbatch.cli.exits import CommandError, Misused, ending
 from vbatch.cli.options import err, local_settings, out
-from vbatch.cli.telling import duration
+from vbatch.cli.progress_display import ProgressDisplay, display_for, summary
 from vbatch.cli.watching import watch
-from vbatch.cli.wire import Batch, StoredFile, read
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.journal.settings import JournalSettings
 from vbatch.local.log_access import log_settings
@@ -101,15 +101,15 @@ async def _submit(server: Server, path: Path) -> Batch:
 
 
 async def _watch_all(server: Server, log: JournalSettings, submitted: dict[Path, Batch]) -> None:
-    with board_for(out, as_json=False) as board:
-        watches = [_watch_one(server, log, path, batch, board) for path, batch in submitted.items()]
+    with display_for(out, as_json=False) as display:
+        watches = [_watch_one(server, log, path, batch, display) for path, batch in submitted.items()]
         endings = await asyncio.gather(*watches)
     for ended in endings:
         err.print(f"  {ended}")
 
 
-async def _watch_one(server: Server, log: JournalSettings, path: Path, batch: Batch, board: Board) -> str:
-    progress = await watch(server, batch.id, log, lambda seen: board.changed(path.stem, seen))
+async def _watch_one(server: Server, log: JournalSettings, path: Path, batch: Batch, display: ProgressDisplay) -> str:
+    progress = await watch(server, batch.id, log, lambda seen: display.changed(path.stem, seen))
     if progress.status is not BatchStatus.COMPLETED or progress.counts.failed:
         reasons = "; ".join([fault.message for fault in progress.faults] + progress.remarks)
         raise CommandError(f"{path} was not answered. {summary(progress)} {reasons}".rstrip())

@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from vbatch.cli import sse
+from vbatch.cli.api_types import Batch, read
 from vbatch.cli.client import Server
-from vbatch.cli.decoding import event_of
+from vbatch.cli.event_decoding import event_of
 from vbatch.cli.exits import CommandError
-from vbatch.cli.foretelling import outlook
+from vbatch.cli.forecast_text import forecast_line
 from vbatch.cli.live import Progress
-from vbatch.cli.wire import Batch, read
 from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.events import BatchValidated
 from vbatch.contracts.subjects import RUNNER_EVENTS
@@ -73,7 +73,7 @@ async def _forecasts(server: Server, batch_id: str, progress: Progress, on_chang
         await asyncio.sleep(FORECAST_SECONDS)
         with suppress(CommandError):
             batch = read(await server.batch(batch_id), Batch)
-            progress.foretold = " ".join(outlook(batch, time.time()))
+            progress.foretold = " ".join(forecast_line(batch, time.time()))
             on_change(progress)
 
 

@@ -11,10 +11,10 @@ from typing import Annotated
 import msgspec
 import typer
 
-from vbatch.cli.board import board_for, summary
+from vbatch.cli.api_types import Batch, BatchPage, StoredFile, read
 from vbatch.cli.client import Server, connect
 from vbatch.cli.exits import CommandError, Exit, Misused
-from vbatch.cli.foretelling import outlook
+from vbatch.cli.forecast_text import forecast_line
 from vbatch.cli.live import Progress
 from vbatch.cli.options import (
     ApiKey,
@@ -30,8 +30,8 @@ from vbatch.cli.options import (
     server_url,
     table_of,
 )
+from vbatch.cli.progress_display import display_for, summary
 from vbatch.cli.watching import watch as follow_to_end
-from vbatch.cli.wire import Batch, BatchPage, StoredFile, read
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN, STEERABLE, BatchStatus
 from vbatch.local.log_access import log_settings
 
@@ -80,7 +80,7 @@ def submit(
             elif not as_json:
                 out.print(batch.id)
                 if not wait:
-                    await _foretell(server, batch)
+                    await _show_forecast(server, batch)
             if watch or wait:
                 await _to_the_end(server, batch.id, is_shown=watch, as_json=as_json)
 
@@ -126,7 +126,7 @@ def batches(limit: Limit = BATCHES_SHOWN, url: Url = None, api_key: ApiKey = Non
     run(ask())
 
 
-async def _foretell(server: Server, batch: Batch) -> None:
+async def _show_forecast(server: Server, batch: Batch) -> None:
     """Say when it will end, as soon as its file is checked; a long check is not waited for."""
     deadline = time.monotonic() + FORETOLD_SECONDS_MAX
     while batch.status in STEERABLE and batch.eta is None and time.monotonic() < deadline:
@@ -134,7 +134,7 @@ async def _foretell(server: Server, batch: Batch) -> None:
         batch = read(await server.batch(batch.id), Batch)
         if batch.status is BatchStatus.IN_PROGRESS and batch.waiting_for is not None:
             break
-    for line in outlook(batch, time.time()):
+    for line in forecast_line(batch, time.time()):
         err.print(line, markup=False)
 
 
@@ -179,8 +179,8 @@ async def _shown_to_the_end(server: Server, batch_id: str, *, is_shown: bool, as
     log = log_settings(local_settings(), "cli")
     if not is_shown:
         return await follow_to_end(server, batch_id, None, lambda _progress: None)
-    with board_for(out, as_json=as_json) as board:
-        return await follow_to_end(server, batch_id, log, lambda progress: board.changed(batch_id, progress))
+    with display_for(out, as_json=as_json) as display:
+        return await follow_to_end(server, batch_id, log, lambda progress: display.changed(batch_id, progress))
 
 
 def _show_faults(progress: Progress) -> None:

@@ -8,10 +8,10 @@ from typing import Annotated
 import msgspec
 import typer
 
+from vbatch.cli.event_format import body_of
 from vbatch.cli.exits import CommandError, Refused
-from vbatch.cli.logbook import NatsUrl, opened_log
+from vbatch.cli.open_log import NatsUrl, opened_log
 from vbatch.cli.options import AsJson, err, out, print_json, print_table, run, table_of
-from vbatch.cli.showing import body_of
 from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.message import Message
 from vbatch.contracts.orders import UnreadableOrder, decode_order

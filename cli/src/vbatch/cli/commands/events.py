@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
+from vbatch.cli.event_format import document_of, line_of, name_of, pages_of
 from vbatch.cli.exits import CommandError, ending
-from vbatch.cli.logbook import NatsUrl, opened_log
-from vbatch.cli.moments import HELP, event_at, last_before, moment
+from vbatch.cli.open_log import NatsUrl, opened_log
 from vbatch.cli.options import AsJson, local_settings, out, print_json, run
-from vbatch.cli.showing import document_of, line_of, name_of, pages_of
+from vbatch.cli.time_spec import HELP, event_at, last_before, time_spec
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import ALL_EVENTS
 from vbatch.journal.port import Log
@@ -65,7 +65,7 @@ def events(
 
     async def ask() -> None:
         now = datetime.now(UTC)
-        first, end = (None if text is None else moment(text, now) for text in (since, until))
+        first, end = (None if text is None else time_spec(text, now) for text in (since, until))
         async with opened_log(nats_url) as journal:
             start = after if first is None else max(after, await last_before(journal.log, first))
             subject = f"evt.batch.{batch}.>" if batch else ALL_EVENTS

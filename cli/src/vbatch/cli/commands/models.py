@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vbatch.cli.api_types import ModelList, read
 from vbatch.cli.client import connect
 from vbatch.cli.options import ApiKey, AsJson, Url, out, print_json, run, server_url
-from vbatch.cli.wire import ModelList, read
 
 
 def models(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:

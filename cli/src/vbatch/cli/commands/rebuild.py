@@ -15,19 +15,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vbatch.chassis import logs
 from vbatch.chassis.blobs import BlobTrouble
 from vbatch.chassis.settings import POSTGRES_URL_FILE, BadSettings, load
+from vbatch.cli.event_text import amount, duration
 from vbatch.cli.exits import CommandError, Exit, Misused, Unreachable, ending
-from vbatch.cli.moments import HELP, last_before, moment
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, run
-from vbatch.cli.telling import amount, duration
+from vbatch.cli.time_spec import HELP, last_before, time_spec
 from vbatch.journal.port import Log, Unavailable
 from vbatch.local.log_access import nkey_file
 from vbatch.local.nats_users import OPERATOR
 from vbatch.results.flows import rebuilding, replaying
-from vbatch.results.flows.rebuilding import RebuildRefused, Wishes
+from vbatch.results.flows.rebuilding import RebuildOptions, RebuildRefused
 from vbatch.results.flows.replaying import Report
 from vbatch.results.ports import ReadModelMismatch, Trouble
 from vbatch.results.settings import ResultsSettings
-from vbatch.results.wiring import rebuild_workshop
+from vbatch.results.wiring import rebuild_dependencies
 
 Verify = Annotated[bool, typer.Option("--verify", help="Compare it with what is served; exit code 1 if they differ.")]
 Switch = Annotated[bool, typer.Option("--switch", help="Serve it from now on (with --verify: unless they differ).")]
@@ -52,8 +52,8 @@ def rebuild(
         run(_cleaned())
         err.print("Only what is served is left.")
         return
-    report = run(_made(Wishes(verify, switch), until, as_json=as_json))
-    _tell(report, as_json=as_json)
+    report = run(_made(RebuildOptions(verify, switch), until, as_json=as_json))
+    _print(report, as_json=as_json)
     if report.difference_count or (report.is_served and not report.is_projected):
         raise SystemExit(int(Exit.FAILED))
 
@@ -63,9 +63,9 @@ def _must_agree(*, until: bool, clean: bool, other: bool) -> None:
         raise Misused("--until and --clean stand alone.")
 
 
-async def _made(wishes: Wishes, until: str | None, *, as_json: bool) -> Report:
+async def _made(wishes: RebuildOptions, until: str | None, *, as_json: bool) -> Report:
     with _shown(as_json=as_json) as on_progress, _troubles():
-        async with rebuild_workshop(_settings(), on_progress) as shop:
+        async with rebuild_dependencies(_settings(), on_progress) as shop:
             if until is not None:
                 wishes = replace(wishes, until=await _sequence(shop.journal.log, until))
             return await rebuilding.rebuild(shop, wishes)
@@ -73,12 +73,12 @@ async def _made(wishes: Wishes, until: str | None, *, as_json: bool) -> Report:
 
 async def _cleaned() -> None:
     with _troubles():
-        async with rebuild_workshop(_settings(), lambda progress: None) as shop:
+        async with rebuild_dependencies(_settings(), lambda progress: None) as shop:
             await rebuilding.clean(shop)
 
 
 async def _sequence(log: Log, until: str) -> int:
-    return int(until) if until.isdecimal() else await last_before(log, moment(until, datetime.now(UTC)))
+    return int(until) if until.isdecimal() else await last_before(log, time_spec(until, datetime.now(UTC)))
 
 
 def _settings() -> ResultsSettings:
@@ -119,7 +119,7 @@ def _shown(*, as_json: bool) -> Iterator[Callable[[replaying.Progress], None]]:
         yield advance
 
 
-def _tell(report: Report, *, as_json: bool) -> None:
+def _print(report: Report, *, as_json: bool) -> None:
     if as_json:
         differences = [difference._asdict() for difference in report.differences]
         print_json(msgspec.json.encode(asdict(report) | {"differences": differences}))

@@ -10,9 +10,9 @@ from typing import Annotated, BinaryIO
 import msgspec
 import typer
 
+from vbatch.cli.event_text import duration, size
 from vbatch.cli.exits import CommandError, Exit, ending
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, print_table, table_of
-from vbatch.cli.telling import duration, size
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.stack import Stack, StackStatus, last_lines
 

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from vbatch.cli.api_types import Batch, Queue, Why, read
 from vbatch.cli.client import Server, connect
-from vbatch.cli.foretelling import batches, cells
-from vbatch.cli.foretelling import why as sentences
+from vbatch.cli.forecast_text import batches, cells
+from vbatch.cli.forecast_text import why as sentences
 from vbatch.cli.options import (
     ApiKey,
     AsJson,
@@ -23,7 +24,6 @@ from vbatch.cli.options import (
     server_url,
     table_of,
 )
-from vbatch.cli.wire import Batch, Queue, Why, read
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 
 Level = Annotated[

@@ -34,7 +34,7 @@ def tune(model: ModelArgument, models: ModelsFile = Path("models.toml"), write: 
         definition = _definition(models, model)
         trials: list[Trial] = []
         try:
-            best, device = asyncio.run(tune_model(_settings(), definition, lambda it: _tell(it, trials)))
+            best, device = asyncio.run(tune_model(_settings(), definition, lambda setting: _print(setting, trials)))
         except LockHeld as error:
             raise CommandError("the device is in use: run `vbatch down` first") from error
         except Untunable as error:
@@ -50,7 +50,7 @@ def tune(model: ModelArgument, models: ModelsFile = Path("models.toml"), write: 
 def _definition(models: Path, model: str) -> ModelDefinition:
     try:
         entries = tomllib.loads(models.read_text())["model"]
-        found = [it for it in msgspec.convert(entries, list[ModelDefinition]) if it.id == model]
+        found = [definition for definition in msgspec.convert(entries, list[ModelDefinition]) if definition.id == model]
     except (OSError, KeyError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise Misused(f"{models} cannot be read: {error}") from error
     if not found:
@@ -67,7 +67,7 @@ def _settings() -> RunnerSettings:
         raise Misused(str(error)) from error
 
 
-def _tell(trial: Trial, trials: list[Trial]) -> None:
+def _print(trial: Trial, trials: list[Trial]) -> None:
     trials.append(trial)
     fault = trial.fault.partition("\n")[0][:SHOWN_FAULT_CHARS]
     done = f"{trial.requests_a_second:.1f} requests/s, up in {trial.start_seconds:.0f} s"
@@ -77,7 +77,7 @@ def _tell(trial: Trial, trials: list[Trial]) -> None:
 
 def _show(trials: list[Trial]) -> None:
     table = table_of("profile", "requests", "requests/s", "up in s", numbers={"requests", "requests/s", "up in s"})
-    for trial in sorted(trials, key=lambda it: (-it.requests, -it.requests_a_second)):
+    for trial in sorted(trials, key=lambda trial: (-trial.requests, -trial.requests_a_second)):
         came = (f"{trial.requests_a_second:.1f}", f"{trial.start_seconds:.0f}")
         table.add_row(str(trial.candidate), str(trial.requests), *(("failed", "") if trial.fault else came))
     out.print()

@@ -64,37 +64,45 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("file.stored", 1, e.FileStored, ("gateway", "results")),
     EventKind("file.deleted", 1, e.FileDeleted, ("gateway",)),
     EventKind("upload.created", 1, e.UploadCreated, ("gateway",)),
-    EventKind("upload.part_added", 1, e.UploadPartAdded, ("gateway",), lambda it: it.part_id),
+    EventKind("upload.part_added", 1, e.UploadPartAdded, ("gateway",), lambda event: event.part_id),
     # Two completions at once must not take each other's event for their own: each has a file of its own.
-    EventKind("upload.completed", 1, e.UploadCompleted, ("gateway",), lambda it: it.file_id),
+    EventKind("upload.completed", 1, e.UploadCompleted, ("gateway",), lambda event: event.file_id),
     EventKind("upload.cancelled", 1, e.UploadCancelled, ("gateway",)),
     EventKind("upload.parts_removed", 1, e.UploadPartsRemoved, ("gateway",)),
     EventKind("batch.created", 2, e.BatchCreated, ("gateway",)),
     EventKind("batch.cancel_requested", 1, e.BatchCancelRequested, ("gateway",)),
-    EventKind("batch.paused", 1, e.BatchPaused, ("gateway",), lambda it: _stamp(it)),
-    EventKind("batch.resumed", 1, e.BatchResumed, ("gateway",), lambda it: _stamp(it)),
-    EventKind("batch.priority_changed", 1, e.BatchPriorityChanged, ("gateway",), lambda it: _stamp(it)),
+    EventKind("batch.paused", 1, e.BatchPaused, ("gateway",), lambda event: _stamp(event)),
+    EventKind("batch.resumed", 1, e.BatchResumed, ("gateway",), lambda event: _stamp(event)),
+    EventKind("batch.priority_changed", 1, e.BatchPriorityChanged, ("gateway",), lambda event: _stamp(event)),
     EventKind("batch.validated", 1, e.BatchValidated, ("scheduler",)),
     EventKind("batch.rejected", 1, e.BatchRejected, ("scheduler",)),
-    EventKind("batch.dispatched", 1, e.BatchDispatched, ("scheduler",), lambda it: it.slice_id),
-    EventKind("batch.chunk_completed", 1, e.ChunkCompleted, ("gpu-runner",), lambda it: f"{it.slice_id}:{it.chunk}"),
-    EventKind("batch.slice_returned", 1, e.SliceReturned, ("gpu-runner",), lambda it: _return(it)),
+    EventKind("batch.dispatched", 1, e.BatchDispatched, ("scheduler",), lambda event: event.slice_id),
+    EventKind(
+        "batch.chunk_completed", 1, e.ChunkCompleted, ("gpu-runner",), lambda event: f"{event.slice_id}:{event.chunk}"
+    ),
+    EventKind("batch.slice_returned", 1, e.SliceReturned, ("gpu-runner",), lambda event: _return(event)),
     EventKind("batch.finalizing", 1, e.BatchFinalizing, ("scheduler",)),
     EventKind("batch.completed", 1, e.BatchCompleted, ("results",)),
     EventKind("batch.cancelled", 1, e.BatchCancelled, ("results",)),
     EventKind("batch.expired", 1, e.BatchExpired, ("results",)),
-    EventKind("runner.lease", 1, e.RunnerLeased, ("gpu-runner",), lambda it: f"{it.pid}:{_stamp(it)}"),
-    EventKind("runner.model_loading", 1, e.ModelLoading, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
-    EventKind("runner.model_loaded", 1, e.ModelLoaded, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
-    EventKind("runner.model_failed", 1, e.ModelFailed, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
-    EventKind("runner.engine_crashed", 1, e.EngineCrashed, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
-    EventKind("runner.profile_lowered", 1, e.ProfileLowered, ("gpu-runner",), lambda it: f"{it.epoch}:{_stamp(it)}"),
-    EventKind("runner.stopped", 1, e.RunnerStopped, ("gpu-runner",), lambda it: str(it.epoch)),
-    EventKind("runner.lost", 1, e.RunnerLost, ("scheduler",), lambda it: str(it.epoch), place="lease"),
-    EventKind("scheduler.lease", 1, e.SchedulerLeased, ("scheduler",), lambda it: f"{it.pid}:{_stamp(it)}"),
-    EventKind("results.lease", 1, e.ResultsLeased, ("results",), lambda it: f"{it.pid}:{_stamp(it)}"),
-    EventKind("model.registered", 1, e.ModelRegistered, ("gateway",), lambda it: _stamp(it)),
-    EventKind("model.removed", 1, e.ModelRemoved, ("gateway",), lambda it: _stamp(it)),
+    EventKind("runner.lease", 1, e.RunnerLeased, ("gpu-runner",), lambda event: f"{event.pid}:{_stamp(event)}"),
+    EventKind(
+        "runner.model_loading", 1, e.ModelLoading, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
+    ),
+    EventKind("runner.model_loaded", 1, e.ModelLoaded, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),
+    EventKind("runner.model_failed", 1, e.ModelFailed, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),
+    EventKind(
+        "runner.engine_crashed", 1, e.EngineCrashed, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
+    ),
+    EventKind(
+        "runner.profile_lowered", 1, e.ProfileLowered, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
+    ),
+    EventKind("runner.stopped", 1, e.RunnerStopped, ("gpu-runner",), lambda event: str(event.epoch)),
+    EventKind("runner.lost", 1, e.RunnerLost, ("scheduler",), lambda event: str(event.epoch), place="lease"),
+    EventKind("scheduler.lease", 1, e.SchedulerLeased, ("scheduler",), lambda event: f"{event.pid}:{_stamp(event)}"),
+    EventKind("results.lease", 1, e.ResultsLeased, ("results",), lambda event: f"{event.pid}:{_stamp(event)}"),
+    EventKind("model.registered", 1, e.ModelRegistered, ("gateway",), lambda event: _stamp(event)),
+    EventKind("model.removed", 1, e.ModelRemoved, ("gateway",), lambda event: _stamp(event)),
 )
 
 BY_TYPE: Mapping[type[e.Event], EventKind] = {kind.type: kind for kind in KINDS}

@@ -19,7 +19,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     earliest_completion_window: str | None
 
 
-class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
+class ForecastEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One batch of the queue. What is not foretold is None; so is `starts_at` of what has begun.
 
     `position` is 0 for a batch that is on a device, 1 for the next. `requests_per_second` is what came lately.
@@ -52,11 +52,11 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """The queue at one moment, what ends first in front; `more` batches are not listed."""
 
     at: datetime
-    batches: tuple[Foreseen, ...]
+    batches: tuple[ForecastEntry, ...]
     more: int = 0
 
 
-class Before(msgspec.Struct, frozen=True, kw_only=True):
+class BatchAhead(msgspec.Struct, frozen=True, kw_only=True):
     """A batch that is foretold to start sooner than another."""
 
     batch_id: BatchId
@@ -68,7 +68,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     that, in sentences."""
 
     at: datetime
-    batch: Foreseen
-    runs_first: tuple[Before, ...] = ()
+    batch: ForecastEntry
+    runs_first: tuple[BatchAhead, ...] = ()
     more_first: int = 0
     remedies: tuple[str, ...] = ()

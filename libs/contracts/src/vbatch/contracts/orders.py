@@ -53,11 +53,11 @@ class FailSlice(Order, frozen=True, kw_only=True, tag="fail"):
     fault: RequestError
 
 
-class RecallBatch(Order, frozen=True, kw_only=True, tag="recall"):
+class CancelBatch(Order, frozen=True, kw_only=True, tag="recall"):
     """Stop what is running of this batch and return its lines."""
 
 
-class HoldBatch(Order, frozen=True, kw_only=True, tag="hold"):
+class PauseBatch(Order, frozen=True, kw_only=True, tag="hold"):
     """Start nothing more of this batch: return its lines that are not inside the engine, let the others finish.
 
     `pause` is the sequence of the event that asks for it: a batch can be paused again.
@@ -66,7 +66,7 @@ class HoldBatch(Order, frozen=True, kw_only=True, tag="hold"):
     pause: int
 
 
-WorkOrder = RunSlice | FailSlice | RecallBatch | HoldBatch
+WorkOrder = RunSlice | FailSlice | CancelBatch | PauseBatch
 _DECODER = msgspec.json.Decoder(WorkOrder)
 
 
@@ -84,9 +84,9 @@ def _name(order: WorkOrder) -> str:
     match order:
         case RunSlice() | FailSlice():
             return order.slice_id
-        case RecallBatch():
+        case CancelBatch():
             return f"{order.batch_id}:recall"
-        case HoldBatch():
+        case PauseBatch():
             return f"{order.batch_id}:hold:{order.pause}"
 
 

@@ -28,9 +28,9 @@ from vbatch.journal.port import (
     Origin,
     Rejected,
 )
-from vbatch.journal.room import Room
-from vbatch.journal.rules import burial, check_filter, exhumed, matches, outgoing_headers, wire_bytes
+from vbatch.journal.rules import check_filter, dead_letter_of, from_dead_letter, matches, outgoing_headers, wire_bytes
 from vbatch.journal.settings import JournalSettings
+from vbatch.journal.space_wait import SpaceWait
 
 Now = Callable[[], datetime]
 Sleep = Callable[[float], Awaitable[None]]
@@ -227,11 +227,11 @@ class MemoryDeadLetters:
         self._dropped: set[int] = set()
 
     async def append(self, record: Recorded, reason: str, origin: Origin = Origin.LOG) -> int:
-        return self._stream.append(burial(record, reason, origin))
+        return self._stream.append(dead_letter_of(record, reason, origin))
 
     async def list(self, after: int = 0, limit: int = 100) -> list[DeadLetter]:
         kept = (record for record in self._stream.records[after:] if record.sequence not in self._dropped)
-        return [exhumed(record) for record in islice(kept, limit)]
+        return [from_dead_letter(record) for record in islice(kept, limit)]
 
     async def get(self, sequence: int) -> DeadLetter | None:
         found = await self.list(sequence - 1, 1) if sequence > 0 else []
@@ -407,7 +407,7 @@ class MemoryJournal:
         self.dead = MemoryDeadLetters(dead)
         self.work = MemoryWorkQueue(work, self.dead, settings, now, sleep)
         self.dead_event = asyncio.Event()
-        self.room = Room()
+        self.waiting_writes = SpaceWait()
 
     @property
     def is_connected(self) -> bool:

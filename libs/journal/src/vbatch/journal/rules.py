@@ -64,7 +64,7 @@ def matches(subject_filter: str, subject: str) -> bool:
     return len(wanted) == len(tokens) and all(w in ("*", t) for w, t in zip(wanted, tokens, strict=True))
 
 
-def burial(record: Recorded, reason: str, origin: Origin) -> Message:
+def dead_letter_of(record: Recorded, reason: str, origin: Origin) -> Message:
     """The dead letter of a record; one per origin and sequence, however often it is written."""
     headers = {name: value for name, value in record.headers.items() if _survives(name, value)}
     printable = " ".join(reason.replace("\0", " ").split())
@@ -75,7 +75,7 @@ def burial(record: Recorded, reason: str, origin: Origin) -> Message:
     return Message(f"dead.{record.subject}", record.body, f"dead:{origin}:{record.sequence}", headers)
 
 
-def exhumed(stored: Recorded) -> DeadLetter:
+def from_dead_letter(stored: Recorded) -> DeadLetter:
     headers = dict(stored.headers)
     reason, origin = headers.pop(DEAD_REASON), Origin(headers.pop(DEAD_ORIGIN))
     sequence = int(headers.pop(DEAD_SEQUENCE))

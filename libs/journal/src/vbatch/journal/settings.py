@@ -51,9 +51,9 @@ class JournalSettings:
     nkey_seed: str | None = field(default=None, repr=False)
     credentials_file: Path | None = None
 
-    waits_for_room: bool = False
+    waits_for_space: bool = False
     """A refused write is tried again until there is room, instead of raising Full: for single writers."""
-    room_retry_seconds: float = 1.0
+    space_retry_seconds: float = 1.0
     store_folder: Path | None = None
     """The server's store, where this process can see its disk; below `store_free_bytes_min` nothing is written."""
     store_free_bytes_min: int = 0
@@ -104,7 +104,7 @@ class JournalSettings:
 
     @property
     def servers(self) -> list[str]:
-        return [it.strip() for it in self.url.split(",")]
+        return [part.strip() for part in self.url.split(",")]
 
     @property
     def guarded_in_flight_max(self) -> int:

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Protocol
 
 from vbatch.chassis.blobs import Blobs
-from vbatch.contracts.forecast import Explanation, Forecast, Foreseen
+from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
-from vbatch.gateway.core.pages import BatchesAsk, PageAsk, ResultsAsk
+from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
+from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
-from vbatch.gateway.core.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.journal.port import Log
 
 
@@ -28,7 +28,7 @@ class Reads(Protocol):
 
     async def file(self, owner: OwnerId, file_id: FileId, now: datetime) -> FileRecord | None: ...
 
-    async def files(self, owner: OwnerId, ask: PageAsk, now: datetime) -> list[FileRecord]:
+    async def files(self, owner: OwnerId, params: ListFilesParams, now: datetime) -> list[FileRecord]:
         """One more than `ask.limit`, if there are more."""
         ...
 
@@ -38,11 +38,11 @@ class Reads(Protocol):
 
     async def batch(self, owner: OwnerId, batch_id: BatchId) -> BatchRecord | None: ...
 
-    async def batches(self, owner: OwnerId, ask: BatchesAsk) -> list[BatchRecord]:
+    async def batches(self, owner: OwnerId, params: ListBatchesParams) -> list[BatchRecord]:
         """Newest first; one more than `ask.limit`, if there are more."""
         ...
 
-    async def outcomes(self, batch: BatchRecord, ask: ResultsAsk) -> list[OutcomePlace]:
+    async def outcomes(self, batch: BatchRecord, params: ListResultsParams) -> list[OutcomePlace]:
         """By input line; only what `batch.partial_bytes` covers."""
         ...
 
@@ -67,10 +67,10 @@ class SchedulerUnavailable(Exception):
     """The scheduler does not tell what it foresees; a retry can help."""
 
 
-class Outlook(Protocol):
+class ForecastFeed(Protocol):
     """What the scheduler foretells of unfinished batches, of all owners."""
 
-    def of(self, batch_id: BatchId) -> Foreseen | None:
+    def of(self, batch_id: BatchId) -> ForecastEntry | None:
         """As of a moment ago, at once; None for a batch that is over or new, or when the scheduler is away."""
         ...
 
@@ -83,7 +83,7 @@ class Outlook(Protocol):
         ...
 
 
-class Room(Protocol):
+class DiskGuard(Protocol):
     """The places that new work fills."""
 
     async def check(self, upload_bytes: int = 0) -> None:
@@ -92,7 +92,7 @@ class Room(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Dependencies:
     """The ports, time, chance and the limits of what is written.
 
     `partial` holds the growing JSONL of each batch, under the names of `contracts.read_model`.
@@ -103,8 +103,8 @@ class World:
     projection: Projection
     partial: Blobs
     blobs: Blobs
-    room: Room
-    outlook: Outlook
+    disk_guard: DiskGuard
+    forecasts: ForecastFeed
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     own_write_seconds_max: float

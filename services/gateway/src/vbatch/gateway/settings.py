@@ -12,9 +12,9 @@ from pydantic import Field, model_validator
 from vbatch.chassis.settings import BadSettings, ServiceSettings, variable
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, BadKeyFile, read_key_file
+from vbatch.gateway.core.files.part_uploads import UPLOAD_BYTES_MAX
+from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.model_file import BadModelFile, read_model_file
-from vbatch.gateway.core.part_uploads import UPLOAD_BYTES_MAX
-from vbatch.gateway.core.uploads import BATCH_FILE_BYTES_MAX
 
 
 class GatewaySettings(ServiceSettings):

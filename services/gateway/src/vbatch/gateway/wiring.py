@@ -25,25 +25,25 @@ from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
+from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
 from vbatch.gateway.adapters.http import batches, files, models, queue, service, uploads
+from vbatch.gateway.adapters.http.app_state import AppState
 from vbatch.gateway.adapters.http.connection import ConnectionLimits, connection_class
 from vbatch.gateway.adapters.http.describe import describe
-from vbatch.gateway.adapters.http.edge import Edge, Patience
 from vbatch.gateway.adapters.http.errors import add_error_answers
-from vbatch.gateway.adapters.http.figures import Figures
-from vbatch.gateway.adapters.http.parts import Parts
+from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
+from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
 from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
-from vbatch.gateway.adapters.room import Disk, MeasuredRoom
 from vbatch.gateway.adapters.scheduler import scheduler_feed
 from vbatch.gateway.adapters.sse import OpenStreams
+from vbatch.gateway.core.disk_guard import Watermark
 from vbatch.gateway.core.rate_limits import RateLimit
-from vbatch.gateway.core.room import Watermark
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
-from vbatch.gateway.ports import Outlook, World
+from vbatch.gateway.ports import Dependencies, ForecastFeed
 from vbatch.gateway.settings import Configuration, GatewaySettings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Log
@@ -69,7 +69,7 @@ class ConnectionDead(Exception):
     """NATS will never answer this process again: a new one must start."""
 
 
-def create_app(parts: Parts, *, traced: bool = False) -> FastAPI:
+def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
     """The ASGI application on parts that are ready; it opens and closes nothing."""
     app = FastAPIOffline(  # the pages of /docs come from here, not from a content network
         title="vLLM Batch Server",
@@ -84,7 +84,7 @@ def create_app(parts: Parts, *, traced: bool = False) -> FastAPI:
         app.include_router(router)
     add_error_answers(app, [route for router in routers for route in router.routes])
     describe(app)
-    app.add_middleware(Edge, figures=parts.figures, patience=parts.patience)
+    app.add_middleware(RequestMiddleware, metrics=parts.metrics, body_timeouts=parts.body_timeouts)
     if traced:
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # a start without traces is spared it
 
@@ -118,7 +118,7 @@ def listening_socket(settings: GatewaySettings) -> socket.socket:
 
 
 @asynccontextmanager
-async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[Parts, Journal]]:
+async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppState, Journal]]:
     """Everything the application stands on, and the registry brought to models.toml."""
     settings = configuration.settings
     if settings.postgres_url is None:
@@ -128,20 +128,22 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[Parts,
         connect(_journal_settings(settings)) as journal,
         open_reads(url) as reads,
         _following(ProjectionFeed(url)) as projection,
-        scheduler_feed(settings.scheduler_url) as outlook,
+        scheduler_feed(settings.scheduler_url) as forecasts,
     ):
         await journal.topology()
-        parts = _parts(configuration, journal, reads, projection, outlook)
-        await _sweep(parts.world.blobs)
-        changed = await register_models(parts.world, configuration.models)
+        parts = _parts(configuration, journal, reads, projection, forecasts)
+        await _sweep(parts.dependencies.blobs)
+        changed = await register_models(parts.dependencies, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
-        duties = _beside(outlook, UploadSweep(parts.world), StraySweep(parts.world))
+        duties = _beside(forecasts, UploadSweep(parts.dependencies), StraySweep(parts.dependencies))
         async with loop_lag(parts.registry), duties:
             yield parts, journal
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, parts: Parts, listener: socket.socket, limits: ConnectionLimits) -> AsyncIterator[int]:
+async def serving(
+    app: FastAPI, parts: AppState, listener: socket.socket, limits: ConnectionLimits
+) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port. Leaving ends event streams, then waits for other answers."""
     server = _Server(_server_config(app, limits))
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
@@ -157,44 +159,48 @@ async def serving(app: FastAPI, parts: Parts, listener: socket.socket, limits: C
 
 
 def _parts(
-    configuration: Configuration, journal: Journal, reads: PostgresReads, projection: ProjectionFeed, outlook: Outlook
-) -> Parts:
+    configuration: Configuration,
+    journal: Journal,
+    reads: PostgresReads,
+    projection: ProjectionFeed,
+    forecasts: ForecastFeed,
+) -> AppState:
     settings = configuration.settings
     blobs, registry = Blobs.from_url(settings.blob_url), service_registry(SERVICE)
-    world = World(
+    dependencies = Dependencies(
         log=journal.log,
         reads=reads,
         projection=projection,
         partial=Blobs.from_url(settings.results_folder.as_uri()),
         blobs=blobs,
-        room=_room(settings, journal.log),
-        outlook=outlook,
+        disk_guard=_disk_guard(settings, journal.log),
+        forecasts=forecasts,
         now=utc_now,
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,
         batch_file_bytes_max=settings.batch_file_bytes_max,
     )
-    return Parts(
-        world=world,
+    return AppState(
+        dependencies=dependencies,
         keys=configuration.keys,
         streams=OpenStreams(settings.event_streams_max),
         readiness=gateway_readiness(journal, reads, blobs),
         registry=registry,
-        figures=Figures(registry),
+        metrics=RequestMetrics(registry),
         heartbeat_seconds=settings.heartbeat_seconds,
-        patience=Patience(settings.body_silence_seconds_max, settings.body_seconds_max),
+        body_timeouts=BodyTimeouts(settings.body_silence_seconds_max, settings.body_seconds_max),
         creates=RateLimit(settings.creates_per_minute_max),
         uploads=RateLimit(settings.uploads_per_minute_max),
     )
 
 
-def _room(settings: GatewaySettings, log: Log) -> MeasuredRoom:
+def _disk_guard(settings: GatewaySettings, log: Log) -> MeasuredDiskGuard:
     """What is not on a disk of this machine has a limit of its own, or none."""
     files = urlsplit(settings.blob_url)
     disks = [Disk("files", Path(unquote(files.path)), is_for_uploads=True)] if files.scheme == "file" else []
     disks += [Disk("event log", settings.log_folder)] if settings.log_folder else []
     disk_watermark = Watermark(settings.disk_free_bytes_min, settings.disk_free_share_min)
-    return MeasuredRoom(disks, disk_watermark, log, Watermark(0, settings.log_free_share_min))
+    return MeasuredDiskGuard(disks, disk_watermark, log, Watermark(0, settings.log_free_share_min))
 
 
 def _journal_settings(settings: GatewaySettings) -> JournalSettings:

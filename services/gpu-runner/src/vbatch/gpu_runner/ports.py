@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.orders import RequestRef
-from vbatch.gpu_runner.core.window import Load
+from vbatch.gpu_runner.core.concurrency import EngineStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Engine(Protocol):
     def definition(self) -> ModelDefinition: ...
 
     @property
-    def window(self) -> int:
+    def concurrency(self) -> int:
         """Requests to keep inside it at once, to begin with."""
 
     async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
@@ -69,7 +69,7 @@ class Engine(Protocol):
     async def progress(self) -> str | None:
         """A text that changes while the engine works; None when it does not tell."""
 
-    async def load(self) -> Load | None:
+    async def stats(self) -> EngineStats | None:
         """How busy it says it is; None when it does not tell."""
 
     async def gone(self) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from vbatch.chassis.settings import ServiceSettings
-from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.core.limits import Limits
 
 DEFAULTS = Limits()
 

@@ -13,7 +13,7 @@ import structlog
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.files import hold_lock
 from vbatch.chassis.health import serve_health
-from vbatch.chassis.log_room import tell_of_room
+from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readiness import NotReady, Readiness
@@ -21,15 +21,15 @@ from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
-from vbatch.gpu_runner.adapters.engine.launcher import EngineLauncher
-from vbatch.gpu_runner.adapters.engine.residents import Residents
-from vbatch.gpu_runner.adapters.engine.sweep import sweep
-from vbatch.gpu_runner.adapters.engine.workshop import Workshop
+from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
+from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
+from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
+from vbatch.gpu_runner.adapters.engine.process.sweep import sweep
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.tuning import Candidate
-from vbatch.gpu_runner.flows.runner import Runner, World
-from vbatch.gpu_runner.flows.tuning import Told, tune
+from vbatch.gpu_runner.flows.runner import Dependencies, Runner
+from vbatch.gpu_runner.flows.tuning import OnTrial, tune
 from vbatch.gpu_runner.settings import RunnerSettings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
@@ -42,41 +42,43 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 async def run(settings: RunnerSettings, stop: Stop) -> None:
     """One life of the runner. Raises what ends it other than the wish to stop."""
-    workshop = _workshop(settings)
-    workshop.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with hold_lock(workshop.run_folder / "lock"):
-        if killed := await asyncio.to_thread(sweep, workshop.run_folder):
+    paths = _paths(settings)
+    paths.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with hold_lock(paths.run_folder / "lock"):
+        if killed := await asyncio.to_thread(sweep, paths.run_folder):
             log.warning("leftovers_killed", pids=killed)
-        workshop.remove_slots()
+        paths.remove_slots()
         async with connect(_journal_settings(settings)) as journal:
             await journal.topology()  # whichever service comes first makes the streams
             files = BlobFiles(Blobs.from_url(settings.blob_url))
-            runner = await _runner(settings, workshop, journal, files)
+            runner = await _runner(settings, paths, journal, files)
             async with _watched(settings, runner, journal, files):
                 await runner.run(stop)
 
 
-async def _runner(settings: RunnerSettings, workshop: Workshop, journal: Journal, files: BlobFiles) -> Runner:
+async def _runner(settings: RunnerSettings, paths: RunnerPaths, journal: Journal, files: BlobFiles) -> Runner:
     device = await detect(settings.gpu_index)
-    world = World(journal, _launcher(settings, workshop, device), files, files, device)
-    return Runner(RunnerId(settings.id), os.getpid(), world, settings.limits)
+    dependencies = Dependencies(journal, _launcher(settings, paths, device), files, files, device)
+    return Runner(RunnerId(settings.id), os.getpid(), dependencies, settings.limits)
 
 
-def _launcher(settings: RunnerSettings, workshop: Workshop, device: Device) -> Residents:
-    engines = EngineLauncher(workshop, device, settings.limits)
-    return Residents(engines, device, settings.limits, asyncio.get_running_loop().time)
+def _launcher(settings: RunnerSettings, paths: RunnerPaths, device: Device) -> ModelCache:
+    engines = EngineLauncher(paths, device, settings.limits)
+    return ModelCache(engines, device, settings.limits, asyncio.get_running_loop().time)
 
 
-async def tune_model(settings: RunnerSettings, definition: ModelDefinition, told: Told) -> tuple[Candidate, Device]:
+async def tune_model(
+    settings: RunnerSettings, definition: ModelDefinition, described: OnTrial
+) -> tuple[Candidate, Device]:
     """The best profile of a model on this device, which must be free. Raises LockHeld, Untunable."""
-    workshop = _workshop(settings)
-    workshop.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with hold_lock(workshop.run_folder / "lock"):
-        await asyncio.to_thread(sweep, workshop.run_folder)
+    paths = _paths(settings)
+    paths.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with hold_lock(paths.run_folder / "lock"):
+        await asyncio.to_thread(sweep, paths.run_folder)
         device = await detect(settings.gpu_index)
-        launcher = _launcher(settings, workshop, device)
+        launcher = _launcher(settings, paths, device)
         try:
-            return await tune(definition, device, launcher, told), device
+            return await tune(definition, device, launcher, described), device
         finally:
             await launcher.close()
 
@@ -85,9 +87,9 @@ async def tune_model(settings: RunnerSettings, definition: ModelDefinition, told
 async def _watched(settings: RunnerSettings, runner: Runner, journal: Journal, files: BlobFiles) -> AsyncIterator[None]:
     """Health and metrics while the block runs."""
     registry = service_registry(SERVICE)
-    registry.register(RunnerCollector(runner.figures, runner.feed))
+    registry.register(RunnerCollector(runner.metrics, runner.feed))
     readiness = _readiness(runner, journal, files)
-    tell_of_room(journal.room, readiness, registry)
+    report_waiting_writes(journal.waiting_writes, readiness, registry)
     async with serve_health(readiness, registry, host=settings.host, port=settings.port), loop_lag(registry):
         yield
 
@@ -118,10 +120,12 @@ def _readiness(runner: Runner, journal: Journal, files: BlobFiles) -> Readiness:
     return readiness
 
 
-def _workshop(settings: RunnerSettings) -> Workshop:
-    return Workshop(settings.home, settings.id, settings.engine_python.absolute(), settings.prepare_script.absolute())
+def _paths(settings: RunnerSettings) -> RunnerPaths:
+    return RunnerPaths(
+        settings.home, settings.id, settings.engine_python.absolute(), settings.prepare_script.absolute()
+    )
 
 
 def _journal_settings(settings: RunnerSettings) -> JournalSettings:
     common = JournalSettings.of(settings, SERVICE)
-    return replace(common, work_in_flight_max=settings.orders_max, waits_for_room=True)
+    return replace(common, work_in_flight_max=settings.orders_max, waits_for_space=True)

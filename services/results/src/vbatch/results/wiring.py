@@ -11,20 +11,20 @@ from dataclasses import replace
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.health import serve_health
-from vbatch.chassis.log_room import tell_of_room
+from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.journal.jetstream.journal import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
-from vbatch.results.adapters.figures import Figures
 from vbatch.results.adapters.generations import PostgresGenerations
+from vbatch.results.adapters.metrics import ResultsMetrics
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
 from vbatch.results.adapters.readiness import results_readiness
 from vbatch.results.flows.replaying import Progress as ReplayProgress
-from vbatch.results.flows.replaying import Workshop
+from vbatch.results.flows.replaying import ReplayDependencies
 from vbatch.results.flows.serving import Progress, World, serve
 from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.settings import ResultsSettings
@@ -39,7 +39,7 @@ class ConnectionDead(Exception):
 
 
 async def run(settings: ResultsSettings, stop: Stop) -> None:
-    async with connect(replace(JournalSettings.of(settings, SERVICE), waits_for_room=True)) as journal:
+    async with connect(replace(JournalSettings.of(settings, SERVICE), waits_for_space=True)) as journal:
         await journal.topology()
         async with _served(settings, journal) as (world, progress):
             await _until_stopped(world, progress, stop)
@@ -48,10 +48,10 @@ async def run(settings: ResultsSettings, stop: Stop) -> None:
 @asynccontextmanager
 async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[tuple[World, Progress]]:
     registry, progress, blobs = service_registry(SERVICE), Progress(), Blobs.from_url(settings.blob_url)
-    figures = Figures(registry)
+    metrics = ResultsMetrics(registry)
     async with read_model(_postgres_url(settings)) as model:
-        readiness = results_readiness(journal, model, blobs, progress, lag_max=settings.lag_max, on_lag=figures.lagging)
-        tell_of_room(journal.room, readiness, registry)
+        readiness = results_readiness(journal, model, blobs, progress, lag_max=settings.lag_max, on_lag=metrics.lagging)
+        report_waiting_writes(journal.waiting_writes, readiness, registry)
         world = World(
             journal=journal,
             read_model=model,
@@ -60,9 +60,9 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             folder=settings.results_folder,
             pid=os.getpid(),
             now=utc_now,
-            on_committed=figures.committed,
-            on_sealed=figures.sealed,
-            on_dead_letters=figures.dead_letters,
+            on_committed=metrics.committed,
+            on_sealed=metrics.sealed,
+            on_dead_letters=metrics.dead_letters,
             sweep_times=SweepTimes(settings.sweep_seconds, settings.sweep_grace_seconds),
         )
         async with serve_health(readiness, registry, host=settings.host, port=settings.port) as port:
@@ -89,13 +89,13 @@ async def _until_stopped(world: World, progress: Progress, stop: Stop) -> None:
 
 
 @asynccontextmanager
-async def rebuild_workshop(
+async def rebuild_dependencies(
     settings: ResultsSettings, on_progress: Callable[[ReplayProgress], None]
-) -> AsyncIterator[Workshop]:
+) -> AsyncIterator[ReplayDependencies]:
     """What `vbatch rebuild` works on: the same log, database, folder and blobs as the service."""
     url = _postgres_url(settings)
     async with connect(replace(JournalSettings.of(settings, "rebuild"), connect_seconds=CONNECT_SECONDS)) as journal:
-        yield Workshop(
+        yield ReplayDependencies(
             journal=journal,
             generations=PostgresGenerations(url),
             open_model=lambda schema, folder: read_model(url, schema, folder),

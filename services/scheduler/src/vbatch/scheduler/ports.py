@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.validation import FileRules
+from vbatch.scheduler.core.decide import PlanResult
+from vbatch.scheduler.core.planning.validation import FileRules
 
 Clock = Callable[[], datetime]
 """Aware UTC."""
@@ -16,7 +16,7 @@ Clock = Callable[[], datetime]
 class Planner(Protocol):
     """Reads input files without holding up the event loop."""
 
-    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> Verdict:
+    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> PlanResult:
         """The plan of a fit file or all its faults; small files do not wait for large ones.
 
         Raises InputMissing, PlanningTrouble.

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.health import NotReady, Readiness, serve_health
-from vbatch.chassis.log_room import tell_of_room
+from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.settings import ServiceSettings
@@ -19,17 +19,17 @@ from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.metrics import register
-from vbatch.scheduler.adapters.pages import queue_pages
 from vbatch.scheduler.adapters.planner import process_planner
-from vbatch.scheduler.core.dips import Dips
-from vbatch.scheduler.core.policy import Policy, stay_then_oldest
+from vbatch.scheduler.adapters.queue_api import queue_api
+from vbatch.scheduler.core.policy.density import DensityPolicy
+from vbatch.scheduler.core.policy.policy import Policy, stay_then_oldest
 from vbatch.scheduler.flows.forecasting import Forecasting
 from vbatch.scheduler.flows.planning import Limits
 from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX
 from vbatch.scheduler.flows.scheduling import Scheduler
 
 PolicyName = Literal["dips", "plain"]
-POLICIES: dict[PolicyName, Policy] = {"dips": Dips(), "plain": stay_then_oldest}
+POLICIES: dict[PolicyName, Policy] = {"dips": DensityPolicy(), "plain": stay_then_oldest}
 
 
 class SchedulerSettings(ServiceSettings):
@@ -53,7 +53,7 @@ class SchedulerSettings(ServiceSettings):
 
 def service(settings: SchedulerSettings) -> Callable[[Stop], Awaitable[None]]:
     async def main(stop: Stop) -> None:
-        async with connect(replace(JournalSettings.of(settings, "scheduler"), waits_for_room=True)) as journal:
+        async with connect(replace(JournalSettings.of(settings, "scheduler"), waits_for_space=True)) as journal:
             await journal.topology()
             await _run(settings, journal, stop)
 
@@ -68,9 +68,9 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
         scheduler = Scheduler(journal, planner, policy, utc_now, os.getpid(), limits, silence)
         register(scheduler.state, registry)
         _add_checks(readiness, journal, scheduler)
-        tell_of_room(journal.room, readiness, registry)
+        report_waiting_writes(journal.waiting_writes, readiness, registry)
         forecasting = Forecasting(scheduler.state, scheduler.policy, utc_now, lambda: scheduler.is_caught_up)
-        pages = queue_pages(forecasting)
+        pages = queue_api(forecasting)
         health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages)
         async with loop_lag(registry), health:
             await scheduler.run(stop)

@@ -14,8 +14,8 @@ from vbatch.journal.jetstream.publisher import JetStreamPublisher, publishing
 from vbatch.journal.jetstream.requests import Requests
 from vbatch.journal.jetstream.work import JetStreamWorkQueue
 from vbatch.journal.port import Lease
-from vbatch.journal.room import Room
 from vbatch.journal.settings import JournalSettings
+from vbatch.journal.space_wait import SpaceWait
 
 
 class JetStreamJournal:
@@ -27,8 +27,8 @@ class JetStreamJournal:
         self.work = JetStreamWorkQueue(requests, settings, self.dead)
 
     @property
-    def room(self) -> Room:
-        return self._requests.room
+    def waiting_writes(self) -> SpaceWait:
+        return self._requests.space
 
     @property
     def is_connected(self) -> bool:
@@ -52,7 +52,7 @@ async def connect(settings: JournalSettings) -> AsyncIterator[JetStreamJournal]:
         Connection(settings) as connection,
         Requests(
             connection,
-            room_of(settings),
+            space_wait_of(settings),
             attempt_seconds=settings.attempt_seconds,
             deadline_seconds=settings.deadline_seconds,
         ) as requests,
@@ -60,9 +60,9 @@ async def connect(settings: JournalSettings) -> AsyncIterator[JetStreamJournal]:
         yield JetStreamJournal(requests, settings)
 
 
-def room_of(settings: JournalSettings) -> Room:
-    return Room(
+def space_wait_of(settings: JournalSettings) -> SpaceWait:
+    return SpaceWait(
         settings.store_folder,
         free_bytes_min=settings.store_free_bytes_min,
-        retry_seconds=settings.room_retry_seconds,
+        retry_seconds=settings.space_retry_seconds,
     )

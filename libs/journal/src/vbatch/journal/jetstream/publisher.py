@@ -22,8 +22,8 @@ from vbatch.journal.jetstream.background import beside
 from vbatch.journal.jetstream.requests import OnReply, Requests, is_unheard
 from vbatch.journal.jetstream.stream import Envelope, Stream, stored_sequence
 from vbatch.journal.port import Conflict, Full, Lease, Rejected, Unavailable
-from vbatch.journal.room import OnRefusal
 from vbatch.journal.settings import JournalSettings
+from vbatch.journal.space_wait import OnRefusal
 
 Failure = Conflict | Full | Rejected | Unavailable
 
@@ -97,7 +97,7 @@ class JetStreamPublisher:
         sent.sent_at = asyncio.get_running_loop().time()
         envelope = sent.envelope
         try:
-            self._requests.room.check_disk()
+            self._requests.space.check_disk()
             await self._requests.connection.send(envelope.subject, envelope.body, reply=reply, headers=envelope.headers)
         except Unavailable:
             self._doubt()
@@ -120,7 +120,7 @@ class JetStreamPublisher:
             self._settle()
 
     def _refuse(self, failure: Conflict | Full | Rejected) -> None:
-        if isinstance(failure, Full) and self._settings.waits_for_room:
+        if isinstance(failure, Full) and self._settings.waits_for_space:
             self._refused = str(failure)
             self._doubt()
         else:
@@ -152,7 +152,7 @@ class JetStreamPublisher:
     async def _recover(self) -> None:
         self._recovering = True
         try:
-            with self._requests.room.waiting() as refused:
+            with self._requests.space.waiting() as refused:
                 await self._pause_if_refused(refused)
                 self._in_doubt.clear()
                 self.forget_replies()
@@ -174,7 +174,7 @@ class JetStreamPublisher:
         text, self._refused = self._refused, ""
         if text:
             refused(text)
-            await self._requests.room.pause()
+            await self._requests.space.pause()
 
     async def _store_first(self, refused: OnRefusal) -> None:
         """A guarded message that was stored before is a duplicate to the server as long as its lease is current."""
@@ -182,7 +182,7 @@ class JetStreamPublisher:
         envelope = first.envelope
 
         async def attempt() -> int:
-            self._requests.room.check_disk()
+            self._requests.space.check_disk()
             reply = await self._requests.request(envelope.subject, envelope.body, envelope.headers)
             return stored_sequence(reply.data, envelope.subject)
 
@@ -190,10 +190,10 @@ class JetStreamPublisher:
             try:
                 first.sequence = await self._requests.persist(attempt)
             except Full as error:
-                if not self._settings.waits_for_room:
+                if not self._settings.waits_for_space:
                     raise
                 refused(str(error))
-                await self._requests.room.pause()
+                await self._requests.space.pause()
         self._settle()
 
     def forget_replies(self) -> None:

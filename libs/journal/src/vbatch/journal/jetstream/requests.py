@@ -13,7 +13,7 @@ from nats.aio.subscription import Subscription
 from vbatch.journal.jetstream.connection import Connection
 from vbatch.journal.jetstream.wire import STATUS
 from vbatch.journal.port import Unavailable
-from vbatch.journal.room import Room
+from vbatch.journal.space_wait import SpaceWait
 
 T = TypeVar("T")
 OnReply = Callable[[Msg | None], None]
@@ -27,9 +27,11 @@ BACKOFF_MAX_SECONDS = 1.0
 class Requests:
     """Use it as an async context manager, inside the connection's."""
 
-    def __init__(self, connection: Connection, room: Room, *, attempt_seconds: float, deadline_seconds: float) -> None:
+    def __init__(
+        self, connection: Connection, space: SpaceWait, *, attempt_seconds: float, deadline_seconds: float
+    ) -> None:
         self.connection = connection
-        self.room = room
+        self.space = space
         self.attempt_seconds = attempt_seconds
         self.deadline_seconds = deadline_seconds
         self._prefix = ""

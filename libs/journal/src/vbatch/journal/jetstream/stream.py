@@ -112,8 +112,8 @@ class Stream:
         return Fill(answer.state.bytes, bytes_max)
 
     async def _persist(self, attempt: Callable[[], Awaitable[int]]) -> int:
-        if self._settings.waits_for_room:
-            return await self._requests.room.persist(lambda: self._requests.persist(attempt))
+        if self._settings.waits_for_space:
+            return await self._requests.space.persist(lambda: self._requests.persist(attempt))
         return await self._requests.persist(attempt)
 
     async def _state(self) -> wire.StreamState:
@@ -130,7 +130,7 @@ class Stream:
         return await self._requests.persist(attempt)
 
     async def _store(self, envelope: Envelope) -> int:
-        self._requests.room.check_disk()
+        self._requests.space.check_disk()
         reply = await self._requests.request(envelope.subject, envelope.body, envelope.headers)
         return stored_sequence(reply.data, envelope.subject)
 
@@ -138,7 +138,7 @@ class Stream:
         """Each attempt is a new batch: a broken one is dropped by the server and cannot be continued."""
         if len(envelopes) == 1:
             return await self._store(envelopes[0])
-        self._requests.room.check_disk()
+        self._requests.space.check_disk()
         batch = uuid.uuid4().hex
         for position, envelope in enumerate(envelopes[:-1], start=1):
             headers = {**envelope.headers, wire.BATCH_ID: batch, wire.BATCH_SEQUENCE: str(position)}

@@ -159,7 +159,7 @@ class Taker(AsyncIterator[JetStreamDelivery]):
     async def _accept(self, messages: list[Msg]) -> None:
         deliveries = [self._delivery(message) for message in messages]
         for repeated in [delivery for delivery in deliveries if not self._hold(delivery)]:
-            await self._tell(repeated, self._unconfirmed.get(repeated.message.sequence, _PROGRESS))
+            await self._notify(repeated, self._unconfirmed.get(repeated.message.sequence, _PROGRESS))
 
     def _hold(self, delivery: JetStreamDelivery) -> bool:
         """False when it is no news: still in hand here, so only its reply subject changes, or settled before."""
@@ -182,9 +182,9 @@ class Taker(AsyncIterator[JetStreamDelivery]):
 
     async def _tell_all(self, verdict: bytes) -> None:
         for delivery in list(self._held.values()):
-            await self._tell(delivery, verdict)
+            await self._notify(delivery, verdict)
 
-    async def _tell(self, delivery: JetStreamDelivery, verdict: bytes) -> None:
+    async def _notify(self, delivery: JetStreamDelivery, verdict: bytes) -> None:
         with suppress(Unavailable):  # the next round, or the acknowledgement wait, makes up for it
             await self._requests.connection.send(delivery.reply, verdict)
 

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from vbatch.gateway.core.files.uploads import FILENAME_DEFAULT, clean_filename
 from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, parameter_unknown
-from vbatch.gateway.core.uploads import FILENAME_DEFAULT, clean_filename
 
 FIELD_BYTES_MAX = 1_024
 FORM_BYTES_MAX = 65_536

@@ -13,8 +13,8 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.contracts.read_model import SCHEMA
-from vbatch.gateway.adapters.turns import in_turns
-from vbatch.gateway.core.pages import BatchesAsk, PageAsk, ResultsAsk
+from vbatch.gateway.adapters.cooperative import map_cooperatively
+from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.ports import ReadModelUnavailable
 
@@ -84,9 +84,11 @@ class PostgresReads:
         rows = await self._rows(FILE, owner, now, file_id)
         return _file(rows[0]) if rows else None
 
-    async def files(self, owner: OwnerId, ask: PageAsk, now: datetime) -> list[FileRecord]:
-        query = FILES_OLDEST_FIRST if ask.is_ascending else FILES_NEWEST_FIRST
-        return await in_turns(_file, await self._rows(query, owner, now, ask.purpose, ask.after, ask.limit + 1))
+    async def files(self, owner: OwnerId, params: ListFilesParams, now: datetime) -> list[FileRecord]:
+        query = FILES_OLDEST_FIRST if params.is_ascending else FILES_NEWEST_FIRST
+        return await map_cooperatively(
+            _file, await self._rows(query, owner, now, params.purpose, params.after, params.limit + 1)
+        )
 
     async def is_read_by_a_batch(self, file_id: FileId) -> bool:
         rows = await self._rows(FILE_IN_USE, file_id)
@@ -96,14 +98,16 @@ class PostgresReads:
         rows = await self._rows(BATCH, owner, batch_id)
         return _batch(rows[0]) if rows else None
 
-    async def batches(self, owner: OwnerId, ask: BatchesAsk) -> list[BatchRecord]:
-        page = (owner, ask.after, ask.limit + 1)
-        times = (ask.created_after, ask.created_before)
-        metadata = (list(ask.metadata.keys()), list(ask.metadata.values()))
-        return await in_turns(_batch, await self._rows(BATCHES, *page, list(ask.statuses), *times, *metadata))
+    async def batches(self, owner: OwnerId, params: ListBatchesParams) -> list[BatchRecord]:
+        page = (owner, params.after, params.limit + 1)
+        times = (params.created_after, params.created_before)
+        metadata = (list(params.metadata.keys()), list(params.metadata.values()))
+        return await map_cooperatively(
+            _batch, await self._rows(BATCHES, *page, list(params.statuses), *times, *metadata)
+        )
 
-    async def outcomes(self, batch: BatchRecord, ask: ResultsAsk) -> list[OutcomePlace]:
-        rows = await self._rows(OUTCOMES, batch.sequence, ask.after_line, batch.partial_bytes, ask.limit)
+    async def outcomes(self, batch: BatchRecord, params: ListResultsParams) -> list[OutcomePlace]:
+        rows = await self._rows(OUTCOMES, batch.sequence, params.after_line, batch.partial_bytes, params.limit)
         return [OutcomePlace(*row) for row in rows]
 
     async def last_line(self, batch: BatchRecord) -> int:

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from vbatch.chassis.logs import get_logger
-from vbatch.contracts.forecast import Explanation, Forecast, Foreseen
+from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import BatchId
 from vbatch.gateway.ports import SchedulerUnavailable
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class _Kept:
     forecast: Forecast
-    batches: Mapping[BatchId, Foreseen]
+    batches: Mapping[BatchId, ForecastEntry]
     fetched_at: float
 
 
@@ -45,7 +45,7 @@ class SchedulerFeed:
         self._is_lost = False
         self._looked_at = asyncio.Event()
 
-    def of(self, batch_id: BatchId) -> Foreseen | None:
+    def of(self, batch_id: BatchId) -> ForecastEntry | None:
         kept = self._fresh()
         return kept.batches.get(batch_id) if kept else None
 
@@ -80,7 +80,7 @@ class SchedulerFeed:
     async def _fetch(self) -> None:
         forecast = await self._get("/queue", Forecast)
         if forecast is not None:
-            self._kept = _Kept(forecast, {it.batch_id: it for it in forecast.batches}, _clock())
+            self._kept = _Kept(forecast, {batch.batch_id: batch for batch in forecast.batches}, _clock())
             self._is_lost = False
 
     def _fresh(self) -> _Kept | None:

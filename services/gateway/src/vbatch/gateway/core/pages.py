@@ -20,7 +20,7 @@ UNIX_SECONDS_MAX = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True)
-class PageAsk:
+class ListFilesParams:
     """At most `limit` objects behind the one called `after`."""
 
     limit: int
@@ -30,7 +30,7 @@ class PageAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchesAsk:
+class ListBatchesParams:
     """At most `limit` batches behind `after`: of any of the statuses, with all of the metadata, created not before
     `created_after` and before `created_before`; None and empty ask for no such thing."""
 
@@ -43,7 +43,7 @@ class BatchesAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class TailAsk:
+class TailResultsParams:
     """Answers in the order recorded from byte `after_byte` on, and with `is_following` those to come."""
 
     after_byte: int
@@ -51,15 +51,15 @@ class TailAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class ResultsAsk:
+class ListResultsParams:
     """Outcomes by input line: at most `limit` behind `after_line`."""
 
     after_line: int
     limit: int
 
 
-def read_batches_ask(query: Mapping[str, str]) -> BatchesAsk:
-    return BatchesAsk(
+def parse_list_batches(query: Mapping[str, str]) -> ListBatchesParams:
+    return ListBatchesParams(
         limit=_limit(query, BATCHES_DEFAULT, BATCHES_MAX),
         after=_after(query),
         statuses=_statuses(query),
@@ -69,23 +69,23 @@ def read_batches_ask(query: Mapping[str, str]) -> BatchesAsk:
     )
 
 
-def read_files_ask(query: Mapping[str, str]) -> PageAsk:
+def parse_list_files(query: Mapping[str, str]) -> ListFilesParams:
     limit = _limit(query, FILES_DEFAULT, FILES_MAX)
-    return PageAsk(limit, _after(query), _is_ascending(query), _purpose(query))
+    return ListFilesParams(limit, _after(query), _is_ascending(query), _purpose(query))
 
 
-def read_results_ask(query: Mapping[str, str]) -> ResultsAsk | None:
+def parse_list_results(query: Mapping[str, str]) -> ListResultsParams | None:
     """None when the client wants everything, in the order recorded."""
     if "after_line" not in query and "limit" not in query:
         return None
     after_line = integer_of_text(query.get("after_line", "0"), "after_line")
     line_max = 2**31 - 1
-    return ResultsAsk(
+    return ListResultsParams(
         integer_between(after_line, "after_line", 0, line_max), _limit(query, RESULTS_DEFAULT, RESULTS_MAX)
     )
 
 
-def read_tail_ask(query: Mapping[str, str]) -> TailAsk | None:
+def parse_tail_results(query: Mapping[str, str]) -> TailResultsParams | None:
     """None when the client asks neither to follow nor to go on behind a byte."""
     if "follow" not in query and "after_byte" not in query:
         return None
@@ -94,7 +94,7 @@ def read_tail_ask(query: Mapping[str, str]) -> TailAsk | None:
             message = f"'{name}' goes by input line and cannot be combined with 'follow' or 'after_byte'."
             raise Refusal(Reason.VALUE_INVALID, message, name)
     after_byte = integer_of_text(query.get("after_byte", "0"), "after_byte")
-    return TailAsk(integer_between(after_byte, "after_byte", 0, BYTES_MAX), _flag(query, "follow"))
+    return TailResultsParams(integer_between(after_byte, "after_byte", 0, BYTES_MAX), _flag(query, "follow"))
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:

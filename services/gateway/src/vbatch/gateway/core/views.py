@@ -11,10 +11,10 @@ import msgspec
 from pydantic import BaseModel
 
 from vbatch.contracts.events import NO_USAGE, BatchFault, UploadCreated, UploadPartAdded, Usage
-from vbatch.contracts.forecast import Foreseen
+from vbatch.contracts.forecast import ForecastEntry
 from vbatch.contracts.lifecycle import BatchStatus
-from vbatch.gateway.core.outlooks import AdmissionObject, EtaObject, outlook_view
-from vbatch.gateway.core.part_uploads import UploadStatus
+from vbatch.gateway.core.files.part_uploads import UploadStatus
+from vbatch.gateway.core.forecast_views import AdmissionObject, EtaObject, forecast_view
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord
 
 OWNED_BY = "vbatch"
@@ -221,9 +221,9 @@ def model_view(model: ModelRecord) -> ModelObject:
     return ModelObject(id=model.id, created=_seconds(model.registered_at))
 
 
-def batch_view(batch: BatchRecord, foreseen: Foreseen | None) -> BatchObject:
+def batch_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchObject:
     """`foreseen` is what the scheduler foretold of it a moment ago, if it did."""
-    outlook = outlook_view(batch, foreseen)
+    forecast = forecast_view(batch, foreseen)
     return BatchObject(
         id=batch.id,
         endpoint=batch.endpoint,
@@ -250,11 +250,11 @@ def batch_view(batch: BatchRecord, foreseen: Foreseen | None) -> BatchObject:
         metadata=batch.metadata,
         priority=batch.priority,
         paused_at=_seconds_or_none(batch.paused_at),
-        queue_position=outlook.queue_position,
-        eta=outlook.eta,
-        requests_per_second=outlook.requests_per_second,
-        waiting_for=outlook.waiting_for,
-        admission=outlook.admission,
+        queue_position=forecast.queue_position,
+        eta=forecast.eta,
+        requests_per_second=forecast.requests_per_second,
+        waiting_for=forecast.waiting_for,
+        admission=forecast.admission,
     )
 
 

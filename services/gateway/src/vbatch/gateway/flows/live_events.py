@@ -14,7 +14,7 @@ from vbatch.contracts.subjects import batch_events
 from vbatch.gateway.core.live_events import event_body, is_last
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.flows.writing import can_read
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def has_nothing_more(batch: BatchRecord, after: int) -> bool:
 
 
 async def live_events(
-    world: World, batch: BatchRecord, after: int, *, heartbeat_seconds: float
+    dependencies: Dependencies, batch: BatchRecord, after: int, *, heartbeat_seconds: float
 ) -> AsyncGenerator[LiveEvent | None, None]:
     """Events behind sequence `after`, ending with the batch; None is a heartbeat: nothing came for a while.
 
@@ -38,14 +38,14 @@ async def live_events(
 
     The log is asked once before this returns, so that a log that is away is known before the first event.
     """
-    cancel_came_before = await _was_cancelled_by(world, batch, after)
-    return _events(world, batch, after, heartbeat_seconds, cancel_came_before)
+    cancel_came_before = await _was_cancelled_by(dependencies, batch, after)
+    return _events(dependencies, batch, after, heartbeat_seconds, cancel_came_before)
 
 
 async def _events(
-    world: World, batch: BatchRecord, after: int, heartbeat_seconds: float, cancel_came_before: bool
+    dependencies: Dependencies, batch: BatchRecord, after: int, heartbeat_seconds: float, cancel_came_before: bool
 ) -> AsyncGenerator[LiveEvent | None, None]:
-    async with world.log.tail(after, [batch_events(batch.id)]) as tail:
+    async with dependencies.log.tail(after, [batch_events(batch.id)]) as tail:
         while True:
             records = await arrived(tail, heartbeat_seconds)
             if not records:
@@ -56,7 +56,7 @@ async def _events(
                     continue
                 is_over = is_last(event, cancel_came_before=cancel_came_before)
                 if is_over:
-                    await can_read(world, record.sequence)
+                    await can_read(dependencies, record.sequence)
                 yield LiveEvent(record.sequence, _name(record), event_body(event))
                 if is_over:
                     return
@@ -81,8 +81,8 @@ def _read(record: Recorded) -> e.Event | None:
         return None
 
 
-async def _was_cancelled_by(world: World, batch: BatchRecord, sequence: int) -> bool:
-    cancel = await world.log.last(f"evt.batch.{batch.id}.cancel_requested")
+async def _was_cancelled_by(dependencies: Dependencies, batch: BatchRecord, sequence: int) -> bool:
+    cancel = await dependencies.log.last(f"evt.batch.{batch.id}.cancel_requested")
     return cancel is not None and cancel.sequence <= sequence
 
 

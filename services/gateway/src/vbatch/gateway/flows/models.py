@@ -13,7 +13,7 @@ from vbatch.gateway.core.model_file import KnownModel, changes, fold
 from vbatch.gateway.core.records import ModelRecord
 from vbatch.gateway.core.refusals import no_such_model
 from vbatch.gateway.flows.writing import append
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Conflict, Guard, Log
 
 REGISTRATION_TRIES_MAX = 10
@@ -23,34 +23,36 @@ class RegistryContended(Exception):
     """Others kept changing the registry: gateways with different models.toml, most likely."""
 
 
-async def list_models(world: World) -> list[ModelRecord]:
-    return await world.reads.models()
+async def list_models(dependencies: Dependencies) -> list[ModelRecord]:
+    return await dependencies.reads.models()
 
 
-async def find_model(world: World, model_id: str) -> ModelRecord:
+async def find_model(dependencies: Dependencies, model_id: str) -> ModelRecord:
     """Raises Refusal (E19)."""
-    model = await world.reads.model(ModelId(model_id)) if "\0" not in model_id else None
+    model = await dependencies.reads.model(ModelId(model_id)) if "\0" not in model_id else None
     if model is None:
         raise no_such_model(model_id)
     return model
 
 
-async def register_models(world: World, wanted: Sequence[ModelDefinition]) -> int:
+async def register_models(dependencies: Dependencies, wanted: Sequence[ModelDefinition]) -> int:
     """Append what the log lacks; the number of events. Several gateways may do it at once, each change is made once."""
     appended = 0
     for _ in range(REGISTRATION_TRIES_MAX):
-        due = changes(await _known_models(world.log), wanted, world.now())
+        due = changes(await _known_models(dependencies.log), wanted, dependencies.now())
         if not due:
             return appended
         for event, sequence in due:
-            appended += await _append_if_unchanged(world, event, sequence)
+            appended += await _append_if_unchanged(dependencies, event, sequence)
     raise RegistryContended(f"the model registry changed {REGISTRATION_TRIES_MAX} times while it was being brought up")
 
 
-async def _append_if_unchanged(world: World, event: e.ModelRegistered | e.ModelRemoved, sequence: int) -> bool:
+async def _append_if_unchanged(
+    dependencies: Dependencies, event: e.ModelRegistered | e.ModelRemoved, sequence: int
+) -> bool:
     model_id = event.model.id if isinstance(event, e.ModelRegistered) else event.model_id
     try:
-        await append(world, event, Guard(f"evt.model.{model_token(model_id)}.>", sequence))
+        await append(dependencies, event, Guard(f"evt.model.{model_token(model_id)}.>", sequence))
     except Conflict:
         return False  # another gateway was quicker; the next look at the log tells whether anything is left to do
     return True

@@ -18,12 +18,12 @@ from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.ids import FileId, OwnerId, UploadId, is_upload_id, new_file_id, new_part_id, new_upload_id
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import upload_events
-from vbatch.gateway.core import uploads
-from vbatch.gateway.core.part_uploads import (
+from vbatch.gateway.core.files import uploads
+from vbatch.gateway.core.files.part_uploads import (
     UPLOAD_SECONDS,
-    CompleteAsk,
+    CompleteUploadParams,
+    CreateUploadParams,
     PartUpload,
-    UploadAsk,
     UploadEvent,
     UploadStatus,
     check_md5,
@@ -39,7 +39,7 @@ from vbatch.gateway.core.refusals import Refusal, no_such_upload, unavailable, u
 from vbatch.gateway.flows.files import find_file
 from vbatch.gateway.flows.upload import Form
 from vbatch.gateway.flows.writing import append, append_all, can_read
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Conflict, Full, Guard
 
 APPEND_TRIES_MAX = 50
@@ -55,77 +55,83 @@ class _Assembled:
     sha256: str
 
 
-async def create_upload(world: World, owner: OwnerId, ask: UploadAsk) -> e.UploadCreated:
+async def create_upload(dependencies: Dependencies, owner: OwnerId, params: CreateUploadParams) -> e.UploadCreated:
     """A new upload, pending for an hour."""
-    now = world.now()
+    now = dependencies.now()
     event = e.UploadCreated(
         at=now,
-        upload_id=new_upload_id(world.entropy(16)),
+        upload_id=new_upload_id(dependencies.entropy(16)),
         owner=owner,
-        bytes=ask.bytes,
-        filename=ask.filename,
-        mime_type=ask.mime_type,
-        purpose=ask.purpose,
+        bytes=params.bytes,
+        filename=params.filename,
+        mime_type=params.mime_type,
+        purpose=params.purpose,
         expires_at=now + timedelta(seconds=UPLOAD_SECONDS),
-        file_expires_after_seconds=ask.file_expires_after_seconds,
+        file_expires_after_seconds=params.file_expires_after_seconds,
     )
-    await append(world, event)
+    await append(dependencies, event)
     return event
 
 
-async def find_upload(world: World, owner: OwnerId, upload_id: str) -> PartUpload:
+async def find_upload(dependencies: Dependencies, owner: OwnerId, upload_id: str) -> PartUpload:
     """As the log has it now. Raises Refusal."""
-    upload = await _load(world, UploadId(upload_id)) if is_upload_id(upload_id) else None
+    upload = await _load(dependencies, UploadId(upload_id)) if is_upload_id(upload_id) else None
     if upload is None or upload.created.owner != owner:
         raise no_such_upload(upload_id)
     return upload
 
 
-async def add_part(world: World, owner: OwnerId, upload_id: str, form: Form) -> e.UploadPartAdded:
+async def add_part(dependencies: Dependencies, owner: OwnerId, upload_id: str, form: Form) -> e.UploadPartAdded:
     """The part, durable. Raises Refusal; then, and when the client leaves, nothing is kept."""
-    upload = await find_upload(world, owner, upload_id)
-    check_pending(upload, world.now())
-    part_id = new_part_id(world.entropy(16))
+    upload = await find_upload(dependencies, owner, upload_id)
+    check_pending(upload, dependencies.now())
+    part_id = new_part_id(dependencies.entropy(16))
     blob = f"parts/{part_id}"
     check_room(upload, 0)
-    async with world.blobs.writer(blob) as writer:
+    async with dependencies.blobs.writer(blob) as writer:
         async for piece in form.file_pieces():
             await writer.write(piece)
             check_room(upload, writer.size)
         check_part(writer.size)
-    event = e.UploadPartAdded(at=world.now(), upload_id=upload.id, part_id=part_id, bytes=writer.size, blob=blob)
-    await _append_while_pending(world, upload, [event], blob)
+    event = e.UploadPartAdded(at=dependencies.now(), upload_id=upload.id, part_id=part_id, bytes=writer.size, blob=blob)
+    await _append_while_pending(dependencies, upload, [event], blob)
     return event
 
 
 async def complete_upload(
-    world: World, owner: OwnerId, upload_id: str, ask: CompleteAsk
+    dependencies: Dependencies, owner: OwnerId, upload_id: str, params: CompleteUploadParams
 ) -> tuple[e.UploadCreated, FileRecord]:
     """The upload and the file its parts make; the same ask again is answered the same. Raises Refusal."""
-    upload = await find_upload(world, owner, upload_id)
-    if is_same_completion(upload, ask):
-        return upload.created, await _file_made(world, owner, upload)
-    check_pending(upload, world.now())
-    assembled = await _assemble(world, upload, ask)
-    stored = _stored(world, upload, assembled)
-    completed = e.UploadCompleted(at=stored.at, upload_id=upload.id, part_ids=ask.part_ids, file_id=assembled.file_id)
+    upload = await find_upload(dependencies, owner, upload_id)
+    if is_same_completion(upload, params):
+        return upload.created, await _file_made(dependencies, owner, upload)
+    check_pending(upload, dependencies.now())
+    assembled = await _assemble(dependencies, upload, params)
+    stored = _stored(dependencies, upload, assembled)
+    completed = e.UploadCompleted(
+        at=stored.at, upload_id=upload.id, part_ids=params.part_ids, file_id=assembled.file_id
+    )
     try:
-        sequence = await _append_while_pending(world, upload, [stored, completed], assembled.blob)
+        sequence = await _append_while_pending(dependencies, upload, [stored, completed], assembled.blob)
     except Refusal:
-        upload = await find_upload(world, owner, upload_id)  # the same ask may have won, sent twice by the client
-        if not is_same_completion(upload, ask):
+        upload = await find_upload(
+            dependencies, owner, upload_id
+        )  # the same ask may have won, sent twice by the client
+        if not is_same_completion(upload, params):
             raise
-        return upload.created, await _file_made(world, owner, upload)
-    await can_read(world, sequence)
+        return upload.created, await _file_made(dependencies, owner, upload)
+    await can_read(dependencies, sequence)
     return upload.created, file_of(stored)
 
 
-async def cancel_upload(world: World, owner: OwnerId, upload_id: str) -> e.UploadCreated:
+async def cancel_upload(dependencies: Dependencies, owner: OwnerId, upload_id: str) -> e.UploadCreated:
     """The upload, cancelled; one that is cancelled already is answered as it is. Raises Refusal."""
-    upload = await find_upload(world, owner, upload_id)
-    if upload.status(world.now()) is not UploadStatus.CANCELLED:
-        check_pending(upload, world.now())
-        await _append_while_pending(world, upload, [e.UploadCancelled(at=world.now(), upload_id=upload.id)])
+    upload = await find_upload(dependencies, owner, upload_id)
+    if upload.status(dependencies.now()) is not UploadStatus.CANCELLED:
+        check_pending(upload, dependencies.now())
+        await _append_while_pending(
+            dependencies, upload, [e.UploadCancelled(at=dependencies.now(), upload_id=upload.id)]
+        )
     return upload.created
 
 
@@ -138,13 +144,13 @@ def upload_event(record: Recorded) -> UploadEvent | None:
         return None
 
 
-async def _load(world: World, upload_id: UploadId) -> PartUpload | None:
+async def _load(dependencies: Dependencies, upload_id: UploadId) -> PartUpload | None:
     subject = upload_events(upload_id)
-    newest = await world.log.last(subject)
+    newest = await dependencies.log.last(subject)
     upload: PartUpload | None = None
     if newest is None:
         return upload
-    async with world.log.tail(0, [subject]) as tail:
+    async with dependencies.log.tail(0, [subject]) as tail:
         async for records in tail:
             for record in records:
                 event = upload_event(record)
@@ -155,49 +161,49 @@ async def _load(world: World, upload_id: UploadId) -> PartUpload | None:
 
 
 async def _append_while_pending(
-    world: World, upload: PartUpload, events: Sequence[e.Event], blob: str | None = None
+    dependencies: Dependencies, upload: PartUpload, events: Sequence[e.Event], blob: str | None = None
 ) -> int:
     """Append behind what this upload has become, unless that is its end. `blob` is deleted when nothing was stored."""
     try:
         for _ in range(APPEND_TRIES_MAX):
             try:
-                return await append_all(world, events, Guard(upload_events(upload.id), upload.sequence))
+                return await append_all(dependencies, events, Guard(upload_events(upload.id), upload.sequence))
             except Conflict:
-                upload = await find_upload(world, upload.created.owner, upload.id)
-                check_pending(upload, world.now())
+                upload = await find_upload(dependencies, upload.created.owner, upload.id)
+                check_pending(upload, dependencies.now())
         raise unavailable("Too many parts of this upload arrived at once.")
     except (Refusal, Full):
         if blob is not None:
-            await world.blobs.delete(blob)
+            await dependencies.blobs.delete(blob)
         raise
 
 
-async def _assemble(world: World, upload: PartUpload, ask: CompleteAsk) -> _Assembled:
+async def _assemble(dependencies: Dependencies, upload: PartUpload, params: CompleteUploadParams) -> _Assembled:
     """Write the chosen parts behind each other. Raises Refusal, having kept nothing."""
-    parts = chosen_parts(upload, ask.part_ids)
-    file_id = new_file_id(world.entropy(16))
-    blob, look = f"files/{file_id}", uploads.JsonlLook()
+    parts = chosen_parts(upload, params.part_ids)
+    file_id = new_file_id(dependencies.entropy(16))
+    blob, look = f"files/{file_id}", uploads.JsonlProbe()
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    async with world.blobs.writer(blob) as writer:
-        async for piece in _bytes_of(world, parts):
+    async with dependencies.blobs.writer(blob) as writer:
+        async for piece in _bytes_of(dependencies, parts):
             look.feed(piece)
             await asyncio.to_thread(sha256.update, piece)
-            if ask.md5 is not None:
+            if params.md5 is not None:
                 await asyncio.to_thread(md5.update, piece)
             await writer.write(piece)
         uploads.check_content(upload.created.purpose, look)
-        check_md5(ask.md5, md5.hexdigest())
+        check_md5(params.md5, md5.hexdigest())
     return _Assembled(file_id, blob, sha256.hexdigest())
 
 
-async def _bytes_of(world: World, parts: Sequence[e.UploadPartAdded]) -> AsyncIterator[bytes]:
+async def _bytes_of(dependencies: Dependencies, parts: Sequence[e.UploadPartAdded]) -> AsyncIterator[bytes]:
     for part in parts:
-        async for piece in world.blobs.read_stream(part.blob, 0, part.bytes):
+        async for piece in dependencies.blobs.read_stream(part.blob, 0, part.bytes):
             yield piece
 
 
-def _stored(world: World, upload: PartUpload, assembled: _Assembled) -> e.FileStored:
-    now, created = world.now(), upload.created
+def _stored(dependencies: Dependencies, upload: PartUpload, assembled: _Assembled) -> e.FileStored:
+    now, created = dependencies.now(), upload.created
     expires_after = created.file_expires_after_seconds
     return e.FileStored(
         at=now,
@@ -212,9 +218,9 @@ def _stored(world: World, upload: PartUpload, assembled: _Assembled) -> e.FileSt
     )
 
 
-async def _file_made(world: World, owner: OwnerId, upload: PartUpload) -> FileRecord:
+async def _file_made(dependencies: Dependencies, owner: OwnerId, upload: PartUpload) -> FileRecord:
     """The file of a completed upload. Raises Refusal (E3) when it is deleted."""
     if not isinstance(upload.end, e.UploadCompleted):
-        raise upload_not_pending(upload.status(world.now()))
-    await can_read(world, upload.sequence)
-    return await find_file(world, owner, upload.end.file_id)
+        raise upload_not_pending(upload.status(dependencies.now()))
+    await can_read(dependencies, upload.sequence)
+    return await find_file(dependencies, owner, upload.end.file_id)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from vbatch.contracts.ids import OwnerId
 from vbatch.contracts.read_model import partial_results_path
 from vbatch.contracts.subjects import batch_events
-from vbatch.gateway.core.pages import ResultsAsk, TailAsk
+from vbatch.gateway.core.pages import ListResultsParams, TailResultsParams
 from vbatch.gateway.core.records import BatchRecord, FileRecord, OutcomePlace
 from vbatch.gateway.flows.batches import find_batch
 from vbatch.gateway.flows.live_events import arrived
 from vbatch.gateway.flows.writing import can_read
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 
 LINES_READ_AT_ONCE = 32
 LOOK_SECONDS = 15.0
@@ -32,70 +32,78 @@ class Results:
     next_byte: int | None = None
 
 
-async def results_so_far(world: World, owner: OwnerId, batch_id: str, ask: ResultsAsk | None) -> Results:
+async def results_so_far(
+    dependencies: Dependencies, owner: OwnerId, batch_id: str, params: ListResultsParams | None
+) -> Results:
     """Raises Refusal (E4, E5)."""
-    batch = await find_batch(world, owner, batch_id)
-    if ask is not None:
-        return await _page(world, batch, ask)
-    last_line = await world.reads.last_line(batch)
+    batch = await find_batch(dependencies, owner, batch_id)
+    if params is not None:
+        return await _page(dependencies, batch, params)
+    last_line = await dependencies.reads.last_line(batch)
     if batch.is_over:
-        return Results(False, last_line, _sealed(world, await _sealed_files(world, owner, batch)))
-    return Results(True, last_line, _growing(world, batch, 0), batch.partial_bytes)
+        return Results(False, last_line, _sealed(dependencies, await _sealed_files(dependencies, owner, batch)))
+    return Results(True, last_line, _growing(dependencies, batch, 0), batch.partial_bytes)
 
 
-async def results_from(world: World, owner: OwnerId, batch_id: str, ask: TailAsk) -> Results:
+async def results_from(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: TailResultsParams) -> Results:
     """In the order recorded, whether the batch is over or not: what was counted once keeps its place for ever. When
     the ask is to follow, the content ends with the batch. Raises Refusal (E4, E5)."""
-    batch = await find_batch(world, owner, batch_id)
-    last_line = await world.reads.last_line(batch)
-    if ask.is_following:
-        return Results(not batch.is_over, last_line, _followed(world, owner, batch, ask.after_byte))
-    return Results(not batch.is_over, last_line, _growing(world, batch, ask.after_byte), batch.partial_bytes)
+    batch = await find_batch(dependencies, owner, batch_id)
+    last_line = await dependencies.reads.last_line(batch)
+    if params.is_following:
+        return Results(not batch.is_over, last_line, _followed(dependencies, owner, batch, params.after_byte))
+    return Results(not batch.is_over, last_line, _growing(dependencies, batch, params.after_byte), batch.partial_bytes)
 
 
-async def _page(world: World, batch: BatchRecord, ask: ResultsAsk) -> Results:
-    places = await world.reads.outcomes(batch, ask)
-    last_line = places[-1].line if places else ask.after_line
-    is_incomplete = not batch.is_over or len(places) == ask.limit
-    return Results(is_incomplete, last_line, _lines(world, batch, places))
+async def _page(dependencies: Dependencies, batch: BatchRecord, params: ListResultsParams) -> Results:
+    places = await dependencies.reads.outcomes(batch, params)
+    last_line = places[-1].line if places else params.after_line
+    is_incomplete = not batch.is_over or len(places) == params.limit
+    return Results(is_incomplete, last_line, _lines(dependencies, batch, places))
 
 
-async def _sealed_files(world: World, owner: OwnerId, batch: BatchRecord) -> list[FileRecord]:
+async def _sealed_files(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord) -> list[FileRecord]:
     """Output before error; a file that its owner deleted is gone here too."""
-    now = world.now()
+    now = dependencies.now()
     ids = [file_id for file_id in (batch.output_file_id, batch.error_file_id) if file_id is not None]
-    found = [await world.reads.file(owner, file_id, now) for file_id in ids]
+    found = [await dependencies.reads.file(owner, file_id, now) for file_id in ids]
     return [file for file in found if file is not None]
 
 
-async def _sealed(world: World, files: list[FileRecord]) -> AsyncGenerator[bytes, None]:
+async def _sealed(dependencies: Dependencies, files: list[FileRecord]) -> AsyncGenerator[bytes, None]:
     for file in files:
-        async for piece in world.blobs.read_stream(file.blob):
+        async for piece in dependencies.blobs.read_stream(file.blob):
             yield piece
 
 
-async def _growing(world: World, batch: BatchRecord, start: int) -> AsyncGenerator[bytes, None]:
+async def _growing(dependencies: Dependencies, batch: BatchRecord, start: int) -> AsyncGenerator[bytes, None]:
     if start >= batch.partial_bytes:
         return  # there may be no file yet
     path = partial_results_path(batch.id, batch.partial_folder)
-    async for piece in world.partial.read_stream(path, start, batch.partial_bytes):
+    async for piece in dependencies.partial.read_stream(path, start, batch.partial_bytes):
         yield piece
 
 
-async def _followed(world: World, owner: OwnerId, batch: BatchRecord, start: int) -> AsyncGenerator[bytes, None]:
-    async with world.log.tail(batch.version, [batch_events(batch.id)]) as tail:
+async def _followed(
+    dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, start: int
+) -> AsyncGenerator[bytes, None]:
+    async with dependencies.log.tail(batch.version, [batch_events(batch.id)]) as tail:
         while True:
-            async for piece in _growing(world, batch, start):
+            async for piece in _growing(dependencies, batch, start):
                 yield piece
             start = max(start, batch.partial_bytes)
             if batch.is_over:
                 return
             if records := await arrived(tail, LOOK_SECONDS):
-                await can_read(world, records[-1].sequence)
-            batch = await find_batch(world, owner, batch.id)
+                await can_read(dependencies, records[-1].sequence)
+            batch = await find_batch(dependencies, owner, batch.id)
 
 
-async def _lines(world: World, batch: BatchRecord, places: list[OutcomePlace]) -> AsyncGenerator[bytes, None]:
+async def _lines(
+    dependencies: Dependencies, batch: BatchRecord, places: list[OutcomePlace]
+) -> AsyncGenerator[bytes, None]:
     for first in range(0, len(places), LINES_READ_AT_ONCE):
         ranges = [(place.start, place.length) for place in places[first : first + LINES_READ_AT_ONCE]]
-        yield b"".join(await world.partial.read_ranges(partial_results_path(batch.id, batch.partial_folder), ranges))
+        yield b"".join(
+            await dependencies.partial.read_ranges(partial_results_path(batch.id, batch.partial_folder), ranges)
+        )

@@ -11,7 +11,7 @@ from vbatch.chassis.blobs import BlobTrouble
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts.ids import FileId
 from vbatch.contracts.subjects import file_events
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Full, Unavailable
 
 SWEEP_SECONDS = 3_600.0
@@ -26,8 +26,8 @@ STRAYS_MAX = 64
 class StraySweep:
     """Asks for each file once in the life of the process: what is in the log stays there."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._world = dependencies
         self._known: set[str] = set()
 
     async def run(self) -> None:

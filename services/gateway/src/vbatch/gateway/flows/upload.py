@@ -11,10 +11,10 @@ from typing import Protocol
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.events import FileStored
 from vbatch.contracts.ids import FileId, OwnerId, new_file_id
-from vbatch.gateway.core import uploads
+from vbatch.gateway.core.files import uploads
 from vbatch.gateway.core.records import FileRecord, file_of
 from vbatch.gateway.flows.writing import append, can_read
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Full
 
 
@@ -41,39 +41,39 @@ class _Written:
     sha256: str
 
 
-async def upload(world: World, owner: OwnerId, form: Form) -> FileRecord:
+async def upload(dependencies: Dependencies, owner: OwnerId, form: Form) -> FileRecord:
     """The file, durable and listed. Raises Refusal; then, and when the client leaves, nothing is kept."""
-    file_id = new_file_id(world.entropy(16))
+    file_id = new_file_id(dependencies.entropy(16))
     blob = f"files/{file_id}"
-    written = await _write(world, blob, form)
+    written = await _write(dependencies, blob, form)
     reached(Failpoint.BLOB_STORED)
-    event = _stored(written, file_id, owner, blob, world.now())
+    event = _stored(written, file_id, owner, blob, dependencies.now())
     try:
-        sequence = await append(world, event)
+        sequence = await append(dependencies, event)
     except Full:
-        await world.blobs.delete(blob)  # surely not in the log; after other trouble it may be, so the bytes stay
+        await dependencies.blobs.delete(blob)  # surely not in the log; after other trouble it may be, so the bytes stay
         raise
     reached(Failpoint.FILE_RECORDED)
     # When results is late the answer comes from the event: the file exists, whoever can list it by now.
-    await can_read(world, sequence)
+    await can_read(dependencies, sequence)
     return file_of(event)
 
 
-async def _write(world: World, blob: str, form: Form) -> _Written:
-    digest, look = hashlib.sha256(), uploads.JsonlLook()
-    async with world.blobs.writer(blob) as writer:
+async def _write(dependencies: Dependencies, blob: str, form: Form) -> _Written:
+    digest, look = hashlib.sha256(), uploads.JsonlProbe()
+    async with dependencies.blobs.writer(blob) as writer:
         async for piece in form.file_pieces():
             digest.update(piece)
             look.feed(piece)
             await writer.write(piece)
-            uploads.check_size(writer.size, form.fields.get("purpose"), world.batch_file_bytes_max)
+            uploads.check_size(writer.size, form.fields.get("purpose"), dependencies.batch_file_bytes_max)
         purpose = _purpose(form, look)
-        uploads.check_size(writer.size, purpose, world.batch_file_bytes_max)
+        uploads.check_size(writer.size, purpose, dependencies.batch_file_bytes_max)
         expires_after = uploads.expiry_of(form.fields, purpose)
         return _Written(purpose, form.filename, expires_after, writer.size, digest.hexdigest())
 
 
-def _purpose(form: Form, look: uploads.JsonlLook) -> str:
+def _purpose(form: Form, look: uploads.JsonlProbe) -> str:
     """What only the whole form can tell: its fields may follow its file."""
     purpose = uploads.read_purpose(form.fields)
     uploads.check_content(purpose, look)

@@ -11,10 +11,10 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import UploadId
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import UPLOAD_EVENTS
-from vbatch.gateway.core.part_uploads import PartUpload, UploadStatus, fold
+from vbatch.gateway.core.files.part_uploads import PartUpload, UploadStatus, fold
 from vbatch.gateway.flows.part_uploads import upload_event
 from vbatch.gateway.flows.writing import append
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Full, Unavailable
 
 SWEEP_SECONDS = 60.0
@@ -25,8 +25,8 @@ GRACE = timedelta(hours=1)
 class UploadSweep:
     """Follows every upload in the log until its parts are removed; what is over needs no memory."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._world = dependencies
         self._sequence = 0
         self._kept: dict[UploadId, PartUpload] = {}
 
@@ -43,7 +43,7 @@ class UploadSweep:
         """One round; how many uploads were cleared."""
         await self._catch_up()
         now = self._world.now()
-        due = [it for it in self._kept.values() if _is_over(it, now - GRACE)]
+        due = [candidate for candidate in self._kept.values() if _is_over(candidate, now - GRACE)]
         for upload in due:
             for part in upload.parts.values():
                 await self._world.blobs.delete(part.blob)

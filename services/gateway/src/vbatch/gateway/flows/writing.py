@@ -7,40 +7,40 @@ from collections.abc import Sequence
 from vbatch.contracts.codec import encode
 from vbatch.contracts.events import Event
 from vbatch.gateway.core.refusals import unavailable
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Guard
 
 SOURCE = "gateway"
 
 
-async def append(world: World, event: Event, guard: Guard | None = None) -> int:
+async def append(dependencies: Dependencies, event: Event, guard: Guard | None = None) -> int:
     """The sequence of the event, now durable. Raises what Log.append raises."""
-    return await world.log.append(encode(event, source=SOURCE), guard)
+    return await dependencies.log.append(encode(event, source=SOURCE), guard)
 
 
-async def append_all(world: World, events: Sequence[Event], guard: Guard) -> int:
+async def append_all(dependencies: Dependencies, events: Sequence[Event], guard: Guard) -> int:
     """The sequence of the last event, all of them durable, or none. Raises what Log.append_all raises."""
-    return await world.log.append_all([encode(event, source=SOURCE) for event in events], guard)
+    return await dependencies.log.append_all([encode(event, source=SOURCE) for event in events], guard)
 
 
-async def can_read(world: World, sequence: int) -> bool:
+async def can_read(dependencies: Dependencies, sequence: int) -> bool:
     """Whether the read model shows `sequence` within the limit."""
-    return await world.projection.reaches(sequence, world.own_write_seconds_max)
+    return await dependencies.projection.reaches(sequence, dependencies.own_write_seconds_max)
 
 
-async def must_read(world: World, sequence: int) -> None:
+async def must_read(dependencies: Dependencies, sequence: int) -> None:
     """For answers that only the fold can give. Raises Refusal: the write stands, its effect cannot be shown yet."""
-    if not await can_read(world, sequence):
+    if not await can_read(dependencies, sequence):
         raise unavailable("Your request was recorded, but its effect cannot be shown yet.")
 
 
-async def is_news(world: World, subject_filter: str) -> bool:
+async def is_news(dependencies: Dependencies, subject_filter: str) -> bool:
     """Whether the log holds more of an aggregate than could be read a moment ago; readable now. Raises Refusal.
 
     An acknowledged write whose projection is late, or was lost with the database, must not be answered "not found".
     """
-    newest = await world.log.last(subject_filter)
+    newest = await dependencies.log.last(subject_filter)
     if newest is None:
         return False
-    await must_read(world, newest.sequence)
+    await must_read(dependencies, newest.sequence)
     return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
-from vbatch.gpu_runner.core.window import window_of
+from vbatch.gpu_runner.core.concurrency import concurrency_for
 
 MAX_NUM_SEQS = "max-num-seqs"
 VLLM_MODULE = "vllm.entrypoints.openai.api_server"
@@ -88,8 +88,8 @@ def may_sleep(definition: ModelDefinition, device: Device) -> bool:
     return is_able or definition.engine is EngineKind.SIMULATED
 
 
-def effective_window(definition: ModelDefinition, device: Device) -> int:
-    return window_of(int(effective_arguments(definition, device)[MAX_NUM_SEQS]))
+def effective_concurrency(definition: ModelDefinition, device: Device) -> int:
+    return concurrency_for(int(effective_arguments(definition, device)[MAX_NUM_SEQS]))
 
 
 def effective_arguments(definition: ModelDefinition, device: Device) -> dict[str, ArgumentValue]:

@@ -85,28 +85,28 @@ class Feed:
     @property
     def model_wanted(self) -> ModelId | None:
         """The model of the oldest slice that is not done."""
-        return next((it.order.model for it in self._slices.values()), None)
+        return next((slice_.order.model for slice_ in self._slices.values()), None)
 
     @property
     def model_next(self) -> ModelId | None:
         """The model that is wanted when the present one's slices are done; before such a slice is here, one whose work
         waits."""
-        wanted, orders = self.model_wanted, [it.order for it in self._slices.values()]
-        behind = [*(it.model for it in orders), *(it.model_behind for it in reversed(orders))]
+        wanted, orders = self.model_wanted, [slice_.order for slice_ in self._slices.values()]
+        behind = [*(order.model for order in orders), *(order.model_behind for order in reversed(orders))]
         return next((model for model in behind if model not in (wanted, None)), None)
 
     @property
     def wanted_since(self) -> float:
         """When the oldest slice came; 0 without one."""
-        return next((it.opened_at for it in self._slices.values()), 0.0)
+        return next((slice_.opened_at for slice_ in self._slices.values()), 0.0)
 
     @property
     def waiting_count(self) -> int:
-        return sum(len(it.unfinished) - len(it.inside) for it in self._slices.values())
+        return sum(len(slice_.unfinished) - len(slice_.inside) for slice_ in self._slices.values())
 
     @property
     def inside_count(self) -> int:
-        return sum(len(it.inside) for it in self._slices.values())
+        return sum(len(slice_.inside) for slice_ in self._slices.values())
 
     @property
     def slice_count(self) -> int:
@@ -126,17 +126,17 @@ class Feed:
             held += len(it.unfinished)
         return None
 
-    def load(self, slice_id: SliceId, requests: Iterable[Request]) -> None:
+    def put(self, slice_id: SliceId, requests: Iterable[Request]) -> None:
         """The slice's requests are read; a slice that was closed meanwhile stays closed."""
         if found := self._slices.get(slice_id):
             found.read(requests)
 
     def take(self) -> Request | None:
         """The next request to feed, inside from now on; None when nothing of the front model is ready."""
-        ready = [it for it in self._front() if it.waiting]
+        ready = [open_slice for open_slice in self._front() if open_slice.waiting]
         if not ready:
             return None
-        found = next((it for it in ready if it.has_next(self._group)), ready[0])
+        found = next((open_slice for open_slice in ready if open_slice.has_next(self._group)), ready[0])
         request = found.take(self._group)
         self._group = request.group
         found.inside.add(request.line)
@@ -145,7 +145,7 @@ class Feed:
     def _front(self) -> Iterator[_OpenSlice]:
         """The slices that may be fed."""
         model = self.model_wanted
-        return takewhile(lambda it: it.order.model == model and it.is_read, self._slices.values())
+        return takewhile(lambda slice_: slice_.order.model == model and slice_.is_read, self._slices.values())
 
     def finish(self, request: Request) -> bool:
         """Whether the request was still ours: False when its slice was closed while it ran."""
@@ -162,12 +162,12 @@ class Feed:
         """Give the slice up as it stands."""
         return self._slices.pop(slice_id).remainder()
 
-    def hold_batch(self, batch_id: BatchId) -> list[Remainder]:
+    def pause_batch(self, batch_id: BatchId) -> list[Remainder]:
         """Give up what of the batch is not inside; a slice of which something is inside goes on with that."""
-        held = [self._hold(it) for it in list(self._slices.values()) if it.order.batch_id == batch_id]
-        return [it for it in held if it.lines]
+        held = [self._pause(slice_) for slice_ in list(self._slices.values()) if slice_.order.batch_id == batch_id]
+        return [slice_ for slice_ in held if slice_.lines]
 
-    def _hold(self, found: _OpenSlice) -> Remainder:
+    def _pause(self, found: _OpenSlice) -> Remainder:
         if not found.inside:
             return self.close(found.order.slice_id)
         outside = tuple(sorted(found.unfinished - found.inside))
@@ -176,13 +176,13 @@ class Feed:
         return Remainder(found.order, outside, ())
 
     def close_batch(self, batch_id: BatchId) -> list[Remainder]:
-        return self._close(it.order for it in self._slices.values() if it.order.batch_id == batch_id)
+        return self._close(slice_.order for slice_ in self._slices.values() if slice_.order.batch_id == batch_id)
 
     def close_model(self, model: ModelId) -> list[Remainder]:
-        return self._close(it.order for it in self._slices.values() if it.order.model == model)
+        return self._close(slice_.order for slice_ in self._slices.values() if slice_.order.model == model)
 
     def close_all(self) -> list[Remainder]:
-        return self._close(it.order for it in self._slices.values())
+        return self._close(slice_.order for slice_ in self._slices.values())
 
     def _close(self, orders: Iterable[RunSlice]) -> list[Remainder]:
         return [self.close(order.slice_id) for order in list(orders)]

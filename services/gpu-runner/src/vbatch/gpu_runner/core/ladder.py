@@ -128,7 +128,7 @@ class Ladder:
             self._stands[definition.id] = (definition, (*rungs, rung))
         return rung
 
-    def told(self, definition: ModelDefinition, words: str) -> str:
+    def described(self, definition: ModelDefinition, words: str) -> str:
         """`words` with what was tried, for a model that does not fit even so."""
         rungs, device = self.rungs(definition), self.device
         if shortage_in(words) is None or device is None:

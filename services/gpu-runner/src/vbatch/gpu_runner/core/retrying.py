@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.core.limits import Limits
 
 BUSY_STATUSES = frozenset({429, 503, 529})
 """Come back later."""

@@ -101,7 +101,9 @@ def _threads(environment: Mapping[str, str]) -> dict[str, str] | None:
     binding = environment.get(BINDING_VARIABLE)
     if binding is None:
         return {}
-    if not CORE_LIST.fullmatch(binding) or any(it in environment.get("LD_PRELOAD", "") for it in OPENMP_OF_OTHERS):
+    if not CORE_LIST.fullmatch(binding) or any(
+        library in environment.get("LD_PRELOAD", "") for library in OPENMP_OF_OTHERS
+    ):
         return None
     cores = binding.split(",")
     return {"OMP_NUM_THREADS": str(len(cores)), "GOMP_CPU_AFFINITY": " ".join(cores)}

@@ -57,13 +57,13 @@ def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
     arguments = effective_arguments(definition, device)
     seqs, tokens = int(arguments[MAX_NUM_SEQS]), int(arguments.get(BATCHED_TOKENS, BATCHED_TOKENS_USUAL))
     moves: list[dict[str, ArgumentValue]] = [{}]
-    moves += [{MAX_NUM_SEQS: it} for it in (seqs // 2, seqs * 2) if SEQS_MIN <= it <= SEQS_MAX]
+    moves += [{MAX_NUM_SEQS: seqs_tried} for seqs_tried in (seqs // 2, seqs * 2) if SEQS_MIN <= seqs_tried <= SEQS_MAX]
     if definition.engine is EngineKind.VLLM:
         moves += [{BATCHED_TOKENS: tokens * 2}, {BATCHED_TOKENS: tokens * 4}]
         moves += [{EAGER: not arguments.get(EAGER, False)}]
         if device.kind is DeviceKind.CPU:
-            moves += [{BLOCK_SIZE: it} for it in CPU_BLOCK_SIZES if it != arguments.get(BLOCK_SIZE)]
-    return [Candidate(it) for it in moves]
+            moves += [{BLOCK_SIZE: size} for size in CPU_BLOCK_SIZES if size != arguments.get(BLOCK_SIZE)]
+    return [Candidate(move) for move in moves]
 
 
 def first_round_requests(definition: ModelDefinition, device: Device) -> int:
@@ -74,18 +74,18 @@ def first_round_requests(definition: ModelDefinition, device: Device) -> int:
 def combined(trials: Sequence[Trial]) -> list[Candidate]:
     """After the first round: all the moves together that were better than the profile as it stands, of each argument
     the best; none where that is no new profile."""
-    before = max((it.requests_a_second for it in trials if not it.candidate.changes), default=0.0)
-    better = [it for it in trials if it.requests_a_second > before]
+    before = max((trial.requests_a_second for trial in trials if not trial.candidate.changes), default=0.0)
+    better = [trial for trial in trials if trial.requests_a_second > before]
     changes: dict[str, ArgumentValue] = {}
-    for it in sorted(better, key=lambda it: it.requests_a_second):
-        changes |= it.candidate.changes
+    for trial in sorted(better, key=lambda trial: trial.requests_a_second):
+        changes |= trial.candidate.changes
     return [Candidate(changes)] if len(changes) > 1 else []
 
 
 def next_round(trials: Sequence[Trial]) -> list[Candidate]:
     """The better half, best first, and none that failed."""
-    ranked = sorted((it for it in trials if not it.fault), key=lambda it: -it.requests_a_second)
-    return [it.candidate for it in ranked[: max(1, len(trials) // 2)]]
+    ranked = sorted((trial for trial in trials if not trial.fault), key=lambda trial: -trial.requests_a_second)
+    return [trial.candidate for trial in ranked[: max(1, len(trials) // 2)]]
 
 
 @dataclass(frozen=True, slots=True)

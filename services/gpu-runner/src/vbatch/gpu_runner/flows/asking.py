@@ -8,9 +8,9 @@ from vbatch.contracts.events import Outcome
 from vbatch.contracts.failures import RequestFault
 from vbatch.gpu_runner.core.answers import fault_outcome, outcome_of
 from vbatch.gpu_runner.core.feed import Request
-from vbatch.gpu_runner.core.figures import Figures
+from vbatch.gpu_runner.core.limits import Limits
+from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.gpu_runner.core.retrying import Tries
-from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Engine, Gate, RequestTimedOut
 
 DROPPED_MESSAGE = "The engine closed the connection each time it got this request."
@@ -20,7 +20,7 @@ class EngineGone(Exception):
     """The engine does not answer any more: what is inside it is lost, not failed."""
 
 
-async def outcome_from(engine: Engine, request: Request, limits: Limits, figures: Figures, gate: Gate) -> Outcome:
+async def outcome_from(engine: Engine, request: Request, limits: Limits, metrics: RunnerMetrics, gate: Gate) -> Outcome:
     """What became of the request. Raises EngineGone; never blames the request for the engine's death.
 
     Each try of it passes the gate.
@@ -28,7 +28,7 @@ async def outcome_from(engine: Engine, request: Request, limits: Limits, figures
     clock = asyncio.get_running_loop().time
     started = clock()
     try:
-        answer = await _answer(engine, request, limits, figures, gate)
+        answer = await _answer(engine, request, limits, metrics, gate)
     except RequestTimedOut:
         return fault_outcome(request, RequestFault.REQUEST_TIMEOUT, seconds=clock() - started)
     except AnswerTooLarge as error:
@@ -38,7 +38,9 @@ async def outcome_from(engine: Engine, request: Request, limits: Limits, figures
     return outcome_of(request, answer.status_code, answer.body, clock() - started)
 
 
-async def _answer(engine: Engine, request: Request, limits: Limits, figures: Figures, gate: Gate) -> Answer | None:
+async def _answer(
+    engine: Engine, request: Request, limits: Limits, metrics: RunnerMetrics, gate: Gate
+) -> Answer | None:
     """The engine's last word; None when a healthy engine only ever closed the connection."""
     tries, lost_tries = Tries(), 0
     while True:
@@ -57,5 +59,5 @@ async def _answer(engine: Engine, request: Request, limits: Limits, figures: Fig
         pause = tries.pause_before_next(answer.status_code, answer.retry_after, limits)
         if pause is None:
             return answer
-        figures.retried_count += 1
+        metrics.retried_count += 1
         await asyncio.sleep(pause)

@@ -11,16 +11,16 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import SliceId
 from vbatch.contracts.orders import (
+    CancelBatch,
     FailSlice,
-    HoldBatch,
-    RecallBatch,
+    PauseBatch,
     RunSlice,
     UnreadableOrder,
     WorkOrder,
     decode_order,
 )
 from vbatch.gpu_runner.core.feed import Feed, Remainder
-from vbatch.gpu_runner.flows.pulse import Pulse
+from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.journal.port import Delivery
 
@@ -34,7 +34,7 @@ class Intake:
     epoch: int
     feed: Feed
     recorder: Recorder
-    changed: Pulse
+    changed: ChangeSignal
     abort: Callable[[Remainder], None]
     fail: Callable[[FailSlice], object]
     now: Callable[[], float]
@@ -66,11 +66,11 @@ class Intake:
 
     async def _obey(self, order: WorkOrder, delivery: Delivery) -> None:
         match order:
-            case RecallBatch():
-                self._recall(order)
+            case CancelBatch():
+                self._cancel(order)
                 await delivery.ack()
-            case HoldBatch():
-                self._hold(order)
+            case PauseBatch():
+                self._pause(order)
                 await delivery.ack()
             case RunSlice() | FailSlice() if not order.requests:
                 log.warning("order_empty", slice_id=order.slice_id)
@@ -86,14 +86,14 @@ class Intake:
                 self.fail(order)
         self.changed.fire()
 
-    def _recall(self, order: RecallBatch) -> None:
+    def _cancel(self, order: CancelBatch) -> None:
         for remainder in self.feed.close_batch(order.batch_id):
             self.abort(remainder)
             self.recorder.give_back(remainder, ReturnReason.CANCELLED)
             log.info("slice_recalled", slice_id=remainder.order.slice_id, lines=len(remainder.lines))
 
-    def _hold(self, order: HoldBatch) -> None:
-        for remainder in self.feed.hold_batch(order.batch_id):
+    def _pause(self, order: PauseBatch) -> None:
+        for remainder in self.feed.pause_batch(order.batch_id):
             slice_id = remainder.order.slice_id
             if self.feed.has(slice_id):
                 self.recorder.give_back_part(remainder, ReturnReason.PREEMPTED)

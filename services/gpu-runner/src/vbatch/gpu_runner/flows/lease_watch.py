@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from vbatch.gpu_runner.flows.pulse import Pulse
+from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.journal.port import Conflict, Lease, Log, Unavailable
 
 LOOK_SECONDS = 0.25
@@ -16,7 +16,7 @@ stops after it: nothing could be recorded either."""
 
 
 class LeaseWatch:
-    def __init__(self, changed: Pulse, clock: Callable[[], float]) -> None:
+    def __init__(self, changed: ChangeSignal, clock: Callable[[], float]) -> None:
         self._changed = changed
         self._clock = clock
         self._looked_at = clock()

@@ -11,12 +11,12 @@ from vbatch.chassis.clock import utc_now
 from vbatch.contracts.events import ModelFailed, ModelLoaded, ModelLoading, ProfileLowered
 from vbatch.contracts.ids import ModelId, RunnerId
 from vbatch.contracts.models import ModelDefinition
-from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.ladder import Ladder, memory_line
+from vbatch.gpu_runner.core.limits import Limits
+from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.gpu_runner.core.registry import Registry
-from vbatch.gpu_runner.flows.pulse import Pulse
+from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.recorder import Recorder
-from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import Engine, EngineFailed, Launcher
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
@@ -33,8 +33,8 @@ class Loading:
     launcher: Launcher
     registry: Registry
     recorder: Recorder
-    changed: Pulse
-    figures: Figures
+    changed: ChangeSignal
+    metrics: RunnerMetrics
     limits: Limits
     ladder: Ladder = field(default_factory=Ladder)
 
@@ -47,21 +47,26 @@ class Loading:
                 return await self.launcher.launch(self.ladder.applied(definition))
             except EngineFailed as error:
                 if not self._step_down(definition, str(error)):
-                    detail = self.ladder.told(definition, str(error))
+                    detail = self.ladder.described(definition, str(error))
                     self._report_failure(model, detail)
                     raise NotLoaded(detail) from error
 
     def report_loaded(self, engine: Engine, wanted_at: float) -> None:
         model, now = engine.definition.id, asyncio.get_running_loop().time()
         seconds = now - wanted_at
-        self.figures.model, self.figures.window = model, engine.window
-        self.figures.engine_start_count += 1
-        self.figures.count_swap(wanted_at, now)
+        self.metrics.model, self.metrics.concurrency = model, engine.concurrency
+        self.metrics.engine_start_count += 1
+        self.metrics.count_swap(wanted_at, now)
         loaded = ModelLoaded(
-            at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, seconds=seconds, window=engine.window
+            at=utc_now(),
+            runner_id=self.runner_id,
+            epoch=self.epoch,
+            model=model,
+            seconds=seconds,
+            window=engine.concurrency,
         )
         self.recorder.send(loaded)
-        log.info("model_loaded", model=model, seconds=round(seconds, 3), window=engine.window)
+        log.info("model_loaded", model=model, seconds=round(seconds, 3), concurrency=engine.concurrency)
 
     async def expect(self, model: ModelId) -> None:
         """Have the start of a model prepared that is likely next."""
@@ -112,7 +117,7 @@ class Loading:
         self.recorder.send(ModelLoading(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model))
 
     def _report_failure(self, model: ModelId, detail: str) -> None:
-        self.figures.model_failed_count += 1
+        self.metrics.model_failed_count += 1
         failed = ModelFailed(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, detail=detail)
         self.recorder.send(failed)
         log.error("model_failed", model=model, detail=detail)

@@ -13,7 +13,7 @@ from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.lines import RequestLine, parse_request_line
 from vbatch.contracts.orders import FailSlice, RequestRef, RunSlice
 from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
-from vbatch.gpu_runner.flows.pulse import Pulse
+from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.ports import InputFiles, InputUnreadable
 
@@ -28,7 +28,7 @@ class Reading:
     files: InputFiles
     feed: Feed
     recorder: Recorder
-    changed: Pulse
+    changed: ChangeSignal
 
     async def read_ahead(self) -> None:
         while True:
@@ -60,7 +60,7 @@ class Reading:
             self.changed.fire()
             return
         requests = zip(order.requests, lines, strict=True)
-        self.feed.load(order.slice_id, [_request(order, ref, line) for ref, line in requests])
+        self.feed.put(order.slice_id, [_request(order, ref, line) for ref, line in requests])
         self.changed.fire()
 
     async def _lines(self, blob: str, requests: tuple[RequestRef, ...]) -> list[RequestLine]:

@@ -17,9 +17,9 @@ from vbatch.contracts.message import Message
 from vbatch.contracts.orders import FailSlice, RunSlice
 from vbatch.gpu_runner.core.chunks import CHUNK_SECONDS_MAX, Chunk, Chunker
 from vbatch.gpu_runner.core.feed import Remainder
-from vbatch.gpu_runner.core.figures import Figures
-from vbatch.gpu_runner.flows.pulse import Pulse
-from vbatch.gpu_runner.limits import Limits
+from vbatch.gpu_runner.core.limits import Limits
+from vbatch.gpu_runner.core.metrics import RunnerMetrics
+from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.journal.port import Delivery, Publisher, WaitingWrites
 
 SOURCE = "gpu-runner"
@@ -40,17 +40,23 @@ class Recorder:
     """
 
     def __init__(
-        self, runner_id: RunnerId, epoch: int, figures: Figures, limits: Limits, room: Pulse, log_room: WaitingWrites
+        self,
+        runner_id: RunnerId,
+        epoch: int,
+        metrics: RunnerMetrics,
+        limits: Limits,
+        room: ChangeSignal,
+        log_room: WaitingWrites,
     ) -> None:
         self._runner_id = runner_id
         self._epoch = epoch
-        self._figures = figures
+        self._figures = metrics
         self._outbox_max = limits.outbox_messages_max
         self._records: dict[SliceId, _Record] = {}
         self._outbox: deque[tuple[Message, Delivery | None]] = deque()
         self._settled: asyncio.Queue[Delivery] = asyncio.Queue()
-        self._filled = Pulse()
-        self._handed_over = Pulse()
+        self._filled = ChangeSignal()
+        self._handed_over = ChangeSignal()
         self._room = room
         self._log_room = log_room
 

@@ -18,17 +18,17 @@ from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.message import Recorded
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.feed import Feed
-from vbatch.gpu_runner.core.figures import Figures
 from vbatch.gpu_runner.core.ladder import Ladder
+from vbatch.gpu_runner.core.limits import Limits
+from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.gpu_runner.core.registry import Registry
+from vbatch.gpu_runner.flows.change_signal import ChangeSignal
+from vbatch.gpu_runner.flows.engine_session import EngineSession
 from vbatch.gpu_runner.flows.intake import Intake
 from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading
-from vbatch.gpu_runner.flows.pulse import Pulse
 from vbatch.gpu_runner.flows.reading import Reading
 from vbatch.gpu_runner.flows.recorder import SOURCE, Recorder
-from vbatch.gpu_runner.flows.residency import Residency
-from vbatch.gpu_runner.limits import Limits
 from vbatch.gpu_runner.ports import AnswerFiles, InputFiles, Launcher
 from vbatch.journal.port import Conflict, Delivery, Journal, Lease, Publisher, Unavailable
 
@@ -52,7 +52,7 @@ class StopWish(Protocol):
 
 
 @dataclass(frozen=True)
-class World:
+class Dependencies:
     """What a runner works with."""
 
     journal: Journal
@@ -68,12 +68,12 @@ class Runner:
 
     runner_id: RunnerId
     pid: int
-    world: World
+    dependencies: Dependencies
     limits: Limits
     feed: Feed = field(default_factory=Feed)
     registry: Registry = field(default_factory=Registry)
-    figures: Figures = field(default_factory=Figures)
-    changed: Pulse = field(default_factory=Pulse)
+    metrics: RunnerMetrics = field(default_factory=RunnerMetrics)
+    changed: ChangeSignal = field(default_factory=ChangeSignal)
     lease: Lease | None = None
 
     @property
@@ -84,65 +84,70 @@ class Runner:
     @property
     def engine_state(self) -> str:
         """For people: which model answers, if one does, and how long the swap to it took."""
-        if not self.figures.model:
+        if not self.metrics.model:
             return "no model on the device"
-        seconds = self.figures.first_answer_seconds_last or self.figures.swap_seconds_last
-        return f"serving {self.figures.model}, {seconds:.1f} s after the one before stopped"
+        seconds = self.metrics.first_answer_seconds_last or self.metrics.swap_seconds_last
+        return f"serving {self.metrics.model}, {seconds:.1f} s after the one before stopped"
 
     async def run(self, stop: StopWish) -> None:
         """Return after a stop that was asked for. Raises Fenced, JournalLost or what went wrong in it."""
         self.lease = lease = await self._acquire()
         reached(Failpoint.RUNNER_LEASED)
-        log.info("runner_leased", runner_id=self.runner_id, epoch=lease.epoch, device=self.world.device.name)
+        log.info("runner_leased", runner_id=self.runner_id, epoch=lease.epoch, device=self.dependencies.device.name)
         recorder = Recorder(
-            self.runner_id, lease.epoch, self.figures, self.limits, self.changed, self.world.journal.room
+            self.runner_id,
+            lease.epoch,
+            self.metrics,
+            self.limits,
+            self.changed,
+            self.dependencies.journal.waiting_writes,
         )
-        self.world.journal.room.watch(lambda _refusal: self.changed.fire())
-        residency = self._residency(lease.epoch, recorder)
+        self.dependencies.journal.waiting_writes.watch(lambda _refusal: self.changed.fire())
+        session = self._session(lease.epoch, recorder)
         try:
             async with (
-                self.world.journal.publisher(lease) as publisher,
-                self.world.journal.work.take(
+                self.dependencies.journal.publisher(lease) as publisher,
+                self.dependencies.journal.work.take(
                     subjects.work(self.runner_id, lease.epoch), self._consumer(lease)
                 ) as deliveries,
             ):
-                await self._work(stop, lease, residency, deliveries=deliveries, publisher=publisher)
+                await self._work(stop, lease, session, deliveries=deliveries, publisher=publisher)
                 await self._leave(stop, recorder, lease.epoch, publisher)
         except* Conflict as group:
             log.error("runner_fenced", runner_id=self.runner_id, epoch=lease.epoch)
             raise Fenced(f"a newer lease than {lease.epoch} exists") from group
         finally:
-            await residency.stop()
-            await self.world.launcher.close()
+            await session.stop()
+            await self.dependencies.launcher.close()
 
     async def _acquire(self) -> Lease:
-        device = self.world.device
+        device = self.dependencies.device
         leased = RunnerLeased(
             at=utc_now(), runner_id=self.runner_id, device=device.name, memory_bytes=device.memory_bytes, pid=self.pid
         )
-        return await self.world.journal.log.acquire(codec.encode(leased, source=SOURCE))
+        return await self.dependencies.journal.log.acquire(codec.encode(leased, source=SOURCE))
 
-    def _residency(self, epoch: int, recorder: Recorder) -> Residency:
+    def _session(self, epoch: int, recorder: Recorder) -> EngineSession:
         loading = Loading(
             self.runner_id,
             epoch,
-            self.world.launcher,
+            self.dependencies.launcher,
             self.registry,
             recorder,
             self.changed,
-            self.figures,
+            self.metrics,
             self.limits,
-            Ladder(self.world.device, self.limits.may_shorten_context),
+            Ladder(self.dependencies.device, self.limits.may_shorten_context),
         )
-        return Residency(
+        return EngineSession(
             self.runner_id,
             epoch,
             loading,
             self.feed,
             recorder,
-            self.world.answer_files,
+            self.dependencies.answer_files,
             self.changed,
-            self.figures,
+            self.metrics,
             self.limits,
             LeaseWatch(self.changed, asyncio.get_running_loop().time),
         )
@@ -151,21 +156,21 @@ class Runner:
         self,
         stop: StopWish,
         lease: Lease,
-        residency: Residency,
+        session: EngineSession,
         *,
         deliveries: AsyncIterator[Delivery],
         publisher: Publisher,
     ) -> None:
         """Until asked to stop; what has finished by then is recorded, what has not is still in the feed."""
-        recorder = residency.recorder
-        reading = Reading(self.world.input_files, self.feed, recorder, self.changed)
+        recorder = session.recorder
+        reading = Reading(self.dependencies.input_files, self.feed, recorder, self.changed)
         async with asyncio.TaskGroup() as tasks:
             intake = Intake(
                 epoch=lease.epoch,
                 feed=self.feed,
                 recorder=recorder,
                 changed=self.changed,
-                abort=residency.abort,
+                abort=session.abort,
                 fail=lambda order: tasks.create_task(reading.fail(order)),
                 now=asyncio.get_running_loop().time,
             )
@@ -174,8 +179,8 @@ class Runner:
                 self._watch_journal(),
                 intake.take_all(deliveries),
                 reading.read_ahead(),
-                residency.serve(),
-                residency.lease_watch.keep(self.world.journal.log, lease),
+                session.serve(),
+                session.lease_watch.keep(self.dependencies.journal.log, lease),
                 recorder.publish(publisher),
                 recorder.confirm(publisher),
                 _settle_all(recorder),
@@ -190,7 +195,7 @@ class Runner:
         return f"{self.runner_id}-{lease.epoch}"
 
     async def _follow_models(self) -> None:
-        async with self.world.journal.log.tail(0, (subjects.MODEL_EVENTS,)) as arrivals:
+        async with self.dependencies.journal.log.tail(0, (subjects.MODEL_EVENTS,)) as arrivals:
             async for records in arrivals:
                 for record in records:
                     self._learn(record)
@@ -203,7 +208,7 @@ class Runner:
             log.error("model_event_unreadable", sequence=record.sequence, reason=str(error))
 
     async def _watch_journal(self) -> None:
-        await self.world.journal.dead_event.wait()
+        await self.dependencies.journal.dead_event.wait()
         raise JournalLost("the connection to the journal is gone for good")
 
     async def _leave(self, stop: StopWish, recorder: Recorder, epoch: int, publisher: Publisher) -> None:

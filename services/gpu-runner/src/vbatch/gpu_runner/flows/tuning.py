@@ -25,21 +25,24 @@ SHARED = "You are a careful assistant who answers in one sentence. " * 8
 OUTPUT_TOKENS = 32
 WARM_UP_REQUESTS = 4
 
-Told = Callable[[Trial], None]
+OnTrial = Callable[[Trial], None]
 
 
 class Untunable(Exception):
     """No profile of the model came up and answered; the text is what the last one said."""
 
 
-async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, told: Told) -> Candidate:
+async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, described: OnTrial) -> Candidate:
     """The best profile; `told` hears of every trial. Raises Untunable."""
     requests = first_round_requests(definition, device)
-    trials = [await _trial(it, definition, device, launcher, requests, told) for it in candidates(definition, device)]
+    trials = [
+        await _trial(candidate, definition, device, launcher, requests, described)
+        for candidate in candidates(definition, device)
+    ]
     left = [*next_round(trials), *combined(trials)]
     while len(left) > 1:
         requests *= 2
-        trials = [await _trial(it, definition, device, launcher, requests, told) for it in left]
+        trials = [await _trial(candidate, definition, device, launcher, requests, described) for candidate in left]
         left = next_round(trials)
     if not left:
         raise Untunable(trials[-1].fault)
@@ -47,7 +50,12 @@ async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, 
 
 
 async def _trial(
-    candidate: Candidate, definition: ModelDefinition, device: Device, launcher: Launcher, requests: int, told: Told
+    candidate: Candidate,
+    definition: ModelDefinition,
+    device: Device,
+    launcher: Launcher,
+    requests: int,
+    described: OnTrial,
 ) -> Trial:
     clock = asyncio.get_running_loop().time
     began = clock()
@@ -63,7 +71,7 @@ async def _trial(
             trial = Trial(candidate, requests, fault=str(error) or type(error).__name__)
         finally:
             await engine.stop()
-    told(trial)
+    described(trial)
     return trial
 
 
@@ -77,7 +85,7 @@ async def _rate(engine: Engine, requests: int) -> float:
 
 
 async def _ask_all(engine: Engine, requests: int) -> None:
-    room = asyncio.Semaphore(engine.window)
+    room = asyncio.Semaphore(engine.concurrency)
     endpoint, body = _workload(engine.definition)
 
     async def ask(number: int) -> None:
@@ -93,7 +101,9 @@ async def _ask_all(engine: Engine, requests: int) -> None:
 
 def _workload(definition: ModelDefinition) -> tuple[str, Callable[[int], bytes]]:
     """The endpoint, and the body of each request."""
-    endpoint = next(it for it in (CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS) if it in definition.endpoints)
+    endpoint = next(
+        endpoint for endpoint in (CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS) if endpoint in definition.endpoints
+    )
 
     def body(number: int) -> bytes:
         text = f"{SHARED}What is the square of {number}?"

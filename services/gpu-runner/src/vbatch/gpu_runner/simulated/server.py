@@ -31,7 +31,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 Send = Callable[[Reply], None]
 
 
-class Job:
+class InFlightRequest:
     """A request that waits, runs or is taken back."""
 
     __slots__ = ("is_over", "is_running", "raw", "reply", "send", "timer")
@@ -58,7 +58,7 @@ class Simulation:
         self.generation_tokens = 0
         self.is_asleep = False
         self.wakes = 0
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[InFlightRequest] = deque()
         self._tries: dict[bytes, int] = {}
         self._loop = asyncio.get_running_loop()
         self._work_log = open_log(options.work_log) if options.work_log else None
@@ -67,14 +67,14 @@ class Simulation:
     def waiting_count(self) -> int:
         return len(self._waiting)
 
-    def submit(self, path: str, raw: bytes, send: Send) -> Job:
+    def submit(self, path: str, raw: bytes, send: Send) -> InFlightRequest:
         self.request_count += 1
         if self.request_count == self.options.crash_after:
             crash()
         answer, steer = self._reply(path, raw)
         if steer.busy_count and self._is_busy(raw, steer):
             answer = replace(error(steer.busy_status, "Busy, as asked for."), retry_after=steer.retry_after)
-        job = Job(raw, answer, send)
+        job = InFlightRequest(raw, answer, send)
         self._waiting.append(job)
         self._start_next()
         return job
@@ -94,7 +94,7 @@ class Simulation:
             answer = replace(answer, body=answer.body.replace(SANE, GARBLED))
         return answer, steer
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: InFlightRequest) -> None:
         """The client went away."""
         if job.timer:
             job.timer.cancel()
@@ -123,7 +123,7 @@ class Simulation:
         while self._waiting and self.running_count < self.running_max:
             self._start(self._waiting.popleft())
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: InFlightRequest) -> None:
         self.running_count += 1
         job.is_running = True
         self._note("started", job)
@@ -138,12 +138,12 @@ class Simulation:
         else:
             self._finish(job)
 
-    def _note(self, what: str, job: Job) -> None:
+    def _note(self, what: str, job: InFlightRequest) -> None:
         if self._work_log is not None:
             inside = self.running_count + self.waiting_count
             os.write(self._work_log, f"{time.time():.6f} {what} {digest(job.raw)} {inside}\n".encode())
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: InFlightRequest) -> None:
         self._note("answered", job)
         self.finished_count += 1
         self.prompt_tokens += job.reply.prompt_tokens
@@ -151,7 +151,7 @@ class Simulation:
         job.send(job.reply)
         self._leave(job)
 
-    def _leave(self, job: Job) -> None:
+    def _leave(self, job: InFlightRequest) -> None:
         job.is_running = False
         job.is_over = True
         self.running_count -= 1
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._body: list[bytes] = []
-        self._job: Job | None = None
+        self._job: InFlightRequest | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is no subclass

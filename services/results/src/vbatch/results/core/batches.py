@@ -20,7 +20,7 @@ from vbatch.contracts.lifecycle import (
     true_ending,
 )
 from vbatch.contracts.lines import output_line
-from vbatch.results.core.misfit import Misfit
+from vbatch.results.core.impossible_event import ImpossibleEvent
 from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
 
 NUMBER_MAX = 2**31 - 1
@@ -99,7 +99,7 @@ def count(
     ledger, row = batch.ledger, batch.row
     if ledger is None or ledger.is_closed:
         return False
-    _must_fit(chunk.outcomes, row.last_line)
+    _must_be_possible(chunk.outcomes, row.last_line)
     start = row.partial_bytes
     batch_id = chunk.batch_id
     for outcome in chunk.outcomes:
@@ -136,7 +136,7 @@ def _steering(row: BatchRow, moved: BatchStatus, event: Move) -> dict[str, Any]:
 
 def _must_be_priority(priority: int) -> None:
     if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
-        raise Misfit(f"priority {priority}")
+        raise ImpossibleEvent(f"priority {priority}")
 
 
 def _facts(batch: OpenBatch, event: Move) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _facts(batch: OpenBatch, event: Move) -> dict[str, Any]:
     match event:
         case e.BatchValidated():
             if not 0 <= event.total <= event.last_line <= NUMBER_MAX:
-                raise Misfit(f"{event.total} requests on {event.last_line} lines")
+                raise ImpossibleEvent(f"{event.total} requests on {event.last_line} lines")
             batch.ledger = Ledger(event.total, event.last_line)
             model = event.models[0].model if len(event.models) == 1 else None
             return {"total": event.total, "last_line": event.last_line, "model": model}
@@ -156,15 +156,15 @@ def _facts(batch: OpenBatch, event: Move) -> dict[str, Any]:
             return {}
 
 
-def _must_fit(outcomes: Sequence[e.Outcome], last_line: int) -> None:
+def _must_be_possible(outcomes: Sequence[e.Outcome], last_line: int) -> None:
     for outcome in outcomes:
         usage, code = outcome.usage, outcome.status_code
         if not 0 < outcome.line <= last_line:
-            raise Misfit(f"line {outcome.line} of a file of {last_line} lines")
+            raise ImpossibleEvent(f"line {outcome.line} of a file of {last_line} lines")
         if not (0 <= usage.input_tokens <= NUMBER_MAX and 0 <= usage.output_tokens <= NUMBER_MAX):
-            raise Misfit(f"line {outcome.line}: its usage cannot be")
+            raise ImpossibleEvent(f"line {outcome.line}: its usage cannot be")
         if not 100 <= code <= 599 if code is not None else outcome.error is None:
-            raise Misfit(f"line {outcome.line}: status code {code} without an error")
+            raise ImpossibleEvent(f"line {outcome.line}: status code {code} without an error")
 
 
 def _outcome_row(batch_sequence: int, sequence: int, outcome: e.Outcome, start: int, length: int) -> OutcomeRow:

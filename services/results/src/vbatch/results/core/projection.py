@@ -13,7 +13,7 @@ from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.results.core import batches, runners
 from vbatch.results.core.batches import OpenBatch
-from vbatch.results.core.misfit import Misfit
+from vbatch.results.core.impossible_event import ImpossibleEvent
 from vbatch.results.core.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
 
 
@@ -56,7 +56,7 @@ class Changes:
 def project(state: State, changes: Changes, sequence: int, event: e.Event) -> None:
     """Fold one event into both. Raises Misfit, having changed nothing, when the event cannot be true."""
     if event.at.tzinfo is None:
-        raise Misfit("its time has no zone")
+        raise ImpossibleEvent("its time has no zone")
     match event:
         case e.FileStored() | e.FileDeleted():
             _file(changes, sequence, event)

@@ -18,7 +18,7 @@ from vbatch.contracts.answers import ANSWERS, swept_mark
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import CHUNKS_COMPLETED, RUNNER_LEASES
 from vbatch.journal.port import Log
-from vbatch.results.core.shelved import referred, unswept
+from vbatch.results.core.orphaned_answers import referred, unswept
 from vbatch.results.flows.transacting import decode_all
 
 

@@ -57,7 +57,7 @@ class Projector:
     ) -> None:
         self._journal = journal
         self._lease = lease
-        self._transactions = Transactions(read_model, partials, blobs, self._bury)
+        self._transactions = Transactions(read_model, partials, blobs, self._set_aside)
         self._on_committed = on_committed
         self._backoff = Backoff(WORK_SECONDS_MAX)
         self.trouble: str | None = "not started"
@@ -107,7 +107,7 @@ class Projector:
         body_bytes = sum(len(record.body) for record in records)
         self._on_committed(Committed(state, changes, len(records), body_bytes, perf_counter() - started))
 
-    async def _bury(self, buried: Buried) -> None:
+    async def _set_aside(self, buried: Buried) -> None:
         record = buried.record
         get_logger().error("event_buried", sequence=record.sequence, subject=record.subject, reason=buried.reason)
         try:

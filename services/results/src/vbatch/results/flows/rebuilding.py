@@ -16,7 +16,7 @@ from time import perf_counter
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.contracts.read_model import PAST_SCHEMA, REBUILT_SCHEMA, REPLACED_SCHEMA
-from vbatch.results.flows.replaying import Replay, Report, Workshop, opened
+from vbatch.results.flows.replaying import Replay, ReplayDependencies, Report, opened
 from vbatch.results.flows.serving import own_folder, take_lease
 from vbatch.results.flows.verifying import Verifier
 from vbatch.results.ports import Difference
@@ -34,7 +34,7 @@ class RebuildRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RebuildOptions:
     """`until` is the last event to replay; it excludes the other two."""
 
     verify: bool = False
@@ -42,18 +42,18 @@ class Wishes:
     until: int | None = None
 
 
-async def rebuild(shop: Workshop, wishes: Wishes) -> Report:
+async def rebuild(shop: ReplayDependencies, options: RebuildOptions) -> Report:
     """Raises RebuildRefused, and what the log, the database, the disk or the blob store meets."""
     async with _alone(shop):
-        if wishes.until is not None:
-            return await _past(shop, wishes.until)
-        report = await _rebuilt(shop, wishes)
-        if wishes.switch and not report.difference_count:
+        if options.until is not None:
+            return await _past(shop, options.until)
+        report = await _rebuilt(shop, options)
+        if options.switch and not report.difference_count:
             await _serve(shop, report)
         return report
 
 
-async def clean(shop: Workshop) -> None:
+async def clean(shop: ReplayDependencies) -> None:
     """Drop everything that is not served."""
     async with _alone(shop):
         for schema in (REBUILT_SCHEMA, REPLACED_SCHEMA, PAST_SCHEMA):
@@ -61,7 +61,7 @@ async def clean(shop: Workshop) -> None:
         await _tidy(shop)
 
 
-async def _past(shop: Workshop, until: int) -> Report:
+async def _past(shop: ReplayDependencies, until: int) -> Report:
     head = await shop.journal.log.last_sequence()
     if not 0 < until <= head:
         raise RebuildRefused(f"the log holds the events 1 to {head}; there is no state of {until}")
@@ -70,19 +70,19 @@ async def _past(shop: Workshop, until: int) -> Report:
         return replay.report
 
 
-async def _rebuilt(shop: Workshop, wishes: Wishes) -> Report:
+async def _rebuilt(shop: ReplayDependencies, options: RebuildOptions) -> Report:
     served = await shop.generations.served()
-    if wishes.verify and served is None:
+    if options.verify and served is None:
         raise RebuildRefused("nothing of this version is served that could be compared; leave out --verify")
     folder = f"{REBUILT_PREFIX}{shop.now():%Y%m%dT%H%M%S%f}"
     async with _fresh(shop, REBUILT_SCHEMA, folder) as replay:
-        await replay.to(served.sequence if served and wishes.verify else await shop.journal.log.last_sequence())
-        if wishes.verify:
+        await replay.to(served.sequence if served and options.verify else await shop.journal.log.last_sequence())
+        if options.verify:
             await _compare(shop, replay)
         return replay.report
 
 
-async def _compare(shop: Workshop, replay: Replay) -> None:
+async def _compare(shop: ReplayDependencies, replay: Replay) -> None:
     async with shop.generations.snapshot() as snapshot:
         await replay.to(snapshot.served.sequence)
         served_files = shop.partials()
@@ -109,7 +109,7 @@ def _note(report: Report, difference: Difference) -> None:
         report.differences.append(difference)
 
 
-async def _serve(shop: Workshop, report: Report) -> None:
+async def _serve(shop: ReplayDependencies, report: Report) -> None:
     """Take the place of the results process, come to the head of the log, exchange the names, and let it go on."""
     async with _in_place_of_results(shop):
         reached(Failpoint.REBUILD_LEASED)
@@ -123,7 +123,7 @@ async def _serve(shop: Workshop, report: Report) -> None:
 
 
 @asynccontextmanager
-async def _in_place_of_results(shop: Workshop) -> AsyncIterator[None]:
+async def _in_place_of_results(shop: ReplayDependencies) -> AsyncIterator[None]:
     """Its process stops when it reads of our lease, and gives up the folder; started again, it waits for the folder."""
     async with AsyncExitStack() as stack:
         for attempt in range(TAKE_OVER_TRIES):
@@ -137,7 +137,7 @@ async def _in_place_of_results(shop: Workshop) -> AsyncIterator[None]:
         yield
 
 
-async def _is_projected_beyond(shop: Workshop, sequence: int) -> bool:
+async def _is_projected_beyond(shop: ReplayDependencies, sequence: int) -> bool:
     """Whether a results process goes on with what is served now: its own lease is the first event it adds."""
     deadline = perf_counter() + shop.projecting_again_seconds
     while perf_counter() < deadline:
@@ -149,7 +149,7 @@ async def _is_projected_beyond(shop: Workshop, sequence: int) -> bool:
 
 
 @asynccontextmanager
-async def _fresh(shop: Workshop, schema: str, folder: str) -> AsyncIterator[Replay]:
+async def _fresh(shop: ReplayDependencies, schema: str, folder: str) -> AsyncIterator[Replay]:
     """An empty one, in place of what an earlier rebuild left there."""
     await shop.generations.drop(schema)
     await asyncio.to_thread(shutil.rmtree, shop.folder / folder, ignore_errors=True)
@@ -159,7 +159,7 @@ async def _fresh(shop: Workshop, schema: str, folder: str) -> AsyncIterator[Repl
 
 
 @asynccontextmanager
-async def _alone(shop: Workshop) -> AsyncIterator[None]:
+async def _alone(shop: ReplayDependencies) -> AsyncIterator[None]:
     await asyncio.to_thread(shop.folder.mkdir, parents=True, exist_ok=True, mode=0o700)
     try:
         with hold_lock(shop.folder / LOCK_NAME):
@@ -168,7 +168,7 @@ async def _alone(shop: Workshop) -> AsyncIterator[None]:
         raise RebuildRefused(f"another rebuild is at work: {error}") from error
 
 
-async def _tidy(shop: Workshop) -> None:
+async def _tidy(shop: ReplayDependencies) -> None:
     """Remove the folders of read models that are no longer there."""
     in_use = await shop.generations.folders()
     await asyncio.to_thread(_remove_unused, shop.folder, in_use)

@@ -35,7 +35,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class ReplayDependencies:
     """What a rebuild works on. `open_model` gives a read model of its own in a schema and folder."""
 
     journal: Journal
@@ -71,7 +71,7 @@ class Replay:
     """One read model being filled from the log."""
 
     def __init__(
-        self, shop: Workshop, read_model: ReadModel, partials: PartialFiles, state: State, report: Report
+        self, shop: ReplayDependencies, read_model: ReadModel, partials: PartialFiles, state: State, report: Report
     ) -> None:
         self.read_model = read_model
         self.partials = partials
@@ -90,7 +90,7 @@ class Replay:
                 if wanted := [record for record in records if record.sequence <= end]:
                     await self._take(wanted)
                     self.report.seconds = before + perf_counter() - started
-                    self._tell(end)
+                    self._report_progress(end)
                 if records[-1].sequence >= end:
                     return
 
@@ -101,13 +101,13 @@ class Replay:
             self.report.outcomes += len(changes.outcomes)
         self.report.sequence = self.state.sequence
 
-    def _tell(self, end: int) -> None:
+    def _report_progress(self, end: int) -> None:
         report = self.report
         self._shop.on_progress(Progress(report.sequence, end, report.outcomes, report.seconds))
 
 
 @asynccontextmanager
-async def opened(shop: Workshop, report: Report) -> AsyncIterator[Replay]:
+async def opened(shop: ReplayDependencies, report: Report) -> AsyncIterator[Replay]:
     partials = shop.partials()
     async with shop.open_model(report.schema, report.folder) as read_model:
         state = await Transactions(read_model, partials, shop.blobs, _pass_over).begin()

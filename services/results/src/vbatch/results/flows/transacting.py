@@ -16,7 +16,7 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.message import Recorded
-from vbatch.results.core.misfit import Misfit
+from vbatch.results.core.impossible_event import ImpossibleEvent
 from vbatch.results.core.projection import Changes, State, passed, project
 from vbatch.results.ports import PartialFiles, ReadModel
 
@@ -47,7 +47,7 @@ class Transactions:
         self._read_model = read_model
         self._partials = partials
         self._blobs = blobs
-        self._bury = bury
+        self._set_aside = bury
 
     async def begin(self) -> State:
         """What the read model holds at its checkpoint; bytes that a lost transaction left are cut off."""
@@ -63,7 +63,7 @@ class Transactions:
         changes, buried = await asyncio.to_thread(self._fold, state, records, whole)
         reached(Failpoint.LINES_WRITTEN)
         for each in buried:
-            await self._bury(each)
+            await self._set_aside(each)
         await self._read_model.write(after, changes)
         return changes
 
@@ -122,7 +122,7 @@ def fold(
         else:
             try:
                 project(state, changes, record.sequence, event)
-            except Misfit as misfit:
+            except ImpossibleEvent as misfit:
                 buried.append(Buried(record, str(misfit)))
         passed(state, changes, record.sequence)
     return changes, buried

@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from vbatch.contracts.lifecycle import BatchStatus
-from vbatch.scheduler.core.state import State
+from vbatch.scheduler.core.state.state import State
 
 
 class StateCollector(Collector):
@@ -20,8 +20,8 @@ class StateCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield self._batches()
-        jobs = self._state.jobs.values()
-        waiting = sum(job.waiting_count for job in jobs)
+        batches = self._state.batches.values()
+        waiting = sum(batch.waiting_count for batch in batches)
         yield GaugeMetricFamily("vbatch_requests_waiting", "Requests neither answered nor on a runner.", waiting)
         yield GaugeMetricFamily("vbatch_slices_outstanding", "Slices on runners.", len(self._state.slices))
         yield GaugeMetricFamily("vbatch_runners", "Live runner processes.", len(self._state.runners))
@@ -33,7 +33,7 @@ class StateCollector(Collector):
 
     def _batches(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily("vbatch_batches", "Unfinished batches by status.", labels=["status"])
-        statuses = [job.status for job in self._state.jobs.values()]
+        statuses = [batch.status for batch in self._state.batches.values()]
         for status in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS, BatchStatus.CANCELLING):
             family.add_metric([status], statuses.count(status))
         return family

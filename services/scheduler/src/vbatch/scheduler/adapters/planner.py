@@ -16,8 +16,8 @@ from pathlib import Path
 
 from vbatch.scheduler.adapters.plans import KeptPlans
 from vbatch.scheduler.adapters.reading import be_there, begin, check_file
-from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.validation import FileRules
+from vbatch.scheduler.core.decide import PlanResult
+from vbatch.scheduler.core.planning.validation import FileRules
 from vbatch.scheduler.ports import PlanningTrouble
 
 LONG_FILE_BYTES = 64 << 20
@@ -32,10 +32,10 @@ class ProcessPlanner:
     """One short and one long file at a time, each in a process of its own."""
 
     def __init__(self, blob_url: str, plans: KeptPlans | None) -> None:
-        self._short = _Lane(blob_url, None, SHORT_FILES_PER_WORKER, niceness=0)
-        self._long = _Lane(blob_url, plans, LONG_FILES_PER_WORKER, niceness=LONG_FILE_NICENESS)
+        self._short = _PlanningWorker(blob_url, None, SHORT_FILES_PER_WORKER, niceness=0)
+        self._long = _PlanningWorker(blob_url, plans, LONG_FILES_PER_WORKER, niceness=LONG_FILE_NICENESS)
 
-    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> Verdict:
+    async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> PlanResult:
         lane = self._long if file_bytes >= LONG_FILE_BYTES else self._short
         return await lane.plan(blob, rules)
 
@@ -55,7 +55,7 @@ async def process_planner(blob_url: str, plans_folder: Path | None = None) -> As
         planner.close()
 
 
-class _Lane:
+class _PlanningWorker:
     """One worker; when it dies, or has read its files, the next one is started at once."""
 
     def __init__(self, blob_url: str, plans: KeptPlans | None, files_per_worker: int, *, niceness: int) -> None:
@@ -66,18 +66,18 @@ class _Lane:
         self._one_at_a_time = asyncio.Lock()
         self._begin_worker()
 
-    async def plan(self, blob: str, rules: FileRules) -> Verdict:
+    async def plan(self, blob: str, rules: FileRules) -> PlanResult:
         async with self._one_at_a_time:
             loop = asyncio.get_running_loop()
             try:
-                verdict = await loop.run_in_executor(self._pool, check_file, self._blob_url, blob, rules, self._plans)
+                result = await loop.run_in_executor(self._pool, check_file, self._blob_url, blob, rules, self._plans)
             except BrokenProcessPool as error:
                 self._replace_worker()
                 raise PlanningTrouble(f"the worker died while it read {blob}") from error
             self._files_left -= 1
             if self._files_left == 0:
                 self._replace_worker()
-            return verdict
+            return result
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

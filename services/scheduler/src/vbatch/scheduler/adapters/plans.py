@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from vbatch.chassis.files import write_atomically
-from vbatch.scheduler.core.plan import Plan, packed, unpacked
+from vbatch.scheduler.core.planning.plan import Plan, packed, unpacked
 
 PLANS_MAX = 8
 """The newest stay; a plan of a million requests has 20 MB."""
@@ -39,7 +39,7 @@ class KeptPlans:
             return  # a full disk is no reason to refuse a batch
 
     def _forget_oldest(self) -> None:
-        newest_first = sorted(self._folder.glob(f"*{ENDING}"), key=lambda it: it.stat().st_mtime, reverse=True)
+        newest_first = sorted(self._folder.glob(f"*{ENDING}"), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in newest_first[PLANS_MAX:]:
             path.unlink(missing_ok=True)
 

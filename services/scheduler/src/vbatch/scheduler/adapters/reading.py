@@ -12,9 +12,9 @@ from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble
 from vbatch.chassis.parent import die_with_parent
 from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.adapters.plans import KeptPlans
-from vbatch.scheduler.core.decide import Verdict
-from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.validation import FileCheck, FileRules
+from vbatch.scheduler.core.decide import PlanResult
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.planning.validation import FileCheck, FileRules
 from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 
 BLOCK_BYTES = 1 << 20
@@ -23,17 +23,17 @@ RECURSION_MAX = 600
 """Lines nested deeper are refused: lower than elsewhere, so that whoever reads an admitted line later can."""
 
 
-def check_file(blob_url: str, blob: str, rules: FileRules, plans: KeptPlans | None) -> Verdict:
+def check_file(blob_url: str, blob: str, rules: FileRules, plans: KeptPlans | None) -> PlanResult:
     """Raises what can cross to the service: InputMissing, PlanningTrouble."""
     if plans is not None and rules.was_found_fit and (plan := plans.find(blob)) is not None:
         return plan
-    verdict = _checked(blob_url, blob, rules)
-    if plans is not None and isinstance(verdict, Plan):
-        plans.keep(blob, verdict)
-    return verdict
+    result = _checked(blob_url, blob, rules)
+    if plans is not None and isinstance(result, Plan):
+        plans.keep(blob, result)
+    return result
 
 
-def _checked(blob_url: str, blob: str, rules: FileRules) -> Verdict:
+def _checked(blob_url: str, blob: str, rules: FileRules) -> PlanResult:
     sys.setrecursionlimit(RECURSION_MAX)
     check, blobs = FileCheck(rules), Blobs.from_url(blob_url)
 
@@ -42,7 +42,7 @@ def _checked(blob_url: str, blob: str, rules: FileRules) -> Verdict:
 
     try:
         asyncio.run(_feed(check, blobs, blob))
-        return check.verdict(read_again)
+        return check.result(read_again)
     except BlobMissing as error:
         raise InputMissing(str(error)) from error
     except BlobTrouble as error:

@@ -9,9 +9,9 @@ from time import perf_counter
 
 from vbatch.contracts.forecast import Explanation, Forecast
 from vbatch.contracts.ids import BatchId
-from vbatch.scheduler.core.explain import explain, queue
-from vbatch.scheduler.core.policy import Policy
-from vbatch.scheduler.core.state import State
+from vbatch.scheduler.core.forecast.forecast import explain, queue
+from vbatch.scheduler.core.policy.policy import Policy
+from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import Clock
 
 BATCHES_MAX = 1_000

@@ -9,7 +9,7 @@ from vbatch.contracts.catalogue import KINDS
 from vbatch.contracts.codec import Unreadable, decode_outline
 from vbatch.contracts.message import Recorded
 from vbatch.journal.port import Log
-from vbatch.scheduler.core.state import State, evolve
+from vbatch.scheduler.core.state.state import State, evolve
 
 BULK = frozenset({"batch.dispatched", "batch.chunk_completed", "batch.slice_returned"})
 """What happens many times in one batch's life."""
@@ -45,7 +45,7 @@ async def _oldest_unfinished(log: Log, until: int) -> int:
             evolve(scratch, decode_outline(record), record.sequence)
         except Unreadable:
             continue  # the fold that follows buries it
-    return min([max(1, until - RECENT_EVENTS), *(job.sequence for job in scratch.jobs.values())])
+    return min([max(1, until - RECENT_EVENTS), *(batch.sequence for batch in scratch.batches.values())])
 
 
 async def _skeleton(log: Log, until: int) -> AsyncIterator[Recorded]:

@@ -10,11 +10,11 @@ import structlog
 
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId
-from vbatch.scheduler.core.decide import Verdict, input_fault, missing_input
-from vbatch.scheduler.core.job import Job, stop_asked_at
-from vbatch.scheduler.core.plan import Plan
-from vbatch.scheduler.core.state import State
-from vbatch.scheduler.core.validation import FileRules
+from vbatch.scheduler.core.decide import PlanResult, input_fault, missing_input
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.planning.validation import FileRules
+from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
+from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import Clock, InputMissing, Planner, PlanningTrouble
 
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.2, 5.0
@@ -40,57 +40,57 @@ class Planning:
     clock: Clock
     limits: Limits
     on_change: Callable[[], None]
-    verdicts: dict[BatchId, Verdict] = field(default_factory=dict)
+    plan_results: dict[BatchId, PlanResult] = field(default_factory=dict)
     _started: set[BatchId] = field(default_factory=set)
 
     def advance(self, tasks: asyncio.TaskGroup) -> None:
         """Give validated batches their plans, start reading for those that have none."""
         self._attach()
-        for job in self.state.jobs.values():
-            if job.batch_id not in self._started and self._is_wanted(job):
-                self._started.add(job.batch_id)
-                tasks.create_task(self._plan(job))
+        for batch in self.state.batches.values():
+            if batch.batch_id not in self._started and self._is_wanted(batch):
+                self._started.add(batch.batch_id)
+                tasks.create_task(self._plan(batch))
 
     def _attach(self) -> None:
-        for batch_id, verdict in list(self.verdicts.items()):
-            job = self.state.jobs.get(batch_id)
-            if job is not None and job.ledger is None:
+        for batch_id, result in list(self.plan_results.items()):
+            batch = self.state.batches.get(batch_id)
+            if batch is not None and batch.ledger is None:
                 continue  # the decision to validate or reject still needs the verdict
-            if job is not None and isinstance(verdict, Plan):
-                job.plan = verdict
-            del self.verdicts[batch_id]
-        self._started &= self.state.jobs.keys()
+            if batch is not None and isinstance(result, Plan):
+                batch.plan = result
+            del self.plan_results[batch_id]
+        self._started &= self.state.batches.keys()
 
-    def _is_wanted(self, job: Job) -> bool:
-        if job.plan is not None or stop_asked_at(job, self.clock()) is not None:
+    def _is_wanted(self, batch: PendingBatch) -> bool:
+        if batch.plan is not None or stop_asked_at(batch, self.clock()) is not None:
             return False
-        return job.ledger is not None or input_fault(self.state, job) is None
+        return batch.ledger is not None or input_fault(self.state, batch) is None
 
-    async def _plan(self, job: Job) -> None:
+    async def _plan(self, batch: PendingBatch) -> None:
         pause = RETRY_SECONDS
-        while job.batch_id in self.state.jobs:
+        while batch.batch_id in self.state.batches:
             try:
-                self.verdicts[job.batch_id] = await self._verdict(job)
+                self.plan_results[batch.batch_id] = await self._plan_result(batch)
                 reached(Failpoint.FILE_CHECKED)
                 break
             except PlanningTrouble as error:
-                log.warning("planning_failed", batch_id=job.batch_id, reason=str(error))
+                log.warning("planning_failed", batch_id=batch.batch_id, reason=str(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY_SECONDS_MAX)
         self.on_change()
 
-    async def _verdict(self, job: Job) -> Verdict:
-        if job.file is None:
-            return (missing_input(job),)
+    async def _plan_result(self, batch: PendingBatch) -> PlanResult:
+        if batch.file is None:
+            return (missing_input(batch),)
         try:
-            return await self.planner.plan(job.file.blob, job.file.bytes, self._rules(job))
+            return await self.planner.plan(batch.file.blob, batch.file.bytes, self._rules(batch))
         except InputMissing:
-            return (missing_input(job),)
+            return (missing_input(batch),)
 
-    def _rules(self, job: Job) -> FileRules:
-        endpoint = job.created.endpoint
-        models = {it.id: it.endpoints for it in self.state.models.values()}
-        if job.model is not None:  # validated before: it keeps its plan even if its model was removed since
-            models[job.model] = (endpoint,)
+    def _rules(self, batch: PendingBatch) -> FileRules:
+        endpoint = batch.created.endpoint
+        models = {model.id: model.endpoints for model in self.state.models.values()}
+        if batch.model is not None:  # validated before: it keeps its plan even if its model was removed since
+            models[batch.model] = (endpoint,)
         limits = self.limits
-        return FileRules(endpoint, models, limits.lines_max, limits.line_bytes_max, job.model is not None)
+        return FileRules(endpoint, models, limits.lines_max, limits.line_bytes_max, batch.model is not None)

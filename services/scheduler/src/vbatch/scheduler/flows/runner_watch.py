@@ -12,7 +12,7 @@ import structlog
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import RunnerId
 from vbatch.journal.port import Unavailable, WorkQueue
-from vbatch.scheduler.core.state import Runner, State
+from vbatch.scheduler.core.state.state import Runner, State
 from vbatch.scheduler.ports import Clock
 
 LOOK_SECONDS = 2.0
@@ -52,7 +52,7 @@ class RunnerWatch:
                 self._heard[life] = now
             elif (silent := now - self._heard.setdefault(life, now)) > self.silence_seconds_max:
                 await self._declare_lost(runner, silent)
-        alive = {(it.runner_id, it.epoch) for it in self.state.runners.values()}
+        alive = {(runner.runner_id, runner.epoch) for runner in self.state.runners.values()}
         self._heard = {life: at for life, at in self._heard.items() if life in alive}
 
     async def _declare_lost(self, runner: Runner, silent_seconds: float) -> None:

@@ -20,11 +20,11 @@ from vbatch.contracts.codec import Unreadable, decode_outline, encode
 from vbatch.contracts.ids import SliceId
 from vbatch.contracts.message import Recorded
 from vbatch.journal.port import Conflict, Journal, Lease
-from vbatch.scheduler.core.decide import Moment, decide
-from vbatch.scheduler.core.policy import Policy
-from vbatch.scheduler.core.state import State, evolve
+from vbatch.scheduler.core.decide import DecisionInput, decide
+from vbatch.scheduler.core.policy.policy import Policy
+from vbatch.scheduler.core.state.state import State, evolve
 from vbatch.scheduler.flows.history import fold_past
-from vbatch.scheduler.flows.ordering import Ordering
+from vbatch.scheduler.flows.order_sender import OrderSender
 from vbatch.scheduler.flows.planning import Limits, Planning
 from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX, RunnerWatch
 from vbatch.scheduler.ports import Clock, Planner
@@ -92,9 +92,9 @@ class Scheduler:
     async def _act(self, lease: Lease) -> None:
         await self._folded(lease.epoch)
         self.is_caught_up = True
-        log.info("caught_up", sequence=self.state.sequence, epoch=lease.epoch, batches=len(self.state.jobs))
+        log.info("caught_up", sequence=self.state.sequence, epoch=lease.epoch, batches=len(self.state.batches))
         planning = Planning(self.state, self.planner, self.clock, self.limits, self._changed.set)
-        ordering = Ordering(self.state, self.journal.work, self.clock)
+        ordering = OrderSender(self.state, self.journal.work, self.clock)
         new_slice_id = slice_ids(lease.epoch).__next__
         watch = RunnerWatch(
             self.state,
@@ -108,7 +108,9 @@ class Scheduler:
             while True:
                 self._changed.clear()
                 planning.advance(tasks)
-                events = decide(self.state, Moment(self.clock(), planning.verdicts, self.policy, new_slice_id))
+                events = decide(
+                    self.state, DecisionInput(self.clock(), planning.plan_results, self.policy, new_slice_id)
+                )
                 for event in events:
                     await self._append(event, lease)
                 await ordering.send()

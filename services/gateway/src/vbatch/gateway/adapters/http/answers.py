@@ -11,8 +11,8 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from vbatch.gateway.adapters.cooperative import map_cooperatively
 from vbatch.gateway.adapters.multipart import FORM_BYTES_MAX
-from vbatch.gateway.adapters.turns import in_turns
 from vbatch.gateway.core.records import BatchRecord, FileRecord
 from vbatch.gateway.core.refusals import Reason, Refusal, file_too_large
 from vbatch.gateway.core.views import page_json
@@ -33,7 +33,7 @@ def object_answer(view: BaseModel) -> Response:
 async def page_answer(found: Sequence[Found], view: Callable[[Found], BaseModel], *, limit: int) -> Response:
     """The page in `found`, of which one more than `limit` was read to see whether there is more."""
     shown = found[:limit]
-    objects = await in_turns(lambda each: view(each).model_dump_json(), shown)
+    objects = await map_cooperatively(lambda each: view(each).model_dump_json(), shown)
     page = page_json([each.id for each in shown], objects, has_more=len(found) > limit)
     return Response(page, media_type=JSON)
 

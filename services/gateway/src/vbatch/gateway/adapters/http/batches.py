@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, page_answer, read_body, stream_answer
+from vbatch.gateway.adapters.http.app_state import Owner, TheAppState, TheDependencies, limit_creates, must_have_space
 from vbatch.gateway.adapters.http.describe import (
     CREATE_BATCH,
     STRING,
@@ -15,27 +16,26 @@ from vbatch.gateway.adapters.http.describe import (
     query,
     text_answer,
 )
-from vbatch.gateway.adapters.http.parts import Owner, TheParts, TheWorld, limit_creates, must_have_room
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.sse import event_stream, open_stream
-from vbatch.gateway.core.create_batch import is_retry, read_batch_ask
+from vbatch.gateway.core.batches.create_batch import is_retry, parse_create_batch
+from vbatch.gateway.core.batches.steering import Pause, Resume, parse_priority
 from vbatch.gateway.core.live_events import read_last_event_id
 from vbatch.gateway.core.pages import (
     BATCHES_DEFAULT,
     BATCHES_MAX,
     RESULTS_DEFAULT,
     RESULTS_MAX,
-    read_batches_ask,
-    read_results_ask,
-    read_tail_ask,
+    parse_list_batches,
+    parse_list_results,
+    parse_tail_results,
 )
 from vbatch.gateway.core.records import BatchRecord
-from vbatch.gateway.core.steering import Pause, Resume, read_priority_ask
 from vbatch.gateway.core.views import BatchObject, Page, batch_view
 from vbatch.gateway.flows import batches as flow
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
 from vbatch.gateway.flows.results import results_from, results_so_far
-from vbatch.gateway.ports import World
+from vbatch.gateway.ports import Dependencies
 
 EVENT_STREAM = "text/event-stream"
 NATURAL = {"type": "integer", "minimum": 0}
@@ -49,7 +49,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 @router.post(
     "",
     response_model=BatchObject,
-    dependencies=[Depends(limit_creates), Depends(must_have_room)],
+    dependencies=[Depends(limit_creates), Depends(must_have_space)],
     responses=errors(400, 408, 409, 429, 507),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
@@ -59,14 +59,14 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
         ],
     },
 )
-async def create_batch(request: Request, owner: Owner, world: TheWorld) -> Response:
+async def create_batch(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
     """Create a batch. Only the shape of the ask is checked here: an unfit input file ends the batch as `failed`."""
-    ask = read_batch_ask(await read_body(request))
+    params = parse_create_batch(await read_body(request))
     if key := request.headers.get("idempotency-key"):
-        return _shown(world, await flow.create_batch_once(world, owner, ask, key))
+        return _shown(dependencies, await flow.create_batch_once(dependencies, owner, params, key))
     if is_retry(request.headers.get("x-stainless-retry-count")):
-        return _shown(world, await flow.create_batch_again(world, owner, ask))
-    return _shown(world, await flow.create_batch(world, owner, ask))
+        return _shown(dependencies, await flow.create_batch_again(dependencies, owner, params))
+    return _shown(dependencies, await flow.create_batch(dependencies, owner, params))
 
 
 @router.get(
@@ -88,36 +88,38 @@ async def create_batch(request: Request, owner: Owner, world: TheWorld) -> Respo
         ]
     },
 )
-async def list_batches(request: Request, owner: Owner, world: TheWorld) -> Response:
+async def list_batches(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
     """List batches, newest first."""
-    ask = read_batches_ask(request.query_params)
-    found = await flow.list_batches(world, owner, ask)
-    return await page_answer(found, lambda batch: batch_view(batch, world.outlook.of(batch.id)), limit=ask.limit)
+    params = parse_list_batches(request.query_params)
+    found = await flow.list_batches(dependencies, owner, params)
+    return await page_answer(
+        found, lambda batch: batch_view(batch, dependencies.forecasts.of(batch.id)), limit=params.limit
+    )
 
 
 @router.get("/{batch_id}", response_model=BatchObject, responses=errors(400, 404))
-async def retrieve_batch(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def retrieve_batch(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """One batch."""
-    return _shown(world, await flow.find_batch(world, owner, batch_id))
+    return _shown(dependencies, await flow.find_batch(dependencies, owner, batch_id))
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchObject, responses=errors(400, 404, 409))
-async def cancel_batch(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def cancel_batch(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """Cancel a batch; asking twice is no error. A body is not read."""
-    return _shown(world, await flow.cancel_batch(world, owner, batch_id))
+    return _shown(dependencies, await flow.cancel_batch(dependencies, owner, batch_id))
 
 
 @router.post("/{batch_id}/pause", response_model=BatchObject, responses=errors(400, 404, 409))
-async def pause_batch(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def pause_batch(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """Start nothing more of a batch until it is resumed; requests inside the engine finish. Its window goes on, and it
     can be cancelled. Asking twice is no error. A body is not read."""
-    return _shown(world, await flow.steer_batch(world, owner, batch_id, Pause()))
+    return _shown(dependencies, await flow.steer_batch(dependencies, owner, batch_id, Pause()))
 
 
 @router.post("/{batch_id}/resume", response_model=BatchObject, responses=errors(400, 404, 409))
-async def resume_batch(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def resume_batch(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """Let a paused batch run again; asking twice is no error. A body is not read."""
-    return _shown(world, await flow.steer_batch(world, owner, batch_id, Resume()))
+    return _shown(dependencies, await flow.steer_batch(dependencies, owner, batch_id, Resume()))
 
 
 @router.post(
@@ -126,10 +128,10 @@ async def resume_batch(batch_id: Named, owner: Owner, world: TheWorld) -> Respon
     responses=errors(400, 404, 409),
     openapi_extra={"requestBody": body(JSON, UPDATE_BATCH)},
 )
-async def update_batch(request: Request, batch_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def update_batch(request: Request, batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """Change the priority of a batch: what of it has not started runs sooner, or later."""
-    ask = read_priority_ask(await read_body(request))
-    return _shown(world, await flow.steer_batch(world, owner, batch_id, ask))
+    params = parse_priority(await read_body(request))
+    return _shown(dependencies, await flow.steer_batch(dependencies, owner, batch_id, params))
 
 
 @router.get(
@@ -151,14 +153,14 @@ async def update_batch(request: Request, batch_id: Named, owner: Owner, world: T
         ]
     },
 )
-async def batch_results(request: Request, batch_id: Named, owner: Owner, parts: TheParts) -> Response:
+async def batch_results(request: Request, batch_id: Named, owner: Owner, parts: TheAppState) -> Response:
     """Answers so far, while the batch runs and after. `X-Incomplete` says whether more can follow, `X-Last-Line` is the
     highest input line among those sent."""
-    world, tail = parts.world, read_tail_ask(request.query_params)
+    dependencies, tail = parts.dependencies, parse_tail_results(request.query_params)
     if tail is None:
-        found = await results_so_far(world, owner, batch_id, read_results_ask(request.query_params))
+        found = await results_so_far(dependencies, owner, batch_id, parse_list_results(request.query_params))
     else:
-        found = await results_from(world, owner, batch_id, tail)
+        found = await results_from(dependencies, owner, batch_id, tail)
     headers = {"x-incomplete": str(found.is_incomplete).lower(), "x-last-line": str(found.last_line)}
     if found.next_byte is not None:
         headers["x-next-byte"] = str(found.next_byte)
@@ -178,16 +180,16 @@ async def batch_results(request: Request, batch_id: Named, owner: Owner, parts: 
     },
     openapi_extra={"parameters": [header("Last-Event-ID", "Resume behind this event; without it from the start.")]},
 )
-async def batch_events(request: Request, batch_id: Named, owner: Owner, parts: TheParts) -> Response:
+async def batch_events(request: Request, batch_id: Named, owner: Owner, parts: TheAppState) -> Response:
     """The batch's events, live from the log, each once, until it is over. Chunks come without their answers."""
-    batch = await flow.find_batch(parts.world, owner, batch_id)
+    batch = await flow.find_batch(parts.dependencies, owner, batch_id)
     after = read_last_event_id(request.headers.get("last-event-id"), created=batch.sequence)
     if has_nothing_more(batch, after):
         return Response(status_code=204)  # which tells an EventSource not to come back
     parts.streams.check_room()
-    events = await live_events(parts.world, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
+    events = await live_events(parts.dependencies, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
     return event_stream(events, parts.streams)
 
 
-def _shown(world: World, batch: BatchRecord) -> Response:
-    return object_answer(batch_view(batch, world.outlook.of(batch.id)))
+def _shown(dependencies: Dependencies, batch: BatchRecord) -> Response:
+    return object_answer(batch_view(batch, dependencies.forecasts.of(batch.id)))

@@ -15,7 +15,7 @@ from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from vbatch.gateway.adapters.http.answers import refusal_answer
-from vbatch.gateway.adapters.http.edge import add_openai_headers, new_request_id
+from vbatch.gateway.adapters.http.request_middleware import add_openai_headers, new_request_id
 from vbatch.gateway.core.refusals import Reason, Refusal
 
 HEAD_BYTES_MAX = 65_536

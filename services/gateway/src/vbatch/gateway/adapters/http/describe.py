@@ -9,7 +9,9 @@ from fastapi.openapi.utils import get_openapi
 
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
-from vbatch.gateway.core import create_batch, part_uploads, shapes, uploads
+from vbatch.gateway.core import shapes
+from vbatch.gateway.core.batches import create_batch
+from vbatch.gateway.core.files import part_uploads, uploads
 from vbatch.gateway.core.views import ErrorEnvelope, FileErrorEnvelope
 
 Description = dict[str, Any]

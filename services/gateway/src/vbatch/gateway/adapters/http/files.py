@@ -12,12 +12,12 @@ from vbatch.gateway.adapters.http.answers import (
     page_answer,
     stream_answer,
 )
+from vbatch.gateway.adapters.http.app_state import Owner, TheDependencies, limit_uploads, must_have_space
 from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, file_errors, header, query, text_answer
-from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads, must_have_room
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.multipart import MultipartForm
-from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, read_files_ask
-from vbatch.gateway.core.uploads import FIELDS, bytes_max
+from vbatch.gateway.core.files.uploads import FIELDS, bytes_max
+from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, parse_list_files
 from vbatch.gateway.core.views import FileDeletedObject, FileObject, Page, file_view
 from vbatch.gateway.flows import files as flow
 from vbatch.gateway.flows.upload import upload
@@ -28,17 +28,17 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
 @router.post(
     "",
     response_model=FileObject,
-    dependencies=[Depends(limit_uploads), Depends(must_have_room)],
+    dependencies=[Depends(limit_uploads), Depends(must_have_space)],
     responses=file_errors(400, 408, 429, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
-async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Response:
+async def upload_file(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
     """Upload a file; parts may come in any order. A batch file may have 200 MB, or what the server is set to, any other
     512 MB."""
-    check_length(request, bytes_max(None, world.batch_file_bytes_max))
+    check_length(request, bytes_max(None, dependencies.batch_file_bytes_max))
     content_type = request.headers.get("content-type")
     form = MultipartForm(content_type, request.stream(), file_field="file", other_fields=FIELDS)
-    return object_answer(file_view(await upload(world, owner, form)))
+    return object_answer(file_view(await upload(dependencies, owner, form)))
 
 
 @router.get(
@@ -56,22 +56,22 @@ async def upload_file(request: Request, owner: Owner, world: TheWorld) -> Respon
         ]
     },
 )
-async def list_files(request: Request, owner: Owner, world: TheWorld) -> Response:
+async def list_files(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
     """List files, newest first."""
-    ask = read_files_ask(request.query_params)
-    return await page_answer(await flow.list_files(world, owner, ask), file_view, limit=ask.limit)
+    params = parse_list_files(request.query_params)
+    return await page_answer(await flow.list_files(dependencies, owner, params), file_view, limit=params.limit)
 
 
 @router.get("/{file_id}", response_model=FileObject, responses=file_errors(404))
-async def retrieve_file(file_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def retrieve_file(file_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """One file."""
-    return object_answer(file_view(await flow.find_file(world, owner, file_id)))
+    return object_answer(file_view(await flow.find_file(dependencies, owner, file_id)))
 
 
 @router.delete("/{file_id}", response_model=FileDeletedObject, responses=file_errors(404))
-async def delete_file(file_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def delete_file(file_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """Delete a file. Batches keep its id."""
-    return object_answer(FileDeletedObject(id=await flow.delete_file(world, owner, file_id)))
+    return object_answer(FileDeletedObject(id=await flow.delete_file(dependencies, owner, file_id)))
 
 
 @router.get(
@@ -84,9 +84,9 @@ async def delete_file(file_id: Named, owner: Owner, world: TheWorld) -> Response
     },
     openapi_extra={"parameters": [header("Range", "One byte range: `bytes=first-last`.")]},
 )
-async def download_file(request: Request, file_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def download_file(request: Request, file_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """The bytes of a file, or one range of them."""
-    found = await flow.download(world, owner, file_id, request.headers.get("range"))
+    found = await flow.download(dependencies, owner, file_id, request.headers.get("range"))
     headers = {"content-disposition": attachment(found.file.filename), "accept-ranges": "bytes"}
     if found.part is None:
         headers["content-length"] = str(found.size)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Response
 
 from vbatch.gateway.adapters.http.answers import object_answer
+from vbatch.gateway.adapters.http.app_state import TheDependencies, owner_of
 from vbatch.gateway.adapters.http.describe import errors
-from vbatch.gateway.adapters.http.parts import TheWorld, owner_of
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.core.refusals import model_not_deletable
 from vbatch.gateway.core.views import ModelList, ModelObject, model_view
@@ -16,19 +16,19 @@ router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(o
 
 
 @router.get("", response_model=ModelList, responses=errors())
-async def list_models(world: TheWorld) -> Response:
+async def list_models(dependencies: TheDependencies) -> Response:
     """All models that batches may name."""
-    return object_answer(ModelList(data=[model_view(model) for model in await flow.list_models(world)]))
+    return object_answer(ModelList(data=[model_view(model) for model in await flow.list_models(dependencies)]))
 
 
 @router.get("/{model_id:path}", response_model=ModelObject, responses=errors(404))
-async def retrieve_model(model_id: Named, world: TheWorld) -> Response:
+async def retrieve_model(model_id: Named, dependencies: TheDependencies) -> Response:
     """One model; its id may hold slashes, plain or percent-encoded."""
-    return object_answer(model_view(await flow.find_model(world, model_id)))
+    return object_answer(model_view(await flow.find_model(dependencies, model_id)))
 
 
 @router.delete("/{model_id:path}", response_model=None, status_code=403, responses=errors(403, 404))
-async def delete_model(model_id: Named, world: TheWorld) -> Response:
+async def delete_model(model_id: Named, dependencies: TheDependencies) -> Response:
     """Always refused: models are declared by the operator of this server, in models.toml."""
-    await flow.find_model(world, model_id)
+    await flow.find_model(dependencies, model_id)
     raise model_not_deletable(model_id)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from vbatch.gateway.adapters.http.answers import object_answer
+from vbatch.gateway.adapters.http.app_state import Owner, TheDependencies
 from vbatch.gateway.adapters.http.describe import errors
-from vbatch.gateway.adapters.http.parts import Owner, TheWorld
 from vbatch.gateway.adapters.http.paths import Named
-from vbatch.gateway.core.outlooks import QueueObject, WhyObject
+from vbatch.gateway.core.forecast_views import QueueObject, WhyObject
 from vbatch.gateway.flows import queue as flow
 
 router = APIRouter(prefix="/v1", tags=["queue"])
 
 
 @router.get("/queue", response_model=QueueObject, responses=errors())
-async def retrieve_queue(owner: Owner, world: TheWorld) -> Response:
+async def retrieve_queue(owner: Owner, dependencies: TheDependencies) -> Response:
     """Your unfinished batches in the order they run, with when they start and end. Others' are only counted."""
-    return object_answer(flow.queue_of(world, owner))
+    return object_answer(flow.queue_of(dependencies, owner))
 
 
 @router.get("/batches/{batch_id}/why", response_model=WhyObject, responses=errors(400, 404))
-async def batch_why(batch_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def batch_why(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """What a batch waits for, what runs first, when it starts and ends, and what would change that."""
-    return object_answer(await flow.why(world, owner, batch_id))
+    return object_answer(await flow.why(dependencies, owner, batch_id))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from vbatch.chassis.metrics import exposition
-from vbatch.gateway.adapters.http.parts import TheParts
+from vbatch.gateway.adapters.http.app_state import TheAppState
 
 router = APIRouter(tags=["service"])
 
@@ -20,15 +20,15 @@ async def health() -> dict[str, str]:
 
 
 @router.get("/ready", responses={503: {"description": "A check failed; the body names it."}})
-async def ready(parts: TheParts) -> JSONResponse:
+async def ready(parts: TheAppState) -> JSONResponse:
     """The event log, the read model and the file store can be used."""
     report = await parts.readiness.report()
     return JSONResponse(report.as_json(), status_code=report.http_status)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"description": "Prometheus text."}})
-async def metrics(request: Request, parts: TheParts) -> Response:
+async def metrics(request: Request, parts: TheAppState) -> Response:
     """Figures for Prometheus."""
-    parts.figures.open_streams.set(parts.streams.open_count)
+    parts.metrics.open_streams.set(parts.streams.open_count)
     body, content_type = await asyncio.to_thread(exposition, parts.registry, request.headers.get("accept"))
     return Response(body, headers={"content-type": content_type})

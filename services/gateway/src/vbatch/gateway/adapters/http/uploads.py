@@ -5,11 +5,16 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON, check_length, object_answer, read_body
+from vbatch.gateway.adapters.http.app_state import Owner, TheDependencies, limit_uploads, must_have_space
 from vbatch.gateway.adapters.http.describe import COMPLETE_UPLOAD, CREATE_UPLOAD, UPLOAD_PART, body, errors
-from vbatch.gateway.adapters.http.parts import Owner, TheWorld, limit_uploads, must_have_room
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.multipart import MultipartForm
-from vbatch.gateway.core.part_uploads import PART_BYTES_MAX, UploadStatus, read_complete_ask, read_upload_ask
+from vbatch.gateway.core.files.part_uploads import (
+    PART_BYTES_MAX,
+    UploadStatus,
+    parse_complete_upload,
+    parse_create_upload,
+)
 from vbatch.gateway.core.views import (
     CompletedUploadObject,
     UploadObject,
@@ -26,47 +31,47 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 @router.post(
     "",
     response_model=UploadObject,
-    dependencies=[Depends(limit_uploads), Depends(must_have_room)],
+    dependencies=[Depends(limit_uploads), Depends(must_have_space)],
     responses=errors(400, 408, 429, 507),
     openapi_extra={"requestBody": body(JSON, CREATE_UPLOAD)},
 )
-async def create_upload(request: Request, owner: Owner, world: TheWorld) -> Response:
+async def create_upload(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
     """Begin an upload in parts. It takes parts for an hour."""
-    ask = read_upload_ask(await read_body(request), world.batch_file_bytes_max)
-    created = await flow.create_upload(world, owner, ask)
+    params = parse_create_upload(await read_body(request), dependencies.batch_file_bytes_max)
+    created = await flow.create_upload(dependencies, owner, params)
     return object_answer(upload_view(created, UploadStatus.PENDING))
 
 
 @router.post(
     "/{upload_id}/parts",
     response_model=UploadPartObject,
-    dependencies=[Depends(must_have_room)],
+    dependencies=[Depends(must_have_space)],
     responses=errors(400, 404, 408, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD_PART)},
 )
-async def add_upload_part(request: Request, upload_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def add_upload_part(request: Request, upload_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """Add a part of at most 64 MB. Parts may come side by side; completing puts them in order."""
     check_length(request, PART_BYTES_MAX)
     content_type = request.headers.get("content-type")
     form = MultipartForm(content_type, request.stream(), file_field="data", other_fields=frozenset())
-    return object_answer(part_view(await flow.add_part(world, owner, upload_id, form)))
+    return object_answer(part_view(await flow.add_part(dependencies, owner, upload_id, form)))
 
 
 @router.post(
     "/{upload_id}/complete",
     response_model=CompletedUploadObject,
-    dependencies=[Depends(must_have_room)],
+    dependencies=[Depends(must_have_space)],
     responses=errors(400, 404, 408, 507),
     openapi_extra={"requestBody": body(JSON, COMPLETE_UPLOAD)},
 )
-async def complete_upload(request: Request, upload_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def complete_upload(request: Request, upload_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """Make the file of these parts, in this order."""
-    ask = read_complete_ask(await read_body(request))
-    return object_answer(completed_upload_view(*await flow.complete_upload(world, owner, upload_id, ask)))
+    params = parse_complete_upload(await read_body(request))
+    return object_answer(completed_upload_view(*await flow.complete_upload(dependencies, owner, upload_id, params)))
 
 
 @router.post("/{upload_id}/cancel", response_model=UploadObject, responses=errors(400, 404))
-async def cancel_upload(upload_id: Named, owner: Owner, world: TheWorld) -> Response:
+async def cancel_upload(upload_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
     """Give an upload up; asking twice is no error. A body is not read."""
-    cancelled = await flow.cancel_upload(world, owner, upload_id)
+    cancelled = await flow.cancel_upload(dependencies, owner, upload_id)
     return object_answer(upload_view(cancelled, UploadStatus.CANCELLED))

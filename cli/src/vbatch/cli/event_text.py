@@ -1,0 +1,177 @@
+"""An event as a person would say it: one sentence, no braces. Says nothing of prompts or answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from vbatch.contracts import events as e
+
+
+def event_text(event: e.Event) -> str:
+    match event:
+        case e.FileStored() | e.FileDeleted():
+            return _file(event)
+        case e.UploadCreated() | e.UploadPartAdded() | e.UploadCompleted() | e.UploadCancelled():
+            return _upload(event)
+        case e.UploadPartsRemoved():
+            return "the bytes of its parts are removed"
+        case e.BatchSealed():
+            return _sealed(event)
+        case e.BatchDispatched() | e.ChunkCompleted() | e.ChunkOutline() | e.SliceReturned():
+            return _slice(event)
+        case e.RunnerLeased() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
+            return _runner(event)
+        case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost():
+            return _trouble(event)
+        case e.SchedulerLeased() | e.ResultsLeased() | e.ModelRegistered() | e.ModelRemoved():
+            return _service(event)
+        case _:
+            return _batch(event)
+
+
+def amount(count: int, noun: str) -> str:
+    """`1 request`, `3 requests`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `3 min 05 s`, `2 h 07 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: int) -> str:
+    """Bytes with a decimal unit: `812 B`, `3.4 MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def lines_of(lines: Sequence[int]) -> str:
+    """`line 4`, `lines 1 to 64`, `64 lines from 1 to 201` when some between are missing."""
+    if len(lines) == 1:
+        return f"line {lines[0]}"
+    low, high = min(lines, default=0), max(lines, default=0)
+    is_dense = high - low + 1 == len(lines)
+    return f"lines {low} to {high}" if is_dense else f"{len(lines)} lines from {low} to {high}"
+
+
+def _file(event: e.FileStored | e.FileDeleted) -> str:
+    match event:
+        case e.FileStored():
+            return f"{event.filename} stored as {event.file_id} ({size(event.bytes)}, {event.purpose})"
+        case e.FileDeleted():
+            return f"{event.file_id} deleted"
+
+
+def _upload(event: e.UploadCreated | e.UploadPartAdded | e.UploadCompleted | e.UploadCancelled) -> str:
+    match event:
+        case e.UploadCreated():
+            return f"{event.filename} will come in parts ({size(event.bytes)}, {event.purpose})"
+        case e.UploadPartAdded():
+            return f"a part of {size(event.bytes)} as {event.part_id}"
+        case e.UploadCompleted():
+            return f"{len(event.part_ids)} parts have become {event.file_id}"
+        case e.UploadCancelled():
+            return "given up by its owner"
+
+
+def _batch(event: e.Event) -> str:
+    match event:
+        case e.BatchCreated():
+            window = duration((event.expires_at - event.at) / timedelta(seconds=1))
+            return f"asked for {event.endpoint} on {event.input_file_id}, to be done within {window}"
+        case e.BatchCancelRequested():
+            return "its owner wants it cancelled"
+        case e.BatchPaused():
+            return "its owner paused it"
+        case e.BatchResumed():
+            return "its owner lets it go on"
+        case e.BatchPriorityChanged():
+            return f"its owner gives it priority {event.priority}"
+        case e.BatchValidated():
+            per_model = ", ".join(f"{candidate.requests:,} for {candidate.model}" for candidate in event.models)
+            return f"the file is good: {amount(event.total, 'request')} ({per_model})"
+        case e.BatchRejected():
+            return f"the file is unfit, {amount(len(event.faults), 'fault')}: {_first_fault(event.faults)}"
+        case e.BatchFinalizing():
+            never_ran = f", {amount(event.never_ran_count, 'line')} never ran" if event.never_ran_count else ""
+            return f"counting is over: {event.ending}{never_ran}"
+        case _:
+            return type(event).__name__
+
+
+def _first_fault(faults: Sequence[e.BatchFault]) -> str:
+    if not faults:
+        return "no reason given"
+    where = f"line {faults[0].line}: " if faults[0].line else ""
+    return where + faults[0].message
+
+
+def _sealed(event: e.BatchSealed) -> str:
+    counts = event.counts
+    missing = counts.total - counts.completed - counts.failed
+    never_ran = f", {missing:,} never ran" if missing else ""
+    tokens = event.usage.input_tokens + event.usage.output_tokens
+    return f"{counts.completed:,} of {counts.total:,} answered, {counts.failed:,} failed{never_ran}; {tokens:,} tokens"
+
+
+def _slice(event: e.BatchDispatched | e.ChunkCompleted | e.ChunkOutline | e.SliceReturned) -> str:
+    match event:
+        case e.BatchDispatched():
+            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            return f"{lines_of(event.lines)} to {event.runner_id} on {event.model}{again}: {event.reason}"
+        case e.ChunkCompleted() | e.ChunkOutline():
+            failed = sum(not outcome.is_success for outcome in event.outcomes)
+            unwell = f", {failed} of them failed" if failed else ""
+            return f"{amount(len(event.outcomes), 'outcome')} of {event.slice_id} recorded{unwell}"
+        case e.SliceReturned():
+            why = f" ({event.detail})" if event.detail else ""
+            return f"{event.runner_id} gives back {lines_of(event.lines)}: {event.reason}{why}"
+
+
+def _runner(event: e.RunnerLeased | e.ModelLoading | e.ModelLoaded | e.ModelFailed) -> str:
+    match event:
+        case e.RunnerLeased():
+            device = f"{event.device} with {size(event.memory_bytes)}"
+            return f"{event.runner_id} took its device, {device} (process {event.pid})"
+        case e.ModelLoading():
+            return f"{event.runner_id} loads {event.model}"
+        case e.ModelLoaded():
+            return f"{event.model} is ready after {duration(event.seconds)}, {event.window} requests at once"
+        case e.ModelFailed():
+            return f"{event.model} did not come up: {event.detail}"
+
+
+def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost) -> str:
+    match event:
+        case e.EngineCrashed():
+            inside = amount(event.suspect_count, "request")
+            return f"the engine of {event.model} died with {inside} inside: {event.detail}"
+        case e.ProfileLowered():
+            step = f"{event.argument} goes from {event.before} to {event.after}"
+            return f"{event.model} ran out of {event.shortage} memory: {step}"
+        case e.RunnerStopped():
+            return f"{event.runner_id} stopped: {event.reason}"
+        case e.RunnerLost():
+            return f"{event.runner_id} is lost: nothing heard of it for {duration(event.silent_seconds)}"
+
+
+def _service(event: e.SchedulerLeased | e.ResultsLeased | e.ModelRegistered | e.ModelRemoved) -> str:
+    match event:
+        case e.SchedulerLeased():
+            return f"the scheduler is process {event.pid}"
+        case e.ResultsLeased():
+            return f"results is process {event.pid}"
+        case e.ModelRegistered():
+            return f"{event.model.id} can be used (engine {event.model.engine})"
+        case e.ModelRemoved():
+            return f"{event.model_id} can no longer be used"

@@ -1,0 +1,117 @@
+"""A forecast as a colleague would put it: what a batch waits for, when it starts and ends, what would change that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vbatch.cli.api_types import Admission, Batch, Eta, QueueEntry, Why
+from vbatch.cli.event_text import amount
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+GUESS = "Too little was measured yet of a model that this depends on; some ten seconds of its work will tell."
+
+
+def duration_text(seconds: float) -> str:
+    """`now`, `40 s`, `3 min`, `2 h 5 min`, `3 days`: a forecast is not true to the second."""
+    if seconds < 1.5:
+        return "now"
+    if seconds < 2 * MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / MINUTE)
+    if minutes < 60:
+        return f"{minutes} min"
+    if seconds < 2 * DAY:
+        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+    return f"{seconds / DAY:.0f} days"
+
+
+def ends(eta: Eta, now: float) -> str:
+    """`in about 3 min (2 min to 5 min)`, with `, at a guess` where it is one."""
+    if eta.likely - now < 1.5 and not eta.is_guess:
+        return "at any moment"
+    likely, earliest, latest = (duration_text(at - now) for at in (eta.likely, eta.earliest, eta.latest))
+    guess = ", at a guess" if eta.is_guess else ""
+    return f"in about {likely}{guess}" + ("" if earliest == latest else f" ({earliest} to {latest})")
+
+
+def warning(admission: Admission | None, window: str = "its window") -> str:
+    """Empty while the window is kept."""
+    if admission is None or admission.feasible:
+        return ""
+    enough = admission.earliest_completion_window
+    cure = f"a window of {enough} would be enough" if enough else "not even a week would be enough"
+    return f"As things stand it will not end within {window}: {cure}. What has not run by then stays unanswered."
+
+
+def forecast_line(batch: Batch, now: float) -> Iterator[str]:
+    """Of a batch just handed in: when it ends, and a warning; nothing where nothing is foretold."""
+    if batch.eta is not None:
+        yield f"It ends {ends(batch.eta, now)}."
+    elif batch.waiting_for is not None:
+        yield f"It waits for {batch.waiting_for}."
+    if words := warning(batch.admission, batch.completion_window):
+        yield words
+
+
+def why(forecast: Why, now: float) -> Iterator[str]:
+    """Line by line."""
+    left = f", {amount(forecast.waiting_requests, 'request')} not yet started" if forecast.waiting_requests else ""
+    yield f"{forecast.batch_id} is {forecast.status}{left}."
+    yield f"It waits for {forecast.waiting_for}." if forecast.waiting_for else "Nothing is known of what it waits for."
+    yield from _before(forecast)
+    yield from _times(forecast, now)
+    if forecast.reason:
+        yield f"It is chosen because {forecast.reason}."
+    if words := warning(forecast.admission):
+        yield words
+    yield from forecast.remedies
+
+
+def batches(count: int) -> str:
+    return "1 batch" if count == 1 else f"{count:,} batches"
+
+
+def _place(position: int | None) -> str:
+    return "" if position is None else "runs" if position == 0 else str(position)
+
+
+def _before(forecast: Why) -> Iterator[str]:
+    own, others = len(forecast.runs_first), forecast.others_first
+    if own:
+        yield f"Ahead of it: {batches(own)} of yours, {', '.join(forecast.runs_first)}."
+    if others:
+        yield f"Ahead of it: {batches(others)} of others."
+
+
+def _times(forecast: Why, now: float) -> Iterator[str]:
+    starts = (
+        f"starts in about {duration_text(forecast.starts_at - now)}"
+        if forecast.starts_at and forecast.starts_at - now > 1.5
+        else ""
+    )
+    finishes = f"ends {ends(forecast.eta, now)}" if forecast.eta else ""
+    if words := " and ".join(part for part in (starts, finishes) if part):
+        yield f"It {words}."
+    if forecast.eta and forecast.eta.is_guess:
+        yield GUESS
+
+
+def cells(entry: QueueEntry, now: float) -> tuple[str, ...]:
+    """A row of the queue's table."""
+    starts = duration_text(max(0.0, entry.starts_at - now)) if entry.starts_at else ""
+    finishes = ends(entry.eta, now).removeprefix("in about ") if entry.eta else ""
+    pace = f"{entry.requests_per_second:,.1f}" if entry.requests_per_second else ""
+    late = "late" if entry.admission and not entry.admission.feasible else ""
+    waits = entry.waiting_for or ""
+    return (
+        _place(entry.queue_position),
+        entry.batch_id,
+        entry.model or "",
+        str(entry.priority),
+        f"{entry.waiting_requests:,}",
+        pace,
+        starts,
+        finishes,
+        late,
+        waits,
+    )

@@ -1,0 +1,165 @@
+"""Progress in front of a person or a program: a live bar on a terminal, plain lines in a pipe, JSON lines on demand."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from vbatch.cli.event_text import amount, duration
+from vbatch.cli.live import Progress
+from vbatch.cli.options import print_json
+
+BAR_COLUMNS = 20
+REFRESHES_PER_SECOND = 4
+PLAIN_STEPS = 10
+
+
+class ProgressDisplay(Protocol):
+    """Shows batches by name until it is left."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def changed(self, name: str, progress: Progress) -> None:
+        """`progress` of `name` has moved."""
+
+
+def display_for(console: Console, *, as_json: bool) -> ProgressDisplay:
+    if as_json:
+        return JsonDisplay()
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+
+
+class LiveDisplay:
+    """One line a batch, drawn in place; remarks scroll above."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False)
+        self._shown: dict[str, Progress] = {}
+        self._told: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=REFRESHES_PER_SECOND)
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def changed(self, name: str, progress: Progress) -> None:
+        self._shown[name] = progress
+        for remark in progress.remarks[self._told.get(name, 0) :]:
+            self._live.console.print(f"  {remark}", style="dim", markup=False)
+        self._told[name] = len(progress.remarks)
+
+    def _picture(self) -> Group:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+        for name, progress in self._shown.items():
+            counts = progress.counts
+            bar = ProgressBar(total=max(1, counts.total), completed=progress.answered, width=BAR_COLUMNS)
+            grid.add_row(name if len(self._shown) > 1 else "", bar, describe(progress))
+        return Group(grid)
+
+
+class PlainDisplay:
+    """A line when the status changes, a model loads, or another tenth is done."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: dict[str, tuple[object, ...]] = {}
+        self._told: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held open."""
+
+    def changed(self, name: str, progress: Progress) -> None:
+        for remark in progress.remarks[self._told.get(name, 0) :]:
+            self._console.print(f"  {remark}", markup=False)
+        self._told[name] = len(progress.remarks)
+        step = progress.answered * PLAIN_STEPS // max(1, progress.counts.total)
+        state = (progress.status, progress.loading, step)
+        if self._last.get(name) != state:
+            self._last[name] = state
+            self._console.print(f"{name}  {describe(progress)}", markup=False)
+
+
+class JsonDisplay:
+    """One JSON object a change."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held open."""
+
+    def changed(self, name: str, progress: Progress) -> None:
+        speed, counts = progress.speed(), progress.counts
+        snapshot = {
+            "batch_id": name,
+            "status": progress.status,
+            "total": counts.total,
+            "completed": counts.completed,
+            "failed": counts.failed,
+            "input_tokens": progress.usage.input_tokens,
+            "output_tokens": progress.usage.output_tokens,
+            "requests_per_second": round(speed.requests_per_second, 3),
+            "tokens_per_second": round(speed.tokens_per_second, 3),
+            "seconds_left": progress.seconds_left(),
+            "loading": progress.loading,
+        }
+        print_json(msgspec.json.encode(snapshot))
+
+
+def describe(progress: Progress) -> str:
+    """`in_progress  340 of 1,000  12.3 req/s  1,204 tok/s  54.0 s left`."""
+    counts, speed, left = progress.counts, progress.speed(), progress.seconds_left()
+    parts: list[str] = [progress.status]
+    if counts.total:
+        parts.append(f"{progress.answered:,} of {counts.total:,}")
+    if counts.failed:
+        parts.append(f"{counts.failed:,} failed")
+    if progress.loading:
+        parts.append(f"loading {progress.loading}")
+    elif speed.requests_per_second:
+        parts.append(f"{speed.requests_per_second:,.1f} req/s  {speed.tokens_per_second:,.0f} tok/s")
+    if left is not None:
+        parts.append(f"{duration(left)} left")
+    elif progress.foretold and progress.waits:
+        parts.append(progress.foretold)
+    if progress.is_over:
+        parts.append(f"in {duration(progress.seconds)}")
+    return "  ".join(parts)
+
+
+def summary(progress: Progress) -> str:
+    """How it ended, in one sentence."""
+    counts, usage = progress.counts, progress.usage
+    if progress.faults:
+        return f"The file is unfit: {amount(len(progress.faults), 'fault')}."
+    tokens = usage.input_tokens + usage.output_tokens
+    return (
+        f"The batch is {progress.status}: {counts.completed:,} answered, {counts.failed:,} failed of {counts.total:,}, "
+        f"{tokens:,} tokens in {duration(progress.seconds)}."
+    )

@@ -1,0 +1,54 @@
+"""How much room there is, measured: the disks of the blobs and of the log, and the log's own limit."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from vbatch.gateway.core.disk_guard import Space, Watermark, check_space
+from vbatch.journal.port import Log
+
+BELIEVED_SECONDS = 1.0
+"""How long one measurement is believed; what arrives in that time is small beside a sensible watermark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A folder to look at; the place where it will be made, while it is not there yet."""
+
+    name: str
+    folder: Path
+    is_for_uploads: bool = False
+
+    def space(self) -> Space:
+        usage = shutil.disk_usage(next(path for path in (self.folder, *self.folder.parents) if path.exists()))
+        place = f"The disk of the {self.name} ({self.folder})"
+        return Space(place, usage.free, usage.total, is_for_uploads=self.is_for_uploads)
+
+
+@dataclass(slots=True)
+class MeasuredDiskGuard:
+    """Disks have one watermark, the log's limit another."""
+
+    disks: Sequence[Disk]
+    disk_watermark: Watermark
+    log: Log
+    log_watermark: Watermark
+    _spaces: Sequence[tuple[Space, Watermark]] = ()
+    _measured_at: float = field(default=-BELIEVED_SECONDS)
+
+    async def check(self, upload_bytes: int = 0) -> None:
+        if monotonic() - self._measured_at >= BELIEVED_SECONDS:
+            self._spaces = await self._measure()
+            self._measured_at = monotonic()
+        check_space(self._spaces, upload_bytes)
+
+    async def _measure(self) -> Sequence[tuple[Space, Watermark]]:
+        fill = await self.log.fill()
+        log = Space("The event log", fill.bytes_max - fill.bytes, fill.bytes_max)
+        disks = await asyncio.to_thread(lambda: [disk.space() for disk in self.disks])
+        return [(log, self.log_watermark), *((disk, self.disk_watermark) for disk in disks)]

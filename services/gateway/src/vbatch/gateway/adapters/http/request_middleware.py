@@ -1,0 +1,136 @@
+"""Around every request: its path as routes match it, an id, OpenAI's headers, a log line, figures, and an answer even
+for a bug."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from time import perf_counter
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vbatch.chassis.logs import bind, get_logger
+from vbatch.gateway.adapters.http.answers import refusal_answer
+from vbatch.gateway.adapters.http.errors import server_fault
+from vbatch.gateway.adapters.http.paths import routed_path
+from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
+from vbatch.gateway.core.refusals import Reason, Refusal
+
+OPENAI_VERSION = "2020-10-01"
+NO_ORGANIZATION = "vbatch"
+PROJECT = "default"  # owners are all there is here; a project is asked for by clients that log it
+CLIENT_LEFT = 499  # nginx's word for it; nobody is there to read it
+QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics"})
+
+
+@dataclass(frozen=True, slots=True)
+class BodyTimeouts:
+    """How long the body of a request is waited for: in silence, and altogether."""
+
+    silence_seconds: float
+    body_seconds: float
+
+
+class RequestMiddleware:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, body_timeouts: BodyTimeouts) -> None:
+        self._app = app
+        self._figures = metrics
+        self._patience = body_timeouts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if raw_path := scope.get("raw_path"):
+            scope["path"] = routed_path(raw_path)
+        answering = _Answering(scope, send)
+        with bind(request_id=answering.request_id):
+            try:
+                await self._answer(scope, _Body(receive, self._patience).receive, answering)
+            finally:
+                self._log_request(scope, answering)
+
+    async def _answer(self, scope: Scope, receive: Receive, answering: _Answering) -> None:
+        try:
+            await self._app(scope, receive, answering.send)
+        except ClientDisconnect:
+            answering.status = CLIENT_LEFT
+        except Exception:  # a bug, or trouble in the middle of a stream; the connection is cut when bytes were sent
+            get_logger().exception("request_failed", method=scope["method"], path=scope["path"])
+            if answering.status is not None:
+                raise
+            await refusal_answer(server_fault())(scope, receive, answering.send)
+
+    def _log_request(self, scope: Scope, answering: _Answering) -> None:
+        route = getattr(scope.get("route"), "path", "unknown")
+        status, seconds = answering.status or CLIENT_LEFT, perf_counter() - answering.started
+        self._figures.answered(scope["method"], route, status, seconds)
+        if route not in QUIET_ROUTES:
+            get_logger().info(
+                "request_answered", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1)
+            )
+
+
+class _Body:
+    """The body of one request, which must go on coming: whoever holds a place here in silence is sent away."""
+
+    def __init__(self, receive: Receive, body_timeouts: BodyTimeouts) -> None:
+        self._receive = receive
+        self._silence_seconds = body_timeouts.silence_seconds
+        self._ends_at = perf_counter() + body_timeouts.body_seconds
+        self._is_whole = False
+
+    async def receive(self) -> Message:
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(min(self._silence_seconds, self._ends_at - perf_counter())):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise Refusal(Reason.BODY_TOO_SLOW, "The body of your request did not arrive in time.") from error
+        self._is_whole = not message.get("more_body", False)
+        return message
+
+
+class _Answering:
+    """One answer on its way out."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.request_id = new_request_id()
+        self.started = perf_counter()
+        self.status: int | None = None
+        self._scope = scope
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._add_headers(MutableHeaders(scope=message))
+        await self._send(message)
+
+    def _add_headers(self, headers: MutableHeaders) -> None:
+        state = self._scope.get("state", {})
+        owner = state.get("owner", NO_ORGANIZATION)
+        add_openai_headers(headers, self.request_id, seconds=perf_counter() - self.started, organization=owner)
+        for name, value in state.get("rate_headers", {}).items():
+            headers[name] = value
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(16)}"
+
+
+def add_openai_headers(
+    headers: MutableHeaders, request_id: str, *, seconds: float, organization: str = NO_ORGANIZATION
+) -> None:
+    """What stands on every answer of OpenAI's, whatever its status."""
+    headers["x-request-id"] = request_id
+    headers["openai-version"] = OPENAI_VERSION
+    headers["openai-organization"] = organization
+    headers["openai-project"] = PROJECT
+    headers["openai-processing-ms"] = str(round(seconds * 1000))

@@ -1,0 +1,138 @@
+"""What a create ask must look like. Whether its file exists or is fit to run is not asked here: the scheduler says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vbatch.contracts.endpoints import BATCH_ENDPOINTS
+from vbatch.contracts.ids import FileId
+from vbatch.gateway.core.batches.steering import priority_of
+from vbatch.gateway.core.records import BatchRecord
+from vbatch.gateway.core.refusals import Reason, Refusal, type_invalid
+from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
+
+COMPLETION_WINDOW = "24h"
+"""OpenAI's only one; ours go from an hour to a week."""
+WINDOW_PATTERN = "[1-9][0-9]{0,5}[mhd]"
+WINDOW_SECONDS_MIN = 3_600
+WINDOW_SECONDS_MAX = 7 * 86_400
+UNIT_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
+RETRY_SECONDS_MAX = 60
+"""The official client sends a lost ask again within 8 s, and each answer of ours comes within about 20."""
+COUNT_DIGITS_MAX = 9
+FILE_ID_CHARS_MAX = 256
+METADATA_PAIRS_MAX = 16
+METADATA_KEY_CHARS_MAX = 64
+METADATA_VALUE_CHARS_MAX = 512
+REQUIRED = ("input_file_id", "endpoint", "completion_window")
+OPTIONAL = ("metadata", "output_expires_after", "priority")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBatchParams:
+    """A create ask that is well formed."""
+
+    input_file_id: FileId
+    endpoint: str
+    completion_window: str
+    metadata: dict[str, str] | None
+    output_expires_after_seconds: int | None
+    priority: int = 0
+
+    @property
+    def window_seconds(self) -> int:
+        return window_seconds(self.completion_window)
+
+
+def parse_create_batch(raw: bytes) -> CreateBatchParams:
+    """The ask in a request body. Raises Refusal (E6 to E11, E13)."""
+    body = json_object(raw, required=REQUIRED, optional=OPTIONAL)
+    return CreateBatchParams(
+        input_file_id=_input_file_id(body["input_file_id"]),
+        endpoint=_one_of(body, "endpoint", BATCH_ENDPOINTS),
+        completion_window=_window(body["completion_window"]),
+        metadata=_metadata(body.get("metadata")),
+        output_expires_after_seconds=expiry_seconds(body.get("output_expires_after"), "output_expires_after"),
+        priority=_priority(body.get("priority")),
+    )
+
+
+def is_retry(count: str | None) -> bool:
+    """Whether the official client says that it sends an ask again: it counts its tries and sends no key."""
+    return count is not None and count.isascii() and count.isdigit() and int(count[:COUNT_DIGITS_MAX]) > 0
+
+
+def check_same_params(batch: BatchRecord, params: CreateBatchParams) -> None:
+    """Raises Refusal when the batch of an idempotency key was made by another ask."""
+    if not is_made_by(batch, params):
+        message = "This Idempotency-Key was used before with other parameters."
+        raise Refusal(Reason.IDEMPOTENCY_KEY_REUSED, message)
+
+
+def is_made_by(batch: BatchRecord, params: CreateBatchParams) -> bool:
+    made_by = CreateBatchParams(
+        batch.input_file_id,
+        batch.endpoint,
+        batch.completion_window,
+        batch.metadata,
+        batch.output_expires_after_seconds,
+        batch.asked_priority,
+    )
+    return made_by == params
+
+
+def _input_file_id(value: object) -> FileId:
+    """Any name a file could have; one that no file has is the scheduler's to refuse."""
+    text = string(value, "input_file_id")
+    if not text.isprintable() or len(text) > FILE_ID_CHARS_MAX:
+        message = f"Invalid 'input_file_id': expected at most {FILE_ID_CHARS_MAX} printable characters."
+        raise Refusal(Reason.VALUE_INVALID, message, "input_file_id")
+    return FileId(text)
+
+
+def _one_of(body: Mapping[str, object], name: str, supported: tuple[str, ...]) -> str:
+    value = string(body[name], name)
+    if value in supported:
+        return value
+    quoted = [f"'{one}'" for one in supported]
+    words = f"Supported values are: {', '.join(quoted[:-1])}, and {quoted[-1]}."
+    raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{value}'. {words}", name)
+
+
+def _window(value: object) -> str:
+    text = string(value, "completion_window")
+    if re.fullmatch(WINDOW_PATTERN, text) and WINDOW_SECONDS_MIN <= window_seconds(text) <= WINDOW_SECONDS_MAX:
+        return text
+    words = f"Value must be '{COMPLETION_WINDOW}', or minutes, hours or days from '1h' to '168h'."
+    raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. {words}", "completion_window")
+
+
+def _priority(value: object) -> int:
+    return 0 if value is None else priority_of(value)
+
+
+def window_seconds(window: str) -> int:
+    """Of a window that is well formed: `90m`, `24h`, `7d`."""
+    return int(window[:-1]) * UNIT_SECONDS[window[-1]]
+
+
+def _metadata(value: object) -> dict[str, str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise type_invalid("metadata", "an object", value)
+    if len(value) > METADATA_PAIRS_MAX:
+        words = f"Expected an object with at most {METADATA_PAIRS_MAX} properties, but got {len(value)} instead."
+        raise Refusal(Reason.TOO_MANY_PROPERTIES, f"Invalid 'metadata': too many properties. {words}", "metadata")
+    return {_metadata_key(key): _metadata_value(key, text) for key, text in value.items()}
+
+
+def _metadata_key(key: str) -> str:
+    return bounded_string(key, f"metadata.{key[:METADATA_KEY_CHARS_MAX]}", METADATA_KEY_CHARS_MAX)
+
+
+def _metadata_value(key: str, value: object) -> str:
+    name = f"metadata.{key[:METADATA_KEY_CHARS_MAX]}"
+    return bounded_string(string(value, name), name, METADATA_VALUE_CHARS_MAX)

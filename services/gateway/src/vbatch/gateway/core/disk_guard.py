@@ -1,0 +1,51 @@
+"""Whether there is room for new work. What runs already may use up what is kept free here; new work may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vbatch.gateway.core.refusals import no_room
+
+UNITS = ("KiB", "MiB", "GiB", "TiB")
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A place that fills up: a disk or a stream. `is_for_uploads`: the bytes of uploads go there."""
+
+    place: str
+    free_bytes: int
+    total_bytes: int
+    is_for_uploads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """What must stay free: the larger of a number of bytes and a share of the whole."""
+
+    free_bytes_min: int
+    free_share_min: float
+
+    def kept_bytes(self, space: Space) -> int:
+        return max(self.free_bytes_min, int(self.free_share_min * space.total_bytes))
+
+
+def check_space(spaces: Iterable[tuple[Space, Watermark]], upload_bytes: int) -> None:
+    """Raises Refusal for the first place where the new work would go below the watermark."""
+    for space, watermark in spaces:
+        needed = watermark.kept_bytes(space) + (upload_bytes if space.is_for_uploads else 0)
+        if space.free_bytes < needed:
+            raise no_room(
+                f"{space.place} has {readable_bytes(space.free_bytes)} free and new work needs {readable_bytes(needed)}."
+            )
+
+
+def readable_bytes(count: int) -> str:
+    """Bytes for people, with the exact figure where it is small."""
+    size, unit = float(count), "bytes"
+    for larger in UNITS:
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.1f} {unit}" if unit != "bytes" else f"{count} bytes"

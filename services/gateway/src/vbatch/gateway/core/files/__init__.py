@@ -1,0 +1,1 @@
+"""What may be asked of files and uploads, and what each ask means."""

@@ -1,0 +1,104 @@
+"""The rules of an upload: purposes, sizes, expiry, and what the content of a batch file must look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from vbatch.gateway.core.refusals import (
+    Reason,
+    Refusal,
+    file_not_jsonl,
+    file_too_large,
+    parameter_missing,
+)
+from vbatch.gateway.core.shapes import checked_expiry, integer_of_text
+
+BATCH = "batch"
+PURPOSES = ("fine-tune", "assistants", BATCH, "user_data", "vision", "evals")
+NOT_DOWNLOADABLE = frozenset({"assistants", "user_data", "vision"})
+BATCH_FILE_BYTES_MAX = 209_715_200
+"""OpenAI's; a server may be set to take more."""
+FILE_BYTES_MAX = 512 * 1024 * 1024
+BATCH_FILE_SECONDS = 2_592_000
+FILENAME_CHARS_MAX = 255
+FILENAME_DEFAULT = "upload"
+EXPIRY_FIELDS = {"expires_after[anchor]": "anchor", "expires_after[seconds]": "seconds"}
+FIELDS = frozenset({"purpose", *EXPIRY_FIELDS})
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class JsonlProbe:
+    """Whether what has come so far could be JSONL: the first byte that is not blank opens an object."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._first: bytes = b""
+
+    def feed(self, piece: bytes) -> None:
+        if self._first:
+            return
+        # A byte order mark may arrive in pieces; blank bytes need not be kept.
+        self._head = (self._head + piece).removeprefix(BYTE_ORDER_MARK).lstrip(b" \t\r\n")
+        if not BYTE_ORDER_MARK.startswith(self._head):
+            self._first = self._head[:1]
+            self._head = b""
+
+    @property
+    def is_jsonl(self) -> bool:
+        return self._first == b"{"
+
+
+def bytes_max(purpose: str | None, batch_bytes_max: int) -> int:
+    """The limit for a file whose purpose is known, or not yet."""
+    if purpose is None:
+        return max(FILE_BYTES_MAX, batch_bytes_max)
+    return batch_bytes_max if purpose == BATCH else FILE_BYTES_MAX
+
+
+def check_size(size: int, purpose: str | None, batch_bytes_max: int = BATCH_FILE_BYTES_MAX) -> None:
+    if size > bytes_max(purpose, batch_bytes_max):
+        raise file_too_large()
+
+
+def check_content(purpose: str, look: JsonlProbe) -> None:
+    """A batch file is judged by its content; its name and MIME type say nothing."""
+    if purpose == BATCH and not look.is_jsonl:
+        raise file_not_jsonl()
+
+
+def read_purpose(fields: Mapping[str, str]) -> str:
+    purpose = fields.get("purpose")
+    if purpose is None:
+        raise parameter_missing("purpose")
+    return known_purpose(purpose)
+
+
+def known_purpose(purpose: str) -> str:
+    """Raises Refusal (E15)."""
+    if purpose not in PURPOSES:
+        words = f"'{purpose}' is not one of [{', '.join(map(repr, PURPOSES))}] - 'purpose'"
+        raise Refusal(Reason.PURPOSE_UNKNOWN, words, "purpose")
+    return purpose
+
+
+def expiry_of(fields: Mapping[str, str], purpose: str) -> int | None:
+    """Seconds after creation; a batch file that names none lives 30 days."""
+    given: dict[str, object] = {key: fields[name] for name, key in EXPIRY_FIELDS.items() if name in fields}
+    if not given:
+        return default_expiry(purpose)
+    anchor_name, seconds_name = EXPIRY_FIELDS
+    if "seconds" in given:
+        given["seconds"] = integer_of_text(fields[seconds_name], seconds_name)
+    return checked_expiry(given, anchor_name, seconds_name)
+
+
+def default_expiry(purpose: str) -> int | None:
+    return BATCH_FILE_SECONDS if purpose == BATCH else None
+
+
+def clean_filename(name: str) -> str:
+    """The last part of what the client calls it, printable and bounded."""
+    base = re.split(r"[/\\]", name.replace("%22", '"'))[-1]
+    return _UNPRINTABLE.sub("", base)[:FILENAME_CHARS_MAX] or FILENAME_DEFAULT

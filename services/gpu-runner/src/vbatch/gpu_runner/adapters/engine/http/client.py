@@ -1,0 +1,122 @@
+"""HTTP to an engine over a Unix socket or a base URL. It sends bodies as they are and judges no answer."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import aiohttp
+from yarl import URL
+
+from vbatch.gpu_runner.adapters.engine.http.connection_pool import CONNECT_SECONDS_MAX, IDLE_SECONDS_MAX, ConnectionPool
+from vbatch.gpu_runner.core.concurrency import EngineStats
+from vbatch.gpu_runner.core.retrying import read_retry_after
+from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
+
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+PROBE_SECONDS_MAX = 5.0
+HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+SOCKET_BASE = "http://engine"
+PROGRESS_METRICS = ("vllm:generation_tokens", "vllm:prompt_tokens")
+RUNNING, WAITING, KV_SHARE = b"num_requests_running", b"num_requests_waiting", b"kv_cache_usage_perc"
+STATS_METRICS = re.compile(rb"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc)[{ ].*?(\S+)$", re.M)
+
+
+class EngineClient:
+    """One session for probes and servers elsewhere, lanes for the requests of an engine on a socket.
+
+    Connections are not limited here: the window is the limit.
+    """
+
+    def __init__(self, *, socket: str | None = None, base_url: str = SOCKET_BASE, request_seconds_max: float) -> None:
+        connector: aiohttp.BaseConnector
+        if socket is not None:
+            connector = aiohttp.UnixConnector(socket, limit=0, keepalive_timeout=IDLE_SECONDS_MAX)
+        else:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS_MAX)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=HEADERS,
+            timeout=aiohttp.ClientTimeout(total=request_seconds_max, sock_connect=CONNECT_SECONDS_MAX),
+        )
+        self._connections = (
+            ConnectionPool(socket, request_seconds_max=request_seconds_max, answer_bytes_max=ANSWER_BYTES_MAX)
+            if socket is not None
+            else None
+        )
+        self._base_url = base_url.rstrip("/").removesuffix("/v1")
+
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+        if self._connections is not None:
+            return await self._connections.post(endpoint, body, gate)
+        await gate()
+        url = _url(self._base_url, endpoint)
+        try:
+            async with self._session.post(url, data=body, allow_redirects=False) as response:
+                _check_size(response.content_length or 0)
+                answer = await response.read()
+        except TimeoutError as error:
+            raise RequestTimedOut from error
+        except aiohttp.ClientError as error:
+            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+        _check_size(len(answer))
+        pause = read_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+        return Answer(response.status, answer, pause)
+
+    async def is_healthy(self) -> bool:
+        """A server without /health counts as healthy when it lists its models."""
+        status = await self._probe_status("/health")
+        return status == 200 or (status == 404 and await self._probe_status("/v1/models") == 200)
+
+    async def progress(self) -> str | None:
+        """The engine's token counters, as text; None when it shows none."""
+        lines = (await self._metrics()).decode(errors="replace").splitlines()
+        return "\n".join(line for line in lines if line.startswith(PROGRESS_METRICS)) or None
+
+    async def stats(self) -> EngineStats | None:
+        """Summed over the engines behind one address; None when it shows no such metrics."""
+        return stats_in(await self._metrics())
+
+    async def close(self) -> None:
+        if self._connections is not None:
+            self._connections.close()
+        await self._session.close()
+
+    async def _metrics(self) -> bytes:
+        """As text for Prometheus; empty when there are none."""
+        answer = await self._probe("/metrics")
+        return answer.body if answer and answer.status_code == 200 else b""
+
+    async def _probe_status(self, path: str) -> int:
+        answer = await self._probe(path)
+        return answer.status_code if answer else 0
+
+    async def _probe(self, path: str) -> Answer | None:
+        limit = aiohttp.ClientTimeout(total=PROBE_SECONDS_MAX)
+        try:
+            async with self._session.get(_url(self._base_url, path), timeout=limit) as response:
+                return Answer(response.status, await response.read())
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return None
+
+
+def stats_in(metrics: bytes) -> EngineStats | None:
+    """What vLLM's metrics say of its load: counts summed over its engines, the fullest KV cache."""
+    seen: dict[bytes, list[float]] = {}
+    for name, value in STATS_METRICS.findall(metrics):
+        seen.setdefault(name, []).append(float(value))
+    if RUNNING not in seen or WAITING not in seen:
+        return None
+    return EngineStats(int(sum(seen[RUNNING])), int(sum(seen[WAITING])), max(seen.get(KV_SHARE, [0.0])))
+
+
+def _check_size(size: int) -> None:
+    if size > ANSWER_BYTES_MAX:
+        raise AnswerTooLarge(f"The engine's answer was larger than {ANSWER_BYTES_MAX >> 20} MiB.")
+
+
+@lru_cache(maxsize=64)
+def _url(base_url: str, path: str) -> URL:
+    return URL(base_url + path, encoded=True)

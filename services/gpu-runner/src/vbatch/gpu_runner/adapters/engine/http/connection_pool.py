@@ -1,0 +1,180 @@
+"""HTTP/1.1 POST over a Unix socket, one exchange at a time on each connection: what an engine of ours is asked through.
+
+A general client costs more than all else that happens to a request outside the engine; this one does what an
+engine needs and refuses the rest: no redirects, no compression, no pipelining.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import cast
+
+import httptools
+
+from vbatch.gpu_runner.core.retrying import read_retry_after
+from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
+
+CONNECT_SECONDS_MAX = 10.0
+IDLE_SECONDS_MAX = 2.0
+"""Less than any server keeps an idle connection (vLLM: 5 s), so that we never write into one that is just closing."""
+RETRY_AFTER = b"retry-after"
+FRAMED_BY = (b"content-length", b"transfer-encoding")
+
+
+class ConnectionPool:
+    """Connections to one socket. Their number is not limited here: the window is the limit."""
+
+    def __init__(self, socket: str, *, request_seconds_max: float, answer_bytes_max: int) -> None:
+        self._socket = socket
+        self._request_seconds_max = request_seconds_max
+        self._answer_bytes_max = answer_bytes_max
+        self._idle: list[_Connection] = []
+        self._loop = asyncio.get_running_loop()
+
+    async def post(self, path: str, body: bytes, gate: Gate = open_gate) -> Answer:
+        """Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it closes the connection."""
+        lane = await self._connection()
+        await _passed(gate, lane)
+        timer = self._loop.call_later(self._request_seconds_max, lane.run_out)
+        try:
+            answer = await lane.exchange(path, body)
+        except BaseException:
+            lane.close()
+            raise
+        finally:
+            timer.cancel()
+        if lane.is_reusable:
+            lane.idle_since = self._loop.time()
+            self._idle.append(lane)
+        else:
+            lane.close()
+        return answer
+
+    def close(self) -> None:
+        """The connections that nobody uses; those in use end with their exchange."""
+        while self._idle:
+            self._idle.pop().close()
+
+    async def _connection(self) -> _Connection:
+        """The connection used last, if the engine surely still keeps it; those before it are older."""
+        while self._idle:
+            lane = self._idle.pop()
+            if not lane.is_lost and self._loop.time() - lane.idle_since < IDLE_SECONDS_MAX:
+                return lane
+            lane.close()
+        return await self._connect()
+
+    async def _connect(self) -> _Connection:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                _, lane = await self._loop.create_unix_connection(
+                    lambda: _Connection(self._answer_bytes_max), self._socket
+                )
+        except (OSError, TimeoutError) as error:
+            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+        return lane
+
+
+class _Connection(asyncio.Protocol):
+    """One connection. The parser calls the `on_` methods."""
+
+    def __init__(self, answer_bytes_max: int) -> None:
+        self._answer_bytes_max = answer_bytes_max
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: asyncio.Future[Answer] | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._is_framed = False
+        self._has_head = False
+        self._retry_after: str | None = None
+        self.is_lost = False
+        self.is_reusable = False
+        self.idle_since = 0.0
+
+    async def exchange(self, path: str, body: bytes) -> Answer:
+        self._pieces, self._size = [], 0
+        self._is_framed = self._has_head = self.is_reusable = False
+        self._retry_after = None
+        self._answer = asyncio.get_running_loop().create_future()
+        if self.is_lost:
+            self._fail(ConnectionLost("the connection was closed"))
+        else:
+            self._transport.write(_head(path) % len(body) + body)
+        return await self._answer
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    def run_out(self) -> None:
+        self._fail(RequestTimedOut())
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is no subclass
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_lost = True
+        if error is None and self._has_head and not self._is_framed:
+            self._finish()  # an answer without a length ends with its connection (RFC 9112, 6.3)
+        self._fail(ConnectionLost(f"the connection was closed: {error}" if error else "the connection was closed"))
+
+    def data_received(self, received: bytes) -> None:
+        if self._answer is None or self._answer.done():
+            self._transport.abort()  # nobody asked: the next answer here might be another request's
+            return
+        try:
+            self._parser.feed_data(received)
+        except httptools.HttpParserError as error:
+            self._fail(ConnectionLost(f"no HTTP: {error}"))
+            self._transport.abort()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in FRAMED_BY:
+            self._is_framed = True
+        elif name == RETRY_AFTER:
+            self._retry_after = value.decode(errors="replace")
+
+    def on_headers_complete(self) -> None:
+        self._has_head = True
+
+    def on_body(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._answer_bytes_max:
+            self._fail(AnswerTooLarge(f"The engine's answer was larger than {self._answer_bytes_max >> 20} MiB."))
+            self._transport.abort()
+        else:
+            self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() >= 200:  # what comes before it only says that the answer is on its way
+            self.is_reusable = self._parser.should_keep_alive()
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            pause = read_retry_after(self._retry_after, datetime.now(UTC)) if self._retry_after else None
+            self._answer.set_result(Answer(self._parser.get_status_code(), b"".join(self._pieces), pause))
+
+    def _fail(self, error: Exception) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+
+async def _passed(gate: Gate, lane: _Connection) -> None:
+    try:
+        await gate()
+    except BaseException:
+        lane.close()
+        raise
+
+
+@lru_cache(maxsize=64)
+def _head(path: str) -> bytes:
+    """With a place for the length. The path is one of ours, so it holds neither spaces nor percent signs."""
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nAccept: */*\r\n"
+        "Accept-Encoding: identity\r\nContent-Length: %d\r\n\r\n"
+    ).encode()

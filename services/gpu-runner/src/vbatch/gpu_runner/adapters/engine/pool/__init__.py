@@ -1,0 +1,1 @@
+"""Engines that are loaded, asleep or prepared in advance."""

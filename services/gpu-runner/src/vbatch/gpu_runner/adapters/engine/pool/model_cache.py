@@ -1,0 +1,213 @@
+"""Models that stay loaded when another is wanted: beside it where both fit, asleep where the device can."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from vbatch.contracts.ids import ModelId
+from vbatch.contracts.models import ModelDefinition
+from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes
+from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher, RunningEngine
+from vbatch.gpu_runner.core.canary import Canary, agree, canary_in, canary_question
+from vbatch.gpu_runner.core.command import Device
+from vbatch.gpu_runner.core.concurrency import EngineStats
+from vbatch.gpu_runner.core.limits import Limits
+from vbatch.gpu_runner.core.model_cache import (
+    WAKES_MAX,
+    CachedModel,
+    DeviceBudget,
+    Measure,
+    Need,
+    Step,
+    make_space,
+    residue_grows,
+)
+from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
+
+SLEEP, WAKE = "/sleep?level=1&mode=keep", "/wake_up"
+NAP_SECONDS_MAX = 60.0
+"""For falling asleep, waking up, or the canary; published: seconds."""
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
+
+
+@dataclass
+class _Loaded:
+    """A model that is loaded; `canary` is what it said before its first sleep, `residue_bytes` what that sleep left."""
+
+    engine: RunningEngine
+    need: Need
+    used_at: float
+    is_asleep: bool = False
+    wakes: int = 0
+    canary: Canary | None = None
+    residue_bytes: int | None = None
+
+
+@dataclass
+class CachedEngine:
+    """An engine in use. Released, it may stay loaded; stopped, nothing of it is left."""
+
+    loaded: _Loaded
+    model_cache: ModelCache
+
+    @property
+    def definition(self) -> ModelDefinition:
+        return self.loaded.engine.definition
+
+    @property
+    def concurrency(self) -> int:
+        return self.loaded.engine.concurrency
+
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+        return await self.loaded.engine.ask(endpoint, body, gate)
+
+    async def is_healthy(self) -> bool:
+        return await self.loaded.engine.is_healthy()
+
+    async def progress(self) -> str | None:
+        return await self.loaded.engine.progress()
+
+    async def stats(self) -> EngineStats | None:
+        return await self.loaded.engine.stats()
+
+    async def gone(self) -> str:
+        return await self.loaded.engine.gone()
+
+    async def release(self) -> None:
+        self.model_cache.keep(self.loaded)
+
+    async def stop(self) -> None:
+        await self.loaded.engine.stop()
+
+
+@dataclass
+class ModelCache:
+    """A launcher that keeps what it has launched, as far as there is room. One engine is in use at a time."""
+
+    launcher: EngineLauncher
+    device: Device
+    limits: Limits
+    clock: Callable[[], float]
+    _loaded: dict[ModelId, _Loaded] = field(default_factory=dict)
+
+    async def launch(self, definition: ModelDefinition) -> CachedEngine:
+        """At once where the model is loaded. Raises EngineFailed."""
+        need = await self.launcher.need(definition)
+        found = self._loaded.pop(definition.id, None)
+        if found and await self._is_usable_again(found, definition):
+            return CachedEngine(found, self)
+        await self._apply(make_space(need, self._others(), await self._room()))
+        engine = await self.launcher.launch(definition)
+        return CachedEngine(_Loaded(engine, need, self.clock()), self)
+
+    async def expect(self, definition: ModelDefinition) -> None:
+        if definition.id not in self._loaded:
+            await self.launcher.expect(definition)
+
+    async def close(self) -> None:
+        """End all that is loaded and not in use, and what waits to be an engine."""
+        async with asyncio.TaskGroup() as tasks:
+            for loaded in self._loaded.values():
+                tasks.create_task(loaded.engine.stop())
+            tasks.create_task(self.launcher.close())
+        self._loaded.clear()
+
+    def keep(self, loaded: _Loaded) -> None:
+        loaded.used_at = self.clock()
+        self._loaded[loaded.engine.definition.id] = loaded
+
+    async def _is_usable_again(self, found: _Loaded, definition: ModelDefinition) -> bool:
+        """Awake, healthy and still what is wanted; else it is stopped, and the model starts anew."""
+        is_usable = found.engine.definition == definition
+        try:
+            if is_usable and found.is_asleep:
+                is_usable = await self._woken(found)
+            if is_usable and await found.engine.is_healthy():
+                return True
+        except BaseException:
+            await found.engine.stop()
+            raise
+        await found.engine.stop()
+        return False
+
+    async def _woken(self, found: _Loaded) -> bool:
+        """Whether it answers after its wake as it did before its first sleep."""
+        awake = Need(max(0, (found.need.device_bytes or 0) - found.need.residue_bytes))
+        await self._apply(make_space(awake, self._others(), await self._room()))
+        if not await _told(found.engine, WAKE):
+            return False
+        found.is_asleep, found.wakes = False, found.wakes + 1
+        said = await _canary(found.engine)
+        is_sane = said is not None and found.canary is not None and agree(found.canary, said)
+        if not is_sane:
+            log.error("woke_up_wrong", model=found.engine.definition.id, wakes=found.wakes)
+        return is_sane
+
+    async def _apply(self, steps: list[Step]) -> None:
+        for step in steps:
+            loaded = self._loaded[step.model]
+            if step.measure is Measure.SLEEP and await self._asleep(loaded):
+                continue
+            del self._loaded[step.model]
+            await loaded.engine.stop()
+
+    async def _asleep(self, loaded: _Loaded) -> bool:
+        """Whether it sleeps, and leaves no more of itself on the device than its first sleep did."""
+        if loaded.canary is None:
+            loaded.canary = await _canary(loaded.engine)
+        before = await free_bytes(self.device)
+        if loaded.canary is None or not await _told(loaded.engine, SLEEP):
+            return False
+        loaded.is_asleep = True
+        after = await free_bytes(self.device)
+        if before is None or after is None:
+            return True
+        residue = max(0, (loaded.need.device_bytes or 0) - (after - before))
+        first = loaded.residue_bytes = residue if loaded.residue_bytes is None else loaded.residue_bytes
+        return not residue_grows(first, residue)
+
+    def _others(self) -> list[CachedModel]:
+        return [
+            CachedModel(
+                model,
+                it.need,
+                it.used_at,
+                it.is_asleep,
+                can_sleep=it.engine.can_sleep and it.wakes < WAKES_MAX,
+            )
+            for model, it in self._loaded.items()
+        ]
+
+    async def _room(self) -> DeviceBudget:
+        spare = self.limits.standby_spare_bytes
+        host = machine_free_bytes() - spare
+        device = await free_bytes(self.device)
+        return DeviceBudget(
+            host if device is None else device, host, self.limits.residents_max, self.limits.sleepers_max
+        )
+
+
+async def _told(engine: RunningEngine, path: str) -> bool:
+    return await _answered(engine, path, b"") is not None
+
+
+async def _canary(engine: RunningEngine) -> Canary | None:
+    endpoint, body = canary_question(engine.definition.id, engine.definition.endpoints)
+    answer = await _answered(engine, endpoint, body)
+    return canary_in(answer) if answer is not None else None
+
+
+async def _answered(engine: RunningEngine, path: str, body: bytes) -> bytes | None:
+    """The body of a 200; None for anything else, in time or not."""
+    try:
+        async with asyncio.timeout(NAP_SECONDS_MAX):
+            answer = await engine.ask(path, body)
+    except (TimeoutError, ConnectionLost, RequestTimedOut, AnswerTooLarge) as error:
+        log.warning("engine_not_answering", path=path, reason=str(error))
+        return None
+    return answer.body if answer.status_code == 200 else None

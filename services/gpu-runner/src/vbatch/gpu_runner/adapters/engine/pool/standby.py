@@ -1,0 +1,80 @@
+"""A process that has imported the engine's code and waits for its order."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from vbatch.gpu_runner.adapters.engine.preloaded import vbatch_standby
+from vbatch.gpu_runner.adapters.engine.process.child import Child, ProcessPaths
+from vbatch.gpu_runner.core.command import EngineCommand
+from vbatch.gpu_runner.core.standby import StandbyOrder, StandbyPlan, order_for
+
+PROGRAM = "import vbatch_standby; vbatch_standby.main()"
+ORDER_BYTES_MAX = 60_000
+"""What a pipe takes at once (pipe(7)), though the process reads it only when it has imported everything."""
+
+
+class Standby:
+    """Waits under a guard like any engine; once ordered, its child is the engine."""
+
+    def __init__(self, plan: StandbyPlan, child: Child, orders: int, slot: int) -> None:
+        self.plan = plan
+        self.child = child
+        self.slot = slot
+        self._orders: int | None = orders
+
+    @classmethod
+    async def start(cls, plan: StandbyPlan, process_paths: ProcessPaths, folder: Path, slot: int) -> Standby:
+        """`folder` is for its sockets: killed, it leaves them there."""
+        readable, writable = os.pipe()
+        try:
+            child = await Child.start(_command(plan, folder), process_paths, stdin=readable)
+        except BaseException:
+            os.close(writable)
+            raise
+        finally:
+            os.close(readable)
+        return cls(plan, child, writable, slot)
+
+    def order_for(self, command: EngineCommand) -> StandbyOrder | None:
+        """None when it cannot be that engine, or is gone."""
+        return order_for(self.plan, command) if self.child.is_running else None
+
+    def give(self, order: StandbyOrder) -> bool:
+        """Whether the order is on its way; a process that has just ended takes none."""
+        wire = _wire(order)
+        if self._orders is None or len(wire) > ORDER_BYTES_MAX:
+            return False
+        try:
+            return os.write(self._orders, wire) == len(wire)
+        except BrokenPipeError:
+            return False
+        finally:
+            self._close_orders()
+
+    async def stop(self) -> None:
+        self._close_orders()
+        await self.child.stop()
+
+    def _close_orders(self) -> None:
+        if self._orders is not None:
+            os.close(self._orders)
+            self._orders = None
+
+
+def can_fork() -> bool:
+    """Under WSL the GPU's driver does not outlive a fork (vLLM spawns there, too)."""
+    return "microsoft" not in os.uname().release.lower()
+
+
+def _command(plan: StandbyPlan, folder: Path) -> EngineCommand:
+    described = json.dumps({"modules": plan.modules, "threads": dict(plan.threads), "folder": str(folder)})
+    path = os.pathsep.join(filter(None, (str(Path(vbatch_standby.__file__).parent), os.environ.get("PYTHONPATH"))))
+    return EngineCommand((plan.python, "-c", PROGRAM, described), {**plan.environment, "PYTHONPATH": path})
+
+
+def _wire(order: StandbyOrder) -> bytes:
+    described = {"module": order.module, "arguments": order.arguments, "environment": dict(order.environment)}
+    return json.dumps(described).encode() + b"\n"

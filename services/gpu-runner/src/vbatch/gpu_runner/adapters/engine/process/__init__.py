@@ -1,0 +1,1 @@
+"""Engine processes: their start, their guard, their folders and their end."""

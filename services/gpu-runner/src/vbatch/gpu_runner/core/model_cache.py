@@ -1,0 +1,119 @@
+"""Which models stay loaded beside the one that is wanted, which sleep and which go. Arithmetic of memory, nothing else.
+
+Sleeping keeps the weights in the machine's memory. Past versions of vLLM answered rubbish after some cycles of it, and
+left ever more behind on the device; so a model starts anew after so many wakes, or when more is left than at first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from vbatch.contracts.ids import ModelId
+
+WAKES_MAX = 20
+RESIDUE_GROWTH_MAX = 0.05
+"""Of what the first sleep left on the device."""
+RESIDUE_TOLERANCE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Memory of a loaded model, in bytes. None of the device: nobody knows, so nothing may stand beside it.
+
+    `residue_bytes` stay on the device while it sleeps, `host_bytes` of the machine's memory hold its weights then.
+    """
+
+    device_bytes: int | None
+    residue_bytes: int = 0
+    host_bytes: int = 0
+
+
+NOTHING = Need(0)
+"""Of a model that is served elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedModel:
+    """A model that is loaded and not wanted now; `used_at` in seconds of any one clock."""
+
+    model: ModelId
+    need: Need
+    used_at: float
+    is_asleep: bool = False
+    can_sleep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBudget:
+    """What there is: `free_bytes` of the device now, with all residents in place, None where nobody can tell."""
+
+    free_bytes: int | None
+    host_free_bytes: int
+    residents_max: int
+    sleepers_max: int
+
+
+class Measure(StrEnum):
+    STOP = "stop"
+    SLEEP = "sleep"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    model: ModelId
+    measure: Measure
+
+
+def make_space(wanted: Need, model_cache: Sequence[CachedModel], room: DeviceBudget) -> list[Step]:
+    """What to do with the others so that the wanted model has room: the least recently used first, no more than needed.
+
+    It may not be enough; the engine then says so itself.
+    """
+    left, steps = sorted(model_cache, key=lambda cached: cached.used_at), list[Step]()
+    while left and not _fits(wanted, left, room):
+        oldest = next((candidate for candidate in left if not candidate.is_asleep), left[0])
+        step, left, room = _move_over(oldest, left, room)
+        steps += step
+    return steps
+
+
+def residue_grows(first_bytes: int, now_bytes: int) -> bool:
+    return now_bytes > first_bytes * (1 + RESIDUE_GROWTH_MAX) + RESIDUE_TOLERANCE_BYTES
+
+
+def _fits(wanted: Need, model_cache: Sequence[CachedModel], room: DeviceBudget) -> bool:
+    awake = [cached for cached in model_cache if not cached.is_asleep]
+    if len(awake) + 1 > room.residents_max or sum(cached.is_asleep for cached in model_cache) > room.sleepers_max:
+        return False
+    if wanted.device_bytes is None or any(cached.need.device_bytes is None for cached in awake):
+        return not awake
+    return room.free_bytes is None or wanted.device_bytes <= room.free_bytes
+
+
+def _move_over(
+    oldest: CachedModel, model_cache: list[CachedModel], room: DeviceBudget
+) -> tuple[list[Step], list[CachedModel], DeviceBudget]:
+    """One resident asleep, or gone; with it the oldest sleeper where there would be too many."""
+    others = [cached for cached in model_cache if cached is not oldest]
+    if not oldest.is_asleep and _may_sleep(oldest, room):
+        asleep = replace(oldest, is_asleep=True)
+        left = [*others, asleep]
+        freed = _freed(oldest.need.device_bytes, oldest.need.residue_bytes)
+        room = _more_free(replace(room, host_free_bytes=room.host_free_bytes - oldest.need.host_bytes), freed)
+        return [Step(oldest.model, Measure.SLEEP)], left, room
+    freed = oldest.need.residue_bytes if oldest.is_asleep else _freed(oldest.need.device_bytes, 0)
+    return [Step(oldest.model, Measure.STOP)], others, _more_free(room, freed)
+
+
+def _may_sleep(resident: CachedModel, room: DeviceBudget) -> bool:
+    return resident.can_sleep and room.sleepers_max > 0 and resident.need.host_bytes <= room.host_free_bytes
+
+
+def _freed(device_bytes: int | None, residue_bytes: int) -> int:
+    return max(0, (device_bytes or 0) - residue_bytes)
+
+
+def _more_free(room: DeviceBudget, freed_bytes: int) -> DeviceBudget:
+    return room if room.free_bytes is None else replace(room, free_bytes=room.free_bytes + freed_bytes)

@@ -1,0 +1,256 @@
+"""Which model is on the device: loads the one that is wanted, keeps its window full, sees it die or lets it go."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+import structlog
+
+from vbatch.chassis.clock import utc_now
+from vbatch.chassis.failpoints import Failpoint, reached
+from vbatch.contracts.answers import answer_blob
+from vbatch.contracts.events import NO_ANSWER, EngineCrashed, Outcome
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.ids import ModelId, RunnerId, SliceId
+from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX
+from vbatch.gpu_runner.core.concurrency import ConcurrencyLimit
+from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
+from vbatch.gpu_runner.core.limits import Limits
+from vbatch.gpu_runner.core.metrics import RunnerMetrics
+from vbatch.gpu_runner.core.watchdog import Watchdog
+from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
+from vbatch.gpu_runner.flows.change_signal import ChangeSignal
+from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
+from vbatch.gpu_runner.flows.loading import Loading, NotLoaded
+from vbatch.gpu_runner.flows.recorder import Recorder
+from vbatch.gpu_runner.ports import AnswerFiles, Engine
+
+EXPECT_SECONDS = 0.5
+"""Between two looks at what comes next."""
+REST_SECONDS = 10.0
+"""An engine that had nothing to do for this long leaves the machine to what prepares the next start."""
+LAST_WORDS_SECONDS_MAX = 1.0
+"""How long a dead engine's exit may take to become known; its words tell more than a lost connection."""
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
+
+
+@dataclass
+class EngineSession:
+    runner_id: RunnerId
+    epoch: int
+    loading: Loading
+    feed: Feed
+    recorder: Recorder
+    answer_files: AnswerFiles
+    changed: ChangeSignal
+    metrics: RunnerMetrics
+    limits: Limits
+    lease_watch: LeaseWatch
+    engine: Engine | None = None
+    _concurrency: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(0))
+    _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
+    _death: str | None = None
+    _fed_at: float = 0.0
+    _answered_count: int = 0
+
+    async def serve(self) -> None:
+        """For ever. Cancelled, it leaves the engine running for `stop`, and the open slices in the feed."""
+        while True:
+            model = self.feed.model_wanted
+            if model is None:
+                await self.changed.wait()
+            elif engine := await self._load(model):
+                await self._keep(engine)
+
+    async def stop(self) -> None:
+        """May be called again when it was cancelled: the engine is forgotten only once it is stopped."""
+        if self.engine:
+            self.metrics.model, self.metrics.concurrency, self.metrics.stats = "", 0, None
+            await self.engine.stop()
+            self.engine = None
+
+    async def _release(self, engine: Engine) -> None:
+        self.metrics.model, self.metrics.concurrency = "", 0
+        await engine.release()
+        self.engine = None
+
+    def abort(self, remainder: Remainder) -> None:
+        """Take the requests of a closed slice back from the engine."""
+        for line in remainder.suspects:
+            if task := self._inside.get((remainder.order.slice_id, line)):
+                task.cancel()
+
+    # loading
+
+    async def _load(self, model: ModelId) -> Engine | None:
+        """The engine that serves the model; without one, the model's slices are returned."""
+        wanted_at = max(self._fed_at, self.feed.wanted_since)
+        try:
+            self.engine = await self.loading.load(model)
+        except NotLoaded as error:
+            for remainder in self.feed.close_model(model):
+                self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, str(error))
+            return None
+        reached(Failpoint.ENGINE_STARTED)
+        self.loading.report_loaded(self.engine, wanted_at)
+        return self.engine
+
+    # running
+
+    async def _keep(self, engine: Engine) -> None:
+        """Return when another model is wanted and this one is drained, or when the engine has died; it is stopped."""
+        self._death = None
+        self._concurrency = ConcurrencyLimit(engine.concurrency)
+        async with asyncio.TaskGroup() as tasks:
+            duties = (self._await_end, self._watch, self._follow_stats, self._expect_next)
+            watchers = [tasks.create_task(duty(engine)) for duty in duties]
+            while not self._is_over(engine):
+                self._fill_engine(engine, tasks)
+                await self.changed.wait()
+            for task in (*watchers, *self._inside.values()):
+                task.cancel()
+        if self._death is not None:
+            await self._report_death(engine, self._death)
+            await self.stop()
+        else:
+            await self._release(engine)
+
+    async def _expect_next(self, engine: Engine) -> None:
+        """Have the start of each model prepared that comes behind this one; after a rest, of whichever will come."""
+        expected: ModelId | None = None
+        busy_at = _clock()
+        while True:
+            await asyncio.sleep(EXPECT_SECONDS)
+            if self.feed.model_wanted:
+                busy_at = _clock()
+            has_rested = _clock() - busy_at >= REST_SECONDS
+            model = self.feed.model_next or (engine.definition.id if has_rested else None)
+            if model and model != expected:
+                expected = model
+                await self.loading.expect(model)
+
+    def _is_over(self, engine: Engine) -> bool:
+        if self._death is not None:
+            return True
+        return not self._inside and self.feed.model_wanted is not None and not self._may_feed(engine)
+
+    def _may_feed(self, engine: Engine) -> bool:
+        """The front slice is this model's, and its definition is still the one that was loaded."""
+        return self.feed.model_wanted == engine.definition.id and self.loading.is_current(engine)
+
+    def _may_record(self) -> bool:
+        """What is fed now will find someone to record it: us, if the lease is still ours."""
+        return self.lease_watch.is_fresh() and not self.recorder.is_behind
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._inside) >= self._concurrency.size
+
+    def _fill_engine(self, engine: Engine, tasks: asyncio.TaskGroup) -> None:
+        while not self._is_full and self._may_record() and self._may_feed(engine):
+            request = self.feed.take()
+            if request is None:
+                return
+            self._fed_at = _clock()
+            task = self._inside[request.slice_id, request.line] = tasks.create_task(self._run(engine, request))
+            task.add_done_callback(partial(self._leave, request))
+
+    async def _run(self, engine: Engine, request: Request) -> None:
+        try:
+            # Handed out before a freeze, it leaves after it.
+            outcome = await outcome_from(engine, request, self.limits, self.metrics, self.lease_watch.until_fresh)
+            reached(Failpoint.ANSWERED)
+            self._answered_count += 1
+            self._concurrency.answered(_clock())
+            self.metrics.answered(_clock())
+            if len(bytes(outcome.body)) > BODY_BYTES_MAX:
+                outcome = await self._offloaded(request, outcome)
+            if self.feed.finish(request):
+                self.recorder.record(request.slice_id, outcome)
+        except EngineGone as error:
+            self._declare_dead(str(error))
+
+    def _leave(self, request: Request, _task: asyncio.Task[None]) -> None:
+        """Also of a task that was cancelled before it began, which sees no `finally` of its own."""
+        self._inside.pop((request.slice_id, request.line), None)
+        self.changed.fire()
+
+    async def _offloaded(self, request: Request, outcome: Outcome) -> Outcome:
+        """The outcome with its body in a blob."""
+        blob = answer_blob(self.epoch, request.slice_id, request.line)
+        await self.answer_files.put(blob, bytes(outcome.body))
+        reached(Failpoint.ANSWER_SHELVED)
+        return msgspec.structs.replace(outcome, body=NO_ANSWER, body_blob=blob)
+
+    async def _follow_stats(self, engine: Engine) -> None:
+        """Look at the engine's load while the window is full; less often while there is nothing to change."""
+        pause = self.limits.load_seconds
+        while True:
+            await asyncio.sleep(pause)
+            if not self._is_full or (load := await engine.stats()) is None:
+                continue
+            self.metrics.stats = load
+            has_changed = self._concurrency.follow(load, len(self._inside))
+            pause = self.limits.load_seconds if has_changed else min(2 * pause, self.limits.load_seconds_max)
+            self.metrics.concurrency = self._concurrency.size
+            self.changed.fire()
+
+    # dying
+
+    def _declare_dead(self, reason: str) -> None:
+        self._death = self._death or reason
+        self.changed.fire()
+
+    async def _await_end(self, engine: Engine) -> None:
+        self._declare_dead(await engine.gone())
+
+    async def _watch(self, engine: Engine) -> None:
+        limits = self.limits
+        seconds = {"silence_seconds_max": limits.silence_seconds_max, "stall_seconds_max": limits.stall_seconds_max}
+        watchdog = Watchdog.begin(_clock(), **seconds)
+        answered_before = -1
+        while (verdict := watchdog.verdict(_clock())) is None:
+            await asyncio.sleep(limits.probe_seconds)
+            if not self._inside or self._answered_count != answered_before:
+                answered_before = self._answered_count
+                watchdog.saw_answer(_clock())
+            elif await engine.is_healthy():
+                watchdog.saw_health(_clock())
+                watchdog.saw_progress(await engine.progress(), _clock())
+        self._declare_dead(verdict)
+
+    async def _report_death(self, engine: Engine, reason: str) -> None:
+        model = engine.definition.id
+        detail = await _last_words(engine) or reason
+        is_short = self.loading.step_down(engine, detail)  # then nobody inside is to blame
+        reached(Failpoint.ENGINE_LOST)
+        remainders = self.feed.close_model(model)  # nothing is awaited between this and their return
+        crashed = EngineCrashed(
+            at=utc_now(),
+            runner_id=self.runner_id,
+            epoch=self.epoch,
+            model=model,
+            detail=detail,
+            suspect_count=0 if is_short else sum(len(remainder.suspects) for remainder in remainders),
+        )
+        self.recorder.send(crashed)
+        for remainder in remainders:
+            self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=not is_short)
+        self.metrics.engine_crash_count += 1
+        log.error("engine_crashed", model=model, detail=detail, suspect_count=crashed.suspect_count)
+
+
+async def _last_words(engine: Engine) -> str:
+    try:
+        async with asyncio.timeout(LAST_WORDS_SECONDS_MAX):
+            return await engine.gone()
+    except TimeoutError:
+        return ""
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,5 @@
+"""An event that can be read but cannot be true."""
+
+
+class ImpossibleEvent(Exception):
+    """The text says what does not fit; the event is buried among the dead letters and changes nothing."""

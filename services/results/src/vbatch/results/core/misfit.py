@@ -1,5 +1,0 @@
-"""An event that can be read but cannot be true."""
-
-
-class Misfit(Exception):
-    """The text says what does not fit; the event is buried among the dead letters and changes nothing."""

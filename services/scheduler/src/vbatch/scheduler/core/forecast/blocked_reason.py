@@ -1,0 +1,29 @@
+"""What keeps a batch from running at all, whatever else waits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.scheduler.core.state.load_failures import may_send
+from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
+from vbatch.scheduler.core.state.state import State
+
+
+def blocked_reason(state: State, batch: PendingBatch, now: datetime) -> str:
+    """Completes "it waits for"; empty when the batch only waits for its turn."""
+    if stop_asked_at(batch, now):
+        return "the runner, to give back what it holds: the batch is being ended"
+    if batch.is_paused:
+        return "its owner, to resume it: it is paused"
+    if batch.status is BatchStatus.VALIDATING:
+        return "its input file to be checked"
+    if batch.plan is None or batch.model is None:
+        return "its input file to be read again, after a restart of the scheduler"
+    if not state.runners:
+        return "a runner: none is alive"
+    if batch.held_until is not None and now < batch.held_until:
+        return "a pause to pass: its requests came back"
+    if not any(may_send(state, runner, batch.model, now) for runner in state.runners):
+        return f"another try to load {batch.model}: the last one failed"
+    return ""

@@ -1,0 +1,185 @@
+"""What the batches wait for, and when their answers may come. It tells what is foreseen; it decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from vbatch.contracts.forecast import BatchAhead, Explanation, ForecastEntry
+from vbatch.contracts.ids import BatchId
+from vbatch.scheduler.core.forecast.admission import admission
+from vbatch.scheduler.core.forecast.blocked_reason import blocked_reason
+from vbatch.scheduler.core.forecast.simulation import SimulatedRun, simulate
+from vbatch.scheduler.core.forecast.what_if import remedies
+from vbatch.scheduler.core.policy.policy import Policy
+from vbatch.scheduler.core.policy.reasons import duration_text
+from vbatch.scheduler.core.policy.view import held_until, model_cost_of, seconds_of, views_of
+from vbatch.scheduler.core.state.pending_batch import PendingBatch
+from vbatch.scheduler.core.state.state import State
+
+BEFORE_MAX = 20
+"""How many of the batches that come before are named."""
+MODEL_DOUBT = 0.1
+"""Even a well measured rate moves."""
+ORDER_DOUBT = 0.15
+"""What waits may be overtaken when estimates change."""
+GUESS_DOUBT = 9.0
+"""A speed that was not measured may be ten times another."""
+OVERTAKING = 0.33
+"""Of the shorter work that arrives meanwhile, what is likely to come first; at the latest all of it."""
+
+
+def queue(state: State, policy: Policy, now: datetime) -> tuple[ForecastEntry, ...]:
+    """All unfinished batches, those that end first in front."""
+    outlook = _situation(state, policy, now)
+    all_of_them = [outlook.entry_of(batch) for batch in state.batches.values()]
+    return tuple(
+        sorted(all_of_them, key=lambda entry: (entry.ends_at is None, entry.ends_at or now, not entry.runs_now))
+    )
+
+
+def explain(state: State, policy: Policy, batch_id: BatchId, now: datetime) -> Explanation | None:
+    """None for a batch that is unknown or has ended."""
+    batch = state.batches.get(batch_id)
+    if batch is None:
+        return None
+    outlook = _situation(state, policy, now)
+    before = outlook.before(batch_id)
+    return Explanation(
+        at=now,
+        entry=outlook.entry_of(batch),
+        runs_first=tuple(
+            BatchAhead(batch_id=other, owner=state.batches[other].created.owner) for other in before[:BEFORE_MAX]
+        ),
+        more_first=max(0, len(before) - BEFORE_MAX),
+        remedies=remedies(state, policy, batch, outlook.runs.get(batch_id), now),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Situation:
+    """`starting` are the batches in the order they start, `running` those with requests on a device."""
+
+    state: State
+    now: datetime
+    runs: Mapping[BatchId, SimulatedRun]
+    running: frozenset[BatchId]
+    starting: tuple[BatchId, ...]
+    places: Mapping[BatchId, int]
+    positions: Mapping[BatchId, int]
+    guessed_from: int
+    """The place of the first of a model that was not measured: it and what comes after it end at a guess."""
+
+    def entry_of(self, batch: PendingBatch) -> ForecastEntry:
+        entry = self._with_times(self._bare(batch), batch)
+        waits_for = blocked_reason(self.state, batch, self.now) or self._turn(entry)
+        return msgspec.structs.replace(entry, waits_for=waits_for)
+
+    def before(self, batch_id: BatchId) -> tuple[BatchId, ...]:
+        return self.starting[: self.places.get(batch_id, 0)]
+
+    def _bare(self, batch: PendingBatch) -> ForecastEntry:
+        return ForecastEntry(
+            batch_id=batch.batch_id,
+            owner=batch.created.owner,
+            model=batch.model,
+            status=batch.status,
+            priority=batch.steering.priority,
+            is_paused=batch.is_paused,
+            waiting_requests=batch.waiting_count,
+            runs_now=batch.batch_id in self.running,
+            position=0 if batch.batch_id in self.running else self.positions.get(batch.batch_id),
+            requests_per_second=round(batch.throughput.by(self.now.timestamp()), 2) if batch.ledger else None,
+        )
+
+    def _with_times(self, bare: ForecastEntry, batch: PendingBatch) -> ForecastEntry:
+        run = self.runs.get(batch.batch_id)
+        if run is None:
+            return bare
+        starts_at = None if bare.runs_now else _time(run.starts)
+        entry = msgspec.structs.replace(bare, work_seconds=round(run.work, 1), reason=run.reason, starts_at=starts_at)
+        if run.ends is None:
+            return entry
+        now = self.now.timestamp()
+        load, doubt = 0.0, MODEL_DOUBT + run.error
+        if self.places[batch.batch_id] >= self.guessed_from:
+            entry, doubt = msgspec.structs.replace(entry, is_guess=True), doubt + GUESS_DOUBT
+        if batch.waiting_count:
+            load, doubt = self.state.arrivals.load_of_shorter(run.work, now), doubt + ORDER_DOUBT
+        return _with_end(entry, batch, now, wait=run.ends - now, doubt=doubt, load=load)
+
+    def _turn(self, entry: ForecastEntry) -> str:
+        if entry.runs_now:
+            return f"nothing, it runs now{self._to_go(entry)}"
+        if entry.starts_at is None:
+            return "its turn; too much waits to say when that is"
+        start = duration_text((entry.starts_at - self.now).total_seconds())
+        before = self.places.get(entry.batch_id, 0)
+        if not before:
+            return f"what is on the device, about {start}"
+        return f"{before} {'batch' if before == 1 else 'batches'} to run first, about {start}"
+
+    def _to_go(self, entry: ForecastEntry) -> str:
+        if entry.ends_at is None:
+            return ""
+        guess = ", at a guess" if entry.is_guess else ""
+        return f"; about {duration_text((entry.ends_at - self.now).total_seconds())} to go{guess}"
+
+
+def _situation(state: State, policy: Policy, now: datetime) -> _Situation:
+    runs = _forecast_entry(state, policy, now)
+    running = frozenset(slice_.event.batch_id for slice_ in state.slices.values())
+    starting = tuple(sorted(runs, key=lambda run: (runs[run].starts, run)))
+    waiting = (batch_id for batch_id in starting if batch_id not in running)
+    measured = (state.costs.is_measured(state.batches[batch_id].model) for batch_id in starting)
+    return _Situation(
+        state,
+        now,
+        runs,
+        running,
+        starting,
+        places={it: place for place, it in enumerate(starting)},
+        positions={it: position for position, it in enumerate(waiting, 1)},
+        guessed_from=next((place for place, is_measured in enumerate(measured) if not is_measured), len(starting)),
+    )
+
+
+def _forecast_entry(state: State, policy: Policy, now: datetime) -> Mapping[BatchId, SimulatedRun]:
+    runs = dict(simulate(views_of(state, now), policy))
+    for runner in state.runners.values():
+        for batch_id, ends in held_until(state, runner, now).items():
+            batch = state.batches[batch_id]
+            if not batch.waiting_count and (model_cost := model_cost_of(state, batch)) and batch.ledger:
+                work = seconds_of(batch, model_cost, batch.ledger.total - batch.ledger.answered)
+                runs[batch_id] = SimulatedRun(now.timestamp(), work, model_cost.error(batch.ledger.answered), ends=ends)
+    return runs
+
+
+def _with_end(
+    entry: ForecastEntry, batch: PendingBatch, now: float, *, wait: float, doubt: float, load: float
+) -> ForecastEntry:
+    """`wait` is how many seconds the end is away if nothing arrives, `doubt` how far that may be off, as a share of it,
+    `load` the share of the device that shorter batches take which arrive meanwhile."""
+    overtaken = load / (1.0 - load)  # the time in which the newcomers' work is done, newcomers of that time included
+    earliest = _time(now + wait / (1.0 + doubt))
+    likely = _time(now + wait * (1.0 + OVERTAKING * overtaken))
+    latest = _time(now + wait * (1.0 + doubt) * (1.0 + overtaken))
+    return msgspec.structs.replace(
+        entry,
+        ends_at=likely,
+        ends_at_earliest=earliest,
+        ends_at_latest=latest,
+        admission=admission(
+            created=batch.created.at,
+            expires=batch.created.expires_at,
+            likely_end=earliest if entry.is_guess else likely,  # nobody is warned by a guess alone
+            latest_end=latest,
+        ),
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(round(seconds), UTC)

@@ -1,0 +1,121 @@
+"""When batches would start and end if nothing new arrived: the policy is asked ahead, choice after choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
+
+from vbatch.contracts.ids import BatchId, ModelId
+from vbatch.scheduler.core.policy.placement import Holder, sooner_here
+from vbatch.scheduler.core.policy.policy import Candidate, Policy, View
+
+WEIGHED_MAX = 60_000
+"""Candidates weighed over all choices, some 0.2 s: more would hold up the scheduler. The rest is not foretold."""
+STAYS = 200
+"""How many stays of a model the work is cut into, if there is so much that a slice would be finer."""
+SLICE_SECONDS = 120.0
+"""How long a foretold stay lasts, at least."""
+
+
+@dataclass(slots=True)
+class SimulatedRun:
+    """What is foretold of one batch, in seconds since 1970; `reason` is why it is chosen the first time."""
+
+    starts: float
+    work: float
+    error: float
+    reason: str = ""
+    ends: float | None = None
+    served_until: float = 0.0
+    """So far: with several devices the last to begin is not always the last to end."""
+
+
+def simulate(views: Sequence[View], policy: Policy) -> Mapping[BatchId, SimulatedRun]:
+    """The batches whose start falls into what can be looked ahead; a view for each device that there is."""
+    ahead = _Simulation(
+        [_Device(view) for view in views], {it.batch_id: it for view in views for it in view.candidates}
+    )
+    ahead.go(policy)
+    return ahead.runs
+
+
+@dataclass(slots=True)
+class _Device:
+    """`models` are those it can load."""
+
+    view: View
+    models: frozenset[ModelId] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.models = frozenset(candidate.model for candidate in self.view.candidates)
+
+    def work(self, model: ModelId, seconds: float) -> None:
+        view = self.view
+        resident = seconds if model != view.loaded else view.resident + seconds
+        self.view = replace(view, now=view.now + view.swap(model) + seconds, loaded=model, resident=resident)
+
+
+@dataclass(slots=True)
+class _Simulation:
+    """Devices that go on by themselves, the one that is free first. A stay is chosen among all that waits, its batches
+    among those of its model."""
+
+    devices: list[_Device]
+    left: dict[BatchId, Candidate]
+    runs: dict[BatchId, SimulatedRun] = field(default_factory=dict)
+    weighed: int = 0
+
+    def go(self, policy: Policy) -> None:
+        stays = min(STAYS, max(1, WEIGHED_MAX // (2 * max(1, len(self.left)))))
+        seconds = max(SLICE_SECONDS, sum(candidate.work for candidate in self.left.values()) / stays)
+        while self.devices:
+            device = min(self.devices, key=lambda device: device.view.now)
+            if not self._stay(policy, device, seconds):
+                self.devices.remove(device)
+
+    def _stay(self, policy: Policy, device: _Device, seconds: float) -> bool:
+        """Whether there was work for this device."""
+        waiting = [candidate for candidate in self.left.values() if candidate.model in device.models]
+        first = self._choose(policy, device, waiting, seconds)
+        if first is None:
+            return False
+        until = device.view.now + seconds - min(seconds, first.work)
+        while device.view.now < until:
+            family = [candidate for candidate in self.left.values() if candidate.model == first.model]
+            if self._choose(policy, device, family, until - device.view.now) is None:
+                break
+        return True
+
+    def _choose(
+        self, policy: Policy, device: _Device, candidates: Sequence[Candidate], seconds: float
+    ) -> Candidate | None:
+        """Serve what the policy takes of these for so long at most."""
+        self.weighed += len(candidates)
+        if not candidates or self.weighed > WEIGHED_MAX:
+            return None
+        offered = replace(device.view, candidates=candidates)
+        choice = policy(
+            sooner_here(offered, self._holders_beside(device), lambda candidate: min(candidate.work, seconds))
+        )
+        if choice is None:
+            return None
+        chosen = self.left[choice.batch_id]
+        self._serve(device, chosen, choice.reason, seconds)
+        return chosen
+
+    def _holders_beside(self, device: _Device) -> list[Holder]:
+        others = ((other.view.loaded, other.view.now) for other in self.devices if other is not device)
+        return [Holder(model, now) for model, now in others if model is not None]
+
+    def _serve(self, device: _Device, candidate: Candidate, reason: str, seconds: float) -> None:
+        starts, served = device.view.now + device.view.swap(candidate.model), min(candidate.work, seconds)
+        run = self.runs.setdefault(candidate.batch_id, SimulatedRun(starts, candidate.work, candidate.error, reason))
+        run.served_until = max(run.served_until, starts + served)
+        if served < candidate.work:
+            self.left[candidate.batch_id] = structs.replace(candidate, work=candidate.work - served, has_run=True)
+        else:
+            del self.left[candidate.batch_id]
+            run.ends = run.served_until
+        device.work(candidate.model, served)

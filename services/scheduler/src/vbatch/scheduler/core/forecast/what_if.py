@@ -1,0 +1,80 @@
+"""What would bring a batch's answers sooner. Not a guess: the policy is asked again, with that one thing changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from msgspec import structs
+
+from vbatch.contracts.ids import BatchId
+from vbatch.contracts.lifecycle import PRIORITY_MAX
+from vbatch.scheduler.core.forecast.blocked_reason import blocked_reason
+from vbatch.scheduler.core.forecast.simulation import SimulatedRun, simulate
+from vbatch.scheduler.core.policy.policy import Candidate, Policy, priority_weight
+from vbatch.scheduler.core.policy.reasons import duration_text
+from vbatch.scheduler.core.policy.view import views_of
+from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
+from vbatch.scheduler.core.state.state import State
+
+PRIORITY_RAISE = 50
+"""What is tried: enough to tell whether priority helps at all."""
+WORTH_SAYING = 0.9
+"""An end that is not sooner by a tenth of the wait is no help."""
+
+
+def remedies(
+    state: State, policy: Policy, batch: PendingBatch, run: SimulatedRun | None, now: datetime
+) -> tuple[str, ...]:
+    """Sentences, the best first; none for a batch that is being ended. `course` is what is foretold of it."""
+    if stop_asked_at(batch, now):
+        return ()
+    if batch.is_paused:
+        return ("Resume it, and it waits for its turn again.",)
+    if not state.runners:
+        return ("Start a gpu-runner.",)
+    if run is None or run.ends is None or blocked_reason(state, batch, now):
+        return ()
+    return tuple(filter(None, (_priority(state, policy, batch, run, now), _completion_window(batch, run))))
+
+
+def _priority(state: State, policy: Policy, batch: PendingBatch, run: SimulatedRun, now: datetime) -> str:
+    raised = min(PRIORITY_MAX, batch.steering.priority + PRIORITY_RAISE)
+    if raised == batch.steering.priority:
+        return "It has the highest priority already."
+    changed = _with_priority(state, policy, batch.batch_id, raised, now)
+    if changed is None or changed.ends is None or run.ends is None:
+        return ""
+    start, before, after = now.timestamp(), run.ends - now.timestamp(), changed.ends - now.timestamp()
+    if after > WORTH_SAYING * before:
+        return "More priority would not make it end much sooner: most of the wait is its own work."
+    begins = f"start in about {duration_text(changed.starts - start)} and end in about {duration_text(after)}"
+    return f"With priority {raised} it would {begins}, and others later."
+
+
+def _with_priority(
+    state: State, policy: Policy, batch_id: BatchId, priority: int, now: datetime
+) -> SimulatedRun | None:
+    views = [
+        replace(
+            view,
+            candidates=[
+                _raised(candidate, priority) if candidate.batch_id == batch_id else candidate
+                for candidate in view.candidates
+            ],
+        )
+        for view in views_of(state, now)
+    ]
+    return simulate(views, policy).get(batch_id)
+
+
+def _raised(candidate: Candidate, priority: int) -> Candidate:
+    gain = priority_weight(priority) / priority_weight(candidate.priority)
+    return structs.replace(candidate, weight=candidate.weight * gain, priority=priority)
+
+
+def _completion_window(batch: PendingBatch, run: SimulatedRun) -> str:
+    late = (run.ends or 0.0) - batch.created.expires_at.timestamp()
+    if late <= 0:
+        return ""
+    return f"It is foretold to end {duration_text(late)} after its window: what has not run by then stays unanswered."

@@ -1,0 +1,215 @@
+"""Is a file fit to run, and in which order? Every line is checked, every fault is reported in line order.
+
+A file is fed block by block and never held whole; of a request some 64 bytes are kept until the verdict, 28 after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import merge
+from math import inf
+
+from vbatch.contracts.endpoints import EMBEDDINGS
+from vbatch.contracts.events import BatchFault
+from vbatch.contracts.failures import FileFault
+from vbatch.contracts.ids import ModelId
+from vbatch.contracts.orders import RequestRef
+from vbatch.scheduler.core.planning.custom_ids import CustomIds
+from vbatch.scheduler.core.planning.plan import Plan
+from vbatch.scheduler.core.planning.prefix_order import PromptPrefixes
+from vbatch.scheduler.core.planning.request_line import (
+    Line,
+    Unfit,
+    check_body,
+    check_envelope,
+    custom_id_of,
+    input_count,
+    parse_line,
+)
+
+BOM = b"\xef\xbb\xbf"
+FAULTS_MAX = 5_000
+"""How many faults one rejection lists; one more says how many were left out."""
+REREAD_LINES_MAX, REREAD_BYTES_MAX = 1_024, 4 << 20
+"""Of the lines that may share a custom_id, so much is read again at a time, or one line if it alone is longer."""
+
+ReadAgain = Callable[[Sequence[RequestRef]], list[bytes]]
+"""These lines of the file once more, in the order asked."""
+
+DUPLICATE = (
+    "The custom_id for this request is a duplicate of another request. "
+    "The custom_id parameter must be unique for each request in a batch."
+)
+ONE_MODEL = "Each batch must contain requests for a single model."
+
+
+@dataclass(frozen=True, slots=True)
+class FileRules:
+    """What a file is held to: its batch's endpoint, the models there are (id → endpoints), and limits."""
+
+    endpoint: str
+    models: Mapping[ModelId, tuple[str, ...]]
+    lines_max: int = 50_000
+    line_bytes_max: int = 16 << 20
+    was_found_fit: bool = False
+    """Before, by this log: a plan that was kept will do."""
+
+
+@dataclass(slots=True)
+class Faults:
+    """The first faults of a file in line order, and how many more there are."""
+
+    listed: list[BatchFault] = field(default_factory=list)
+    left_out: int = 0
+
+    def add(self, unfit: Unfit, line: int | None) -> None:
+        """`line` is None for a fault of the file itself, which comes last."""
+        if len(self.listed) < FAULTS_MAX:
+            self.listed.append(BatchFault(code=unfit.code, message=unfit.message, line=line, param=unfit.param))
+        else:
+            self.left_out += 1
+
+    def with_others(self, others: Faults) -> Faults:
+        """Both in line order."""
+        both = list(merge(self.listed, others.listed, key=lambda fault: fault.line or inf))
+        left_out = self.left_out + others.left_out + len(both[FAULTS_MAX:])
+        return Faults(both[:FAULTS_MAX], left_out)
+
+    def as_faults(self) -> tuple[BatchFault, ...]:
+        if not self.left_out:
+            return tuple(self.listed)
+        message = f"{self.left_out} more lines are at fault."
+        return (*self.listed, BatchFault(code=FileFault.INVALID_REQUEST, message=message))
+
+
+class FileCheck:
+    """Feed the file's bytes in order, then ask for the `verdict`."""
+
+    def __init__(self, rules: FileRules) -> None:
+        self._rules = rules
+        self._plan = Plan(ModelId(""))  # of every request that has an id, so that all ids are compared
+        self._custom_ids = CustomIds()
+        self._openings = PromptPrefixes()
+        self._faults = Faults()
+        self._tail = b""
+        self._tail_offset = 0
+        self._tail_cut = 0
+        self._line = 0
+        self._requests = 0
+        self._inputs = 0
+
+    def feed(self, block: bytes) -> None:
+        """The next bytes of the file; lines end at `\\n` bytes only."""
+        lines = (self._tail + block).split(b"\n")
+        last = lines.pop()
+        for raw in lines:
+            self._take(raw)
+        self._tail = last
+        if len(last) > self._rules.line_bytes_max:  # the fault is certain, the rest is not kept
+            self._tail = last[: self._rules.line_bytes_max + 1]
+            self._tail_cut += len(last) - len(self._tail)
+
+    def result(self, read_again: ReadAgain) -> Plan | tuple[BatchFault, ...]:
+        """The plan of a fit file, or all its faults."""
+        self._take(self._tail)
+        self._tail = b""
+        faults = self._faults.with_others(self._duplicates(read_again))
+        if faults.listed:
+            return faults.as_faults()
+        if not self._requests:
+            return (BatchFault(code=FileFault.EMPTY_FILE, message="The input file holds no requests."),)
+        self._plan.arrange(self._openings.order(), self._openings.groups)
+        return self._plan
+
+    @property
+    def is_hopeless(self) -> bool:
+        """The rest of the file need not be read."""
+        return self._requests > self._rules.lines_max
+
+    def _take(self, raw: bytes) -> None:
+        offset = self._tail_offset
+        self._tail_offset += len(raw) + self._tail_cut + 1
+        self._tail_cut = 0
+        self._line += 1
+        if self._line == 1 and raw.startswith(BOM):
+            raw, offset = raw[len(BOM) :], offset + len(BOM)
+        raw = raw.rstrip()
+        if not raw or self.is_hopeless:
+            return
+        self._requests += 1
+        if self.is_hopeless:
+            message = f"A batch may hold at most {self._rules.lines_max} requests."
+            self._faults.add(Unfit(FileFault.TOO_MANY_TASKS, message), line=None)
+            return
+        try:
+            self._admit(raw, offset)
+        except Unfit as unfit:
+            self._faults.add(unfit, self._line)
+
+    def _admit(self, raw: bytes, offset: int) -> None:
+        if len(raw) > self._rules.line_bytes_max:
+            limit = self._rules.line_bytes_max
+            raise Unfit(FileFault.LINE_TOO_LONG, f"This line is longer than {limit} bytes.")
+        try:
+            line = parse_line(raw)
+        except Unfit as unfit:
+            if unfit.code is not FileFault.INVALID_JSON_LINE:
+                self._note_id(custom_id_of(raw), offset, len(raw))
+            raise
+        self._note_id(line.custom_id, offset, len(raw))
+        check_envelope(line, self._rules.endpoint)
+        self._check_body(line)
+        self._openings.add(line.body)
+
+    def _note_id(self, custom_id: str, offset: int, length: int) -> None:
+        """Whatever else is wrong with a line, another must not have its id."""
+        if custom_id:
+            self._plan.add(RequestRef(self._line, offset, length))
+            self._custom_ids.add(custom_id)
+
+    def _check_body(self, line: Line) -> None:
+        check_body(line.body, self._rules.endpoint, self._rules.models)
+        model = ModelId(line.body.model)
+        if not self._plan.model:
+            self._plan.model = model
+        self._check_inputs(line)
+        if self._plan.model != model:
+            message = f"The model '{model}' for this request does not match the rest of the batch. {ONE_MODEL}"
+            raise Unfit(FileFault.MISMATCHED_MODEL, message, "body.model")
+
+    def _check_inputs(self, line: Line) -> None:
+        """An embedding request may hold many inputs; together they are bounded like lines. Told once, where it is."""
+        if self._rules.endpoint != EMBEDDINGS:
+            return
+        before, most = self._inputs, self._rules.lines_max
+        self._inputs += input_count(line.body.input)
+        if before <= most < self._inputs:
+            message = f"A batch may hold at most {most} embedding inputs."
+            raise Unfit(FileFault.TOO_MANY_TASKS, message, "body.input")
+
+    def _duplicates(self, read_again: ReadAgain) -> Faults:
+        """The lines whose custom_id an earlier line has; equal digests are only a reason to look."""
+        faults, seen = Faults(), set[str]()
+        doubtful = (self._plan.ref(index) for index in self._custom_ids.doubtful())
+        for portion in _portions(doubtful):
+            for ref, raw in zip(portion, read_again(portion), strict=True):
+                custom_id = custom_id_of(raw)
+                if custom_id in seen:
+                    faults.add(Unfit(FileFault.DUPLICATE_CUSTOM_ID, DUPLICATE, "custom_id"), ref.line)
+                seen.add(custom_id)
+        return faults
+
+
+def _portions(refs: Iterable[RequestRef]) -> Iterator[list[RequestRef]]:
+    """Of bounded length and bytes."""
+    portion: list[RequestRef] = []
+    size = 0
+    for ref in refs:
+        if portion and (len(portion) == REREAD_LINES_MAX or size + ref.length > REREAD_BYTES_MAX):
+            yield portion
+            portion, size = [], 0
+        portion.append(ref)
+        size += ref.length
+    if portion:
+        yield portion

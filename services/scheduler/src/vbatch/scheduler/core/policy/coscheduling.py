@@ -1,0 +1,63 @@
+"""Requests of other batches that begin like those just sent: they run with them, while the engine still holds what they
+share. Otherwise a second batch about the same documents would have every document computed a second time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from vbatch.contracts.ids import BatchId
+from vbatch.scheduler.core.policy.policy import Candidate, View
+from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch
+from vbatch.scheduler.core.state.quarantine import Picked
+from vbatch.scheduler.core.state.state import Slice, State
+
+FOLLOWERS_PER_GROUP_MAX = 16
+"""Of one batch, behind one slice: a text that everything begins with must not bring everything along."""
+BATCHES_MAX = 16
+"""So many other batches are looked at, those that arrived first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoScheduled:
+    """Lines of another batch that run with the slice before them."""
+
+    batch_id: BatchId
+    picked: Picked
+    reason: str
+
+
+def coschedule(state: State, leader: Slice, view: View, limit: int) -> CoScheduled | None:
+    """What shall run with this slice: of its model, of no lower priority, at most `limit` lines."""
+    batch = state.batches.get(leader.event.batch_id)
+    if batch is None or batch.plan is None:
+        return None
+    groups = list(dict.fromkeys(batch.plan.groups_of(leader.lines)))
+    if not groups:
+        return None
+    for other in _others(view, batch):
+        if lines := followers(state.batches[other.batch_id], groups, limit):
+            reason = f"{len(lines)} of its requests begin with texts that {batch.batch_id} has just brought"
+            return CoScheduled(other.batch_id, Picked(lines, FIRST), reason)
+    return None
+
+
+def followers(batch: PendingBatch, groups: Iterable[int], limit: int) -> tuple[int, ...]:
+    """Lines of this batch that were never sent and are in these groups, in the order of the groups."""
+    if batch.plan is None:
+        return ()
+    plan = batch.plan
+    alike = (islice(batch.never_sent(plan.in_group(group)), FOLLOWERS_PER_GROUP_MAX) for group in groups)
+    return tuple(islice((line for lines in alike for line in lines), limit))
+
+
+def _others(view: View, leader: PendingBatch) -> Iterator[Candidate]:
+    alike = (
+        other
+        for other in sorted(view.candidates, key=lambda candidate: candidate.sequence)
+        if other.model == leader.model
+        and other.batch_id != leader.batch_id
+        and other.priority >= leader.steering.priority
+    )
+    return islice(alike, BATCHES_MAX)

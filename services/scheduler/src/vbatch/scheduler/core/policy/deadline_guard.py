@@ -1,0 +1,117 @@
+"""Which batches can still keep their deadlines, all of them together, and how little slack that leaves.
+
+The batches are kept in order of their deadlines; where the work due by a deadline, with a swap there and back for
+every model that is not loaded, is more than the time left, the longest is let go (Moore 1968, Hodgson's rule). Without
+that filter one batch that is lost anyway would cost every other its deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from math import sqrt
+from operator import attrgetter
+
+from vbatch.contracts.ids import ModelId
+from vbatch.scheduler.core.policy.policy import Candidate, View
+
+MARGIN = 1.15
+"""How much longer than estimated all of it may take: even a well measured rate moves."""
+ERRORS_COVERED = 1.0
+"""Errors of estimates are each batch's own, so those of many batches add up as squares do."""
+SWAPS_A_VISIT = 2.0
+"""There, and back to what was interrupted."""
+
+Length = tuple[float, int, Candidate]
+"""Work with its sign turned, so that the longest is least; the place among the kept; the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slacks:
+    """Batches in order of deadline, and how many seconds could pass before each and all before it would be late."""
+
+    batches: Sequence[Candidate]
+    seconds: Sequence[float]
+
+    @property
+    def least(self) -> float:
+        return min(self.seconds, default=float("inf"))
+
+    def tight(self) -> Sequence[Candidate]:
+        """The batches up to the deadline with the least slack."""
+        return self.batches[: self.seconds.index(self.least) + 1] if self.seconds else ()
+
+
+def protected(view: View) -> list[Candidate]:
+    """In order of deadline. Batches that would be late even alone are not among them: nothing can be saved there.
+
+    Estimates are believed here: who leaves room for their errors lets batches go that could have been kept.
+    """
+    swaps = _swaps(view)
+    visits = {model: SWAPS_A_VISIT * swap for model, swap in swaps.items()}
+    counts = dict.fromkeys(swaps, 0)
+    kept, longest, demand, now = list[Candidate | None](), list[Length](), 0.0, view.now
+    for candidate in by_due(view.candidates):
+        model, work, left = candidate.model, candidate.work, candidate.due - now
+        if work + swaps[model] > left:
+            continue
+        demand += work if counts[model] else work + visits[model]
+        counts[model] += 1
+        kept.append(candidate)
+        if longest:
+            heappush(longest, (-work, len(kept) - 1, candidate))
+        while demand > left:
+            longest = longest or _longest_first(kept)
+            _, number, let_go = heappop(longest)
+            kept[number] = None
+            counts[let_go.model] -= 1
+            demand -= let_go.work if counts[let_go.model] else let_go.work + visits[let_go.model]
+    return [candidate for candidate in kept if candidate is not None]
+
+
+def _longest_first(kept: Sequence[Candidate | None]) -> list[Length]:
+    """A heap, made only when it is asked for: mostly all fits."""
+    lengths = [(-it.work, number, it) for number, it in enumerate(kept) if it is not None]
+    heapify(lengths)
+    return lengths
+
+
+def by_due(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """In order of deadline; those with the same stay oldest first."""
+    return sorted(candidates, key=attrgetter("due"))
+
+
+def slacks(view: View, batches: Sequence[Candidate]) -> Slacks:
+    """Of batches in order of deadline; here the errors of the estimates are given room."""
+    swaps, models, now = _swaps(view), set[ModelId](), view.now
+    demand, squares, seconds = 0.0, 0.0, list[float]()
+    for batch in batches:
+        work = batch.work
+        if batch.model not in models:
+            models.add(batch.model)
+            demand += SWAPS_A_VISIT * swaps[batch.model]
+        demand += work
+        squares += (work * batch.error) ** 2
+        seconds.append(batch.due - now - demand - ERRORS_COVERED * sqrt(squares))
+    return Slacks(batches, seconds)
+
+
+def may_come_first(view: View, known: Slacks) -> list[Candidate]:
+    """Those of the tight batches that could run before all others without making any of them late: the first, and
+    each whose whole work fits into the slack of all before it (after Smith 1956, whose rule it is from the back)."""
+    swaps, seen, room, found = _swaps(view), set[ModelId](), float("inf"), list[Candidate]()
+    for it, slack in zip(known.tight(), known.seconds, strict=False):
+        need = it.work * (1.0 + ERRORS_COVERED * it.error)
+        if it.model not in seen:
+            seen.add(it.model)
+            need += SWAPS_A_VISIT * swaps[it.model]
+        if need <= room:
+            found.append(it)
+        if slack < room:
+            room = slack
+    return found
+
+
+def _swaps(view: View) -> dict[ModelId, float]:
+    return {model: view.swap(model) for model in {candidate.model for candidate in view.candidates}}

@@ -1,0 +1,76 @@
+"""Why a batch was chosen, in one sentence to the one who waits for another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vbatch.scheduler.core.policy.policy import Candidate, View
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+
+def duration_text(seconds: float) -> str:
+    """A length of time as one would say it: two units at most, none below a second."""
+    if seconds < 1.5:
+        return "1 s"
+    if seconds < 2 * MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / MINUTE)
+    if minutes < 60:
+        return f"{minutes} min"
+    if seconds < 2 * DAY:
+        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+    return f"{seconds / DAY:.0f} days"
+
+
+def guarded(view: View, first: Candidate, tight: Sequence[Candidate]) -> str:
+    left, work = duration_text(first.due - view.now), duration_text(first.work)
+    if len(tight) == 1:
+        return f"it must end within {left} and needs about {work}: it would be late if it waited longer{_beside(view)}"
+    many = f"{len(tight)} batches can all keep their deadlines only if they start now"
+    return f"{many}; this one must end within {left} and needs about {work}"
+
+
+def starved(view: View, first: Candidate) -> str:
+    waited = duration_text(view.now - first.arrived)
+    return f"it has waited {waited} for its first answers, near a quarter of its window{_beside(view)}"
+
+
+def came_next(view: View, first: Candidate, family: list[Candidate]) -> str:
+    why = "the device is empty" if view.loaded is None else f"nothing waits for {view.loaded}"
+    if len(family) == len(view.candidates):
+        return f"{why}; {_place(first, family)}"
+    return f"{why}, and {first.model} finishes most for the time; {_place(first, family)}{_beside(view, family)}"
+
+
+def left_for(view: View, first: Candidate, family: list[Candidate]) -> str:
+    both_ways = duration_text(view.swap(first.model) + (view.cost(view.loaded) if view.loaded else 0.0))
+    gain = f"{_count(family)} of {first.model} can end soon, worth leaving {view.loaded} for"
+    return f"{gain} despite {both_ways} of swapping; {_place(first, family)}"
+
+
+def stayed(view: View, first: Candidate, family: list[Candidate]) -> str:
+    return f"its model is on the device; {_place(first, family)}{_beside(view, family)}"
+
+
+def _place(first: Candidate, family: list[Candidate]) -> str:
+    work = f"about {duration_text(first.work)} left"
+    if len(family) == 1:
+        return f"it is the only one there, with {work}"
+    if first.work <= min(candidate.work for candidate in family):
+        return f"it is the shortest of {len(family)} there, with {work}"
+    if first.priority > min(candidate.priority for candidate in family):
+        return f"its priority {first.priority} puts it first of {len(family)} there, with {work}"
+    return f"its age and its owner's share put it first of {len(family)} there, with {work}"
+
+
+def _beside(view: View, family: list[Candidate] | None = None) -> str:
+    others = len(view.candidates) - (len(family) if family else 1)
+    if not others:
+        return ""
+    where = " for other models" if family else ""
+    return f"; {others} other {'batch waits' if others == 1 else 'batches wait'}{where}"
+
+
+def _count(family: list[Candidate]) -> str:
+    return "1 batch" if len(family) == 1 else f"{len(family)} batches"

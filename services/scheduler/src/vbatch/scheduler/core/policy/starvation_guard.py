@@ -1,0 +1,52 @@
+"""The promise that no batch waits past a quarter of its window for its first answers while the device works for one
+that came later. It is seen to some minutes before, with the shortest slice there is."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from vbatch.contracts.ids import ModelId
+from vbatch.scheduler.core.policy.policy import Candidate, View
+
+WINDOW_SHARE = 0.25
+VISIT_SECONDS = 30.0
+"""What first answers take, the swap aside."""
+SOON_SECONDS = 300.0
+"""How much slack is left when the promise begins to count."""
+AHEAD_SECONDS = 7200.0
+"""Promises due later than this cannot press: all models are loaded within it."""
+
+Owed = tuple[float, int, Candidate]
+"""When first answers are promised, the batch's place among the oldest, and the batch."""
+
+
+def promised(candidate: Candidate) -> float:
+    """When the batch shall have been served first, in seconds since 1970."""
+    return candidate.arrived + WINDOW_SHARE * (candidate.due - candidate.arrived)
+
+
+def starving_batch(view: View, chosen: Candidate) -> Candidate | None:
+    """Of the batches older than the chosen one, the one that must have its first answers before."""
+    ahead, arrived = view.now + AHEAD_SECONDS, chosen.arrived
+    unserved = [candidate for candidate in view.candidates if not candidate.has_run and candidate.arrived < arrived]
+    owed = [(promise, number, it) for number, it in enumerate(unserved) if (promise := promised(it)) < ahead]
+    pressing = _pressing(view, sorted(owed))
+    if not pressing:
+        return None
+    soon = view.now + VISIT_SECONDS
+    if late := [it for promise, _, it in pressing if promise < soon]:
+        return min(late, key=attrgetter("arrived", "sequence"))  # or the younger of two late ones would be served first
+    return next((it for _, _, it in pressing if it.model == view.loaded), pressing[0][2])
+
+
+def _pressing(view: View, owed: list[Owed]) -> list[Owed]:
+    """Those up to the last promise that is kept only if the visits begin soon."""
+    visits, models, length, soon = 0.0, set[ModelId](), 0, view.now + SOON_SECONDS
+    for number, (promise, _, it) in enumerate(owed, 1):
+        visits += min(it.work, VISIT_SECONDS)
+        if it.model not in models:
+            models.add(it.model)
+            visits += view.swap(it.model)
+        if promise - visits < soon:
+            length = number
+    return owed[:length]

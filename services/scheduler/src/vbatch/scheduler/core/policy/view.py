@@ -1,0 +1,106 @@
+"""What a policy is told of the state: the batches that could run, with what is known of their work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from vbatch.contracts.ids import BatchId, ModelId, RunnerId
+from vbatch.scheduler.core.policy.placement import Holder
+from vbatch.scheduler.core.policy.policy import Candidate, View, priority_weight
+from vbatch.scheduler.core.state.cost_model import ModelCost, units
+from vbatch.scheduler.core.state.load_failures import may_send
+from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
+from vbatch.scheduler.core.state.state import Runner, State
+
+
+def view_of(state: State, runner: Runner, now: datetime) -> View:
+    """What could run on this runner after what it holds, whatever the others do."""
+    free_at = now.timestamp() + backlog(state, runner)
+    return View(
+        now=free_at,
+        candidates=candidates_of(state, runner.runner_id, now),
+        loaded=runner.model,
+        resident=free_at - runner.resident_since.timestamp() if runner.resident_since else 0.0,
+        swap_seconds=state.costs.swap_seconds,
+        swap_default=state.costs.swap_default,
+    )
+
+
+def views_of(state: State, now: datetime) -> list[View]:
+    """Of each runner that lives."""
+    return [view_of(state, runner, now) for runner in state.runners.values()]
+
+
+def holders_beside(state: State, runner: Runner, now: datetime) -> list[Holder]:
+    """The other runners that hold a model."""
+    others = ((other, other.model) for other in state.runners.values() if other is not runner)
+    return [Holder(model, now.timestamp() + backlog(state, it)) for it, model in others if model is not None]
+
+
+def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Candidate]:
+    """The batches with requests that could run there."""
+    ready = [batch for batch in state.batches.values() if _is_ready(batch, now)]
+    models = {batch.model for batch in ready if batch.model is not None}
+    gauges = {model: state.costs.model_cost(model) for model in models if may_send(state, runner_id, model, now)}
+    owners = {batch.created.owner for batch in ready if batch.model in gauges}
+    shares = state.costs.shares(owners, now.timestamp())
+    return [
+        _candidate(batch, model, model_cost, shares[batch.created.owner])
+        for batch in ready
+        if (model := batch.model) is not None and (model_cost := gauges.get(model)) is not None
+    ]
+
+
+def _is_ready(batch: PendingBatch, now: datetime) -> bool:
+    """Whether the batch has requests that may leave now; as it is asked of every batch, the usual answer is quick."""
+    if batch.plan is None or batch.is_paused or not batch.waiting_count:
+        return False
+    return (batch.held_until is None or now >= batch.held_until) and stop_asked_at(batch, now) is None
+
+
+def _candidate(batch: PendingBatch, model: ModelId, model_cost: ModelCost, share: float) -> Candidate:
+    created, priority = batch.created, batch.steering.priority
+    return Candidate(
+        batch_id=created.batch_id,
+        model=model,
+        owner=created.owner,
+        sequence=batch.sequence,
+        work=seconds_of(batch, model_cost, batch.waiting_count),
+        error=model_cost.error(batch.ledger.answered if batch.ledger and batch.has_run else 0),
+        arrived=batch.arrived,
+        due=batch.due,
+        has_run=batch.has_run,
+        weight=share * priority_weight(priority),
+        priority=priority,
+    )
+
+
+def model_cost_of(state: State, batch: PendingBatch) -> ModelCost | None:
+    """What the batch's requests are measured with; None while its model is not known."""
+    return state.costs.model_cost(batch.model) if batch.model is not None else None
+
+
+def seconds_of(batch: PendingBatch, model_cost: ModelCost, requests: int) -> float:
+    """What so many of the batch's requests take."""
+    ledger = batch.ledger
+    if ledger is None or not batch.has_run:
+        return model_cost.seconds(requests, batch.request_bytes)
+    return model_cost.seconds(requests, batch.request_bytes, ledger.answered, units(ledger.answered, ledger.usage))
+
+
+def backlog(state: State, runner: Runner) -> float:
+    """Seconds until the runner has done what it holds."""
+    owed = ((state.batches.get(slice_.event.batch_id), slice_) for slice_ in state.slices_of(runner.runner_id))
+    return sum(seconds_of(batch, state.costs.model_cost(it.event.model), len(it.lines)) for batch, it in owed if batch)
+
+
+def held_until(state: State, runner: Runner, now: datetime) -> Mapping[BatchId, float]:
+    """When the runner will have answered the last request it holds of each batch, in seconds since 1970: it runs them
+    in the order they were sent."""
+    ends, at = dict[BatchId, float](), now.timestamp()
+    for slice_ in state.slices_of(runner.runner_id):
+        if batch := state.batches.get(slice_.event.batch_id):
+            at += seconds_of(batch, state.costs.model_cost(slice_.event.model), len(slice_.lines))
+            ends[batch.batch_id] = at
+    return ends

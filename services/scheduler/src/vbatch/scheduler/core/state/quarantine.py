@@ -1,0 +1,62 @@
+"""Which lines of a batch go out together. A line that was inside when an engine died is a suspect: suspects run apart
+from the rest, in ever smaller slices, at last alone, so that one bad request fails alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+from vbatch.contracts import events as e
+from vbatch.contracts.failures import REQUEST_FAULT_MESSAGES, RequestFault
+from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch, Waiting
+
+SUSPECT_SLICE_SIZES = {1: 32, 2: 4}
+"""Deaths so far → how many suspects run together; from three deaths on a line runs alone."""
+DEATHS_MAX = 6
+"""After so many deaths, three of them alone, the line is the culprit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    lines: tuple[int, ...]
+    waiting: Waiting
+    """The longest history among the lines."""
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.waiting.deaths > 0
+
+    @property
+    def reason(self) -> str:
+        """Why these lines run apart; empty for a common slice."""
+        if not self.is_suspect:
+            return ""
+        return f"{len(self.lines)} suspects run apart: the engine died {self.waiting.deaths} times with them inside"
+
+    @property
+    def fault(self) -> e.RequestError | None:
+        """Set for a proven culprit, which shall fail and not run."""
+        if self.waiting.deaths < DEATHS_MAX:
+            return None
+        fault = RequestFault.ENGINE_CRASHED
+        return e.RequestError(code=fault, message=REQUEST_FAULT_MESSAGES[fault])
+
+
+def pick(batch: PendingBatch, limit: int) -> Picked | None:
+    """Returned lines first, then new ones; suspects when nothing else waits."""
+    returned = [line for line, waiting in batch.returned.items() if not waiting.deaths][:limit]
+    lines = (*returned, *batch.next_lines(limit - len(returned)))
+    if lines:
+        attempt = max(batch.returned.get(line, FIRST).attempt for line in lines)
+        return Picked(lines, Waiting(attempt=attempt, deaths=0))
+    return _suspects(batch)
+
+
+def _suspects(batch: PendingBatch) -> Picked | None:
+    if not batch.returned:
+        return None
+    deaths = min(waiting.deaths for waiting in batch.returned.values())
+    alike = (line for line, waiting in batch.returned.items() if waiting.deaths == deaths)
+    lines = tuple(islice(alike, SUSPECT_SLICE_SIZES.get(deaths, 1)))
+    attempt = max(batch.returned[line].attempt for line in lines)
+    return Picked(lines, Waiting(attempt=attempt, deaths=deaths))

@@ -1,0 +1,290 @@
+"""All the scheduler knows, folded from the log: files, models, runners, unfinished batches, slices on runners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import assert_never
+
+from vbatch.contracts import events as e
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.ids import BatchId, FileId, ModelId, RunnerId, SliceId
+from vbatch.contracts.lifecycle import BatchStatus, Steering
+from vbatch.contracts.models import ModelDefinition
+from vbatch.scheduler.core.state.arrivals import Arrivals
+from vbatch.scheduler.core.state.cost_model import CostModel
+from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
+
+HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
+
+Place = tuple[RunnerId, ModelId]
+"""Where a model is, or should be, loaded."""
+
+
+@dataclass(slots=True)
+class Runner:
+    """A live runner process. `model` is the one it was last sent work for, `resident_since` when that became so."""
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId | None = None
+    resident_since: datetime | None = None
+    concurrency: int = 0
+
+    def turn_to(self, model: ModelId, at: datetime) -> None:
+        if self.model != model:
+            self.model, self.resident_since = model, at
+
+
+@dataclass(slots=True)
+class Slice:
+    """Requests on a runner; `lines` are those it still owes, with their history."""
+
+    event: e.BatchDispatched
+    lines: dict[int, Waiting]
+
+    @property
+    def is_suspect(self) -> bool:
+        return any(waiting.deaths for waiting in self.lines.values())
+
+
+@dataclass(slots=True)
+class ModelTrouble:
+    """Loads of a model on one runner that failed in a row."""
+
+    failures: int
+    last_at: datetime
+    detail: str
+
+
+@dataclass(slots=True)
+class State:
+    sequence: int = 0
+    files: dict[FileId, e.FileStored] = field(default_factory=dict)
+    models: dict[ModelId, ModelDefinition] = field(default_factory=dict)
+    troubles: dict[Place, ModelTrouble] = field(default_factory=dict)
+    runners: dict[RunnerId, Runner] = field(default_factory=dict)
+    batches: dict[BatchId, PendingBatch] = field(default_factory=dict)
+    slices: dict[SliceId, Slice] = field(default_factory=dict)
+    costs: CostModel = field(default_factory=CostModel)
+    arrivals: Arrivals = field(default_factory=Arrivals)
+
+    def slices_of(self, runner_id: RunnerId) -> list[Slice]:
+        return [slice_ for slice_ in self.slices.values() if slice_.event.runner_id == runner_id]
+
+    def slices_of_batch(self, batch_id: BatchId) -> list[Slice]:
+        return [slice_ for slice_ in self.slices.values() if slice_.event.batch_id == batch_id]
+
+    def may_load_elsewhere(self, runner_id: RunnerId, model: ModelId) -> bool:
+        """Whether a live runner but this one has not failed to load the model."""
+        return any(runner != runner_id and (runner, model) not in self.troubles for runner in self.runners)
+
+
+def evolve(state: State, event: e.Event, sequence: int) -> None:
+    """Fold one event. Total: an event that changes nothing here is named as such."""
+    state.sequence = sequence
+    match event:
+        case e.FileStored() | e.FileDeleted():
+            _evolve_files(state, event)
+        case e.ModelRegistered() | e.ModelRemoved():
+            _evolve_models(state, event)
+        case e.RunnerLeased() | e.RunnerStopped() | e.RunnerLost() | e.ModelLoaded() | e.ModelFailed():
+            _evolve_runner(state, event)
+        case e.BatchDispatched() | e.ChunkOutline() | e.ChunkCompleted() | e.SliceReturned():
+            _evolve_slices(state, event)
+        case e.BatchCreated():
+            state.batches[event.batch_id] = PendingBatch(
+                event, sequence, _input_of(state, event), steering=Steering(event.priority)
+            )
+        case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
+            _evolve_batch(state, event)
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
+            if batch := state.batches.get(event.batch_id):
+                batch.move(event, sequence)
+        case _:
+            pass  # leases of others, loading, crashes and sealed batches change nothing here
+
+
+def _input_of(state: State, event: e.BatchCreated) -> e.FileStored | None:
+    """The batch's file, unless it had expired by then: that is as good as deleted."""
+    file = state.files.get(event.input_file_id)
+    is_expired = file is not None and file.expires_at is not None and file.expires_at <= event.at
+    return None if is_expired else file
+
+
+def _evolve_files(state: State, event: e.FileStored | e.FileDeleted) -> None:
+    match event:
+        case e.FileStored(purpose="batch"):
+            state.files[event.file_id] = event
+        case e.FileDeleted():
+            state.files.pop(event.file_id, None)
+
+
+def _evolve_models(state: State, event: e.ModelRegistered | e.ModelRemoved) -> None:
+    match event:
+        case e.ModelRegistered():
+            state.models[event.model.id] = event.model
+            state.troubles = {place: it for place, it in state.troubles.items() if place[1] != event.model.id}
+        case e.ModelRemoved():
+            state.models.pop(event.model_id, None)
+        case _:
+            assert_never(event)
+
+
+def _evolve_runner(
+    state: State, event: e.RunnerLeased | e.RunnerStopped | e.RunnerLost | e.ModelLoaded | e.ModelFailed
+) -> None:
+    match event:
+        case e.RunnerLeased():
+            _take_back_all(state, event.runner_id)
+            state.runners[event.runner_id] = Runner(event.runner_id, state.sequence)
+        case e.RunnerStopped():
+            _take_back_all(state, event.runner_id)
+            state.runners.pop(event.runner_id, None)
+        case e.RunnerLost():
+            runner = state.runners.get(event.runner_id)
+            if runner is not None and runner.epoch == event.epoch:  # a life that began meanwhile will begin again
+                _take_back_all(state, event.runner_id)
+                del state.runners[event.runner_id]
+        case e.ModelLoaded():
+            state.troubles.pop((event.runner_id, event.model), None)
+            state.costs.loaded(event)
+            if runner := state.runners.get(event.runner_id):
+                runner.concurrency = event.window
+                if runner.model == event.model:
+                    runner.resident_since = event.at
+        case e.ModelFailed():
+            place = (event.runner_id, event.model)
+            before = state.troubles.get(place)
+            failures = before.failures + 1 if before else 1
+            state.troubles[place] = ModelTrouble(failures, event.at, event.detail)
+            if (runner := state.runners.get(event.runner_id)) and runner.model == event.model:
+                runner.model = None  # its next load is not free
+        case _:
+            assert_never(event)
+
+
+def _take_back_all(state: State, runner_id: RunnerId) -> None:
+    """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons. The
+    next one is asked again for what this one could not load: it may have more memory."""
+    state.costs.paused(runner_id)
+    state.troubles = {place: it for place, it in state.troubles.items() if place[0] != runner_id}
+    for slice_ in state.slices_of(runner_id):
+        for line in list(slice_.lines):
+            _take_back(state, slice_, line, died=False)
+        del state.slices[slice_.event.slice_id]
+
+
+def _evolve_slices(
+    state: State, event: e.BatchDispatched | e.ChunkOutline | e.ChunkCompleted | e.SliceReturned
+) -> None:
+    match event:
+        case e.BatchDispatched():
+            _dispatch(state, event)
+        case e.ChunkOutline() | e.ChunkCompleted():
+            _count(state, event)
+        case e.SliceReturned():
+            _return_lines(state, event)
+        case _:
+            assert_never(event)
+
+
+def _dispatch(state: State, event: e.BatchDispatched) -> None:
+    batch, runner = state.batches.get(event.batch_id), state.runners.get(event.runner_id)
+    if batch is None or batch.is_paused or runner is None or runner.epoch != event.epoch:
+        return  # decided before the end or the pause of that batch, or the end of that runner, was read: they wait on
+    state.slices[event.slice_id] = Slice(event, batch.send(event.lines))
+    if event.fault is None:
+        batch.throughput.begin(event.at.timestamp())
+        state.costs.began(event.runner_id, event.at)
+        runner.turn_to(event.model, event.at)
+
+
+def _count(state: State, event: e.ChunkOutline | e.ChunkCompleted) -> None:
+    batch = state.batches.get(event.batch_id)
+    it = state.slices.get(event.slice_id)
+    if it is not None and it.event.fault is None:
+        state.costs.served(event, batch.created.owner if batch else None)
+    if batch is not None:
+        batch.throughput.add(len(event.outcomes), event.at.timestamp())
+    for outcome in event.outcomes:
+        if batch is not None and batch.ledger is not None:
+            batch.ledger.record(outcome)
+            batch.returned.pop(outcome.line, None)
+        if it is not None:
+            it.lines.pop(outcome.line, None)
+    _drop_if_done(state, it)
+
+
+def _return_lines(state: State, event: e.SliceReturned) -> None:
+    it = state.slices.get(event.slice_id)
+    if it is None:
+        return
+    suspects = set(event.suspects) if event.reason is ReturnReason.ENGINE_DIED else set()
+    for line in event.lines:
+        if line in it.lines:
+            _take_back(state, it, line, died=line in suspects)
+    if event.reason in HOLDING and not _goes_elsewhere(state, it) and (batch := state.batches.get(event.batch_id)):
+        batch.hold(event.at)
+    _drop_if_done(state, it)
+
+
+def _goes_elsewhere(state: State, slice_: Slice) -> bool:
+    """Its model did not load here; the next runner need not wait for that."""
+    runner_id, model = slice_.event.runner_id, slice_.event.model
+    return (runner_id, model) in state.troubles and state.may_load_elsewhere(runner_id, model)
+
+
+def _take_back(state: State, slice_: Slice, line: int, *, died: bool) -> None:
+    waiting = slice_.lines.pop(line)
+    if batch := state.batches.get(slice_.event.batch_id):
+        batch.take_back(line, Waiting(attempt=waiting.attempt + 1, deaths=waiting.deaths + died))
+
+
+def _drop_if_done(state: State, slice_: Slice | None) -> None:
+    if slice_ is not None and not slice_.lines and state.slices.pop(slice_.event.slice_id, None) is not None:
+        _rest_if_idle(state, slice_.event.runner_id)
+
+
+def _rest_if_idle(state: State, runner_id: RunnerId) -> None:
+    if not state.slices_of(runner_id):
+        state.costs.paused(runner_id)
+
+
+def _forget(state: State, batch: PendingBatch) -> None:
+    """The batch is over; a slice whose order was never heard must not keep its place on the runner."""
+    for slice_ in state.slices_of_batch(batch.batch_id):
+        del state.slices[slice_.event.slice_id]
+        _rest_if_idle(state, slice_.event.runner_id)
+    del state.batches[batch.batch_id]
+
+
+def _evolve_batch(
+    state: State, event: e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing
+) -> None:
+    batch = state.batches.get(event.batch_id)
+    if batch is None:
+        return
+    batch.move(event, state.sequence)
+    match event:
+        case e.BatchValidated():
+            if batch.status is BatchStatus.IN_PROGRESS:  # a cancel that came first leaves nothing to count
+                batch.open(event)
+                state.arrivals.add(event.at.timestamp(), _work(state, batch))
+        case e.BatchCancelRequested():
+            batch.cancel_requested_at = batch.cancel_requested_at or event.at
+        case e.BatchRejected():
+            if batch.status is BatchStatus.FAILED:  # a cancel that came first is ended by its own event
+                del state.batches[event.batch_id]
+        case e.BatchFinalizing():
+            _forget(state, batch)
+        case _:
+            assert_never(event)
+
+
+def _work(state: State, batch: PendingBatch) -> float:
+    """What all of a new batch will take, in seconds."""
+    if batch.model is None or batch.ledger is None:
+        return 0.0
+    model_cost = state.costs.model_cost(batch.model)
+    return model_cost.seconds(batch.ledger.total, batch.request_bytes)

@@ -1,0 +1,69 @@
+"""Telling runners what the log says they shall do. Orders are made from the folded state, so a new scheduler makes the
+same ones again and the queue drops the repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from vbatch.chassis.failpoints import Failpoint, reached
+from vbatch.contracts.ids import BatchId, SliceId
+from vbatch.contracts.orders import CancelBatch, PauseBatch, WorkOrder, encode_order
+from vbatch.contracts.subjects import work
+from vbatch.journal.port import WorkQueue
+from vbatch.scheduler.core.decide import work_order_for
+from vbatch.scheduler.core.state.pending_batch import stop_asked_at
+from vbatch.scheduler.core.state.state import Slice, State
+from vbatch.scheduler.ports import Clock
+
+
+@dataclass
+class OrderSender:
+    """What was put on the queue in this process's life."""
+
+    state: State
+    queue: WorkQueue
+    clock: Clock
+    _ordered: set[SliceId] = field(default_factory=set)
+    _cancelled: set[tuple[BatchId, int]] = field(default_factory=set)
+    _paused: set[tuple[int, int]] = field(default_factory=set)
+    """Epoch of the runner and sequence of the pause."""
+
+    async def send(self) -> None:
+        """Put every order that is due and not yet put."""
+        for slice_ in self._unordered():
+            if order := work_order_for(self.state, slice_):
+                await self._put(slice_, order)
+                self._ordered.add(slice_.event.slice_id)
+        for slice_ in list(self._to_cancel()):
+            await self._put(slice_, CancelBatch(epoch=slice_.event.epoch, batch_id=slice_.event.batch_id))
+            self._cancelled.add((slice_.event.batch_id, slice_.event.epoch))
+        for it, pause in list(self._to_pause()):
+            await self._put(it, PauseBatch(epoch=it.event.epoch, batch_id=it.event.batch_id, pause=pause))
+            self._paused.add((it.event.epoch, pause))
+        self._ordered &= self.state.slices.keys()
+
+    async def _put(self, slice_: Slice, order: WorkOrder) -> None:
+        reached(Failpoint.ORDER_DUE)
+        await self.queue.put(encode_order(order, subject=work(slice_.event.runner_id, slice_.event.epoch)))
+        reached(Failpoint.ORDER_PUT)
+
+    def _unordered(self) -> list[Slice]:
+        return [it for slice_id, it in self.state.slices.items() if slice_id not in self._ordered]
+
+    def _to_cancel(self) -> Iterator[Slice]:
+        now = self.clock()
+        for batch in self.state.batches.values():
+            if stop_asked_at(batch, now) is None:
+                continue
+            for slice_ in self.state.slices_of_batch(batch.batch_id):
+                if (batch.batch_id, slice_.event.epoch) not in self._cancelled:
+                    yield slice_
+
+    def _to_pause(self) -> Iterator[tuple[Slice, int]]:
+        for batch in self.state.batches.values():
+            if not batch.is_paused:
+                continue
+            for slice_ in self.state.slices_of_batch(batch.batch_id):
+                if (slice_.event.epoch, batch.pause_sequence) not in self._paused:
+                    yield slice_, batch.pause_sequence
