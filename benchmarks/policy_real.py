@@ -53,7 +53,7 @@ class Played:
 
     @property
     def mean_flow(self) -> float:
-        return fmean(self.ended[it] - at for it, at in self.arrived.items())
+        return fmean(self.ended[batch_id] - at for batch_id, at in self.arrived.items())
 
 
 def main() -> None:

@@ -92,9 +92,9 @@ def ask(scenario: str, swap_seconds: float, seed: int) -> list[Told]:
         if batch.ledger.answered < ASKED_SHARE * batch.ledger.total:
             return
         at = service.at()
-        it = next(entry for entry in queue(service.state, service.policy, at) if entry.batch_id == batch_id)
-        if it.ends_at and it.ends_at_earliest and it.ends_at_latest:
-            ends = (it.ends_at, it.ends_at_earliest, it.ends_at_latest)
+        entry = next(entry for entry in queue(service.state, service.policy, at) if entry.batch_id == batch_id)
+        if entry.ends_at and entry.ends_at_earliest and entry.ends_at_latest:
+            ends = (entry.ends_at, entry.ends_at_earliest, entry.ends_at_latest)
             said[batch_id] = (now, *((end - at).total_seconds() for end in ends))  # type: ignore[assignment]  # three
 
     service = Service(DensityPolicy(), _engines(stands_for, swap_seconds), on_answers=listen)

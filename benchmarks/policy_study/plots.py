@@ -63,10 +63,10 @@ def _timeline(path: Path) -> None:
     """The same backlog under two rules: what is on the device when, and how many batches have ended."""
     figure, axes = plt.subplots(3, 1, figsize=(9, 4.2), sharex=True, height_ratios=(1, 1, 2.5))
     runs = {name: run(RULES[name], backlog(3), SWAP_SECONDS[0]) for name in (OLDEST_FIRST, OURS)}
-    for axis, (name, it) in zip(axes, runs.items(), strict=False):
-        _strip(axis, it, name)
-    for name, it in runs.items():
-        ends = [one.ended / 3600 for one in it.ended]
+    for axis, (name, ran) in zip(axes, runs.items(), strict=False):
+        _strip(axis, ran, name)
+    for name, ran in runs.items():
+        ends = [one.ended / 3600 for one in ran.ended]
         axes[2].step(ends, range(1, len(ends) + 1), where="post", color=SHOWN[name], label=name)
     axes[2].set_xlabel("hours", fontsize=8)
     axes[2].set_ylabel("batches ended", fontsize=8)

@@ -39,9 +39,9 @@ EARLIEST_DEADLINE = "earliest deadline first"
 SHORTEST_FREE, DEADLINE_FREE = "bound: shortest first, free swaps", "bound: earliest deadline, free swaps"
 
 RULES: dict[str, Rule] = {
-    OLDEST_FIRST: Rule(least(lambda it, _: (not it.has_run, it.arrived, it.sequence)), FOR_EVER),
-    GROUP: Rule(least(lambda it, view: (it.model != view.loaded, it.arrived, it.sequence)), FOR_EVER),
-    EARLIEST_DEADLINE: Rule(least(lambda it, _: (it.due, it.sequence))),
+    OLDEST_FIRST: Rule(least(lambda batch, _: (not batch.has_run, batch.arrived, batch.sequence)), FOR_EVER),
+    GROUP: Rule(least(lambda batch, view: (batch.model != view.loaded, batch.arrived, batch.sequence)), FOR_EVER),
+    EARLIEST_DEADLINE: Rule(least(lambda batch, _: (batch.due, batch.sequence))),
     OURS: Rule(DensityPolicy()),
     "without the guard": Rule(DensityPolicy(Tuning(has_guard=False))),
     "without the filter": Rule(DensityPolicy(Tuning(has_filter=False))),
@@ -51,6 +51,6 @@ RULES: dict[str, Rule] = {
     "without staying": Rule(DensityPolicy(Tuning(stay_swaps_max=0.0))),
     "without ageing": Rule(DensityPolicy(Tuning(ageing_seconds=1e12))),
     OFF_BY_HALF: Rule(DensityPolicy(), estimate_sigma=0.5),
-    SHORTEST_FREE: Rule(least(lambda it, _: (it.work, it.sequence)), is_bound=True),
-    DEADLINE_FREE: Rule(least(lambda it, _: (it.due, it.sequence)), is_bound=True),
+    SHORTEST_FREE: Rule(least(lambda batch, _: (batch.work, batch.sequence)), is_bound=True),
+    DEADLINE_FREE: Rule(least(lambda batch, _: (batch.due, batch.sequence)), is_bound=True),
 }

@@ -129,22 +129,22 @@ class Device:
         self._tell(batch_id)
 
     def _tell(self, batch_id: BatchId) -> None:
-        it = self._pending[batch_id]
-        rate = REQUESTS_A_SECOND.get(it.batch.model, RATE_UNKNOWN)
+        pending = self._pending[batch_id]
+        rate = REQUESTS_A_SECOND.get(pending.batch.model, RATE_UNKNOWN)
         model_cost, finished = (
-            ModelCost(1.0 / rate, self.estimate(it.batch), self.error),
-            int((it.batch.work - it.left) * rate),
+            ModelCost(1.0 / rate, self.estimate(pending.batch), self.error),
+            int((pending.batch.work - pending.left) * rate),
         )
         self._candidates[batch_id] = Candidate(
             batch_id=batch_id,
-            model=it.batch.model,
+            model=pending.batch.model,
             owner=OWNER,
-            sequence=it.batch.number,
-            work=model_cost.seconds(it.left * rate, 0.0, finished, float(finished)),
+            sequence=pending.batch.number,
+            work=model_cost.seconds(pending.left * rate, 0.0, finished, float(finished)),
             error=model_cost.error(finished),
-            arrived=it.batch.arrived,
-            due=it.batch.due,
-            has_run=it.first_served is not None,
+            arrived=pending.batch.arrived,
+            due=pending.batch.due,
+            has_run=pending.first_served is not None,
         )
 
     def _act(self, until: float) -> None:
@@ -152,11 +152,11 @@ class Device:
         choice = self.policy(self.view())
         if choice is None:
             raise RuntimeError("the policy left work waiting")
-        it = self._pending[choice.batch_id]
-        if it.batch.model != self.loaded:
-            self._swap(it.batch.model)
+        pending = self._pending[choice.batch_id]
+        if pending.batch.model != self.loaded:
+            self._swap(pending.batch.model)
             return
-        self._serve(choice.batch_id, it, until, BRIEF_SECONDS if choice.is_brief else self.slice_seconds)
+        self._serve(choice.batch_id, pending, until, BRIEF_SECONDS if choice.is_brief else self.slice_seconds)
 
     def _swap(self, model: ModelId) -> None:
         self.loaded, self.now = model, self.now + self.swap_seconds

@@ -68,4 +68,4 @@ def costs(batches: list[Batch], sigma: float, seed: int) -> Estimate:
     """Beliefs that are off by a lognormal factor, the same for a batch all along."""
     random = Random(seed)
     factors = {batch.number: math.exp(random.gauss(0.0, sigma)) for batch in batches}
-    return lambda it: factors[it.number]
+    return lambda batch: factors[batch.number]

@@ -78,12 +78,12 @@ def _batches(seed: int, volume: Callable[[Random], float], delay: Callable[[Rand
     drawn = [
         (
             HOUR * (hour + delay(random)),
-            it.model,
-            max(0.1, share * it.work_an_hour * volume(random)),
+            tenant.model,
+            max(0.1, share * tenant.work_an_hour * volume(random)),
             _completion_window(random),
         )
         for hour in range(HOURS)
-        for it in tenants
+        for tenant in tenants
     ]
     return [
         Batch(number, ModelId(model), work, at, at + max(window, 4 * work + 600))

@@ -77,9 +77,8 @@ class Scene:
 
     def saw(self, kind: type[e.Event], batch_id: BatchId) -> None:
         def has_come() -> bool:
-            return any(
-                isinstance(entry.event, kind) and entry.event.batch_id == batch_id for entry in self.history.entries
-            )  # type: ignore[attr-defined]  # asked of batch events only
+            mine = (entry.event for entry in self.history.entries if isinstance(entry.event, kind))
+            return any(getattr(event, "batch_id", None) == batch_id for event in mine)
 
         wait_until(has_come, f"{kind.__name__} of {batch_id}", SEEN_SECONDS_MAX)
 

@@ -25,7 +25,7 @@ ASK = b'{"input_file_id": "file-1", "endpoint": "/v1/embeddings", "completion_wi
 
 
 @pytest.mark.parametrize(
-    ("batch", "ask", "event"),
+    ("batch", "params", "event"),
     [
         (READY, Pause(), e.BatchPaused(batch_id=BATCH, at=NOON)),
         (PAUSED, Resume(), e.BatchResumed(batch_id=BATCH, at=NOON)),
@@ -41,7 +41,7 @@ def test_what_is_asked_is_made_so_unless_it_already_is(batch, params, event):
 
 @pytest.mark.parametrize("status", [status for status in BatchStatus if status not in STEERABLE])
 @pytest.mark.parametrize(
-    ("ask", "words"), [(Pause(), "pause"), (Resume(), "resume"), (Prioritize(5), "change the priority of")]
+    ("params", "words"), [(Pause(), "pause"), (Resume(), "resume"), (Prioritize(5), "change the priority of")]
 )
 def test_a_batch_that_is_being_ended_is_not_steered(status: BatchStatus, params: SteeringCommand, words: str):
     with pytest.raises(Refusal, match=f"Cannot {words} a batch with status '{status}'") as refused:

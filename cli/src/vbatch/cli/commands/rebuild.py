@@ -112,9 +112,9 @@ def _shown(*, as_json: bool) -> Iterator[Callable[[replaying.Progress], None]]:
     with Progress(*columns, TimeElapsedColumn(), console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("replaying", total=None, rate="")
 
-        def advance(it: replaying.Progress) -> None:
-            rate = f"{it.outcomes / it.seconds:,.0f} outcomes/s" if it.seconds else ""
-            bar.update(task, completed=it.sequence, total=it.end, rate=rate)
+        def advance(progress: replaying.Progress) -> None:
+            rate = f"{progress.outcomes / progress.seconds:,.0f} outcomes/s" if progress.seconds else ""
+            bar.update(task, completed=progress.sequence, total=progress.end, rate=rate)
 
         yield advance
 

@@ -37,7 +37,8 @@ def check_space(spaces: Iterable[tuple[Space, Watermark]], upload_bytes: int) ->
         needed = watermark.kept_bytes(space) + (upload_bytes if space.is_for_uploads else 0)
         if space.free_bytes < needed:
             raise no_room(
-                f"{space.place} has {readable_bytes(space.free_bytes)} free and new work needs {readable_bytes(needed)}."
+                f"{space.place} has {readable_bytes(space.free_bytes)} free "
+                f"and new work needs {readable_bytes(needed)}."
             )
 
 

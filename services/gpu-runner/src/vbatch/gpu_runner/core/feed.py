@@ -118,12 +118,12 @@ class Feed:
     def next_unread(self) -> RunSlice | None:
         """The slice whose requests are to be read now; none while enough of them are in memory."""
         held = 0
-        for number, it in enumerate(self._slices.values()):
+        for number, open_slice in enumerate(self._slices.values()):
             if number >= SLICES_READ_AHEAD and held >= REQUESTS_READ_AHEAD:
                 return None
-            if not it.is_read:
-                return it.order
-            held += len(it.unfinished)
+            if not open_slice.is_read:
+                return open_slice.order
+            held += len(open_slice.unfinished)
         return None
 
     def put(self, slice_id: SliceId, requests: Iterable[Request]) -> None:

@@ -97,7 +97,7 @@ async def _compare(shop: ReplayDependencies, replay: Replay) -> None:
         report = replay.report
         async for difference in verifier.differences(snapshot, report.schema):
             _note(report, difference)
-        growing = {batch_id: it.row.partial_bytes for batch_id, it in replay.state.batches.items()}
+        growing = {batch_id: batch.row.partial_bytes for batch_id, batch in replay.state.batches.items()}
         async for difference in verifier.partial_differences(growing):
             _note(report, difference)
         report.is_compared, report.unverified = True, verifier.unverified

@@ -54,7 +54,9 @@ class Transactions:
         await self._read_model.prepare()
         state = await self._read_model.load()
         await asyncio.to_thread(self._partials.enter, state.folder)
-        await asyncio.to_thread(self._partials.cut, {key: it.row.partial_bytes for key, it in state.batches.items()})
+        await asyncio.to_thread(
+            self._partials.cut, {key: batch.row.partial_bytes for key, batch in state.batches.items()}
+        )
         return state
 
     async def apply(self, state: State, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]) -> Changes:

@@ -134,8 +134,8 @@ def _next_slice(state: State, runner: Runner, given: DecisionInput) -> e.Event |
     batch = state.batches[choice.batch_id]
     limit = SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(state, runner, batch.model)
     if held and held[-1].event.batch_id == choice.batch_id:  # it would only go on
-        if it := coschedule(state, held[-1], view, limit):
-            return _dispatched(state, runner, Choice(it.batch_id, it.reason), it.picked, given)
+        if follower := coschedule(state, held[-1], view, limit):
+            return _dispatched(state, runner, Choice(follower.batch_id, follower.reason), follower.picked, given)
     picked = pick(batch, limit)
     if picked is None or (picked.is_suspect and held):
         return None

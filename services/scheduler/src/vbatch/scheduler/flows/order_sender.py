@@ -38,9 +38,9 @@ class OrderSender:
         for slice_ in list(self._to_cancel()):
             await self._put(slice_, CancelBatch(epoch=slice_.event.epoch, batch_id=slice_.event.batch_id))
             self._cancelled.add((slice_.event.batch_id, slice_.event.epoch))
-        for it, pause in list(self._to_pause()):
-            await self._put(it, PauseBatch(epoch=it.event.epoch, batch_id=it.event.batch_id, pause=pause))
-            self._paused.add((it.event.epoch, pause))
+        for slice_, pause in list(self._to_pause()):
+            await self._put(slice_, PauseBatch(epoch=slice_.event.epoch, batch_id=slice_.event.batch_id, pause=pause))
+            self._paused.add((slice_.event.epoch, pause))
         self._ordered &= self.state.slices.keys()
 
     async def _put(self, slice_: Slice, order: WorkOrder) -> None:
@@ -49,7 +49,7 @@ class OrderSender:
         reached(Failpoint.ORDER_PUT)
 
     def _unordered(self) -> list[Slice]:
-        return [it for slice_id, it in self.state.slices.items() if slice_id not in self._ordered]
+        return [slice_ for slice_id, slice_ in self.state.slices.items() if slice_id not in self._ordered]
 
     def _to_cancel(self) -> Iterator[Slice]:
         now = self.clock()

@@ -34,8 +34,8 @@ OVERTAKING = 0.33
 
 def queue(state: State, policy: Policy, now: datetime) -> tuple[ForecastEntry, ...]:
     """All unfinished batches, those that end first in front."""
-    outlook = _situation(state, policy, now)
-    all_of_them = [outlook.entry_of(batch) for batch in state.batches.values()]
+    situation = _situation(state, policy, now)
+    all_of_them = [situation.entry_of(batch) for batch in state.batches.values()]
     return tuple(
         sorted(all_of_them, key=lambda entry: (entry.ends_at is None, entry.ends_at or now, not entry.runs_now))
     )
@@ -46,16 +46,16 @@ def explain(state: State, policy: Policy, batch_id: BatchId, now: datetime) -> E
     batch = state.batches.get(batch_id)
     if batch is None:
         return None
-    outlook = _situation(state, policy, now)
-    before = outlook.before(batch_id)
+    situation = _situation(state, policy, now)
+    before = situation.before(batch_id)
     return Explanation(
         at=now,
-        entry=outlook.entry_of(batch),
+        batch=situation.entry_of(batch),
         runs_first=tuple(
             BatchAhead(batch_id=other, owner=state.batches[other].created.owner) for other in before[:BEFORE_MAX]
         ),
         more_first=max(0, len(before) - BEFORE_MAX),
-        remedies=remedies(state, policy, batch, outlook.runs.get(batch_id), now),
+        remedies=remedies(state, policy, batch, situation.runs.get(batch_id), now),
     )
 
 

@@ -35,7 +35,8 @@ class SimulatedRun:
 def simulate(views: Sequence[View], policy: Policy) -> Mapping[BatchId, SimulatedRun]:
     """The batches whose start falls into what can be looked ahead; a view for each device that there is."""
     ahead = _Simulation(
-        [_Device(view) for view in views], {it.batch_id: it for view in views for it in view.candidates}
+        [_Device(view) for view in views],
+        {candidate.batch_id: candidate for view in views for candidate in view.candidates},
     )
     ahead.go(policy)
     return ahead.runs

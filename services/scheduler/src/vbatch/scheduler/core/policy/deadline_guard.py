@@ -72,7 +72,7 @@ def protected(view: View) -> list[Candidate]:
 
 def _longest_first(kept: Sequence[Candidate | None]) -> list[Length]:
     """A heap, made only when it is asked for: mostly all fits."""
-    lengths = [(-it.work, number, it) for number, it in enumerate(kept) if it is not None]
+    lengths = [(-batch.work, number, batch) for number, batch in enumerate(kept) if batch is not None]
     heapify(lengths)
     return lengths
 
@@ -101,13 +101,13 @@ def may_come_first(view: View, known: Slacks) -> list[Candidate]:
     """Those of the tight batches that could run before all others without making any of them late: the first, and
     each whose whole work fits into the slack of all before it (after Smith 1956, whose rule it is from the back)."""
     swaps, seen, room, found = _swaps(view), set[ModelId](), float("inf"), list[Candidate]()
-    for it, slack in zip(known.tight(), known.seconds, strict=False):
-        need = it.work * (1.0 + ERRORS_COVERED * it.error)
-        if it.model not in seen:
-            seen.add(it.model)
-            need += SWAPS_A_VISIT * swaps[it.model]
+    for batch, slack in zip(known.tight(), known.seconds, strict=False):
+        need = batch.work * (1.0 + ERRORS_COVERED * batch.error)
+        if batch.model not in seen:
+            seen.add(batch.model)
+            need += SWAPS_A_VISIT * swaps[batch.model]
         if need <= room:
-            found.append(it)
+            found.append(batch)
         if slack < room:
             room = slack
     return found

@@ -99,7 +99,7 @@ class DensityPolicy:
             return None
         back = view.cost(here[0].model)
         density, model = max(
-            (self._density(view, batches, view.swap(it) + back), it) for it, batches in families.items()
+            (self._density(view, batches, view.swap(model) + back), model) for model, batches in families.items()
         )
         wanted = self.tuning.leave_gain * self._density(view, here, 0.0)
         return families[model] if density > wanted else None
@@ -135,8 +135,8 @@ class DensityPolicy:
         """For its weight, a swap counted as work."""
         swaps = {model: view.swap(model) for model in {batch.model for batch in batches}}
         costs = [
-            ratio + swaps[it.model] / weight
-            for (ratio, weight, _), it in zip(self._ratios(view, batches), batches, strict=True)
+            ratio + swaps[batch.model] / weight
+            for (ratio, weight, _), batch in zip(self._ratios(view, batches), batches, strict=True)
         ]
         return batches[costs.index(min(costs))]
 

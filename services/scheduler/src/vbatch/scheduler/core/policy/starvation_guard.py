@@ -29,24 +29,24 @@ def starving_batch(view: View, chosen: Candidate) -> Candidate | None:
     """Of the batches older than the chosen one, the one that must have its first answers before."""
     ahead, arrived = view.now + AHEAD_SECONDS, chosen.arrived
     unserved = [candidate for candidate in view.candidates if not candidate.has_run and candidate.arrived < arrived]
-    owed = [(promise, number, it) for number, it in enumerate(unserved) if (promise := promised(it)) < ahead]
+    owed = [(promise, number, batch) for number, batch in enumerate(unserved) if (promise := promised(batch)) < ahead]
     pressing = _pressing(view, sorted(owed))
     if not pressing:
         return None
     soon = view.now + VISIT_SECONDS
-    if late := [it for promise, _, it in pressing if promise < soon]:
+    if late := [batch for promise, _, batch in pressing if promise < soon]:
         return min(late, key=attrgetter("arrived", "sequence"))  # or the younger of two late ones would be served first
-    return next((it for _, _, it in pressing if it.model == view.loaded), pressing[0][2])
+    return next((batch for _, _, batch in pressing if batch.model == view.loaded), pressing[0][2])
 
 
 def _pressing(view: View, owed: list[Owed]) -> list[Owed]:
     """Those up to the last promise that is kept only if the visits begin soon."""
     visits, models, length, soon = 0.0, set[ModelId](), 0, view.now + SOON_SECONDS
-    for number, (promise, _, it) in enumerate(owed, 1):
-        visits += min(it.work, VISIT_SECONDS)
-        if it.model not in models:
-            models.add(it.model)
-            visits += view.swap(it.model)
+    for number, (promise, _, batch) in enumerate(owed, 1):
+        visits += min(batch.work, VISIT_SECONDS)
+        if batch.model not in models:
+            models.add(batch.model)
+            visits += view.swap(batch.model)
         if promise - visits < soon:
             length = number
     return owed[:length]

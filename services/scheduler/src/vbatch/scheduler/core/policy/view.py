@@ -35,7 +35,9 @@ def views_of(state: State, now: datetime) -> list[View]:
 def holders_beside(state: State, runner: Runner, now: datetime) -> list[Holder]:
     """The other runners that hold a model."""
     others = ((other, other.model) for other in state.runners.values() if other is not runner)
-    return [Holder(model, now.timestamp() + backlog(state, it)) for it, model in others if model is not None]
+    return [
+        Holder(model, now.timestamp() + backlog(state, runner_id)) for runner_id, model in others if model is not None
+    ]
 
 
 def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Candidate]:
@@ -92,7 +94,11 @@ def seconds_of(batch: PendingBatch, model_cost: ModelCost, requests: int) -> flo
 def backlog(state: State, runner: Runner) -> float:
     """Seconds until the runner has done what it holds."""
     owed = ((state.batches.get(slice_.event.batch_id), slice_) for slice_ in state.slices_of(runner.runner_id))
-    return sum(seconds_of(batch, state.costs.model_cost(it.event.model), len(it.lines)) for batch, it in owed if batch)
+    return sum(
+        seconds_of(batch, state.costs.model_cost(slice_.event.model), len(slice_.lines))
+        for batch, slice_ in owed
+        if batch
+    )
 
 
 def held_until(state: State, runner: Runner, now: datetime) -> Mapping[BatchId, float]:

@@ -202,8 +202,8 @@ def _dispatch(state: State, event: e.BatchDispatched) -> None:
 
 def _count(state: State, event: e.ChunkOutline | e.ChunkCompleted) -> None:
     batch = state.batches.get(event.batch_id)
-    it = state.slices.get(event.slice_id)
-    if it is not None and it.event.fault is None:
+    slice_ = state.slices.get(event.slice_id)
+    if slice_ is not None and slice_.event.fault is None:
         state.costs.served(event, batch.created.owner if batch else None)
     if batch is not None:
         batch.throughput.add(len(event.outcomes), event.at.timestamp())
@@ -211,22 +211,22 @@ def _count(state: State, event: e.ChunkOutline | e.ChunkCompleted) -> None:
         if batch is not None and batch.ledger is not None:
             batch.ledger.record(outcome)
             batch.returned.pop(outcome.line, None)
-        if it is not None:
-            it.lines.pop(outcome.line, None)
-    _drop_if_done(state, it)
+        if slice_ is not None:
+            slice_.lines.pop(outcome.line, None)
+    _drop_if_done(state, slice_)
 
 
 def _return_lines(state: State, event: e.SliceReturned) -> None:
-    it = state.slices.get(event.slice_id)
-    if it is None:
+    slice_ = state.slices.get(event.slice_id)
+    if slice_ is None:
         return
     suspects = set(event.suspects) if event.reason is ReturnReason.ENGINE_DIED else set()
     for line in event.lines:
-        if line in it.lines:
-            _take_back(state, it, line, died=line in suspects)
-    if event.reason in HOLDING and not _goes_elsewhere(state, it) and (batch := state.batches.get(event.batch_id)):
+        if line in slice_.lines:
+            _take_back(state, slice_, line, died=line in suspects)
+    if event.reason in HOLDING and not _goes_elsewhere(state, slice_) and (batch := state.batches.get(event.batch_id)):
         batch.hold(event.at)
-    _drop_if_done(state, it)
+    _drop_if_done(state, slice_)
 
 
 def _goes_elsewhere(state: State, slice_: Slice) -> bool:

@@ -175,12 +175,12 @@ class ModelCache:
         return [
             CachedModel(
                 model,
-                it.need,
-                it.used_at,
-                it.is_asleep,
-                can_sleep=it.engine.can_sleep and it.wakes < WAKES_MAX,
+                loaded.need,
+                loaded.used_at,
+                loaded.is_asleep,
+                can_sleep=loaded.engine.can_sleep and loaded.wakes < WAKES_MAX,
             )
-            for model, it in self._loaded.items()
+            for model, loaded in self._loaded.items()
         ]
 
     async def _room(self) -> DeviceBudget:
