@@ -60,7 +60,7 @@ async def measure(folder: Path, outcomes: int) -> dict[str, report.Figure]:
             await journal.topology()
             log_bytes = await tell(journal, outcomes)
             with running_postgres(folder) as server:
-                done = await rebuild(workshop(folder, server.url(), journal), RebuildOptions())
+                done = await rebuild(dependencies(folder, server.url(), journal), RebuildOptions())
     return {
         "outcomes": done.outcomes,
         "events": done.sequence,
@@ -72,7 +72,7 @@ async def measure(folder: Path, outcomes: int) -> dict[str, report.Figure]:
     }
 
 
-def workshop(folder: Path, url: str, journal: Journal) -> ReplayDependencies:
+def dependencies(folder: Path, url: str, journal: Journal) -> ReplayDependencies:
     results = folder / "results"
 
     def open_model(schema: str, below: str) -> AbstractAsyncContextManager[PostgresReadModel]:

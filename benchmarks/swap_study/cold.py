@@ -32,12 +32,12 @@ class ColdStart:
 
 def cold_starts(engine_python: Path, prepare: Path, home: Path, pair: Pair) -> list[ColdStart]:
     """One of each model. What a model's package holds is prepared, and read once, before: no disk is measured."""
-    workshop = RunnerPaths(home, "cold", engine_python, prepare)
-    return asyncio.run(_all(workshop, [pair.one, pair.other]))
+    paths = RunnerPaths(home, "cold", engine_python, prepare)
+    return asyncio.run(_all(paths, [pair.one, pair.other]))
 
 
-async def _all(workshop: RunnerPaths, contenders: list[Contender]) -> list[ColdStart]:
-    launcher = EngineLauncher(workshop, await detect(), LIMITS)
+async def _all(paths: RunnerPaths, contenders: list[Contender]) -> list[ColdStart]:
+    launcher = EngineLauncher(paths, await detect(), LIMITS)
     definitions = _definitions()
     for contender in contenders:
         await _one(launcher, definitions[contender.model], contender)

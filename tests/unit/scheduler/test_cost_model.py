@@ -14,7 +14,8 @@ from vbatch.scheduler.core.policy.density import DensityPolicy
 from vbatch.scheduler.core.policy.policy import Candidate, Policy, stay_then_oldest
 from vbatch.scheduler.core.policy.view import backlog, view_of
 from vbatch.scheduler.core.state.cost_model import SWAP_SECONDS_UNKNOWN, UNITS_A_SECOND_UNKNOWN, CostModel, Service
-from vbatch.scheduler.wiring import POLICIES, SchedulerSettings
+from vbatch.scheduler.settings import SchedulerSettings
+from vbatch.scheduler.wiring import POLICIES
 
 SMALL = ModelId("small")
 TOKENS = e.Usage(input_tokens=84, output_tokens=200)
@@ -181,7 +182,14 @@ def test_a_model_that_failed_to_load_is_not_taken_to_be_on_the_device(world: Wor
 
 
 @pytest.mark.parametrize(
-    ("name", "policy"), [(None, DensityPolicy()), ("dips", DensityPolicy()), ("plain", stay_then_oldest)]
+    ("name", "policy"),
+    [
+        (None, DensityPolicy()),
+        ("deadline_aware", DensityPolicy()),
+        ("fifo", stay_then_oldest),
+        ("dips", DensityPolicy()),
+        ("plain", stay_then_oldest),
+    ],
 )
 def test_a_setting_chooses_the_policy(monkeypatch: pytest.MonkeyPatch, name: str | None, policy: Policy):
     monkeypatch.delenv("VBATCH_SCHEDULER_POLICY", raising=False)

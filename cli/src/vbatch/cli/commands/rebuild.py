@@ -65,16 +65,16 @@ def _must_agree(*, until: bool, clean: bool, other: bool) -> None:
 
 async def _made(wishes: RebuildOptions, until: str | None, *, as_json: bool) -> Report:
     with _shown(as_json=as_json) as on_progress, _troubles():
-        async with rebuild_dependencies(_settings(), on_progress) as shop:
+        async with rebuild_dependencies(_settings(), on_progress) as dependencies:
             if until is not None:
-                wishes = replace(wishes, until=await _sequence(shop.journal.log, until))
-            return await rebuilding.rebuild(shop, wishes)
+                wishes = replace(wishes, until=await _sequence(dependencies.journal.log, until))
+            return await rebuilding.rebuild(dependencies, wishes)
 
 
 async def _cleaned() -> None:
     with _troubles():
-        async with rebuild_dependencies(_settings(), lambda progress: None) as shop:
-            await rebuilding.clean(shop)
+        async with rebuild_dependencies(_settings(), lambda progress: None) as dependencies:
+            await rebuilding.clean(dependencies)
 
 
 async def _sequence(log: Log, until: str) -> int:

@@ -6,7 +6,8 @@ from __future__ import annotations
 def main() -> None:
     from vbatch.chassis.process import run_service
     from vbatch.chassis.settings import load_or_exit
-    from vbatch.scheduler.wiring import SchedulerSettings, service
+    from vbatch.scheduler.settings import SchedulerSettings
+    from vbatch.scheduler.wiring import service
 
     settings = load_or_exit(SchedulerSettings)
     run_service(service(settings), "scheduler", settings=settings)

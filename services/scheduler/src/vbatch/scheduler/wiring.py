@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import ClassVar, Literal
-
-from pydantic import Field
 
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.health import NotReady, Readiness, serve_health
 from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
-from vbatch.chassis.settings import ServiceSettings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
@@ -25,30 +21,13 @@ from vbatch.scheduler.core.policy.density import DensityPolicy
 from vbatch.scheduler.core.policy.policy import Policy, stay_then_oldest
 from vbatch.scheduler.flows.forecasting import Forecasting
 from vbatch.scheduler.flows.planning import Limits
-from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX
 from vbatch.scheduler.flows.scheduling import Scheduler
+from vbatch.scheduler.settings import PolicyName, SchedulerSettings
 
-PolicyName = Literal["dips", "plain"]
-POLICIES: dict[PolicyName, Policy] = {"dips": DensityPolicy(), "plain": stay_then_oldest}
-
-
-class SchedulerSettings(ServiceSettings):
-    """What the scheduler needs besides the common settings."""
-
-    section: ClassVar[str] = "scheduler"
-
-    port: int = Field(default=4083, ge=0, le=65535, description="The port of health and metrics.")
-    lines_max: int = Field(default=50_000, ge=1, description="Requests one batch may hold.")
-    line_bytes_max: int = Field(default=16 << 20, ge=1024, description="Bytes one request line may have.")
-    runner_silence_seconds_max: float = Field(
-        default=SILENCE_SECONDS_MAX,
-        gt=0,
-        description="A runner that has not asked for orders for so long is lost, and others run what it held.",
-    )
-    policy: PolicyName = Field(
-        default="dips",
-        description="Which batch runs next: dips keeps deadlines and spares swaps, plain takes the oldest batch.",
-    )
+POLICIES: dict[PolicyName, Policy] = {
+    PolicyName.DEADLINE_AWARE: DensityPolicy(),
+    PolicyName.FIFO: stay_then_oldest,
+}
 
 
 def service(settings: SchedulerSettings) -> Callable[[Stop], Awaitable[None]]:

@@ -1,0 +1,43 @@
+"""The settings of the scheduler; what every service needs comes from the chassis."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from vbatch.chassis.settings import ServiceSettings
+from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX
+
+
+class PolicyName(StrEnum):
+    DEADLINE_AWARE = "deadline_aware"
+    FIFO = "fifo"
+
+
+FORMER_NAMES = {"dips": PolicyName.DEADLINE_AWARE, "plain": PolicyName.FIFO}
+"""Values of earlier versions, still accepted in this one."""
+
+
+def _current_name(value: object) -> object:
+    return FORMER_NAMES.get(value, value) if isinstance(value, str) else value
+
+
+class SchedulerSettings(ServiceSettings):
+    """`VBATCH_SCHEDULER_<FIELD>`, or the table [scheduler]."""
+
+    section: ClassVar[str] = "scheduler"
+
+    port: int = Field(default=4083, ge=0, le=65535, description="The port of health and metrics.")
+    lines_max: int = Field(default=50_000, ge=1, description="Requests one batch may hold.")
+    line_bytes_max: int = Field(default=16 << 20, ge=1024, description="Bytes one request line may have.")
+    runner_silence_seconds_max: float = Field(
+        default=SILENCE_SECONDS_MAX,
+        gt=0,
+        description="A runner that has not asked for orders for this long is lost, and others run what it held.",
+    )
+    policy: Annotated[PolicyName, BeforeValidator(_current_name)] = Field(
+        default=PolicyName.DEADLINE_AWARE,
+        description="Which batch runs next: deadline_aware keeps deadlines and saves swaps, fifo takes the oldest batch.",
+    )
