@@ -224,7 +224,7 @@ class Machine:
         await life.runner.run(life.stop)
 
     async def _results(self, life: Life) -> None:
-        world = serving.World(
+        world = serving.Dependencies(
             journal=self._journal(life.lane),
             read_model=TwinReadModel(self.tables, life.lane, self.weather, self._on_commit),
             partials=TwinPartials(self.partials, self.weather),

@@ -253,7 +253,7 @@ def _small_limits() -> Iterator[None]:
     with all_replaced(
         (decide, "SLICE_REQUESTS_MIN", 5),
         (decide, "SLICE_REQUESTS_UNKNOWN", 7),
-        (decide, "RECALL_GRACE", timedelta(seconds=0.3)),
+        (decide, "CANCEL_GRACE", timedelta(seconds=0.3)),
         (chunks, "CHUNK_OUTCOMES_MAX", 3),
         (engine_session, "BODY_BYTES_MAX", 500),
         (history, "RECENT_EVENTS", 5),

@@ -178,7 +178,7 @@ class TwinReadModel:
         for row in self._tables.batches.values():
             if row.status not in ENDED:
                 batch = batches.restored(row)
-                batches.recall(batch, [(other[1], other[5]) for other in self._tables.placed(row.sequence)])
+                batches.counted_before(batch, [(other[1], other[5]) for other in self._tables.placed(row.sequence)])
                 state.batches[BatchId(row.id)] = batch
         return state
 

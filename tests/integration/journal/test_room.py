@@ -118,7 +118,7 @@ async def test_nothing_is_written_when_the_disk_of_the_store_is_almost_full(
         await journal.topology()
         await journal.log.append(event("e1"))
         full = SimpleNamespace(f_bavail=10, f_frsize=4096)
-        monkeypatch.setattr("vbatch.journal.waiting_writes.os.statvfs", lambda _folder: full)
+        monkeypatch.setattr("vbatch.journal.space_wait.os.statvfs", lambda _folder: full)
         with pytest.raises(Full, match="40960 bytes free"):
             await journal.log.append(event("e2"))
         with pytest.raises(Full):

@@ -28,7 +28,7 @@ from vbatch.contracts.read_model import SCHEMA, partial_results_path
 from vbatch.journal.port import Journal
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
-from vbatch.results.flows.serving import Progress, World, serve
+from vbatch.results.flows.serving import Dependencies, Progress, serve
 from vbatch.results.flows.sweeping import SweepTimes
 
 WAIT_SECONDS = 30.0
@@ -252,7 +252,7 @@ async def results_running(place: Place, journal: Journal) -> AsyncIterator[async
     """Results inside the test; the block may await the task to see how it ends."""
     async with read_model(place.postgres_url, place.schema) as model:
         folder = place.home / "results"
-        world = World(
+        world = Dependencies(
             journal=journal,
             read_model=model,
             partials=FolderOfPartials(folder),

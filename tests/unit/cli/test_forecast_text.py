@@ -76,13 +76,13 @@ def test_a_new_batch_is_told_when_it_ends_or_what_it_waits_for():
 
 def test_a_watched_batch_that_waits_shows_the_forecast():
     progress = seen(validated(10))
-    progress.foretold = "It ends in about 3 min."
+    progress.forecast = "It ends in about 3 min."
     assert describe(progress) == "in_progress  0 of 10  It ends in about 3 min."
 
 
 def test_a_forecast_is_not_shown_once_counting_is_over():
     progress = seen(validated(10), samples.FINALIZING)
-    progress.foretold = "It ends in about 3 min."
+    progress.forecast = "It ends in about 3 min."
     assert describe(progress) == "finalizing  0 of 10"
 
 

@@ -16,16 +16,16 @@ from vbatch.chassis.files import hold_lock
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.settings import JournalSettings
 from vbatch.results.flows.projecting import Fenced
-from vbatch.results.flows.serving import LOCK_NAME, LOCK_POLL_SECONDS, Progress, World, serve, take_lease
+from vbatch.results.flows.serving import LOCK_NAME, LOCK_POLL_SECONDS, Dependencies, Progress, serve, take_lease
 from vbatch.results.flows.sweeping import SweepTimes
 
 SECONDS_MAX = 5.0
 CALM = Weather(Random(0), is_calm=True)
 
 
-def world(folder: Path, journal: MemoryJournal) -> World:
+def world(folder: Path, journal: MemoryJournal) -> Dependencies:
     lane = Lane("results")
-    return World(
+    return Dependencies(
         journal=journal,
         read_model=TwinReadModel(Tables(), lane, CALM, lambda tables, changes: None),
         partials=TwinPartials({}, CALM),

@@ -100,7 +100,7 @@ def cells(entry: QueueEntry, now: float) -> tuple[str, ...]:
     """A row of the queue's table."""
     starts = duration_text(max(0.0, entry.starts_at - now)) if entry.starts_at else ""
     finishes = ends(entry.eta, now).removeprefix("in about ") if entry.eta else ""
-    pace = f"{entry.requests_per_second:,.1f}" if entry.requests_per_second else ""
+    rate = f"{entry.requests_per_second:,.1f}" if entry.requests_per_second else ""
     late = "late" if entry.admission and not entry.admission.feasible else ""
     waits = entry.waiting_for or ""
     return (
@@ -109,7 +109,7 @@ def cells(entry: QueueEntry, now: float) -> tuple[str, ...]:
         entry.model or "",
         str(entry.priority),
         f"{entry.waiting_requests:,}",
-        pace,
+        rate,
         starts,
         finishes,
         late,

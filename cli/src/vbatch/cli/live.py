@@ -51,7 +51,7 @@ class Progress:
         self.models: tuple[ModelId, ...] = ()
         self.loading: ModelId | None = None
         self.remarks: list[str] = []
-        self.foretold = ""
+        self.forecast = ""
         """What the server says of the wait, in sentences."""
         self.faults: tuple[e.BatchFault, ...] = ()
         self.created_at: datetime | None = None

@@ -146,8 +146,8 @@ def describe(progress: Progress) -> str:
         parts.append(f"{speed.requests_per_second:,.1f} req/s  {speed.tokens_per_second:,.0f} tok/s")
     if left is not None:
         parts.append(f"{duration(left)} left")
-    elif progress.foretold and progress.waits:
-        parts.append(progress.foretold)
+    elif progress.forecast and progress.waits:
+        parts.append(progress.forecast)
     if progress.is_over:
         parts.append(f"in {duration(progress.seconds)}")
     return "  ".join(parts)

@@ -73,7 +73,7 @@ async def _forecasts(server: Server, batch_id: str, progress: Progress, on_chang
         await asyncio.sleep(FORECAST_SECONDS)
         with suppress(CommandError):
             batch = read(await server.batch(batch_id), Batch)
-            progress.foretold = " ".join(forecast_line(batch, time.time()))
+            progress.forecast = " ".join(forecast_line(batch, time.time()))
             on_change(progress)
 
 

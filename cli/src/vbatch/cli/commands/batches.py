@@ -38,7 +38,7 @@ from vbatch.local.log_access import log_settings
 BATCHES_SHOWN = 20
 BATCHES_SHOWN_MAX = 100
 FAULTS_SHOWN = 10
-FORETOLD_SECONDS_MAX, FORETOLD_POLL_SECONDS = 3.0, 0.2
+FORECAST_SECONDS_MAX, FORECAST_POLL_SECONDS = 3.0, 0.2
 """A forecast is a second old, and a file of some thousand lines is checked in less."""
 
 Endpoint = Annotated[
@@ -128,9 +128,9 @@ def batches(limit: Limit = BATCHES_SHOWN, url: Url = None, api_key: ApiKey = Non
 
 async def _show_forecast(server: Server, batch: Batch) -> None:
     """Say when it will end, as soon as its file is checked; a long check is not waited for."""
-    deadline = time.monotonic() + FORETOLD_SECONDS_MAX
+    deadline = time.monotonic() + FORECAST_SECONDS_MAX
     while batch.status in STEERABLE and batch.eta is None and time.monotonic() < deadline:
-        await asyncio.sleep(FORETOLD_POLL_SECONDS)
+        await asyncio.sleep(FORECAST_POLL_SECONDS)
         batch = read(await server.batch(batch.id), Batch)
         if batch.status is BatchStatus.IN_PROGRESS and batch.waiting_for is not None:
             break

@@ -106,7 +106,7 @@ def _troubles() -> Iterator[None]:
 @contextmanager
 def _shown(*, as_json: bool) -> Iterator[Callable[[replaying.Progress], None]]:
     if as_json:
-        yield lambda it: print_json(msgspec.json.encode({"progress": it}))
+        yield lambda progress: print_json(msgspec.json.encode({"progress": progress}))
         return
     columns = TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("events  {task.fields[rate]}")
     with Progress(*columns, TimeElapsedColumn(), console=err, disable=not err.is_terminal) as bar:

@@ -25,7 +25,7 @@ from vbatch.results.adapters.postgres import read_model
 from vbatch.results.adapters.readiness import results_readiness
 from vbatch.results.flows.replaying import Progress as ReplayProgress
 from vbatch.results.flows.replaying import ReplayDependencies
-from vbatch.results.flows.serving import Progress, World, serve
+from vbatch.results.flows.serving import Dependencies, Progress, serve
 from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.settings import ResultsSettings
 
@@ -41,18 +41,18 @@ class ConnectionDead(Exception):
 async def run(settings: ResultsSettings, stop: Stop) -> None:
     async with connect(replace(JournalSettings.of(settings, SERVICE), waits_for_space=True)) as journal:
         await journal.topology()
-        async with _served(settings, journal) as (world, progress):
-            await _until_stopped(world, progress, stop)
+        async with _served(settings, journal) as (dependencies, progress):
+            await _until_stopped(dependencies, progress, stop)
 
 
 @asynccontextmanager
-async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[tuple[World, Progress]]:
+async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[tuple[Dependencies, Progress]]:
     registry, progress, blobs = service_registry(SERVICE), Progress(), Blobs.from_url(settings.blob_url)
     metrics = ResultsMetrics(registry)
     async with read_model(_postgres_url(settings)) as model:
         readiness = results_readiness(journal, model, blobs, progress, lag_max=settings.lag_max, on_lag=metrics.lagging)
         report_waiting_writes(journal.waiting_writes, readiness, registry)
-        world = World(
+        dependencies = Dependencies(
             journal=journal,
             read_model=model,
             partials=FolderOfPartials(settings.results_folder),
@@ -68,14 +68,14 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
         async with serve_health(readiness, registry, host=settings.host, port=settings.port) as port:
             get_logger().info("health_served", port=port)
             async with loop_lag(registry):
-                yield world, progress
+                yield dependencies, progress
             readiness.begin_stopping()
 
 
-async def _until_stopped(world: World, progress: Progress, stop: Stop) -> None:
+async def _until_stopped(dependencies: Dependencies, progress: Progress, stop: Stop) -> None:
     """Whichever comes first: the wish to stop, the death of the connection, the end of serving (never a good one)."""
-    serving = asyncio.ensure_future(serve(world, progress))
-    others = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(world.journal.dead_event.wait())]
+    serving = asyncio.ensure_future(serve(dependencies, progress))
+    others = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(dependencies.journal.dead_event.wait())]
     try:
         await asyncio.wait([serving, *others], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -84,7 +84,7 @@ async def _until_stopped(world: World, progress: Progress, stop: Stop) -> None:
         serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
-    if world.journal.dead_event.is_set() and not stop.is_requested():
+    if dependencies.journal.dead_event.is_set() and not stop.is_requested():
         raise ConnectionDead("the connection to NATS is dead")
 
 

@@ -39,5 +39,6 @@ class SchedulerSettings(ServiceSettings):
     )
     policy: Annotated[PolicyName, BeforeValidator(_current_name)] = Field(
         default=PolicyName.DEADLINE_AWARE,
-        description="Which batch runs next: deadline_aware keeps deadlines and saves swaps, fifo takes the oldest batch.",
+        description="Which batch runs next: "
+        "deadline_aware keeps deadlines and saves swaps, fifo takes the oldest batch.",
     )

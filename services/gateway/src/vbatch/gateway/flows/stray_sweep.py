@@ -27,7 +27,7 @@ class StraySweep:
     """Asks for each file once in the life of the process: what is in the log stays there."""
 
     def __init__(self, dependencies: Dependencies) -> None:
-        self._world = dependencies
+        self._dependencies = dependencies
         self._known: set[str] = set()
 
     async def run(self) -> None:
@@ -45,16 +45,16 @@ class StraySweep:
         if len(strays) > STRAYS_MAX:
             get_logger().error("files_unknown_to_the_log", count=len(strays), example=strays[0])
             strays = []
-        strays += await self._world.blobs.older_than(PART_SECONDS, "parts")
+        strays += await self._dependencies.blobs.older_than(PART_SECONDS, "parts")
         for blob in strays:
-            await self._world.blobs.delete(blob)
+            await self._dependencies.blobs.delete(blob)
             get_logger().info("stray_removed", blob=blob)
         return len(strays)
 
     async def _stray_files(self) -> list[str]:
         """Those that no event names; at most one more than may be removed."""
         strays: list[str] = []
-        for blob in await self._world.blobs.older_than(FILE_SECONDS, "files"):
+        for blob in await self._dependencies.blobs.older_than(FILE_SECONDS, "files"):
             if blob not in self._known and len(strays) <= STRAYS_MAX:
                 if await self._is_known(blob):
                     self._known.add(blob)
@@ -63,4 +63,4 @@ class StraySweep:
         return strays
 
     async def _is_known(self, blob: str) -> bool:
-        return await self._world.log.last(file_events(FileId(blob.rpartition("/")[2]))) is not None
+        return await self._dependencies.log.last(file_events(FileId(blob.rpartition("/")[2]))) is not None

@@ -26,7 +26,7 @@ class UploadSweep:
     """Follows every upload in the log until its parts are removed; what is over needs no memory."""
 
     def __init__(self, dependencies: Dependencies) -> None:
-        self._world = dependencies
+        self._dependencies = dependencies
         self._sequence = 0
         self._kept: dict[UploadId, PartUpload] = {}
 
@@ -42,22 +42,22 @@ class UploadSweep:
     async def sweep(self) -> int:
         """One round; how many uploads were cleared."""
         await self._catch_up()
-        now = self._world.now()
+        now = self._dependencies.now()
         due = [candidate for candidate in self._kept.values() if _is_over(candidate, now - GRACE)]
         for upload in due:
             for part in upload.parts.values():
-                await self._world.blobs.delete(part.blob)
-            await append(self._world, e.UploadPartsRemoved(at=now, upload_id=upload.id))
+                await self._dependencies.blobs.delete(part.blob)
+            await append(self._dependencies, e.UploadPartsRemoved(at=now, upload_id=upload.id))
             del self._kept[upload.id]
         if due:
             get_logger().info("upload_parts_removed", uploads=len(due))
         return len(due)
 
     async def _catch_up(self) -> None:
-        newest = await self._world.log.last(UPLOAD_EVENTS)
+        newest = await self._dependencies.log.last(UPLOAD_EVENTS)
         if newest is None or newest.sequence <= self._sequence:
             return
-        async with self._world.log.tail(self._sequence, [UPLOAD_EVENTS]) as tail:
+        async with self._dependencies.log.tail(self._sequence, [UPLOAD_EVENTS]) as tail:
             async for records in tail:
                 for record in records:
                     self._take(record)

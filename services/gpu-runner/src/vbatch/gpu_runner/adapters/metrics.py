@@ -13,7 +13,7 @@ from vbatch.gpu_runner.core.metrics import RunnerMetrics
 
 class RunnerCollector(Collector):
     def __init__(self, metrics: RunnerMetrics, feed: Feed) -> None:
-        self._figures = metrics
+        self._metrics = metrics
         self._feed = feed
 
     def collect(self) -> Iterator[Metric]:
@@ -21,7 +21,7 @@ class RunnerCollector(Collector):
         yield from self._counters()
 
     def _gauges(self) -> Iterator[Metric]:
-        metrics, inside = self._figures, self._feed.inside_count
+        metrics, inside = self._metrics, self._feed.inside_count
         fill = inside / metrics.concurrency if metrics.concurrency else 0.0
         yield _gauge("window", "Requests to keep inside the engine.", metrics.concurrency)
         yield _gauge("inside", "Requests inside the engine.", inside)
@@ -41,7 +41,7 @@ class RunnerCollector(Collector):
         yield loaded
 
     def _counters(self) -> Iterator[Metric]:
-        metrics = self._figures
+        metrics = self._metrics
         requests = CounterMetricFamily("vbatch_runner_requests", "Requests by what came of them.", labels=["result"])
         requests.add_metric(["succeeded"], metrics.succeeded_count)
         requests.add_metric(["failed"], metrics.failed_count)

@@ -50,7 +50,7 @@ class Recorder:
     ) -> None:
         self._runner_id = runner_id
         self._epoch = epoch
-        self._figures = metrics
+        self._metrics = metrics
         self._outbox_max = limits.outbox_messages_max
         self._records: dict[SliceId, _Record] = {}
         self._outbox: deque[tuple[Message, Delivery | None]] = deque()
@@ -72,7 +72,7 @@ class Recorder:
         record = self._records[slice_id]
         was_empty = record.chunker.is_empty
         record.open_count -= 1
-        self._figures.count(outcome)
+        self._metrics.count(outcome)
         chunks = record.chunker.add(outcome)
         if record.open_count == 0:
             chunks += record.chunker.close()
@@ -97,7 +97,7 @@ class Recorder:
         order = remainder.order
         record = self._records[order.slice_id]
         self._send_chunks(record, record.chunker.close())
-        self._figures.returned_count += len(remainder.lines)
+        self._metrics.returned_count += len(remainder.lines)
         returned = SliceReturned(
             at=utc_now(),
             batch_id=order.batch_id,
@@ -164,8 +164,8 @@ class Recorder:
                 outcomes=chunk.outcomes,
             )
             self.send(completed)
-            self._figures.chunk_count += 1
-            self._figures.chunk_bytes += len(self._outbox[-1][0].body)
+            self._metrics.chunk_count += 1
+            self._metrics.chunk_bytes += len(self._outbox[-1][0].body)
 
     def _close_later(self, slice_id: SliceId, chunker: Chunker) -> None:
         number = chunker.number

@@ -173,19 +173,21 @@ def _responses(body: Body, prompt: list[str], text: str) -> dict[str, Json]:
 
 def _embeddings(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
     texts = body.input if isinstance(body.input, list) else [body.input]
-    rows = [{"object": "embedding", "index": i, "embedding": _vector(str(it))} for i, it in enumerate(texts)]
+    rows = [{"object": "embedding", "index": i, "embedding": _vector(str(item))} for i, item in enumerate(texts)]
     return _frame("embd", "list", body, prompt) | {"data": rows, "simulated": True}
 
 
 def _score(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
-    rows = [{"index": i, "object": "score", "score": it} for i, it in enumerate(_scores(body))]
+    rows = [{"index": i, "object": "score", "score": item} for i, item in enumerate(_scores(body))]
     return _frame("score", "list", body, prompt) | {"data": rows, "simulated": True}
 
 
 def _rerank(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
     """Best first, as vLLM has it; `top_n` 0 or none: all."""
     pairs = zip(_scores(body), _right_texts(body), strict=False)
-    rows = [{"index": i, "document": {"text": str(it)}, "relevance_score": one} for i, (one, it) in enumerate(pairs)]
+    rows = [
+        {"index": i, "document": {"text": str(item)}, "relevance_score": one} for i, (one, item) in enumerate(pairs)
+    ]
     best = sorted(rows, key=lambda row: (-cast(float, row["relevance_score"]), cast(int, row["index"])))
     return _frame("rerank", "list", body, prompt) | {"results": best[: body.top_n or None], "simulated": True}
 

@@ -74,10 +74,10 @@ class Simulation:
         answer, steer = self._reply(path, raw)
         if steer.busy_count and self._is_busy(raw, steer):
             answer = replace(error(steer.busy_status, "Busy, as asked for."), retry_after=steer.retry_after)
-        job = InFlightRequest(raw, answer, send)
-        self._waiting.append(job)
+        request = InFlightRequest(raw, answer, send)
+        self._waiting.append(request)
         self._start_next()
-        return job
+        return request
 
     def nap(self, path: str) -> Reply:
         """Fall asleep or wake up, as vLLM does it in its development mode."""
@@ -94,14 +94,14 @@ class Simulation:
             answer = replace(answer, body=answer.body.replace(SANE, GARBLED))
         return answer, steer
 
-    def cancel(self, job: InFlightRequest) -> None:
+    def cancel(self, request: InFlightRequest) -> None:
         """The client went away."""
-        if job.timer:
-            job.timer.cancel()
-        if job.is_running:
-            self._leave(job)
+        if request.timer:
+            request.timer.cancel()
+        if request.is_running:
+            self._leave(request)
         else:
-            self._waiting.remove(job)
+            self._waiting.remove(request)
 
     def metrics(self) -> bytes:
         label = f'{{model_name="{self.options.model}"}}'
@@ -123,37 +123,37 @@ class Simulation:
         while self._waiting and self.running_count < self.running_max:
             self._start(self._waiting.popleft())
 
-    def _start(self, job: InFlightRequest) -> None:
+    def _start(self, request: InFlightRequest) -> None:
         self.running_count += 1
-        job.is_running = True
-        self._note("started", job)
-        if job.reply.crashes:
+        request.is_running = True
+        self._note("started", request)
+        if request.reply.crashes:
             crash()
-        if job.reply.is_too_big:
+        if request.reply.is_too_big:
             run_out_of_memory(self.options.max_num_seqs)
-        if job.reply.hangs:
+        if request.reply.hangs:
             return
-        if job.reply.seconds > 0:
-            job.timer = self._loop.call_later(job.reply.seconds, self._finish, job)
+        if request.reply.seconds > 0:
+            request.timer = self._loop.call_later(request.reply.seconds, self._finish, request)
         else:
-            self._finish(job)
+            self._finish(request)
 
-    def _note(self, what: str, job: InFlightRequest) -> None:
+    def _note(self, what: str, request: InFlightRequest) -> None:
         if self._work_log is not None:
             inside = self.running_count + self.waiting_count
-            os.write(self._work_log, f"{time.time():.6f} {what} {digest(job.raw)} {inside}\n".encode())
+            os.write(self._work_log, f"{time.time():.6f} {what} {digest(request.raw)} {inside}\n".encode())
 
-    def _finish(self, job: InFlightRequest) -> None:
-        self._note("answered", job)
+    def _finish(self, request: InFlightRequest) -> None:
+        self._note("answered", request)
         self.finished_count += 1
-        self.prompt_tokens += job.reply.prompt_tokens
-        self.generation_tokens += job.reply.tokens
-        job.send(job.reply)
-        self._leave(job)
+        self.prompt_tokens += request.reply.prompt_tokens
+        self.generation_tokens += request.reply.tokens
+        request.send(request.reply)
+        self._leave(request)
 
-    def _leave(self, job: InFlightRequest) -> None:
-        job.is_running = False
-        job.is_over = True
+    def _leave(self, request: InFlightRequest) -> None:
+        request.is_running = False
+        request.is_over = True
         self.running_count -= 1
         self._start_next()
 
@@ -167,14 +167,14 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._body: list[bytes] = []
-        self._job: InFlightRequest | None = None
+        self._request: InFlightRequest | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is no subclass
 
     def connection_lost(self, _error: Exception | None) -> None:
-        if self._job:
-            self._simulation.cancel(self._job)
+        if self._request:
+            self._simulation.cancel(self._request)
 
     def data_received(self, received: bytes) -> None:
         try:
@@ -200,8 +200,8 @@ class Connection(asyncio.Protocol):
         if self._simulation.options.enable_sleep_mode and (nap := path.partition("?")[0]) in NAPS:
             self._send_reply(self._simulation.nap(nap))
             return
-        job = self._simulation.submit(path, body, self._send_reply)
-        self._job = None if job.is_over else job
+        request = self._simulation.submit(path, body, self._send_reply)
+        self._request = None if request.is_over else request
 
     def _get(self, path: str) -> None:
         match path:
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
                 self._send(404, error(404, f"There is no {path}.").body, JSON)
 
     def _send_reply(self, answer: Reply) -> None:
-        self._job = None
+        self._request = None
         self._send(answer.status, answer.body, JSON, answer.retry_after)
 
     def _send(self, status: int, body: bytes, content_type: str, retry_after: str | None = None) -> None:

@@ -184,7 +184,7 @@ async def _restored(connection: Connection, row: BatchRow) -> batches.OpenBatch:
         query = "SELECT line, status_code FROM outcome WHERE batch_sequence = $1"
         cursor = await connection.cursor(query, row.sequence, timeout=STATEMENT_SECONDS)
         while page := await cursor.fetch(RECALLED_AT_ONCE):
-            batches.recall(batch, [(record[0], record[1]) for record in page])
+            batches.counted_before(batch, [(record[0], record[1]) for record in page])
     return batch
 
 

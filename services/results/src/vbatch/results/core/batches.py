@@ -47,7 +47,7 @@ def restored(row: BatchRow) -> OpenBatch:
     return OpenBatch(row, ledger)
 
 
-def recall(batch: OpenBatch, answered: Iterable[tuple[int, int | None]]) -> None:
+def counted_before(batch: OpenBatch, answered: Iterable[tuple[int, int | None]]) -> None:
     """Line and status code of outcomes that counted before the checkpoint; their usage is in the row already."""
     if batch.ledger is not None:
         for line, status_code in answered:

@@ -30,7 +30,7 @@ LOCK_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class World:
+class Dependencies:
     """What results works on, and who is told of its work."""
 
     journal: Journal
@@ -57,20 +57,20 @@ class Progress:
     is_caught_up: bool = False
 
 
-async def serve(world: World, progress: Progress) -> None:
+async def serve(dependencies: Dependencies, progress: Progress) -> None:
     """For ever. Raises Conflict or Fenced when a newer process took over, and what cannot be helped by waiting."""
-    lease = await take_lease(world.journal.log, world.pid, world.now())
+    lease = await take_lease(dependencies.journal.log, dependencies.pid, dependencies.now())
     reached(Failpoint.RESULTS_LEASED)
-    async with own_folder(world.folder, lambda: _must_be_newest(world.journal.log, lease)):
-        progress.caught_up_at = await world.journal.log.last_sequence()
-        sealer = _sealer(world, lease)
-        projector = _projector(world, lease, _follower(world, progress, sealer))
+    async with own_folder(dependencies.folder, lambda: _must_be_newest(dependencies.journal.log, lease)):
+        progress.caught_up_at = await dependencies.journal.log.last_sequence()
+        sealer = _sealer(dependencies, lease)
+        projector = _projector(dependencies, lease, _follower(dependencies, progress, sealer))
         progress.projector, progress.sealer = projector, sealer
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(projector.run())
                 tasks.create_task(sealer.run())
-                tasks.create_task(_sweeper(world, progress).run())
+                tasks.create_task(_sweeper(dependencies, progress).run())
         except* (Conflict, Fenced):
             get_logger().error("fenced_by_a_newer_process", epoch=lease.epoch)
             raise
@@ -84,7 +84,7 @@ async def take_lease(log: Log, pid: int, now: datetime) -> Lease:
     return lease
 
 
-def _follower(world: World, progress: Progress, sealer: Sealer) -> Callable[[Committed], None]:
+def _follower(dependencies: Dependencies, progress: Progress, sealer: Sealer) -> Callable[[Committed], None]:
     """Only once caught up does it seal: before that, the end of a batch may stand further on in the log."""
 
     def follow(committed: Committed) -> None:
@@ -92,43 +92,48 @@ def _follower(world: World, progress: Progress, sealer: Sealer) -> Callable[[Com
         progress.is_caught_up = progress.sequence >= (progress.caught_up_at or 0)
         if progress.is_caught_up:
             sealer.offer(committed.state)
-        world.on_committed(committed)
+        dependencies.on_committed(committed)
 
     return follow
 
 
-def _sealer(world: World, lease: Lease) -> Sealer:
+def _sealer(dependencies: Dependencies, lease: Lease) -> Sealer:
     return Sealer(
-        world.journal.log,
+        dependencies.journal.log,
         lease,
-        read_model=world.read_model,
-        partials=world.partials,
-        blobs=world.blobs,
-        now=world.now,
-        on_sealed=world.on_sealed,
+        read_model=dependencies.read_model,
+        partials=dependencies.partials,
+        blobs=dependencies.blobs,
+        now=dependencies.now,
+        on_sealed=dependencies.on_sealed,
     )
 
 
-def _sweeper(world: World, progress: Progress) -> Sweeper:
+def _sweeper(dependencies: Dependencies, progress: Progress) -> Sweeper:
     return Sweeper(
-        world.read_model,
-        world.blobs,
-        world.journal.dead,
-        AnswerSweep(world.journal.log, world.blobs, grace_seconds=world.sweep_times.grace_seconds, now=world.now),
-        times=world.sweep_times,
-        now=world.now,
+        dependencies.read_model,
+        dependencies.blobs,
+        dependencies.journal.dead,
+        AnswerSweep(
+            dependencies.journal.log,
+            dependencies.blobs,
+            grace_seconds=dependencies.sweep_times.grace_seconds,
+            now=dependencies.now,
+        ),
+        times=dependencies.sweep_times,
+        now=dependencies.now,
         is_caught_up=lambda: progress.is_caught_up,
-        on_dead_letters=world.on_dead_letters,
+        on_dead_letters=dependencies.on_dead_letters,
     )
 
 
-def _projector(world: World, lease: Lease, on_committed: Callable[[Committed], None]) -> Projector:
+def _projector(dependencies: Dependencies, lease: Lease, on_committed: Callable[[Committed], None]) -> Projector:
     return Projector(
-        world.journal,
+        dependencies.journal,
         lease,
-        read_model=world.read_model,
-        partials=world.partials,
-        blobs=world.blobs,
+        read_model=dependencies.read_model,
+        partials=dependencies.partials,
+        blobs=dependencies.blobs,
         on_committed=on_committed,
     )
 

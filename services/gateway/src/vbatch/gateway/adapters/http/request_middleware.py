@@ -39,7 +39,7 @@ class RequestMiddleware:
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics, body_timeouts: BodyTimeouts) -> None:
         self._app = app
-        self._figures = metrics
+        self._metrics = metrics
         self._patience = body_timeouts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +69,7 @@ class RequestMiddleware:
     def _log_request(self, scope: Scope, answering: _Answering) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
         status, seconds = answering.status or CLIENT_LEFT, perf_counter() - answering.started
-        self._figures.answered(scope["method"], route, status, seconds)
+        self._metrics.answered(scope["method"], route, status, seconds)
         if route not in QUIET_ROUTES:
             get_logger().info(
                 "request_answered", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1)

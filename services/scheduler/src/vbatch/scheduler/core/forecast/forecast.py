@@ -141,8 +141,8 @@ def _situation(state: State, policy: Policy, now: datetime) -> _Situation:
         runs,
         running,
         starting,
-        places={it: place for place, it in enumerate(starting)},
-        positions={it: position for position, it in enumerate(waiting, 1)},
+        places={batch_id: place for place, batch_id in enumerate(starting)},
+        positions={batch_id: position for position, batch_id in enumerate(waiting, 1)},
         guessed_from=next((place for place, is_measured in enumerate(measured) if not is_measured), len(starting)),
     )
 

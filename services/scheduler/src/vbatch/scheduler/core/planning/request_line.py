@@ -168,8 +168,8 @@ def _envelope_fault(document: Mapping[str, bytes]) -> Unfit | None:
         value = document.get(name, NULL)
         if value == NULL:
             return _missing(name)
-        opening, word = (b"{", "an object") if name == "body" else (b'"', "a string")
-        if not value.startswith(opening):
+        start, word = (b"{", "an object") if name == "body" else (b'"', "a string")
+        if not value.startswith(start):
             return Unfit(FileFault.INVALID_REQUEST, f"Invalid type for '{name}': expected {word}.", name)
     return None
 

@@ -124,7 +124,7 @@ def _evolve_models(state: State, event: e.ModelRegistered | e.ModelRemoved) -> N
     match event:
         case e.ModelRegistered():
             state.models[event.model.id] = event.model
-            state.troubles = {place: it for place, it in state.troubles.items() if place[1] != event.model.id}
+            state.troubles = {place: trouble for place, trouble in state.troubles.items() if place[1] != event.model.id}
         case e.ModelRemoved():
             state.models.pop(event.model_id, None)
         case _:
@@ -168,7 +168,7 @@ def _take_back_all(state: State, runner_id: RunnerId) -> None:
     """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons. The
     next one is asked again for what this one could not load: it may have more memory."""
     state.costs.paused(runner_id)
-    state.troubles = {place: it for place, it in state.troubles.items() if place[0] != runner_id}
+    state.troubles = {place: trouble for place, trouble in state.troubles.items() if place[0] != runner_id}
     for slice_ in state.slices_of(runner_id):
         for line in list(slice_.lines):
             _take_back(state, slice_, line, died=False)

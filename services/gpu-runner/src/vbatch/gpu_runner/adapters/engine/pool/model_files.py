@@ -87,7 +87,7 @@ def _tensor_bytes(path: Path) -> int:
         if size > HEADER_BYTES_MAX:
             raise ValueError(f"{path} is no safetensors file")
         header = json.loads(file.read(size))
-    return max((it["data_offsets"][1] for name, it in header.items() if name != "__metadata__"), default=0)
+    return max((tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"), default=0)
 
 
 def _hub_cache() -> Path:
