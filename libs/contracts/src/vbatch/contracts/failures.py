@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FileFault(StrEnum):
-    """`errors.data[].code` of a failed batch, OpenAI's words where it has any (openai_contract 6.2)."""
+    """`errors.data[].code` of a failed batch, OpenAI's words where it has any."""
 
     INVALID_JSON_LINE = "invalid_json_line"
     MISSING_REQUIRED_PARAMETER = "missing_required_parameter"

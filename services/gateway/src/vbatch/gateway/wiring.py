@@ -18,8 +18,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from uvicorn.config import Config
 
-from vbatch.chassis.blobs import Blobs
-from vbatch.chassis.blobs.local import LocalBlobs
+from vbatch.chassis.blobs import Blobs, open_blobs
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.logs import get_logger
@@ -166,12 +165,12 @@ def _parts(
     forecasts: ForecastFeed,
 ) -> AppState:
     settings = configuration.settings
-    blobs, registry = Blobs.from_url(settings.blob_url), service_registry(SERVICE)
+    blobs, registry = open_blobs(settings.blob_url), service_registry(SERVICE)
     dependencies = Dependencies(
         log=journal.log,
         reads=reads,
         projection=projection,
-        partial=Blobs.from_url(settings.results_folder.as_uri()),
+        partial=open_blobs(settings.results_folder.as_uri()),
         blobs=blobs,
         disk_guard=_disk_guard(settings, journal.log),
         forecasts=forecasts,
@@ -212,10 +211,9 @@ def _journal_settings(settings: GatewaySettings) -> JournalSettings:
 
 
 async def _sweep(blobs: Blobs) -> None:
-    """What a killed gateway left of uploads goes."""
-    if isinstance(blobs, LocalBlobs):
-        removed = await blobs.remove_abandoned()
-        get_logger().info("abandoned_uploads_removed", count=removed)
+    """Remove what a killed gateway left of uploads."""
+    removed = await blobs.remove_abandoned()
+    get_logger().info("abandoned_uploads_removed", count=removed)
 
 
 @asynccontextmanager

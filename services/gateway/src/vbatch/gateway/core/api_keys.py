@@ -29,7 +29,7 @@ class ApiKeys:
         return bool(self._owners)
 
     def owner(self, authorization: str | None) -> OwnerId:
-        """Raises Refusal (E1, E2)."""
+        """Raises Refusal when the key is missing or wrong."""
         if not self.are_required:
             return LOCAL_OWNER
         key = _key_in(authorization or "")

@@ -1,6 +1,6 @@
 """Why an ask is refused, and which answer each reason gets: the one table of the API's errors.
 
-Wording and codes follow `openai_contract` section 2 (E1 to E23) where OpenAI's are known, else docs/compatibility.md.
+Wording and codes are OpenAI's where they are known; docs/compatibility.md lists the others.
 """
 
 from __future__ import annotations

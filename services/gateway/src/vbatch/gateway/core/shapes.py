@@ -16,7 +16,7 @@ DIGITS_MAX = 1_000
 
 
 def json_object(raw: bytes, *, required: Sequence[str], optional: Sequence[str]) -> dict[str, object]:
-    """A JSON body with these keys; `required` ones are not null. Raises Refusal (E10, E11)."""
+    """A JSON body with these keys; `required` ones are not null. Raises Refusal when a key is missing or unknown."""
     body = _parsed_object(raw)
     for name in required:
         if body.get(name) is None:

@@ -57,7 +57,7 @@ async def create_batch_again(dependencies: Dependencies, owner: OwnerId, params:
 
 
 async def find_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> BatchRecord:
-    """Raises Refusal (E4, E5); that a batch is not there is only said when the log does not know it either."""
+    """Raises Refusal when neither the read model nor the log knows the batch."""
     if not batch_id.startswith("batch"):
         raise not_a_batch_id(batch_id)
     batch = await _find(dependencies, owner, BatchId(batch_id)) if is_batch_id(batch_id) else None
@@ -78,7 +78,10 @@ async def list_batches(dependencies: Dependencies, owner: OwnerId, params: ListB
 
 
 async def cancel_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> BatchRecord:
-    """The batch after the cancel, as the fold decided: it may have ended first. Raises Refusal (E4, E5, E14)."""
+    """The batch after the cancel, as the fold decided: it may have ended first.
+
+    Raises Refusal when the batch is unknown or over.
+    """
     batch = await find_batch(dependencies, owner, batch_id)
     check_cancellable(batch)
     if answers_at_once(batch.status):
@@ -94,7 +97,10 @@ async def cancel_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str
 async def steer_batch(
     dependencies: Dependencies, owner: OwnerId, batch_id: str, params: SteeringCommand
 ) -> BatchRecord:
-    """The batch after the ask, as the fold decided: it may have ended first. Raises Refusal (E4, E5, E14)."""
+    """The batch after the command, as the fold decided: it may have ended first.
+
+    Raises Refusal when the batch is unknown or over.
+    """
     batch = await find_batch(dependencies, owner, batch_id)
     event = steering_event(batch, params, dependencies.now())
     if event is None:

@@ -29,7 +29,7 @@ class Download:
 
 
 async def find_file(dependencies: Dependencies, owner: OwnerId, file_id: str) -> FileRecord:
-    """Raises Refusal (E3); that a file is not there is only said when the log does not know it either."""
+    """Raises Refusal when neither the read model nor the log knows the file."""
     file = await _find(dependencies, owner, FileId(file_id)) if is_file_id(file_id) else None
     if file is None:
         raise no_such_file(file_id)
@@ -58,7 +58,7 @@ async def delete_file(dependencies: Dependencies, owner: OwnerId, file_id: str) 
 
 
 async def download(dependencies: Dependencies, owner: OwnerId, file_id: str, range_header: str | None) -> Download:
-    """Raises Refusal (E3, E18, an impossible range) before the first byte."""
+    """Raises Refusal before the first byte: the file is unknown, has no content to give, or has no such range."""
     file = await find_file(dependencies, owner, file_id)
     if file.purpose in NOT_DOWNLOADABLE:
         message = f"Not allowed to download files of purpose: {file.purpose}"

@@ -28,7 +28,7 @@ async def list_models(dependencies: Dependencies) -> list[ModelRecord]:
 
 
 async def find_model(dependencies: Dependencies, model_id: str) -> ModelRecord:
-    """Raises Refusal (E19)."""
+    """Raises Refusal when the model is unknown."""
     model = await dependencies.reads.model(ModelId(model_id)) if "\0" not in model_id else None
     if model is None:
         raise no_such_model(model_id)

@@ -219,7 +219,7 @@ def _stored(dependencies: Dependencies, upload: PartUpload, assembled: _Assemble
 
 
 async def _file_made(dependencies: Dependencies, owner: OwnerId, upload: PartUpload) -> FileRecord:
-    """The file of a completed upload. Raises Refusal (E3) when it is deleted."""
+    """The file of a completed upload. Raises Refusal when it is deleted."""
     if not isinstance(upload.end, e.UploadCompleted):
         raise upload_not_pending(upload.status(dependencies.now()))
     await can_read(dependencies, upload.sequence)

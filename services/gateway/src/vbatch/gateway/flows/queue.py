@@ -14,7 +14,7 @@ def queue_of(dependencies: Dependencies, owner: OwnerId) -> QueueObject:
 
 
 async def why(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> WhyObject:
-    """Raises Refusal (E4, E5), SchedulerUnavailable."""
+    """Raises Refusal when the batch is unknown, and SchedulerUnavailable."""
     batch = await find_batch(dependencies, owner, batch_id)
     told = None if batch.is_over else await dependencies.forecasts.why(batch.id)
     return why_view(owner, batch, told, dependencies.now())

@@ -35,7 +35,7 @@ class Results:
 async def results_so_far(
     dependencies: Dependencies, owner: OwnerId, batch_id: str, params: ListResultsParams | None
 ) -> Results:
-    """Raises Refusal (E4, E5)."""
+    """Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     if params is not None:
         return await _page(dependencies, batch, params)
@@ -47,7 +47,7 @@ async def results_so_far(
 
 async def results_from(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: TailResultsParams) -> Results:
     """In the order recorded, whether the batch is over or not: what was counted once keeps its place for ever. When
-    the ask is to follow, the content ends with the batch. Raises Refusal (E4, E5)."""
+    the ask is to follow, the content ends with the batch. Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     last_line = await dependencies.reads.last_line(batch)
     if params.is_following:

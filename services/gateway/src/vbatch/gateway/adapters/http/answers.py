@@ -66,7 +66,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def check_length(request: Request, file_bytes_max: int) -> None:
-    """Refuse a form by its announced length, before its bytes are read (E17)."""
+    """Refuse a form by its announced length, before its bytes are read."""
     if announced_bytes(request) > file_bytes_max + FORM_BYTES_MAX:
         raise file_too_large()
 

@@ -53,24 +53,24 @@ async def dependencies_of(request: Request) -> Dependencies:
 async def owner_of(
     request: Request, _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> OwnerId:
-    """Who asks. Raises Refusal (E1, E2)."""
+    """The owner of the key. Raises Refusal when the key is missing or wrong."""
     owner = _app_state(request).keys.owner(request.headers.get("authorization"))
     request.state.owner = owner
     return owner
 
 
 async def limit_creates(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
-    """Raises Refusal (E20)."""
+    """Raises Refusal when the owner is over the rate limit."""
     _limit(request, owner, _app_state(request).creates)
 
 
 async def limit_uploads(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
-    """Raises Refusal (E20)."""
+    """Raises Refusal when the owner is over the rate limit."""
     _limit(request, owner, _app_state(request).uploads)
 
 
 async def must_have_space(request: Request, _owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
-    """Raises Refusal (E24). What is larger than any file may be is told so elsewhere."""
+    """Raises Refusal when the disk or the log is too full. A file that is too large anywhere is refused elsewhere."""
     await _app_state(request).dependencies.disk_guard.check(min(announced_bytes(request), FILE_BYTES_MAX))
 
 

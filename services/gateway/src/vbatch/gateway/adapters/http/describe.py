@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from vbatch.contracts import completion_window
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 from vbatch.gateway.core import shapes
@@ -82,9 +83,9 @@ CREATE_BATCH: Description = {
         "endpoint": {"type": "string", "enum": list(BATCH_ENDPOINTS)},
         "completion_window": {
             "type": "string",
-            "pattern": f"^{create_batch.WINDOW_PATTERN}$",
+            "pattern": f"^{completion_window.PATTERN}$",
             "description": "OpenAI's `24h`, or any other from `1h` to `168h`.",
-            "example": create_batch.COMPLETION_WINDOW,
+            "example": completion_window.DEFAULT,
         },
         "metadata": {
             "type": ["object", "null"],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vbatch.contracts import completion_window
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.ids import FileId
 from vbatch.gateway.core.batches.steering import priority_of
@@ -13,12 +13,6 @@ from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.refusals import Reason, Refusal, type_invalid
 from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
 
-COMPLETION_WINDOW = "24h"
-"""OpenAI's only one; ours go from an hour to a week."""
-WINDOW_PATTERN = "[1-9][0-9]{0,5}[mhd]"
-WINDOW_SECONDS_MIN = 3_600
-WINDOW_SECONDS_MAX = 7 * 86_400
-UNIT_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 RETRY_SECONDS_MAX = 60
 """The official client sends a lost ask again within 8 s, and each answer of ours comes within about 20."""
 COUNT_DIGITS_MAX = 9
@@ -43,11 +37,11 @@ class CreateBatchParams:
 
     @property
     def window_seconds(self) -> int:
-        return window_seconds(self.completion_window)
+        return completion_window.seconds_of(self.completion_window)
 
 
 def parse_create_batch(raw: bytes) -> CreateBatchParams:
-    """The ask in a request body. Raises Refusal (E6 to E11, E13)."""
+    """The parameters in a request body. Raises Refusal when one is missing, unknown, malformed or out of bounds."""
     body = json_object(raw, required=REQUIRED, optional=OPTIONAL)
     return CreateBatchParams(
         input_file_id=_input_file_id(body["input_file_id"]),
@@ -103,19 +97,14 @@ def _one_of(body: Mapping[str, object], name: str, supported: tuple[str, ...]) -
 
 def _window(value: object) -> str:
     text = string(value, "completion_window")
-    if re.fullmatch(WINDOW_PATTERN, text) and WINDOW_SECONDS_MIN <= window_seconds(text) <= WINDOW_SECONDS_MAX:
+    if completion_window.is_window(text):
         return text
-    words = f"Value must be '{COMPLETION_WINDOW}', or minutes, hours or days from '1h' to '168h'."
+    words = f"Value must be '{completion_window.DEFAULT}', or minutes, hours or days from '1h' to '168h'."
     raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. {words}", "completion_window")
 
 
 def _priority(value: object) -> int:
     return 0 if value is None else priority_of(value)
-
-
-def window_seconds(window: str) -> int:
-    """Of a window that is well formed: `90m`, `24h`, `7d`."""
-    return int(window[:-1]) * UNIT_SECONDS[window[-1]]
 
 
 def _metadata(value: object) -> dict[str, str] | None:

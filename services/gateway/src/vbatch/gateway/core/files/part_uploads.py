@@ -83,7 +83,7 @@ class PartUpload:
 
 
 def parse_create_upload(raw: bytes, batch_bytes_max: int = uploads.BATCH_FILE_BYTES_MAX) -> CreateUploadParams:
-    """The ask in a request body. Raises Refusal (E10, E11, E13, E15, E17)."""
+    """The parameters in a request body. Raises Refusal when one is missing, unknown, malformed or out of bounds."""
     body = json_object(raw, required=CREATE_REQUIRED, optional=CREATE_OPTIONAL)
     purpose = uploads.known_purpose(string(body["purpose"], "purpose"))
     expires_after = expiry_seconds(body.get("expires_after"), "expires_after")
@@ -97,7 +97,7 @@ def parse_create_upload(raw: bytes, batch_bytes_max: int = uploads.BATCH_FILE_BY
 
 
 def parse_complete_upload(raw: bytes) -> CompleteUploadParams:
-    """The ask in a request body. Raises Refusal (E10, E11)."""
+    """The parameters in a request body. Raises Refusal when one is missing, unknown or malformed."""
     body = json_object(raw, required=COMPLETE_REQUIRED, optional=COMPLETE_OPTIONAL)
     part_ids = body["part_ids"]
     if not isinstance(part_ids, list):

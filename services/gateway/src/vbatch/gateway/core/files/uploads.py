@@ -76,7 +76,7 @@ def read_purpose(fields: Mapping[str, str]) -> str:
 
 
 def known_purpose(purpose: str) -> str:
-    """Raises Refusal (E15)."""
+    """Raises Refusal when the file is larger than its purpose allows."""
     if purpose not in PURPOSES:
         words = f"'{purpose}' is not one of [{', '.join(map(repr, PURPOSES))}] - 'purpose'"
         raise Refusal(Reason.PURPOSE_UNKNOWN, words, "purpose")

@@ -6,10 +6,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from math import ceil
 
+from vbatch.contracts.completion_window import window_of
 from vbatch.contracts.forecast import Admission
-
-WINDOW_HOURS_MAX = 168
-"""The longest window that can be asked for, a week."""
 
 
 def admission(*, created: datetime, expires: datetime, likely_end: datetime, latest_end: datetime) -> Admission:
@@ -17,5 +15,5 @@ def admission(*, created: datetime, expires: datetime, likely_end: datetime, lat
     hours = max(1, ceil((latest_end - created) / timedelta(hours=1)))
     return Admission(
         feasible=likely_end <= expires,
-        earliest_completion_window=f"{hours}h" if hours <= WINDOW_HOURS_MAX else None,
+        earliest_completion_window=window_of(hours),
     )
