@@ -20,7 +20,7 @@ import msgspec
 from benchmarks import report
 from tests.support.nats import nats_server
 from tests.support.postgres import running_postgres
-from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs import open_blobs
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId, new_batch_id, new_file_id
@@ -83,7 +83,7 @@ def dependencies(folder: Path, url: str, journal: Journal) -> ReplayDependencies
         generations=PostgresGenerations(url),
         open_model=open_model,
         partials=lambda: FolderOfPartials(results),
-        blobs=Blobs.from_url(f"file://{folder}/blobs"),
+        blobs=open_blobs(f"file://{folder}/blobs"),
         folder=results,
         pid=os.getpid(),
         now=lambda: datetime.now(UTC),

@@ -217,10 +217,15 @@ class Machine:
     async def _runner(self, life: Life) -> None:
         files = BlobFiles(self._blobs(life.lane))
         launcher = SimulatedLauncher(self.weather, self.answers, partial(self._on_ask, life))
-        world = running.Dependencies(
-            self._journal(life.lane), launcher, files, files, Device(DeviceKind.CPU, "simulated", 1 << 30)
+        dependencies = running.Dependencies(
+            journal=self._journal(life.lane),
+            launcher=launcher,
+            input_files=files,
+            answer_files=files,
+            device=Device(DeviceKind.CPU, "simulated", 1 << 30),
+            now=self.now,
         )
-        life.runner = running.Runner(RUNNER_IDS[life.service], life.pid, world, RUNNER_LIMITS)
+        life.runner = running.Runner(RUNNER_IDS[life.service], life.pid, dependencies, RUNNER_LIMITS)
         await life.runner.run(life.stop)
 
     async def _results(self, life: Life) -> None:

@@ -29,7 +29,7 @@ from tests.simulation.weather import Weather
 from vbatch.contracts import events as e
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core import chunks
-from vbatch.gpu_runner.flows import engine_session, loading, recorder, runner
+from vbatch.gpu_runner.flows import engine_session
 from vbatch.journal import memory
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Lease
@@ -92,7 +92,6 @@ class _Run:
         with (
             tempfile.TemporaryDirectory(prefix="vb-sim-", dir=MEMORY_FOLDER) as folder,
             _small_limits(),
-            _clock(self._now),
             _service_logs(self._tell if self._is_verbose else None),
         ):
             try:
@@ -259,13 +258,6 @@ def _small_limits() -> Iterator[None]:
         (history, "RECENT_EVENTS", 5),
         (memory, "matches", lru_cache(maxsize=4096)(matches)),
     ):
-        yield
-
-
-@contextmanager
-def _clock(now: Callable[[], datetime]) -> Iterator[None]:
-    """For the modules of the runner, which ask the clock themselves."""
-    with all_replaced(*((module, "utc_now", now) for module in (loading, recorder, engine_session, runner))):
         yield
 
 

@@ -15,7 +15,7 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError
 
 from tests.integration.gateway.stage import LINE, Stage, gateway_running
 from tests.integration.results.stage import Place
-from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs import open_blobs
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import OwnerId, new_upload_id
 from vbatch.gateway.core.api_keys import read_key_file
@@ -255,8 +255,8 @@ def world_of(stage: Stage) -> Dependencies:
         log=stage.journal.log,
         reads=None,  # type: ignore[arg-type]  # the sweep reads the log only
         projection=None,  # type: ignore[arg-type]  # and waits for nobody
-        partial=Blobs.from_url(stage.place.home.as_uri()),
-        blobs=Blobs.from_url((stage.place.home / "blobs").as_uri()),
+        partial=open_blobs(stage.place.home.as_uri()),
+        blobs=open_blobs((stage.place.home / "blobs").as_uri()),
         forecasts=None,  # type: ignore[arg-type]  # nothing is foretold of uploads
         disk_guard=None,  # type: ignore[arg-type]  # it only makes room
         now=lambda: datetime.now(UTC),

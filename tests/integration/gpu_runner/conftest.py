@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from vbatch.chassis.blobs.local import LocalBlobs
+from vbatch.chassis.clock import utc_now
 from vbatch.chassis.process import Stop
 from vbatch.contracts import codec, subjects
 from vbatch.contracts.events import (
@@ -206,8 +207,10 @@ async def living(bench: Bench, home: Path, limits: Limits = LIMITS) -> AsyncIter
     device = await detect()
     files = BlobFiles(bench.blobs)
     launcher = ModelCache(EngineLauncher(paths, device, limits), device, limits, asyncio.get_running_loop().time)
-    world = Dependencies(bench.journal, launcher, files, files, device)
-    runner = Runner(RUNNER, os.getpid(), world, limits)
+    dependencies = Dependencies(
+        journal=bench.journal, launcher=launcher, input_files=files, answer_files=files, device=device, now=utc_now
+    )
+    runner = Runner(RUNNER, os.getpid(), dependencies, limits)
     stop = Stop()
     task = asyncio.create_task(runner.run(stop))
     try:

@@ -18,7 +18,7 @@ import asyncpg
 import msgspec
 
 from tests.support.events import MODEL, NOON, OWNER, RUNNER
-from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs import Blobs, open_blobs
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import RequestFault
@@ -177,7 +177,7 @@ class Place:
 
     @property
     def blobs(self) -> Blobs:
-        return Blobs.from_url(f"file://{self.home}/blobs")
+        return open_blobs(f"file://{self.home}/blobs")
 
     async def put_input(self, story: Story) -> None:
         async with self.blobs.writer(story.input_blob) as writer:

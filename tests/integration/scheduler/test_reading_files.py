@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.prefix_cache import question_major
-from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs import Blobs, open_blobs
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lines import parse_request_line
@@ -46,7 +46,7 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     url = f"file://{tmp_path}"
     async with process_planner(url) as made:
-        yield Desk(Blobs.from_url(url), made)
+        yield Desk(open_blobs(url), made)
 
 
 def line(custom_id: str, content: str = "hi") -> bytes:
@@ -83,8 +83,8 @@ async def test_the_plan_of_a_long_file_that_was_found_fit_outlives_its_scheduler
     url, prompts = f"file://{tmp_path}", question_major(documents=20, questions=3)
     content = b"".join(line(str(number), prompt) for number, prompt in enumerate(prompts))
     async with process_planner(url, tmp_path / "plans") as made:
-        first = await Desk(Blobs.from_url(url), made).judge(content)
-    await Blobs.from_url(url).delete("in")  # so that it cannot be read again
+        first = await Desk(open_blobs(url), made).judge(content)
+    await open_blobs(url).delete("in")  # so that it cannot be read again
     async with process_planner(url, tmp_path / "plans") as made:
         assert await made.plan("in", len(content), replace(RULES, was_found_fit=True)) == first
         with pytest.raises(InputMissing):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.events import NOON
 from tests.support.prefix_cache import question_major
-from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs import open_blobs
 from vbatch.chassis.process import Stop
 from vbatch.contracts import events as e
 from vbatch.contracts.codec import decode, encode
@@ -49,7 +49,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.journal = MemoryJournal(JournalSettings(url="memory://", name="test"), utc_now)
         self.blob_url = f"file://{folder}"
-        self.blobs = Blobs.from_url(self.blob_url)
+        self.blobs = open_blobs(self.blob_url)
 
     async def tell(self, *events: e.Event) -> int:
         for event in events:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from vbatch.chassis.blobs import BadBlobName, BlobMissing, Blobs, BlobStoreFull, BlobTrouble
+from vbatch.chassis.blobs import BadBlobName, BlobMissing, Blobs, BlobStoreFull, BlobTrouble, open_blobs
 from vbatch.chassis.blobs.local import PARTIAL_FOLDER, LocalBlobs
 
 
 @pytest.fixture(params=["file", "memory"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    return Blobs.from_url(f"file://{tmp_path}/blobs" if request.param == "file" else "memory:///")
+    return open_blobs(f"file://{tmp_path}/blobs" if request.param == "file" else "memory:///")
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_a_name_that_leads_elsewhere_is_refused(blobs: Blobs, name: str):
 
 def test_a_url_of_no_store_is_trouble():
     with pytest.raises(BlobTrouble, match="no blob store"):
-        Blobs.from_url("carrier-pigeon://coop")
+        open_blobs("carrier-pigeon://coop")
 
 
 async def test_an_aborted_write_leaves_no_file(folder: LocalBlobs, tmp_path: Path):

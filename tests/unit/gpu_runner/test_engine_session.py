@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -109,11 +110,23 @@ class Scene:
             registry.evolve(ModelRegistered(at=NOON, model=model))
         self.launcher = InstantLauncher(self.engine, self.then)
         runner, metrics, limits = RunnerId("gpu0"), RunnerMetrics(), Limits()
-        recorder = Recorder(runner, 1, metrics, limits, self.changed, SpaceWait())
-        loading = Loading(runner, 1, self.launcher, registry, recorder, self.changed, metrics, limits)
-        watch = LeaseWatch(self.changed, lambda: self.seconds)
+        life: dict[str, Any] = {
+            "runner_id": runner,
+            "epoch": 1,
+            "metrics": metrics,
+            "limits": limits,
+            "now": lambda: NOON,
+        }
+        recorder = Recorder(**life, caught_up=self.changed, waiting_writes=SpaceWait())
+        loading = Loading(**life, launcher=self.launcher, registry=registry, recorder=recorder, changed=self.changed)
         self.session = EngineSession(
-            runner, 1, loading, self.feed, recorder, NoFiles(), self.changed, metrics, limits, watch
+            **life,
+            loading=loading,
+            feed=self.feed,
+            recorder=recorder,
+            answer_files=NoFiles(),
+            changed=self.changed,
+            lease_watch=LeaseWatch(self.changed, lambda: self.seconds),
         )
 
     def fill(self, name: str, batch: str, *, behind: ModelDefinition | None = None) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.support.events import CHUNK_COMPLETED, NOON, RUNNER, SLICE
-from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs import Blobs, open_blobs
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.answers import answer_blob, epoch_of, swept_mark
@@ -65,7 +65,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     made = Stage(
-        MemoryJournal(JournalSettings("nats://none", "test"), lambda: made.now), Blobs.from_url(f"file://{tmp_path}")
+        MemoryJournal(JournalSettings("nats://none", "test"), lambda: made.now), open_blobs(f"file://{tmp_path}")
     )
     return made
 

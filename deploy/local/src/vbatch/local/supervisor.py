@@ -90,10 +90,6 @@ class Supervisor:
         self._config = self._run / "supervisord.conf"
         self._socket = _socket_path(self._run)
 
-    @property
-    def pid_file(self) -> Path:
-        return self._run / "supervisord.pid"
-
     def render(self, programs: Iterable[Program]) -> str:
         """The whole configuration; equal for equal settings, so that a change shows."""
         if "%" in str(self._home):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.orders import RequestRef
 from vbatch.gpu_runner.core.concurrency import EngineStats
+
+Clock = Callable[[], datetime]
+"""Aware UTC."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import structlog
 
-from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs import open_blobs
+from vbatch.chassis.clock import utc_now
 from vbatch.chassis.files import hold_lock
 from vbatch.chassis.health import serve_health
 from vbatch.chassis.log_space import report_waiting_writes
@@ -50,7 +51,7 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
         paths.remove_slots()
         async with connect(_journal_settings(settings)) as journal:
             await journal.topology()  # whichever service comes first makes the streams
-            files = BlobFiles(Blobs.from_url(settings.blob_url))
+            files = BlobFiles(open_blobs(settings.blob_url))
             runner = await _runner(settings, paths, journal, files)
             async with _watched(settings, runner, journal, files):
                 await runner.run(stop)
@@ -58,7 +59,14 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
 
 async def _runner(settings: RunnerSettings, paths: RunnerPaths, journal: Journal, files: BlobFiles) -> Runner:
     device = await detect(settings.gpu_index)
-    dependencies = Dependencies(journal, _launcher(settings, paths, device), files, files, device)
+    dependencies = Dependencies(
+        journal=journal,
+        launcher=_launcher(settings, paths, device),
+        input_files=files,
+        answer_files=files,
+        device=device,
+        now=utc_now,
+    )
     return Runner(RunnerId(settings.id), os.getpid(), dependencies, settings.limits)
 
 

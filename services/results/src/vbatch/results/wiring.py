@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs import open_blobs
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.health import serve_health
 from vbatch.chassis.log_space import report_waiting_writes
@@ -47,7 +47,7 @@ async def run(settings: ResultsSettings, stop: Stop) -> None:
 
 @asynccontextmanager
 async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[tuple[Dependencies, Progress]]:
-    registry, progress, blobs = service_registry(SERVICE), Progress(), Blobs.from_url(settings.blob_url)
+    registry, progress, blobs = service_registry(SERVICE), Progress(), open_blobs(settings.blob_url)
     metrics = ResultsMetrics(registry)
     async with read_model(_postgres_url(settings)) as model:
         readiness = results_readiness(journal, model, blobs, progress, lag_max=settings.lag_max, on_lag=metrics.lagging)
@@ -100,7 +100,7 @@ async def rebuild_dependencies(
             generations=PostgresGenerations(url),
             open_model=lambda schema, folder: read_model(url, schema, folder),
             partials=lambda: FolderOfPartials(settings.results_folder),
-            blobs=Blobs.from_url(settings.blob_url),
+            blobs=open_blobs(settings.blob_url),
             folder=settings.results_folder,
             pid=os.getpid(),
             now=utc_now,

@@ -1,5 +1,6 @@
 """The blob store: whole files by name, in a local folder or in an object store."""
 
+from vbatch.chassis.blobs.factory import open_blobs
 from vbatch.chassis.blobs.port import (
     BadBlobName,
     BlobMissing,
@@ -10,4 +11,4 @@ from vbatch.chassis.blobs.port import (
     Range,
 )
 
-__all__ = ["BadBlobName", "BlobMissing", "BlobStoreFull", "BlobTrouble", "BlobWriter", "Blobs", "Range"]
+__all__ = ["BadBlobName", "BlobMissing", "BlobStoreFull", "BlobTrouble", "BlobWriter", "Blobs", "Range", "open_blobs"]

@@ -4,9 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 CHUNK_BYTES = 1024 * 1024
 NAME_BYTES_MAX = 512
@@ -61,19 +59,6 @@ class Blobs(ABC):
     Every method raises BlobTrouble, and the readers BlobMissing.
     """
 
-    @staticmethod
-    def from_url(url: str) -> "Blobs":
-        """The store at `url`: file:// for a local folder, or what obstore speaks (s3://, gs://…)."""
-        parts = urlsplit(url)
-        # Each store is imported only where it is used: obstore is a large native library.
-        if parts.scheme == "file":
-            from vbatch.chassis.blobs.local import LocalBlobs
-
-            return LocalBlobs(Path(unquote(parts.path)))
-        from vbatch.chassis.blobs.remote import RemoteBlobs
-
-        return RemoteBlobs.from_url(url)
-
     @abstractmethod
     def writer(self, name: str) -> AbstractAsyncContextManager[BlobWriter]:
         """Write a blob in pieces with bounded memory; it is there, and durable, when the block ends well."""
@@ -99,6 +84,11 @@ class Blobs(ABC):
     @abstractmethod
     async def older_than(self, seconds: float, folder: str, *, is_deep: bool = False) -> list[str]:
         """The names of the blobs right below `folder`, or anywhere below it, last written more than `seconds` ago."""
+
+    async def remove_abandoned(self) -> int:
+        """Remove what writers of killed processes left unfinished; how many files that were. A store that never
+        shows an unfinished write has none."""
+        return 0
 
     async def read_range(self, name: str, offset: int, length: int) -> bytes:
         """The `length` bytes at `offset`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 WINDOW_SPARE_MIN = 32
 WAITING_MIN, WAITING_MAX = 8, 64
-"""Between so many requests wait inside the engine, beside those it runs (scheduling 3.3)."""
+"""How many requests may wait inside the engine beside those that it runs: least and most."""
 GROWTH_MAX = 2
 """The window at most, in windows of the formula: more than that the scheduler does not hand out."""
 STEP_SECONDS = 0.1

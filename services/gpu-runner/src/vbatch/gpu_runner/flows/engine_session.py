@@ -9,7 +9,6 @@ from functools import partial
 import msgspec
 import structlog
 
-from vbatch.chassis.clock import utc_now
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.answers import answer_blob
 from vbatch.contracts.events import NO_ANSWER, EngineCrashed, Outcome
@@ -26,7 +25,7 @@ from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading, NotLoaded
 from vbatch.gpu_runner.flows.recorder import Recorder
-from vbatch.gpu_runner.ports import AnswerFiles, Engine
+from vbatch.gpu_runner.ports import AnswerFiles, Clock, Engine
 
 EXPECT_SECONDS = 0.5
 """Between two looks at what comes next."""
@@ -38,7 +37,7 @@ LAST_WORDS_SECONDS_MAX = 1.0
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EngineSession:
     runner_id: RunnerId
     epoch: int
@@ -50,6 +49,7 @@ class EngineSession:
     metrics: RunnerMetrics
     limits: Limits
     lease_watch: LeaseWatch
+    now: Clock
     engine: Engine | None = None
     _concurrency: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(0))
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
@@ -230,7 +230,7 @@ class EngineSession:
         reached(Failpoint.ENGINE_LOST)
         remainders = self.feed.close_model(model)  # nothing is awaited between this and their return
         crashed = EngineCrashed(
-            at=utc_now(),
+            at=self.now(),
             runner_id=self.runner_id,
             epoch=self.epoch,
             model=model,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from vbatch.chassis.clock import utc_now
 from vbatch.contracts.events import ModelFailed, ModelLoaded, ModelLoading, ProfileLowered
 from vbatch.contracts.ids import ModelId, RunnerId
 from vbatch.contracts.models import ModelDefinition
@@ -17,7 +16,7 @@ from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.recorder import Recorder
-from vbatch.gpu_runner.ports import Engine, EngineFailed, Launcher
+from vbatch.gpu_runner.ports import Clock, Engine, EngineFailed, Launcher
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -26,7 +25,7 @@ class NotLoaded(Exception):
     """The model did not come up on this device; the text is for who waits for its answers."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Loading:
     runner_id: RunnerId
     epoch: int
@@ -36,6 +35,7 @@ class Loading:
     changed: ChangeSignal
     metrics: RunnerMetrics
     limits: Limits
+    now: Clock
     ladder: Ladder = field(default_factory=Ladder)
 
     async def load(self, model: ModelId) -> Engine:
@@ -58,7 +58,7 @@ class Loading:
         self.metrics.engine_start_count += 1
         self.metrics.count_swap(wanted_at, now)
         loaded = ModelLoaded(
-            at=utc_now(),
+            at=self.now(),
             runner_id=self.runner_id,
             epoch=self.epoch,
             model=model,
@@ -98,7 +98,7 @@ class Loading:
         if rung is None:
             return False
         lowered = ProfileLowered(
-            at=utc_now(),
+            at=self.now(),
             runner_id=self.runner_id,
             epoch=self.epoch,
             model=definition.id,
@@ -114,10 +114,10 @@ class Loading:
         return True
 
     def _send_loading(self, model: ModelId) -> None:
-        self.recorder.send(ModelLoading(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model))
+        self.recorder.send(ModelLoading(at=self.now(), runner_id=self.runner_id, epoch=self.epoch, model=model))
 
     def _report_failure(self, model: ModelId, detail: str) -> None:
         self.metrics.model_failed_count += 1
-        failed = ModelFailed(at=utc_now(), runner_id=self.runner_id, epoch=self.epoch, model=model, detail=detail)
+        failed = ModelFailed(at=self.now(), runner_id=self.runner_id, epoch=self.epoch, model=model, detail=detail)
         self.recorder.send(failed)
         log.error("model_failed", model=model, detail=detail)

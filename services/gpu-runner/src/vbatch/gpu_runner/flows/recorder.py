@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vbatch.chassis.clock import utc_now
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec
 from vbatch.contracts.events import ChunkCompleted, Event, Outcome, SliceReturned
@@ -20,6 +19,7 @@ from vbatch.gpu_runner.core.feed import Remainder
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
+from vbatch.gpu_runner.ports import Clock
 from vbatch.journal.port import Delivery, Publisher, WaitingWrites
 
 SOURCE = "gpu-runner"
@@ -36,17 +36,19 @@ class _Record:
 class Recorder:
     """One runner's pen under one epoch. `record` and `give_back` never wait; `publish` does the storing.
 
-    `room` fires when it is no longer behind.
+    `caught_up` fires when it is no longer behind.
     """
 
     def __init__(
         self,
+        *,
         runner_id: RunnerId,
         epoch: int,
         metrics: RunnerMetrics,
         limits: Limits,
-        room: ChangeSignal,
-        log_room: WaitingWrites,
+        caught_up: ChangeSignal,
+        waiting_writes: WaitingWrites,
+        now: Clock,
     ) -> None:
         self._runner_id = runner_id
         self._epoch = epoch
@@ -57,12 +59,13 @@ class Recorder:
         self._settled: asyncio.Queue[Delivery] = asyncio.Queue()
         self._filled = ChangeSignal()
         self._handed_over = ChangeSignal()
-        self._room = room
-        self._log_room = log_room
+        self._caught_up = caught_up
+        self._waiting_writes = waiting_writes
+        self._now = now
 
     @property
     def is_behind(self) -> bool:
-        return len(self._outbox) > self._outbox_max or self._log_room.refusal is not None
+        return len(self._outbox) > self._outbox_max or self._waiting_writes.refusal is not None
 
     def open(self, order: RunSlice | FailSlice, delivery: Delivery) -> None:
         self._records[order.slice_id] = _Record(order, delivery, len(order.requests))
@@ -99,7 +102,7 @@ class Recorder:
         self._send_chunks(record, record.chunker.close())
         self._metrics.returned_count += len(remainder.lines)
         returned = SliceReturned(
-            at=utc_now(),
+            at=self._now(),
             batch_id=order.batch_id,
             slice_id=order.slice_id,
             runner_id=self._runner_id,
@@ -136,7 +139,7 @@ class Recorder:
             self._outbox.popleft()
             self._handed_over.fire()
             if not self.is_behind:
-                self._room.fire()
+                self._caught_up.fire()
 
     async def next_settled(self) -> Delivery:
         """An order all of whose lines are stored; it is time to take it off the queue."""
@@ -154,7 +157,7 @@ class Recorder:
         order = record.order
         for chunk in chunks:
             completed = ChunkCompleted(
-                at=utc_now(),
+                at=self._now(),
                 batch_id=order.batch_id,
                 slice_id=order.slice_id,
                 runner_id=self._runner_id,

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import structlog
 
-from vbatch.chassis.clock import utc_now
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec, subjects
 from vbatch.contracts.events import RunnerLeased, RunnerStopped
@@ -29,7 +28,7 @@ from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.reading import Reading
 from vbatch.gpu_runner.flows.recorder import SOURCE, Recorder
-from vbatch.gpu_runner.ports import AnswerFiles, InputFiles, Launcher
+from vbatch.gpu_runner.ports import AnswerFiles, Clock, InputFiles, Launcher
 from vbatch.journal.port import Conflict, Delivery, Journal, Lease, Publisher, Unavailable
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
@@ -51,7 +50,7 @@ class StopWish(Protocol):
     async def wait(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dependencies:
     """What a runner works with."""
 
@@ -60,11 +59,12 @@ class Dependencies:
     input_files: InputFiles
     answer_files: AnswerFiles
     device: Device
+    now: Clock
 
 
 @dataclass
 class Runner:
-    """`feed` and `figures` may be read by others, for health and metrics."""
+    """`feed` and `metrics` may be read by others, for health and metrics."""
 
     runner_id: RunnerId
     pid: int
@@ -95,12 +95,13 @@ class Runner:
         reached(Failpoint.RUNNER_LEASED)
         log.info("runner_leased", runner_id=self.runner_id, epoch=lease.epoch, device=self.dependencies.device.name)
         recorder = Recorder(
-            self.runner_id,
-            lease.epoch,
-            self.metrics,
-            self.limits,
-            self.changed,
-            self.dependencies.journal.waiting_writes,
+            runner_id=self.runner_id,
+            epoch=lease.epoch,
+            metrics=self.metrics,
+            limits=self.limits,
+            caught_up=self.changed,
+            waiting_writes=self.dependencies.journal.waiting_writes,
+            now=self.dependencies.now,
         )
         self.dependencies.journal.waiting_writes.watch(lambda _refusal: self.changed.fire())
         session = self._session(lease.epoch, recorder)
@@ -123,33 +124,39 @@ class Runner:
     async def _acquire(self) -> Lease:
         device = self.dependencies.device
         leased = RunnerLeased(
-            at=utc_now(), runner_id=self.runner_id, device=device.name, memory_bytes=device.memory_bytes, pid=self.pid
+            at=self.dependencies.now(),
+            runner_id=self.runner_id,
+            device=device.name,
+            memory_bytes=device.memory_bytes,
+            pid=self.pid,
         )
         return await self.dependencies.journal.log.acquire(codec.encode(leased, source=SOURCE))
 
     def _session(self, epoch: int, recorder: Recorder) -> EngineSession:
         loading = Loading(
-            self.runner_id,
-            epoch,
-            self.dependencies.launcher,
-            self.registry,
-            recorder,
-            self.changed,
-            self.metrics,
-            self.limits,
-            Ladder(self.dependencies.device, self.limits.may_shorten_context),
+            runner_id=self.runner_id,
+            epoch=epoch,
+            launcher=self.dependencies.launcher,
+            registry=self.registry,
+            recorder=recorder,
+            changed=self.changed,
+            metrics=self.metrics,
+            limits=self.limits,
+            now=self.dependencies.now,
+            ladder=Ladder(self.dependencies.device, self.limits.may_shorten_context),
         )
         return EngineSession(
-            self.runner_id,
-            epoch,
-            loading,
-            self.feed,
-            recorder,
-            self.dependencies.answer_files,
-            self.changed,
-            self.metrics,
-            self.limits,
-            LeaseWatch(self.changed, asyncio.get_running_loop().time),
+            runner_id=self.runner_id,
+            epoch=epoch,
+            loading=loading,
+            feed=self.feed,
+            recorder=recorder,
+            answer_files=self.dependencies.answer_files,
+            changed=self.changed,
+            metrics=self.metrics,
+            limits=self.limits,
+            lease_watch=LeaseWatch(self.changed, asyncio.get_running_loop().time),
+            now=self.dependencies.now,
         )
 
     async def _work(
@@ -215,7 +222,7 @@ class Runner:
         reason = stop.reason or "asked to"
         for remainder in self.feed.close_all():
             recorder.give_back(remainder, ReturnReason.STOPPING)
-        recorder.send(RunnerStopped(at=utc_now(), runner_id=self.runner_id, epoch=epoch, reason=reason))
+        recorder.send(RunnerStopped(at=self.dependencies.now(), runner_id=self.runner_id, epoch=epoch, reason=reason))
         async with asyncio.timeout(self.limits.flush_seconds_max):
             await recorder.drain(publisher)
             await publisher.flush()

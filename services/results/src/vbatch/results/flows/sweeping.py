@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vbatch.chassis.blobs import Blobs, BlobTrouble
-from vbatch.chassis.blobs.local import LocalBlobs
 from vbatch.chassis.logs import get_logger
 from vbatch.journal.port import DeadLetters, Unavailable
 from vbatch.results.flows.answer_sweeping import AnswerSweep
@@ -65,8 +64,7 @@ class Sweeper:
 
     async def _round(self) -> None:
         self._on_dead_letters(await self._dead.count())
-        if isinstance(self._blobs, LocalBlobs):
-            await self._blobs.remove_abandoned()
+        await self._blobs.remove_abandoned()
         if self._is_caught_up():
             await self.sweep()
         await self._answers.sweep()

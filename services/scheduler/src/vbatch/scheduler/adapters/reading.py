@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble
+from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble, open_blobs
 from vbatch.chassis.parent import die_with_parent
 from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.adapters.plans import KeptPlans
@@ -35,7 +35,7 @@ def check_file(blob_url: str, blob: str, rules: FileRules, plans: KeptPlans | No
 
 def _checked(blob_url: str, blob: str, rules: FileRules) -> PlanResult:
     sys.setrecursionlimit(RECURSION_MAX)
-    check, blobs = FileCheck(rules), Blobs.from_url(blob_url)
+    check, blobs = FileCheck(rules), open_blobs(blob_url)
 
     def read_again(refs: Sequence[RequestRef]) -> list[bytes]:
         return asyncio.run(blobs.read_ranges(blob, [(ref.offset, ref.length) for ref in refs]))

@@ -1,5 +1,5 @@
 """In which order a file's requests run: depth-first over the tree of their openings, so that an engine with a prefix
-cache finds each shared prefix once and while it is still there (scheduling_notes 3.2).
+cache finds each shared prefix once and while it is still there.
 
 It orders one file. That a group's first request runs a step before its siblings, so that they find its prefix, is for
 whoever feeds the engine to see to: the order only puts it first.

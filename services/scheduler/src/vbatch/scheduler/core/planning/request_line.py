@@ -1,4 +1,4 @@
-"""One line of an input file: read, held to the rules of its batch, or refused with a reason (openai_contract 6).
+"""One line of an input file: read, held to the rules of its batch, or refused with a reason.
 
 A good line costs one decode that skips its content; only a bad line is looked at twice, to name its fault.
 """

@@ -100,10 +100,6 @@ class PendingBatch:
             self.returned[line] = waiting
 
     @property
-    def has_waiting(self) -> bool:
-        return bool(self.returned) or next(self._unsent(), None) is not None
-
-    @property
     def waiting_count(self) -> int:
         """How many requests are neither answered nor on a runner; what is on a runner counts as sent."""
         return len(self.returned) + self._total - self._sent_count if self.has_run else self._total
