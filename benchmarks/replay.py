@@ -102,7 +102,7 @@ async def tell(journal: Journal, outcomes: int) -> int:
     return written
 
 
-def story(outcomes: int) -> Iterator[e.Event]:
+def story(outcomes: int) -> Iterator[e.AnyEvent]:
     yield e.FileStored(
         file_id=FILE, owner=OWNER, purpose="batch", filename="in.jsonl", bytes=1, sha256="", blob="files/in", at=AT
     )

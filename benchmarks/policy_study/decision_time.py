@@ -50,7 +50,7 @@ def _state(batches: int) -> State:
     return state
 
 
-def _history(batches: int, random: Random) -> Iterator[e.Event]:
+def _history(batches: int, random: Random) -> Iterator[e.AnyEvent]:
     yield e.RunnerLeased(runner_id=RUNNER, device="gpu", memory_bytes=1, pid=1, at=START)
     for number in range(batches):
         batch_id, requests = BatchId(f"batch_{number}"), random.randint(1, REQUESTS_MAX)

@@ -98,7 +98,7 @@ class Service:
     def _later(self, when: float, act: Callable[[], None]) -> None:
         heappush(self._agenda, (when, next(self._numbers), act))
 
-    def _fold(self, event: e.Event) -> None:
+    def _fold(self, event: e.AnyEvent) -> None:
         evolve(self.state, event, self.state.sequence + 1)
 
     def _arrive(self, load: Load) -> None:

@@ -86,7 +86,7 @@ class Reading:
             self.position = record.sequence
             self._take(record.sequence, codec.decode(record))
 
-    def _take(self, sequence: int, event: e.Event) -> None:
+    def _take(self, sequence: int, event: e.AnyEvent) -> None:
         match event:
             case e.RunnerLeased():
                 self.runner_epochs[event.runner_id] = sequence
@@ -117,7 +117,7 @@ class Reading:
             case _:
                 self._batch(sequence, event)
 
-    def _batch(self, sequence: int, event: e.Event) -> None:
+    def _batch(self, sequence: int, event: e.AnyEvent) -> None:
         match event:
             case e.BatchCreated():
                 self.batches.setdefault(event.batch_id, BatchStory(event))
@@ -202,7 +202,7 @@ class Reading:
             raise Violation("a_paused_batch_is_not_dispatched", f"{event.slice_id} is the second of one pause")
 
     @staticmethod
-    def _must_be_newest(epoch: int, newest: int, event: e.Event) -> None:
+    def _must_be_newest(epoch: int, newest: int, event: e.AnyEvent) -> None:
         if epoch < newest:
             raise Violation("a_zombie_adds_nothing", f"{type(event).__name__} of epoch {epoch} after lease {newest}")
 

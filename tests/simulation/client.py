@@ -162,7 +162,7 @@ class Client:
                 return
             await asyncio.sleep(POLL_SECONDS)
 
-    async def say(self, event: e.Event) -> None:
+    async def say(self, event: e.AnyEvent) -> None:
         """Until it is acknowledged: the gateway's client gets no answer before."""
         message = codec.encode(event, source="gateway")
         while True:

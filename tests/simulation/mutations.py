@@ -116,7 +116,7 @@ def _resume_by_count(state: scheduling.State, runner_id: str) -> None:
 # the scheduler decides again before it has read what it just recorded
 
 
-async def _append_only(scheduler: Scheduler, event: e.Event, lease: Lease) -> None:
+async def _append_only(scheduler: Scheduler, event: e.AnyEvent, lease: Lease) -> None:
     await scheduler.journal.log.append(encode(event, source=SOURCE), lease.guard())
 
 

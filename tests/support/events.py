@@ -91,7 +91,7 @@ CHUNK_COMPLETED = e.ChunkCompleted(
 FINALIZING = e.BatchFinalizing(batch_id=BATCH, ending=e.Ending.COMPLETED, never_ran_count=0, at=NOON)
 
 
-def _sealed(kind: type[e.BatchSealed]) -> e.BatchSealed:
+def _sealed(kind: type[e.SealedEvent]) -> e.SealedEvent:
     return kind(
         batch_id=BATCH,
         counts=e.RequestCounts(total=3, completed=1, failed=2),
@@ -102,7 +102,7 @@ def _sealed(kind: type[e.BatchSealed]) -> e.BatchSealed:
     )
 
 
-SAMPLES: tuple[e.Event, ...] = (
+SAMPLES: tuple[e.AnyEvent, ...] = (
     FILE_STORED,
     e.FileDeleted(file_id=FILE, owner=OWNER, at=NOON),
     e.UploadCreated(

@@ -47,7 +47,7 @@ class World:
         self.plan_results: dict[BatchId, Plan | tuple[e.BatchFault, ...]] = {}
         self._slices = 0
 
-    def fold(self, *events: e.Event) -> None:
+    def fold(self, *events: e.AnyEvent) -> None:
         for event in events:
             evolve(self.state, event, self.state.sequence + 1)
             self._attach_plans()
@@ -121,19 +121,19 @@ class World:
     def later(self, wait: timedelta) -> None:
         self.now += wait
 
-    def decide_only(self) -> list[e.Event]:
+    def decide_only(self) -> list[e.AnyEvent]:
         """One decision that nobody has folded yet."""
         return decide(self.state, DecisionInput(self.now, self.plan_results, self.policy, self._new_slice_id))
 
-    def decide(self) -> list[e.Event]:
+    def decide(self) -> list[e.AnyEvent]:
         """One decision, folded."""
         events = self.decide_only()
         self.fold(*events)
         return events
 
-    def settle(self) -> list[e.Event]:
+    def settle(self) -> list[e.AnyEvent]:
         """All decisions until there is nothing to do."""
-        everything: list[e.Event] = []
+        everything: list[e.AnyEvent] = []
         while events := self.decide():
             everything += events
         return everything

@@ -75,7 +75,7 @@ class Stage:
         async with self.session.request(method, url, **options) as response:
             return Answer(response.status, response.headers, await response.read())
 
-    async def tell(self, *events: e.Event) -> int:
+    async def tell(self, *events: e.AnyEvent) -> int:
         """Append as another service would, and wait until it is projected."""
         sequence = await tell(self.journal, events)
         await self.place.has_projected(sequence)

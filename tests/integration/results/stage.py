@@ -66,7 +66,7 @@ class Story:
     def outcomes(self) -> list[e.Outcome]:
         return [self._outcome(line) for line in self.request_lines()[: self.answered]]
 
-    def opening(self) -> list[e.Event]:
+    def opening(self) -> list[e.AnyEvent]:
         return [
             e.FileStored(
                 file_id=self.file_id,
@@ -97,26 +97,26 @@ class Story:
             ),
         ]
 
-    def chunks(self) -> list[e.Event]:
+    def chunks(self) -> list[e.AnyEvent]:
         outcomes = self.outcomes()[::-1]
         parts = [outcomes[at : at + CHUNK_OUTCOMES] for at in range(0, len(outcomes), CHUNK_OUTCOMES)]
         first = [self._chunk(1, number, part) for number, part in enumerate(parts, 1)]
         again = [self._chunk(2, number, part[::-1]) for number, part in enumerate(parts, 1)]
         return [chunk for pair in zip(first, again, strict=True) for chunk in pair]
 
-    def finalizing(self, ending: e.Ending = e.Ending.COMPLETED) -> e.Event:
+    def finalizing(self, ending: e.Ending = e.Ending.COMPLETED) -> e.AnyEvent:
         never = self.total - len(self.outcomes())
         return e.BatchFinalizing(batch_id=self.batch_id, ending=ending, never_ran_count=never, at=NOON)
 
-    def sealed(self) -> e.Event:
+    def sealed(self) -> e.AnyEvent:
         """As results would write it, without files."""
         counts = e.RequestCounts(total=self.total, completed=self.total, failed=0)
         return e.BatchCompleted(batch_id=self.batch_id, counts=counts, usage=e.NO_USAGE, at=NOON)
 
-    def cancel_requested(self) -> e.Event:
+    def cancel_requested(self) -> e.AnyEvent:
         return e.BatchCancelRequested(batch_id=self.batch_id, at=NOON)
 
-    def late(self) -> e.Event:
+    def late(self) -> e.AnyEvent:
         """An outcome for every line, after counting is over."""
         return self._chunk(3, 1, [self._outcome(line) for line in self.request_lines()])
 
@@ -151,7 +151,7 @@ class Story:
             line=line, custom_id=custom_id, status_code=code, body=msgspec.Raw(body), usage=usage, seconds=0.5
         )
 
-    def _chunk(self, slice_number: int, number: int, outcomes: Sequence[e.Outcome]) -> e.Event:
+    def _chunk(self, slice_number: int, number: int, outcomes: Sequence[e.Outcome]) -> e.AnyEvent:
         return e.ChunkCompleted(
             batch_id=self.batch_id,
             slice_id=SliceId(f"s-{self.number}-{slice_number}"),
@@ -230,7 +230,7 @@ class Place:
         return bool(rows[0]["sequence"] >= sequence)
 
 
-async def tell(journal: Journal, events: Sequence[e.Event]) -> int:
+async def tell(journal: Journal, events: Sequence[e.AnyEvent]) -> int:
     sequence = 0
     for event in events:
         sequence = await journal.log.append(codec.encode(event, source="test"))

@@ -101,7 +101,7 @@ async def test_an_answer_kept_in_a_blob_comes_out_whole(place: Place, journal: J
     assert await place.sealed_files(story) == {"output": output_line(story.batch_id, outcome)}
 
 
-async def place_told(place: Place, journal: Journal, story: Story, events: list[e.Event]) -> None:
+async def place_told(place: Place, journal: Journal, story: Story, events: list[e.AnyEvent]) -> None:
     await place.has_projected(await tell(journal, events))
 
 

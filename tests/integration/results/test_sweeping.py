@@ -28,7 +28,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def deleted(story: Story) -> e.Event:
+def deleted(story: Story) -> e.AnyEvent:
     return e.FileDeleted(file_id=story.file_id, owner=OWNER, at=now())
 
 
@@ -108,7 +108,7 @@ async def is_swept(place: Place, epoch: int) -> bool:
     return await place.blobs.exists(swept_mark(epoch))
 
 
-def stored_until(story: Story, expires_at: datetime) -> e.Event:
+def stored_until(story: Story, expires_at: datetime) -> e.AnyEvent:
     stored = story.opening()[0]
     assert isinstance(stored, e.FileStored)
     return msgspec.structs.replace(stored, expires_at=expires_at)

@@ -27,11 +27,11 @@ async def journal() -> MemoryJournal:
     return MemoryJournal(JournalSettings(url="memory://", name="test"), lambda: datetime.now(UTC))
 
 
-def life(name: str, epoch: int, answered: int) -> list[e.Event]:
+def life(name: str, epoch: int, answered: int) -> list[e.AnyEvent]:
     """A batch that is validated and dispatched line by line; it ends when all its lines are answered."""
     batch = BatchId(f"batch_{name}")
     total = e.ModelTotal(model=SMALL, requests=LINES, input_bytes=1)
-    events: list[e.Event] = [
+    events: list[e.AnyEvent] = [
         e.BatchCreated(
             batch_id=batch,
             owner=OwnerId("local"),
@@ -49,7 +49,7 @@ def life(name: str, epoch: int, answered: int) -> list[e.Event]:
     return [*events, ended] if answered >= LINES else events
 
 
-def step(batch: BatchId, line: int, epoch: int, *, is_answered: bool) -> list[e.Event]:
+def step(batch: BatchId, line: int, epoch: int, *, is_answered: bool) -> list[e.AnyEvent]:
     if line > LINES:
         return []
     slice_id = SliceId(f"{batch}-{line}")
@@ -77,7 +77,7 @@ def step(batch: BatchId, line: int, epoch: int, *, is_answered: bool) -> list[e.
     return [sent, answer] if is_answered else [sent]
 
 
-async def tell(journal: MemoryJournal, *events: e.Event) -> int:
+async def tell(journal: MemoryJournal, *events: e.AnyEvent) -> int:
     for event in events:
         sequence = await journal.log.append(encode(event, source="test"))
     return sequence

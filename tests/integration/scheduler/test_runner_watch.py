@@ -25,12 +25,12 @@ class Place:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.journal = MemoryJournal(JournalSettings(url="memory://", name="test"), lambda: self.now)
         self.state = State()
-        self.appended: list[e.Event] = []
+        self.appended: list[e.AnyEvent] = []
         self.watch = RunnerWatch(self.state, self.journal.work, lambda: self.now, self._append, 60.0)
         leased = e.RunnerLeased(runner_id=RUNNER, device="gpu", memory_bytes=1, pid=1, at=self.now)
         evolve(self.state, leased, EPOCH)
 
-    async def _append(self, event: e.Event) -> None:
+    async def _append(self, event: e.AnyEvent) -> None:
         self.appended.append(event)
         evolve(self.state, event, self.state.sequence + 1)
 

@@ -51,7 +51,7 @@ class Stage:
         self.blob_url = f"file://{folder}"
         self.blobs = open_blobs(self.blob_url)
 
-    async def tell(self, *events: e.Event) -> int:
+    async def tell(self, *events: e.AnyEvent) -> int:
         for event in events:
             sequence = await self.journal.log.append(encode(event, source="test"))
         return sequence
@@ -90,7 +90,7 @@ class Stage:
     def orders(self, consumer: str = "r") -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
         return self.journal.work.take(work(RUNNER, self.epoch), consumer)
 
-    async def seen(self, kind: type[e.Event], after: int = 0) -> e.Event:
+    async def seen(self, kind: type[e.AnyEvent], after: int = 0) -> e.AnyEvent:
         """The first event of a kind, now or as soon as it comes."""
         async with asyncio.timeout(WAIT_SECONDS), self.journal.log.tail(after) as lists:
             async for records in lists:

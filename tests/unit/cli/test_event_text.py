@@ -9,7 +9,7 @@ from vbatch.contracts.catalogue import BY_TYPE
 
 
 @pytest.mark.parametrize("event", samples.SAMPLES, ids=lambda event: BY_TYPE[type(event)].name)
-def test_every_event_has_a_sentence_of_its_own(event: e.Event):
+def test_every_event_has_a_sentence_of_its_own(event: e.AnyEvent):
     sentence = event_text(event)
     assert " " in sentence
     assert "\n" not in sentence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import get_args
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from tests.support.events import BATCH_CREATED, SAMPLES
 from tests.support.paths import GOLDEN
 from vbatch.contracts import codec
 from vbatch.contracts.catalogue import BY_TYPE, KINDS
-from vbatch.contracts.events import ChunkCompleted, ChunkOutline, Event
+from vbatch.contracts.events import AnyEvent, ChunkCompleted, ChunkOutline, Event
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.message import Message, Recorded
 
@@ -117,3 +118,7 @@ def test_the_return_of_a_part_and_the_return_of_the_rest_are_told_apart():
     part = msgspec.structs.replace(rest, reason=ReturnReason.PREEMPTED)
     first, second = (codec.encode(event, source="gpu-runner").message_id for event in (part, rest))
     assert first == f"{second}:preempted"
+
+
+def test_the_union_of_all_events_is_the_catalogue_and_the_outline():
+    assert set(get_args(AnyEvent)) == {kind.type for kind in KINDS} | {ChunkOutline}

@@ -22,7 +22,7 @@ from vbatch.contracts.lifecycle import (
 )
 
 S = BatchStatus
-SAMPLE = {type(event): event for event in SAMPLES}
+SAMPLE: dict[type[e.Event], e.AnyEvent] = {type(event): event for event in SAMPLES}
 
 
 def after(*kinds: type[e.Event]) -> BatchStatus:

@@ -29,7 +29,7 @@ AWAY_SECONDS = (0.1, 3.1, 30.0)
 POLL_SECONDS = 0.01
 CALM = Weather(Random(0), is_calm=True)
 LANE = Lane("results")
-CANCELLED: tuple[e.Event, ...] = (
+CANCELLED: tuple[e.AnyEvent, ...] = (
     BATCH_CREATED,
     e.BatchCancelRequested(batch_id=BATCH, at=NOON),
     e.BatchFinalizing(batch_id=BATCH, ending=e.Ending.CANCELLED, never_ran_count=0, at=NOON),
@@ -60,7 +60,7 @@ class Stage:
         self.partials = TwinPartials({}, CALM)
         self.blobs = SimulatedBlobs({}, LANE, CALM)
 
-    async def tell(self, *events: e.Event) -> int:
+    async def tell(self, *events: e.AnyEvent) -> int:
         sequence = 0
         for event in events:
             sequence = await self.journal.log.append(codec.encode(event, source="test"))

@@ -41,7 +41,7 @@ REJECTED = e.BatchRejected(
 )
 
 
-def projected(*events: e.Event, state: State | None = None) -> tuple[State, Changes]:
+def projected(*events: e.AnyEvent, state: State | None = None) -> tuple[State, Changes]:
     state, changes = state or State(), Changes()
     for sequence, event in enumerate(events, state.sequence + 1):
         project(state, changes, sequence, event)
@@ -49,7 +49,7 @@ def projected(*events: e.Event, state: State | None = None) -> tuple[State, Chan
     return state, changes
 
 
-def row_after(*events: e.Event) -> BatchRow:
+def row_after(*events: e.AnyEvent) -> BatchRow:
     return projected(*events)[1].batches[BATCH]
 
 
@@ -203,7 +203,7 @@ def test_any_interleaving_of_repeats_counts_as_the_first_outcomes_do(picks: list
 
 @given(PICKS, st.integers(1, 9))
 def test_transactions_of_any_size_write_the_same_rows_and_bytes(picks: list[tuple[int, int | None]], size: int):
-    events = [BATCH_CREATED, WIDE, *(chunk(_outcome(*pick)) for pick in picks), FINALIZING]
+    events: list[e.AnyEvent] = [BATCH_CREATED, WIDE, *(chunk(_outcome(*pick)) for pick in picks), FINALIZING]
     _, whole = projected(*events)
     state, outcomes, last = State(), [], None
     lines: list[bytes] = []
@@ -227,7 +227,7 @@ def test_a_paused_batch_keeps_its_status_and_says_since_when():
 
 
 @pytest.mark.parametrize("end", [e.BatchResumed(batch_id=BATCH, at=LATER), CANCEL, CANCELLED, FINALIZING])
-def test_a_pause_is_over_when_the_batch_is_resumed_or_being_ended(end: e.Event):
+def test_a_pause_is_over_when_the_batch_is_resumed_or_being_ended(end: e.AnyEvent):
     assert row_after(BATCH_CREATED, BATCH_VALIDATED, PAUSED, end).paused_at is None
 
 
@@ -244,7 +244,7 @@ def test_the_priority_asked_first_is_kept_beside_the_one_that_holds():
         e.BatchPriorityChanged(batch_id=BATCH, priority=-101, at=LATER),
     ],
 )
-def test_a_priority_that_nobody_could_have_asked_for_is_a_misfit(event: e.Event):
+def test_a_priority_that_nobody_could_have_asked_for_is_a_misfit(event: e.AnyEvent):
     before = [] if isinstance(event, e.BatchCreated) else [BATCH_CREATED]
     with pytest.raises(ImpossibleEvent):
         projected(*before, event)

@@ -14,7 +14,7 @@ from vbatch.results.flows.transacting import (
 )
 
 
-def recorded(sequence: int, event: e.Event) -> Recorded:
+def recorded(sequence: int, event: e.AnyEvent) -> Recorded:
     message = codec.encode(event, source="test")
     return Recorded(sequence, message.subject, message.headers, message.body, NOON)
 

@@ -29,11 +29,11 @@ def world() -> World:
     return world
 
 
-def dispatched(events: list[e.Event]) -> list[e.BatchDispatched]:
+def dispatched(events: list[e.AnyEvent]) -> list[e.BatchDispatched]:
     return [event for event in events if isinstance(event, e.BatchDispatched)]
 
 
-def only(events: list[e.Event]) -> e.Event:
+def only(events: list[e.AnyEvent]) -> e.AnyEvent:
     (event,) = events
     return event
 

@@ -23,7 +23,7 @@ def world() -> World:
     return world
 
 
-def sent_batches(events: list[e.Event]) -> list[BatchId]:
+def sent_batches(events: list[e.AnyEvent]) -> list[BatchId]:
     return [event.batch_id for event in events if isinstance(event, e.BatchDispatched)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -10,9 +11,7 @@ from vbatch.cli.live import ChunkSummary, LiveEvent
 from vbatch.cli.sse import ServerEvent
 from vbatch.contracts.catalogue import KINDS
 
-TYPES: Mapping[str, type[LiveEvent]] = {kind.name: kind.type for kind in KINDS} | {
-    "batch.chunk_completed": ChunkSummary
-}
+TYPES: Mapping[str, type[Any]] = {kind.name: kind.type for kind in KINDS} | {"batch.chunk_completed": ChunkSummary}
 
 
 def event_of(record: ServerEvent) -> LiveEvent | None:
@@ -21,6 +20,7 @@ def event_of(record: ServerEvent) -> LiveEvent | None:
     if kind is None:
         return None
     try:
-        return msgspec.json.decode(record.data, type=kind)
+        event: LiveEvent = msgspec.json.decode(record.data, type=kind)
+        return event
     except msgspec.DecodeError:
         return None

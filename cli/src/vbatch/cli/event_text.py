@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import assert_never
 
 from vbatch.contracts import events as e
 
 
-def event_text(event: e.Event) -> str:
+def event_text(event: e.AnyEvent) -> str:
     match event:
         case e.FileStored() | e.FileDeleted():
             return _file(event)
-        case e.UploadCreated() | e.UploadPartAdded() | e.UploadCompleted() | e.UploadCancelled():
+        case e.UploadEvent():
             return _upload(event)
-        case e.UploadPartsRemoved():
-            return "the bytes of its parts are removed"
         case e.BatchSealed():
             return _sealed(event)
         case e.BatchDispatched() | e.ChunkCompleted() | e.ChunkOutline() | e.SliceReturned():
@@ -26,8 +25,12 @@ def event_text(event: e.Event) -> str:
             return _trouble(event)
         case e.SchedulerLeased() | e.ResultsLeased() | e.ModelRegistered() | e.ModelRemoved():
             return _service(event)
-        case _:
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
+            return _steering(event)
+        case e.BatchCreated() | e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
             return _batch(event)
+        case _:
+            assert_never(event)
 
 
 def amount(count: int, noun: str) -> str:
@@ -70,9 +73,11 @@ def _file(event: e.FileStored | e.FileDeleted) -> str:
             return f"{event.filename} stored as {event.file_id} ({size(event.bytes)}, {event.purpose})"
         case e.FileDeleted():
             return f"{event.file_id} deleted"
+        case _:
+            assert_never(event)
 
 
-def _upload(event: e.UploadCreated | e.UploadPartAdded | e.UploadCompleted | e.UploadCancelled) -> str:
+def _upload(event: e.AnyUploadEvent) -> str:
     match event:
         case e.UploadCreated():
             return f"{event.filename} will come in parts ({size(event.bytes)}, {event.purpose})"
@@ -81,32 +86,44 @@ def _upload(event: e.UploadCreated | e.UploadPartAdded | e.UploadCompleted | e.U
         case e.UploadCompleted():
             return f"{len(event.part_ids)} parts have become {event.file_id}"
         case e.UploadCancelled():
-            return "given up by its owner"
+            return "cancelled by its owner"
+        case e.UploadPartsRemoved():
+            return "the bytes of its parts are removed"
+        case _:
+            assert_never(event)
 
 
-def _batch(event: e.Event) -> str:
+def _steering(event: e.SteeringEvent) -> str:
+    match event:
+        case e.BatchPaused():
+            return "paused by its owner"
+        case e.BatchResumed():
+            return "resumed by its owner"
+        case e.BatchPriorityChanged():
+            return f"priority set to {event.priority} by its owner"
+        case _:
+            assert_never(event)
+
+
+def _batch(
+    event: e.BatchCreated | e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing,
+) -> str:
     match event:
         case e.BatchCreated():
             window = duration((event.expires_at - event.at) / timedelta(seconds=1))
-            return f"asked for {event.endpoint} on {event.input_file_id}, to be done within {window}"
+            return f"created for {event.endpoint} on {event.input_file_id}, to be done within {window}"
         case e.BatchCancelRequested():
-            return "its owner wants it cancelled"
-        case e.BatchPaused():
-            return "its owner paused it"
-        case e.BatchResumed():
-            return "its owner lets it go on"
-        case e.BatchPriorityChanged():
-            return f"its owner gives it priority {event.priority}"
+            return "its owner asks to cancel it"
         case e.BatchValidated():
             per_model = ", ".join(f"{candidate.requests:,} for {candidate.model}" for candidate in event.models)
-            return f"the file is good: {amount(event.total, 'request')} ({per_model})"
+            return f"the file is valid: {amount(event.total, 'request')} ({per_model})"
         case e.BatchRejected():
-            return f"the file is unfit, {amount(len(event.faults), 'fault')}: {_first_fault(event.faults)}"
+            return f"the file is rejected, {amount(len(event.faults), 'fault')}: {_first_fault(event.faults)}"
         case e.BatchFinalizing():
             never_ran = f", {amount(event.never_ran_count, 'line')} never ran" if event.never_ran_count else ""
             return f"counting is over: {event.ending}{never_ran}"
         case _:
-            return type(event).__name__
+            assert_never(event)
 
 
 def _first_fault(faults: Sequence[e.BatchFault]) -> str:
@@ -136,6 +153,8 @@ def _slice(event: e.BatchDispatched | e.ChunkCompleted | e.ChunkOutline | e.Slic
         case e.SliceReturned():
             why = f" ({event.detail})" if event.detail else ""
             return f"{event.runner_id} gives back {lines_of(event.lines)}: {event.reason}{why}"
+        case _:
+            assert_never(event)
 
 
 def _runner(event: e.RunnerLeased | e.ModelLoading | e.ModelLoaded | e.ModelFailed) -> str:
@@ -148,7 +167,9 @@ def _runner(event: e.RunnerLeased | e.ModelLoading | e.ModelLoaded | e.ModelFail
         case e.ModelLoaded():
             return f"{event.model} is ready after {duration(event.seconds)}, {event.window} requests at once"
         case e.ModelFailed():
-            return f"{event.model} did not come up: {event.detail}"
+            return f"{event.model} could not be loaded: {event.detail}"
+        case _:
+            assert_never(event)
 
 
 def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost) -> str:
@@ -163,6 +184,8 @@ def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.Run
             return f"{event.runner_id} stopped: {event.reason}"
         case e.RunnerLost():
             return f"{event.runner_id} is lost: nothing heard of it for {duration(event.silent_seconds)}"
+        case _:
+            assert_never(event)
 
 
 def _service(event: e.SchedulerLeased | e.ResultsLeased | e.ModelRegistered | e.ModelRemoved) -> str:
@@ -175,3 +198,5 @@ def _service(event: e.SchedulerLeased | e.ResultsLeased | e.ModelRegistered | e.
             return f"{event.model.id} can be used (engine {event.model.engine})"
         case e.ModelRemoved():
             return f"{event.model_id} can no longer be used"
+        case _:
+            assert_never(event)

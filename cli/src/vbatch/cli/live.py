@@ -27,7 +27,7 @@ class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
     usage: e.Usage = e.NO_USAGE
 
 
-LiveEvent = e.Event | ChunkSummary
+LiveEvent = e.AnyEvent | ChunkSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Progress:
             case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.ProfileLowered():
                 self._hear_runner(event)
                 return  # the runner's clock says nothing about the age of the batch
-            case e.Event():
+            case _:
                 self.status = next_status(self.status, event)
                 self._hear_batch(event)
         self.last_at = event.at
@@ -111,7 +111,7 @@ class Progress:
             return None
         return (self.counts.total - self.answered) / rate
 
-    def _hear_batch(self, event: e.Event) -> None:
+    def _hear_batch(self, event: e.AnyEvent) -> None:
         match event:
             case e.BatchCreated():
                 self.created_at = event.at

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from vbatch.contracts.catalogue import BY_CE_TYPE, BY_TYPE, EventKind
-from vbatch.contracts.events import ChunkCompleted, ChunkOutline, Event
+from vbatch.contracts.events import AnyEvent, ChunkCompleted, ChunkOutline, Event
 from vbatch.contracts.message import Message
 
 Payload = dict[str, Any]
@@ -55,20 +55,20 @@ def encode(event: Event, *, source: str) -> Message:
     return Message(kind.subject(event), msgspec.json.encode(event), message_id, headers)
 
 
-def decode(stored: Stored) -> Event:
+def decode(stored: Stored) -> AnyEvent:
     """The event, whole. Raises Unreadable."""
     return _decode(stored, outline=False)
 
 
-def decode_outline(stored: Stored) -> Event:
+def decode_outline(stored: Stored) -> AnyEvent:
     """The event, but a ChunkCompleted as a ChunkOutline: answers are skipped, not built. Raises Unreadable."""
     return _decode(stored, outline=True)
 
 
-def _decode(stored: Stored, *, outline: bool) -> Event:
+def _decode(stored: Stored, *, outline: bool) -> AnyEvent:
     try:
         kind, body = _current(stored.headers[CE_TYPE], stored.body)
-        event: Event = _decoder(_wanted(kind, outline=outline)).decode(body)
+        event: AnyEvent = _decoder(_wanted(kind, outline=outline)).decode(body)
         return event
     except KeyError as error:
         raise Unreadable(f"unknown event type {error}") from error
@@ -91,5 +91,5 @@ def _current(ce_type: str, body: bytes) -> tuple[EventKind, bytes]:
 
 
 @lru_cache(maxsize=64)
-def _decoder(event_type: type[Event]) -> msgspec.json.Decoder[Event]:
+def _decoder(event_type: type[Event]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(event_type)

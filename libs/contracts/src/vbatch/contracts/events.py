@@ -136,7 +136,11 @@ class FileDeleted(Event, frozen=True, kw_only=True):
 # uploads in parts
 
 
-class UploadCreated(Event, frozen=True, kw_only=True):
+class UploadEvent(Event, frozen=True, kw_only=True):
+    """What all events of an upload are."""
+
+
+class UploadCreated(UploadEvent, frozen=True, kw_only=True):
     """A file will come in parts, `bytes` long in all. No part is taken after `expires_at`."""
 
     upload_id: UploadId
@@ -149,7 +153,7 @@ class UploadCreated(Event, frozen=True, kw_only=True):
     file_expires_after_seconds: int | None = None
 
 
-class UploadPartAdded(Event, frozen=True, kw_only=True):
+class UploadPartAdded(UploadEvent, frozen=True, kw_only=True):
     """The bytes of a part are in the blob store under `blob`, fsynced."""
 
     upload_id: UploadId
@@ -158,7 +162,7 @@ class UploadPartAdded(Event, frozen=True, kw_only=True):
     blob: str
 
 
-class UploadCompleted(Event, frozen=True, kw_only=True):
+class UploadCompleted(UploadEvent, frozen=True, kw_only=True):
     """The parts, in this order, have become the file; its `file.stored` stands right before this in the log."""
 
     upload_id: UploadId
@@ -166,13 +170,13 @@ class UploadCompleted(Event, frozen=True, kw_only=True):
     file_id: FileId
 
 
-class UploadCancelled(Event, frozen=True, kw_only=True):
+class UploadCancelled(UploadEvent, frozen=True, kw_only=True):
     """Its owner gave the upload up."""
 
     upload_id: UploadId
 
 
-class UploadPartsRemoved(Event, frozen=True, kw_only=True):
+class UploadPartsRemoved(UploadEvent, frozen=True, kw_only=True):
     """The upload is over, in whichever way, and the bytes of its parts are gone from the blob store."""
 
     upload_id: UploadId
@@ -411,14 +415,18 @@ class RunnerLost(Event, frozen=True, kw_only=True):
     silent_seconds: float
 
 
-class SchedulerLeased(Event, frozen=True, kw_only=True):
+class LeaseTaken(Event, frozen=True, kw_only=True):
+    """What the leases of services are that have one process."""
+
+
+class SchedulerLeased(LeaseTaken, frozen=True, kw_only=True):
     """A scheduler process took over. The sequence of this event is its epoch."""
 
     scheduler_id: str
     pid: int
 
 
-class ResultsLeased(Event, frozen=True, kw_only=True):
+class ResultsLeased(LeaseTaken, frozen=True, kw_only=True):
     """A results process took over. The sequence of this event is its epoch."""
 
     results_id: str
@@ -438,3 +446,20 @@ class ModelRemoved(Event, frozen=True, kw_only=True):
     """No new batch may name the model."""
 
     model_id: ModelId
+
+
+# all of them
+
+FileEvent = FileStored | FileDeleted
+AnyUploadEvent = UploadCreated | UploadPartAdded | UploadCompleted | UploadCancelled | UploadPartsRemoved
+SealedEvent = BatchCompleted | BatchCancelled | BatchExpired
+SteeringEvent = BatchPaused | BatchResumed | BatchPriorityChanged
+StatusEvent = BatchCreated | BatchValidated | BatchRejected | BatchCancelRequested | BatchFinalizing | SealedEvent
+SliceEvent = BatchDispatched | ChunkCompleted | ChunkOutline | SliceReturned
+BatchEvent = StatusEvent | SteeringEvent | SliceEvent
+EngineEvent = ModelLoading | ModelLoaded | ModelFailed | EngineCrashed | ProfileLowered
+RunnerEvent = RunnerLeased | EngineEvent | RunnerStopped | RunnerLost
+LeaseEvent = SchedulerLeased | ResultsLeased
+ModelEvent = ModelRegistered | ModelRemoved
+AnyEvent = FileEvent | AnyUploadEvent | BatchEvent | RunnerEvent | LeaseEvent | ModelEvent
+"""Every event there is; a `match` over it that ends in `assert_never` names what it ignores."""

@@ -60,7 +60,7 @@ class Steering:
     paused_at: datetime | None = None
 
 
-def steered(steering: Steering, status: BatchStatus, event: e.Event) -> Steering:
+def steered(steering: Steering, status: BatchStatus, event: e.BatchEvent) -> Steering:
     """`status` is the one after the event. A batch that is being ended is not paused any more."""
     if status not in STEERABLE:
         return replace(steering, paused_at=None)

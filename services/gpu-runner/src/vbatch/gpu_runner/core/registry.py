@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vbatch.contracts.events import Event, ModelRegistered
+from vbatch.contracts.events import AnyEvent, ModelRegistered
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
 
@@ -16,12 +16,9 @@ class Registry:
     def __init__(self) -> None:
         self._models: dict[ModelId, ModelDefinition] = {}
 
-    def evolve(self, event: Event) -> None:
-        match event:
-            case ModelRegistered():
-                self._models[event.model.id] = event.model
-            case _:
-                return  # a removal, or what a newer writer says of a model
+    def evolve(self, event: AnyEvent) -> None:
+        if isinstance(event, ModelRegistered):
+            self._models[event.model.id] = event.model
 
     def find(self, model: ModelId) -> ModelDefinition | None:
         return self._models.get(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from vbatch.contracts import events as e
+from vbatch.contracts.catalogue import BY_TYPE
 from vbatch.results.flows.projecting import Committed
 
 SECONDS_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -40,7 +41,7 @@ class ResultsMetrics:
             self._seconds.observe(committed.seconds)
 
     def sealed(self, event: e.BatchSealed, file_bytes: int) -> None:
-        self._sealed.labels(ending=type(event).__name__.removeprefix("Batch").lower()).inc()
+        self._sealed.labels(ending=BY_TYPE[type(event)].name.removeprefix("batch.")).inc()
         self._sealed_bytes.inc(file_bytes)
 
     def dead_letters(self, count: int) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from vbatch.contracts import events as e
 from vbatch.contracts.lifecycle import (
@@ -26,8 +28,8 @@ from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
 NUMBER_MAX = 2**31 - 1
 """Of lines in a file and of tokens in an outcome: the columns are 32 bits wide."""
 
-Steer = e.BatchPaused | e.BatchResumed | e.BatchPriorityChanged
-Move = e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing | e.BatchSealed | Steer
+Move = e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing | e.SealedEvent | e.SteeringEvent
+"""The events that change the row of a batch that exists."""
 
 
 @dataclass
@@ -55,7 +57,7 @@ def counted_before(batch: OpenBatch, answered: Iterable[tuple[int, int | None]])
 
 
 def created(sequence: int, event: e.BatchCreated) -> BatchRow:
-    """Raises Misfit."""
+    """Raises ImpossibleEvent."""
     _must_be_priority(event.priority)
     return BatchRow(
         id=event.batch_id,
@@ -75,27 +77,28 @@ def created(sequence: int, event: e.BatchCreated) -> BatchRow:
 
 
 def move(batch: OpenBatch, sequence: int, event: Move) -> bool:
-    """Apply an event that moves the status, steers or ends counting; whether it changed anything. Raises Misfit."""
+    """Apply an event that moves the status, steers or ends counting; whether it changed anything.
+
+    Raises ImpossibleEvent.
+    """
     status = BatchStatus(batch.row.status)
     moved = next_status(status, event)
-    facts: dict[str, Any] = {}
+    row = _steered(batch.row, moved, event)
     if isinstance(event, e.BatchFinalizing):
         # Apart from the status: a batch being cancelled stays so while its counting ends.
-        facts = _finalizing(batch, status, event)
-    facts |= _steering(batch.row, moved, event)
-    if moved is status and not facts:
-        return False
+        row = _counting_ended(row, batch.ledger, true_ending(status, event.ending), event)
     if moved is not status:
-        facts |= _facts(batch, event)
-        facts |= {"status": moved.value, f"{moved.value}_at": event.at}
-    batch.row = msgspec.structs.replace(batch.row, version=sequence, **facts)
+        row = _with_status(_with_facts(batch, row, event), moved, event.at)
+    if row is batch.row:
+        return False
+    batch.row = replace(row, version=sequence)
     return True
 
 
 def count(
     batch: OpenBatch, sequence: int, chunk: e.ChunkCompleted, *, outcomes: list[OutcomeRow], lines: list[bytes]
 ) -> bool:
-    """Add the rows and output lines of the outcomes that count; whether any did. Raises Misfit."""
+    """Add the rows and output lines of the outcomes that count; whether any did. Raises ImpossibleEvent."""
     ledger, row = batch.ledger, batch.row
     if ledger is None or ledger.is_closed:
         return False
@@ -118,20 +121,20 @@ def model_row(event: e.ModelRegistered) -> ModelRow:
     return ModelRow(id=event.model.id, definition=_json(event.model), registered_at=event.at)
 
 
-def _finalizing(batch: OpenBatch, status: BatchStatus, event: e.BatchFinalizing) -> dict[str, Any]:
-    if batch.row.is_counted:
-        return {}
-    if batch.ledger is not None:
-        batch.ledger.close()
-    return {"ending": true_ending(status, event.ending).value, "counting_ended_at": event.at}
+def _counting_ended(row: BatchRow, ledger: Ledger | None, ending: e.Ending, event: e.BatchFinalizing) -> BatchRow:
+    if row.is_counted:
+        return row
+    if ledger is not None:
+        ledger.close()
+    return replace(row, ending=ending.value, counting_ended_at=event.at)
 
 
-def _steering(row: BatchRow, moved: BatchStatus, event: Move) -> dict[str, Any]:
+def _steered(row: BatchRow, moved: BatchStatus, event: Move) -> BatchRow:
     if isinstance(event, e.BatchPriorityChanged):
         _must_be_priority(event.priority)
     before = Steering(row.priority, row.paused_at)
     after = steered(before, moved, event)
-    return {} if after == before else {"priority": after.priority, "paused_at": after.paused_at}
+    return row if after == before else replace(row, priority=after.priority, paused_at=after.paused_at)
 
 
 def _must_be_priority(priority: int) -> None:
@@ -139,21 +142,49 @@ def _must_be_priority(priority: int) -> None:
         raise ImpossibleEvent(f"priority {priority}")
 
 
-def _facts(batch: OpenBatch, event: Move) -> dict[str, Any]:
-    """What an event says beside the status that it brings."""
+def _with_facts(batch: OpenBatch, row: BatchRow, event: Move) -> BatchRow:
+    """The row with what the event says beside the status that it brings."""
     match event:
         case e.BatchValidated():
             if not 0 <= event.total <= event.last_line <= NUMBER_MAX:
                 raise ImpossibleEvent(f"{event.total} requests on {event.last_line} lines")
             batch.ledger = Ledger(event.total, event.last_line)
             model = event.models[0].model if len(event.models) == 1 else None
-            return {"total": event.total, "last_line": event.last_line, "model": model}
+            return replace(row, total=event.total, last_line=event.last_line, model=model)
         case e.BatchRejected():
-            return {"errors": _json(event.faults)}
+            return replace(row, errors=_json(event.faults))
         case e.BatchSealed():
-            return {"output_file_id": event.output_file_id, "error_file_id": event.error_file_id}
+            return replace(row, output_file_id=event.output_file_id, error_file_id=event.error_file_id)
+        case e.BatchCancelRequested() | e.BatchFinalizing():
+            return row
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
+            return row
         case _:
-            return {}
+            assert_never(event)
+
+
+def _with_status(row: BatchRow, status: BatchStatus, at: datetime) -> BatchRow:
+    """The row in its new status, with the time of the move in the status's own column."""
+    row = replace(row, status=status.value)
+    match status:
+        case BatchStatus.VALIDATING:
+            return row  # a batch is created in it; no event leads there
+        case BatchStatus.FAILED:
+            return replace(row, failed_at=at)
+        case BatchStatus.IN_PROGRESS:
+            return replace(row, in_progress_at=at)
+        case BatchStatus.FINALIZING:
+            return replace(row, finalizing_at=at)
+        case BatchStatus.COMPLETED:
+            return replace(row, completed_at=at)
+        case BatchStatus.EXPIRED:
+            return replace(row, expired_at=at)
+        case BatchStatus.CANCELLING:
+            return replace(row, cancelling_at=at)
+        case BatchStatus.CANCELLED:
+            return replace(row, cancelled_at=at)
+        case _:
+            assert_never(status)
 
 
 def _must_be_possible(outcomes: Sequence[e.Outcome], last_line: int) -> None:
@@ -186,7 +217,7 @@ def _outcome_row(batch_sequence: int, sequence: int, outcome: e.Outcome, start: 
 
 def _counted(row: BatchRow, ledger: Ledger, sequence: int, chunk: e.ChunkCompleted, partial_bytes: int) -> BatchRow:
     usage = ledger.usage
-    return msgspec.structs.replace(
+    return replace(
         row,
         completed=ledger.completed,
         failed=ledger.failed,

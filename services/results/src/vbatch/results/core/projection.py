@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import assert_never
 
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId
@@ -53,8 +54,8 @@ class Changes:
     growth: dict[BatchId, Growth] = field(default_factory=dict)
 
 
-def project(state: State, changes: Changes, sequence: int, event: e.Event) -> None:
-    """Fold one event into both. Raises Misfit, having changed nothing, when the event cannot be true."""
+def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) -> None:
+    """Fold one event into both. Raises ImpossibleEvent, having changed nothing, when the event cannot be true."""
     if event.at.tzinfo is None:
         raise ImpossibleEvent("its time has no zone")
     match event:
@@ -66,12 +67,33 @@ def project(state: State, changes: Changes, sequence: int, event: e.Event) -> No
             _created(state, changes, sequence, event)
         case e.ChunkCompleted():
             _counted(state, changes, sequence, event)
-        case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing() | e.BatchSealed():
+        case (
+            e.BatchValidated()
+            | e.BatchRejected()
+            | e.BatchCancelRequested()
+            | e.BatchFinalizing()
+            | e.BatchSealed()
+            | e.BatchPaused()
+            | e.BatchResumed()
+            | e.BatchPriorityChanged()
+        ):
             _moved(state, changes, sequence, event)
-        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
-            _moved(state, changes, sequence, event)
-        case _:
+        case (
+            e.RunnerLeased()
+            | e.ModelLoading()
+            | e.ModelLoaded()
+            | e.ModelFailed()
+            | e.EngineCrashed()
+            | e.RunnerStopped()
+            | e.RunnerLost()
+        ):
             _runner(state, changes, sequence, event)
+        case e.BatchDispatched() | e.SliceReturned() | e.ChunkOutline():
+            pass  # where a request runs is the scheduler's concern; an outline has no answer to keep
+        case e.UploadEvent() | e.ProfileLowered() | e.LeaseTaken():
+            pass  # no row tells of these
+        case _:
+            assert_never(event)
 
 
 def passed(state: State, changes: Changes, sequence: int) -> None:
@@ -86,6 +108,8 @@ def _file(changes: Changes, sequence: int, event: e.FileStored | e.FileDeleted) 
             changes.files.setdefault(event.file_id, _file_row(sequence, event))
         case e.FileDeleted():
             changes.deletions.setdefault(event.file_id, (event.owner, event.at))
+        case _:
+            assert_never(event)
 
 
 def _file_row(sequence: int, event: e.FileStored) -> FileRow:
@@ -111,6 +135,8 @@ def _model(changes: Changes, event: e.ModelRegistered | e.ModelRemoved) -> None:
             changes.removals.pop(event.model.id, None)
         case e.ModelRemoved():
             changes.removals[event.model_id] = event.at
+        case _:
+            assert_never(event)
 
 
 def _created(state: State, changes: Changes, sequence: int, event: e.BatchCreated) -> None:
@@ -139,7 +165,7 @@ def _counted(state: State, changes: Changes, sequence: int, event: e.ChunkComple
         changes.growth[event.batch_id] = growth
 
 
-def _runner(state: State, changes: Changes, sequence: int, event: e.Event) -> None:
+def _runner(state: State, changes: Changes, sequence: int, event: runners.RowEvent) -> None:
     row = runners.after(state.runners, sequence, event)
     if row is not None:
         state.runners[RunnerId(row.id)] = changes.runners[RunnerId(row.id)] = row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import assert_never
 
 from msgspec.structs import replace
 
@@ -11,25 +12,16 @@ from vbatch.contracts.ids import RunnerId
 from vbatch.results.core.rows import RunnerRow
 
 RunnerMove = e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | e.RunnerStopped | e.RunnerLost
+RowEvent = e.RunnerLeased | RunnerMove
+"""The events that change a runner's row."""
 
 
-def after(runners: Mapping[RunnerId, RunnerRow], sequence: int, event: e.Event) -> RunnerRow | None:
-    """The row of the runner that the event changes; None when it changes none."""
-    match event:
-        case e.RunnerLeased():
-            return _leased(sequence, event)
-        case (
-            e.ModelLoading()
-            | e.ModelLoaded()
-            | e.ModelFailed()
-            | e.EngineCrashed()
-            | e.RunnerStopped()
-            | e.RunnerLost()
-        ):
-            row = runners.get(event.runner_id)
-            return _moved(row, event) if row is not None and row.epoch == event.epoch else None
-        case _:
-            return None
+def after(runners: Mapping[RunnerId, RunnerRow], sequence: int, event: RowEvent) -> RunnerRow | None:
+    """The row after the event; None when it speaks of an older epoch, or of a runner that has no row."""
+    if isinstance(event, e.RunnerLeased):
+        return _leased(sequence, event)
+    row = runners.get(event.runner_id)
+    return _moved(row, event) if row is not None and row.epoch == event.epoch else None
 
 
 def _leased(sequence: int, event: e.RunnerLeased) -> RunnerRow:
@@ -59,3 +51,5 @@ def _moved(row: RunnerRow, event: RunnerMove) -> RunnerRow:
         case e.RunnerLost():
             silence = f"nothing heard of it for {event.silent_seconds:.0f} s"
             return replace(row, state="stopped", model=None, request_window=0, detail=silence)
+        case _:
+            assert_never(event)

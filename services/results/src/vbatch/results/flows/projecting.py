@@ -116,7 +116,7 @@ class Projector:
             # Too large to be buried. It stays where it is, in EVT; it must not stop the projection for ever.
             get_logger().error("burial_refused", sequence=record.sequence, reason=str(error))
 
-    def _must_not_be_fenced(self, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]) -> None:
+    def _must_not_be_fenced(self, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]) -> None:
         for record, event in zip(records, decoded, strict=True):
             if isinstance(event, e.ResultsLeased) and record.sequence > self._lease.epoch:
                 raise Fenced(f"process {event.pid} took the lease at {record.sequence}")

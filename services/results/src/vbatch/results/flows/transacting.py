@@ -59,7 +59,7 @@ class Transactions:
         )
         return state
 
-    async def apply(self, state: State, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]) -> Changes:
+    async def apply(self, state: State, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]) -> Changes:
         after = state.sequence
         whole = [await self._with_bodies(event) for event in decoded]
         changes, buried = await asyncio.to_thread(self._fold, state, records, whole)
@@ -70,13 +70,13 @@ class Transactions:
         return changes
 
     def _fold(
-        self, state: State, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]
+        self, state: State, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]
     ) -> tuple[Changes, list[Buried]]:
         changes, buried = fold(state, records, decoded)
         self._partials.append(changes.growth)
         return changes, buried
 
-    async def _with_bodies(self, event: e.Event | Buried) -> e.Event | Buried:
+    async def _with_bodies(self, event: e.AnyEvent | Buried) -> e.AnyEvent | Buried:
         if isinstance(event, e.ChunkCompleted) and any(outcome.body_blob for outcome in event.outcomes):
             outcomes = [await self._whole(outcome) for outcome in event.outcomes]
             return msgspec.structs.replace(event, outcomes=tuple(outcomes))
@@ -103,8 +103,8 @@ def transactions(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
     yield records[first:]
 
 
-def decode_all(records: Sequence[Recorded]) -> list[e.Event | Buried]:
-    decoded: list[e.Event | Buried] = []
+def decode_all(records: Sequence[Recorded]) -> list[e.AnyEvent | Buried]:
+    decoded: list[e.AnyEvent | Buried] = []
     for record in records:
         try:
             decoded.append(codec.decode(record))
@@ -114,7 +114,7 @@ def decode_all(records: Sequence[Recorded]) -> list[e.Event | Buried]:
 
 
 def fold(
-    state: State, records: Sequence[Recorded], decoded: Sequence[e.Event | Buried]
+    state: State, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]
 ) -> tuple[Changes, list[Buried]]:
     """All of them into `state`; the changes to write, and what was unreadable or misfit."""
     changes, buried = Changes(), []

@@ -53,7 +53,7 @@ class DecisionInput:
     new_slice_id: Callable[[], SliceId]
 
 
-def decide(state: State, given: DecisionInput) -> list[e.Event]:
+def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
     """Everything that should be recorded now, or nothing."""
     stirring = [batch for batch in state.batches.values() if _may_step(batch, given.now)]
     steps = [event for batch in stirring if (event := _next_step(state, batch, given))]
@@ -66,7 +66,7 @@ def _may_step(batch: PendingBatch, now: datetime) -> bool:
     return has_all or not batch.waiting_count or stop_asked_at(batch, now) is not None
 
 
-def _next_step(state: State, batch: PendingBatch, given: DecisionInput) -> e.Event | None:
+def _next_step(state: State, batch: PendingBatch, given: DecisionInput) -> e.AnyEvent | None:
     """The next step of one batch's life, if it is due."""
     if ending := _ending(state, batch, given.now):
         missing = batch.ledger.total - batch.ledger.answered if batch.ledger else 0
@@ -103,7 +103,7 @@ def missing_input(batch: PendingBatch) -> e.BatchFault:
     return e.BatchFault(code=FileFault.INVALID_REQUEST, message=message, param="file_id")
 
 
-def _judged(batch: PendingBatch, result: PlanResult, now: datetime) -> e.Event:
+def _judged(batch: PendingBatch, result: PlanResult, now: datetime) -> e.AnyEvent:
     if not isinstance(result, Plan):
         return e.BatchRejected(batch_id=batch.batch_id, faults=result, at=now)
     total = e.ModelTotal(model=result.model, requests=len(result), input_bytes=result.input_bytes)
@@ -112,7 +112,7 @@ def _judged(batch: PendingBatch, result: PlanResult, now: datetime) -> e.Event:
     )
 
 
-def _first_slice(state: State, given: DecisionInput) -> list[e.Event]:
+def _first_slice(state: State, given: DecisionInput) -> list[e.AnyEvent]:
     """For the runner that holds least, of those that can be given one; one without a model before one that would give
     up its own."""
     emptiest_first = sorted(
@@ -122,7 +122,7 @@ def _first_slice(state: State, given: DecisionInput) -> list[e.Event]:
     return [] if first is None else [first]
 
 
-def _next_slice(state: State, runner: Runner, given: DecisionInput) -> e.Event | None:
+def _next_slice(state: State, runner: Runner, given: DecisionInput) -> e.AnyEvent | None:
     """The next slice for a runner with room."""
     held = state.slices_of(runner.runner_id)
     if not _has_room(state, runner, held):
@@ -169,7 +169,7 @@ def _slice_size(state: State, runner: Runner, model: ModelId | None) -> int:
     return max(SLICE_REQUESTS_MIN, min(wanted, SLICE_REQUESTS_MAX))
 
 
-def _dispatched(state: State, runner: Runner, choice: Choice, picked: Picked, given: DecisionInput) -> e.Event:
+def _dispatched(state: State, runner: Runner, choice: Choice, picked: Picked, given: DecisionInput) -> e.AnyEvent:
     model = _model(state.batches[choice.batch_id])
     return e.BatchDispatched(
         batch_id=choice.batch_id,

@@ -31,7 +31,7 @@ class RunnerWatch:
     state: State
     queue: WorkQueue
     clock: Clock
-    append: Callable[[e.Event], Awaitable[None]]
+    append: Callable[[e.AnyEvent], Awaitable[None]]
     silence_seconds_max: float = SILENCE_SECONDS_MAX
     _heard: dict[Life, float] = field(default_factory=dict)
 

@@ -117,7 +117,7 @@ class Scheduler:
                 if not events:
                     await self._wait_for_change()
 
-    async def _append(self, event: e.Event, lease: Lease) -> None:
+    async def _append(self, event: e.AnyEvent, lease: Lease) -> None:
         message = encode(event, source=SOURCE)
         sequence = await self.journal.log.append(message, lease.guard())
         reached(Failpoint.DECISION_RECORDED)

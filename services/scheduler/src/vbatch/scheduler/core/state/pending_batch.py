@@ -70,7 +70,7 @@ class PendingBatch:
     def is_paused(self) -> bool:
         return self.pause_sequence != 0
 
-    def move(self, event: e.Event, sequence: int) -> None:
+    def move(self, event: e.BatchEvent, sequence: int) -> None:
         self.status = next_status(self.status, event)
         self.steering = steered(self.steering, self.status, event)
         self.pause_sequence = (self.pause_sequence or sequence) if self.steering.paused_at is not None else 0

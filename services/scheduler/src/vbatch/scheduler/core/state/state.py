@@ -17,6 +17,8 @@ from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
 
 HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
 
+BATCH_INPUT = "batch"
+"""The purpose of files that batches read; of others the scheduler need know nothing."""
 Place = tuple[RunnerId, ModelId]
 """Where a model is, or should be, loaded."""
 
@@ -80,7 +82,7 @@ class State:
         return any(runner != runner_id and (runner, model) not in self.troubles for runner in self.runners)
 
 
-def evolve(state: State, event: e.Event, sequence: int) -> None:
+def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
     """Fold one event. Total: an event that changes nothing here is named as such."""
     state.sequence = sequence
     match event:
@@ -101,8 +103,17 @@ def evolve(state: State, event: e.Event, sequence: int) -> None:
         case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
             if batch := state.batches.get(event.batch_id):
                 batch.move(event, sequence)
+        case (
+            e.ModelLoading()
+            | e.EngineCrashed()
+            | e.ProfileLowered()
+            | e.BatchSealed()
+            | e.UploadEvent()
+            | e.LeaseTaken()
+        ):
+            pass  # what follows from these has events of its own, or came before them
         case _:
-            pass  # leases of others, loading, crashes and sealed batches change nothing here
+            assert_never(event)
 
 
 def _input_of(state: State, event: e.BatchCreated) -> e.FileStored | None:
@@ -114,10 +125,13 @@ def _input_of(state: State, event: e.BatchCreated) -> e.FileStored | None:
 
 def _evolve_files(state: State, event: e.FileStored | e.FileDeleted) -> None:
     match event:
-        case e.FileStored(purpose="batch"):
-            state.files[event.file_id] = event
+        case e.FileStored():
+            if event.purpose == BATCH_INPUT:
+                state.files[event.file_id] = event
         case e.FileDeleted():
             state.files.pop(event.file_id, None)
+        case _:
+            assert_never(event)
 
 
 def _evolve_models(state: State, event: e.ModelRegistered | e.ModelRemoved) -> None:
