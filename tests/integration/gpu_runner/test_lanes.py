@@ -189,3 +189,23 @@ async def test_a_connection_idle_for_long_is_not_used_again(home: Path, monkeypa
         await connection_pool.post(PATH, BODY)
         await connection_pool.post(PATH, BODY)
     assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\nx-odd: " + b"y" * 1_000_000, b"HTTP/1.1 200 " + b"O" * 1_000_000],
+    ids=["a header without an end", "a reason without an end"],
+)
+async def test_a_head_without_an_end_fails_its_request_alone(head: bytes, tmp_path: Path):
+    server = Server(head, OK)
+    async with lanes_to(server, tmp_path) as connection_pool:
+        with pytest.raises((AnswerTooLarge, ConnectionLost)):
+            await connection_pool.post(PATH, BODY)
+        assert (await connection_pool.post(PATH, BODY)).status_code == 200
+
+
+async def test_a_pause_that_no_clock_shows_is_none(tmp_path: Path):
+    head = b"HTTP/1.1 503 No\r\nretry-after: 1 Jan 99999999999999 1:1:1 GMT\r\ncontent-length: 2\r\n\r\n{}"
+    async with lanes_to(Server(head), tmp_path) as connection_pool:
+        answer = await connection_pool.post(PATH, BODY)
+    assert (answer.status_code, answer.retry_after) == (503, None)

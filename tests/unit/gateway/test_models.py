@@ -63,3 +63,13 @@ def test_once_written_nothing_is_left_to_write():
     for sequence, (event, _) in enumerate(changes(known, wanted, NOON), start=2):
         known = fold(known, event, sequence)
     assert changes(known, wanted, NOON) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f'[[model]]\nid = "{"m" * 257}"\nhub = "m"\n', f'[[model]]\nid = "m"\nhub = "{"h" * 70_000}"\n'],
+    ids=["its id", "all of it"],
+)
+def test_a_definition_that_is_too_long_for_its_event_is_refused(text: str):
+    with pytest.raises(BadModelFile, match="bytes"):
+        read_model_file(text)

@@ -39,6 +39,8 @@ def test_the_body_stays_byte_for_byte():
         ),
         ({"prompt_tokens": "many"}, NO_USAGE),
         ({"prompt_tokens": -1}, NO_USAGE),
+        ({"prompt_tokens": 2**31}, NO_USAGE),
+        ({"completion_tokens": 10**300}, NO_USAGE),
         (None, NO_USAGE),
     ],
 )
@@ -80,6 +82,17 @@ def test_an_error_answer_that_is_no_json_gets_the_envelope():
 
 def test_an_error_answer_that_is_json_stays_as_it_is():
     assert bytes(outcome_of(REQUEST, 400, b'{"detail":"no"}', 0.5).body) == b'{"detail":"no"}'
+
+
+@pytest.mark.parametrize("status_code", [0, 100, 199, 600, 999, 70_000])
+def test_a_status_that_is_none_is_an_error_of_its_line(status_code: int):
+    outcome = outcome_of(REQUEST, status_code, b"{}", 0.5)
+    assert outcome.status_code is None
+    assert outcome.error is not None and outcome.error.code is RequestFault.UNREADABLE_ANSWER
+
+
+def test_an_answer_nested_too_deep_is_no_answer():
+    assert outcome_of(REQUEST, 200, b"[" * 100_000 + b"]" * 100_000, 0.5).error is not None
 
 
 def test_a_fault_says_what_it_is():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,3 +153,9 @@ vllm:kv_cache_usage_perc{engine="1",model_name="m"} 0.5
 def test_a_server_without_these_metrics_tells_no_load():
     assert stats_in(b"") is None
     assert stats_in(b"process_cpu_seconds_total 1.5\n") is None
+
+
+@pytest.mark.parametrize("value", [b"many", b"nan", b"inf", b"-1", b"1e999", b"9" * 1_000_000])
+def test_a_load_that_cannot_be_is_none(value: bytes):
+    metrics = b"vllm:num_requests_running{} %s\nvllm:num_requests_waiting{} 1\n" % value
+    assert stats_in(metrics) is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.retrying import Tries, read_retry_after
@@ -70,3 +72,25 @@ def test_reasons_are_counted_apart_and_pauses_together():
 )
 def test_a_pause_is_read_from_a_number_or_a_date(header: str | None, seconds: float | None):
     assert read_retry_after(header, NOON) == seconds
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "9" * 8_000_000,
+        "1 Jan 99999999999999 1:1:1 GMT",
+        "Mon, 99999999999999999999 Jan 2020 10:00:00 GMT",
+        "Mon, 1 Jan 2020 10:00:00 +99999999999999999999",
+        "nan",
+        "1e999",
+        ",",
+    ],
+)
+def test_a_pause_that_no_clock_shows_is_none(header: str):
+    assert read_retry_after(header, NOON) is None
+
+
+@given(st.text(max_size=80))
+def test_whatever_an_engine_says_of_a_pause_is_a_number_or_nothing(header: str):
+    found = read_retry_after(header, NOON)
+    assert found is None or 0 < found < float("inf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from vbatch.contracts.events import BatchFault
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
+from vbatch.contracts.limits import FAULTS_BYTES_MAX
 from vbatch.contracts.lines import parse_request_line
 from vbatch.scheduler.core.planning.custom_ids import CustomIds
 from vbatch.scheduler.core.planning.plan import Plan
@@ -47,10 +49,52 @@ def lines(*documents: dict[str, object]) -> bytes:
     return b"".join(json.dumps(document).encode() + b"\n" for document in documents)
 
 
+def verdict_faults(content: bytes) -> tuple[BatchFault, ...]:
+    result = check(content)
+    assert not isinstance(result, Plan)
+    return result
+
+
 def faults(content: bytes, rules: FileRules = RULES) -> list[tuple[FileFault, int | None, str | None]]:
     result = check(content, rules)
     assert not isinstance(result, Plan)
     return [(fault.code, fault.line, fault.param) for fault in result]
+
+
+@pytest.mark.parametrize("custom_id", ["z" * 1025, "z" * 2_200_000, "ä" * 513, "\u0001" * 1025])
+def test_a_custom_id_over_its_bound_is_a_fault_of_its_line(custom_id: str):
+    fault, other = verdict_faults(lines(request(custom_id), request("b"), without("method")))
+    assert (fault.code, fault.line, fault.param) == (FileFault.INVALID_REQUEST, 1, "custom_id")
+    assert "1024 bytes" in fault.message and len(fault.message) < 200
+    assert other.line == 3
+
+
+@pytest.mark.parametrize("custom_id", ["z" * 1024, "ä" * 512])
+def test_a_custom_id_at_its_bound_is_taken(custom_id: str):
+    assert isinstance(check(lines(request(custom_id))), Plan)
+
+
+@pytest.mark.parametrize("name", ["method", "url"])
+def test_a_fault_quotes_no_more_than_a_beginning(name: str):
+    [fault] = verdict_faults(lines(request(**{name: "M" * 3_000_000})))
+    assert fault.param == name and len(fault.message) < 500
+
+
+@pytest.mark.parametrize("model", ["m" * 3_000_000, "\u20ac" * 1_000_000])
+def test_a_model_that_is_not_there_is_quoted_by_its_beginning(model: str):
+    [fault] = verdict_faults(lines(body(model=model)))
+    assert fault.code is FileFault.MODEL_NOT_FOUND
+    assert "[cut, " in fault.message and len(fault.message.encode()) < 500
+
+
+def test_faults_are_bounded_by_their_bytes_and_the_rest_is_counted():
+    """Each quotes control characters, which JSON writes as six bytes: the largest a fault can be."""
+    count = 4_000
+    content = lines(*[request(str(number), method="\u0001" * 1_000) for number in range(count)])
+    told = verdict_faults(content)
+    assert len(msgspec.json.encode(told)) <= FAULTS_BYTES_MAX
+    assert [fault.line for fault in told[:-1]] == list(range(1, len(told)))
+    assert told[-1].message == f"{count - len(told) + 1} more lines are at fault."
 
 
 def test_a_fit_file_becomes_a_plan_that_says_where_each_line_stands():

@@ -12,6 +12,10 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from vbatch.contracts.bounds import cut
+
+VALUE_BYTES_MAX = 16 * 1024
+"""Of one value of a log line, in UTF-8; what is cut says so."""
 FOREIGN_LOGGERS = (
     "uvicorn",
     "uvicorn.error",
@@ -89,10 +93,18 @@ def _add_span(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
     return event
 
 
+def _bound(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Reasons quote what engines and clients wrote: no value of a line is longer than a screen or two."""
+    for key, value in event.items():
+        if isinstance(value, str) and 4 * len(value) > VALUE_BYTES_MAX:
+            event[key] = cut(value, VALUE_BYTES_MAX)
+    return event
+
+
 def _renderers(is_terminal: bool) -> list[Processor]:
     if is_terminal:
         return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.processors.format_exc_info, _bound, structlog.processors.JSONRenderer()]
 
 
 def _take_over_foreign_loggers() -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vbatch.contracts import events as e
+from vbatch.contracts.bounds import json_bytes_max
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import model_token
+from vbatch.contracts.limits import HEADERS_BYTES_MAX
 
 FIELD_ID: Mapping[str, str] = {
     "file": "file_id",
@@ -38,6 +40,11 @@ class EventKind:
     @property
     def aggregate(self) -> str:
         return self.name.split(".")[0]
+
+    @property
+    def bytes_max(self) -> int:
+        """The largest message it can be, headers included, with every field at its bound."""
+        return HEADERS_BYTES_MAX + json_bytes_max(self.type)
 
     @property
     def ce_type(self) -> str:

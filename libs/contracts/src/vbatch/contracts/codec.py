@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from vbatch.contracts.bounds import within_bounds
 from vbatch.contracts.catalogue import BY_CE_TYPE, BY_TYPE, EventKind
 from vbatch.contracts.events import AnyEvent, ChunkCompleted, ChunkOutline, Event
 from vbatch.contracts.message import Message
@@ -40,7 +41,10 @@ class Stored(Protocol):
 
 
 def encode(event: Event, *, source: str) -> Message:
-    """`source` names the writing service, e.g. `gateway`; the event's own `at` becomes `ce-time`."""
+    """`source` names the writing service, e.g. `gateway`; the event's own `at` becomes `ce-time`.
+
+    Texts that are longer than their bounds are cut.
+    """
     kind = BY_TYPE[type(event)]
     message_id = kind.message_id(event)
     headers = {
@@ -52,7 +56,7 @@ def encode(event: Event, *, source: str) -> Message:
         "ce-time": event.at.isoformat(),
         "content-type": "application/json",
     }
-    return Message(kind.subject(event), msgspec.json.encode(event), message_id, headers)
+    return Message(kind.subject(event), msgspec.json.encode(within_bounds(event)), message_id, headers)
 
 
 def decode(stored: Stored) -> AnyEvent:

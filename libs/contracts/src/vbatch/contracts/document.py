@@ -59,7 +59,8 @@ def _section(kind: EventKind) -> str:
     _, schemas = msgspec.json.schema_components([kind.type], ref_template=REF)
     schema = schemas[kind.type.__name__]
     heading = [f"## {kind.name} v{kind.version}", "", _description(kind), ""]
-    address = [f"Subject `{_address(kind)}`, `ce-type` `{kind.ce_type}`.", ""]
+    size = f"at most {kind.bytes_max:,} bytes with its headers"
+    address = [f"Subject `{_address(kind)}`, `ce-type` `{kind.ce_type}`, {size}.", ""]
     rows = [_row(name, field, name in schema.get("required", [])) for name, field in schema["properties"].items()]
     return "\n".join([*heading, *address, "| field | type | |", "|---|---|---|", *rows, ""])
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
+from vbatch.contracts import limits
+from vbatch.contracts.bounds import Items, Json
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, PartId, RunnerId, SliceId, UploadId
 from vbatch.contracts.models import ModelDefinition
@@ -46,16 +49,16 @@ class BatchFault(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a failed batch's `errors.data`; all four keys are always present."""
 
     code: FileFault
-    message: str
+    message: limits.FaultMessage
     line: int | None = None
-    param: str | None = None
+    param: limits.Word | None = None
 
 
 class RequestError(msgspec.Struct, frozen=True, kw_only=True):
     """Why a line has no HTTP answer: the `error` of its output line."""
 
     code: RequestFault
-    message: str
+    message: limits.ErrorMessage
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,10 +66,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message), or an `error`. `body` is the engine's JSON, untouched. `seconds` is the time inside the engine."""
 
     line: int
-    custom_id: str
+    custom_id: limits.CustomId
     status_code: int | None = None
-    body: msgspec.Raw = msgspec.field(default_factory=lambda: NO_ANSWER)
-    body_blob: str | None = None
+    body: limits.Answer = msgspec.field(default_factory=lambda: NO_ANSWER)
+    body_blob: limits.BlobName | None = None
     error: RequestError | None = None
     usage: Usage = NO_USAGE
     seconds: float = 0.0
@@ -117,11 +120,11 @@ class FileStored(Event, frozen=True, kw_only=True):
 
     file_id: FileId
     owner: OwnerId
-    purpose: str
-    filename: str
+    purpose: limits.Word
+    filename: limits.Filename
     bytes: int
-    sha256: str
-    blob: str
+    sha256: limits.Word
+    blob: limits.BlobName
     expires_at: datetime | None = None
     batch_id: BatchId | None = None
 
@@ -146,9 +149,9 @@ class UploadCreated(UploadEvent, frozen=True, kw_only=True):
     upload_id: UploadId
     owner: OwnerId
     bytes: int
-    filename: str
-    mime_type: str
-    purpose: str
+    filename: limits.Filename
+    mime_type: limits.MimeType
+    purpose: limits.Word
     expires_at: datetime
     file_expires_after_seconds: int | None = None
 
@@ -159,14 +162,14 @@ class UploadPartAdded(UploadEvent, frozen=True, kw_only=True):
     upload_id: UploadId
     part_id: PartId
     bytes: int
-    blob: str
+    blob: limits.BlobName
 
 
 class UploadCompleted(UploadEvent, frozen=True, kw_only=True):
     """The parts, in this order, have become the file; its `file.stored` stands right before this in the log."""
 
     upload_id: UploadId
-    part_ids: tuple[PartId, ...]
+    part_ids: Annotated[tuple[PartId, ...], Items(limits.PARTS_COUNT_MAX)]
     file_id: FileId
 
 
@@ -191,10 +194,10 @@ class BatchCreated(Event, frozen=True, kw_only=True):
     batch_id: BatchId
     owner: OwnerId
     input_file_id: FileId
-    endpoint: str
-    completion_window: str
+    endpoint: limits.Word
+    completion_window: limits.Word
     expires_at: datetime
-    metadata: dict[str, str] | None = None
+    metadata: limits.Metadata | None = None
     output_expires_after_seconds: int | None = None
     priority: int = 0
 
@@ -230,14 +233,14 @@ class BatchValidated(Event, frozen=True, kw_only=True):
     batch_id: BatchId
     total: int
     last_line: int
-    models: tuple[ModelTotal, ...]
+    models: Annotated[tuple[ModelTotal, ...], Items(limits.MODELS_COUNT_MAX)]
 
 
 class BatchRejected(Event, frozen=True, kw_only=True):
     """The file is unfit: nothing of it runs. Faults are in line order."""
 
     batch_id: BatchId
-    faults: tuple[BatchFault, ...]
+    faults: Annotated[tuple[BatchFault, ...], Json(limits.FAULTS_BYTES_MAX)]
 
 
 class BatchDispatched(Event, frozen=True, kw_only=True):
@@ -251,9 +254,9 @@ class BatchDispatched(Event, frozen=True, kw_only=True):
     runner_id: RunnerId
     epoch: int
     model: ModelId
-    lines: tuple[int, ...]
+    lines: limits.Lines
     attempt: int
-    reason: str
+    reason: limits.ReasonText
     fault: RequestError | None = None
 
 
@@ -266,7 +269,7 @@ class ChunkCompleted(Event, frozen=True, kw_only=True):
     epoch: int
     chunk: int
     model: ModelId
-    outcomes: tuple[Outcome, ...]
+    outcomes: Annotated[tuple[Outcome, ...], Json(limits.OUTCOME_BYTES_MAX)]
 
 
 class ChunkOutline(Event, frozen=True, kw_only=True):
@@ -288,10 +291,10 @@ class SliceReturned(Event, frozen=True, kw_only=True):
     slice_id: SliceId
     runner_id: RunnerId
     epoch: int
-    lines: tuple[int, ...]
+    lines: limits.Lines
     reason: ReturnReason
-    detail: str = ""
-    suspects: tuple[int, ...] = ()
+    detail: limits.Detail = ""
+    suspects: limits.Lines = ()
 
 
 class Ending(StrEnum):
@@ -339,7 +342,7 @@ class RunnerLeased(Event, frozen=True, kw_only=True):
     """A runner process took its device. The sequence of this event is its epoch; older epochs are powerless."""
 
     runner_id: RunnerId
-    device: str
+    device: limits.ShortText
     memory_bytes: int
     pid: int
 
@@ -368,7 +371,7 @@ class ModelFailed(Event, frozen=True, kw_only=True):
     runner_id: RunnerId
     epoch: int
     model: ModelId
-    detail: str
+    detail: limits.Detail
 
 
 class EngineCrashed(Event, frozen=True, kw_only=True):
@@ -377,7 +380,7 @@ class EngineCrashed(Event, frozen=True, kw_only=True):
     runner_id: RunnerId
     epoch: int
     model: ModelId
-    detail: str
+    detail: limits.Detail
     suspect_count: int
 
 
@@ -391,11 +394,11 @@ class ProfileLowered(Event, frozen=True, kw_only=True):
     epoch: int
     model: ModelId
     rung: int
-    shortage: str
-    argument: str
-    before: str
-    after: str
-    detail: str
+    shortage: limits.ShortText
+    argument: limits.ShortText
+    before: limits.ShortText
+    after: limits.ShortText
+    detail: limits.Detail
 
 
 class RunnerStopped(Event, frozen=True, kw_only=True):
@@ -403,7 +406,7 @@ class RunnerStopped(Event, frozen=True, kw_only=True):
 
     runner_id: RunnerId
     epoch: int
-    reason: str
+    reason: limits.ReasonText
 
 
 class RunnerLost(Event, frozen=True, kw_only=True):
@@ -422,14 +425,14 @@ class LeaseTaken(Event, frozen=True, kw_only=True):
 class SchedulerLeased(LeaseTaken, frozen=True, kw_only=True):
     """A scheduler process took over. The sequence of this event is its epoch."""
 
-    scheduler_id: str
+    scheduler_id: limits.Word
     pid: int
 
 
 class ResultsLeased(LeaseTaken, frozen=True, kw_only=True):
     """A results process took over. The sequence of this event is its epoch."""
 
-    results_id: str
+    results_id: limits.Word
     pid: int
 
 
@@ -439,7 +442,7 @@ class ResultsLeased(LeaseTaken, frozen=True, kw_only=True):
 class ModelRegistered(Event, frozen=True, kw_only=True):
     """A model may be named by requests from now on, or its definition changed."""
 
-    model: ModelDefinition
+    model: Annotated[ModelDefinition, Json(limits.MODEL_DEFINITION_BYTES_MAX)]
 
 
 class ModelRemoved(Event, frozen=True, kw_only=True):

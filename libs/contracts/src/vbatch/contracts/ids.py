@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, NewType
 
@@ -15,6 +16,19 @@ ModelId = NewType("ModelId", str)
 OwnerId = NewType("OwnerId", str)
 UploadId = NewType("UploadId", str)
 PartId = NewType("PartId", str)
+
+MODEL_ID_BYTES_MAX = 256
+ID_BYTES_MAX: Mapping[object, int] = {
+    BatchId: 64,
+    FileId: 1024,  # also what a client calls the input file of a batch: 256 characters
+    SliceId: 64,
+    RunnerId: 64,
+    ModelId: MODEL_ID_BYTES_MAX,
+    OwnerId: 64,
+    UploadId: 64,
+    PartId: 64,
+}
+"""In UTF-8. Who takes an id from a client or an operator refuses a longer one."""
 
 OutputKind = Literal["output", "error"]
 

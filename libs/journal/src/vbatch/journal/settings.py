@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from vbatch.contracts.limits import MESSAGE_BYTES_MAX
+
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
@@ -79,7 +81,7 @@ class JournalSettings:
     log_stream: str = "EVT"
     work_stream: str = "WORK"
     dead_stream: str = "DEAD"
-    message_bytes_max: int = 2 * MIB
+    message_bytes_max: int = MESSAGE_BYTES_MAX
     log_bytes_max: int = 8 * GIB
     work_bytes_max: int = SIDE_STREAM_BYTES_MAX
     dead_bytes_max: int = SIDE_STREAM_BYTES_MAX

@@ -10,8 +10,12 @@ from datetime import datetime
 import msgspec
 
 from vbatch.contracts import events as e
+from vbatch.contracts.bounds import cut, fits
 from vbatch.contracts.ids import ModelId
+from vbatch.contracts.limits import MODEL_DEFINITION_BYTES_MAX, MODEL_ID_BYTES_MAX
 from vbatch.contracts.models import ModelDefinition
+
+QUOTE_BYTES_MAX = 100
 
 
 class BadModelFile(ValueError):
@@ -40,6 +44,10 @@ def read_model_file(text: str) -> tuple[ModelDefinition, ...]:
     for model in models:
         if not model.id.strip() or not model.id.isprintable() or model.id in seen:
             raise BadModelFile(f"model id {model.id!r} is empty, not printable or stands there twice")
+        if not fits(model.id, MODEL_ID_BYTES_MAX):
+            raise BadModelFile(f"model id {cut(model.id, QUOTE_BYTES_MAX)!r} is longer than {MODEL_ID_BYTES_MAX} bytes")
+        if len(msgspec.json.encode(model)) > MODEL_DEFINITION_BYTES_MAX:
+            raise BadModelFile(f"model {model.id!r} is defined by more than {MODEL_DEFINITION_BYTES_MAX} bytes")
         if fault := model.source_fault():
             raise BadModelFile(f"model {model.id!r}: {fault}")
         seen.add(model.id)

@@ -12,11 +12,17 @@ import msgspec
 
 from vbatch.contracts.events import NO_USAGE, Outcome, RequestError, Usage
 from vbatch.contracts.failures import REQUEST_FAULT_MESSAGES, RequestFault
+from vbatch.contracts.limits import TOKENS_MAX
 from vbatch.gpu_runner.core.feed import Request
 
 ENVELOPE_TEXT_CHARS_MAX = 2_000
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
+STATUS_MIN, STATUS_MAX = 200, 599
+"""Of an answer; 1xx only announces one."""
+ODD_STATUS = "The engine answered with the status {status}, which is no answer."
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)]
+"""Of tokens; an engine that reports more is not believed."""
 
 
 class _InputDetails(msgspec.Struct):
@@ -63,7 +69,10 @@ class NotJson(Exception):
 
 
 def outcome_of(request: Request, status_code: int, body: bytes, seconds: float) -> Outcome:
-    """The outcome of an HTTP answer, whatever its status."""
+    """The outcome of an HTTP answer, whatever its status, as long as it is one."""
+    if not STATUS_MIN <= status_code <= STATUS_MAX:
+        message = ODD_STATUS.format(status=status_code)
+        return fault_outcome(request, RequestFault.UNREADABLE_ANSWER, message=message, seconds=seconds)
     try:
         usage = usage_of(body)
     except NotJson:
@@ -95,7 +104,7 @@ def usage_of(body: bytes) -> Usage:
     except msgspec.ValidationError:
         _check_syntax(body)
         return NO_USAGE
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(str(error)) from error
     return answer.usage.total() if answer.usage else NO_USAGE
 
@@ -116,5 +125,5 @@ def error_envelope(text: bytes, status_code: int) -> bytes:
 def _check_syntax(body: bytes) -> None:
     try:
         _SYNTAX_DECODER.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise NotJson(str(error)) from error

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import msgspec
 
+from vbatch.contracts import limits
 from vbatch.contracts.events import Outcome
 
-CHUNK_BYTES_MAX = 256 * 1024
-CHUNK_OUTCOMES_MAX = 256
+CHUNK_BYTES_MAX = limits.SMALL_CHUNK_BYTES_MAX
+CHUNK_OUTCOMES_MAX = limits.OUTCOMES_COUNT_MAX
 """What a device that answers so many within CHUNK_SECONDS_MAX records with one wait for the disk."""
 CHUNK_SECONDS_MAX = 0.5
-BODY_BYTES_MAX = 4 * CHUNK_BYTES_MAX
+BODY_BYTES_MAX = limits.ANSWER_BYTES_MAX
 """A larger answer goes to a blob: alone it would not fit a message with comfort."""
 
 _ENCODER = msgspec.json.Encoder()

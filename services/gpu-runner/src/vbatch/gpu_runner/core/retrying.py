@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from vbatch.contracts.limits import RETRY_AFTER_BYTES_MAX
 from vbatch.gpu_runner.core.limits import Limits
 
 BUSY_STATUSES = frozenset({429, 503, 529})
@@ -41,7 +42,7 @@ class Tries:
 
 def read_retry_after(header: str | None, now: datetime) -> float | None:
     """Seconds from now, of a number or a date (RFC 9110, 10.2.3); None for neither and for what lies behind us."""
-    if header is None:
+    if header is None or len(header) > RETRY_AFTER_BYTES_MAX:
         return None
     seconds = _seconds(header.strip(), now)
     return seconds if seconds is not None and 0 < seconds < float("inf") else None
@@ -54,6 +55,6 @@ def _seconds(text: str, now: datetime) -> float | None:
         pass  # no number: it may be a date
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one of a year that no clock shows
         return None
     return (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()

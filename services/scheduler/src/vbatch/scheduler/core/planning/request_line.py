@@ -9,14 +9,18 @@ from collections.abc import Mapping
 
 import msgspec
 
+from vbatch.contracts.bounds import cut, fits
 from vbatch.contracts.endpoints import ENDPOINT_TITLES, REQUIRED_BODY_FIELDS
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
+from vbatch.contracts.limits import CUSTOM_ID_BYTES_MAX
 
 ABSENT = msgspec.Raw(b"")
 UNPARSEABLE = "This line is not parseable as valid JSON."
 NULL = b"null"
 NULL_RAW = msgspec.Raw(NULL)
+QUOTE_BYTES_MAX = 256
+"""Of a client's own words in the message of a fault; what is cut says so."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -94,8 +98,11 @@ def custom_id_of(raw: bytes) -> str:
 def check_envelope(line: Line, endpoint: str) -> None:
     if not line.custom_id:
         raise _missing("custom_id")
+    if not fits(line.custom_id, CUSTOM_ID_BYTES_MAX):
+        message = f"Invalid 'custom_id': string too long. At most {CUSTOM_ID_BYTES_MAX} bytes of UTF-8 are possible."
+        raise Unfit(FileFault.INVALID_REQUEST, message, "custom_id")
     if line.method != "POST":
-        message = f"The method '{line.method}' is not supported. Only POST is."
+        message = f"The method '{cut(line.method, QUOTE_BYTES_MAX)}' is not supported. Only POST is."
         raise Unfit(FileFault.INVALID_METHOD, message, "method")
     if line.url != endpoint:
         message = "The URL provided for this request does not match the batch endpoint."
@@ -113,7 +120,7 @@ def check_body(body: Body, endpoint: str, models: Mapping[ModelId, tuple[str, ..
         raise Unfit(FileFault.STREAMING_UNSUPPORTED, message, "body.stream")
     endpoints = models.get(ModelId(body.model))
     if endpoints is None:
-        message = f"The provided model '{body.model}' is not supported by the Batch API."
+        message = f"The provided model '{cut(body.model, QUOTE_BYTES_MAX)}' is not supported by the Batch API."
         raise Unfit(FileFault.MODEL_NOT_FOUND, message, "body.model")
     if endpoint not in endpoints:
         message = f"The model '{body.model}' does not serve {endpoint}."

@@ -10,15 +10,20 @@ from dataclasses import dataclass, field
 from heapq import merge
 from math import inf
 
+import msgspec
+
+from vbatch.contracts.bounds import cut
 from vbatch.contracts.endpoints import EMBEDDINGS
 from vbatch.contracts.events import BatchFault
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
+from vbatch.contracts.limits import FAULT_MESSAGE_BYTES_MAX, FAULTS_BYTES_MAX, FAULTS_COUNT_MAX
 from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.planning.custom_ids import CustomIds
 from vbatch.scheduler.core.planning.plan import Plan
 from vbatch.scheduler.core.planning.prefix_order import PromptPrefixes
 from vbatch.scheduler.core.planning.request_line import (
+    QUOTE_BYTES_MAX,
     Line,
     Unfit,
     check_body,
@@ -29,8 +34,10 @@ from vbatch.scheduler.core.planning.request_line import (
 )
 
 BOM = b"\xef\xbb\xbf"
-FAULTS_MAX = 5_000
-"""How many faults one rejection lists; one more says how many were left out."""
+FAULTS_MAX = FAULTS_COUNT_MAX
+"""How many faults one rejection lists, as long as they fit its event; one more says how many were left out."""
+FAULTS_ROOM = FAULTS_BYTES_MAX - 2 * FAULT_MESSAGE_BYTES_MAX
+"""Of the JSON of the faults that are listed; the rest is for the one more."""
 REREAD_LINES_MAX, REREAD_BYTES_MAX = 1_024, 4 << 20
 """Of the lines that may share a custom_id, so much is read again at a time, or one line if it alone is longer."""
 
@@ -62,19 +69,29 @@ class Faults:
 
     listed: list[BatchFault] = field(default_factory=list)
     left_out: int = 0
+    json_bytes: int = 0
 
     def add(self, unfit: Unfit, line: int | None) -> None:
         """`line` is None for a fault of the file itself, which comes last."""
-        if len(self.listed) < FAULTS_MAX:
-            self.listed.append(BatchFault(code=unfit.code, message=unfit.message, line=line, param=unfit.param))
-        else:
-            self.left_out += 1
+        message = cut(unfit.message, FAULT_MESSAGE_BYTES_MAX)
+        self._list(BatchFault(code=unfit.code, message=message, line=line, param=unfit.param))
 
     def with_others(self, others: Faults) -> Faults:
         """Both in line order."""
-        both = list(merge(self.listed, others.listed, key=lambda fault: fault.line or inf))
-        left_out = self.left_out + others.left_out + len(both[FAULTS_MAX:])
-        return Faults(both[:FAULTS_MAX], left_out)
+        both = Faults()
+        for fault in merge(self.listed, others.listed, key=lambda fault: fault.line or inf):
+            both._list(fault)
+        both.left_out += self.left_out + others.left_out
+        return both
+
+    def _list(self, fault: BatchFault) -> None:
+        """A fault that is left out lets no later one in: those listed are the first."""
+        size = len(msgspec.json.encode(fault)) + 1
+        if self.left_out or len(self.listed) >= FAULTS_MAX or self.json_bytes + size > FAULTS_ROOM:
+            self.left_out += 1
+        else:
+            self.listed.append(fault)
+            self.json_bytes += size
 
     def as_faults(self) -> tuple[BatchFault, ...]:
         if not self.left_out:
@@ -175,7 +192,8 @@ class FileCheck:
             self._plan.model = model
         self._check_inputs(line)
         if self._plan.model != model:
-            message = f"The model '{model}' for this request does not match the rest of the batch. {ONE_MODEL}"
+            quoted = cut(model, QUOTE_BYTES_MAX)
+            message = f"The model '{quoted}' for this request does not match the rest of the batch. {ONE_MODEL}"
             raise Unfit(FileFault.MISMATCHED_MODEL, message, "body.model")
 
     def _check_inputs(self, line: Line) -> None:

@@ -16,6 +16,9 @@ from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 PROBE_SECONDS_MAX = 5.0
+PROBE_BYTES_MAX = 8 * 1024 * 1024
+"""Of an engine's metrics, or another answer to a look at it."""
+FIGURE_MAX = 1e9
 HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 SOCKET_BASE = "http://engine"
 PROGRESS_METRICS = ("vllm:generation_tokens", "vllm:prompt_tokens")
@@ -56,12 +59,11 @@ class EngineClient:
         try:
             async with self._session.post(url, data=body, allow_redirects=False) as response:
                 _check_size(response.content_length or 0)
-                answer = await response.read()
+                answer = await _read(response, ANSWER_BYTES_MAX)
         except TimeoutError as error:
             raise RequestTimedOut from error
         except aiohttp.ClientError as error:
             raise ConnectionLost(f"{type(error).__name__}: {error}") from error
-        _check_size(len(answer))
         pause = read_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
         return Answer(response.status, answer, pause)
 
@@ -97,24 +99,45 @@ class EngineClient:
         limit = aiohttp.ClientTimeout(total=PROBE_SECONDS_MAX)
         try:
             async with self._session.get(_url(self._base_url, path), timeout=limit) as response:
-                return Answer(response.status, await response.read())
-        except (TimeoutError, aiohttp.ClientError, OSError):
+                return Answer(response.status, await _read(response, PROBE_BYTES_MAX))
+        except (TimeoutError, aiohttp.ClientError, OSError, AnswerTooLarge):
             return None
 
 
 def stats_in(metrics: bytes) -> EngineStats | None:
     """What vLLM's metrics say of its load: counts summed over its engines, the fullest KV cache."""
     seen: dict[bytes, list[float]] = {}
-    for name, value in STATS_METRICS.findall(metrics):
-        seen.setdefault(name, []).append(float(value))
+    for name, text in STATS_METRICS.findall(metrics):
+        if (value := _figure(text)) is None:
+            return None
+        seen.setdefault(name, []).append(value)
     if RUNNING not in seen or WAITING not in seen:
         return None
     return EngineStats(int(sum(seen[RUNNING])), int(sum(seen[WAITING])), max(seen.get(KV_SHARE, [0.0])))
 
 
-def _check_size(size: int) -> None:
-    if size > ANSWER_BYTES_MAX:
-        raise AnswerTooLarge(f"The engine's answer was larger than {ANSWER_BYTES_MAX >> 20} MiB.")
+def _figure(text: bytes) -> float | None:
+    """A count or a share; None for what an engine cannot mean."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value <= FIGURE_MAX else None
+
+
+async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """The body, piece by piece: nobody knows its length before. Raises AnswerTooLarge."""
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        _check_size(size, bytes_max)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _check_size(size: int, bytes_max: int = ANSWER_BYTES_MAX) -> None:
+    if size > bytes_max:
+        raise AnswerTooLarge(f"The engine's answer was larger than {bytes_max >> 20} MiB.")
 
 
 @lru_cache(maxsize=64)

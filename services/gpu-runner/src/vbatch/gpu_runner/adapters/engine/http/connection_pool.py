@@ -19,6 +19,8 @@ from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate
 CONNECT_SECONDS_MAX = 10.0
 IDLE_SECONDS_MAX = 2.0
 """Less than any server keeps an idle connection (vLLM: 5 s), so that we never write into one that is just closing."""
+HEAD_BYTES_MAX = 64 * 1024
+"""Of an answer's status line and headers, as far as they come apart from its body."""
 RETRY_AFTER = b"retry-after"
 FRAMED_BY = (b"content-length", b"transfer-encoding")
 
@@ -86,7 +88,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[Answer] | None = None
         self._pieces: list[bytes] = []
-        self._size = 0
+        self._size = self._head_bytes = 0
         self._is_framed = False
         self._has_head = False
         self._retry_after: str | None = None
@@ -97,7 +99,7 @@ class _Connection(asyncio.Protocol):
     async def exchange(self, path: str, body: bytes) -> Answer:
         self._pieces, self._size = [], 0
         self._is_framed = self._has_head = self.is_reusable = False
-        self._retry_after = None
+        self._retry_after, self._head_bytes = None, 0
         self._answer = asyncio.get_running_loop().create_future()
         if self.is_lost:
             self._fail(ConnectionLost("the connection was closed"))
@@ -128,6 +130,16 @@ class _Connection(asyncio.Protocol):
             self._parser.feed_data(received)
         except httptools.HttpParserError as error:
             self._fail(ConnectionLost(f"no HTTP: {error}"))
+            self._transport.abort()
+            return
+        if not self._has_head:
+            self._count_head(len(received))
+
+    def _count_head(self, size: int) -> None:
+        """The parser itself would gather a head without an end."""
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._fail(AnswerTooLarge(f"The head of the engine's answer was larger than {HEAD_BYTES_MAX >> 10} KiB."))
             self._transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
