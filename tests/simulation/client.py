@@ -16,8 +16,8 @@ from random import Random
 import msgspec
 
 from tests.simulation.checks import InputLine, Reading
-from tests.simulation.engine import POISON
-from tests.simulation.journal import SimulatedLog
+from tests.simulation.engine import GAGGED, POISON
+from tests.simulation.journal import UNSTORABLE, SimulatedLog
 from tests.simulation.stores import BlobStore
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
@@ -30,6 +30,18 @@ OWNER = OwnerId("local")
 MODELS = (ModelId("small"), ModelId("large"))
 POLL_SECONDS = 0.01
 LINES_MAX = 40
+HOSTILE_SHARE = 0.05
+HOSTILE_WORDS = (GAGGED, "z" * 1000, "\x01" * 1000, "\u2028" * 300, "\U0001f47e" * 240, '\\"{}' * 200)
+"""In names of requests."""
+UNFIT_LINES = (
+    b"{}",
+    msgspec.json.encode({"custom_id": "m", "method": UNSTORABLE.decode(), "url": CHAT, "body": {}}),
+    msgspec.json.encode({"custom_id": "m", "method": "M" * 5_000, "url": CHAT, "body": {}}),
+    msgspec.json.encode(
+        {"custom_id": "c" * 5_000, "method": "POST", "url": CHAT, "body": {"model": "small", "messages": []}}
+    ),
+)
+"""The fault of the second cannot be recorded."""
 
 
 @dataclass
@@ -57,7 +69,7 @@ def wishes(random: Random) -> list[Wish]:
 
 def _wish(random: Random, number: int) -> Wish:
     inputs: list[InputLine] = []
-    model, is_fit = random.choice(MODELS), random.random() > 0.05
+    model, is_fit = random.choice(MODELS), random.random() > 0.08
     poisoned = random.random() < 0.04
     count = random.choice((1, random.randint(1, 12), random.randint(1, LINES_MAX)))
     bad = random.randint(1, count)
@@ -68,11 +80,11 @@ def _wish(random: Random, number: int) -> Wish:
             lines.append(b"")
             continue
         line = len(lines) + 1
-        word = POISON if poisoned and len(inputs) + 1 == bad else "line"
+        word = POISON if poisoned and len(inputs) + 1 == bad else _word(random)
         inputs.append(InputLine(line, f"{number}-{word}-{line}"))
         lines.append(_request(model, inputs[-1].custom_id))
     if not is_fit:
-        lines.append(b"{}")
+        lines.append(random.choice(UNFIT_LINES))
     content = (b"\xef\xbb\xbf" if random.random() < 0.1 else b"") + ending.join(lines)
     cancels = random.random() < 0.35
     return Wish(
@@ -91,6 +103,11 @@ def _wish(random: Random, number: int) -> Wish:
         ),
         priority=random.choice((0, 0, random.randint(PRIORITY_MIN, PRIORITY_MAX))),
     )
+
+
+def _word(random: Random) -> str:
+    """Most requests have a plain name; some one as long and odd as may be, and some get an answer no log takes."""
+    return random.choice(HOSTILE_WORDS) if random.random() < HOSTILE_SHARE else "line"
 
 
 def _request(model: ModelId, custom_id: str) -> bytes:

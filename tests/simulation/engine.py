@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from tests.simulation.journal import UNSTORABLE
 from tests.simulation.weather import Weather
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.concurrency import WAITING_MAX, EngineStats
@@ -15,6 +16,8 @@ from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, Gate, 
 
 POISON = "poison"
 """A request whose text has this word kills the engine."""
+GAGGED = "gagged"
+"""The answer to a request with this word cannot be recorded."""
 WINDOW = 6
 
 
@@ -107,6 +110,8 @@ class SimulatedEngine:
 
     def _words(self, custom_id: str, number: int) -> tuple[int, bytes]:
         """A different answer to every ask, so that a mixed-up one cannot hide."""
+        if GAGGED in custom_id:
+            return 200, b'{"text":"%s"}' % UNSTORABLE
         good = msgspec.json.encode(
             {"id": f"{custom_id}#{number}", "text": "\u2028" + "x" * (number * 7 % 50), "usage": {"prompt_tokens": 3}}
         )

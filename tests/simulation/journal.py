@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from tests.simulation.loop import Lane
@@ -32,6 +33,8 @@ from vbatch.journal.space_wait import SpaceWait
 TRIES_MAX = 4
 """The real journal tries until its deadline; then the caller learns that it does not know."""
 IN_FLIGHT_MAX = 8
+UNSTORABLE = b"no log takes this"
+"""A message that holds these words is refused for good, as one is that is too large."""
 LOST_ORDER_SECONDS = 1.0
 
 
@@ -47,7 +50,10 @@ class _Calls:
         self.lane = lane
         self.weather = weather
 
-    async def stored(self, store: Callable[[], int]) -> int:
+    async def stored(self, message: Message, store: Callable[[], int]) -> int:
+        if UNSTORABLE in message.body:
+            await self.weather.wait()
+            raise Rejected("the simulated log does not take it")
         for _ in range(TRIES_MAX):
             await self.weather.wait()
             self.lane.check_alive()
@@ -69,10 +75,10 @@ class SimulatedLog:
         self._calls = calls
 
     async def append(self, message: Message, guard: Guard | None = None) -> int:
-        return await self._calls.stored(lambda: self._stream.append(message, guard))
+        return await self._calls.stored(message, lambda: self._stream.append(message, guard))
 
     async def append_all(self, messages: Sequence[Message], guard: Guard | None = None) -> int:
-        return await self._calls.stored(lambda: self._stream.append_all(messages, guard))
+        return await self._calls.stored(messages[0], lambda: self._stream.append_all(messages, guard))
 
     async def last(self, subject_filter: str) -> Recorded | None:
         await self._calls.weather.wait()
@@ -95,7 +101,7 @@ class SimulatedLog:
                 return newest.sequence
             return self._stream.append(message, Guard(message.subject, newest.sequence if newest else 0))
 
-        return Lease(message.subject, await self._calls.stored(take))
+        return Lease(message.subject, await self._calls.stored(message, take))
 
     @asynccontextmanager
     async def tail(
@@ -123,20 +129,32 @@ class _Tail(AsyncIterator[list[Recorded]]):
         return records[:cut]
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    message: Message
+    on_stored: Callable[[int], None] | None
+    on_refused: Callable[[Rejected], None] | None
+
+
 class SimulatedPublisher:
     """Appends in order, each once, a few in flight; what one of them met is told by the calls after it."""
 
     def __init__(self, log: SimulatedLog, lease: Lease | None) -> None:
         self._log = log
         self._guard = lease.guard() if lease else None
-        self._waiting: deque[tuple[Message, Callable[[int], None] | None]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._failure: Exception | None = None
         self._last = 0
         self._changed = asyncio.Event()
 
-    async def publish(self, message: Message, on_stored: Callable[[int], None] | None = None) -> None:
+    async def publish(
+        self,
+        message: Message,
+        on_stored: Callable[[int], None] | None = None,
+        on_refused: Callable[[Rejected], None] | None = None,
+    ) -> None:
         await self._until(lambda: len(self._waiting) < IN_FLIGHT_MAX)
-        self._waiting.append((message, on_stored))
+        self._waiting.append(_Waiting(message, on_stored, on_refused))
         self._tell()
 
     async def flush(self) -> int:
@@ -148,17 +166,24 @@ class SimulatedPublisher:
         while True:
             while not self._waiting:
                 await self._changed.wait()
-            message, on_stored = self._waiting[0]
+            waiting = self._waiting[0]
             try:
-                self._last = await self._log.append(message, self._guard)
-            except (Conflict, Full, Rejected, Unavailable) as failure:
-                self._failure = failure
-                self._tell()
-                return
+                self._last = await self._log.append(waiting.message, self._guard)
+            except Rejected as refusal:
+                if waiting.on_refused is None:
+                    return self._fail(refusal)
+                waiting.on_refused(refusal)
+            except (Conflict, Full, Unavailable) as failure:
+                return self._fail(failure)
+            else:
+                if waiting.on_stored is not None:
+                    waiting.on_stored(self._last)
             self._waiting.popleft()
-            if on_stored is not None:
-                on_stored(self._last)
             self._tell()
+
+    def _fail(self, failure: Exception) -> None:
+        self._failure = failure
+        self._tell()
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
         while self._failure is None and not is_so():
@@ -183,7 +208,7 @@ class SimulatedWork:
             self._inner.note_change()
             return sequence
 
-        return await self._calls.stored(store)
+        return await self._calls.stored(message, store)
 
     @asynccontextmanager
     async def take(self, subject: str, consumer: str) -> AsyncIterator[AsyncIterator[Delivery]]:

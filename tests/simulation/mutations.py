@@ -16,7 +16,8 @@ from vbatch.contracts.codec import encode
 from vbatch.contracts.message import Message, Recorded
 from vbatch.gpu_runner.flows.intake import Intake
 from vbatch.journal.memory import MemoryStream
-from vbatch.journal.port import Delivery, Guard, Lease
+from vbatch.journal.port import Delivery, Guard, Lease, Rejected
+from vbatch.journal.quarantine import Quarantine
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.scheduler.core.state import state as scheduling
@@ -135,6 +136,13 @@ async def _referred_to_by_none(_sweep: AnswerSweep, _lease: Recorded) -> set[str
     return set()
 
 
+# a write that the log refuses for good is nobody's business
+
+
+async def _refusal_raised(_quarantine: Quarantine, _message: Message, refusal: Rejected) -> None:
+    raise refusal
+
+
 FILES = frozenset({"files_are_whole", "outcomes_stand", "every_batch_ends", "a_rebuild_is_equal"})
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -185,6 +193,12 @@ MUTATIONS: Mapping[str, Mutation] = {
         ((PendingBatch, "is_paused", _never_paused),),
         frozenset({"a_paused_batch_is_not_dispatched"}),
         60,
+    ),
+    "refused_append_ends_the_service": Mutation(
+        "a write that is refused for good ends the service",
+        ((Quarantine, "refuse", _refusal_raised),),
+        frozenset({"no_text_ends_a_service", "every_batch_ends"}),
+        20,
     ),
     "blind_sweep": Mutation(
         "answers are swept without asking what events refer to",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,7 +35,8 @@ from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.core.limits import Limits as RunnerLimits
 from vbatch.gpu_runner.flows import runner as running
 from vbatch.journal.memory import MemoryJournal
-from vbatch.journal.port import Conflict, Full, Unavailable
+from vbatch.journal.port import Conflict, Full, Rejected, Unavailable
+from vbatch.journal.quarantine import Cause, ForgottenNotes, QuarantineMeans
 from vbatch.results.core.projection import Changes
 from vbatch.results.flows import projecting, serving
 from vbatch.results.flows.sweeping import SweepTimes
@@ -120,6 +122,8 @@ class Machine:
     counts: dict[str, int] = field(default_factory=dict)
     violation: Violation | None = None
     pid: int = 0
+    notes: dict[str, ForgottenNotes] = field(default_factory=lambda: defaultdict(ForgottenNotes))
+    """Of where each service ended; they outlive it."""
     retired: list[str] = field(default_factory=list)
     watchers: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -198,6 +202,8 @@ class Machine:
         for leaf in _leaves(error):
             if isinstance(leaf, Violation):
                 self.break_promise(leaf)
+            elif isinstance(leaf, Rejected):
+                self.break_promise(Violation("no_text_ends_a_service", f"{life.service}: {leaf}"))
             elif isinstance(leaf, UniqueViolation) or not isinstance(leaf, WAYS_TO_END):
                 self.break_promise(Violation("no_process_ends_on_a_bug", f"{life.service}: {leaf!r}"))
 
@@ -209,9 +215,20 @@ class Machine:
     def _blobs(self, lane: Lane) -> SimulatedBlobs:
         return SimulatedBlobs(self.blobs, lane, self.weather)
 
+    def _means(self, life: Life) -> QuarantineMeans:
+        def count(cause: Cause, place: str, reason: str) -> None:
+            self.tell(f"{life.service} sets {place} aside: {reason}")
+            key = f"{cause}:{life.service}"
+            self.counts[key] = self.counts.get(key, 0) + 1
+
+        return QuarantineMeans(self.notes[life.service], count)
+
     async def _scheduler(self, life: Life) -> None:
         planner = SimulatedPlanner(self._blobs(life.lane), self.weather)
-        scheduler = Scheduler(self._journal(life.lane), planner, self.policy, self.now, life.pid, PlanLimits())
+        means = self._means(life)
+        scheduler = Scheduler(
+            self._journal(life.lane), planner, self.policy, self.now, life.pid, PlanLimits(), means=means
+        )
         await scheduler.run(life.stop)
 
     async def _runner(self, life: Life) -> None:
@@ -224,6 +241,7 @@ class Machine:
             answer_files=files,
             device=Device(DeviceKind.CPU, "simulated", 1 << 30),
             now=self.now,
+            means=self._means(life),
         )
         life.runner = running.Runner(RUNNER_IDS[life.service], life.pid, dependencies, RUNNER_LIMITS)
         await life.runner.run(life.stop)
@@ -241,6 +259,7 @@ class Machine:
             on_sealed=lambda event, size: None,
             on_dead_letters=lambda count: None,
             sweep_times=SWEEP_TIMES,
+            means=self._means(life),
         )
         await serving.serve(world, serving.Progress())
 

@@ -33,6 +33,7 @@ from vbatch.gpu_runner.flows import engine_session
 from vbatch.journal import memory
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Lease
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.journal.rules import matches
 from vbatch.journal.settings import JournalSettings
 from vbatch.results.flows.answer_sweeping import AnswerSweep
@@ -204,6 +205,7 @@ class _Run:
             partials=TwinPartials(stores.partials, weather),
             blobs=SimulatedBlobs(machine.blobs, lane, weather),
             on_committed=lambda committed: None,
+            quarantine=Quarantine(machine.journal.dead, QuarantineMeans(machine.notes["results"])),
         )
         projecting = asyncio.create_task(projector.run())
         await self._until(machine, lambda: stores.tables.sequence == last, seconds_max=CATCH_UP_SECONDS_MAX)

@@ -91,3 +91,21 @@ async def test_a_full_log_stops_its_writers(open_journal):
         await journal.log.append(event("one more", b"x" * 500_000))
     with pytest.raises(Full):
         await journal.log.append_all([event("a", b"x" * 500_000), event("b", b"x" * 500_000)])
+
+
+async def test_a_message_refused_for_good_is_left_out_and_the_others_go_on(journal: Journal):
+    refused: list[Rejected] = []
+    async with journal.publisher() as publisher:
+        await publisher.publish(event("e1"))
+        await publisher.publish(event("large", b"x" * (3 * MIB)), None, refused.append)
+        await publisher.publish(event("e2"))
+        await publisher.flush()
+    async with journal.log.tail(0) as tail:
+        assert ids(await read(tail, 2)) == ["e1", "e2"]
+    assert "the limit is" in str(refused[0]) or "limit" in str(refused[0])
+
+
+async def test_a_refusal_that_nobody_takes_is_raised(journal: Journal):
+    async with journal.publisher() as publisher:
+        with pytest.raises(Rejected):
+            await publisher.publish(event("large", b"x" * (3 * MIB)))

@@ -14,6 +14,7 @@ from vbatch.contracts.ids import output_file_id
 from vbatch.contracts.lines import output_line
 from vbatch.contracts.message import Message
 from vbatch.journal.port import Conflict, Journal
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
 from vbatch.results.core.projection import State
@@ -132,6 +133,7 @@ async def test_a_zombie_cannot_seal(place: Place, journal: Journal):
     states: list[State] = []
     async with read_model(place.postgres_url) as model:
         parts: dict[str, Any] = {"read_model": model, "partials": FolderOfPartials(folder), "blobs": place.blobs}
+        parts["quarantine"] = Quarantine(journal.dead, QuarantineMeans())
         projector = Projector(journal, old, on_committed=lambda committed: states.append(committed.state), **parts)
         projecting = asyncio.create_task(projector.run())
         await place_told(place, journal, story, [*story.opening(), *story.chunks(), story.finalizing()])

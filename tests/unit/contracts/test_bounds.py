@@ -30,7 +30,7 @@ from vbatch.contracts.bounds import (
 )
 from vbatch.contracts.catalogue import KINDS, EventKind
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
-from vbatch.contracts.ids import ID_BYTES_MAX, SliceId
+from vbatch.contracts.ids import ID_BYTES_MAX, ModelId, SliceId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.journal.port import Lease
 from vbatch.journal.rules import outgoing_headers, wire_bytes
@@ -79,7 +79,7 @@ def _largest_json(kind: Any, size: int) -> Any:
     if kind is msgspec.Raw:
         return msgspec.Raw(b'"' + b"a" * (size - 2) + b'"')
     if kind is ModelDefinition:
-        one = ModelDefinition(id="m", environment={"A": ""})
+        one = ModelDefinition(id=ModelId("m"), environment={"A": ""})
         return msgspec.structs.replace(one, environment={"A": "a" * (size - len(msgspec.json.encode(one)))})
     entry = largest(get_args(kind)[0])
     return (entry,) * max(1, (size - 2) // (len(msgspec.json.encode(entry)) + 1))

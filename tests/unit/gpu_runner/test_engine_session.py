@@ -26,6 +26,9 @@ from vbatch.gpu_runner.flows.lease_watch import FRESH_SECONDS, LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.ports import Answer, Gate, open_gate
+from vbatch.journal.memory import MemoryJournal
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans
+from vbatch.journal.settings import JournalSettings
 from vbatch.journal.space_wait import SpaceWait
 
 SMALL = ModelDefinition(id=order("s").model, engine=EngineKind.SIMULATED)
@@ -110,6 +113,8 @@ class Scene:
             registry.evolve(ModelRegistered(at=NOON, model=model))
         self.launcher = InstantLauncher(self.engine, self.then)
         runner, metrics, limits = RunnerId("gpu0"), RunnerMetrics(), Limits()
+        letters = MemoryJournal(JournalSettings("nats://x", "x"), lambda: NOON).dead
+        quarantine = Quarantine(letters, QuarantineMeans())
         life: dict[str, Any] = {
             "runner_id": runner,
             "epoch": 1,
@@ -117,7 +122,7 @@ class Scene:
             "limits": limits,
             "now": lambda: NOON,
         }
-        recorder = Recorder(**life, caught_up=self.changed, waiting_writes=SpaceWait())
+        recorder = Recorder(**life, caught_up=self.changed, waiting_writes=SpaceWait(), quarantine=quarantine)
         loading = Loading(**life, launcher=self.launcher, registry=registry, recorder=recorder, changed=self.changed)
         self.session = EngineSession(
             **life,
@@ -127,6 +132,7 @@ class Scene:
             answer_files=NoFiles(),
             changed=self.changed,
             lease_watch=LeaseWatch(self.changed, lambda: self.seconds),
+            quarantine=quarantine,
         )
 
     def fill(self, name: str, batch: str, *, behind: ModelDefinition | None = None) -> None:

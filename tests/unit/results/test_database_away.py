@@ -16,6 +16,7 @@ from tests.support.events import BATCH, BATCH_CREATED, NOON
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.journal.memory import MemoryJournal
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 from vbatch.results.core.projection import State
 from vbatch.results.flows.projecting import Projector
@@ -74,6 +75,7 @@ class Stage:
             partials=self.partials,
             blobs=self.blobs,
             on_committed=lambda committed: None,
+            quarantine=Quarantine(self.journal.dead, QuarantineMeans()),
         )
 
     async def sealer(self) -> Sealer:
@@ -85,6 +87,7 @@ class Stage:
             blobs=self.blobs,
             now=lambda: NOON,
             on_sealed=lambda event, size: self.ends.append(event),
+            quarantine=Quarantine(self.journal.dead, QuarantineMeans()),
         )
 
     async def project(self) -> State:

@@ -9,7 +9,11 @@ from random import Random
 import pytest
 
 from tests.simulation.loop import SimulatedLoop
+from tests.support.events import NOON
 from tests.support.scheduling import World, plan_of
+from vbatch.journal.memory import MemoryJournal
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans
+from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.core.decide import PlanResult
 from vbatch.scheduler.core.planning.validation import FileRules
 from vbatch.scheduler.flows.planning import RETRY_SECONDS, RETRY_SECONDS_MAX, Limits, Planning
@@ -50,11 +54,16 @@ def pauses(failures: int) -> list[float]:
     return [later - earlier for earlier, later in zip(planner.asked_at, planner.asked_at[1:], strict=False)]
 
 
+def quarantine() -> Quarantine:
+    journal = MemoryJournal(JournalSettings("nats://x", "x"), lambda: NOON)
+    return Quarantine(journal.dead, QuarantineMeans())
+
+
 async def _planned(planner: FailingPlanner) -> None:
     world = World()
     world.model("small")
     batch = world.created("a")
-    planning = Planning(world.state, planner, lambda: world.now, Limits(), lambda: None)
+    planning = Planning(world.state, planner, lambda: world.now, Limits(), lambda: None, quarantine())
     async with asyncio.TaskGroup() as tasks:
         planning.advance(tasks)
     assert batch in planning.plan_results

@@ -142,6 +142,8 @@ def _must_be_of_use(letter: DeadLetter) -> None:
     """Raises Refused."""
     if letter.original.subject.endswith(LEASE):
         raise Refused("A lease cannot be said again: it would fence the process that works now. Drop the letter.")
+    if letter.origin is Origin.WRITE:
+        raise Refused("It was refused by the log and never stored; here stands its beginning. Drop the letter.")
     try:
         if letter.origin is Origin.WORK:
             decode_order(letter.original.body)

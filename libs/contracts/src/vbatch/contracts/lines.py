@@ -60,9 +60,9 @@ def output_line(batch_id: BatchId, outcome: Outcome) -> bytes:
     return single_line(msgspec.json.encode(line)) + b"\n"
 
 
-def never_ran_line(batch_id: BatchId, line: int, custom_id: str, fault: RequestFault) -> bytes:
-    """The error line of a request that was cancelled or expired before it ran."""
-    error = RequestError(code=fault, message=REQUEST_FAULT_MESSAGES[fault])
+def never_ran_line(batch_id: BatchId, line: int, custom_id: str, fault: RequestFault, message: str = "") -> bytes:
+    """The error line of a request without an outcome: cancelled or expired before it ran, or set aside."""
+    error = RequestError(code=fault, message=message or REQUEST_FAULT_MESSAGES[fault])
     return output_line(batch_id, Outcome(line=line, custom_id=custom_id, error=error))
 
 

@@ -202,10 +202,20 @@ class MemoryPublisher:
         self._last = 0
         self._failure: Conflict | Full | None = None
 
-    async def publish(self, message: Message, on_stored: Callable[[int], None] | None = None) -> None:
+    async def publish(
+        self,
+        message: Message,
+        on_stored: Callable[[int], None] | None = None,
+        on_refused: Callable[[Rejected], None] | None = None,
+    ) -> None:
         self._raise_failure()
         try:
             self._last = self._stream.append(message, self._guard)
+        except Rejected as refusal:
+            if on_refused is None:
+                raise
+            on_refused(refusal)
+            return
         except (Conflict, Full) as failure:
             self._failure = failure  # told by the next call, as a pipeline would
             return

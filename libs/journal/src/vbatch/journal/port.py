@@ -109,11 +109,18 @@ class Log(Protocol):
 class Publisher(Protocol):
     """Bounded pipelined appends in order, each once, all under one lease."""
 
-    async def publish(self, message: Message, on_stored: Callable[[int], None] | None = None) -> None:
+    async def publish(
+        self,
+        message: Message,
+        on_stored: Callable[[int], None] | None = None,
+        on_refused: Callable[[Rejected], None] | None = None,
+    ) -> None:
         """Return when there is room for the message; `on_stored` gets its sequence, in the order of publishing.
 
-        Raises what an earlier message met, for good: Conflict says that this writer is fenced. Messages after the one
-        that failed may be stored or not, and their `on_stored` is never called.
+        A message that is refused for good is left out, and the others go on: `on_refused` gets the reason, at once or
+        later. Without it the refusal is raised, like what else an earlier message met, for good: Conflict says that
+        this writer is fenced. Messages after one that failed may be stored or not, and their `on_stored` is never
+        called.
         """
 
     async def flush(self) -> int:
@@ -161,6 +168,8 @@ class Origin(StrEnum):
 
     LOG = "log"
     WORK = "work"
+    WRITE = "write"
+    """It was never stored: a write that was refused for good, with its body cut. Its sequence is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +186,7 @@ class DeadLetters(Protocol):
     """What could not be read or was refused for good, kept visible (stream DEAD)."""
 
     async def append(self, record: Recorded, reason: str, origin: Origin = Origin.LOG) -> int:
-        """Store once per origin and sequence; the sequence of the dead letter."""
+        """Store once per origin and sequence, or message id of a refused write; the sequence of the dead letter."""
 
     async def list(self, after: int = 0, limit: int = 100) -> list[DeadLetter]:
         """Oldest first, from sequence `after` + 1; at most `limit`."""

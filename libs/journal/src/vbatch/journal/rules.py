@@ -65,14 +65,15 @@ def matches(subject_filter: str, subject: str) -> bool:
 
 
 def dead_letter_of(record: Recorded, reason: str, origin: Origin) -> Message:
-    """The dead letter of a record; one per origin and sequence, however often it is written."""
+    """The dead letter of a record; one per origin and sequence (or message id), however often it is written."""
     headers = {name: value for name, value in record.headers.items() if _survives(name, value)}
     printable = " ".join(reason.replace("\0", " ").split())
     headers[DEAD_REASON] = printable[:REASON_CHARS_MAX].rstrip() or "no reason given"
     headers[DEAD_ORIGIN] = origin.value
     headers[DEAD_SEQUENCE] = str(record.sequence)
     headers[DEAD_MESSAGE_ID] = record.message_id
-    return Message(f"dead.{record.subject}", record.body, f"dead:{origin}:{record.sequence}", headers)
+    name = record.message_id if origin is Origin.WRITE else record.sequence
+    return Message(f"dead.{record.subject}", record.body, f"dead:{origin}:{name}", headers)
 
 
 def from_dead_letter(stored: Recorded) -> DeadLetter:

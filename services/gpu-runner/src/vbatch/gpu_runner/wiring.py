@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from vbatch.chassis.blobs import open_blobs
 from vbatch.chassis.clock import utc_now
+from vbatch.chassis.crash_notes import NotesFile, tell_of_set_aside
 from vbatch.chassis.files import hold_lock
 from vbatch.chassis.health import serve_health
 from vbatch.chassis.log_space import report_waiting_writes
@@ -34,6 +36,7 @@ from vbatch.gpu_runner.flows.tuning import OnTrial, tune
 from vbatch.gpu_runner.settings import RunnerSettings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
+from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 
 SERVICE = "gpu-runner"
@@ -52,12 +55,16 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
         async with connect(_journal_settings(settings)) as journal:
             await journal.topology()  # whichever service comes first makes the streams
             files = BlobFiles(open_blobs(settings.blob_url))
-            runner = await _runner(settings, paths, journal, files)
-            async with _watched(settings, runner, journal, files):
+            registry = service_registry(SERVICE)
+            means = QuarantineMeans(NotesFile(paths.run_folder / "ends.json"), tell_of_set_aside(registry))
+            runner = await _runner(settings, paths, journal, files, means)
+            async with _watched(settings, runner, journal, files, registry=registry):
                 await runner.run(stop)
 
 
-async def _runner(settings: RunnerSettings, paths: RunnerPaths, journal: Journal, files: BlobFiles) -> Runner:
+async def _runner(
+    settings: RunnerSettings, paths: RunnerPaths, journal: Journal, files: BlobFiles, means: QuarantineMeans
+) -> Runner:
     device = await detect(settings.gpu_index)
     dependencies = Dependencies(
         journal=journal,
@@ -66,6 +73,7 @@ async def _runner(settings: RunnerSettings, paths: RunnerPaths, journal: Journal
         answer_files=files,
         device=device,
         now=utc_now,
+        means=means,
     )
     return Runner(RunnerId(settings.id), os.getpid(), dependencies, settings.limits)
 
@@ -92,9 +100,10 @@ async def tune_model(
 
 
 @asynccontextmanager
-async def _watched(settings: RunnerSettings, runner: Runner, journal: Journal, files: BlobFiles) -> AsyncIterator[None]:
+async def _watched(
+    settings: RunnerSettings, runner: Runner, journal: Journal, files: BlobFiles, *, registry: CollectorRegistry
+) -> AsyncIterator[None]:
     """Health and metrics while the block runs."""
-    registry = service_registry(SERVICE)
     registry.register(RunnerCollector(runner.metrics, runner.feed))
     readiness = _readiness(runner, journal, files)
     report_waiting_writes(journal.waiting_writes, readiness, registry)

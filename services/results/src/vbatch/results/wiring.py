@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from vbatch.chassis.blobs import open_blobs
 from vbatch.chassis.clock import utc_now
+from vbatch.chassis.crash_notes import NotesFile, tell_of_set_aside
 from vbatch.chassis.health import serve_health
 from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.logs import get_logger
@@ -17,6 +18,7 @@ from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.journal.jetstream.journal import connect
 from vbatch.journal.port import Journal
+from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 from vbatch.results.adapters.generations import PostgresGenerations
 from vbatch.results.adapters.metrics import ResultsMetrics
@@ -64,6 +66,7 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             on_sealed=metrics.sealed,
             on_dead_letters=metrics.dead_letters,
             sweep_times=SweepTimes(settings.sweep_seconds, settings.sweep_grace_seconds),
+            means=QuarantineMeans(_notes(settings), tell_of_set_aside(registry)),
         )
         async with serve_health(readiness, registry, host=settings.host, port=settings.port) as port:
             get_logger().info("health_served", port=port)
@@ -105,7 +108,12 @@ async def rebuild_dependencies(
             pid=os.getpid(),
             now=utc_now,
             on_progress=on_progress,
+            means=QuarantineMeans(_notes(settings)),
         )
+
+
+def _notes(settings: ResultsSettings) -> NotesFile:
+    return NotesFile(settings.home / "run" / "results.ends.json")
 
 
 def _postgres_url(settings: ResultsSettings) -> str:

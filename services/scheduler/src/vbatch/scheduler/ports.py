@@ -29,3 +29,7 @@ class InputMissing(Exception):
 
 class PlanningTrouble(Exception):
     """The file could not be read this time; a retry may help."""
+
+
+class CheckerDied(PlanningTrouble):
+    """The process that read the file died; of the file, or of something else."""

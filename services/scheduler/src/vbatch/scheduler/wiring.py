@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from vbatch.chassis.clock import utc_now
+from vbatch.chassis.crash_notes import NotesFile, tell_of_set_aside
 from vbatch.chassis.health import NotReady, Readiness, serve_health
 from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
+from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.metrics import register
 from vbatch.scheduler.adapters.planner import process_planner
@@ -44,7 +46,8 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
     limits = Limits(settings.lines_max, settings.line_bytes_max)
     async with process_planner(settings.blob_url, settings.home / "plans") as planner:
         policy, silence = POLICIES[settings.policy], settings.runner_silence_seconds_max
-        scheduler = Scheduler(journal, planner, policy, utc_now, os.getpid(), limits, silence)
+        means = QuarantineMeans(NotesFile(settings.home / "run" / "scheduler.ends.json"), tell_of_set_aside(registry))
+        scheduler = Scheduler(journal, planner, policy, utc_now, os.getpid(), limits, silence, means)
         register(scheduler.state, registry)
         _add_checks(readiness, journal, scheduler)
         report_waiting_writes(journal.waiting_writes, readiness, registry)

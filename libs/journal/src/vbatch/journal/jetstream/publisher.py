@@ -26,12 +26,15 @@ from vbatch.journal.settings import JournalSettings
 from vbatch.journal.space_wait import OnRefusal
 
 Failure = Conflict | Full | Rejected | Unavailable
+OnStored = Callable[[int], None]
+OnRefused = Callable[[Rejected], None]
 
 
 @dataclass(slots=True, eq=False)
 class _Sent:
     envelope: Envelope
-    on_stored: Callable[[int], None] | None
+    on_stored: OnStored | None
+    on_refused: OnRefused | None = None
     sent_at: float = 0.0
     sequence: int = 0
     number: int = 0
@@ -54,11 +57,19 @@ class JetStreamPublisher:
         self._turn = asyncio.Lock()  # keeps concurrent publishers in the order of their calls
         self._moved = asyncio.Event()
 
-    async def publish(self, message: Message, on_stored: Callable[[int], None] | None = None) -> None:
-        envelope = self._stream.envelope(message, self._guard)
+    async def publish(
+        self, message: Message, on_stored: OnStored | None = None, on_refused: OnRefused | None = None
+    ) -> None:
+        try:
+            envelope = self._stream.envelope(message, self._guard)
+        except Rejected as refusal:
+            if on_refused is None:
+                raise
+            on_refused(refusal)
+            return
         async with self._turn:
             await self._until(lambda: self._has_room(envelope.size))
-            sent = _Sent(envelope, on_stored)
+            sent = _Sent(envelope, on_stored, on_refused)
             self._unstored.append(sent)
             self._bytes += envelope.size
             await self._send(sent)
@@ -114,12 +125,24 @@ class JetStreamPublisher:
             sent.sequence = stored_sequence(message.data, sent.envelope.subject)
         except Unavailable:
             self._doubt()
-        except (Conflict, Full, Rejected) as failure:
+        except Rejected as refusal:
+            self._leave_out(sent, refusal)
+        except (Conflict, Full) as failure:
             self._refuse(failure)
         else:
             self._settle()
 
-    def _refuse(self, failure: Conflict | Full | Rejected) -> None:
+    def _leave_out(self, sent: _Sent, refusal: Rejected) -> None:
+        """Of a message that the server will never take; those behind it are stored all the same."""
+        if sent.on_refused is None:
+            return self._fail(refusal)
+        if sent in self._unstored:
+            self._unstored.remove(sent)
+            self._bytes -= sent.envelope.size
+            sent.on_refused(refusal)
+        self._settle()
+
+    def _refuse(self, failure: Conflict | Full) -> None:
         if isinstance(failure, Full) and self._settings.waits_for_space:
             self._refused = str(failure)
             self._doubt()
@@ -163,7 +186,7 @@ class JetStreamPublisher:
                     break  # lost again: what follows must not overtake this one
                 if not sent.sequence:
                     await self._send(sent)
-        except (Conflict, Full, Rejected, Unavailable) as failure:
+        except (Conflict, Full, Unavailable) as failure:
             self._fail(failure)
         finally:
             self._recovering = False
@@ -189,6 +212,8 @@ class JetStreamPublisher:
         while not first.sequence:
             try:
                 first.sequence = await self._requests.persist(attempt)
+            except Rejected as refusal:
+                return self._leave_out(first, refusal)
             except Full as error:
                 if not self._settings.waits_for_space:
                     raise

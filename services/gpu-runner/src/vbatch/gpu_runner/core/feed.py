@@ -30,6 +30,8 @@ class Request:
     endpoint: str
     body: bytes
     group: int = 0
+    place: str = ""
+    """The same in each life of a runner."""
 
 
 @dataclass(frozen=True, slots=True)

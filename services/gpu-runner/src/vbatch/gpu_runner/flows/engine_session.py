@@ -12,8 +12,9 @@ import structlog
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.answers import answer_blob
 from vbatch.contracts.events import NO_ANSWER, EngineCrashed, Outcome
-from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.failures import RequestFault, ReturnReason
 from vbatch.contracts.ids import ModelId, RunnerId, SliceId
+from vbatch.gpu_runner.core.answers import fault_outcome
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX
 from vbatch.gpu_runner.core.concurrency import ConcurrencyLimit
 from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
@@ -26,6 +27,7 @@ from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading, NotLoaded
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.ports import AnswerFiles, Clock, Engine
+from vbatch.journal.quarantine import Quarantine
 
 EXPECT_SECONDS = 0.5
 """Between two looks at what comes next."""
@@ -50,6 +52,7 @@ class EngineSession:
     limits: Limits
     lease_watch: LeaseWatch
     now: Clock
+    quarantine: Quarantine
     engine: Engine | None = None
     _concurrency: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(0))
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
@@ -155,24 +158,39 @@ class EngineSession:
             request = self.feed.take()
             if request is None:
                 return
+            if self.quarantine.is_poison(request.place):
+                self._set_aside(request)
+                continue
             self._fed_at = _clock()
             task = self._inside[request.slice_id, request.line] = tasks.create_task(self._run(engine, request))
             task.add_done_callback(partial(self._leave, request))
 
     async def _run(self, engine: Engine, request: Request) -> None:
         try:
-            # Handed out before a freeze, it leaves after it.
-            outcome = await outcome_from(engine, request, self.limits, self.metrics, self.lease_watch.until_fresh)
-            reached(Failpoint.ANSWERED)
-            self._answered_count += 1
-            self._concurrency.answered(_clock())
-            self.metrics.answered(_clock())
-            if len(bytes(outcome.body)) > BODY_BYTES_MAX:
-                outcome = await self._offloaded(request, outcome)
-            if self.feed.finish(request):
-                self.recorder.record(request.slice_id, outcome)
+            with self.quarantine.watch(request.place):
+                await self._answer(engine, request)
         except EngineGone as error:
             self._declare_dead(str(error))
+
+    async def _answer(self, engine: Engine, request: Request) -> None:
+        # Handed out before a freeze, it leaves after it.
+        outcome = await outcome_from(engine, request, self.limits, self.metrics, self.lease_watch.until_fresh)
+        reached(Failpoint.ANSWERED)
+        self._answered_count += 1
+        self._concurrency.answered(_clock())
+        self.metrics.answered(_clock())
+        if len(bytes(outcome.body)) > BODY_BYTES_MAX:
+            outcome = await self._offloaded(request, outcome)
+        if self.feed.finish(request):
+            self.recorder.record(request.slice_id, outcome)
+
+    def _set_aside(self, request: Request) -> None:
+        """The runner has ended at this request again and again: it fails, and the others go on."""
+        self.quarantine.tell(request.place)
+        message = self.quarantine.reason(request.place)
+        outcome = fault_outcome(request, RequestFault.UNREADABLE_ANSWER, message=message)
+        if self.feed.finish(request):
+            self.recorder.record(request.slice_id, outcome)
 
     def _leave(self, request: Request, _task: asyncio.Task[None]) -> None:
         """Also of a task that was cancelled before it began, which sees no `finally` of its own."""

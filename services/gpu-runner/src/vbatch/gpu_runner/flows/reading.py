@@ -69,7 +69,7 @@ class Reading:
         for raw, request in zip(await self.files.read(blob, requests), requests, strict=True):
             try:
                 lines.append(parse_request_line(raw))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise InputUnreadable(f"line {request.line} of {blob} is no request: {error}") from error
             if len(lines) % LINES_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -81,4 +81,5 @@ class Reading:
 
 
 def _request(order: RunSlice, ref: RequestRef, line: RequestLine) -> Request:
-    return Request(order.slice_id, ref.line, line.custom_id, order.endpoint, bytes(line.body), ref.group)
+    place = f"request:{order.batch_id}:{ref.line}"
+    return Request(order.slice_id, ref.line, line.custom_id, order.endpoint, bytes(line.body), ref.group, place)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
 from dataclasses import dataclass, field
+from functools import partial
 
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec
@@ -18,9 +18,11 @@ from vbatch.gpu_runner.core.chunks import CHUNK_SECONDS_MAX, Chunk, Chunker
 from vbatch.gpu_runner.core.feed import Remainder
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
+from vbatch.gpu_runner.core.refused import stand_ins
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.ports import Clock
-from vbatch.journal.port import Delivery, Publisher, WaitingWrites
+from vbatch.journal.port import Delivery, Publisher, Rejected, WaitingWrites
+from vbatch.journal.quarantine import Quarantine
 
 SOURCE = "gpu-runner"
 
@@ -31,6 +33,26 @@ class _Record:
     delivery: Delivery
     open_count: int
     chunker: Chunker = field(default_factory=Chunker)
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """`delivery` is settled when the message is stored, and all of its slice before it. `replaces` counts the refused
+    events whose last stand-in this is."""
+
+    event: Event
+    message: Message
+    delivery: Delivery | None = None
+    replaces: int = 0
+
+    @property
+    def slice_id(self) -> SliceId:
+        """Empty for events of no slice."""
+        return self.event.slice_id if isinstance(self.event, ChunkCompleted | SliceReturned) else SliceId("")
+
+
+def _outgoing(event: Event) -> _Outgoing:
+    return _Outgoing(event, codec.encode(event, source=SOURCE))
 
 
 class Recorder:
@@ -49,13 +71,20 @@ class Recorder:
         caught_up: ChangeSignal,
         waiting_writes: WaitingWrites,
         now: Clock,
+        quarantine: Quarantine,
     ) -> None:
         self._runner_id = runner_id
         self._epoch = epoch
         self._metrics = metrics
         self._outbox_max = limits.outbox_messages_max
         self._records: dict[SliceId, _Record] = {}
-        self._outbox: deque[tuple[Message, Delivery | None]] = deque()
+        self._outbox: deque[_Outgoing] = deque()
+        self._refused: deque[tuple[_Outgoing, Rejected]] = deque()
+        self._missing: Counter[SliceId] = Counter()
+        """Refused events of each slice whose stand-ins are not stored yet."""
+        self._done: dict[SliceId, Delivery] = {}
+        """Orders whose last event is stored."""
+        self._quarantine = quarantine
         self._settled: asyncio.Queue[Delivery] = asyncio.Queue()
         self._filled = ChangeSignal()
         self._handed_over = ChangeSignal()
@@ -115,7 +144,7 @@ class Recorder:
         self.send(returned)
 
     def send(self, event: Event) -> None:
-        self._outbox.append((codec.encode(event, source=SOURCE), None))
+        self._outbox.append(_outgoing(event))
         self._filled.fire()
 
     async def publish(self, publisher: Publisher) -> None:
@@ -132,14 +161,37 @@ class Recorder:
 
     async def drain(self, publisher: Publisher) -> None:
         """Hand everything that waits to the publisher, in order."""
-        while self._outbox:
-            message, delivery = self._outbox[0]
-            await publisher.publish(message, self._on_stored(delivery))
-            reached(Failpoint.CHUNK_PUBLISHED)
-            self._outbox.popleft()
-            self._handed_over.fire()
-            if not self.is_behind:
-                self._caught_up.fire()
+        while self._outbox or self._refused:
+            if self._refused:
+                await self._set_aside(*self._refused.popleft())
+            else:
+                await self._publish_first(publisher)
+
+    async def _publish_first(self, publisher: Publisher) -> None:
+        first = self._outbox[0]
+        await publisher.publish(first.message, partial(self._on_stored, first), partial(self._on_refused, first))
+        reached(Failpoint.CHUNK_PUBLISHED)
+        self._outbox.popleft()
+        self._handed_over.fire()
+        if not self.is_behind:
+            self._caught_up.fire()
+
+    def _on_refused(self, outgoing: _Outgoing, refusal: Rejected) -> None:
+        self._refused.append((outgoing, refusal))
+        self._missing[outgoing.slice_id] += 1
+        self._filled.fire()
+
+    async def _set_aside(self, outgoing: _Outgoing, refusal: Rejected) -> None:
+        """The refusal belongs to its lines: they are recorded one by one, and those that are refused alone as failed.
+        Of other events only the words are lost."""
+        instead = [_outgoing(event) for event in stand_ins(outgoing.event, refusal)]
+        if len(instead) <= 1:
+            await self._quarantine.refuse(outgoing.message, refusal)
+        last = instead[-1] if instead else outgoing
+        last.delivery, last.replaces = outgoing.delivery, outgoing.replaces + 1
+        self._outbox.extendleft(reversed(instead))
+        if not instead:
+            self._on_stored(outgoing)
 
     async def next_settled(self) -> Delivery:
         """An order all of whose lines are stored; it is time to take it off the queue."""
@@ -150,8 +202,7 @@ class Recorder:
 
     def _settle(self, slice_id: SliceId) -> None:
         """The last message of the slice stands at the end of the outbox: its order is done when that is stored."""
-        message, _ = self._outbox.pop()
-        self._outbox.append((message, self._records.pop(slice_id).delivery))
+        self._outbox[-1].delivery = self._records.pop(slice_id).delivery
 
     def _send_chunks(self, record: _Record, chunks: list[Chunk]) -> None:
         order = record.order
@@ -168,7 +219,7 @@ class Recorder:
             )
             self.send(completed)
             self._metrics.chunk_count += 1
-            self._metrics.chunk_bytes += len(self._outbox[-1][0].body)
+            self._metrics.chunk_bytes += len(self._outbox[-1].message.body)
 
     def _close_later(self, slice_id: SliceId, chunker: Chunker) -> None:
         number = chunker.number
@@ -179,7 +230,12 @@ class Recorder:
         if record and record.chunker.number == number:
             self._send_chunks(record, record.chunker.close())
 
-    def _on_stored(self, delivery: Delivery | None) -> Callable[[int], None] | None:
-        if delivery is None:
-            return None
-        return lambda _sequence: self._settled.put_nowait(delivery)
+    def _on_stored(self, outgoing: _Outgoing, _sequence: int = 0) -> None:
+        slice_id = outgoing.slice_id
+        if outgoing.replaces:
+            self._missing[slice_id] -= outgoing.replaces
+        if outgoing.delivery is not None:
+            self._done[slice_id] = outgoing.delivery
+        if slice_id in self._done and not self._missing[slice_id]:
+            del self._missing[slice_id]
+            self._settled.put_nowait(self._done.pop(slice_id))

@@ -30,6 +30,7 @@ from vbatch.gpu_runner.flows.reading import Reading
 from vbatch.gpu_runner.flows.recorder import SOURCE, Recorder
 from vbatch.gpu_runner.ports import AnswerFiles, Clock, InputFiles, Launcher
 from vbatch.journal.port import Conflict, Delivery, Journal, Lease, Publisher, Unavailable
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans, place_of
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -60,6 +61,7 @@ class Dependencies:
     answer_files: AnswerFiles
     device: Device
     now: Clock
+    means: QuarantineMeans = field(default_factory=QuarantineMeans)
 
 
 @dataclass
@@ -75,6 +77,12 @@ class Runner:
     metrics: RunnerMetrics = field(default_factory=RunnerMetrics)
     changed: ChangeSignal = field(default_factory=ChangeSignal)
     lease: Lease | None = None
+    quarantine: Quarantine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.quarantine = Quarantine(
+            self.dependencies.journal.dead, self.dependencies.means, passing=(Fenced, JournalLost)
+        )
 
     @property
     def epoch(self) -> int:
@@ -102,6 +110,7 @@ class Runner:
             caught_up=self.changed,
             waiting_writes=self.dependencies.journal.waiting_writes,
             now=self.dependencies.now,
+            quarantine=self.quarantine,
         )
         self.dependencies.journal.waiting_writes.watch(lambda _refusal: self.changed.fire())
         session = self._session(lease.epoch, recorder)
@@ -157,6 +166,7 @@ class Runner:
             limits=self.limits,
             lease_watch=LeaseWatch(self.changed, asyncio.get_running_loop().time),
             now=self.dependencies.now,
+            quarantine=self.quarantine,
         )
 
     async def _work(
@@ -205,12 +215,16 @@ class Runner:
         async with self.dependencies.journal.log.tail(0, (subjects.MODEL_EVENTS,)) as arrivals:
             async for records in arrivals:
                 for record in records:
-                    self._learn(record)
+                    await self._learn(record)
                 self.changed.fire()
 
-    def _learn(self, record: Recorded) -> None:
+    async def _learn(self, record: Recorded) -> None:
+        place = place_of(record)
+        if self.quarantine.is_poison(place):
+            return await self.quarantine.bury(record, place)
         try:
-            self.registry.evolve(codec.decode(record))
+            with self.quarantine.watch(place):
+                self.registry.evolve(codec.decode(record))
         except codec.Unreadable as error:
             log.error("model_event_unreadable", sequence=record.sequence, reason=str(error))
 

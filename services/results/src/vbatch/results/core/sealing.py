@@ -27,6 +27,9 @@ SEALED_EVENTS: Mapping[e.Ending, type[e.BatchSealed]] = {
 }
 
 
+SET_ASIDE = "The server could not record an answer to this request; its operator finds why among the dead letters."
+
+
 class SealRefused(Exception):
     """What was counted and what is there do not agree; writing files would hide it. A retry will not help."""
 
@@ -50,8 +53,15 @@ def blob_name(batch_id: str, kind: OutputKind) -> str:
 
 
 def never_ran_fault(row: BatchRow) -> RequestFault | None:
-    """The error of the lines without an outcome; None when there can be none."""
-    return NEVER_RAN_FAULT.get(_ending(row)) if row.total > 0 else None
+    """The error of the lines without an outcome; None when there is none."""
+    if row.total == 0 or row.completed + row.failed == row.total:
+        return None
+    return NEVER_RAN_FAULT.get(_ending(row), RequestFault.UNREADABLE_ANSWER)
+
+
+def never_ran_message(fault: RequestFault) -> str:
+    """Of a batch that was ended for want of an answer that could be recorded; empty where the code says it all."""
+    return SET_ASIDE if fault is RequestFault.UNREADABLE_ANSWER else ""
 
 
 def must_be_whole(row: BatchRow, files: Mapping[OutputKind, SealedFile]) -> None:

@@ -6,7 +6,7 @@ After any trouble what is in memory is dropped and loaded again from the checkpo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -16,6 +16,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.contracts import events as e
 from vbatch.contracts.message import Recorded
 from vbatch.journal.port import Journal, Lease, Rejected
+from vbatch.journal.quarantine import Quarantine, place_of
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.flows.retrying import ASK_SECONDS_MAX, PASSING, WORK_SECONDS_MAX, Backoff
 from vbatch.results.flows.transacting import TRANSACTION_EVENTS_MAX, Buried, Transactions, decode_all, transactions
@@ -54,7 +55,10 @@ class Projector:
         partials: PartialFiles,
         blobs: Blobs,
         on_committed: Callable[[Committed], None],
+        quarantine: Quarantine,
     ) -> None:
+        self._quarantine = quarantine
+        self._careful_until = _sequence_of(quarantine.last_place)
         self._journal = journal
         self._lease = lease
         self._transactions = Transactions(read_model, partials, blobs, self._set_aside)
@@ -92,15 +96,28 @@ class Projector:
         self.trouble = None
         async with self._journal.log.tail(state.sequence) as arrivals:
             async for records in arrivals:
-                for part in transactions(records):
+                for part in self._transactions_of(records):
                     await self._transact(state, part)
                 self._backoff.reset()
                 if _are_answers(part):
                     await asyncio.sleep(GATHER_SECONDS)
 
+    def _transactions_of(self, records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
+        """As many records at once as there may be; one by one where the life before ended, to find the one at fault."""
+        careful = [record for record in records if record.sequence <= self._careful_until]
+        yield from ([record] for record in careful)
+        if rest := records[len(careful) :]:
+            yield from transactions(rest)
+
     async def _transact(self, state: State, records: Sequence[Recorded]) -> None:
+        with self._quarantine.watch(place_of(records[-1])):
+            await self._project(state, records)
+        if self._quarantine.is_poison(place := place_of(records[-1])):
+            await self._quarantine.bury(records[-1], place)
+
+    async def _project(self, state: State, records: Sequence[Recorded]) -> None:
         started = perf_counter()
-        decoded = await asyncio.to_thread(decode_all, records)
+        decoded = await asyncio.to_thread(decode_all, records, self._quarantine)
         self._must_not_be_fenced(records, decoded)
         changes = await self._transactions.apply(state, records, decoded)
         reached(Failpoint.ROWS_COMMITTED)
@@ -120,6 +137,12 @@ class Projector:
         for record, event in zip(records, decoded, strict=True):
             if isinstance(event, e.ResultsLeased) and record.sequence > self._lease.epoch:
                 raise Fenced(f"process {event.pid} took the lease at {record.sequence}")
+
+
+def _sequence_of(place: str) -> int:
+    """Of the event at which the life before ended; 0 when it ended elsewhere."""
+    kind, _, sequence = place.partition(":")
+    return int(sequence) if kind == "log" and sequence.isdecimal() else 0
 
 
 def _are_answers(records: Sequence[Recorded]) -> bool:

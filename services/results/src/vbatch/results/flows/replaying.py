@@ -17,6 +17,7 @@ from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts.message import Recorded
 from vbatch.journal.port import Journal
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.results.core.projection import State
 from vbatch.results.flows.transacting import Buried, Transactions, decode_all, transactions
 from vbatch.results.ports import Difference, Generations, PartialFiles, ReadModel
@@ -47,6 +48,8 @@ class ReplayDependencies:
     pid: int
     now: Callable[[], datetime]
     on_progress: Callable[[Progress], None]
+    means: QuarantineMeans = field(default_factory=QuarantineMeans)
+    """With the notes of the service: what it set aside is set aside here."""
     projecting_again_seconds: float = PROJECTING_AGAIN_SECONDS
 
 
@@ -78,6 +81,7 @@ class Replay:
         self.state = state
         self.report = report
         self._shop = shop
+        self._quarantine = Quarantine(shop.journal.dead, shop.means)
         self._transactions = Transactions(read_model, partials, shop.blobs, _pass_over)
 
     async def to(self, end: int) -> None:
@@ -96,7 +100,7 @@ class Replay:
 
     async def _take(self, records: Sequence[Recorded]) -> None:
         for part in transactions(records):
-            decoded = await asyncio.to_thread(decode_all, part)
+            decoded = await asyncio.to_thread(decode_all, part, self._quarantine)
             changes = await self._transactions.apply(self.state, part, decoded)
             self.report.outcomes += len(changes.outcomes)
         self.report.sequence = self.state.sequence

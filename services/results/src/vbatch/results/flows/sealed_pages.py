@@ -83,5 +83,6 @@ class SealedPages:
                 status_code, content = answered[line]
                 contents[rules.kind_of(status_code)].append(content)
             else:
-                contents["error"].append(never_ran_line(batch_id, line, rules.custom_id_of(raw), fault))
+                custom_id, message = rules.custom_id_of(raw), rules.never_ran_message(fault)
+                contents["error"].append(never_ran_line(batch_id, line, custom_id, fault, message))
         return [Page(kind, b"".join(lines), len(lines)) for kind, lines in contents.items() if lines]

@@ -17,7 +17,8 @@ from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, OutputKind
-from vbatch.journal.port import Lease, Log
+from vbatch.journal.port import Lease, Log, Rejected
+from vbatch.journal.quarantine import Quarantine
 from vbatch.results.core import sealing as rules
 from vbatch.results.core.projection import State
 from vbatch.results.core.sealing import SealedFile, SealRefused
@@ -47,7 +48,9 @@ class Sealer:
         blobs: Blobs,
         now: Callable[[], datetime],
         on_sealed: Callable[[e.BatchSealed, int], None],
+        quarantine: Quarantine,
     ) -> None:
+        self._quarantine = quarantine
         self._log = log
         self._lease = lease
         self._read_model = read_model
@@ -80,7 +83,14 @@ class Sealer:
 
     async def _work(self, waiting: asyncio.Queue[BatchId]) -> None:
         while True:
-            await self._seal_at_last(await waiting.get())
+            batch_id = await waiting.get()
+            place = f"seal:{batch_id}"
+            if self._quarantine.is_poison(place):
+                self.refused[batch_id] = self._quarantine.reason(place)
+                self._quarantine.tell(place)
+                continue
+            with self._quarantine.watch(place):
+                await self._seal_at_last(batch_id)
 
     async def _seal_at_last(self, batch_id: BatchId) -> None:
         backoff = Backoff(WORK_SECONDS_MAX)
@@ -126,7 +136,12 @@ class Sealer:
         get_logger().info("batch_sealed", batch_id=batch_id, ending=sealable.row.ending, files=len(files))
 
     async def _append(self, event: e.Event) -> None:
-        await self._log.append(codec.encode(event, source=SOURCE), self._lease.guard())
+        message = codec.encode(event, source=SOURCE)
+        try:
+            await self._log.append(message, self._lease.guard())
+        except Rejected as refusal:
+            await self._quarantine.refuse(message, refusal)
+            raise SealRefused(f"its end was refused: {refusal}") from refusal
 
     async def _write_files(self, sealable: Sealable) -> dict[OutputKind, SealedFile]:
         files = _Files(self._blobs, sealable.row.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -16,17 +16,21 @@ from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.journal.port import Conflict, Journal, Lease, Log
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.flows.projecting import Committed, Fenced, Projector
+from vbatch.results.flows.retrying import PASSING
 from vbatch.results.flows.sealing import SOURCE, Sealer
 from vbatch.results.flows.sweeping import Sweeper, SweepTimes
-from vbatch.results.ports import PartialFiles, ReadModel
+from vbatch.results.ports import CheckpointMoved, PartialFiles, ReadModel, ReadModelMismatch
 
 RESULTS_ID = "main"
 LOCK_NAME = ".lock"
 LOCK_SECONDS_MAX = 30.0
 """An older process lets go of the folder as soon as it reads of our lease."""
 LOCK_POLL_SECONDS = 0.1
+EXPECTED = (*PASSING, Fenced, CheckpointMoved, ReadModelMismatch)
+"""Ends of the service that are no event's fault."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Dependencies:
     on_sealed: Callable[[e.BatchSealed, int], None]
     on_dead_letters: Callable[[int], None]
     sweep_times: SweepTimes
+    means: QuarantineMeans = field(default_factory=QuarantineMeans)
 
 
 @dataclass
@@ -63,8 +68,9 @@ async def serve(dependencies: Dependencies, progress: Progress) -> None:
     reached(Failpoint.RESULTS_LEASED)
     async with own_folder(dependencies.folder, lambda: _must_be_newest(dependencies.journal.log, lease)):
         progress.caught_up_at = await dependencies.journal.log.last_sequence()
-        sealer = _sealer(dependencies, lease)
-        projector = _projector(dependencies, lease, _follower(dependencies, progress, sealer))
+        quarantine = Quarantine(dependencies.journal.dead, dependencies.means, passing=EXPECTED)
+        sealer = _sealer(dependencies, lease, quarantine)
+        projector = _projector(dependencies, lease, quarantine, _follower(dependencies, progress, sealer))
         progress.projector, progress.sealer = projector, sealer
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -97,7 +103,7 @@ def _follower(dependencies: Dependencies, progress: Progress, sealer: Sealer) ->
     return follow
 
 
-def _sealer(dependencies: Dependencies, lease: Lease) -> Sealer:
+def _sealer(dependencies: Dependencies, lease: Lease, quarantine: Quarantine) -> Sealer:
     return Sealer(
         dependencies.journal.log,
         lease,
@@ -106,6 +112,7 @@ def _sealer(dependencies: Dependencies, lease: Lease) -> Sealer:
         blobs=dependencies.blobs,
         now=dependencies.now,
         on_sealed=dependencies.on_sealed,
+        quarantine=quarantine,
     )
 
 
@@ -127,7 +134,9 @@ def _sweeper(dependencies: Dependencies, progress: Progress) -> Sweeper:
     )
 
 
-def _projector(dependencies: Dependencies, lease: Lease, on_committed: Callable[[Committed], None]) -> Projector:
+def _projector(
+    dependencies: Dependencies, lease: Lease, quarantine: Quarantine, on_committed: Callable[[Committed], None]
+) -> Projector:
     return Projector(
         dependencies.journal,
         lease,
@@ -135,6 +144,7 @@ def _projector(dependencies: Dependencies, lease: Lease, on_committed: Callable[
         partials=dependencies.partials,
         blobs=dependencies.blobs,
         on_committed=on_committed,
+        quarantine=quarantine,
     )
 
 

@@ -16,7 +16,9 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
 from vbatch.contracts.message import Recorded
+from vbatch.journal.quarantine import Quarantine, place_of
 from vbatch.results.core.impossible_event import ImpossibleEvent
+from vbatch.results.core.poison import without_words
 from vbatch.results.core.projection import Changes, State, passed, project
 from vbatch.results.ports import PartialFiles, ReadModel
 
@@ -103,14 +105,20 @@ def transactions(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
     yield records[first:]
 
 
-def decode_all(records: Sequence[Recorded]) -> list[e.AnyEvent | Buried]:
-    decoded: list[e.AnyEvent | Buried] = []
-    for record in records:
-        try:
-            decoded.append(codec.decode(record))
-        except codec.Unreadable as error:
-            decoded.append(Buried(record, str(error)))
-    return decoded
+def decode_all(records: Sequence[Recorded], quarantine: Quarantine | None = None) -> list[e.AnyEvent | Buried]:
+    """Without a quarantine nothing is set aside."""
+    return [_decoded(record, quarantine) for record in records]
+
+
+def _decoded(record: Recorded, quarantine: Quarantine | None) -> e.AnyEvent | Buried:
+    """A record that is poison counts as one that cannot be read, or as what is left of it without its words."""
+    try:
+        event = codec.decode(record)
+    except codec.Unreadable as error:
+        return Buried(record, str(error))
+    if quarantine is None or not quarantine.is_poison(place := place_of(record)):
+        return event
+    return without_words(event) or Buried(record, quarantine.reason(place))
 
 
 def fold(

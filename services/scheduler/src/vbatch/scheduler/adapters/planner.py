@@ -18,7 +18,7 @@ from vbatch.scheduler.adapters.plans import KeptPlans
 from vbatch.scheduler.adapters.reading import be_there, begin, check_file
 from vbatch.scheduler.core.decide import PlanResult
 from vbatch.scheduler.core.planning.validation import FileRules
-from vbatch.scheduler.ports import PlanningTrouble
+from vbatch.scheduler.ports import CheckerDied
 
 LONG_FILE_BYTES = 64 << 20
 """A second's work and more: from here on a file is long."""
@@ -73,7 +73,7 @@ class _PlanningWorker:
                 result = await loop.run_in_executor(self._pool, check_file, self._blob_url, blob, rules, self._plans)
             except BrokenProcessPool as error:
                 self._replace_worker()
-                raise PlanningTrouble(f"the worker died while it read {blob}") from error
+                raise CheckerDied(f"the worker died while it read {blob}") from error
             self._files_left -= 1
             if self._files_left == 0:
                 self._replace_worker()

@@ -14,6 +14,7 @@ from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.contracts.orders import FailSlice, RunSlice
+from vbatch.scheduler.core.giving_up import ends_of_given_up
 from vbatch.scheduler.core.planning.plan import Plan
 from vbatch.scheduler.core.policy.coscheduling import coschedule
 from vbatch.scheduler.core.policy.placement import sooner_here
@@ -55,6 +56,8 @@ class DecisionInput:
 
 def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
     """Everything that should be recorded now, or nothing."""
+    if state.given_up:
+        return ends_of_given_up(state, given.now)
     stirring = [batch for batch in state.batches.values() if _may_step(batch, given.now)]
     steps = [event for batch in stirring if (event := _next_step(state, batch, given))]
     return steps or _first_slice(state, given)

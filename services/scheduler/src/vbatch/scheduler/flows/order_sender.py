@@ -3,14 +3,15 @@ same ones again and the queue drops the repeats."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId, SliceId
+from vbatch.contracts.message import Message
 from vbatch.contracts.orders import CancelBatch, PauseBatch, WorkOrder, encode_order
 from vbatch.contracts.subjects import work
-from vbatch.journal.port import WorkQueue
+from vbatch.journal.port import Rejected, WorkQueue
 from vbatch.scheduler.core.decide import work_order_for
 from vbatch.scheduler.core.state.pending_batch import stop_asked_at
 from vbatch.scheduler.core.state.state import Slice, State
@@ -24,6 +25,8 @@ class OrderSender:
     state: State
     queue: WorkQueue
     clock: Clock
+    refused: Callable[[BatchId, Message, Rejected], Awaitable[None]]
+    """Told of an order that the queue will never take."""
     _ordered: set[SliceId] = field(default_factory=set)
     _cancelled: set[tuple[BatchId, int]] = field(default_factory=set)
     _paused: set[tuple[int, int]] = field(default_factory=set)
@@ -45,7 +48,11 @@ class OrderSender:
 
     async def _put(self, slice_: Slice, order: WorkOrder) -> None:
         reached(Failpoint.ORDER_DUE)
-        await self.queue.put(encode_order(order, subject=work(slice_.event.runner_id, slice_.event.epoch)))
+        message = encode_order(order, subject=work(slice_.event.runner_id, slice_.event.epoch))
+        try:
+            await self.queue.put(message)
+        except Rejected as refusal:
+            await self.refused(slice_.event.batch_id, message, refusal)
         reached(Failpoint.ORDER_PUT)
 
     def _unordered(self) -> list[Slice]:

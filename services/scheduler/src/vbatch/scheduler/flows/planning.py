@@ -10,15 +10,20 @@ import structlog
 
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId
+from vbatch.journal.quarantine import Quarantine
 from vbatch.scheduler.core.decide import PlanResult, input_fault, missing_input
 from vbatch.scheduler.core.planning.plan import Plan
 from vbatch.scheduler.core.planning.validation import FileRules
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
 from vbatch.scheduler.core.state.state import State
-from vbatch.scheduler.ports import Clock, InputMissing, Planner, PlanningTrouble
+from vbatch.scheduler.ports import CheckerDied, Clock, InputMissing, Planner, PlanningTrouble
 
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.2, 5.0
 """A worker that was killed is there again at once; a store that is away is asked ever less often."""
+
+DEATHS_MAX = 6
+"""Workers in a row that die of one file; with the pauses between them more than six seconds, in which the machine may
+find memory again."""
 
 log = structlog.stdlib.get_logger()
 
@@ -40,6 +45,7 @@ class Planning:
     clock: Clock
     limits: Limits
     on_change: Callable[[], None]
+    quarantine: Quarantine
     plan_results: dict[BatchId, PlanResult] = field(default_factory=dict)
     _started: set[BatchId] = field(default_factory=set)
 
@@ -67,7 +73,17 @@ class Planning:
         return batch.ledger is not None or input_fault(self.state, batch) is None
 
     async def _plan(self, batch: PendingBatch) -> None:
-        pause = RETRY_SECONDS
+        place = f"plan:{batch.batch_id}"
+        if self.quarantine.is_poison(place):
+            self.quarantine.tell(place)
+            self.state.given_up[batch.batch_id] = f"its file cannot be checked ({self.quarantine.reason(place)})"
+        else:
+            with self.quarantine.watch(place):
+                await self._plan_at_last(batch)
+        self.on_change()
+
+    async def _plan_at_last(self, batch: PendingBatch) -> None:
+        pause, deaths = RETRY_SECONDS, 0
         while batch.batch_id in self.state.batches:
             try:
                 self.plan_results[batch.batch_id] = await self._plan_result(batch)
@@ -75,9 +91,12 @@ class Planning:
                 break
             except PlanningTrouble as error:
                 log.warning("planning_failed", batch_id=batch.batch_id, reason=str(error))
+                deaths = deaths + 1 if isinstance(error, CheckerDied) else 0
+                if deaths == DEATHS_MAX:
+                    self.state.given_up[batch.batch_id] = f"each process that checked its file died ({deaths} of them)"
+                    break
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY_SECONDS_MAX)
-        self.on_change()
 
     async def _plan_result(self, batch: PendingBatch) -> PlanResult:
         if batch.file is None:

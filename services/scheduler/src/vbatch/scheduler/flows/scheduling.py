@@ -17,10 +17,12 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.process import Stop
 from vbatch.contracts import events as e
 from vbatch.contracts.codec import Unreadable, decode_outline, encode
-from vbatch.contracts.ids import SliceId
-from vbatch.contracts.message import Recorded
-from vbatch.journal.port import Conflict, Journal, Lease
+from vbatch.contracts.ids import BatchId, SliceId
+from vbatch.contracts.message import Message, Recorded
+from vbatch.journal.port import Conflict, Journal, Lease, Rejected
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans, place_of
 from vbatch.scheduler.core.decide import DecisionInput, decide
+from vbatch.scheduler.core.giving_up import forget, give_up
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.state.state import State, evolve
 from vbatch.scheduler.flows.history import fold_past
@@ -51,10 +53,15 @@ class Scheduler:
     pid: int
     limits: Limits
     silence_seconds_max: float = SILENCE_SECONDS_MAX
+    means: QuarantineMeans = field(default_factory=QuarantineMeans)
     scheduler_id: str = "main"
     state: State = field(default_factory=State)
     is_caught_up: bool = False
+    quarantine: Quarantine = field(init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.quarantine = Quarantine(self.journal.dead, self.means)
 
     async def run(self, stop: Stop) -> None:
         """Until asked to stop. Raises Conflict (in a group) when a newer scheduler holds the lease, JournalLost."""
@@ -82,6 +89,16 @@ class Scheduler:
                 await asyncio.sleep(0)  # a long history must not silence health
 
     async def _fold(self, record: Recorded) -> None:
+        place = place_of(record)
+        if self.quarantine.is_poison(place):
+            self.state.sequence = record.sequence
+            give_up(self.state, record, self.quarantine.reason(place))
+            await self.quarantine.bury(record, place)
+            return
+        with self.quarantine.watch(place):
+            await self._evolve(record)
+
+    async def _evolve(self, record: Recorded) -> None:
         try:
             evolve(self.state, decode_outline(record), record.sequence)
         except Unreadable as error:
@@ -93,8 +110,8 @@ class Scheduler:
         await self._folded(lease.epoch)
         self.is_caught_up = True
         log.info("caught_up", sequence=self.state.sequence, epoch=lease.epoch, batches=len(self.state.batches))
-        planning = Planning(self.state, self.planner, self.clock, self.limits, self._changed.set)
-        ordering = OrderSender(self.state, self.journal.work, self.clock)
+        planning = Planning(self.state, self.planner, self.clock, self.limits, self._changed.set, self.quarantine)
+        ordering = OrderSender(self.state, self.journal.work, self.clock, self._refused)
         new_slice_id = slice_ids(lease.epoch).__next__
         watch = RunnerWatch(
             self.state,
@@ -119,10 +136,24 @@ class Scheduler:
 
     async def _append(self, event: e.AnyEvent, lease: Lease) -> None:
         message = encode(event, source=SOURCE)
-        sequence = await self.journal.log.append(message, lease.guard())
+        try:
+            sequence = await self.journal.log.append(message, lease.guard())
+        except Rejected as refusal:
+            await self._refused(getattr(event, "batch_id", None), message, refusal)
+            return
         reached(Failpoint.DECISION_RECORDED)
         log.info("event_appended", event_id=message.message_id, sequence=sequence)
         await self._folded(sequence)
+
+    async def _refused(self, batch_id: BatchId | None, message: Message, refusal: Rejected) -> None:
+        """It belongs to its batch: that is ended, and if not even that can be recorded, forgotten by this process."""
+        await self.quarantine.refuse(message, refusal)
+        if batch_id is None:
+            return
+        if batch_id in self.state.given_up:
+            forget(self.state, batch_id)
+        else:
+            self.state.given_up[batch_id] = f"a record of it was refused ({refusal})"
 
     async def _folded(self, sequence: int) -> None:
         while self.state.sequence < sequence:

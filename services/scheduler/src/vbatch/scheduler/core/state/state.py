@@ -70,6 +70,9 @@ class State:
     slices: dict[SliceId, Slice] = field(default_factory=dict)
     costs: CostModel = field(default_factory=CostModel)
     arrivals: Arrivals = field(default_factory=Arrivals)
+    given_up: dict[BatchId, str] = field(default_factory=dict)
+    """Batches that cannot go on, and why: a write of theirs was refused for good, or an event of theirs cannot be used.
+    They are ended next."""
 
     def slices_of(self, runner_id: RunnerId) -> list[Slice]:
         return [slice_ for slice_ in self.slices.values() if slice_.event.runner_id == runner_id]
@@ -276,6 +279,8 @@ def _forget(state: State, batch: PendingBatch) -> None:
 def _evolve_batch(
     state: State, event: e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing
 ) -> None:
+    if isinstance(event, e.BatchRejected | e.BatchFinalizing):
+        state.given_up.pop(event.batch_id, None)
     batch = state.batches.get(event.batch_id)
     if batch is None:
         return

@@ -1,0 +1,188 @@
+"""What a single writer sets aside so that nothing anyone wrote can stop it, and how it remembers where it ended.
+
+Two things are set aside: a write that the log refuses for good, and a place in the work at which the service has ended
+by itself ENDS_MAX times in a row. Each becomes a dead letter, and whoever is to count and log it is told.
+
+How often it ended stands in notes that outlive the process. An end from outside (a kill, a lost machine) leaves none: a
+message must not be blamed for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import Protocol
+
+import msgspec
+
+from vbatch.contracts.bounds import cut
+from vbatch.contracts.message import MESSAGE_ID_HEADER, Message, Recorded
+from vbatch.journal.port import Conflict, DeadLetters, Full, Origin, Rejected, Unavailable
+
+ENDS_MAX = 3
+PLACES_MAX = 1_000
+"""Places that are remembered; beyond it the oldest is forgotten, and found again if it must be."""
+ERROR_BYTES_MAX = 500
+BODY_BYTES_MAX = 64 * 1024
+"""Of a refused write in its dead letter: it may have been refused for its size."""
+TROUBLE: tuple[type[Exception], ...] = (Conflict, Unavailable, Full)
+"""Ends that say nothing about a place: the log was away, full, or another process took over."""
+
+
+class Cause(StrEnum):
+    """Why something was set aside."""
+
+    REFUSED = "refused"
+    POISON = "poison"
+
+
+class CrashNotes(Protocol):
+    """A few kilobytes that outlive the process. Both raise OSError."""
+
+    def load(self) -> bytes:
+        """What was saved last; empty when nothing was."""
+
+    def save(self, content: bytes) -> None: ...
+
+
+class ForgottenNotes:
+    """For a process without a folder: every life begins anew."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def load(self) -> bytes:
+        return self.content
+
+    def save(self, content: bytes) -> None:
+        self.content = content
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineMeans:
+    """`on_set_aside` gets the cause, the place or message id, and the reason."""
+
+    notes: CrashNotes = field(default_factory=ForgottenNotes)
+    on_set_aside: Callable[[Cause, str, str], None] = lambda _cause, _place, _reason: None
+
+
+class _SetAside(msgspec.Struct):
+    reason: str
+    is_told: bool = False
+
+
+class _Notes(msgspec.Struct):
+    """Where the service ended last, and how often in a row; and the places that it passes over since."""
+
+    place: str = ""
+    ends: int = 0
+    places: dict[str, _SetAside] = {}
+
+
+class Quarantine:
+    """Of one service. `passing` are more exceptions that say nothing about a place."""
+
+    def __init__(self, dead: DeadLetters, means: QuarantineMeans, *, passing: tuple[type[Exception], ...] = ()) -> None:
+        self._dead = dead
+        self._means = means
+        self._passing = (*TROUBLE, *passing)
+        self._notes = _read(means.notes)
+
+    @property
+    def last_place(self) -> str:
+        """Where the life before this one ended; empty when it did not end by itself."""
+        return self._notes.place
+
+    def watch(self, place: str) -> AbstractContextManager[None]:
+        """An exception that leaves the block is noted as an end at this place, and goes on its way."""
+        return _Watch(self, place)
+
+    def is_poison(self, place: str) -> bool:
+        return place in self._notes.places if self._notes.places else False
+
+    def reason(self, place: str) -> str:
+        """Of a place that is poison."""
+        return self._notes.places[place].reason
+
+    async def bury(self, record: Recorded, place: str) -> None:
+        """The record of a place that is poison becomes a dead letter, once."""
+        found = self._notes.places[place]
+        if found.is_told:
+            return
+        with suppress(Rejected):  # it stays where it is, in the log
+            await self._dead.append(record, found.reason)
+        self._means.on_set_aside(Cause.POISON, place, found.reason)
+        found.is_told = True
+        self._save()
+
+    def tell(self, place: str) -> None:
+        """Of a place that is poison and has no record."""
+        found = self._notes.places[place]
+        if not found.is_told:
+            self._means.on_set_aside(Cause.POISON, place, found.reason)
+            found.is_told = True
+            self._save()
+
+    async def refuse(self, message: Message, refusal: Rejected) -> None:
+        """The message becomes a dead letter, its body cut."""
+        reason = f"{Cause.REFUSED}: {refusal}"
+        with suppress(Rejected):  # nothing of it can be stored; that it was there is told below
+            await self._dead.append(_as_record(message), reason, Origin.WRITE)
+        self._means.on_set_aside(Cause.REFUSED, message.message_id, reason)
+
+    def note(self, place: str, error: Exception) -> None:
+        """The service ends here by itself."""
+        if isinstance(error, self._passing):
+            return
+        notes = self._notes
+        notes.ends = notes.ends + 1 if notes.place == place else 1
+        notes.place = place
+        if notes.ends >= ENDS_MAX:
+            words = cut(f"{type(error).__name__}: {error}", ERROR_BYTES_MAX)
+            notes.places[place] = _SetAside(f"{Cause.POISON}: ended the service {notes.ends} times in a row: {words}")
+            notes.place, notes.ends = "", 0
+            while len(notes.places) > PLACES_MAX:
+                del notes.places[next(iter(notes.places))]
+        self._save()
+
+    def _save(self) -> None:
+        with suppress(OSError):  # it is noted the next time; until then the service only ends once more
+            self._means.notes.save(msgspec.json.encode(self._notes))
+
+
+class _Watch(AbstractContextManager[None]):
+    """A class, since a generator costs three times as much, and there is one around each event and request."""
+
+    __slots__ = ("_place", "_quarantine")
+
+    def __init__(self, quarantine: Quarantine, place: str) -> None:
+        self._quarantine = quarantine
+        self._place = place
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            self._quarantine.note(self._place, error)
+
+
+def place_of(record: Recorded) -> str:
+    """The place of an event of the log."""
+    return f"log:{record.sequence}"
+
+
+def _read(notes: CrashNotes) -> _Notes:
+    """Empty when they cannot be read: they only shorten the way to what they say."""
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(notes.load(), type=_Notes)
+    return _Notes()
+
+
+def _as_record(message: Message) -> Recorded:
+    """As if it had been stored, at no sequence."""
+    headers = {**message.headers, MESSAGE_ID_HEADER: message.message_id}
+    return Recorded(0, message.subject, headers, message.body[:BODY_BYTES_MAX], datetime.now(UTC))
