@@ -45,6 +45,7 @@ from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.flows.runner import Dependencies, Runner
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Journal
+from vbatch.journal.quarantine import CrashNotes, ForgottenNotes, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 
 RUNNER = RunnerId("gpu0")
@@ -202,13 +203,21 @@ class Life:
 
 
 @asynccontextmanager
-async def living(bench: Bench, home: Path, limits: Limits = LIMITS) -> AsyncIterator[Life]:
+async def living(
+    bench: Bench, home: Path, limits: Limits = LIMITS, *, notes: CrashNotes | None = None
+) -> AsyncIterator[Life]:
     paths = RunnerPaths(home, RUNNER, Path("python-of-vllm"), Path("prepare_model.py"))
     device = await detect()
     files = BlobFiles(bench.blobs)
     launcher = ModelCache(EngineLauncher(paths, device, limits), device, limits, asyncio.get_running_loop().time)
     dependencies = Dependencies(
-        journal=bench.journal, launcher=launcher, input_files=files, answer_files=files, device=device, now=utc_now
+        journal=bench.journal,
+        launcher=launcher,
+        input_files=files,
+        answer_files=files,
+        device=device,
+        now=utc_now,
+        means=QuarantineMeans(notes or ForgottenNotes()),
     )
     runner = Runner(RUNNER, os.getpid(), dependencies, limits)
     stop = Stop()

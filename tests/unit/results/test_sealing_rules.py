@@ -21,6 +21,7 @@ from vbatch.results.core.sealing import (
     kind_of,
     must_be_whole,
     never_ran_fault,
+    never_ran_message,
     sealed,
 )
 
@@ -37,6 +38,14 @@ def test_only_success_goes_to_the_output_file():
 def test_a_line_that_never_ran_says_how_the_batch_ended():
     assert never_ran_fault(COMPLETED_ROW) is None
     assert never_ran_fault(CANCELLED_ROW) is RequestFault.BATCH_CANCELLED
+
+
+def test_a_line_whose_answer_was_set_aside_is_an_error_of_a_completed_batch():
+    row = row_after(BATCH_CREATED, BATCH_VALIDATED, FINALIZING)
+    assert row.completed + row.failed < row.total
+    assert never_ran_fault(row) is RequestFault.UNREADABLE_ANSWER
+    assert "dead letters" in never_ran_message(RequestFault.UNREADABLE_ANSWER)
+    assert never_ran_message(RequestFault.BATCH_EXPIRED) == ""
 
 
 def test_a_batch_cancelled_while_validating_has_no_lines_that_never_ran():

@@ -27,7 +27,7 @@ ENDS_MAX = 3
 PLACES_MAX = 1_000
 """Places that are remembered; beyond it the oldest is forgotten, and found again if it must be."""
 ERROR_BYTES_MAX = 500
-BODY_BYTES_MAX = 64 * 1024
+BODY_BYTES_MAX = 16 * 1024
 """Of a refused write in its dead letter: it may have been refused for its size."""
 TROUBLE: tuple[type[Exception], ...] = (Conflict, Unavailable, Full)
 """Ends that say nothing about a place: the log was away, full, or another process took over."""

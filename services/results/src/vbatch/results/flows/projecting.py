@@ -110,10 +110,11 @@ class Projector:
             yield from transactions(rest)
 
     async def _transact(self, state: State, records: Sequence[Recorded]) -> None:
+        for record in records:
+            if self._quarantine.is_poison(place := place_of(record)):
+                await self._quarantine.bury(record, place)
         with self._quarantine.watch(place_of(records[-1])):
             await self._project(state, records)
-        if self._quarantine.is_poison(place := place_of(records[-1])):
-            await self._quarantine.bury(records[-1], place)
 
     async def _project(self, state: State, records: Sequence[Recorded]) -> None:
         started = perf_counter()
