@@ -10,7 +10,7 @@ from random import Random
 import msgspec
 
 from tests.simulation.loop import Lane, SimulatedLoop
-from tests.simulation.stores import SimulatedBlobs, Tables, TwinPartials, TwinReadModel
+from tests.simulation.stores import PartialStore, SimulatedBlobs, Tables, TwinPartials, TwinReadModel
 from tests.simulation.weather import Weather
 from tests.support.events import BATCH, BATCH_CREATED, BATCH_VALIDATED, CHUNK_COMPLETED, NOON
 from vbatch.contracts import codec
@@ -50,6 +50,7 @@ class Stage:
         default_factory=lambda: MemoryJournal(JournalSettings("nats://none", "test"), lambda: NOON)
     )
     tables: Tables = field(default_factory=Tables)
+    partials: PartialStore = field(default_factory=dict)
     notes: ForgottenNotes = field(default_factory=ForgottenNotes)
 
     async def tell(self, *events: e.Event) -> int:
@@ -65,7 +66,7 @@ class Stage:
             self.journal,
             await take_lease(self.journal.log, 1, NOON),
             read_model=PickyReadModel(self.tables, LANE, CALM, lambda tables, changes: None),
-            partials=TwinPartials({}, CALM),
+            partials=TwinPartials(self.partials, CALM),
             blobs=SimulatedBlobs({}, LANE, CALM),
             on_committed=lambda committed: reached.set() if committed.state.sequence >= until else None,
             quarantine=Quarantine(self.journal.dead, QuarantineMeans(self.notes)),
