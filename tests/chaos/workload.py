@@ -31,6 +31,10 @@ ASK_SECONDS_MAX = 20.0
 LARGE_AT = 7
 LARGE_BYTES = BODY_BYTES_MAX + 1
 """One answer of each batch is too large for a chunk and goes to a blob."""
+LONG_BYTES = 2_200_000
+MANY_FAULTS_BYTES = 1_000
+ENDINGS_OF_NAMES = ("",) * 20 + ("z" * 1_000, "\x01" * 1_000, "\u2028" * 300, '\\"{}' * 200)
+"""Of custom ids: most are plain, some as long and odd as they may be."""
 ENDPOINT: Endpoint = "/v1/chat/completions"
 MODELS = (CHAT, OTHER_CHAT, SLOW_CHAT)
 
@@ -113,8 +117,22 @@ class Workload:
         culprit = self.random.randrange(count) if kind is Kind.POISON else -1
         lines = [self._line(number, model, latency, is_poison=number == culprit) for number in range(count)]
         if kind is Kind.BAD:
-            del lines[self.random.randrange(count)]["body"]["model"]
+            self._spoil(lines)
         return lines
+
+    def _spoil(self, lines: list[Line]) -> None:
+        """One line or all of them are unfit, in a way that once stopped a service or in a plain one."""
+        line = self.random.choice(lines)
+        match self.random.randrange(4):
+            case 0:
+                del line["body"]["model"]
+            case 1:
+                line["method"] = "M" * LONG_BYTES
+            case 2:
+                line["custom_id"] = "z" * LONG_BYTES
+            case _:
+                for each in lines:
+                    each["url"] = each["method"] = "\x01" * MANY_FAULTS_BYTES
 
     def _line(self, number: int, model: str, latency: float, *, is_poison: bool) -> Line:
         messages = [{"role": "user", "content": f"batch {self._number} request {number}"}]
@@ -123,7 +141,8 @@ class Workload:
             body["simulate"] = {"latency_seconds": latency} | ({"crash": True} if is_poison else {})
             if number == LARGE_AT:
                 body["simulate"] |= {"answer_bytes": LARGE_BYTES}
-        return {"custom_id": f"{self._number}-{number}", "method": "POST", "url": ENDPOINT, "body": body}
+        name = f"{self._number}-{number}" + self.random.choice(ENDINGS_OF_NAMES)
+        return {"custom_id": name, "method": "POST", "url": ENDPOINT, "body": body}
 
     def _created(self, kind: Kind, given: list[Line]) -> BatchId:
         uploaded = self.client.files.create(file=("in.jsonl", jsonl(given)), purpose="batch", timeout=ASK_SECONDS_MAX)

@@ -82,3 +82,23 @@ def test_documents_are_ranked_best_first_and_only_as_many_as_asked():
     scores = [row["relevance_score"] for row in found["results"]]
     assert len(scores) == 3 and scores == sorted(scores, reverse=True)
     assert all(documents[row["index"]] == row["document"]["text"] for row in found["results"])
+
+
+@pytest.mark.parametrize(
+    ("steer", "place"),
+    [
+        ({"error_bytes": 5_000, "status": 500}, "error"),
+        ({"finish_reason_bytes": 5_000}, "choices"),
+        ({"tool_name_bytes": 5_000}, "choices"),
+    ],
+)
+def test_an_answer_can_be_steered_to_be_long_where_it_is_short(steer: dict[str, int], place: str):
+    found = answer("/v1/chat/completions", {"messages": [], "simulate": steer})
+    assert len(msgspec.json.encode(msgspec.json.decode(found.body)[place])) > 5_000
+
+
+def test_an_answer_can_be_steered_to_say_what_it_took_and_in_which_head():
+    steer = {"tokens": 10**12, "header_bytes": 70_000, "headers": {"x-odd": "ü"}}
+    found = answer("/v1/chat/completions", {"messages": [], "simulate": steer})
+    assert msgspec.json.decode(found.body)["usage"]["completion_tokens"] == 10**12
+    assert len(found.headers["x-long"]) == 70_000 and found.headers["x-odd"] == "ü"

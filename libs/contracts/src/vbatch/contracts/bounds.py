@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import EnumType
 from functools import lru_cache
+from operator import is_
 from typing import Annotated, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -77,6 +78,8 @@ def within_bounds(value: S) -> S:
     changes = {}
     for name, bound in _cuttable(type(value)):
         before = getattr(value, name)
+        if before is None:
+            continue  # most often: an outcome without an error
         after = _cut_value(before, bound)
         if after is not before:
             changes[name] = after
@@ -173,9 +176,8 @@ def _cut_value(value: object, bound: int | None) -> object:
         case str() if bound is not None:
             return cut(value, bound)
         case tuple():
-            entries = tuple(_cut_value(each, bound) for each in value)
-            is_same = all(after is before for after, before in zip(entries, value, strict=True))
-            return value if is_same else entries
+            entries = tuple([within_bounds(each) for each in value])
+            return value if all(map(is_, entries, value)) else entries
         case msgspec.Struct():
             return within_bounds(value)
         case _:

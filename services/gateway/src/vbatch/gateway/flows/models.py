@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vbatch.chassis.logs import get_logger
 from vbatch.contracts import events as e
-from vbatch.contracts.codec import decode
+from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.ids import ModelId, model_token
+from vbatch.contracts.message import Recorded
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.subjects import MODEL_EVENTS
 from vbatch.gateway.core.model_file import KnownModel, changes, fold
@@ -58,6 +60,15 @@ async def _append_if_unchanged(
     return True
 
 
+def _read(record: Recorded) -> e.Event | None:
+    """None for what this version cannot read: a gateway must start all the same."""
+    try:
+        return decode(record)
+    except Unreadable as error:
+        get_logger().warning("model_event_passed_over", sequence=record.sequence, reason=str(error))
+        return None
+
+
 async def _known_models(log: Log) -> dict[ModelId, KnownModel]:
     newest = await log.last(MODEL_EVENTS)
     known: dict[ModelId, KnownModel] = {}
@@ -66,7 +77,7 @@ async def _known_models(log: Log) -> dict[ModelId, KnownModel]:
     async with log.tail(0, [MODEL_EVENTS]) as tail:
         async for records in tail:
             for record in records:
-                known = fold(known, decode(record), record.sequence)
+                known = fold(known, event, record.sequence) if (event := _read(record)) else known
             if records[-1].sequence >= newest.sequence:
                 break
     return known

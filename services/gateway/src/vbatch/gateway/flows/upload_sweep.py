@@ -15,7 +15,7 @@ from vbatch.gateway.core.files.part_uploads import PartUpload, UploadStatus, fol
 from vbatch.gateway.flows.part_uploads import upload_event
 from vbatch.gateway.flows.writing import append
 from vbatch.gateway.ports import Dependencies
-from vbatch.journal.port import Full, Unavailable
+from vbatch.journal.port import Full, Rejected, Unavailable
 
 SWEEP_SECONDS = 60.0
 GRACE = timedelta(hours=1)
@@ -35,7 +35,7 @@ class UploadSweep:
         while True:
             try:
                 await self.sweep()
-            except (Unavailable, Full, BlobTrouble) as error:
+            except (Unavailable, Full, Rejected, BlobTrouble) as error:
                 get_logger().warning("upload_sweep_interrupted", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(SWEEP_SECONDS)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import msgspec
@@ -41,6 +41,17 @@ class Steer(msgspec.Struct, frozen=True):
     busy_status: int = 503
     retry_after: str | None = None
     """The Retry-After of those answers."""
+    error_bytes: int = 0
+    """So much longer is the text of an error."""
+    finish_reason_bytes: int = 0
+    tool_name_bytes: int = 0
+    """So long are the reason for the end, and the name of a function that the answer calls."""
+    tokens: int | None = None
+    """What the answer says it took, whatever it did."""
+    headers: dict[str, str] = {}
+    """More headers of the answer, as they are."""
+    header_bytes: int = 0
+    """So long is one more."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -79,6 +90,7 @@ class Reply:
     crashes: bool = False
     is_too_big: bool = False
     retry_after: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 _DECODER = msgspec.json.Decoder(Body)
@@ -112,14 +124,39 @@ def _answer(build: Build, body: Body, options: Options) -> Reply:
     latency = options.latency_seconds if steer.latency_seconds is None else steer.latency_seconds
     seconds = latency + options.token_seconds * tokens
     is_too_big = 0 < steer.oom_above_seqs < options.max_num_seqs
-    timed = Reply(steer.status, b"", seconds=seconds, hangs=steer.hang, crashes=steer.crash, is_too_big=is_too_big)
+    timed = Reply(
+        steer.status,
+        b"",
+        seconds=seconds,
+        hangs=steer.hang,
+        crashes=steer.crash,
+        is_too_big=is_too_big,
+        headers=_headers(steer),
+    )
     if steer.not_json:
         return replace(timed, body=b"<html>simulated, and no JSON</html>")
     if steer.status >= 400:
-        return replace(timed, body=error(steer.status, "An error was asked for.").body)
+        return replace(timed, body=error(steer.status, "An error was asked for." + "e" * steer.error_bytes).body)
     answer = build(body, prompt, " ".join(words) + "x" * steer.answer_bytes)
-    answer["usage"] = _usage(build, len(prompt), tokens)
+    answer["usage"] = _usage(build, len(prompt), tokens if steer.tokens is None else steer.tokens)
+    _lengthen(answer, steer)
     return replace(timed, body=msgspec.json.encode(answer), prompt_tokens=len(prompt), tokens=tokens)
+
+
+def _headers(steer: Steer) -> Mapping[str, str]:
+    return steer.headers | ({"x-long": "h" * steer.header_bytes} if steer.header_bytes else {})
+
+
+def _lengthen(answer: dict[str, Json], steer: Steer) -> None:
+    """As a model does that repeats itself where a name is wanted."""
+    choices = answer.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if steer.finish_reason_bytes:
+            choice["finish_reason"] = "r" * steer.finish_reason_bytes
+        if steer.tool_name_bytes and "message" in choice:
+            function = {"name": "t" * steer.tool_name_bytes, "arguments": "{}"}
+            calls = [{"id": "call_1", "type": "function", "function": function}]
+            choice["message"] = choice["message"] | {"tool_calls": calls}
 
 
 def _answer_words(body: Body, prompt: list[str], options: Options) -> list[str]:

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -27,6 +27,8 @@ JSON = "application/json"
 NAPS = ("/sleep", "/wake_up")
 SANE, GARBLED = b"[simulated]", b"[gghhhhhhh]"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+NO_HEADERS: Mapping[str, str] = {}
 
 Send = Callable[[Reply], None]
 
@@ -217,15 +219,16 @@ class Connection(asyncio.Protocol):
 
     def _send_reply(self, answer: Reply) -> None:
         self._request = None
-        self._send(answer.status, answer.body, JSON, answer.retry_after)
+        pause = {} if answer.retry_after is None else {"retry-after": answer.retry_after}
+        self._send(answer.status, answer.body, JSON, {**answer.headers, **pause})
 
-    def _send(self, status: int, body: bytes, content_type: str, retry_after: str | None = None) -> None:
-        pause = "" if retry_after is None else f"retry-after: {retry_after}\r\n"
+    def _send(self, status: int, body: bytes, content_type: str, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = (
             f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}\r\n"
-            f"content-type: {content_type}\r\n{pause}content-length: {len(body)}\r\n\r\n"
+            f"content-type: {content_type}\r\n{more}content-length: {len(body)}\r\n\r\n"
         )
-        self._transport.write(head.encode() + body)
+        self._transport.write(head.encode(errors="replace") + body)
 
 
 async def serve(options: Options, stop: asyncio.Event) -> None:
