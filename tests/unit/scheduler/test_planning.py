@@ -11,6 +11,8 @@ import pytest
 from tests.simulation.loop import SimulatedLoop
 from tests.support.events import NOON
 from tests.support.scheduling import World, plan_of
+from vbatch.contracts.events import BatchFault, BatchFinalizing
+from vbatch.contracts.failures import FileFault
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
@@ -52,6 +54,20 @@ def pauses(failures: int) -> list[float]:
     finally:
         loop.end()
     return [later - earlier for earlier, later in zip(planner.asked_at, planner.asked_at[1:], strict=False)]
+
+
+def test_a_batch_whose_file_was_fit_and_no_longer_is_ends():
+    """After an update that is stricter, or when its bytes are lost: without a plan it would wait until its window ends."""
+    world = World()
+    world.model("small")
+    batch = world.running("a", 3)
+    fault = BatchFault(code=FileFault.INVALID_REQUEST, message="Invalid 'custom_id': string too long.")
+    planning = Planning(
+        world.state, FailingPlanner(0), lambda: world.now, Limits(), lambda: None, quarantine(), {batch: (fault,)}
+    )
+    planning._attach()
+    [event] = world.decide()
+    assert isinstance(event, BatchFinalizing) and event.never_ran_count == 3
 
 
 def quarantine() -> Quarantine:

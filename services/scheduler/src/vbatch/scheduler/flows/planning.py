@@ -64,6 +64,8 @@ class Planning:
                 continue  # the decision to validate or reject still needs the verdict
             if batch is not None and isinstance(result, Plan):
                 batch.plan = result
+            elif batch is not None and not isinstance(result, Plan):
+                self.state.given_up[batch_id] = f"its file was fit and no longer is: {result[0].message}"
             del self.plan_results[batch_id]
         self._started &= self.state.batches.keys()
 
