@@ -209,3 +209,11 @@ async def test_a_pause_that_no_clock_shows_is_none(tmp_path: Path):
     async with lanes_to(Server(head), tmp_path) as connection_pool:
         answer = await connection_pool.post(PATH, BODY)
     assert (answer.status_code, answer.retry_after) == (503, None)
+
+
+async def test_an_engine_that_wants_to_speak_something_else_is_no_engine(tmp_path: Path):
+    head = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"
+    async with lanes_to(Server(head, OK), tmp_path) as connection_pool:
+        with pytest.raises(ConnectionLost):
+            await connection_pool.post(PATH, BODY)
+        assert (await connection_pool.post(PATH, BODY)).status_code == 200

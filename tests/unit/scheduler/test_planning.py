@@ -57,7 +57,7 @@ def pauses(failures: int) -> list[float]:
 
 
 def test_a_batch_whose_file_was_fit_and_no_longer_is_ends():
-    """After an update that is stricter, or when its bytes are lost: without a plan it would wait until its window ends."""
+    """After a stricter update, or when its bytes are lost: without a plan it would wait until its window ends."""
     world = World()
     world.model("small")
     batch = world.running("a", 3)

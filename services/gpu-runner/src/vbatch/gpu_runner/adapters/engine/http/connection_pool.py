@@ -128,7 +128,7 @@ class _Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(received)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(ConnectionLost(f"no HTTP: {error}"))
             self._transport.abort()
             return
