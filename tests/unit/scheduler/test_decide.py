@@ -16,7 +16,7 @@ from vbatch.contracts.orders import FailSlice, RunSlice
 from vbatch.scheduler.core.decide import CANCEL_GRACE, SHORT_SLICES_MAX, work_order_for
 from vbatch.scheduler.core.state.cost_model import ModelSpeed
 from vbatch.scheduler.core.state.load_failures import FAILURES_MAX, FORGIVEN_AFTER
-from vbatch.scheduler.core.state.quarantine import DEATHS_MAX
+from vbatch.scheduler.core.state.bisection import DEATHS_MAX
 
 OTHER_RUNNER = RunnerId("gpu1")
 
