@@ -15,7 +15,7 @@ from vbatch.contracts.failures import RequestFault
 from vbatch.gpu_runner.core.feed import Request
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
-from vbatch.gpu_runner.flows import engine_session
+from vbatch.gpu_runner.flows import asking, engine_session
 from vbatch.gpu_runner.ports import Engine, Gate
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.quarantine import ENDS_MAX, ForgottenNotes
@@ -56,7 +56,7 @@ async def test_a_request_that_ends_the_runner_three_times_fails_alone(bench: Ben
             raise Poison("no rule for this")
         return await asked(engine, request, limits, metrics, gate)
 
-    asked = engine_session.outcome_from
+    asked = asking.outcome_from
     with replaced(engine_session, "outcome_from", ask):
         for number in range(1, ENDS_MAX + 1):
             async with living(bench, home, notes=notes) as life:

@@ -78,12 +78,12 @@ async def test_an_event_that_ends_the_scheduler_three_times_is_set_aside_and_its
     await stage.batch(requests(3))
     poison = await stage.tell(e.BatchPaused(batch_id=BATCH, at=utc_now()))
 
-    def fold(state: folding.State, event: e.Event, sequence: int) -> None:
+    def fold(state: folding.State, event: e.AnyEvent, sequence: int) -> None:
         if sequence == poison:
             raise Poison("no rule for this")
         evolve(state, event, sequence)
 
-    evolve = scheduling.evolve
+    evolve = folding.evolve
     with replaced(scheduling, "evolve", fold):
         for _ in range(ENDS_MAX):
             with pytest.raises(ExceptionGroup) as ended:

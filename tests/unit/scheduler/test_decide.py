@@ -14,9 +14,9 @@ from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.orders import FailSlice, RunSlice
 from vbatch.scheduler.core.decide import CANCEL_GRACE, SHORT_SLICES_MAX, work_order_for
+from vbatch.scheduler.core.state.bisection import DEATHS_MAX
 from vbatch.scheduler.core.state.cost_model import ModelSpeed
 from vbatch.scheduler.core.state.load_failures import FAILURES_MAX, FORGIVEN_AFTER
-from vbatch.scheduler.core.state.bisection import DEATHS_MAX
 
 OTHER_RUNNER = RunnerId("gpu1")
 

@@ -10,7 +10,7 @@ from vbatch.contracts.failures import FileFault
 MESSAGE = "The faults of this file could not be recorded; the operator of the server finds them among the dead letters."
 
 
-def without_words(event: e.Event) -> e.Event | None:
+def without_words(event: e.AnyEvent) -> e.AnyEvent | None:
     """For events whose absence would leave a batch unknown or without an end; None where nothing is left.
 
     Lines whose outcomes are passed over get an error when the files of their batch are written.

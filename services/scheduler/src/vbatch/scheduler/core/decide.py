@@ -20,9 +20,9 @@ from vbatch.scheduler.core.policy.coscheduling import coschedule
 from vbatch.scheduler.core.policy.placement import sooner_here
 from vbatch.scheduler.core.policy.policy import Candidate, Choice, Policy, View
 from vbatch.scheduler.core.policy.view import holders_beside, view_of
+from vbatch.scheduler.core.state.bisection import Picked, pick
 from vbatch.scheduler.core.state.load_failures import load_fault
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
-from vbatch.scheduler.core.state.bisection import Picked, pick
 from vbatch.scheduler.core.state.state import Runner, Slice, State
 
 OUTSTANDING_SLICES_MAX = 2

@@ -15,7 +15,7 @@ from vbatch.scheduler.core.state.state import State
 MESSAGE = "The server could not go on with this batch: {reason}"
 
 
-def end_of(batch_id: BatchId, batch: PendingBatch | None, reason: str, now: datetime) -> e.Event:
+def end_of(batch_id: BatchId, batch: PendingBatch | None, reason: str, now: datetime) -> e.AnyEvent:
     """A batch that was not found fit yet is failed; one that runs ends as it stands, and the lines without an outcome
     become errors when its files are written."""
     if batch is None or batch.status is BatchStatus.VALIDATING:
@@ -26,7 +26,7 @@ def end_of(batch_id: BatchId, batch: PendingBatch | None, reason: str, now: date
     return e.BatchFinalizing(batch_id=batch_id, ending=ending, never_ran_count=missing, at=now)
 
 
-def ends_of_given_up(state: State, now: datetime) -> list[e.Event]:
+def ends_of_given_up(state: State, now: datetime) -> list[e.AnyEvent]:
     """The events that end them, one each."""
     return [end_of(batch_id, state.batches.get(batch_id), reason, now) for batch_id, reason in state.given_up.items()]
 

@@ -9,8 +9,8 @@ from itertools import islice
 
 from vbatch.contracts.ids import BatchId
 from vbatch.scheduler.core.policy.policy import Candidate, View
-from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch
 from vbatch.scheduler.core.state.bisection import Picked
+from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch
 from vbatch.scheduler.core.state.state import Slice, State
 
 FOLLOWERS_PER_GROUP_MAX = 16
