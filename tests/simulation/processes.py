@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -87,6 +87,9 @@ class SimulatedPlanner:
         except BlobTrouble as error:
             raise PlanningTrouble(str(error)) from error
         return check.result(lambda refs: [content[ref.offset : ref.offset + ref.length] for ref in refs])
+
+    def keep_only(self, blobs: Set[str]) -> None:
+        """Nothing is kept."""
 
 
 @dataclass

@@ -17,12 +17,12 @@ from tests.simulation.loop import Lane
 from tests.simulation.weather import Weather
 from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble, BlobWriter
 from vbatch.chassis.blobs.port import BlobStoreFull, Range, beyond_end
-from vbatch.contracts.ids import BatchId, RunnerId
+from vbatch.contracts.ids import BatchId, FileId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, Growth, State
 from vbatch.results.core.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
-from vbatch.results.ports import CheckpointMoved, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
+from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 BlobStore = dict[str, bytes]
 PartialStore = dict[str, bytearray]
@@ -230,6 +230,15 @@ class TwinReadModel:
         ]
         return [_stored(file) for file in gone if file.sequence > after][:limit]
 
+    async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
+        await self._turn()
+        found = []
+        for file in self._tables.files_in_order():
+            row = self._tables.batches.get(file.batch_id or "")
+            if row is not None and row.status in ENDED and self._tables.is_gone(file, now) and file.sequence > after:
+                found.append(GoneOutput(file.sequence, FileId(file.id), BatchId(row.id), row.sequence))
+        return found[:limit]
+
     async def _turn(self) -> None:
         await self._weather.wait()
         self._lane.check_alive()
@@ -279,6 +288,13 @@ class TwinPartials:
         if any(len(line) != place.length for line, place in zip(lines, places, strict=True)):
             raise Trouble(f"the growing file of {batch_id} is shorter than the read model says")
         return lines
+
+    def remove(self, batch_id: BatchId) -> None:
+        self._store.pop(batch_id, None)
+
+    def remove_copies(self, batch_id: BatchId) -> bool:
+        """There is one folder."""
+        return True
 
     def _cut(self, batch_id: BatchId, length: int) -> None:
         content = self._store.setdefault(batch_id, bytearray())

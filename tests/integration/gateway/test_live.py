@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.gateway.stage import Stage, gateway_running, read_frames, stage_set
 from tests.integration.results.stage import Place, Story, eventually, results_running, tell
+from vbatch.contracts.ids import OutputKind, output_file_id
 from vbatch.contracts.message import Message
 from vbatch.journal.port import Journal
 
@@ -54,6 +55,38 @@ async def test_the_results_of_a_finished_batch_hold_every_line_once(stage: Stage
 
     assert answer.body == b"".join(story.files().values())
     assert answer.headers["X-Incomplete"] == "false"
+
+
+EVERY_FORM_OF_RESULTS = ("", "?after_line=0", "?limit=5", "?after_byte=0", "?follow=true")
+
+
+@pytest.mark.parametrize("form", EVERY_FORM_OF_RESULTS)
+@pytest.mark.parametrize("kind", ["output", "error"])
+async def test_once_a_file_of_the_batch_is_deleted_results_answer_as_its_content_does(
+    stage: Stage, form: str, kind: OutputKind
+):
+    story = Story(1, total=30)
+    await stage.place.put_input(story)
+    await stage.tell(*story.opening(), *story.chunks(), story.finalizing())
+    await stage.place.has_status(story, "completed")
+    path = f"/v1/batches/{story.batch_id}/results{form}"
+    assert (await stage.ask("GET", path)).status == 200
+    deleted = output_file_id(story.batch_id, kind)
+    await stage.client.files.delete(deleted)
+    answer, content = await stage.ask("GET", path), await stage.ask("GET", f"/v1/files/{deleted}/content")
+    assert (answer.status, answer.error) == (404, content.error)
+    assert answer.error["message"] == f"No such File object: {deleted}"
+
+
+async def test_answers_whose_growing_file_went_a_moment_ago_are_404_too(stage: Stage):
+    story = Story(1, total=30)
+    await stage.place.put_input(story)
+    await stage.tell(*story.opening(), *story.chunks(), story.finalizing())
+    await stage.place.has_status(story, "completed")
+    stage.place.partial_path(story).unlink()
+    for form in ("?limit=5", "?after_byte=0"):
+        answer = await stage.ask("GET", f"/v1/batches/{story.batch_id}/results{form}")
+        assert (answer.status, answer.error["param"]) == (404, "id")
 
 
 async def test_a_stream_tells_the_whole_life_of_a_batch_and_ends(stage: Stage):

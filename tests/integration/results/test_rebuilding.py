@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from tests.integration.results.stage import Place, Story, results_running, tell
+from tests.integration.results.stage import Place, Story, eventually, results_running, tell
+from tests.support.events import OWNER
 from tests.support.nats import NatsServer
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import FileFault
+from vbatch.contracts.ids import output_file_id
 from vbatch.contracts.message import Message
 from vbatch.contracts.read_model import PAST_SCHEMA, REBUILT_SCHEMA, SCHEMA, partial_results_path
 from vbatch.journal.jetstream import connect
@@ -139,6 +144,36 @@ async def test_sealed_files_that_need_a_deleted_input_are_not_compared_and_said_
         report = await verified(place, journal)
     assert (report.differences, len(report.unverified)) == ([], 1)
     assert EXPIRED.batch_id in report.unverified[0]
+
+
+async def test_after_files_were_deleted_or_expired_what_is_served_still_equals_the_log(place: Place, journal: Journal):
+    place = replace(place, sweep_seconds=0.05)
+    async with told(place, journal):
+        output = output_file_id(COMPLETED.batch_id, "output")
+        await tell(journal, [e.FileDeleted(file_id=output, owner=OWNER, at=datetime.now(UTC))])
+        await eventually(partial(is_unlinked, place.partial_path(COMPLETED)))
+        report = await verified(place, journal)
+    assert (report.is_compared, report.differences, report.unverified) == (True, [], [])
+    rebuilt = place.home / "results" / report.folder
+    assert not (rebuilt / partial_results_path(COMPLETED.batch_id)).exists(), "a rebuild brings no deleted answer back"
+    assert (rebuilt / partial_results_path(RUNNING.batch_id)).read_bytes() == place.partial(RUNNING)
+
+
+async def test_an_earlier_state_holds_no_answers_that_were_deleted_since(place: Place, journal: Journal):
+    async with told(place, journal):
+        before = await journal.log.last_sequence()
+        output = output_file_id(COMPLETED.batch_id, "output")
+        await place.has_projected(
+            await tell(journal, [e.FileDeleted(file_id=output, owner=OWNER, at=datetime.now(UTC))])
+        )
+        report = await rebuild(dependencies(place, journal), RebuildOptions(until=before))
+    past = place.home / "results" / report.folder
+    assert not (past / partial_results_path(COMPLETED.batch_id)).exists()
+    assert (past / partial_results_path(RUNNING.batch_id)).exists()
+
+
+async def is_unlinked(path: Path) -> bool:
+    return not await asyncio.to_thread(path.exists)
 
 
 async def test_the_state_of_an_earlier_moment_stands_apart(place: Place, journal: Journal):

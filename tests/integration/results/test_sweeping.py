@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,7 +15,8 @@ from tests.integration.results.stage import Place, Story, eventually, results_ru
 from tests.support.events import OWNER, RUNNER, SLICE
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
-from vbatch.contracts.answers import answer_blob, swept_mark
+from vbatch.contracts.answers import answer_blob, removed_bytes, swept_mark
+from vbatch.contracts.ids import OutputKind, SliceId, output_file_id
 from vbatch.journal.port import Journal
 
 pytestmark = pytest.mark.integration
@@ -97,6 +100,81 @@ async def test_an_answer_whose_runner_was_killed_before_its_chunk_goes_when_the_
     rebuilt = replace(place, schema="rebuilt")
     async with results_running(rebuilt, journal):
         await rebuilt.has_projected(await journal.log.last_sequence())
+
+
+async def completed(place: Place, journal: Journal, story: Story) -> None:
+    await tell(journal, [*story.opening(), *story.chunks(), story.finalizing()])
+    await place.has_status(story, "completed")
+
+
+async def is_unlinked(path: Path) -> bool:
+    return not await asyncio.to_thread(path.exists)
+
+
+def output_deleted(story: Story, kind: OutputKind = "output") -> e.Event:
+    return e.FileDeleted(file_id=output_file_id(story.batch_id, kind), owner=OWNER, at=now())
+
+
+@pytest.mark.parametrize("kind", ["output", "error"])
+async def test_the_growing_answers_go_at_once_with_either_file_of_the_batch(
+    place: Place, journal: Journal, kind: OutputKind
+):
+    story, other = Story(1, total=10), Story(2, total=10)
+    for each in (story, other):
+        await place.put_input(each)
+    async with results_running(replace(place, sweep_seconds=3600.0), journal):
+        for each in (story, other):
+            await completed(place, journal, each)
+        await tell(journal, [output_deleted(story, kind)])
+        await eventually(partial(is_unlinked, place.partial_path(story)))
+    assert place.partial_path(other).exists()
+
+
+async def test_answers_that_expired_go_wherever_a_copy_of_them_stands(place: Place, journal: Journal):
+    story = Story(1, total=10)
+    await place.put_input(story)
+    created = msgspec.structs.replace(story.opening()[1], output_expires_after_seconds=3600)
+    old_copy = place.home / "results" / "past-7" / f"{story.batch_id}.jsonl"
+    old_copy.parent.mkdir(parents=True)
+    old_copy.write_bytes(b"an answer")
+    ended = msgspec.structs.replace(story.finalizing(), at=now() - timedelta(days=2))
+    async with results_running(place, journal):
+        opening = story.opening()
+        await tell(journal, [opening[0], created, opening[2], *story.chunks(), ended])
+        await place.has_status(story, "completed")
+        await eventually(partial(is_unlinked, place.partial_path(story)))
+        await eventually(partial(is_unlinked, old_copy))
+
+
+async def test_a_large_answer_gives_way_to_a_note_of_its_length_and_a_rebuild_comes_to_the_same_rows(
+    place: Place, journal: Journal
+):
+    story = Story(1, total=2)
+    await place.put_input(story)
+    first, second = story.outcomes()
+    epoch = await begun_life(journal)
+    large, other_try = answer_blob(epoch, SLICE, 1), answer_blob(epoch, SliceId("s-1-2"), 1)
+    for blob in (large, other_try):
+        async with place.blobs.writer(blob) as writer:
+            await writer.write(bytes(first.body) + b" " * 100)
+    shelved = [msgspec.structs.replace(first, body=e.NO_ANSWER, body_blob=blob) for blob in (large, other_try)]
+    chunks = [story._chunk(1, 1, [shelved[0], second]), story._chunk(2, 1, [shelved[1]])]
+    async with results_running(place, journal):
+        await tell(journal, [*story.opening(), *chunks, story.finalizing()])
+        await place.has_status(story, "completed")
+        rows = await place.rows("outcome")
+        await tell(journal, [output_deleted(story)])
+        for blob in (large, other_try):
+            await eventually(partial(is_note, place, blob))
+    rebuilt = replace(place, schema="rebuilt")
+    async with results_running(rebuilt, journal):
+        await rebuilt.has_projected(await journal.log.last_sequence())
+    assert await rebuilt.rows("outcome") == rows
+
+
+async def is_note(place: Place, blob: str) -> bool:
+    size = await place.blobs.size(blob)
+    return size < 100 and removed_bytes(await place.blobs.read_range(blob, 0, size)) is not None
 
 
 async def begun_life(journal: Journal) -> int:

@@ -101,6 +101,15 @@ async def test_the_newest_plans_are_kept_and_a_broken_one_is_none(tmp_path: Path
     assert plans.find("files/3") is None
 
 
+def test_plans_of_other_files_than_those_named_are_forgotten(tmp_path: Path):
+    plans = KeptPlans(tmp_path)
+    for blob in ("files/read", "files/ended"):
+        plans.keep(blob, Plan(ModelId("small")))
+    plans.keep_only({"files/read"})
+    assert plans.find("files/read") is not None
+    assert os.listdir(tmp_path) == ["files_read.plan"]
+
+
 async def test_duplicates_far_apart_are_found_by_reading_them_again(desk: Desk):
     filling = "x" * 100_000
     content = b"".join(line(str(number), filling) for number in range(60))

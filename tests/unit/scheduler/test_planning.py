@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from dataclasses import dataclass, field
 from random import Random
 
@@ -28,12 +29,16 @@ class FailingPlanner:
 
     failures: int
     asked_at: list[float] = field(default_factory=list)
+    kept: list[Set[str]] = field(default_factory=list)
 
     async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> PlanResult:
         self.asked_at.append(asyncio.get_running_loop().time())
         if len(self.asked_at) <= self.failures:
             raise PlanningTrouble("the worker died")
         return plan_of(1)
+
+    def keep_only(self, blobs: Set[str]) -> None:
+        self.kept.append(blobs)
 
 
 def test_after_a_killed_worker_the_file_is_read_again_at_once():
@@ -83,3 +88,20 @@ async def _planned(planner: FailingPlanner) -> None:
     async with asyncio.TaskGroup() as tasks:
         planning.advance(tasks)
     assert batch in planning.plan_results
+
+
+async def test_with_the_last_unfinished_batch_that_reads_a_file_its_plan_is_forgotten():
+    world = World()
+    world.model("small")
+    batch = world.created("a")
+    planner = FailingPlanner(failures=0)
+    planning = Planning(world.state, planner, lambda: world.now, Limits(), lambda: None)
+    async with asyncio.TaskGroup() as tasks:
+        planning.advance(tasks)
+    blob = world.state.batches[batch].file.blob
+    assert planner.kept == [{blob}], "an earlier scheduler may have kept others"
+    del world.state.batches[batch]
+    async with asyncio.TaskGroup() as tasks:
+        planning.advance(tasks)
+        planning.advance(tasks)
+    assert planner.kept == [{blob}, set()]

@@ -18,6 +18,11 @@ def batch_events(batch_id: BatchId) -> str:
     return f"evt.batch.{batch_id}.>"
 
 
+def chunks_of(batch_id: BatchId) -> str:
+    """The answers of one batch, in the order recorded."""
+    return f"evt.batch.{batch_id}.chunk_completed"
+
+
 def file_events(file_id: FileId) -> str:
     """Everything that happened to one file."""
     return f"evt.file.{file_id}.>"

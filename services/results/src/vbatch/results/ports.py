@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from vbatch.contracts.ids import BatchId
+from vbatch.contracts.ids import BatchId, FileId
 from vbatch.results.core.projection import Changes, Growth, State
 from vbatch.results.core.rows import BatchRow
 
@@ -49,6 +49,15 @@ class StoredFile(NamedTuple):
     bytes: int
 
 
+class GoneOutput(NamedTuple):
+    """An output or error file that was deleted or has expired; its batch has ended. `sequence` is the file's."""
+
+    sequence: int
+    file_id: FileId
+    batch_id: BatchId
+    batch_sequence: int
+
+
 class ReadModel(Protocol):
     """Every method raises Trouble."""
 
@@ -81,6 +90,9 @@ class ReadModel(Protocol):
     async def unwanted_files(self, gone_before: datetime, after: int, limit: int) -> list[StoredFile]:
         """Files deleted or expired before that time, which no unfinished batch reads, behind sequence `after`."""
 
+    async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
+        """Of batches that have ended, in the order of the files, behind sequence `after`."""
+
 
 class PartialFiles(Protocol):
     """The growing JSONL files. All methods block: call them in a thread. They raise Trouble."""
@@ -99,6 +111,12 @@ class PartialFiles(Protocol):
 
     def blocks(self, batch_id: BatchId, length: int) -> Iterator[bytes]:
         """Its first `length` bytes, block by block; less where the file is shorter, nothing where it is missing."""
+
+    def remove(self, batch_id: BatchId) -> None:
+        """Of a batch that has ended; one that is not there is removed already."""
+
+    def remove_copies(self, batch_id: BatchId) -> bool:
+        """Remove it from every other folder below the results folder too; False where one of them is being filled."""
 
 
 class Difference(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import datetime
 from typing import Protocol
 
@@ -21,6 +21,9 @@ class Planner(Protocol):
 
         Raises InputMissing, PlanningTrouble.
         """
+
+    def keep_only(self, blobs: Set[str]) -> None:
+        """Forget what is kept of other input files: no unfinished batch reads them."""
 
 
 class InputMissing(Exception):

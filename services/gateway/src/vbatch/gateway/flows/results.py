@@ -1,17 +1,24 @@
 """Answers so far: the growing JSONL while a batch runs, its sealed files once it is over, pages by input line, or the
-growing JSONL from a byte on, followed as it grows."""
+growing JSONL from a byte on, followed as it grows.
+
+Once a file of an ended batch is deleted or has expired, all of these answer as the content of that file does: the
+growing JSONL holds the lines of both files and is never served in the place of one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from vbatch.chassis.blobs import BlobMissing
 from vbatch.contracts.ids import OwnerId
 from vbatch.contracts.read_model import partial_results_path
 from vbatch.contracts.subjects import batch_events
 from vbatch.gateway.core.pages import ListResultsParams, TailResultsParams
 from vbatch.gateway.core.records import BatchRecord, FileRecord, OutcomePlace
+from vbatch.gateway.core.refusals import no_such_file
 from vbatch.gateway.flows.batches import find_batch
+from vbatch.gateway.flows.files import find_file
 from vbatch.gateway.flows.live_events import arrived
 from vbatch.gateway.flows.writing import can_read
 from vbatch.gateway.ports import Dependencies
@@ -35,20 +42,22 @@ class Results:
 async def results_so_far(
     dependencies: Dependencies, owner: OwnerId, batch_id: str, params: ListResultsParams | None
 ) -> Results:
-    """Raises Refusal when the batch is unknown."""
+    """Raises Refusal when the batch is unknown or its file is deleted."""
     batch = await find_batch(dependencies, owner, batch_id)
+    files = await _sealed_files(dependencies, owner, batch)
     if params is not None:
         return await _page(dependencies, batch, params)
     last_line = await dependencies.reads.last_line(batch)
     if batch.is_over:
-        return Results(False, last_line, _sealed(dependencies, await _sealed_files(dependencies, owner, batch)))
+        return Results(False, last_line, _sealed(dependencies, files))
     return Results(True, last_line, _growing(dependencies, batch, 0), batch.partial_bytes)
 
 
 async def results_from(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: TailResultsParams) -> Results:
     """In the order recorded, whether the batch is over or not: what was counted once keeps its place for ever. When
-    the ask is to follow, the content ends with the batch. Raises Refusal when the batch is unknown."""
+    the ask is to follow, the content ends with the batch. Raises Refusal when the batch is unknown or its file is deleted."""
     batch = await find_batch(dependencies, owner, batch_id)
+    await _sealed_files(dependencies, owner, batch)
     last_line = await dependencies.reads.last_line(batch)
     if params.is_following:
         return Results(not batch.is_over, last_line, _followed(dependencies, owner, batch, params.after_byte))
@@ -63,25 +72,34 @@ async def _page(dependencies: Dependencies, batch: BatchRecord, params: ListResu
 
 
 async def _sealed_files(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord) -> list[FileRecord]:
-    """Output before error; a file that its owner deleted is gone here too."""
-    now = dependencies.now()
-    ids = [file_id for file_id in (batch.output_file_id, batch.error_file_id) if file_id is not None]
-    found = [await dependencies.reads.file(owner, file_id, now) for file_id in ids]
-    return [file for file in found if file is not None]
+    """Output before error; none while the batch runs. Raises Refusal (E3) for the first one that is gone."""
+    if not batch.is_over:
+        return []
+    return [
+        await find_file(dependencies, owner, file_id)
+        for file_id in (batch.output_file_id, batch.error_file_id)
+        if file_id is not None
+    ]
 
 
 async def _sealed(dependencies: Dependencies, files: list[FileRecord]) -> AsyncGenerator[bytes, None]:
     for file in files:
-        async for piece in dependencies.blobs.read_stream(file.blob):
-            yield piece
+        try:
+            async for piece in dependencies.blobs.read_stream(file.blob):
+                yield piece
+        except BlobMissing as error:  # deleted since it was looked up
+            raise no_such_file(file.id) from error
 
 
 async def _growing(dependencies: Dependencies, batch: BatchRecord, start: int) -> AsyncGenerator[bytes, None]:
     if start >= batch.partial_bytes:
         return  # there may be no file yet
     path = partial_results_path(batch.id, batch.partial_folder)
-    async for piece in dependencies.partial.read_stream(path, start, batch.partial_bytes):
-        yield piece
+    try:
+        async for piece in dependencies.partial.read_stream(path, start, batch.partial_bytes):
+            yield piece
+    except BlobMissing as error:
+        raise _answers_gone(batch, error) from error
 
 
 async def _followed(
@@ -97,6 +115,7 @@ async def _followed(
             if records := await arrived(tail, LOOK_SECONDS):
                 await can_read(dependencies, records[-1].sequence)
             batch = await find_batch(dependencies, owner, batch.id)
+            await _sealed_files(dependencies, owner, batch)
 
 
 async def _lines(
@@ -104,6 +123,14 @@ async def _lines(
 ) -> AsyncGenerator[bytes, None]:
     for first in range(0, len(places), LINES_READ_AT_ONCE):
         ranges = [(place.start, place.length) for place in places[first : first + LINES_READ_AT_ONCE]]
-        yield b"".join(
-            await dependencies.partial.read_ranges(partial_results_path(batch.id, batch.partial_folder), ranges)
-        )
+        path = partial_results_path(batch.id, batch.partial_folder)
+        try:
+            yield b"".join(await dependencies.partial.read_ranges(path, ranges))
+        except BlobMissing as error:
+            raise _answers_gone(batch, error) from error
+
+
+def _answers_gone(batch: BatchRecord, error: BlobMissing) -> Exception:
+    """A growing JSONL that is missing went with a sealed file a moment ago; under a batch that runs, it is lost."""
+    file_id = batch.output_file_id or batch.error_file_id
+    return error if file_id is None else no_such_file(file_id)

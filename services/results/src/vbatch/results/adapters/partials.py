@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vbatch.chassis.files import sync_folder
+from vbatch.chassis.files import LockHeld, hold_lock, sync_folder
 from vbatch.contracts.ids import BatchId
 from vbatch.contracts.read_model import partial_results_path
 from vbatch.results.core.projection import Growth
+from vbatch.results.flows.serving import LOCK_NAME
 from vbatch.results.ports import Placed, ReadModelMismatch, Trouble
 
 BLOCK_BYTES = 1 << 20
@@ -64,6 +65,29 @@ class FolderOfPartials:
             for start in range(0, length, BLOCK_BYTES):
                 yield os.pread(number, min(BLOCK_BYTES, length - start), start)
 
+    def remove(self, batch_id: BatchId) -> None:
+        _remove(self._path(batch_id))
+
+    def remove_copies(self, batch_id: BatchId) -> bool:
+        with _named_trouble(self._root):
+            folders = [path for path in (self._root, *self._root.iterdir()) if path.is_dir()]
+        others = [folder for folder in folders if folder != self._root / self._folder]
+        return all([self._is_removed(batch_id, folder) for folder in others])
+
+    def _is_removed(self, batch_id: BatchId, folder: Path) -> bool:
+        path = folder / partial_results_path(batch_id)
+        if not path.exists():
+            return True
+        if folder == self._root:  # its lock is the service's own
+            _remove(path)
+            return True
+        try:
+            with _named_trouble(folder), hold_lock(folder / LOCK_NAME):
+                _remove(path)
+        except LockHeld:
+            return False
+        return True
+
     def _path(self, batch_id: BatchId) -> Path:
         return self._root / partial_results_path(batch_id, self._folder)
 
@@ -77,6 +101,13 @@ def _cut(number: int, path: Path, length: int) -> None:
         )
     if size > length:
         os.ftruncate(number, length)
+
+
+def _remove(path: Path) -> None:
+    with _named_trouble(path):
+        if path.exists():
+            path.unlink()
+            sync_folder(path.parent)
 
 
 def _write_at(number: int, content: bytes, offset: int) -> None:

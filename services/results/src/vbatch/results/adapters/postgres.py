@@ -19,7 +19,7 @@ from vbatch.contracts.read_model import PROJECTED_CHANNEL, SCHEMA
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.core.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, storable
-from vbatch.results.ports import CheckpointMoved, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
+from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 CONNECTIONS_MAX = 6
 CONNECT_SECONDS = 10.0
@@ -48,6 +48,10 @@ _UNWANTED = f"""
     {_STORED} WHERE (deleted_at < $1 OR expires_at < $1) AND sequence > $2
     AND NOT EXISTS (SELECT FROM batch WHERE input_file_id = file.id AND status <> ALL($4))
     ORDER BY sequence LIMIT $3"""
+_GONE_OUTPUTS = """
+    SELECT file.sequence, file.id, batch.id, batch.sequence FROM file JOIN batch ON batch.id = file.batch_id
+    WHERE file.purpose = 'batch_output' AND (file.deleted_at <= $1 OR file.expires_at <= $1) AND file.sequence > $2
+    AND batch.status = ANY($4) ORDER BY file.sequence LIMIT $3"""
 _PLACED = "SELECT line, start, length, status_code FROM outcome WHERE batch_sequence = $1"
 
 
@@ -139,6 +143,11 @@ class PostgresReadModel:
         async with self._connection() as connection:
             records = await connection.fetch(_UNWANTED, gone_before, after, limit, _ENDED)
             return [StoredFile(*record) for record in records]
+
+    async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
+        async with self._connection() as connection:
+            records = await connection.fetch(_GONE_OUTPUTS, now, after, limit, _ENDED)
+            return [GoneOutput(*record) for record in records]
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

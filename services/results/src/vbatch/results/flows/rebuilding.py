@@ -15,11 +15,12 @@ from time import perf_counter
 
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
-from vbatch.contracts.read_model import PAST_SCHEMA, REBUILT_SCHEMA, REPLACED_SCHEMA
+from vbatch.contracts.read_model import PAST_SCHEMA, REBUILT_SCHEMA, REPLACED_SCHEMA, SCHEMA
+from vbatch.results.flows.output_sweeping import gone_outputs
 from vbatch.results.flows.replaying import Replay, ReplayDependencies, Report, opened
 from vbatch.results.flows.serving import own_folder, take_lease
 from vbatch.results.flows.verifying import Verifier
-from vbatch.results.ports import Difference
+from vbatch.results.ports import Difference, ReadModel
 
 REBUILT_PREFIX = "rebuilt-"
 PAST_PREFIX = "past-"
@@ -67,6 +68,10 @@ async def _past(shop: ReplayDependencies, until: int) -> Report:
         raise RebuildRefused(f"the log holds the events 1 to {head}; there is no state of {until}")
     async with _fresh(shop, PAST_SCHEMA, f"{PAST_PREFIX}{until}") as replay:
         await replay.to(until)
+        await _remove_gone(shop, replay, replay.read_model)
+        if (served := await shop.generations.served()) is not None:
+            async with shop.open_model(SCHEMA, served.folder) as model:
+                await _remove_gone(shop, replay, model)
         return replay.report
 
 
@@ -79,7 +84,14 @@ async def _rebuilt(shop: ReplayDependencies, options: RebuildOptions) -> Report:
         await replay.to(served.sequence if served and options.verify else await shop.journal.log.last_sequence())
         if options.verify:
             await _compare(shop, replay)
+        await _remove_gone(shop, replay, replay.read_model)
         return replay.report
+
+
+async def _remove_gone(shop: ReplayDependencies, replay: Replay, model: ReadModel) -> None:
+    """The growing JSONL of batches a file of which, as `model` says, is deleted or has expired."""
+    async for output in gone_outputs(model, shop.now()):
+        await asyncio.to_thread(replay.partials.remove, output.batch_id)
 
 
 async def _compare(shop: ReplayDependencies, replay: Replay) -> None:
@@ -153,7 +165,7 @@ async def _fresh(shop: ReplayDependencies, schema: str, folder: str) -> AsyncIte
     """An empty one, in place of what an earlier rebuild left there."""
     await shop.generations.drop(schema)
     await asyncio.to_thread(shutil.rmtree, shop.folder / folder, ignore_errors=True)
-    async with opened(shop, Report(schema, folder)) as replay:
+    async with own_folder(shop.folder / folder), opened(shop, Report(schema, folder)) as replay:
         await _tidy(shop)
         yield replay
 

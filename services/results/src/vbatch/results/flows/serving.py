@@ -18,6 +18,7 @@ from vbatch.contracts import events as e
 from vbatch.journal.port import Conflict, Journal, Lease, Log
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.results.flows.answer_sweeping import AnswerSweep
+from vbatch.results.flows.output_sweeping import OutputSweep
 from vbatch.results.flows.projecting import Committed, Fenced, Projector
 from vbatch.results.flows.retrying import PASSING
 from vbatch.results.flows.sealing import SOURCE, Sealer
@@ -69,14 +70,15 @@ async def serve(dependencies: Dependencies, progress: Progress) -> None:
     async with own_folder(dependencies.folder, lambda: _must_be_newest(dependencies.journal.log, lease)):
         progress.caught_up_at = await dependencies.journal.log.last_sequence()
         quarantine = Quarantine(dependencies.journal.dead, dependencies.means, passing=EXPECTED)
-        sealer = _sealer(dependencies, lease, quarantine)
-        projector = _projector(dependencies, lease, quarantine, _follower(dependencies, progress, sealer))
+        sealer, output_sweep = _sealer(dependencies, lease, quarantine), _output_sweep(dependencies, progress)
+        projector = _projector(dependencies, lease, quarantine, _follower(dependencies, progress, sealer, output_sweep))
         progress.projector, progress.sealer = projector, sealer
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(projector.run())
                 tasks.create_task(sealer.run())
                 tasks.create_task(_sweeper(dependencies, progress).run())
+                tasks.create_task(output_sweep.run())
         except* (Conflict, Fenced):
             get_logger().error("fenced_by_a_newer_process", epoch=lease.epoch)
             raise
@@ -90,7 +92,9 @@ async def take_lease(log: Log, pid: int, now: datetime) -> Lease:
     return lease
 
 
-def _follower(dependencies: Dependencies, progress: Progress, sealer: Sealer) -> Callable[[Committed], None]:
+def _follower(
+    dependencies: Dependencies, progress: Progress, sealer: Sealer, output_sweep: OutputSweep
+) -> Callable[[Committed], None]:
     """Only once caught up does it seal: before that, the end of a batch may stand further on in the log."""
 
     def follow(committed: Committed) -> None:
@@ -98,6 +102,8 @@ def _follower(dependencies: Dependencies, progress: Progress, sealer: Sealer) ->
         progress.is_caught_up = progress.sequence >= (progress.caught_up_at or 0)
         if progress.is_caught_up:
             sealer.offer(committed.state)
+        if committed.changes.deletions:
+            output_sweep.file_deleted()
         dependencies.on_committed(committed)
 
     return follow
@@ -131,6 +137,18 @@ def _sweeper(dependencies: Dependencies, progress: Progress) -> Sweeper:
         now=dependencies.now,
         is_caught_up=lambda: progress.is_caught_up,
         on_dead_letters=dependencies.on_dead_letters,
+    )
+
+
+def _output_sweep(dependencies: Dependencies, progress: Progress) -> OutputSweep:
+    return OutputSweep(
+        dependencies.journal.log,
+        dependencies.read_model,
+        dependencies.partials,
+        dependencies.blobs,
+        every_seconds=dependencies.sweep_times.every_seconds,
+        now=dependencies.now,
+        is_caught_up=lambda: progress.is_caught_up,
     )
 
 

@@ -15,6 +15,7 @@ from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
+from vbatch.contracts.answers import removed_bytes, stand_in
 from vbatch.contracts.message import Recorded
 from vbatch.journal.quarantine import Quarantine, place_of
 from vbatch.results.core.impossible_event import ImpossibleEvent
@@ -90,7 +91,8 @@ class Transactions:
         body = bytearray()
         async for block in self._blobs.read_stream(outcome.body_blob, end=BODY_BYTES_MAX):
             body += block
-        return msgspec.structs.replace(outcome, body=msgspec.Raw(bytes(body)))
+        size = removed_bytes(body)
+        return msgspec.structs.replace(outcome, body=msgspec.Raw(bytes(body) if size is None else stand_in(size)))
 
 
 def transactions(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:

@@ -66,10 +66,12 @@ class Verifier:
 
     async def _sealed_differences(self, sealable: Sealable) -> AsyncIterator[Difference]:
         batch_id = BatchId(sealable.row.id)
-        async for difference in self.partial_differences({batch_id: sealable.row.partial_bytes}):
-            yield difference
         stored = {file.id: file for file in await self._rebuilt.sealed_files(batch_id, self._now())}
         files = {kind: stored.get(output_file_id(batch_id, kind)) for kind in KINDS}
+        if {sealable.row.output_file_id, sealable.row.error_file_id} - {None} <= stored.keys():
+            # Else its answers were deleted, and the growing JSONL with them.
+            async for difference in self.partial_differences({batch_id: sealable.row.partial_bytes}):
+                yield difference
         try:
             for difference in await self._against_blobs(sealable, files):
                 yield difference

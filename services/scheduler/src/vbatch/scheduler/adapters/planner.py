@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager
@@ -32,12 +32,17 @@ class ProcessPlanner:
     """One short and one long file at a time, each in a process of its own."""
 
     def __init__(self, blob_url: str, plans: KeptPlans | None) -> None:
+        self._plans = plans
         self._short = _PlanningWorker(blob_url, None, SHORT_FILES_PER_WORKER, niceness=0)
         self._long = _PlanningWorker(blob_url, plans, LONG_FILES_PER_WORKER, niceness=LONG_FILE_NICENESS)
 
     async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> PlanResult:
         lane = self._long if file_bytes >= LONG_FILE_BYTES else self._short
         return await lane.plan(blob, rules)
+
+    def keep_only(self, blobs: Set[str]) -> None:
+        if self._plans is not None:
+            self._plans.keep_only(blobs)
 
     def close(self) -> None:
         """Without waiting for files that are being read."""

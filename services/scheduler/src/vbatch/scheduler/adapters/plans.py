@@ -5,6 +5,7 @@ Derived from the file alone, so losing one costs that time and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 
 import msgspec
@@ -37,6 +38,13 @@ class KeptPlans:
             self._forget_oldest()
         except OSError:
             return  # a full disk is no reason to refuse a batch
+
+    def keep_only(self, blobs: Set[str]) -> None:
+        """Forget the plans of all other files."""
+        kept = {self._path(blob) for blob in blobs}
+        for path in self._folder.glob(f"*{ENDING}"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
 
     def _forget_oldest(self) -> None:
         newest_first = sorted(self._folder.glob(f"*{ENDING}"), key=lambda path: path.stat().st_mtime, reverse=True)

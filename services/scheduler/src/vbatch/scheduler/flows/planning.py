@@ -48,14 +48,24 @@ class Planning:
     quarantine: Quarantine
     plan_results: dict[BatchId, PlanResult] = field(default_factory=dict)
     _started: set[BatchId] = field(default_factory=set)
+    _planned: set[BatchId] | None = None
+    """The batches whose files may have a plan on disk; None before the first look at what an earlier scheduler kept."""
 
     def advance(self, tasks: asyncio.TaskGroup) -> None:
-        """Give validated batches their plans, start reading for those that have none."""
+        """Give validated batches their plans, start reading for those that have none, forget those of ended ones."""
         self._attach()
+        if self._planned is None or not self._planned <= self.state.batches.keys():
+            self._forget_plans_of_ended_batches()
         for batch in self.state.batches.values():
             if batch.batch_id not in self._started and self._is_wanted(batch):
                 self._started.add(batch.batch_id)
+                self._planned = (self._planned or set()) | {batch.batch_id}
                 tasks.create_task(self._plan(batch))
+
+    def _forget_plans_of_ended_batches(self) -> None:
+        """A plan says nothing of what a file holds, yet it goes with the last unfinished batch that reads the file."""
+        self.planner.keep_only({batch.file.blob for batch in self.state.batches.values() if batch.file is not None})
+        self._planned = set(self.state.batches)
 
     def _attach(self) -> None:
         for batch_id, result in list(self.plan_results.items()):
@@ -99,6 +109,8 @@ class Planning:
                     break
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY_SECONDS_MAX)
+        if batch.batch_id not in self.state.batches:  # it ended while its file was read
+            self._forget_plans_of_ended_batches()
 
     async def _plan_result(self, batch: PendingBatch) -> PlanResult:
         if batch.file is None:
