@@ -46,7 +46,11 @@ CATALOGUE: list[tuple[str, str, tuple[int, str | None, str | None, str]]] = [
         ),
     ),
     ("GET", "/v1/models/no%2Fsuch", (404, "model", "model_not_found", "The model 'no/such' does not exist")),
-    ("POST", "/v1/batches", (400, None, None, "We could not parse the JSON body of your request.")),
+    (
+        "POST",
+        "/v1/batches",
+        (400, None, None, "We could not parse the JSON body of your request. At column 1: expecting value."),
+    ),
     (
         "POST",
         "/v1/files",

@@ -150,9 +150,6 @@ def raw_line(messages: bytes, custom_id: bytes = b'"a"') -> bytes:
         pytest.param(b'["\xff"]', id="no UTF-8"),
         pytest.param(b'["\xc0\x80"]', id="overlong UTF-8"),
         pytest.param(b'["\xed\xa0\x80"]', id="a surrogate in UTF-8"),
-        pytest.param(b'["\\ud800"]', id="a lone leading surrogate"),
-        pytest.param(b'["\\ud800 and more text"]', id="a lone leading surrogate before text"),
-        pytest.param(b'["\\udc00"]', id="a lone trailing surrogate"),
         pytest.param(b'["\x00"]', id="a bare NUL"),
         pytest.param(b'["\t"]', id="a bare tab"),
         pytest.param(b'["\\x41"]', id="an escape JSON does not have"),
@@ -187,8 +184,35 @@ def test_what_json_allows_passes_and_reaches_the_engine_as_it_is(messages: bytes
     assert bytes(line.body) == b'{"model":"small","messages":%b}' % messages
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        pytest.param(rb'["\ud800"]', rb'["\ufffd"]', id="a lone leading surrogate"),
+        pytest.param(rb'["\ud83d and more text"]', rb'["\ufffd and more text"]', id="before text"),
+        pytest.param(rb'["\uDC00"]', rb'["\ufffd"]', id="a lone trailing surrogate"),
+        pytest.param(rb'["\ud83d\ud83d\ude00"]', rb'["\ufffd\ud83d\ude00"]', id="before a pair"),
+        pytest.param(rb'["\ude00\ud83d"]', rb'["\ufffd\ufffd"]', id="the halves exchanged"),
+        pytest.param(rb'[{"\ud83d": 1}]', rb'[{"\ufffd": 1}]', id="in a key"),
+    ],
+)
+def test_an_emoji_cut_in_two_is_no_fault_and_reaches_the_engine_as_a_replacement_character(written: bytes, read: bytes):
+    content = raw_line(written)
+    plan = check(content + raw_line(b"[]", custom_id=b'"b"'))
+    assert isinstance(plan, Plan)
+    [ref] = plan.refs([1])
+    line = parse_request_line(content[ref.offset : ref.offset + ref.length])
+    assert bytes(line.body) == b'{"model":"small","messages":%b}' % read
+
+
+def test_beside_a_cut_emoji_other_faults_are_still_named():
+    body = rb'{"custom_id":"a","method":"GET","url":"/v1/chat/completions","body":{"model":"small","x":"\ud83d"}}'
+    assert faults(body + b"\n") == [(FileFault.INVALID_METHOD, 1, "method")]
+    typed = raw_line(rb'["\ud83d"]').replace(b'"POST"', b"7")
+    assert faults(typed) == [(FileFault.INVALID_REQUEST, 1, "method")]
+
+
 def test_a_custom_id_must_be_text():
-    assert faults(raw_line(b"[]", custom_id=b'"\\ud800"')) == [(FileFault.INVALID_JSON_LINE, 1, None)]
+    assert faults(raw_line(b"[]", custom_id=b'"\\ud800"')) == [(FileFault.INVALID_REQUEST, 1, "custom_id")]
     assert faults(raw_line(b"[]", custom_id=b'"\xff"')) == [(FileFault.INVALID_JSON_LINE, 1, None)]
 
 
@@ -292,12 +316,11 @@ def test_too_many_lines_are_a_fault_of_the_file_told_once_and_last():
     "raw",
     [b"[]", b"5", b"null", b'"custom_id": "a",', b'{"custom_id": 5,', b'{"custom_id": "a", "body": {"model": 5,}}'],
 )
-def test_a_line_that_is_no_json_object_is_told_so_in_one_sentence(raw: bytes):
+def test_a_line_that_is_no_json_object_is_told_so_in_openais_words_first(raw: bytes):
     result = check(lines(request("b")) + raw + b"\n")
     assert not isinstance(result, Plan)
-    assert [(fault.code, fault.line, fault.message) for fault in result] == [
-        (FileFault.INVALID_JSON_LINE, 2, UNPARSEABLE)
-    ]
+    assert [(fault.code, fault.line) for fault in result] == [(FileFault.INVALID_JSON_LINE, 2)]
+    assert result[0].message.startswith(f"{UNPARSEABLE} ")
 
 
 @pytest.mark.parametrize(

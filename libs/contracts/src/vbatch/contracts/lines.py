@@ -7,6 +7,7 @@ import msgspec
 from vbatch.contracts.events import Outcome, RequestError
 from vbatch.contracts.failures import REQUEST_FAULT_MESSAGES, RequestFault
 from vbatch.contracts.ids import BatchId, batch_request_id, engine_request_id
+from vbatch.contracts.json_faults import with_whole_characters
 
 LINE_SEPARATORS = (
     (b"\xe2\x80\xa8", b"\\u2028"),
@@ -46,8 +47,12 @@ _REQUEST_DECODER = msgspec.json.Decoder(RequestLine)
 
 
 def parse_request_line(raw: bytes) -> RequestLine:
-    """A line that validation has passed. Raises msgspec.DecodeError otherwise."""
-    return _REQUEST_DECODER.decode(raw)
+    """A line that validation has passed, whole characters put in for cut ones (ADR 16). Raises msgspec.DecodeError
+    otherwise."""
+    try:
+        return _REQUEST_DECODER.decode(raw)
+    except msgspec.DecodeError:
+        return _REQUEST_DECODER.decode(with_whole_characters(raw))
 
 
 def output_line(batch_id: BatchId, outcome: Outcome) -> bytes:

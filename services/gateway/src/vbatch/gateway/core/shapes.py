@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from vbatch.contracts.json_faults import json_fault
 from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, parameter_unknown, type_invalid
 
 EXPIRY_ANCHOR = "created_at"
@@ -31,7 +32,8 @@ def _parsed_object(raw: bytes) -> dict[str, object]:
     try:
         body = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(Reason.BODY_UNREADABLE, "We could not parse the JSON body of your request.") from error
+        message = f"We could not parse the JSON body of your request. {json_fault(raw, error)}"
+        raise Refusal(Reason.BODY_UNREADABLE, message) from error
     if not isinstance(body, dict):
         raise Refusal(Reason.BODY_UNREADABLE, "The body of your request must be a JSON object.")
     return body

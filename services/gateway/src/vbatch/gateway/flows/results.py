@@ -55,7 +55,10 @@ async def results_so_far(
 
 async def results_from(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: TailResultsParams) -> Results:
     """In the order recorded, whether the batch is over or not: what was counted once keeps its place for ever. When
-    the ask is to follow, the content ends with the batch. Raises Refusal when the batch is unknown or its file is deleted."""
+    the client follows, the content ends with the batch.
+
+    Raises Refusal when the batch is unknown or its file is deleted.
+    """
     batch = await find_batch(dependencies, owner, batch_id)
     await _sealed_files(dependencies, owner, batch)
     last_line = await dependencies.reads.last_line(batch)

@@ -5,6 +5,8 @@ A good line costs one decode that skips its content; only a bad line is looked a
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -13,9 +15,11 @@ from vbatch.contracts.bounds import cut, fits
 from vbatch.contracts.endpoints import ENDPOINT_TITLES, REQUIRED_BODY_FIELDS
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
+from vbatch.contracts.json_faults import json_fault, with_whole_characters
 from vbatch.contracts.limits import CUSTOM_ID_BYTES_MAX
 
 ABSENT = msgspec.Raw(b"")
+_HALF = re.compile("[\ud800-\udfff]")
 UNPARSEABLE = "This line is not parseable as valid JSON."
 NULL = b"null"
 NULL_RAW = msgspec.Raw(NULL)
@@ -84,13 +88,38 @@ def parse_line(raw: bytes) -> Line:
     except msgspec.ValidationError as error:
         raise _diagnose(raw, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unfit(FileFault.INVALID_JSON_LINE, UNPARSEABLE) from error
+        if (mended := with_whole_characters(raw)) != raw and not isinstance(error, UnicodeDecodeError):
+            return _mended_line(raw, mended)
+        raise _no_json(raw, error) from error
+
+
+def _mended_line(raw: bytes, mended: bytes) -> Line:
+    """The line with U+FFFD for cut characters, as the engine will get it. Raises Unfit; also when the cut character is in
+    the custom_id: the answer could not be told by the id that its writer knows."""
+    line = parse_line(mended)
+    if (half := _half_of_custom_id(raw)) is not None:
+        message = f"Invalid 'custom_id': {half} is half of a surrogate pair, as when an emoji was cut in two."
+        raise Unfit(FileFault.INVALID_REQUEST, message, "custom_id")
+    return line
+
+
+def _half_of_custom_id(raw: bytes) -> str | None:
+    """The escape in it that is half of a surrogate pair, of a line that is JSON but for such halves."""
+    half = _HALF.search(json.loads(raw)["custom_id"])
+    return None if half is None else f"\\u{ord(half[0]):04x}"
+
+
+def _no_json(raw: bytes, error: Exception) -> Unfit:
+    """OpenAI's sentence, then where the fault is."""
+    return Unfit(FileFault.INVALID_JSON_LINE, f"{UNPARSEABLE} {json_fault(raw, error)}")
 
 
 def custom_id_of(raw: bytes) -> str:
     """Whatever else is wrong with a line; empty when it has none."""
     try:
-        return _NAMED.decode(raw).custom_id
+        mended = with_whole_characters(raw)
+        custom_id = _NAMED.decode(mended).custom_id
+        return "" if mended != raw and _half_of_custom_id(raw) else custom_id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
@@ -161,8 +190,12 @@ def _diagnose(raw: bytes, complaint: str) -> Unfit:
         document = _object(raw)
         body = document.get("body", NULL)
         return _envelope_fault(document) or _body_fault(_object(body), complaint)
-    except (msgspec.DecodeError, RecursionError):  # no JSON, or no object: OpenAI has one sentence for both
-        return Unfit(FileFault.INVALID_JSON_LINE, UNPARSEABLE)
+    except msgspec.ValidationError:  # OpenAI has one sentence for what is no JSON and what is no object
+        return Unfit(FileFault.INVALID_JSON_LINE, f"{UNPARSEABLE} A line must be an object.")
+    except (msgspec.DecodeError, RecursionError) as error:
+        if (mended := with_whole_characters(raw)) != raw:
+            return _diagnose(mended, complaint)
+        return _no_json(raw, error)
 
 
 def _object(raw: bytes) -> dict[str, bytes]:
