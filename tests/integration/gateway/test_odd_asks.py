@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
+from collections.abc import Callable
 
 import aiohttp
 import pytest
+from backports import zstd
+from openai import BadRequestError
 
 from tests.integration.gateway.stage import CHAT, LINE, Stage
 
@@ -151,3 +156,36 @@ async def _eventually_none_open(stage: Stage) -> None:
         while stage.streams.open_count:
             async with session.get(f"{stage.origin}/health"):
                 pass
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("zstd", zstd.compress)])
+async def test_compressed_bodies_are_taken_as_forms_and_as_json(
+    stage: Stage, encoding: str, pack: Callable[[bytes], bytes]
+):
+    form = PURPOSE + b"batch\r\n" + FILE + LINE * 1000 + b"\r\n--b--\r\n"
+    headers = {"Content-Encoding": encoding, "Content-Type": FORM}
+    file = await stage.ask("POST", "/v1/files", data=pack(form), headers=headers)
+    assert (file.status, file.json["bytes"]) == (200, 1000 * len(LINE))
+    content = await stage.ask("GET", f"/v1/files/{file.json['id']}/content")
+    assert content.body == LINE * 1000
+    ask = {"input_file_id": file.json["id"], "endpoint": CHAT, "completion_window": "24h"}
+    headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
+    batch = await stage.ask("POST", "/v1/batches", data=pack(json.dumps(ask).encode()), headers=headers)
+    assert (batch.status, batch.json["input_file_id"]) == (200, file.json["id"])
+
+
+async def test_a_body_that_unpacks_to_more_than_a_body_may_have_is_refused(stage: Stage):
+    bomb = gzip.compress(b" " * 2_000_000)
+    answer = await stage.ask("POST", "/v1/batches", data=bomb, headers={"Content-Encoding": "gzip"})
+    assert (answer.status, answer.error["message"]) == (400, "The body of your request is larger than 1048576 bytes.")
+
+
+async def test_another_content_encoding_is_told_which_are_taken(stage: Stage):
+    answer = await stage.ask("POST", "/v1/batches", data=b"{}", headers={"Content-Encoding": "br"})
+    assert (answer.status, answer.error["code"]) == (415, "unsupported_content_encoding")
+    assert answer.headers["Accept-Encoding"] == "gzip, zstd"
+
+
+async def test_a_gzip_file_as_batch_input_is_told_to_be_unpacked(stage: Stage):
+    with pytest.raises(BadRequestError, match=r"This file is a gzip archive: unpack it and upload the \.jsonl file"):
+        await stage.client.files.create(file=("in.jsonl.gz", gzip.compress(LINE)), purpose="batch")

@@ -1,3 +1,5 @@
+import gzip
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,18 @@ def test_a_file_whose_first_line_opens_an_object_could_be_jsonl(content: bytes):
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"[{}]", b"a{", b"\xef\xbb\xbf", b"\xef{", b"PK\x03\x04"])
 def test_other_content_is_not_jsonl(content: bytes):
     assert not look_at(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "packing"),
+    [(gzip.compress(b"{}"), "gzip"), (b"\x28\xb5\x2f\xfd\0", "Zstandard"), (b"PK\x03\x04", "ZIP")],
+)
+def test_a_batch_file_that_is_an_archive_is_told_to_be_unpacked(content: bytes, packing: str):
+    look = uploads.JsonlProbe()
+    for at in range(len(content)):
+        look.feed(content[at : at + 1])
+    with pytest.raises(Refusal, match=rf"Must be \.jsonl\. This file is a {packing} archive: unpack it"):
+        uploads.check_content("batch", look)
 
 
 @given(st.binary(max_size=12) | st.just(b"\xef\xbb\xbf \n{}"))

@@ -22,8 +22,8 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
 def with_whole_characters(raw: bytes) -> bytes:
-    r"""The document with U+FFFD for every escape that is half of a surrogate pair, as JavaScript writes one when it cuts
-    an emoji (`\ud83d`). No byte moves."""
+    r"""The document with U+FFFD for every escape that is half of a surrogate pair, as JavaScript writes one when it
+    cuts an emoji (`\ud83d`). No byte moves."""
     return _ESCAPES.sub(lambda found: found[0] if found["half"] is None else REPLACEMENT, raw)
 
 

@@ -5,7 +5,7 @@ Wording and codes are OpenAI's where they are known; docs/compatibility.md lists
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NO_SUCH_MODEL = "no_such_model"
     BODY_UNREADABLE = "body_unreadable"
     BODY_TOO_LARGE = "body_too_large"
+    ENCODING_UNKNOWN = "encoding_unknown"
     BODY_TOO_SLOW = "body_too_slow"
     HEAD_TOO_LARGE = "head_too_large"
     HEAD_TOO_SLOW = "head_too_slow"
@@ -84,6 +85,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.BODY_TOO_LARGE: Answer(400),
     # The rest of the body is not waited for, so the connection cannot be used again.
     Reason.BODY_TOO_SLOW: Answer(408, "request_timeout", headers={"connection": "close"}),
+    Reason.ENCODING_UNKNOWN: Answer(415, "unsupported_content_encoding"),
     Reason.HEAD_TOO_LARGE: Answer(431),
     Reason.HEAD_TOO_SLOW: Answer(408, "request_timeout"),
     Reason.TOO_MANY_CONNECTIONS: Answer(503, "service_unavailable", SERVER_ERROR, RETRY_LATER),
@@ -233,8 +235,17 @@ def file_too_large() -> Refusal:
     return Refusal(Reason.FILE_TOO_LARGE, "File is too large.")
 
 
-def file_not_jsonl() -> Refusal:
-    return Refusal(Reason.FILE_NOT_JSONL, "Invalid file format for Batch API. Must be .jsonl")
+def encoding_unknown(encoding: str, taken: Sequence[str]) -> Refusal:
+    """With the header by which a client learns what is taken (RFC 9110, 15.5.16)."""
+    words = f"Content-Encoding '{encoding}' is not supported. Supported are: {', '.join(taken)}."
+    return Refusal(Reason.ENCODING_UNKNOWN, words, headers={"accept-encoding": ", ".join(taken)})
+
+
+def file_not_jsonl(packing: str | None = None) -> Refusal:
+    """OpenAI's words; behind them what to do with a file that is compressed."""
+    words = "Invalid file format for Batch API. Must be .jsonl"
+    advice = f". This file is a {packing} archive: unpack it and upload the .jsonl file." if packing else ""
+    return Refusal(Reason.FILE_NOT_JSONL, words + advice)
 
 
 def upload_not_pending(status: str) -> Refusal:

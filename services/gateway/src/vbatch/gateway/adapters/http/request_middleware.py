@@ -8,12 +8,13 @@ import secrets
 from dataclasses import dataclass
 from time import perf_counter
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vbatch.chassis.logs import bind, get_logger
 from vbatch.gateway.adapters.http.answers import refusal_answer
+from vbatch.gateway.adapters.http.encodings import unpacked
 from vbatch.gateway.adapters.http.errors import server_fault
 from vbatch.gateway.adapters.http.paths import routed_path
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
@@ -51,7 +52,9 @@ class RequestMiddleware:
         answering = _Answering(scope, send)
         with bind(request_id=answering.request_id):
             try:
-                await self._answer(scope, _Body(receive, self._patience).receive, answering)
+                body = _Body(receive, self._patience).receive
+                encodings = Headers(raw=scope.get("headers", [])).get("content-encoding", "")
+                await self._answer(scope, unpacked(body, encodings), answering)
             finally:
                 self._log_request(scope, answering)
 

@@ -26,6 +26,15 @@ FILENAME_DEFAULT = "upload"
 EXPIRY_FIELDS = {"expires_after[anchor]": "anchor", "expires_after[seconds]": "seconds"}
 FIELDS = frozenset({"purpose", *EXPIRY_FIELDS})
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+PACKINGS = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"PK\x03\x04": "ZIP",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+}
+"""How files of these formats begin."""
+OPENING_BYTES = max(map(len, PACKINGS))
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -33,10 +42,13 @@ class JsonlProbe:
     """Whether what has come so far could be JSONL: the first byte that is not blank opens an object."""
 
     def __init__(self) -> None:
+        self._opening = b""
         self._head = b""
         self._first: bytes = b""
 
     def feed(self, piece: bytes) -> None:
+        if len(self._opening) < OPENING_BYTES:
+            self._opening += piece[: OPENING_BYTES - len(self._opening)]
         if self._first:
             return
         # A byte order mark may arrive in pieces; blank bytes need not be kept.
@@ -48,6 +60,11 @@ class JsonlProbe:
     @property
     def is_jsonl(self) -> bool:
         return self._first == b"{"
+
+    @property
+    def packing(self) -> str | None:
+        """The format of an archive, as its first bytes tell it."""
+        return next((name for magic, name in PACKINGS.items() if self._opening.startswith(magic)), None)
 
 
 def bytes_max(purpose: str | None, batch_bytes_max: int) -> int:
@@ -65,7 +82,7 @@ def check_size(size: int, purpose: str | None, batch_bytes_max: int = BATCH_FILE
 def check_content(purpose: str, look: JsonlProbe) -> None:
     """A batch file is judged by its content; its name and MIME type say nothing."""
     if purpose == BATCH and not look.is_jsonl:
-        raise file_not_jsonl()
+        raise file_not_jsonl(look.packing)
 
 
 def read_purpose(fields: Mapping[str, str]) -> str:

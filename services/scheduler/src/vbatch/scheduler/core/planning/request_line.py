@@ -94,8 +94,8 @@ def parse_line(raw: bytes) -> Line:
 
 
 def _mended_line(raw: bytes, mended: bytes) -> Line:
-    """The line with U+FFFD for cut characters, as the engine will get it. Raises Unfit; also when the cut character is in
-    the custom_id: the answer could not be told by the id that its writer knows."""
+    """The line with U+FFFD for cut characters, as the engine will get it. Raises Unfit; also when the cut character is
+    in the custom_id: the answer could not be told by the id that its writer knows."""
     line = parse_line(mended)
     if (half := _half_of_custom_id(raw)) is not None:
         message = f"Invalid 'custom_id': {half} is half of a surrogate pair, as when an emoji was cut in two."
