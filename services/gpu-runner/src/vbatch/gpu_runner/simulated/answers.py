@@ -5,7 +5,9 @@ A body may carry `"simulate": {…}` to ask for a delay, a status, an oversized 
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -17,12 +19,12 @@ from vbatch.gpu_runner.simulated.options import Options
 
 FINGERPRINT = "simulated"
 PREFIX_WORDS = ("[simulated]",)
-EMBEDDING_DIMENSIONS = 8
+EMBEDDING_DIMENSIONS, EMBEDDING_DIMENSIONS_MAX = 8, 4096
 CREATED = 1_893_456_000
 """A fixed time, so that answers repeat."""
 
 Json = object
-Build = Callable[["Body", list[str], str], dict[str, Json]]
+Build = Callable[["Body", list[str], "Words"], dict[str, Json]]
 
 
 class Steer(msgspec.Struct, frozen=True):
@@ -54,6 +56,18 @@ class Steer(msgspec.Struct, frozen=True):
     """So long is one more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is generated for one choice; `is_cut` where the request's limit of tokens ended it."""
+
+    text: str
+    is_cut: bool
+
+    @property
+    def finish_reason(self) -> str:
+        return "length" if self.is_cut else "stop"
+
+
 class Body(msgspec.Struct, frozen=True):
     """The part of a request that the simulator looks at."""
 
@@ -74,6 +88,8 @@ class Body(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     max_output_tokens: int | None = None
+    encoding_format: str | None = None
+    dimensions: int | None = None
     simulate: Steer = Steer()
 
 
@@ -119,8 +135,9 @@ def error(status: int, message: str) -> Reply:
 def _answer(build: Build, body: Body, options: Options) -> Reply:
     steer = body.simulate
     prompt = _prompt_text(body).split()
-    words = _answer_words(body, prompt, options)
-    tokens = 0 if build in WITHOUT_TOKENS else len(words) * (body.n or 1)
+    whole = [*PREFIX_WORDS, *prompt]
+    words = _answer_words(body, whole, options)
+    tokens = 0 if build in WITHOUT_TOKENS else len(words) * _choice_count(body)
     latency = options.latency_seconds if steer.latency_seconds is None else steer.latency_seconds
     seconds = latency + options.token_seconds * tokens
     is_too_big = 0 < steer.oom_above_seqs < options.max_num_seqs
@@ -137,7 +154,7 @@ def _answer(build: Build, body: Body, options: Options) -> Reply:
         return replace(timed, body=b"<html>simulated, and no JSON</html>")
     if steer.status >= 400:
         return replace(timed, body=error(steer.status, "An error was asked for." + "e" * steer.error_bytes).body)
-    answer = build(body, prompt, " ".join(words) + "x" * steer.answer_bytes)
+    answer = build(body, prompt, Words(" ".join(words) + "x" * steer.answer_bytes, is_cut=len(words) < len(whole)))
     answer["usage"] = _usage(build, len(prompt), tokens if steer.tokens is None else steer.tokens)
     _lengthen(answer, steer)
     return replace(timed, body=msgspec.json.encode(answer), prompt_tokens=len(prompt), tokens=tokens)
@@ -159,10 +176,22 @@ def _lengthen(answer: dict[str, Json], steer: Steer) -> None:
             choice["message"] = choice["message"] | {"tool_calls": calls}
 
 
-def _answer_words(body: Body, prompt: list[str], options: Options) -> list[str]:
+def _answer_words(body: Body, whole: list[str], options: Options) -> list[str]:
     asked = body.max_completion_tokens or body.max_tokens or body.max_output_tokens
     limit = asked or options.answer_tokens
-    return [*PREFIX_WORDS, *prompt][: max(limit, len(PREFIX_WORDS))]
+    return whole[: max(limit, len(PREFIX_WORDS))]
+
+
+def _choice_count(body: Body) -> int:
+    """`n` for each prompt: a completion may have several."""
+    prompts = len(_inputs(body.prompt)) if body.prompt else 1
+    return (body.n or 1) * prompts
+
+
+def _inputs(value: Json) -> list[Json]:
+    """Texts or lists of tokens; one text or one list of tokens is one."""
+    is_several = isinstance(value, list) and bool(value) and isinstance(value[0], (str, list))
+    return cast(list[Json], value) if is_several else [value]
 
 
 def _prompt_text(body: Body) -> str:
@@ -187,39 +216,73 @@ def _usage(build: Build, prompt_tokens: int, tokens: int) -> dict[str, Json]:
     if build in WITHOUT_TOKENS:
         return {"prompt_tokens": prompt_tokens, "total_tokens": total}
     if build is _responses:
-        return {"input_tokens": prompt_tokens, "output_tokens": tokens, "total_tokens": total}
+        return {
+            "input_tokens": prompt_tokens,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": total,
+        }
     return {"prompt_tokens": prompt_tokens, "completion_tokens": tokens, "total_tokens": total}
 
 
-def _chat(body: Body, prompt: list[str], text: str) -> dict[str, Json]:
-    message = {"role": "assistant", "content": text}
-    choices = [{"index": i, "message": message, "finish_reason": "stop"} for i in range(body.n or 1)]
+def _chat(body: Body, prompt: list[str], words: Words) -> dict[str, Json]:
+    message = {"role": "assistant", "content": words.text, "refusal": None}
+    choice = {"message": message, "logprobs": None, "finish_reason": words.finish_reason}
+    choices = [{"index": i} | choice for i in range(body.n or 1)]
     return _frame("chatcmpl", "chat.completion", body, prompt) | {"choices": choices}
 
 
-def _completions(body: Body, prompt: list[str], text: str) -> dict[str, Json]:
-    choices = [{"index": i, "text": text, "logprobs": None, "finish_reason": "stop"} for i in range(body.n or 1)]
+def _completions(body: Body, prompt: list[str], words: Words) -> dict[str, Json]:
+    choice = {"text": words.text, "logprobs": None, "finish_reason": words.finish_reason}
+    choices = [{"index": i} | choice for i in range(_choice_count(body))]
     return _frame("cmpl", "text_completion", body, prompt) | {"choices": choices}
 
 
-def _responses(body: Body, prompt: list[str], text: str) -> dict[str, Json]:
-    content = [{"type": "output_text", "text": text, "annotations": []}]
-    output = [{"type": "message", "role": "assistant", "status": "completed", "content": content}]
-    return _frame("resp", "response", body, prompt) | {"status": "completed", "output": output}
+def _responses(body: Body, prompt: list[str], words: Words) -> dict[str, Json]:
+    """With every key that OpenAI's own has without tools, storage and reasoning."""
+    frame = _frame("resp", "response", body, prompt)
+    frame["created_at"] = frame.pop("created")
+    status = "incomplete" if words.is_cut else "completed"
+    content = [{"type": "output_text", "text": words.text, "annotations": [], "logprobs": None}]
+    message = {"type": "message", "id": f"msg_{_name(prompt)}", "role": "assistant", "status": status}
+    return frame | {
+        "status": status,
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if words.is_cut else None,
+        "instructions": None,
+        "max_output_tokens": body.max_output_tokens,
+        "metadata": {},
+        "output": [message | {"content": content}],
+        "parallel_tool_calls": True,
+        "temperature": None,
+        "tool_choice": "none",
+        "tools": [],
+        "top_p": None,
+    }
 
 
-def _embeddings(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
-    texts = body.input if isinstance(body.input, list) else [body.input]
-    rows = [{"object": "embedding", "index": i, "embedding": _vector(str(item))} for i, item in enumerate(texts)]
+def _embeddings(body: Body, prompt: list[str], _words: Words) -> dict[str, Json]:
+    rows = [
+        {"object": "embedding", "index": i, "embedding": _encoded(_vector(_text(item), body), body)}
+        for i, item in enumerate(_inputs(body.input))
+    ]
     return _frame("embd", "list", body, prompt) | {"data": rows, "simulated": True}
 
 
-def _score(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
+def _encoded(vector: list[float], body: Body) -> Json:
+    """As numbers, or as base64 of little-endian 32-bit floats; every number here is exact in those."""
+    if body.encoding_format != "base64":
+        return cast(Json, vector)
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def _score(body: Body, prompt: list[str], _words: Words) -> dict[str, Json]:
     rows = [{"index": i, "object": "score", "score": item} for i, item in enumerate(_scores(body))]
     return _frame("score", "list", body, prompt) | {"data": rows, "simulated": True}
 
 
-def _rerank(body: Body, prompt: list[str], _text: str) -> dict[str, Json]:
+def _rerank(body: Body, prompt: list[str], _words: Words) -> dict[str, Json]:
     """Best first, as vLLM has it; `top_n` 0 or none: all."""
     pairs = zip(_scores(body), _right_texts(body), strict=False)
     rows = [
@@ -250,7 +313,7 @@ def _listed(value: Json) -> list[Json]:
 
 def _frame(prefix: str, kind: str, body: Body, prompt: list[str]) -> dict[str, Json]:
     return {
-        "id": f"{prefix}-{_digest(' '.join(prompt)).hex()}",
+        "id": f"{prefix}-{_name(prompt)}",
         "object": kind,
         "created": CREATED,
         "model": body.model,
@@ -258,8 +321,14 @@ def _frame(prefix: str, kind: str, body: Body, prompt: list[str]) -> dict[str, J
     }
 
 
-def _vector(text: str) -> list[float]:
-    return [round(byte / 127.5 - 1, 4) for byte in _digest(text)[:EMBEDDING_DIMENSIONS]]
+def _name(prompt: list[str]) -> str:
+    return _digest(" ".join(prompt)).hex()
+
+
+def _vector(text: str, body: Body) -> list[float]:
+    """Of length 1 only by chance: numbers from -1 to 127/128 in steps of 1/128."""
+    dimensions = min(body.dimensions or EMBEDDING_DIMENSIONS, EMBEDDING_DIMENSIONS_MAX)
+    return [(byte - 128) / 128 for byte in hashlib.shake_128(text.encode(errors="replace")).digest(dimensions)]
 
 
 def _digest(text: str) -> bytes:
