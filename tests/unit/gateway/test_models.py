@@ -3,7 +3,7 @@ import pytest
 from tests.support.events import NOON
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
-from vbatch.contracts.models import EngineKind, ModelDefinition
+from vbatch.contracts.models import NO_TRUST, EngineKind, ModelDefinition, Trust
 from vbatch.gateway.core.model_file import BadModelFile, KnownModel, changes, fold, read_model_file
 
 FILE = """
@@ -35,12 +35,27 @@ def test_models_are_read_with_their_arguments():
         ('[[model]]\nhub = "x"\n', "missing required field `id`"),
         ('[[model]]\nid = "a"\nhub = "x"\nspeed = 1\n', "unknown field `speed`"),
         ('[[models]]\nid = "a"\n', "unknown field `models`"),
+        (
+            '[[model]]\nid = "a"\nhub = "x"\narguments = { allowed_local_media_path = "/" }\n',
+            "is not taken: requests may",
+        ),
+        ('[[model]]\nid = "a"\nhub = "x"\n[model.cpu]\narguments = { allowed-local-media-path = "/" }\n', "not taken"),
         ('[[model]]\nid = "a"\nhub = "x"\n[[model]]\nid = "a"\nhub = "y"\n', "stands there twice"),
     ],
 )
 def test_a_bad_file_says_what_is_wrong(text: str, words: str):
     with pytest.raises(BadModelFile, match=words.replace("`", ".")):
         read_model_file(text)
+
+
+def test_what_bodies_may_make_the_engine_do_stands_in_the_arguments():
+    [first, second] = read_model_file(
+        '[[model]]\nid = "a"\nhub = "x"\narguments = { allowed_media_domains = "A.org b.org" }\n'
+        "[model.cpu]\narguments = { trust-request-chat-template = true }\n"
+        '[[model]]\nid = "b"\nhub = "x"\n'
+    )
+    assert first.trust == Trust(frozenset({"a.org", "b.org"}), has_chat_templates=True)
+    assert second.trust == NO_TRUST
 
 
 def test_only_what_differs_is_written():

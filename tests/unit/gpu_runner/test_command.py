@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vbatch.contracts.ids import ModelId
-from vbatch.contracts.models import DeviceOverrides, EngineKind, ModelDefinition
+from vbatch.contracts.models import ArgumentValue, DeviceOverrides, EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.command import Device, DeviceKind, Places, effective_concurrency, engine_command
 
 CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
@@ -28,11 +28,13 @@ def test_a_vllm_model_on_a_gpu():
         "--disable-uvicorn-access-log",
         *("--model", "/models/small", "--served-model-name", "org/small", "--max-num-seqs", "64"),
         *("--max-model-len", "2048", "--enforce-eager", "--kv-cache-dtype", "fp8"),
+        *("--allowed-media-domains", "none.invalid"),
     )
     assert command.environment == {
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_RPC_BASE_PATH": "/run",
         "DO_NOT_TRACK": "1",
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
         "HF_HUB_OFFLINE": "1",
         "CUDA_VISIBLE_DEVICES": "1",
         "A": "model",
@@ -41,8 +43,37 @@ def test_a_vllm_model_on_a_gpu():
 
 def test_on_a_cpu_the_overrides_win_and_take_flags_back():
     command = engine_command(SMALL, CPU, PLACES)
-    assert command.arguments[10:] == ("--max-num-seqs", "16", "--max-model-len", "2048", "--kv-cache-dtype", "auto")
+    assert command.arguments[10:-2] == ("--max-num-seqs", "16", "--max-model-len", "2048", "--kv-cache-dtype", "auto")
     assert command.environment["A"] == "cpu" and "CUDA_VISIBLE_DEVICES" not in command.environment
+
+
+def words(arguments: dict[str, ArgumentValue]) -> tuple[str, ...]:
+    """Of vLLM's command line, what follows from the arguments."""
+    return engine_command(ModelDefinition(id=ModelId("m"), package="p", arguments=arguments), GPU, PLACES).arguments[
+        12:
+    ]
+
+
+@pytest.mark.parametrize("none", [{}, {"allowed-media-domains": ""}, {"allowed_media_domains": False}])
+def test_vllm_may_fetch_media_from_no_host_unless_some_are_named(none: dict[str, ArgumentValue]):
+    assert words(none) == ("--allowed-media-domains", "none.invalid")
+    assert words({"allowed_media_domains": "a.org  B.org"}) == ("--allowed-media-domains", "a.org", "b.org")
+
+
+def test_vllm_may_never_read_media_from_files_of_this_machine():
+    assert "--allowed-local-media-path" not in words({"allowed-local-media-path": "/"})
+
+
+def test_code_of_a_model_and_templates_of_requests_are_trusted_only_where_the_model_file_says_so():
+    assert {"--trust-remote-code", "--trust-request-chat-template"}.isdisjoint(words({}))
+    assert "--trust-remote-code" in words({"trust_remote_code": True})
+
+
+def test_vllm_listens_on_a_socket_alone_and_its_developer_routes_are_closed():
+    for device in (CPU, GPU):
+        command = engine_command(SMALL, device, PLACES)
+        assert {"--host", "--port", "--enable-lora"}.isdisjoint(command.arguments)
+        assert {"VLLM_SERVER_DEV_MODE", "VLLM_ALLOW_RUNTIME_LORA_UPDATING"}.isdisjoint(command.environment)
 
 
 def test_the_window_follows_what_the_engine_is_told():

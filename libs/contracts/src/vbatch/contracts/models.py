@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -9,6 +10,25 @@ import msgspec
 from vbatch.contracts.ids import ModelId
 
 ArgumentValue = bool | int | float | str
+
+
+MEDIA_HOSTS = "allowed-media-domains"
+"""vLLM's argument: hosts, with spaces between, from which bodies may have media fetched."""
+LOCAL_MEDIA = "allowed-local-media-path"
+"""vLLM's argument that would let bodies name files of this machine; it is never taken."""
+CHAT_TEMPLATES = "trust-request-chat-template"
+"""vLLM's argument: bodies may bring chat templates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What the bodies for a model may make its engine do besides computing; nothing, unless models.toml says so."""
+
+    media_hosts: frozenset[str] = frozenset()
+    has_chat_templates: bool = False
+
+
+NO_TRUST = Trust()
 
 
 class EngineKind(StrEnum):
@@ -43,6 +63,22 @@ class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     arguments: dict[str, ArgumentValue] = {}
     environment: dict[str, str] = {}
     cpu: DeviceOverrides = DeviceOverrides()
+
+    @property
+    def trust(self) -> Trust:
+        """By its arguments for any device; the engine keeps to those for its own."""
+        hosts = " ".join(str(value) for value in self._argument(MEDIA_HOSTS)).lower().split()
+        return Trust(frozenset(hosts), any(value is True for value in self._argument(CHAT_TEMPLATES)))
+
+    def argument_fault(self) -> str | None:
+        """What is wrong with an argument, in plain words."""
+        if self._argument(LOCAL_MEDIA):
+            return f"{LOCAL_MEDIA} is not taken: requests may not name files of this machine"
+        return None
+
+    def _argument(self, name: str) -> list[ArgumentValue]:
+        layers = (self.arguments, self.cpu.arguments)
+        return [value for layer in layers for key, value in layer.items() if key.replace("_", "-") == name]
 
     def source_fault(self) -> str | None:
         """What is wrong with the source, in plain words; None when it fits the engine."""

@@ -48,7 +48,7 @@ def read_model_file(text: str) -> tuple[ModelDefinition, ...]:
             raise BadModelFile(f"model id {cut(model.id, QUOTE_BYTES_MAX)!r} is longer than {MODEL_ID_BYTES_MAX} bytes")
         if len(msgspec.json.encode(model)) > MODEL_DEFINITION_BYTES_MAX:
             raise BadModelFile(f"model {model.id!r} is defined by more than {MODEL_DEFINITION_BYTES_MAX} bytes")
-        if fault := model.source_fault():
+        if fault := model.source_fault() or model.argument_fault():
             raise BadModelFile(f"model {model.id!r}: {fault}")
         seen.add(model.id)
     return models

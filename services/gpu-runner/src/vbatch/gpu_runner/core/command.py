@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
+from vbatch.contracts.models import LOCAL_MEDIA, MEDIA_HOSTS, ArgumentValue, EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.concurrency import concurrency_for
 
 MAX_NUM_SEQS = "max-num-seqs"
@@ -16,7 +16,13 @@ NO_ACCESS_LOG = "--disable-uvicorn-access-log"
 """A line a request says nothing that the log of events does not, and costs the engine time."""
 SIMULATED_MODULE = "vbatch.gpu_runner.simulated"
 LOCAL_ENVIRONMENT: Mapping[str, str] = {"HF_HUB_OFFLINE": "1"}
-VLLM_ENVIRONMENT: Mapping[str, str] = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+VLLM_ENVIRONMENT: Mapping[str, str] = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",  # a host that may be asked must not send the engine to one that may not
+}
+NO_HOST = "none.invalid"
+"""vLLM fetches from anywhere unless some host is named; this one never is (RFC 2606)."""
 
 
 SLEEP_ARGUMENTS: Mapping[str, ArgumentValue] = {"enable-sleep-mode": True}
@@ -66,7 +72,7 @@ def engine_command(
 ) -> EngineCommand:
     """How to start the engine. Raises ValueError for an engine that is not started but connected to."""
     napping = SLEEP_ARGUMENTS if can_sleep else {}
-    arguments = _argument_list({**effective_arguments(definition, device), **napping})
+    arguments = _argument_list({**guarded_arguments(definition, device), **napping})
     match definition.engine:
         case EngineKind.VLLM:
             server = (places.engine_python, "-m", VLLM_MODULE, "--uds", places.socket, NO_ACCESS_LOG)
@@ -92,6 +98,15 @@ def effective_concurrency(definition: ModelDefinition, device: Device) -> int:
     return concurrency_for(int(effective_arguments(definition, device)[MAX_NUM_SEQS]))
 
 
+def guarded_arguments(definition: ModelDefinition, device: Device) -> dict[str, ArgumentValue]:
+    """The effective ones, so that bodies make vLLM fetch from the hosts named and read no file of this machine."""
+    arguments = effective_arguments(definition, device)
+    if definition.engine is EngineKind.VLLM:
+        arguments.pop(LOCAL_MEDIA, None)
+        arguments[MEDIA_HOSTS] = arguments.get(MEDIA_HOSTS) or NO_HOST
+    return arguments
+
+
 def effective_arguments(definition: ModelDefinition, device: Device) -> dict[str, ArgumentValue]:
     """The model's arguments with the device's over them, spelled with dashes; `max-num-seqs` is always there."""
     layers = [definition.arguments]
@@ -107,7 +122,9 @@ def _argument_list(arguments: Mapping[str, ArgumentValue]) -> list[str]:
     """True is a bare flag, False takes a flag of an earlier layer back."""
     words: list[str] = []
     for name, value in arguments.items():
-        if value is True:
+        if name == MEDIA_HOSTS:
+            words += [f"--{name}", *str(value).lower().split()]
+        elif value is True:
             words.append(f"--{name}")
         elif value is not False:
             words += [f"--{name}", str(value)]

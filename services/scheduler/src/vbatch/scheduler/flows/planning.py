@@ -126,4 +126,5 @@ class Planning:
         if batch.model is not None:  # validated before: it keeps its plan even if its model was removed since
             models[batch.model] = (endpoint,)
         limits = self.limits
-        return FileRules(endpoint, models, limits.lines_max, limits.line_bytes_max, batch.model is not None)
+        trust = {model.id: model.trust for model in self.state.models.values()}
+        return FileRules(endpoint, models, limits.lines_max, limits.line_bytes_max, batch.model is not None, trust)

@@ -48,6 +48,8 @@ class Body(msgspec.Struct, frozen=True):
     max_tokens: msgspec.Raw = ABSENT
     max_completion_tokens: msgspec.Raw = ABSENT
     max_output_tokens: msgspec.Raw = ABSENT
+    chat_template: msgspec.Raw = ABSENT
+    chat_template_kwargs: msgspec.Raw = ABSENT
 
 
 class Line(msgspec.Struct, frozen=True):

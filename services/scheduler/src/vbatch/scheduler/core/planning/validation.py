@@ -18,6 +18,7 @@ from vbatch.contracts.events import BatchFault
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.limits import FAULT_MESSAGE_BYTES_MAX, FAULTS_BYTES_MAX, FAULTS_COUNT_MAX
+from vbatch.contracts.models import NO_TRUST, Trust
 from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.planning.custom_ids import CustomIds
 from vbatch.scheduler.core.planning.plan import Plan
@@ -32,6 +33,7 @@ from vbatch.scheduler.core.planning.request_line import (
     input_count,
     parse_line,
 )
+from vbatch.scheduler.core.reach import check_reach
 
 BOM = b"\xef\xbb\xbf"
 FAULTS_MAX = FAULTS_COUNT_MAX
@@ -60,7 +62,9 @@ class FileRules:
     lines_max: int = 50_000
     line_bytes_max: int = 16 << 20
     was_found_fit: bool = False
-    """Before, by this log: a plan that was kept will do."""
+    """Before, by this log: a plan that was kept will do, and what was allowed then stays so."""
+    trust: Mapping[ModelId, Trust] = field(default_factory=dict)
+    """Of models that may do more than compute."""
 
 
 @dataclass(slots=True)
@@ -188,6 +192,8 @@ class FileCheck:
     def _check_body(self, line: Line) -> None:
         check_body(line.body, self._rules.endpoint, self._rules.models)
         model = ModelId(line.body.model)
+        if not self._rules.was_found_fit:
+            check_reach(line.body, self._rules.trust.get(model, NO_TRUST))
         if not self._plan.model:
             self._plan.model = model
         self._check_inputs(line)

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vbatch.chassis.settings import PREFIX, STACK_VARIABLE
+from vbatch.chassis.settings import STACK_VARIABLE
 from vbatch.gpu_runner.adapters.engine.process import guard
 from vbatch.gpu_runner.adapters.engine.process.sweep import sweep_record
 from vbatch.gpu_runner.core.command import EngineCommand
+from vbatch.gpu_runner.core.environment import inherited
 from vbatch.gpu_runner.core.failure_cause import cause_in
 
 LAST_WORDS_BYTES = 4_000
@@ -125,19 +126,10 @@ async def _start_guard(
         stdin=stdin,
         stdout=log,
         stderr=log,
-        env={**_inherited(), **command.environment},
+        env={**inherited(os.environ, command.environment, {STACK_VARIABLE}), **command.environment},
         pass_fds=(pipe,),
         start_new_session=True,
     )
-
-
-def _inherited() -> dict[str, str]:
-    """The runner's environment without its settings: an engine has no use for our addresses and secrets.
-
-    It carries the name of the stack, by which `vbatch down` finds what nobody else ended.
-    """
-    kept = (name for name in os.environ if name == STACK_VARIABLE or not name.startswith(PREFIX))
-    return {name: os.environ[name] for name in kept}
 
 
 @contextmanager
