@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import pytest
@@ -16,7 +16,7 @@ from starlette.types import Message
 from vbatch.gateway.adapters.http.encodings import FREE_BYTES, PIECE_BYTES_MAX, RATIO_MAX, Unpacking, unpacked
 from vbatch.gateway.core.refusals import Refusal
 
-PACK = {"gzip": gzip.compress, "zstd": zstd.compress}
+PACK: Mapping[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstd.compress}
 ENCODINGS = pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 
 
@@ -74,10 +74,11 @@ async def received(encodings: str, messages: Sequence[Message]) -> list[Message]
     async def receive() -> Message:
         return next(waiting)
 
-    unpack, found = unpacked(receive, encodings), [{"more_body": True}]
+    unpack = unpacked(receive, encodings)
+    found = [await unpack()]
     while found[-1].get("more_body"):
         found.append(await unpack())
-    return found[1:]
+    return found
 
 
 async def test_a_body_in_parts_ends_once_and_then_tells_of_the_clients_leaving():

@@ -98,7 +98,9 @@ async def test_with_the_last_unfinished_batch_that_reads_a_file_its_plan_is_forg
     planning = Planning(world.state, planner, lambda: world.now, Limits(), lambda: None)
     async with asyncio.TaskGroup() as tasks:
         planning.advance(tasks)
-    blob = world.state.batches[batch].file.blob
+    file = world.state.batches[batch].file
+    assert file is not None
+    blob = file.blob
     assert planner.kept == [{blob}], "an earlier scheduler may have kept others"
     del world.state.batches[batch]
     async with asyncio.TaskGroup() as tasks:

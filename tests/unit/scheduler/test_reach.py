@@ -37,6 +37,7 @@ def part(kind: str, url: object) -> dict[str, Any]:
 def fault(found: Any) -> BatchFault:
     assert not isinstance(found, Plan), "the line was let through"
     [only] = found
+    assert isinstance(only, BatchFault)
     assert only.code == FileFault.INVALID_REQUEST
     return only
 

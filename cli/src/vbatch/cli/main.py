@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from vbatch.chassis.files import keep_private
 from vbatch.cli.commands import batches, dead, events, models, rebuild, results, stack, steering, tune
 from vbatch.cli.demo import demo
 
@@ -20,6 +21,7 @@ LOG = "The event log"
 NEGATIVE = {"ignore_unknown_options": True}
 """Lets a number begin with a minus."""
 
+app.callback(help=app.info.help)(keep_private)
 app.command(rich_help_panel=SERVER)(stack.up)
 app.command(rich_help_panel=SERVER)(stack.down)
 app.command(rich_help_panel=SERVER)(stack.status)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vbatch.chassis.files import LockHeld, hold_lock
+from vbatch.chassis.files import LockHeld, hold_lock, keep_private
 from vbatch.chassis.parent import die_with_parent
 
 LOCK_NAME = "vbatch.lock"
@@ -23,6 +23,7 @@ def main() -> None:
     """Take the store and turn into the program; exits 75 when another process has it."""
     store, health_url, *argv = sys.argv[1:]
     die_with_parent()
+    keep_private()
     try:
         with hold_lock(Path(store) / LOCK_NAME) as descriptor:
             os.set_inheritable(descriptor, True)

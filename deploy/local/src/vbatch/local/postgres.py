@@ -76,7 +76,8 @@ def command(
     }
     options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     argv = [_binary("postgres"), "-D", str(data_dir), *options]
-    return privileges.unprivileged(argv, touches=(data_dir,), death_signal="INT" if dies_with_parent else None)
+    touches = (data_dir,) if socket_dir is None else (data_dir, socket_dir)
+    return privileges.unprivileged(argv, touches=touches, death_signal="INT" if dies_with_parent else None)
 
 
 def ready_command(port: int = PORT) -> tuple[str, ...]:
@@ -153,7 +154,8 @@ def _run(argv: Sequence[str], *, touches: Sequence[Path], stdin: str = "") -> No
 
 
 def _prepare_socket_dir(socket_dir: Path) -> None:
-    socket_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (socket_dir.parent, socket_dir):  # parents that mkdir makes are open, whatever the mode
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     privileges.give_to_unprivileged(socket_dir)
 
 

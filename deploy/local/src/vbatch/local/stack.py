@@ -199,7 +199,8 @@ class Stack:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         run = self._settings.home / "run"
-        run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self._settings.home, run):  # parents that mkdir makes are open, whatever the mode
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             with hold_lock(run / "stack.lock"):
                 yield

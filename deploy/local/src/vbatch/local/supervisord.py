@@ -5,6 +5,8 @@ Its own second, and often a second one, would be most of the time in which a kil
 
 from supervisor import poller, supervisord
 
+from vbatch.chassis.files import keep_private
+
 LOOK_SECONDS = 0.1
 
 
@@ -17,5 +19,6 @@ class AttentivePoller(poller.Poller):  # type: ignore[misc]  # supervisor has no
 
 
 if __name__ == "__main__":
+    keep_private()  # its own umask setting comes behind its first log line
     poller.Poller = AttentivePoller
     supervisord.main()

@@ -12,6 +12,15 @@ class LockHeld(Exception):
     """Another live process holds the lock; the text names its pid."""
 
 
+PRIVATE_UMASK = 0o077
+
+
+def keep_private() -> None:
+    """From now on nothing that this process or its children make can be read by other users, from its first moment on:
+    a mode that is set afterwards leaves a gap. Called first of all by every process of ours."""
+    os.umask(PRIVATE_UMASK)
+
+
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace `path` by `content`: readers and crashes see the old file or the new one, never a part."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

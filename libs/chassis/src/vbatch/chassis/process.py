@@ -11,6 +11,7 @@ from typing import NoReturn
 import uvloop
 
 from vbatch.chassis import logs, telemetry
+from vbatch.chassis.files import keep_private
 from vbatch.chassis.parent import die_with_parent
 from vbatch.chassis.settings import ServiceSettings, load_or_exit
 
@@ -49,6 +50,7 @@ def run_service(
 
     `main` must return within `stop_seconds_max` of the wish to stop; after that the process ends at once.
     """
+    keep_private()
     settings = settings or load_or_exit(ServiceSettings)
     logs.configure(name, settings.log_level)
     if os.environ.get(PARENT_DEATH_VARIABLE) == "1":

@@ -28,6 +28,10 @@ class GatewaySettings(ServiceSettings):
     api_keys_file: Path | None = Field(
         None, description="One `<name> <sha256 of the key>` a line; without it everyone is the owner `local`."
     )
+    has_open_pages: bool = Field(
+        False,
+        description="Whether /ready, /metrics, /docs and /openapi.json ask nobody for a key; else only this machine.",
+    )
     scheduler_url: str = Field("http://127.0.0.1:4083", description="Where the scheduler tells what it foresees.")
     own_write_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits to show its own write.")
     log_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits for an event log that is away.")

@@ -32,6 +32,7 @@ from vbatch.gateway.adapters.http.describe import describe
 from vbatch.gateway.adapters.http.errors import add_error_answers
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
+from vbatch.gateway.adapters.http.service_gate import ServiceGate
 from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
@@ -83,6 +84,7 @@ def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
         app.include_router(router)
     add_error_answers(app, [route for router in routers for route in router.routes])
     describe(app)
+    app.add_middleware(ServiceGate, keys=parts.keys, is_open=parts.has_open_pages)
     app.add_middleware(RequestMiddleware, metrics=parts.metrics, body_timeouts=parts.body_timeouts)
     if traced:
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # a start without traces is spared it
@@ -190,6 +192,7 @@ def _parts(
         body_timeouts=BodyTimeouts(settings.body_silence_seconds_max, settings.body_seconds_max),
         creates=RateLimit(settings.creates_per_minute_max),
         uploads=RateLimit(settings.uploads_per_minute_max),
+        has_open_pages=settings.has_open_pages,
     )
 
 

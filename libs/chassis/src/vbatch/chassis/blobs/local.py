@@ -158,7 +158,7 @@ class _FileWriter:
     def _commit(self, take_rest: Callable[[int], None], place: Path) -> None:
         self._file.use(take_rest)
         self._file.use(os.fsync)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file.use(lambda _number: self._partial.replace(place))
         self._file.close()
         for folder in _upwards(place.parent, self._root):
@@ -169,7 +169,7 @@ def _new_partial(root: Path) -> tuple[Path, int]:
     """A new file and its descriptor, which holds the file's lock as long as this process has it open."""
     folder = root / PARTIAL_FOLDER
     if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         sync_folder(root.parent)
     while True:
         partial = folder / secrets.token_hex(16)

@@ -244,7 +244,7 @@ def _responses(body: Body, prompt: list[str], words: Words) -> dict[str, Json]:
     frame = _frame("resp", "response", body, prompt)
     frame["created_at"] = frame.pop("created")
     status = "incomplete" if words.is_cut else "completed"
-    content = [{"type": "output_text", "text": words.text, "annotations": [], "logprobs": None}]
+    content: Json = [{"type": "output_text", "text": words.text, "annotations": [], "logprobs": None}]
     message = {"type": "message", "id": f"msg_{_name(prompt)}", "role": "assistant", "status": status}
     return frame | {
         "status": status,

@@ -88,11 +88,10 @@ class Transactions:
     async def _whole(self, outcome: e.Outcome) -> e.Outcome:
         if outcome.body_blob is None:
             return outcome
-        body = bytearray()
-        async for block in self._blobs.read_stream(outcome.body_blob, end=BODY_BYTES_MAX):
-            body += block
+        blocks = self._blobs.read_stream(outcome.body_blob, end=BODY_BYTES_MAX)
+        body = b"".join([block async for block in blocks])
         size = removed_bytes(body)
-        return msgspec.structs.replace(outcome, body=msgspec.Raw(bytes(body) if size is None else stand_in(size)))
+        return msgspec.structs.replace(outcome, body=msgspec.Raw(body if size is None else stand_in(size)))
 
 
 def transactions(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:

@@ -40,6 +40,7 @@ class AppState:
     body_timeouts: BodyTimeouts
     creates: RateLimit
     uploads: RateLimit
+    has_open_pages: bool = False
 
 
 async def app_state_of(request: Request) -> AppState:

@@ -275,7 +275,7 @@ class EngineLauncher:
         target = self._paths.home / "models" / package
         if target.is_dir():
             return target
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         python, script = str(self._paths.engine_python), str(self._paths.prepare_script)
         process_paths = self._paths.process_paths("prepare", self._limits.engine_stop_seconds)
         child = await Child.start(EngineCommand((python, script, package, str(target))), process_paths)

@@ -1,0 +1,59 @@
+"""Who may read the pages of whoever runs the server: metrics tell the names of models and their rates, `/ready` what is
+behind the gateway, `/docs` every route.
+
+On this machine anyone may; from elsewhere a key is asked for, unless the server is set to show them to all. `/health`
+says only that the process answers, and is open.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from vbatch.gateway.adapters.http.answers import refusal_answer
+from vbatch.gateway.core.api_keys import ApiKeys
+from vbatch.gateway.core.refusals import Refusal
+
+PAGES = frozenset({"/ready", "/metrics", "/docs", "/openapi.json"})
+FOLDERS = ("/docs/",)
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+"""A proxy on this machine brings asks from elsewhere."""
+
+
+class ServiceGate:
+    """ASGI middleware, inside the one that gives every answer its headers."""
+
+    def __init__(self, app: ASGIApp, keys: ApiKeys, *, is_open: bool) -> None:
+        self._app = app
+        self._keys = keys
+        self._is_open = is_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._check(scope)
+        except Refusal as refusal:
+            await refusal_answer(refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        """Raises Refusal (E1, E2)."""
+        if scope["type"] != "http" or self._is_open or not _is_page(scope["path"]):
+            return
+        headers = Headers(raw=scope["headers"])
+        if not _is_from_here(scope, headers):
+            self._keys.owner(headers.get("authorization"))
+
+
+def _is_page(path: str) -> bool:
+    return path in PAGES or path.startswith(FOLDERS)
+
+
+def _is_from_here(scope: Scope, headers: Headers) -> bool:
+    """By loopback, or from an address of our own to itself."""
+    client, server = scope.get("client"), scope.get("server")
+    if client is None or any(name in headers for name in FORWARDED):
+        return False
+    return ipaddress.ip_address(client[0]).is_loopback or (server is not None and client[0] == server[0])
