@@ -25,6 +25,7 @@ from tests.chaos.saboteur import Saboteur
 from tests.chaos.verdict import Reading, faults_of_files
 from tests.chaos.workload import Kind, Promise
 from tests.e2e.asking import Line, chat_line, jsonl, submit, wait_for_end, wait_for_progress
+from tests.support.paths import paths_below
 from tests.support.stack import SLOW_CHAT, RunningStack, wait_until
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId
@@ -198,7 +199,7 @@ def test_no_result_is_destroyed_when_the_read_model_falls_back(scene: Scene):
 def test_an_upload_cut_off_leaves_no_blob(scene: Scene):
     def blobs() -> set[str]:
         root = scene.stack.home / "blobs"
-        return {str(path) for path in root.rglob("*") if path.is_file() and "probes" not in path.parts}
+        return {str(process) for process in paths_below(root) if process.is_file() and "probes" not in process.parts}
 
     before = blobs()
     with ThreadPoolExecutor(1) as threads:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
+from tests.support.paths import paths_below
 from tests.support.stack import RunningStack
 from vbatch.chassis.settings import STACK_VARIABLE
 
@@ -65,22 +67,29 @@ def _is_of(process: psutil.Process, home: Path) -> bool:
 
 def _stale_locks(home: Path, kept: set[int]) -> Iterator[str]:
     """A lock lives as long as a process that has it open; one of a process that nobody looks after is stale."""
-    places = {_place_of(path): path for path in home.rglob("*lock") if path.is_file()}
+    locks = [path for path in paths_below(home) if path.name.endswith("lock")]
+    places = {place: path for path in locks if (place := _place_of(path)) is not None}
     for line in LOCKS.read_text().splitlines():
         _number, *_kind, pid, place, _start, _end = line.replace("->", "").split()
         if place in places and int(pid) > 0 and int(pid) not in kept and psutil.pid_exists(int(pid)):
             yield f"lock: {places[place]} is held by {pid}"
 
 
-def _place_of(path: Path) -> str:
-    """As the kernel names it (proc_locks(5)): an inode's number alone is another file's on another file system."""
-    status = path.stat()
+def _place_of(path: Path) -> str | None:
+    """As the kernel names it (proc_locks(5)): an inode's number alone is another file's on another file system. None
+    for what is no file, or is gone: its owner may be removing it."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
     return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
 
 
 def _dead_sockets(home: Path) -> Iterator[str]:
     """Names of engine sockets on which nobody listens."""
     listening = {line.split()[-1] for line in STATE_ENTRIES.read_text().splitlines()}
-    for path in (home / "run").rglob("engine*.sock"):
-        if str(path) not in listening:
+    for path in paths_below(home / "run"):
+        if path.match("engine*.sock") and str(path) not in listening and path.exists():
             yield f"socket: {path} has no listener"

@@ -9,6 +9,7 @@ import pytest
 from openai import OpenAI
 
 from tests.e2e.asking import Line, assert_each_line_once_in_order, chat_line, ended, jsonl, submit
+from tests.support.paths import paths_below
 from tests.support.stack import RunningStack, running_stack
 from vbatch.journal.settings import MIB
 
@@ -50,7 +51,7 @@ def test_the_endless_one_fails_alone_and_the_huge_one_comes_whole(hasty: Running
     huge = next(line for line in found.output if line["custom_id"] == given[HUGE]["custom_id"])
     assert len(json.dumps(huge["response"]["body"])) >= HUGE_BYTES
     assert huge in so_far
-    assert [path.name for path in (hasty.home / "blobs" / "answers").rglob("*") if path.is_file()] == [str(HUGE + 1)]
+    assert [path.name for path in paths_below(hasty.home / "blobs" / "answers") if path.is_file()] == [str(HUGE + 1)]
 
 
 def partial_lines(client: OpenAI, batch_id: str) -> list[Line]:

@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import nats
 
 from vbatch.journal.settings import MIB, JournalSettings
 
@@ -117,6 +119,23 @@ jetstream {{
 }}
 {self._extra}
 """
+
+
+@contextlib.asynccontextmanager
+async def overheard(server: NatsServer, *subjects: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Call what it yields to wait until a message came on each of the subjects: until somebody has asked the server."""
+    client = await nats.connect(server.url)
+    try:
+        heard = [await client.subscribe(subject) for subject in subjects]
+        await client.flush()
+
+        async def until_asked() -> None:
+            for each in heard:
+                await each.next_msg(READY_SECONDS)
+
+        yield until_asked
+    finally:
+        await client.close()
 
 
 def small_journal(url: str, name: str = "test", **changes: Any) -> JournalSettings:

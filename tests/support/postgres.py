@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from vbatch.local import postgres
@@ -95,6 +96,25 @@ def _wait_until_ready(child: subprocess.Popen[bytes], port: int, log: Path) -> N
         if child.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()[-2000:]}")
         time.sleep(0.02)
+
+
+def crash(server: PostgresServer) -> None:
+    """Kill it as a power cut would. Its children notice by themselves; until the last has gone they hold the memory
+    that they shared, and a new server refuses to start."""
+    children = psutil.Process(server.pid).children(recursive=True)
+    os.kill(server.pid, signal.SIGKILL)
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    while any(map(_runs, children)):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"processes of a killed PostgreSQL are still there: {children}")
+        time.sleep(0.02)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

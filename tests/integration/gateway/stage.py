@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from tests.integration.results.stage import Place, results_running, tell
+from tests.support.paths import paths_below
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
@@ -97,7 +98,7 @@ class Stage:
     def stored_blobs(self) -> list[Path]:
         """Every file in the blob store, partial ones too, but for the readiness probe."""
         root = self.place.home / "blobs"
-        return [path for path in root.rglob("*") if path.is_file() and "probes" not in path.parts]
+        return [path for path in paths_below(root) if path.is_file() and "probes" not in path.parts]
 
 
 @asynccontextmanager

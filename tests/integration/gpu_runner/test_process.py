@@ -19,6 +19,7 @@ import pytest
 
 from tests.integration.gpu_runner.conftest import RUNNER, Bench, of_type, outcomes_of, simulated
 from tests.support.nats import nats_server
+from tests.support.paths import paths_below
 from vbatch.chassis.blobs.local import LocalBlobs
 from vbatch.contracts import codec
 from vbatch.contracts.events import Event, ModelLoaded, RunnerLeased, RunnerStopped
@@ -228,7 +229,7 @@ async def test_a_killed_engine_is_an_event_and_the_next_order_starts_another(hom
 
 def sockets(home: Path) -> list[Path]:
     """Of engines and standbys, whether anyone listens or not."""
-    return [path for path in (home / "run").rglob("*") if path.is_socket()]
+    return [path for path in paths_below(home / "run") if path.is_socket()]
 
 
 def free_port() -> int:

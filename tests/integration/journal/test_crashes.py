@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -25,6 +28,22 @@ async def kill_now_and_then(server: NatsServer, random: Random) -> None:
         server.kill()
         await asyncio.sleep(random.uniform(0.0, 0.2))
         await server.start()
+
+
+@contextmanager
+def counted_sends(journal: JetStreamJournal) -> Iterator[Callable[[], int]]:
+    """How many messages it has handed to its socket."""
+    connection = journal._requests.connection
+    send, sent = connection.send, 0
+
+    async def counting(*args: Any, **more: Any) -> None:
+        nonlocal sent
+        sent += 1
+        await send(*args, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "send", counting)
+        yield lambda: sent
 
 
 async def tail_until(journal: Journal, last_id: str) -> list[Recorded]:
@@ -101,7 +120,8 @@ async def test_an_append_waits_for_a_server_that_is_away_for_a_moment(server, jo
     server.kill()
     async with asyncio.TaskGroup() as tasks:
         appending = tasks.create_task(journal.log.append(event("e1")))
-        await asyncio.sleep(0.1)
+        while journal.is_connected:  # noqa: ASYNC110  # it has no way to say so
+            await asyncio.sleep(0.01)
         assert not appending.done()
         await server.start()
     assert appending.result() == 1
@@ -130,9 +150,11 @@ async def test_a_frozen_server_costs_time_and_nothing_else(server, journal):
         await publisher.publish(event("e0"))
         await publisher.flush()
         server.freeze()
-        for n in range(1, 20):
-            await publisher.publish(event(f"e{n}"))
-        await asyncio.sleep(1.5)  # longer than an attempt, so that the publisher sends again
+        with counted_sends(journal) as sends:
+            for n in range(1, 20):
+                await publisher.publish(event(f"e{n}"))
+            while sends() < 20:  # noqa: ASYNC110  # until the publisher sends again
+                await asyncio.sleep(0.01)
         server.thaw()
     async with journal.log.tail(0) as tail:
         assert ids(await read(tail, 20)) == [f"e{n}" for n in range(20)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -15,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from tests.support.journal import event, ids, order, read
-from tests.support.nats import nats_server, small_journal
+from tests.support.nats import nats_server, overheard, small_journal
 from vbatch.contracts.message import Message
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Rejected, TopologyMismatch, Unavailable
@@ -23,7 +22,9 @@ from vbatch.journal.settings import MIB
 
 pytestmark = pytest.mark.integration
 
-PROMPT_SECONDS = 3.0
+NEXT_OF_THE_LOG, NEXT_ORDER = "$JS.API.CONSUMER.MSG.NEXT.EVT.>", "$JS.API.CONSUMER.MSG.NEXT.WORK.>"
+PATIENCE_SECONDS = 600.0
+"""What a close would take that waited for anything: far beyond the time a test may have."""
 
 
 @asynccontextmanager
@@ -63,9 +64,13 @@ async def test_a_taker_goes_on_when_its_consumer_is_deleted(server, journal):
 
 
 async def test_a_tail_waits_for_a_stream_that_another_service_makes_later(server):
-    async with connect(small_journal(server.url)) as journal, journal.log.tail(0) as tail:
+    async with (
+        overheard(server, "$JS.API.CONSUMER.CREATE.EVT.>") as until_asked,
+        connect(small_journal(server.url)) as journal,
+        journal.log.tail(0) as tail,
+    ):
         reading = asyncio.create_task(read(tail, 1))
-        await asyncio.sleep(0.1)
+        await until_asked()
         await journal.topology()
         await journal.log.append(event("e1"))
         assert ids(await reading) == ["e1"]
@@ -120,24 +125,27 @@ async def test_no_server_is_unavailable_within_the_time_given():
 
 @pytest.mark.parametrize("server_lives", [True, False])
 async def test_closing_is_prompt(server, server_lives: bool):
-    async with connect(small_journal(server.url)) as journal:
+    settings = small_journal(server.url, deadline_seconds=PATIENCE_SECONDS, attempt_seconds=PATIENCE_SECONDS)
+    async with asyncio.timeout(PATIENCE_SECONDS / 10), connect(settings) as journal:
         await journal.topology()
-        async with journal.log.tail(0) as tail, journal.work.take("work.r1", "r1") as deliveries:
+        async with (
+            overheard(server, NEXT_OF_THE_LOG, NEXT_ORDER) as until_asked,
+            journal.log.tail(0) as tail,
+            journal.work.take("work.r1", "r1") as deliveries,
+        ):
             waiting = [asyncio.ensure_future(anext(tail)), asyncio.ensure_future(anext(deliveries))]
-            await asyncio.sleep(0.1)
+            await until_asked()
             if not server_lives:
                 server.kill()
-            started = time.monotonic()
             for task in waiting:
                 task.cancel()
             await asyncio.wait(waiting)
-    assert time.monotonic() - started < PROMPT_SECONDS
 
 
 async def test_a_client_that_is_no_longer_let_in_says_that_it_is_dead(server, journal):
-    async with journal.log.tail(0) as tail:
+    async with overheard(server, NEXT_OF_THE_LOG) as until_asked, journal.log.tail(0) as tail:
         reading = asyncio.create_task(anext(tail))
-        await asyncio.sleep(0.1)
+        await until_asked()
         server.reload("authorization { token: secret }")
         async with asyncio.timeout(10):
             await journal.dead_event.wait()

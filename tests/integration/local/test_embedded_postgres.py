@@ -1,11 +1,9 @@
-import os
-import signal
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from tests.support.postgres import PostgresServer, running_postgres
+from tests.support.postgres import PostgresServer, crash, running_postgres
 from vbatch.local import postgres
 from vbatch.local.commands import LocalTrouble
 
@@ -58,7 +56,7 @@ async def test_data_survive_a_crash_and_a_second_initialise(tmp_path: Path):
         await connection.execute("CREATE TABLE kept ()")
         await connection.execute("CHECKPOINT")
         await connection.close()
-        os.kill(server.pid, signal.SIGKILL)
+        crash(server)
     with running_postgres(tmp_path) as server:
         connection = await asyncpg.connect(server.url())
         assert await connection.fetchval("SELECT to_regclass('kept')") == "kept"

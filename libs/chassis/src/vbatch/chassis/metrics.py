@@ -29,11 +29,11 @@ def service_registry(service: str) -> CollectorRegistry:
 
 
 @asynccontextmanager
-async def loop_lag(registry: CollectorRegistry) -> AsyncIterator[None]:
+async def loop_lag(registry: CollectorRegistry, sample_seconds: float = LAG_SAMPLE_SECONDS) -> AsyncIterator[None]:
     """Measure, while the block runs, how late the event loop comes to a timer that is due."""
     lag = Histogram("vbatch_loop_lag_seconds", "Lateness of a due timer.", buckets=LAG_BUCKETS, registry=registry)
     async with asyncio.TaskGroup() as tasks:
-        sampler = tasks.create_task(_sample(lag))
+        sampler = tasks.create_task(_sample(lag, sample_seconds))
         try:
             yield
         finally:
@@ -48,8 +48,8 @@ def exposition(registry: CollectorRegistry, accept: str | None) -> tuple[bytes, 
     return encode(registry), content_type
 
 
-async def _sample(lag: Histogram) -> None:
+async def _sample(lag: Histogram, sample_seconds: float) -> None:
     while True:
-        due = perf_counter() + LAG_SAMPLE_SECONDS
-        await asyncio.sleep(LAG_SAMPLE_SECONDS)
+        due = perf_counter() + sample_seconds
+        await asyncio.sleep(sample_seconds)
         lag.observe(max(0.0, perf_counter() - due))

@@ -26,6 +26,9 @@ SEND_BUFFER_BYTES = 32 * MIB
 _CLIENT_BUFFER_BYTES = 1024 * MIB
 
 
+NO_KEY = "authorization: the server asks for a key, and none is set (VBATCH_NATS_NKEY_FILE)"
+
+
 class _Client(Client):
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
@@ -47,6 +50,7 @@ class Connection:
         self._settings = settings
         self._client = _Client()
         self._up = asyncio.Event()
+        self._turned_away = asyncio.Event()
         self._closing = False
         self._watchers: set[Watcher] = set()
         self.dead = asyncio.Event()
@@ -57,7 +61,7 @@ class Connection:
             await self._connect()
         except (OSError, TimeoutError, nats.errors.Error) as error:
             await self._close()
-            raise Unavailable(f"no connection to {self._settings.url}: {str(error) or self.complaint}") from error
+            raise Unavailable(f"no connection to {self._settings.url}: {self._reason(error)}") from error
         except BaseException:
             await self._close()
             raise
@@ -119,15 +123,28 @@ class Connection:
         """Within its time, also where nats-py swallows a cancellation and would try for ever."""
         # One dict of mixed options.
         trying = asyncio.ensure_future(self._client.connect(**self._options()))  # type: ignore[arg-type]
+        turned_away = asyncio.ensure_future(self._turned_away.wait())
         try:
-            await asyncio.wait([trying], timeout=self._settings.connect_seconds)
+            seconds = self._settings.connect_seconds
+            await asyncio.wait([trying, turned_away], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if trying.done():
                 return trying.result()
         finally:
+            turned_away.cancel()
             while not trying.done():
                 trying.cancel()
                 await asyncio.wait([trying], timeout=CANCEL_SECONDS)
         raise TimeoutError(self.complaint)
+
+    def _reason(self, error: Exception) -> str:
+        return NO_KEY if self._lacks_key else str(error) or self.complaint
+
+    @property
+    def _lacks_key(self) -> bool:
+        """The server says first of all whether it asks for a key. What follows when none is brought may be its word on
+        it or a connection that is reset, as it happens."""
+        has_key = self._settings.nkey_seed or self._settings.credentials_file
+        return bool(self._client._server_info.get("auth_required")) and not has_key
 
     def _options(self) -> dict[str, object]:
         settings = self._settings
@@ -154,6 +171,8 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         self.complaint = str(error) or repr(error)
+        if self._lacks_key:
+            self._turned_away.set()
 
     async def _on_disconnected(self) -> None:
         self._up.clear()
