@@ -305,7 +305,7 @@ async def test_a_stop_returns_open_lines_and_says_goodbye(bench: Bench, home: Pa
         slice_id = await bench.run_slice("small", 4, steer={1: {"latency_seconds": 0}})
         await bench.outcomes(slice_id, 1)
         life.stop.request("SIGTERM")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):  # less than the engine would take
             await life.task
     events = await bench.wait(lambda seen: bool(of_type(seen, RunnerStopped)))
     returned = await bench.returned(slice_id)
@@ -319,7 +319,7 @@ async def test_a_stop_while_a_model_loads_does_not_wait_for_it(bench: Bench, hom
         slice_id = await bench.run_slice("small", 2)
         await bench.wait(lambda seen: bool(of_type(seen, ModelLoading)))
         life.stop.request("SIGTERM")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):  # less than the engine would take
             await life.task
     assert (await bench.returned(slice_id)).lines == (1, 2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -14,11 +15,17 @@ from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys
 
 KEYS = ApiKeys({hashlib.sha256(b"secret").hexdigest(): OwnerId("alice")})
 HERE, ELSEWHERE, OWN = ("127.0.0.1", 5), ("203.0.113.7", 5), ("192.0.2.1", 5)
+NO_HEADERS: Mapping[str, str] = {}
 PAGES = pytest.mark.parametrize("path", ["/metrics", "/ready", "/docs", "/docs/assets/swagger-ui.css", "/openapi.json"])
 
 
 async def status_of(
-    path: str, client: tuple[str, int], *, is_open: bool = False, keys: ApiKeys = KEYS, **headers: str
+    path: str,
+    client: tuple[str, int],
+    *,
+    is_open: bool = False,
+    keys: ApiKeys = KEYS,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> int:
     sent: list[Message] = []
 
@@ -31,7 +38,7 @@ async def status_of(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "path": path, "client": client, "server": OWN, "headers": raw}
     await ServiceGate(app, keys, is_open=is_open)(scope, receive, send)
     if sent[0]["status"] != 200:
@@ -42,8 +49,8 @@ async def status_of(
 @PAGES
 async def test_from_elsewhere_a_key_is_asked_for(path: str):
     assert await status_of(path, ELSEWHERE) == 401
-    assert await status_of(path, ELSEWHERE, authorization="Bearer wrong") == 401
-    assert await status_of(path, ELSEWHERE, authorization="Bearer secret") == 200
+    assert await status_of(path, ELSEWHERE, headers={"authorization": "Bearer wrong"}) == 401
+    assert await status_of(path, ELSEWHERE, headers={"authorization": "Bearer secret"}) == 200
 
 
 @PAGES
@@ -51,9 +58,9 @@ async def test_on_this_machine_none_is(path: str):
     assert await status_of(path, HERE) == await status_of(path, ("::1", 5)) == await status_of(path, OWN) == 200
 
 
-@pytest.mark.parametrize("header", ["x_forwarded_for", "forwarded", "x_real_ip"])
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])
 async def test_a_proxy_on_this_machine_brings_asks_from_elsewhere(header: str):
-    assert await status_of("/metrics", HERE, **{header: "203.0.113.7"}) == 401
+    assert await status_of("/metrics", HERE, headers={header: "203.0.113.7"}) == 401
 
 
 @PAGES

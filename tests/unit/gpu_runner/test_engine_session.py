@@ -145,7 +145,7 @@ class Scene:
     async def serving(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.session.serve())
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 yield
         finally:
             task.cancel()
