@@ -91,9 +91,12 @@ def each_purpose_of_openais_is_taken(server: Server) -> None:
 
 
 def a_batch_file_is_judged_by_its_content(server: Server) -> None:
-    for content in (b"", b"\n\n", b"hello", b"[]", b"123", b"PK\x03\x04"):
+    for content in (b"", b"\n\n", b"hello", b"[]", b"123"):
         with refused(openai.BadRequestError, param=None, code=None, message=NO_JSONL):
             server.upload(("in.jsonl", content))
+    told = f"{NO_JSONL}. This file is a ZIP archive: unpack it and upload the .jsonl file."
+    with refused(openai.BadRequestError, param=None, code=None, message=told):
+        server.upload(("in.jsonl", b"PK\x03\x04"))
     for content in (b"\xef\xbb\xbf{}", b"\r\n{}"):
         assert server.upload(("in.txt", content)).status == "processed"
 
