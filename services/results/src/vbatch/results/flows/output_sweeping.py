@@ -76,22 +76,29 @@ class OutputSweep:
                     await self._deleted.wait()
 
     async def sweep(self) -> None:
-        async for output in gone_outputs(self._read_model, self._now()):
-            if output.sequence not in self._swept and await self._is_swept(output):
+        outputs = [
+            output async for output in gone_outputs(self._read_model, self._now()) if output.sequence not in self._swept
+        ]
+        if not outputs:
+            return
+        has_large_answers = await self._has_large_answers()
+        for output in outputs:
+            if await self._is_swept(output, has_large_answers=has_large_answers):
                 self._swept.add(output.sequence)
                 get_logger().info("answers_removed", file_id=output.file_id, batch_id=output.batch_id)
 
-    async def _is_swept(self, output: GoneOutput) -> bool:
+    async def _is_swept(self, output: GoneOutput, *, has_large_answers: bool) -> bool:
         """False where a copy must wait for a rebuild that is at work."""
         await asyncio.to_thread(self._partials.remove, output.batch_id)
-        await self._remove_large_answers(output)
+        if has_large_answers:
+            await self._remove_large_answers(output)
         return await asyncio.to_thread(self._partials.remove_copies, output.batch_id)
 
     async def _remove_large_answers(self, output: GoneOutput) -> None:
         """The log is only read where there are large answers at all, and once for each file."""
         kind = _kind(output)
         mark = removed_mark(output.batch_id, kind)
-        if not await self._has_large_answers() or await self._blobs.exists(mark):
+        if await self._blobs.exists(mark):
             return
         async for blob in self._large_answers(output, kind):
             await self._replace_by_note(blob)

@@ -50,7 +50,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     "",
     response_model=BatchObject,
     dependencies=[Depends(limit_creates), Depends(must_have_space)],
-    responses=errors(400, 408, 409, 429, 507),
+    responses=errors(400, 408, 409, 415, 429, 507),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
         "parameters": [
@@ -125,7 +125,7 @@ async def resume_batch(batch_id: Named, owner: Owner, dependencies: TheDependenc
 @router.post(
     "/{batch_id}",
     response_model=BatchObject,
-    responses=errors(400, 404, 409),
+    responses=errors(400, 404, 409, 415),
     openapi_extra={"requestBody": body(JSON, UPDATE_BATCH)},
 )
 async def update_batch(request: Request, batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:

@@ -25,6 +25,7 @@ WORDS = {
     404: "There is no such object.",
     408: "The body did not arrive in time.",
     409: "The object's state forbids it; asking again will not help.",
+    415: "The body is compressed in a way that is not taken.",
     416: "The range is outside of the file.",
     429: "Too much at once; ask again later.",
     500: "A fault of the server.",

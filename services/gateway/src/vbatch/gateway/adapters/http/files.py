@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
     "",
     response_model=FileObject,
     dependencies=[Depends(limit_uploads), Depends(must_have_space)],
-    responses=file_errors(400, 408, 429, 507),
+    responses=file_errors(400, 408, 415, 429, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
 async def upload_file(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:

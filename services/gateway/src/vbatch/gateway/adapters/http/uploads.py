@@ -32,7 +32,7 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
     "",
     response_model=UploadObject,
     dependencies=[Depends(limit_uploads), Depends(must_have_space)],
-    responses=errors(400, 408, 429, 507),
+    responses=errors(400, 408, 415, 429, 507),
     openapi_extra={"requestBody": body(JSON, CREATE_UPLOAD)},
 )
 async def create_upload(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
@@ -46,7 +46,7 @@ async def create_upload(request: Request, owner: Owner, dependencies: TheDepende
     "/{upload_id}/parts",
     response_model=UploadPartObject,
     dependencies=[Depends(must_have_space)],
-    responses=errors(400, 404, 408, 507),
+    responses=errors(400, 404, 408, 415, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD_PART)},
 )
 async def add_upload_part(request: Request, upload_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
@@ -61,7 +61,7 @@ async def add_upload_part(request: Request, upload_id: Named, owner: Owner, depe
     "/{upload_id}/complete",
     response_model=CompletedUploadObject,
     dependencies=[Depends(must_have_space)],
-    responses=errors(400, 404, 408, 507),
+    responses=errors(400, 404, 408, 415, 507),
     openapi_extra={"requestBody": body(JSON, COMPLETE_UPLOAD)},
 )
 async def complete_upload(request: Request, upload_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
