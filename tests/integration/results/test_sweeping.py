@@ -111,7 +111,7 @@ async def is_unlinked(path: Path) -> bool:
     return not await asyncio.to_thread(path.exists)
 
 
-def output_deleted(story: Story, kind: OutputKind = "output") -> e.Event:
+def output_deleted(story: Story, kind: OutputKind = "output") -> e.AnyEvent:
     return e.FileDeleted(file_id=output_file_id(story.batch_id, kind), owner=OWNER, at=now())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -39,6 +39,9 @@ class KilledReaders:
 
     async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> PlanResult:
         raise CheckerDied(f"the worker died while it read {blob}")
+
+    def keep_only(self, blobs: Set[str]) -> None:
+        """They keep nothing."""
 
 
 @asynccontextmanager

@@ -95,7 +95,7 @@ async def test_with_the_last_unfinished_batch_that_reads_a_file_its_plan_is_forg
     world.model("small")
     batch = world.created("a")
     planner = FailingPlanner(failures=0)
-    planning = Planning(world.state, planner, lambda: world.now, Limits(), lambda: None)
+    planning = Planning(world.state, planner, lambda: world.now, Limits(), lambda: None, quarantine())
     async with asyncio.TaskGroup() as tasks:
         planning.advance(tasks)
     file = world.state.batches[batch].file
