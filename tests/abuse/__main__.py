@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+import psutil
+
 from benchmarks import report as benchmark
 from tests.abuse.campaign import abuse
 
@@ -20,6 +22,7 @@ def main() -> int:
     figures: dict[str, benchmark.Figure] = {
         "seed": asked.seed,
         "minutes": asked.minutes,
+        "load_average": round(psutil.getloadavg()[2], 1),
         "inputs": found.inputs,
         "asks": found.asks,
         "batches": found.batches,
