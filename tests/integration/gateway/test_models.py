@@ -5,6 +5,7 @@ import pytest
 
 from tests.integration.gateway.stage import MODELS, Stage, gateway_running
 from tests.integration.results.stage import Place, results_running
+from vbatch.contracts.message import Message
 from vbatch.contracts.subjects import MODEL_EVENTS
 from vbatch.journal.port import Journal
 
@@ -36,6 +37,14 @@ async def test_a_model_taken_out_of_the_file_is_removed(place: Place, journal: J
         async with gateway_running(place, journal, models=MODELS[:1]) as stage:
             await place.has_projected(await journal.log.last_sequence())
             assert [model.id async for model in stage.client.models.list()] == ["org/model:v1"]
+
+
+async def test_a_model_event_that_cannot_be_read_keeps_no_gateway_from_starting(place: Place, journal: Journal):
+    unreadable = Message("evt.model.abc.registered", b"{", "m1", {"ce-type": "vbatch.model.registered.v99"})
+    await journal.log.append(unreadable)
+    async with results_running(place, journal), gateway_running(place, journal) as stage:
+        await place.has_projected(await journal.log.last_sequence())
+        assert len([model async for model in stage.client.models.list()]) == len(MODELS)
 
 
 async def test_a_model_is_not_deleted_by_a_client(stage: Stage):
