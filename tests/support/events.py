@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from vbatch.contracts import events as e
+from vbatch.contracts.access import Quota, RateLimits, Scope
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import (
     BatchId,
     FileId,
+    KeyId,
     ModelId,
     OwnerId,
     PartId,
@@ -28,6 +30,8 @@ OWNER = OwnerId("local")
 UPLOAD = UploadId("upload_0123456789abcdef0123456789abcdef")
 PART = PartId("part_0123456789abcdef0123456789abcdef")
 MODEL = ModelId("org/small-model")
+KEY = KeyId("key_0aB1cD2e")
+NEXT_KEY = KeyId("key_0aB1cD2f")
 RUNNER = RunnerId("gpu0")
 SLICE = SliceId("s-7-1")
 EPOCH = 7
@@ -171,4 +175,21 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
     e.ResultsLeased(results_id="main", pid=43, at=NOON),
     e.ModelRegistered(model=ModelDefinition(id=MODEL, hub="org/small-model"), at=NOON),
     e.ModelRemoved(model_id=MODEL, at=NOON),
+    e.KeyCreated(
+        key_id=KEY,
+        owner=OWNER,
+        name="laptop",
+        scopes=(Scope.READ, Scope.USER),
+        sha256="cd" * 32,
+        hint="w9Xz",
+        by="operator",
+        expires_at=NOON + timedelta(days=90),
+        at=NOON,
+    ),
+    e.KeyRevoked(key_id=KEY, by=NEXT_KEY, reason="lost", at=NOON),
+    e.KeyExpirySet(key_id=KEY, expires_at=NOON + timedelta(hours=24), by=NEXT_KEY, replaced_by=NEXT_KEY, at=NOON),
+    e.OwnerQuotaChanged(
+        owner=OWNER, quota=Quota(unfinished_batches_max=10, stored_bytes_max=1 << 30, priority_max=0), by=KEY, at=NOON
+    ),
+    e.LimitsChanged(before=RateLimits(), after=RateLimits(creates_per_minute_max=60), by=KEY, at=NOON),
 )

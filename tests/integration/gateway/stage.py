@@ -70,6 +70,7 @@ class Stage:
     client: AsyncOpenAI
     session: aiohttp.ClientSession
     streams: Any
+    parts: Any = None
 
     async def ask(self, method: str, path: str, **options: Any) -> Answer:
         url = URL(self.origin + path, encoded=True)
@@ -118,7 +119,7 @@ async def gateway_running(
         async with open_parts(configuration) as (parts, _), serving(create_app(parts), parts, listener, limits) as port:
             origin = f"http://127.0.0.1:{port}"
             async with client_of(origin) as client, aiohttp.ClientSession() as session:
-                yield Stage(place, journal, origin, client, session, parts.streams)
+                yield Stage(place, journal, origin, client, session, parts.streams, parts)
 
 
 @asynccontextmanager

@@ -109,7 +109,7 @@ async def test_a_wrong_method_is_told_those_that_there_are(stage: Stage, method:
 async def test_the_description_names_every_route_and_its_errors(stage: Stage):
     paths = (await stage.ask("GET", "/openapi.json")).json["paths"]
 
-    assert len(paths) == 21
+    assert len(paths) == 28
     described = {
         (path, method, status)
         for path, methods in paths.items()
@@ -119,7 +119,7 @@ async def test_the_description_names_every_route_and_its_errors(stage: Stage):
     }
     assert ("/v1/batches/{batch_id}/cancel", "post", "409") in described
     download = paths["/v1/files/{file_id}/content"]["get"]["responses"]
-    assert {"200", "206", "400", "401", "404", "416", "500", "503"} == set(download)
+    assert {"200", "206", "400", "401", "403", "404", "416", "429", "500", "503"} == set(download)
     assert "FileErrorEnvelope" in json.dumps(download["404"])
     assert not [status for _, _, status in described if status == "422"]
 

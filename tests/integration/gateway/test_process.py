@@ -54,14 +54,6 @@ async def test_a_bad_model_file_is_named_and_ends_the_process_with_two(tmp_path:
     assert words in complaint.decode()
 
 
-async def test_it_does_not_listen_to_others_without_keys(tmp_path: Path):
-    process = await start(tmp_path, VBATCH_GATEWAY_HOST="0.0.0.0")
-    _, complaint = await process.communicate()
-
-    assert process.returncode == 2
-    assert "needs api_keys_file" in complaint.decode()
-
-
 async def test_it_becomes_ready_and_stops_when_asked(place: Place, journal: Journal):
     port = free_port()
     environment = {

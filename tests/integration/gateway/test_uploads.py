@@ -18,7 +18,8 @@ from tests.integration.results.stage import Place
 from vbatch.chassis.blobs import open_blobs
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import OwnerId, new_upload_id
-from vbatch.gateway.core.api_keys import read_key_file
+from vbatch.gateway.core.access import Access
+from vbatch.gateway.core.api_keys import NO_KEYS, read_key_file
 from vbatch.gateway.flows.stray_sweep import STRAYS_MAX, StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.ports import Dependencies
@@ -259,6 +260,7 @@ def world_of(stage: Stage) -> Dependencies:
         blobs=open_blobs((stage.place.home / "blobs").as_uri()),
         forecasts=None,  # type: ignore[arg-type]  # nothing is foretold of uploads
         disk_guard=None,  # type: ignore[arg-type]  # it only makes room
+        access=Access(NO_KEYS, is_local=True),
         now=lambda: datetime.now(UTC),
         entropy=lambda count: bytes(count),
         own_write_seconds_max=1.0,

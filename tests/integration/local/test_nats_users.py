@@ -169,4 +169,4 @@ def test_keys_are_private_made_once_and_of_the_right_kind(tmp_path: Path):
 
 def test_an_event_written_by_nobody_would_be_noticed():
     written = {writer for sample in SAMPLES for writer in BY_TYPE[type(sample)].writers}
-    assert written == set(SERVICES)
+    assert written == {*SERVICES, nats_users.OPERATOR}

@@ -83,6 +83,10 @@ class CannedGateway:
         asked = [*arguments, "--url", self.url]
         return await asyncio.to_thread(CliRunner().invoke, app, asked)
 
+    async def run_here(self, *arguments: str) -> Result:
+        """A command that asks no server."""
+        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(f"{request.method} {request.path}")
         self.bodies.append(await request.read())

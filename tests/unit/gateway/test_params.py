@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from vbatch.gateway.core.api_keys import NO_KEYS, BadKeyFile, read_key_file
+from vbatch.gateway.core.api_keys import BadKeyFile, read_key_file
 from vbatch.gateway.core.files.ranges import ByteRange, read_range
 from vbatch.gateway.core.live_events import read_last_event_id
 from vbatch.gateway.core.pages import (
@@ -104,29 +104,6 @@ def test_a_resume_point_is_never_before_the_batch():
     assert read_last_event_id("60", created=50) == 60
     with pytest.raises(Refusal):
         read_last_event_id("x", created=50)
-
-
-def test_without_keys_everyone_is_local():
-    assert NO_KEYS.owner(None) == NO_KEYS.owner("Bearer any") == "local"
-
-
-def test_a_key_makes_its_name_the_owner():
-    keys = read_key_file(f"# people\n\nann {DIGEST}\n")
-    assert keys.owner("Bearer right") == keys.owner("bearer  right") == "ann"
-
-
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic right"])
-def test_a_missing_key_is_refused(header: str | None):
-    with pytest.raises(Refusal) as refused:
-        read_key_file(f"ann {DIGEST}").owner(header)
-    assert refused.value.reason is Reason.KEY_MISSING
-
-
-def test_a_wrong_key_is_not_repeated_to_whoever_reads_the_answer():
-    with pytest.raises(Refusal) as refused:
-        read_key_file(f"ann {DIGEST}").owner("Bearer sk-abcdefghijklmnopqrstuvwxyz")
-    assert "sk-********wxyz" in refused.value.message
-    assert "abcdef" not in refused.value.message
 
 
 @pytest.mark.parametrize("text", ["", "ann", "ann right", f"ann {DIGEST}\nbob {DIGEST}", f"a b {DIGEST}"])

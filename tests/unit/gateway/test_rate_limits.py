@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.events import NOON, OWNER
+from vbatch.contracts.access import RateLimits
 from vbatch.contracts.ids import OwnerId
-from vbatch.gateway.core.rate_limits import RateLimit
+from vbatch.gateway.core.access import Access
+from vbatch.gateway.core.api_keys import NO_KEYS
+from vbatch.gateway.core.rate_limits import HOLDERS_MAX, KeyLimits, Limited, RateLimit
 
 
 def is_allowed(limit: RateLimit, seconds: float, owner: OwnerId = OWNER) -> bool:
@@ -51,3 +54,36 @@ def test_no_more_than_the_bucket_and_its_refill_is_ever_allowed(per_minute: int,
         forward += max(step, 0.0)
         allowed += is_allowed(limit, at)
     assert allowed <= per_minute + forward * per_minute / 60 + 1
+
+
+def test_a_changed_limit_counts_at_once_and_keeps_what_was_used():
+    limit = RateLimit(10)
+    assert [is_allowed(limit, 0) for _ in range(10)] == [True] * 10
+    limit.per_minute = 600
+    assert [is_allowed(limit, 0), is_allowed(limit, 0.1), is_allowed(limit, 0.1)] == [False, True, False]
+    limit.per_minute = 0
+    assert limit.take(OWNER, NOON) is None
+
+
+def test_what_was_too_much_is_waited_for_before_the_next_ask():
+    limit = RateLimit(60)
+    limit.charge(OWNER, 90, NOON)
+    allowance = limit.look(OWNER, NOON)
+    assert allowance is not None and (allowance.remaining, allowance.wait_seconds) == (0, 31.0)
+    later = limit.look(OWNER, NOON + timedelta(seconds=31))
+    assert later is not None and later.wait_seconds == 0.0
+
+
+def test_addresses_without_end_do_not_fill_the_memory():
+    limit = RateLimit(1)
+    for number in range(HOLDERS_MAX + 10):
+        limit.charge(str(number), 1, NOON)
+    assert len(limit._buckets) == HOLDERS_MAX
+    assert limit.look(str(HOLDERS_MAX), NOON).wait_seconds > 0  # type: ignore[union-attr]  # it is limited
+
+
+def test_the_settings_win_over_the_log():
+    access = Access(NO_KEYS, is_local=True)
+    access.limits = RateLimits(creates_per_minute_max=5, reads_per_minute_max=6)
+    limits = KeyLimits(access, {Limited.CREATES: 1})
+    assert [limits.of(limited).per_minute for limited in Limited] == [1, 0, 6, 0]

@@ -130,6 +130,45 @@ class ModelList(msgspec.Struct, frozen=True):
 T = TypeVar("T")
 
 
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are Unix seconds; `key` is there once, when it was made."""
+
+    id: str
+    owner: str
+    name: str
+    scopes: list[str]
+    hint: str = ""
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    replaced_by: str | None = None
+    last_used_at: int | None = None
+    key: str = ""
+
+
+class KeyList(msgspec.Struct, frozen=True):
+    data: list[Key]
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """What it may have, and what it has; `usage` is None while the server cannot tell."""
+
+    id: str
+    keys: int = 0
+    quota: dict[str, int | None] = {}
+    usage: dict[str, int] | None = None
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    owner: str
+    key_id: str | None = None
+    scopes: list[str]
+    expires_at: int | None = None
+    quota: dict[str, int | None] = {}
+    usage: dict[str, int] | None = None
+    server_version: str = ""
+
+
 def read(document: bytes, kind: type[T]) -> T:
     """The record in the server's answer. Raises CommandError when it is not what this server answers."""
     try:

@@ -21,6 +21,7 @@ SILENCE_SECONDS_MAX = 60.0
 DOWNLOAD_CHUNK_BYTES = 1 << 18
 ERROR_BYTES_MAX = 2_000
 LINE_BYTES_MAX = 4 << 20
+HINTS = {401: " Give the right one with --api-key or VBATCH_API_KEY."}
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -79,6 +80,10 @@ class Server:
 
     async def models(self) -> bytes:
         return await self._ask("GET", "/v1/models")
+
+    async def ask(self, method: str, path: str, body: object = None) -> bytes:
+        """Any other route, by its path."""
+        return await self._ask(method, path, json=body)
 
     async def results(self, batch_id: str) -> AsyncIterator[bytes]:
         """Every outcome so far, as output lines, in the order they were recorded."""
@@ -149,8 +154,7 @@ async def _raise_if_refused(response: aiohttp.ClientResponse) -> None:
     words = _words(await response.content.read(ERROR_BYTES_MAX))
     if response.status == 503:
         raise Unreachable(f"The server cannot answer now: {words}")
-    hint = " Give the right one with --api-key or VBATCH_API_KEY." if response.status == 401 else ""
-    raise Refused(f"{words}{hint}")
+    raise Refused(f"{words}{HINTS.get(response.status, '')}")
 
 
 def _words(body: bytes) -> str:

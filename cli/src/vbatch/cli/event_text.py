@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import assert_never
 
+import msgspec
+
 from vbatch.contracts import events as e
 
 
@@ -25,6 +27,8 @@ def event_text(event: e.AnyEvent) -> str:
             return _trouble(event)
         case e.SchedulerLeased() | e.ResultsLeased() | e.ModelRegistered() | e.ModelRemoved():
             return _service(event)
+        case e.AccessEvent():
+            return _access(event)
         case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
             return _steering(event)
         case e.BatchCreated() | e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
@@ -200,3 +204,27 @@ def _service(event: e.SchedulerLeased | e.ResultsLeased | e.ModelRegistered | e.
             return f"{event.model_id} can no longer be used"
         case _:
             assert_never(event)
+
+
+def _access(event: e.AnyAccessEvent) -> str:
+    match event:
+        case e.KeyCreated():
+            return f"{event.by} made a key for {event.owner}, scope {', '.join(event.scopes)} ({event.name})"
+        case e.KeyRevoked():
+            why = f" ({event.reason})" if event.reason else ""
+            return f"{event.by} revoked {event.key_id}{why}"
+        case e.KeyExpirySet():
+            successor = f", {event.replaced_by} takes its place" if event.replaced_by else ""
+            return f"{event.key_id} opens nothing from {event.expires_at:%Y-%m-%d %H:%M} UTC on{successor}"
+        case e.OwnerQuotaChanged():
+            return f"{event.by} set the quota of {event.owner}: {_set_fields(event.quota)}"
+        case e.LimitsChanged():
+            return f"{event.by} set the rate limits: {_set_fields(event.after)}"
+        case _:
+            assert_never(event)
+
+
+def _set_fields(limits: msgspec.Struct) -> str:
+    """`reads_per_minute_max 60, ...`, of those that limit something."""
+    chosen: dict[str, int] = msgspec.to_builtins(limits)
+    return ", ".join(f"{name} {value:,}" for name, value in chosen.items()) or "none"

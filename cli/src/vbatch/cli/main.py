@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from vbatch.chassis.files import keep_private
-from vbatch.cli.commands import batches, dead, events, models, rebuild, results, stack, steering, tune
+from vbatch.cli.commands import batches, dead, events, keys, limits, models, rebuild, results, stack, steering, tune
 from vbatch.cli.demo import demo
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 
 SERVER = "The server on this machine"
 WORK = "Batches"
+ACCESS = "Who may do what"
 LOG = "The event log"
 NEGATIVE = {"ignore_unknown_options": True}
 """Lets a number begin with a minus."""
@@ -39,6 +40,10 @@ app.command(rich_help_panel=WORK)(steering.pause)
 app.command(rich_help_panel=WORK)(steering.resume)
 app.command(rich_help_panel=WORK, context_settings=NEGATIVE)(steering.priority)
 app.command(rich_help_panel=WORK)(models.models)
+app.add_typer(keys.app, name="keys", rich_help_panel=ACCESS)
+app.command(rich_help_panel=ACCESS)(limits.me)
+app.command(rich_help_panel=ACCESS, context_settings=NEGATIVE)(limits.quota)
+app.command(rich_help_panel=ACCESS)(limits.limits)
 app.add_typer(events.app, name="events", rich_help_panel=LOG)
 app.add_typer(dead.app, name="dead", rich_help_panel=LOG)
 app.command(rich_help_panel=LOG)(rebuild.rebuild)

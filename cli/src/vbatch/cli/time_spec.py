@@ -24,6 +24,18 @@ def time_spec(text: str, now: datetime) -> datetime:
         raise Misused(f"{text!r} is no moment: give {HELP}.") from error
 
 
+def later(text: str, now: datetime) -> datetime:
+    """The end of a time from now, such as 90d, or a time like 2030-01-01T12:00. Raises Misused."""
+    try:
+        if span := _AGO.fullmatch(text):
+            return now + timedelta(**{UNITS[span[2]]: int(span[1])})
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Misused(
+            f"{text!r} is no moment: give a time like 2030-01-01T12:00, or how long from now, like 90d."
+        ) from error
+
+
 async def last_before(log: Log, when: datetime) -> int:
     """The sequence of the last event recorded before `when`; 0 when there is none. Reads about twenty events."""
     low, high = 0, await log.last_sequence()

@@ -12,7 +12,7 @@ from typing import Any
 from vbatch.contracts import events as e
 from vbatch.contracts.bounds import json_bytes_max
 from vbatch.contracts.failures import ReturnReason
-from vbatch.contracts.ids import model_token
+from vbatch.contracts.ids import model_token, owner_token
 from vbatch.contracts.limits import HEADERS_BYTES_MAX
 
 FIELD_ID: Mapping[str, str] = {
@@ -22,6 +22,7 @@ FIELD_ID: Mapping[str, str] = {
     "runner": "runner_id",
     "scheduler": "scheduler_id",
     "results": "results_id",
+    "key": "key_id",
 }
 
 
@@ -56,6 +57,10 @@ class EventKind:
                 return model_token(event.model.id)
             case e.ModelRemoved():
                 return model_token(event.model_id)
+            case e.OwnerQuotaChanged():
+                return owner_token(event.owner)
+            case e.LimitsChanged():
+                return "main"
             case _:
                 return str(getattr(event, FIELD_ID[self.aggregate]))
 
@@ -110,6 +115,11 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("results.lease", 1, e.ResultsLeased, ("results",), lambda event: f"{event.pid}:{_stamp(event)}"),
     EventKind("model.registered", 1, e.ModelRegistered, ("gateway",), lambda event: _stamp(event)),
     EventKind("model.removed", 1, e.ModelRemoved, ("gateway",), lambda event: _stamp(event)),
+    EventKind("key.created", 1, e.KeyCreated, ("gateway", "operator")),
+    EventKind("key.revoked", 1, e.KeyRevoked, ("gateway",)),
+    EventKind("key.expiry_set", 1, e.KeyExpirySet, ("gateway",), lambda event: _stamp(event)),
+    EventKind("owner.quota_changed", 1, e.OwnerQuotaChanged, ("gateway",), lambda event: _stamp(event)),
+    EventKind("limits.changed", 1, e.LimitsChanged, ("gateway",), lambda event: _stamp(event)),
 )
 
 BY_TYPE: Mapping[type[e.Event], EventKind] = {kind.type: kind for kind in KINDS}

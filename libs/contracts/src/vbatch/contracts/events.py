@@ -12,9 +12,10 @@ from typing import Annotated
 import msgspec
 
 from vbatch.contracts import limits
+from vbatch.contracts.access import Quota, RateLimits, Scope
 from vbatch.contracts.bounds import Items, Json
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
-from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, PartId, RunnerId, SliceId, UploadId
+from vbatch.contracts.ids import BatchId, FileId, KeyId, ModelId, OwnerId, PartId, RunnerId, SliceId, UploadId
 from vbatch.contracts.models import ModelDefinition
 
 
@@ -451,6 +452,63 @@ class ModelRemoved(Event, frozen=True, kw_only=True):
     model_id: ModelId
 
 
+# access
+
+
+class AccessEvent(Event, frozen=True, kw_only=True):
+    """The base of all events of keys, quotas and limits."""
+
+
+class KeyCreated(AccessEvent, frozen=True, kw_only=True):
+    """A key may be used from now on, until `expires_at` if that is set.
+
+    Only the digest of the key is recorded; `hint` is its last four characters. `by` is the id of the key that asked,
+    `local`, or `operator`.
+    """
+
+    key_id: KeyId
+    owner: OwnerId
+    name: str
+    scopes: tuple[Scope, ...]
+    sha256: str
+    hint: str
+    by: str
+    expires_at: datetime | None = None
+
+
+class KeyRevoked(AccessEvent, frozen=True, kw_only=True):
+    """The key opens nothing any more."""
+
+    key_id: KeyId
+    by: str
+    reason: str = ""
+
+
+class KeyExpirySet(AccessEvent, frozen=True, kw_only=True):
+    """The key opens nothing from `expires_at` on. `replaced_by` is set when it was rotated."""
+
+    key_id: KeyId
+    expires_at: datetime
+    by: str
+    replaced_by: KeyId | None = None
+
+
+class OwnerQuotaChanged(AccessEvent, frozen=True, kw_only=True):
+    """What the owner may have at most; it takes the place of the quota before."""
+
+    owner: OwnerId
+    quota: Quota
+    by: str
+
+
+class LimitsChanged(AccessEvent, frozen=True, kw_only=True):
+    """How often each key may ask, from now on in every gateway."""
+
+    before: RateLimits
+    after: RateLimits
+    by: str
+
+
 # all of them
 
 FileEvent = FileStored | FileDeleted
@@ -464,5 +522,6 @@ EngineEvent = ModelLoading | ModelLoaded | ModelFailed | EngineCrashed | Profile
 RunnerEvent = RunnerLeased | EngineEvent | RunnerStopped | RunnerLost
 LeaseEvent = SchedulerLeased | ResultsLeased
 ModelEvent = ModelRegistered | ModelRemoved
-AnyEvent = FileEvent | AnyUploadEvent | BatchEvent | RunnerEvent | LeaseEvent | ModelEvent
+AnyAccessEvent = KeyCreated | KeyRevoked | KeyExpirySet | OwnerQuotaChanged | LimitsChanged
+AnyEvent = FileEvent | AnyUploadEvent | BatchEvent | RunnerEvent | LeaseEvent | ModelEvent | AnyAccessEvent
 """Every event there is; a `match` over it that ends in `assert_never` names what it ignores."""

@@ -16,6 +16,7 @@ ModelId = NewType("ModelId", str)
 OwnerId = NewType("OwnerId", str)
 UploadId = NewType("UploadId", str)
 PartId = NewType("PartId", str)
+KeyId = NewType("KeyId", str)
 
 MODEL_ID_BYTES_MAX = 256
 ID_BYTES_MAX: Mapping[object, int] = {
@@ -37,6 +38,11 @@ FILE_ID_DIGITS = 22
 BATCH_ID_PATTERN = re.compile(r"batch_[0-9a-f]{32}")
 FILE_ID_PATTERN = re.compile(r"file-[0-9A-Za-z]{22}")
 UPLOAD_ID_PATTERN = re.compile(r"upload_[0-9a-f]{32}")
+API_KEY_PREFIX = "sk-vb-"
+KEY_ID_DIGITS = 8
+KEY_SECRET_DIGITS = 32
+API_KEY_PATTERN = re.compile(f"{API_KEY_PREFIX}([0-9A-Za-z]{{{KEY_ID_DIGITS}}})_[0-9A-Za-z]{{{KEY_SECRET_DIGITS}}}")
+KEY_ID_PATTERN = re.compile(f"key_[0-9A-Za-z]{{{KEY_ID_DIGITS}}}")
 
 
 def new_batch_id(now: datetime, entropy: bytes) -> BatchId:
@@ -57,6 +63,28 @@ def new_upload_id(entropy: bytes) -> UploadId:
 def new_part_id(entropy: bytes) -> PartId:
     """`part_` + 32 hex digits of 16 bytes of entropy."""
     return PartId(f"part_{entropy[:16].hex()}")
+
+
+def new_api_key(entropy: bytes) -> str:
+    """`sk-vb-` + 8 base62 digits, which name the key and may be logged, + `_` + 32, which are 190 bits of 32 bytes."""
+    digits = _base62(int.from_bytes(entropy[:32], "big"), KEY_ID_DIGITS + KEY_SECRET_DIGITS)
+    return f"{API_KEY_PREFIX}{digits[:KEY_ID_DIGITS]}_{digits[KEY_ID_DIGITS:]}"
+
+
+def key_id_of(api_key: str) -> KeyId | None:
+    """The id that stands in a key of this server's making; None for any other text."""
+    match = API_KEY_PATTERN.fullmatch(api_key)
+    return KeyId(f"key_{match[1]}") if match else None
+
+
+def imported_key_id(sha256: str) -> KeyId:
+    """The id of a key that was made elsewhere, from its digest: importing it twice gives one key."""
+    return KeyId("key_" + _base62(int.from_bytes(_digest("key", sha256)[:16], "big"), KEY_ID_DIGITS))
+
+
+def owner_token(owner: OwnerId) -> str:
+    """One subject token for an owner's name, which may hold dots."""
+    return _digest("owner", owner).hex()[:16]
 
 
 def output_file_id(batch_id: BatchId, kind: OutputKind) -> FileId:
@@ -86,6 +114,10 @@ def is_file_id(text: str) -> bool:
     return FILE_ID_PATTERN.fullmatch(text) is not None
 
 
+def is_key_id(text: str) -> bool:
+    return KEY_ID_PATTERN.fullmatch(text) is not None
+
+
 def is_upload_id(text: str) -> bool:
     return UPLOAD_ID_PATTERN.fullmatch(text) is not None
 
@@ -94,9 +126,9 @@ def _digest(*parts: str) -> bytes:
     return hashlib.sha256("|".join(parts).encode()).digest()
 
 
-def _base62(number: int) -> str:
+def _base62(number: int, length: int = FILE_ID_DIGITS) -> str:
     digits: list[str] = []
-    for _ in range(FILE_ID_DIGITS):
+    for _ in range(length):
         number, digit = divmod(number, 62)
         digits.append(BASE62[digit])
     return "".join(reversed(digits))

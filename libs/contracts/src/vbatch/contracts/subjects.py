@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vbatch.contracts.ids import BatchId, FileId, RunnerId, UploadId
+from vbatch.contracts.ids import BatchId, FileId, KeyId, RunnerId, UploadId
 
 ALL_EVENTS = "evt.>"
 BATCHES_CREATED = "evt.batch.*.created"
@@ -11,6 +11,9 @@ RUNNER_EVENTS = "evt.runner.>"
 RUNNER_LEASES = "evt.runner.*.lease"
 CHUNKS_COMPLETED = "evt.batch.*.chunk_completed"
 MODEL_EVENTS = "evt.model.>"
+KEY_EVENTS = "evt.key.>"
+OWNER_EVENTS = "evt.owner.>"
+LIMITS_EVENTS = "evt.limits.>"
 
 
 def batch_events(batch_id: BatchId) -> str:
@@ -31,6 +34,11 @@ def file_events(file_id: FileId) -> str:
 def upload_events(upload_id: UploadId) -> str:
     """Everything that happened to one upload in parts."""
     return f"evt.upload.{upload_id}.>"
+
+
+def key_events(key_id: KeyId) -> str:
+    """Everything that happened to one API key."""
+    return f"evt.key.{key_id}.>"
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:

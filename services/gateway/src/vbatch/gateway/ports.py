@@ -10,8 +10,10 @@ from typing import Protocol
 from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
+from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
+from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.journal.port import Log
 
@@ -48,6 +50,10 @@ class Reads(Protocol):
 
     async def last_line(self, batch: BatchRecord) -> int:
         """The highest input line with an outcome; 0 when there is none."""
+        ...
+
+    async def usage(self, owner: OwnerId, now: datetime, day: datetime) -> Usage:
+        """What the owner has; tokens are those of batches created from `day` on."""
         ...
 
     async def models(self) -> list[ModelRecord]: ...
@@ -105,6 +111,7 @@ class Dependencies:
     blobs: Blobs
     disk_guard: DiskGuard
     forecasts: ForecastFeed
+    access: Access
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     own_write_seconds_max: float

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from vbatch.chassis.settings import BadSettings, ServiceSettings, variable
 from vbatch.contracts.models import ModelDefinition
@@ -15,6 +15,7 @@ from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, BadKeyFile, read_key_
 from vbatch.gateway.core.files.part_uploads import UPLOAD_BYTES_MAX
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.model_file import BadModelFile, read_model_file
+from vbatch.gateway.core.rate_limits import Limited
 
 
 class GatewaySettings(ServiceSettings):
@@ -26,7 +27,8 @@ class GatewaySettings(ServiceSettings):
     port: int = Field(4080, ge=0, le=65535, description="Where the API is served; 0 takes any free one.")
     models_file: Path = Field(Path("models.toml"), description="The models that batches may name.")
     api_keys_file: Path | None = Field(
-        None, description="One `<name> <sha256 of the key>` a line; without it everyone is the owner `local`."
+        None,
+        description="One `<name> <sha256 of the key>` a line; it counts until `vbatch keys init` was run.",
     )
     has_open_pages: bool = Field(
         False,
@@ -38,6 +40,8 @@ class GatewaySettings(ServiceSettings):
     event_streams_max: int = Field(100, ge=1, description="Event streams open at once.")
     creates_per_minute_max: int = Field(0, ge=0, description="Batches an API key may create a minute; 0: any number.")
     uploads_per_minute_max: int = Field(0, ge=0, description="Uploads an API key may begin a minute; 0: any number.")
+    reads_per_minute_max: int = Field(0, ge=0, description="GETs an API key may send a minute; 0: any number.")
+    bytes_per_minute_max: int = Field(0, ge=0, description="Bytes an API key may send a minute; 0: any number.")
     batch_file_bytes_max: int = Field(
         BATCH_FILE_BYTES_MAX,
         ge=1_024,
@@ -57,11 +61,10 @@ class GatewaySettings(ServiceSettings):
     )
     heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")
 
-    @model_validator(mode="after")
-    def _is_guarded_unless_local(self) -> GatewaySettings:
-        if self.api_keys_file is None and not is_loopback(self.host):
-            raise ValueError(f"listening on {self.host} needs api_keys_file: others could use this server")
-        return self
+    @property
+    def pinned_limits(self) -> dict[Limited, int]:
+        """The rate limits that are set here: they win over those of the log."""
+        return {limited: getattr(self, limited) for limited in Limited if limited in self.model_fields_set}
 
     @property
     def results_folder(self) -> Path:

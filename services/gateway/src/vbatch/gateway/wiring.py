@@ -25,7 +25,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
-from vbatch.gateway.adapters.http import batches, files, models, queue, service, uploads
+from vbatch.gateway.adapters.http import access, batches, files, models, queue, service, uploads
 from vbatch.gateway.adapters.http.app_state import AppState
 from vbatch.gateway.adapters.http.connection import ConnectionLimits, connection_class
 from vbatch.gateway.adapters.http.describe import describe
@@ -38,13 +38,15 @@ from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
 from vbatch.gateway.adapters.scheduler import scheduler_feed
 from vbatch.gateway.adapters.sse import OpenStreams
+from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.disk_guard import Watermark
-from vbatch.gateway.core.rate_limits import RateLimit
+from vbatch.gateway.core.rate_limits import FAILED_KEYS_PER_MINUTE, KeyLimits, RateLimit
+from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.ports import Dependencies, ForecastFeed
-from vbatch.gateway.settings import Configuration, GatewaySettings
+from vbatch.gateway.settings import Configuration, GatewaySettings, is_loopback
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Log
 from vbatch.journal.settings import JournalSettings
@@ -58,7 +60,10 @@ DESCRIPTION = """An OpenAI-compatible batch server: the official clients work wi
 
 Beyond OpenAI's routes: `GET /v1/batches/{batch_id}/results` gives answers while a batch runs, and
 `GET /v1/batches/{batch_id}/events` is its live event stream. `GET /v1/batches/{batch_id}/why` says what it waits for,
-`GET /v1/queue` when your batches run."""
+`GET /v1/queue` when your batches run.
+
+A key has scopes: `read` looks, `user` makes and changes as well, `admin` rules over all owners. The scope that a route
+needs stands beside its security scheme. `GET /v1/me` says who you are."""
 
 
 class Duty(Protocol):
@@ -79,7 +84,7 @@ def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
-    routers = [each.router for each in (files, uploads, batches, queue, models, service)]
+    routers = [each.router for each in (files, uploads, batches, queue, models, access, service)]
     for router in routers:
         app.include_router(router)
     add_error_answers(app, [route for router in routers for route in router.routes])
@@ -136,8 +141,10 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
         await _sweep(parts.dependencies.blobs)
         changed = await register_models(parts.dependencies, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
-        duties = _beside(forecasts, UploadSweep(parts.dependencies), StraySweep(parts.dependencies))
+        duties = _beside(forecasts, parts.feed, UploadSweep(parts.dependencies), StraySweep(parts.dependencies))
         async with loop_lag(parts.registry), duties:
+            await parts.feed.caught_up()
+            _tell_of_keys(parts.access)
             yield parts, journal
 
 
@@ -167,6 +174,7 @@ def _parts(
     forecasts: ForecastFeed,
 ) -> AppState:
     settings = configuration.settings
+    access = Access(configuration.keys, is_local=is_loopback(settings.host))
     blobs, registry = open_blobs(settings.blob_url), service_registry(SERVICE)
     dependencies = Dependencies(
         log=journal.log,
@@ -176,6 +184,7 @@ def _parts(
         blobs=blobs,
         disk_guard=_disk_guard(settings, journal.log),
         forecasts=forecasts,
+        access=access,
         now=utc_now,
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,
@@ -183,17 +192,27 @@ def _parts(
     )
     return AppState(
         dependencies=dependencies,
-        keys=configuration.keys,
+        access=access,
+        feed=AccessFeed(journal.log, access),
         streams=OpenStreams(settings.event_streams_max),
         readiness=gateway_readiness(journal, reads, blobs),
         registry=registry,
         metrics=RequestMetrics(registry),
         heartbeat_seconds=settings.heartbeat_seconds,
         body_timeouts=BodyTimeouts(settings.body_silence_seconds_max, settings.body_seconds_max),
-        creates=RateLimit(settings.creates_per_minute_max),
-        uploads=RateLimit(settings.uploads_per_minute_max),
+        limits=KeyLimits(access, settings.pinned_limits),
+        failed_keys=RateLimit(FAILED_KEYS_PER_MINUTE),
+        last_used={},
         has_open_pages=settings.has_open_pages,
     )
+
+
+def _tell_of_keys(access: Access) -> None:
+    """What an operator should know who has set up both kinds, or none."""
+    if access.keys and access.file_keys.are_required:
+        get_logger().warning("api_keys_file_ignored", reason="the log holds keys: those of the file count no more")
+    if not access.keys and not access.file_keys.are_required and not access.is_local:
+        get_logger().warning("no_api_keys", remedy="make the first one with `vbatch keys init`")
 
 
 def _disk_guard(settings: GatewaySettings, log: Log) -> MeasuredDiskGuard:

@@ -11,10 +11,11 @@ import msgspec
 
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
-from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 from vbatch.contracts.read_model import SCHEMA
 from vbatch.gateway.adapters.cooperative import map_cooperatively
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
+from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.ports import ReadModelUnavailable
 
@@ -69,6 +70,13 @@ OUTCOMES = """
     WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
     ORDER BY line LIMIT $4"""
 LAST_LINE = "SELECT coalesce(max(line), 0) FROM outcome WHERE batch_sequence = $1 AND start + length <= $2"
+USAGE = """
+    SELECT (SELECT count(*) FROM batch WHERE owner = $1 AND status = ANY($4)),
+           (SELECT coalesce(sum(greatest(total - completed - failed, 0)), 0) FROM batch
+            WHERE owner = $1 AND status = ANY($4)),
+           (SELECT coalesce(sum(bytes), 0) FROM file
+            WHERE owner = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)),
+           (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM batch WHERE owner = $1 AND created_at >= $3)"""
 MODELS = "SELECT id, registered_at FROM model WHERE removed_at IS NULL ORDER BY id"
 MODEL = "SELECT id, registered_at FROM model WHERE removed_at IS NULL AND id = $1"
 CHECKPOINT = "SELECT sequence FROM checkpoint"
@@ -113,6 +121,11 @@ class PostgresReads:
     async def last_line(self, batch: BatchRecord) -> int:
         rows = await self._rows(LAST_LINE, batch.sequence, batch.partial_bytes)
         return int(rows[0][0])
+
+    async def usage(self, owner: OwnerId, now: datetime, day: datetime) -> Usage:
+        unfinished = [status.value for status in BatchStatus if status not in TERMINAL]
+        [row] = await self._rows(USAGE, owner, now, day, unfinished)
+        return Usage(*(int(value) for value in row))
 
     async def models(self) -> list[ModelRecord]:
         return [_model(row) for row in await self._rows(MODELS)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import TypeVar
 
@@ -14,6 +14,8 @@ from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.flows.live_events import LiveEvent
 
 RETRY_MILLISECONDS = 1_000
+ALLOWED_LOOK_SECONDS = 1.0
+"""How soon a stream ends whose key was revoked."""
 Item = TypeVar("Item")
 HEARTBEAT = b": keep-alive\n\n"
 
@@ -56,48 +58,67 @@ class OpenStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def event_stream(events: AsyncGenerator[LiveEvent | None, None], streams: OpenStreams) -> OpenStream:
-    return OpenStream(_frames(events, streams.closing), streams, media_type="text/event-stream", headers={})
+def event_stream(
+    events: AsyncGenerator[LiveEvent | None, None], streams: OpenStreams, is_allowed: Callable[[], bool]
+) -> OpenStream:
+    frames = _frames(events, streams.closing, is_allowed)
+    return OpenStream(frames, streams, media_type="text/event-stream", headers={})
 
 
 def open_stream(
-    content: AsyncGenerator[bytes, None], streams: OpenStreams, *, media_type: str, headers: Mapping[str, str]
+    content: AsyncGenerator[bytes, None],
+    streams: OpenStreams,
+    is_allowed: Callable[[], bool],
+    *,
+    media_type: str,
+    headers: Mapping[str, str],
 ) -> OpenStream:
-    """Bytes as they come, until they end or the server does."""
-    return OpenStream(_closed(content, streams.closing), streams, media_type=media_type, headers=headers)
+    """Bytes as they come, until they end, or the server does, or the reader's key."""
+    closed = _closed(content, streams.closing, is_allowed)
+    return OpenStream(closed, streams, media_type=media_type, headers=headers)
 
 
 def frame(event: LiveEvent) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.sequence, event.name.encode(), event.body)
 
 
-async def _frames(events: AsyncGenerator[LiveEvent | None, None], closing: asyncio.Event) -> AsyncIterator[bytes]:
+async def _frames(
+    events: AsyncGenerator[LiveEvent | None, None], closing: asyncio.Event, is_allowed: Callable[[], bool]
+) -> AsyncIterator[bytes]:
     yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-    async with aclosing(events), aclosing(_until(events, closing)) as open_events:
+    async with aclosing(events), aclosing(_until(events, closing, is_allowed)) as open_events:
         async for event in open_events:
             yield HEARTBEAT if event is None else frame(event)
 
 
-async def _closed(content: AsyncGenerator[bytes, None], closing: asyncio.Event) -> AsyncIterator[bytes]:
-    async with aclosing(content), aclosing(_until(content, closing)) as open_content:
+async def _closed(
+    content: AsyncGenerator[bytes, None], closing: asyncio.Event, is_allowed: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    async with aclosing(content), aclosing(_until(content, closing, is_allowed)) as open_content:
         async for piece in open_content:
             yield piece
 
 
-async def _until(events: AsyncGenerator[Item, None], closing: asyncio.Event) -> AsyncGenerator[Item, None]:
-    """The events, until they end or the server does."""
+async def _until(
+    events: AsyncGenerator[Item, None], closing: asyncio.Event, is_allowed: Callable[[], bool]
+) -> AsyncGenerator[Item, None]:
+    """The events, until they end, or the server does, or the reader may see no more."""
     closed = asyncio.ensure_future(closing.wait())
     following: asyncio.Future[Item] | None = None
     try:
         while True:
-            following = asyncio.ensure_future(anext(events))
-            await asyncio.wait((following, closed), return_when=asyncio.FIRST_COMPLETED)
-            if closed.done():
+            following = following or asyncio.ensure_future(anext(events))
+            waits = (following, closed)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED, timeout=ALLOWED_LOOK_SECONDS)
+            if closed.done() or not is_allowed():
                 return
+            if not following.done():
+                continue
             try:
-                yield following.result()
+                item, following = following.result(), None
             except StopAsyncIteration:
                 return
+            yield item
     finally:
         closed.cancel()
         if following is not None and not following.done():

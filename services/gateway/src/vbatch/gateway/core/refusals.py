@@ -5,10 +5,12 @@ Wording and codes are OpenAI's where they are known; docs/compatibility.md lists
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vbatch.contracts.access import Scope
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 
 INVALID_REQUEST = "invalid_request_error"
@@ -23,6 +25,12 @@ class Reason(StrEnum):
 
     KEY_MISSING = "key_missing"
     KEY_WRONG = "key_wrong"
+    TOO_MANY_FAILED_KEYS = "too_many_failed_keys"
+    SCOPE_MISSING = "scope_missing"
+    NO_SUCH_KEY = "no_such_key"
+    KEY_OVER = "key_over"
+    PINNED = "pinned"
+    QUOTA_EXCEEDED = "quota_exceeded"
     NO_SUCH_FILE = "no_such_file"
     NO_SUCH_UPLOAD = "no_such_upload"
     NO_SUCH_BATCH = "no_such_batch"
@@ -77,6 +85,13 @@ DO_NOT_RETRY = {"x-should-retry": "false"}  # the official client would send a 4
 ANSWERS: Mapping[Reason, Answer] = {
     Reason.KEY_MISSING: Answer(401),
     Reason.KEY_WRONG: Answer(401, "invalid_api_key"),
+    Reason.TOO_MANY_FAILED_KEYS: Answer(429, "rate_limit_exceeded", "requests"),
+    Reason.SCOPE_MISSING: Answer(403, "insufficient_permissions"),
+    Reason.NO_SUCH_KEY: Answer(404),
+    Reason.KEY_OVER: Answer(409, headers=DO_NOT_RETRY),
+    Reason.PINNED: Answer(409, headers=DO_NOT_RETRY),
+    # Waiting a moment does not help: something of the owner's must end first.
+    Reason.QUOTA_EXCEEDED: Answer(429, "quota_exceeded", "insufficient_quota", DO_NOT_RETRY),
     Reason.NO_SUCH_FILE: Answer(404),
     Reason.NO_SUCH_UPLOAD: Answer(404),
     Reason.NO_SUCH_BATCH: Answer(404),
@@ -158,6 +173,38 @@ def key_wrong(key: str) -> Refusal:
     """OpenAI's words to the letter, the place to look included: there are clients that match them."""
     words = "You can find your API key at https://platform.openai.com/account/api-keys."
     return Refusal(Reason.KEY_WRONG, f"Incorrect API key provided: {masked(key)}. {words}")
+
+
+def keys_not_made() -> Refusal:
+    """Where the server can be reached from elsewhere and nobody has made a key."""
+    words = "No API key exists yet: make the first one with `vbatch keys init` on the machine of the server."
+    return Refusal(Reason.KEY_MISSING, words)
+
+
+def access_unknown() -> Refusal:
+    return unavailable("The server has not read all API keys yet.")
+
+
+def too_many_failed_keys(seconds: float) -> Refusal:
+    words = f"Too many wrong API keys came from your address. Please try again in {seconds:.1f}s."
+    return Refusal(Reason.TOO_MANY_FAILED_KEYS, words, headers={"retry-after": str(math.ceil(seconds))})
+
+
+def scope_missing(scope: Scope) -> Refusal:
+    words = f"You have insufficient permissions for this operation. Missing scopes: {scope}."
+    return Refusal(Reason.SCOPE_MISSING, words)
+
+
+def no_such_key(key_id: str) -> Refusal:
+    return Refusal(Reason.NO_SUCH_KEY, f"No API key found with id '{key_id}'.", "key_id")
+
+
+def key_over(key_id: str) -> Refusal:
+    return Refusal(Reason.KEY_OVER, f"The API key '{key_id}' is revoked or has expired.")
+
+
+def quota_exceeded(words: str, param: str | None = None) -> Refusal:
+    return Refusal(Reason.QUOTA_EXCEEDED, words, param)
 
 
 def masked(key: str) -> str:

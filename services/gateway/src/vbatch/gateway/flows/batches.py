@@ -11,17 +11,20 @@ from vbatch.contracts.ids import BatchId, OwnerId, is_batch_id, new_batch_id
 from vbatch.contracts.subjects import BATCHES_CREATED, batch_events
 from vbatch.gateway.core.batches.cancelling import answers_at_once, check_cancellable, with_cancel_requested
 from vbatch.gateway.core.batches.create_batch import RETRY_SECONDS_MAX, CreateBatchParams, check_same_params, is_made_by
-from vbatch.gateway.core.batches.steering import SteeringCommand, check_steerable, steering_event
+from vbatch.gateway.core.batches.steering import Prioritize, SteeringCommand, check_steerable, steering_event
 from vbatch.gateway.core.pages import BATCHES_MAX, ListBatchesParams
+from vbatch.gateway.core.quotas import check_priority
 from vbatch.gateway.core.records import BatchRecord, batch_of
 from vbatch.gateway.core.refusals import no_such_batch, not_a_batch_id, unavailable
+from vbatch.gateway.flows.quotas import must_have_room_for_batch
 from vbatch.gateway.flows.writing import append, can_read, is_news, must_read
 from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Conflict, Guard
 
 
 async def create_batch(dependencies: Dependencies, owner: OwnerId, params: CreateBatchParams) -> BatchRecord:
-    """A new batch, `validating`."""
+    """A new batch, `validating`. Raises Refusal (E21)."""
+    await must_have_room_for_batch(dependencies, owner, params.priority)
     event = _created(dependencies, owner, params, new_batch_id(dependencies.now(), dependencies.entropy(10)))
     sequence = await append(dependencies, event)
     reached(Failpoint.BATCH_RECORDED)
@@ -34,6 +37,8 @@ async def create_batch_once(
 ) -> BatchRecord:
     """The batch of this idempotency key as it stands now, made if there is none. Raises Refusal for another ask."""
     event = _created(dependencies, owner, params, _batch_id_of_key(owner, key))
+    if await dependencies.log.last(batch_events(event.batch_id)) is None:
+        await must_have_room_for_batch(dependencies, owner, params.priority)
     try:
         sequence = await append(dependencies, event, Guard(batch_events(event.batch_id), 0))
     except Conflict:
@@ -102,6 +107,8 @@ async def steer_batch(
     Raises Refusal when the batch is unknown or over.
     """
     batch = await find_batch(dependencies, owner, batch_id)
+    if isinstance(params, Prioritize):
+        check_priority(dependencies.access.quota(owner), params.priority)
     event = steering_event(batch, params, dependencies.now())
     if event is None:
         return batch

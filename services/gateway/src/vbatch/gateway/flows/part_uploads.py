@@ -37,6 +37,7 @@ from vbatch.gateway.core.files.part_uploads import (
 from vbatch.gateway.core.records import FileRecord, file_of
 from vbatch.gateway.core.refusals import Refusal, no_such_upload, unavailable, upload_not_pending
 from vbatch.gateway.flows.files import find_file
+from vbatch.gateway.flows.quotas import must_have_room_for_bytes
 from vbatch.gateway.flows.upload import Form
 from vbatch.gateway.flows.writing import append, append_all, can_read
 from vbatch.gateway.ports import Dependencies
@@ -56,7 +57,8 @@ class _Assembled:
 
 
 async def create_upload(dependencies: Dependencies, owner: OwnerId, params: CreateUploadParams) -> e.UploadCreated:
-    """A new upload, pending for an hour."""
+    """A new upload, pending for an hour. Raises Refusal (E21)."""
+    await must_have_room_for_bytes(dependencies, owner, params.bytes)
     now = dependencies.now()
     event = e.UploadCreated(
         at=now,
@@ -106,6 +108,7 @@ async def complete_upload(
     if is_same_completion(upload, params):
         return upload.created, await _file_made(dependencies, owner, upload)
     check_pending(upload, dependencies.now())
+    await must_have_room_for_bytes(dependencies, owner, upload.created.bytes)
     assembled = await _assemble(dependencies, upload, params)
     stored = _stored(dependencies, upload, assembled)
     completed = e.UploadCompleted(

@@ -13,6 +13,8 @@ from vbatch.contracts.events import FileStored
 from vbatch.contracts.ids import FileId, OwnerId, new_file_id
 from vbatch.gateway.core.files import uploads
 from vbatch.gateway.core.records import FileRecord, file_of
+from vbatch.gateway.core.refusals import Refusal
+from vbatch.gateway.flows.quotas import must_have_room_for_bytes
 from vbatch.gateway.flows.writing import append, can_read
 from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Full
@@ -49,8 +51,9 @@ async def upload(dependencies: Dependencies, owner: OwnerId, form: Form) -> File
     reached(Failpoint.BLOB_STORED)
     event = _stored(written, file_id, owner, blob, dependencies.now())
     try:
+        await must_have_room_for_bytes(dependencies, owner, written.bytes)
         sequence = await append(dependencies, event)
-    except Full:
+    except (Full, Refusal):
         await dependencies.blobs.delete(blob)  # surely not in the log; after other trouble it may be, so the bytes stay
         raise
     reached(Failpoint.FILE_RECORDED)

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
 from vbatch.contracts.codec import encode
 from vbatch.contracts.events import Event
+from vbatch.contracts.message import Message
 from vbatch.gateway.core.refusals import unavailable
 from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Guard
 
 SOURCE = "gateway"
+ACTOR_HEADER = "ce-actor"
+ADDRESS_HEADER = "ce-clientaddress"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who caused what is written: the id of a key, or `local`, and the address it came from."""
+
+    name: str
+    address: str
+
+
+ACTOR: ContextVar[Actor | None] = ContextVar("actor", default=None)
+"""Of the request that is being answered; None for what the gateway does by itself."""
 
 
 async def append(dependencies: Dependencies, event: Event, guard: Guard | None = None) -> int:
     """The sequence of the event, now durable. Raises what Log.append raises."""
-    return await dependencies.log.append(encode(event, source=SOURCE), guard)
+    return await dependencies.log.append(_message(event), guard)
 
 
 async def append_all(dependencies: Dependencies, events: Sequence[Event], guard: Guard) -> int:
     """The sequence of the last event, all of them durable, or none. Raises what Log.append_all raises."""
-    return await dependencies.log.append_all([encode(event, source=SOURCE) for event in events], guard)
+    return await dependencies.log.append_all([_message(event) for event in events], guard)
 
 
 async def can_read(dependencies: Dependencies, sequence: int) -> bool:
@@ -44,3 +61,12 @@ async def is_news(dependencies: Dependencies, subject_filter: str) -> bool:
         return False
     await must_read(dependencies, newest.sequence)
     return True
+
+
+def _message(event: Event) -> Message:
+    """With CloudEvents extensions that tell who did it: the event itself is the same whoever did."""
+    message, actor = encode(event, source=SOURCE), ACTOR.get()
+    if actor is None:
+        return message
+    told = {ACTOR_HEADER: actor.name, ADDRESS_HEADER: actor.address}
+    return replace(message, headers={**message.headers, **told})

@@ -1,4 +1,7 @@
-"""What the routes find in the application: the world, the keys, the readiness and the figures.
+"""What the routes find in the application: who asks and what that one may, the world, the readiness and the figures.
+
+Every route below `/v1` names the scope it needs, as the type of an argument (`Reader`, `User`, `Admin`) or among its
+dependencies; openapi.json shows it.
 
 Little here waits, yet all of it is `async`: FastAPI calls a plain function in a thread, and the answer would wait for
 its turns on the processor.
@@ -6,24 +9,34 @@ its turns on the processor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import Annotated, cast
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from prometheus_client import CollectorRegistry
 
 from vbatch.chassis.readiness import Readiness
+from vbatch.contracts.access import Scope
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.adapters.http.answers import announced_bytes
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts
 from vbatch.gateway.adapters.sse import OpenStreams
-from vbatch.gateway.core.api_keys import ApiKeys
+from vbatch.gateway.core.access import Access, Caller
 from vbatch.gateway.core.files.uploads import FILE_BYTES_MAX
-from vbatch.gateway.core.rate_limits import RateLimit
-from vbatch.gateway.core.refusals import Reason, Refusal
+from vbatch.gateway.core.keys import owner_name
+from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited, RateLimit
+from vbatch.gateway.core.refusals import Reason, Refusal, too_many_failed_keys
+from vbatch.gateway.flows.access_feed import AccessFeed
+from vbatch.gateway.flows.quotas import must_have_room_for_bytes
+from vbatch.gateway.flows.writing import ACTOR, Actor
 from vbatch.gateway.ports import Dependencies
+
+ON_BEHALF_HEADER = "x-vbatch-owner"
 
 _bearer = HTTPBearer(auto_error=False, description="An API key; any or none when the server was started without keys.")
 
@@ -31,15 +44,18 @@ _bearer = HTTPBearer(auto_error=False, description="An API key; any or none when
 @dataclass(frozen=True, slots=True)
 class AppState:
     dependencies: Dependencies
-    keys: ApiKeys
+    access: Access
+    feed: AccessFeed
     streams: OpenStreams
     readiness: Readiness
     registry: CollectorRegistry
     metrics: RequestMetrics
     heartbeat_seconds: float
     body_timeouts: BodyTimeouts
-    creates: RateLimit
-    uploads: RateLimit
+    limits: KeyLimits
+    failed_keys: RateLimit
+    last_used: dict[str, datetime]
+    """Of each key, in this process."""
     has_open_pages: bool = False
 
 
@@ -51,44 +67,130 @@ async def dependencies_of(request: Request) -> Dependencies:
     return _app_state(request).dependencies
 
 
-async def owner_of(
-    request: Request, _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
-) -> OwnerId:
-    """The owner of the key. Raises Refusal when the key is missing or wrong."""
-    owner = _app_state(request).keys.owner(request.headers.get("authorization"))
-    request.state.owner = owner
-    return owner
+async def caller_of(
+    request: Request,
+    scopes: SecurityScopes,
+    _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Caller:
+    """The caller, let in and allowed. Raises Refusal when the key is missing, wrong or of too narrow a scope."""
+    parts = _app_state(request)
+    now = parts.dependencies.now()
+    caller = _let_in(parts, request, now)
+    parts.access.must_be_allowed(caller, Scope(scopes.scopes[0]))
+    caller = _on_behalf(parts, caller, request.headers.get(ON_BEHALF_HEADER))
+    request.state.owner = caller.owner
+    request.state.on_received = partial(_charge_bytes, parts, caller)
+    ACTOR.set(Actor(caller.name, address_of(request)))
+    parts.last_used[caller.name] = now
+    if request.method == "GET":
+        _limit(request, caller, Limited.READS)
+    elif request.method == "POST":
+        _must_be_out_of_debt(request, caller)
+    return caller
 
 
-async def limit_creates(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
-    """Raises Refusal when the owner is over the rate limit."""
-    _limit(request, owner, _app_state(request).creates)
+async def owner_of(caller: Annotated[Caller, Depends(caller_of)]) -> OwnerId:
+    """Whose objects are meant."""
+    return caller.owner
 
 
-async def limit_uploads(request: Request, owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
-    """Raises Refusal when the owner is over the rate limit."""
-    _limit(request, owner, _app_state(request).uploads)
+Reader = Annotated[OwnerId, Security(owner_of, scopes=[Scope.READ])]
+"""For routes that look at the objects of an owner."""
+User = Annotated[OwnerId, Security(owner_of, scopes=[Scope.USER])]
+"""For routes that make or change them."""
+ReadingCaller = Annotated[Caller, Security(caller_of, scopes=[Scope.READ])]
+UsingCaller = Annotated[Caller, Security(caller_of, scopes=[Scope.USER])]
+Admin = Annotated[Caller, Security(caller_of, scopes=[Scope.ADMIN])]
+"""For routes that rule over all owners."""
+NEEDS_READ = Security(caller_of, scopes=[Scope.READ])
+"""For routes that do not ask whose objects."""
 
 
-async def must_have_space(request: Request, _owner: Annotated[OwnerId, Depends(owner_of)]) -> None:
+async def limit_creates(request: Request, caller: UsingCaller) -> None:
+    """Raises Refusal when the caller is over the rate limit."""
+    _limit(request, caller, Limited.CREATES)
+
+
+async def limit_uploads(request: Request, caller: UsingCaller) -> None:
+    """Raises Refusal when the caller is over the rate limit."""
+    _limit(request, caller, Limited.UPLOADS)
+
+
+async def must_have_quota_for_file(request: Request, owner: User) -> None:
+    """Raises Refusal, before the bytes are read where their number is announced, when the owner has no quota left."""
+    await must_have_room_for_bytes(
+        _app_state(request).dependencies, owner, min(announced_bytes(request), FILE_BYTES_MAX)
+    )
+
+
+async def must_have_space(request: Request, _owner: User) -> None:
     """Raises Refusal when the disk or the log is too full. A file that is too large anywhere is refused elsewhere."""
     await _app_state(request).dependencies.disk_guard.check(min(announced_bytes(request), FILE_BYTES_MAX))
+
+
+def still(parts: AppState, caller: Caller) -> Callable[[], bool]:
+    """Asked while a stream is open: whether the one it is sent to would be let in now."""
+    return lambda: parts.access.is_still(caller, parts.dependencies.now())
 
 
 def _app_state(request: Request) -> AppState:
     return cast(AppState, request.app.state.parts)
 
 
-def _limit(request: Request, owner: OwnerId, rate: RateLimit) -> None:
-    allowance = rate.take(owner, _app_state(request).dependencies.now())
-    if allowance is None:
-        return
-    request.state.rate_headers = allowance.headers()
+def _let_in(parts: AppState, request: Request, now: datetime) -> Caller:
+    """A wrong key counts against its address. Where too many came, only keys whose id is known are looked at."""
+    authorization, address = request.headers.get("authorization"), address_of(request)
+    allowance = parts.failed_keys.look(address, now)
+    if allowance is not None and allowance.wait_seconds and not parts.access.knows(authorization):
+        raise too_many_failed_keys(allowance.wait_seconds)
+    try:
+        return parts.access.caller(authorization, now)
+    except Refusal as refusal:
+        if refusal.reason is Reason.KEY_WRONG:
+            parts.failed_keys.charge(address, 1, now)
+        raise
+
+
+def _on_behalf(parts: AppState, caller: Caller, owner: str | None) -> Caller:
+    """An admin may name the owner it acts for. Raises Refusal for others who do."""
+    if owner is None:
+        return caller
+    parts.access.must_be_allowed(caller, Scope.ADMIN)
+    return replace(caller, owner=owner_name(owner, ON_BEHALF_HEADER))
+
+
+def address_of(request: Request) -> str:
+    """Where the request came from; what stands before this server may say it, from loopback (uvicorn's rule)."""
+    return request.client.host if request.client is not None else ""
+
+
+def _limit(request: Request, caller: Caller, limited: Limited) -> None:
+    parts = _app_state(request)
+    allowance = parts.limits.of(limited).take(caller.name, parts.dependencies.now())
+    if allowance is not None:
+        _log_request(request, allowance, limited)
+
+
+def _must_be_out_of_debt(request: Request, caller: Caller) -> None:
+    parts = _app_state(request)
+    allowance = parts.limits.of(Limited.BYTES).look(caller.name, parts.dependencies.now())
+    if allowance is not None:
+        _log_request(request, allowance, Limited.BYTES)
+
+
+def _log_request(request: Request, allowance: Allowance, limited: Limited) -> None:
+    """The headers of the answer, whatever it is. Raises Refusal."""
+    before = getattr(request.state, "rate_headers", {})
+    request.state.rate_headers = before | allowance.headers(limited.unit)
     if allowance.wait_seconds:
         words = f"Limit: {allowance.limit} a minute. Please try again in {allowance.wait_seconds:.1f}s."
-        raise Refusal(Reason.RATE_LIMITED, f"Rate limit reached for requests of this kind. {words}")
+        raise Refusal(Reason.RATE_LIMITED, f"Rate limit reached for {limited.unit} of this kind. {words}")
+
+
+def _charge_bytes(parts: AppState, caller: Caller, size: int) -> None:
+    """How many there were is known at the end of a body; what is too much is waited for before the next one."""
+    parts.limits.of(Limited.BYTES).charge(caller.name, size, parts.dependencies.now())
 
 
 TheAppState = Annotated[AppState, Depends(app_state_of)]
 TheDependencies = Annotated[Dependencies, Depends(dependencies_of)]
-Owner = Annotated[OwnerId, Depends(owner_of)]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, page_answer, read_body, stream_answer
-from vbatch.gateway.adapters.http.app_state import Owner, TheAppState, TheDependencies, limit_creates, must_have_space
+from vbatch.gateway.adapters.http.app_state import (
+    Reader,
+    ReadingCaller,
+    TheAppState,
+    TheDependencies,
+    User,
+    limit_creates,
+    must_have_space,
+    still,
+)
 from vbatch.gateway.adapters.http.describe import (
     CREATE_BATCH,
     STRING,
@@ -50,7 +59,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     "",
     response_model=BatchObject,
     dependencies=[Depends(limit_creates), Depends(must_have_space)],
-    responses=errors(400, 408, 409, 415, 429, 507),
+    responses=errors(400, 403, 408, 409, 415, 429, 507),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
         "parameters": [
@@ -59,7 +68,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
         ],
     },
 )
-async def create_batch(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
+async def create_batch(request: Request, owner: User, dependencies: TheDependencies) -> Response:
     """Create a batch. Only the shape of the ask is checked here: an unfit input file ends the batch as `failed`."""
     params = parse_create_batch(await read_body(request))
     if key := request.headers.get("idempotency-key"):
@@ -88,7 +97,7 @@ async def create_batch(request: Request, owner: Owner, dependencies: TheDependen
         ]
     },
 )
-async def list_batches(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
+async def list_batches(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
     """List batches, newest first."""
     params = parse_list_batches(request.query_params)
     found = await flow.list_batches(dependencies, owner, params)
@@ -98,26 +107,26 @@ async def list_batches(request: Request, owner: Owner, dependencies: TheDependen
 
 
 @router.get("/{batch_id}", response_model=BatchObject, responses=errors(400, 404))
-async def retrieve_batch(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def retrieve_batch(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
     """One batch."""
     return _shown(dependencies, await flow.find_batch(dependencies, owner, batch_id))
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchObject, responses=errors(400, 404, 409))
-async def cancel_batch(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def cancel_batch(batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Cancel a batch; asking twice is no error. A body is not read."""
     return _shown(dependencies, await flow.cancel_batch(dependencies, owner, batch_id))
 
 
 @router.post("/{batch_id}/pause", response_model=BatchObject, responses=errors(400, 404, 409))
-async def pause_batch(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def pause_batch(batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Start nothing more of a batch until it is resumed; requests inside the engine finish. Its window goes on, and it
     can be cancelled. Asking twice is no error. A body is not read."""
     return _shown(dependencies, await flow.steer_batch(dependencies, owner, batch_id, Pause()))
 
 
 @router.post("/{batch_id}/resume", response_model=BatchObject, responses=errors(400, 404, 409))
-async def resume_batch(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def resume_batch(batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Let a paused batch run again; asking twice is no error. A body is not read."""
     return _shown(dependencies, await flow.steer_batch(dependencies, owner, batch_id, Resume()))
 
@@ -128,7 +137,7 @@ async def resume_batch(batch_id: Named, owner: Owner, dependencies: TheDependenc
     responses=errors(400, 404, 409, 415),
     openapi_extra={"requestBody": body(JSON, UPDATE_BATCH)},
 )
-async def update_batch(request: Request, batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def update_batch(request: Request, batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Change the priority of a batch: what of it has not started runs sooner, or later."""
     params = parse_priority(await read_body(request))
     return _shown(dependencies, await flow.steer_batch(dependencies, owner, batch_id, params))
@@ -153,10 +162,10 @@ async def update_batch(request: Request, batch_id: Named, owner: Owner, dependen
         ]
     },
 )
-async def batch_results(request: Request, batch_id: Named, owner: Owner, parts: TheAppState) -> Response:
+async def batch_results(request: Request, batch_id: Named, caller: ReadingCaller, parts: TheAppState) -> Response:
     """Answers so far, while the batch runs and after. `X-Incomplete` says whether more can follow, `X-Last-Line` is the
     highest input line among those sent."""
-    dependencies, tail = parts.dependencies, parse_tail_results(request.query_params)
+    dependencies, owner, tail = parts.dependencies, caller.owner, parse_tail_results(request.query_params)
     if tail is None:
         found = await results_so_far(dependencies, owner, batch_id, parse_list_results(request.query_params))
     else:
@@ -166,7 +175,7 @@ async def batch_results(request: Request, batch_id: Named, owner: Owner, parts: 
         headers["x-next-byte"] = str(found.next_byte)
     if tail is not None and tail.is_following:
         parts.streams.check_room()
-        return open_stream(found.content, parts.streams, media_type=JSONL, headers=headers)
+        return open_stream(found.content, parts.streams, still(parts, caller), media_type=JSONL, headers=headers)
     return await stream_answer(found.content, media_type=JSONL, headers=headers)
 
 
@@ -180,15 +189,15 @@ async def batch_results(request: Request, batch_id: Named, owner: Owner, parts: 
     },
     openapi_extra={"parameters": [header("Last-Event-ID", "Resume behind this event; without it from the start.")]},
 )
-async def batch_events(request: Request, batch_id: Named, owner: Owner, parts: TheAppState) -> Response:
+async def batch_events(request: Request, batch_id: Named, caller: ReadingCaller, parts: TheAppState) -> Response:
     """The batch's events, live from the log, each once, until it is over. Chunks come without their answers."""
-    batch = await flow.find_batch(parts.dependencies, owner, batch_id)
+    batch = await flow.find_batch(parts.dependencies, caller.owner, batch_id)
     after = read_last_event_id(request.headers.get("last-event-id"), created=batch.sequence)
     if has_nothing_more(batch, after):
         return Response(status_code=204)  # which tells an EventSource not to come back
     parts.streams.check_room()
     events = await live_events(parts.dependencies, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
-    return event_stream(events, parts.streams)
+    return event_stream(events, parts.streams, still(parts, caller))
 
 
 def _shown(dependencies: Dependencies, batch: BatchRecord) -> Response:

@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from vbatch.contracts import completion_window
+from vbatch.contracts.access import OWNER_PATTERN, Quota, RateLimits, Scope
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
-from vbatch.gateway.core import shapes
+from vbatch.gateway.core import keys, quotas, shapes
 from vbatch.gateway.core.batches import create_batch
 from vbatch.gateway.core.files import part_uploads, uploads
 from vbatch.gateway.core.views import ErrorEnvelope, FileErrorEnvelope
@@ -21,24 +22,26 @@ Description = dict[str, Any]
 WORDS = {
     400: "The ask is malformed.",
     401: "The API key is missing or wrong.",
-    403: "Nobody may do this.",
+    403: "The key has not the scope for this, or nobody may do it.",
     404: "There is no such object.",
     408: "The body did not arrive in time.",
     409: "The object's state forbids it; asking again will not help.",
     415: "The body is compressed in a way that is not taken.",
     416: "The range is outside of the file.",
-    429: "Too much at once; ask again later.",
+    429: "Too much at once, ask again later; or more than the owner's quota.",
     500: "A fault of the server.",
     503: "The event log, the read model or the file store is away; ask again.",
     507: "There is no room for new work; the message says where.",
 }
 
 
+ANYWHERE = (401, 403, 429, 500, 503)
+"""Any route can give these."""
+
+
 def errors(*statuses: int) -> dict[int | str, Description]:
     """The error answers of a route; those any route can give come by themselves."""
-    return {
-        status: {"model": ErrorEnvelope, "description": WORDS[status]} for status in sorted({*statuses, 401, 500, 503})
-    }
+    return {status: {"model": ErrorEnvelope, "description": WORDS[status]} for status in sorted({*statuses, *ANYWHERE})}
 
 
 def file_errors(*statuses: int) -> dict[int | str, Description]:
@@ -96,6 +99,41 @@ CREATE_BATCH: Description = {
         "output_expires_after": _EXPIRY,
         "priority": _PRIORITY | {"type": ["integer", "null"], "default": 0},
     },
+}
+_AMOUNT: Description = {"type": ["integer", "null"], "minimum": 0, "maximum": quotas.AMOUNT_MAX}
+CREATE_KEY: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": list(keys.CREATE_REQUIRED),
+    "properties": {
+        "owner": {"type": "string", "pattern": f"^{OWNER_PATTERN.pattern}$"},
+        "name": {"type": "string", "minLength": 1, "maxLength": keys.NAME_CHARS_MAX},
+        "scopes": {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(Scope)}},
+        "expires_at": {"type": ["integer", "null"], "description": "Unix seconds; without it the key does not expire."},
+    },
+}
+ROTATE_KEY: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "keep_old_for_hours": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "maximum": keys.KEEP_HOURS_MAX,
+            "default": keys.KEEP_HOURS_DEFAULT,
+        }
+    },
+}
+SET_QUOTA: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {name: _AMOUNT for name in Quota.__struct_fields__ if name != "priority_max"}
+    | {"priority_max": _PRIORITY | {"type": ["integer", "null"]}},
+}
+CHANGE_LIMITS: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {name: _AMOUNT | {"type": "integer"} for name in RateLimits.__struct_fields__},
 }
 UPDATE_BATCH: Description = {
     "type": "object",

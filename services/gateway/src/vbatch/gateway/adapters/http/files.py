@@ -12,7 +12,14 @@ from vbatch.gateway.adapters.http.answers import (
     page_answer,
     stream_answer,
 )
-from vbatch.gateway.adapters.http.app_state import Owner, TheDependencies, limit_uploads, must_have_space
+from vbatch.gateway.adapters.http.app_state import (
+    Reader,
+    TheDependencies,
+    User,
+    limit_uploads,
+    must_have_quota_for_file,
+    must_have_space,
+)
 from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, file_errors, header, query, text_answer
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.multipart import MultipartForm
@@ -28,11 +35,11 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
 @router.post(
     "",
     response_model=FileObject,
-    dependencies=[Depends(limit_uploads), Depends(must_have_space)],
+    dependencies=[Depends(limit_uploads), Depends(must_have_space), Depends(must_have_quota_for_file)],
     responses=file_errors(400, 408, 415, 429, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
-async def upload_file(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
+async def upload_file(request: Request, owner: User, dependencies: TheDependencies) -> Response:
     """Upload a file; parts may come in any order. A batch file may have 200 MB, or what the server is set to, any other
     512 MB."""
     check_length(request, bytes_max(None, dependencies.batch_file_bytes_max))
@@ -56,20 +63,20 @@ async def upload_file(request: Request, owner: Owner, dependencies: TheDependenc
         ]
     },
 )
-async def list_files(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
+async def list_files(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
     """List files, newest first."""
     params = parse_list_files(request.query_params)
     return await page_answer(await flow.list_files(dependencies, owner, params), file_view, limit=params.limit)
 
 
 @router.get("/{file_id}", response_model=FileObject, responses=file_errors(404))
-async def retrieve_file(file_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def retrieve_file(file_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
     """One file."""
     return object_answer(file_view(await flow.find_file(dependencies, owner, file_id)))
 
 
 @router.delete("/{file_id}", response_model=FileDeletedObject, responses=file_errors(404))
-async def delete_file(file_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def delete_file(file_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Delete a file. Batches keep its id."""
     return object_answer(FileDeletedObject(id=await flow.delete_file(dependencies, owner, file_id)))
 
@@ -84,7 +91,7 @@ async def delete_file(file_id: Named, owner: Owner, dependencies: TheDependencie
     },
     openapi_extra={"parameters": [header("Range", "One byte range: `bytes=first-last`.")]},
 )
-async def download_file(request: Request, file_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def download_file(request: Request, file_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
     """The bytes of a file, or one range of them."""
     found = await flow.download(dependencies, owner, file_id, request.headers.get("range"))
     headers = {"content-disposition": attachment(found.file.filename), "accept-ranges": "bytes"}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from vbatch.gateway.adapters.http.answers import object_answer
-from vbatch.gateway.adapters.http.app_state import TheDependencies, owner_of
+from vbatch.gateway.adapters.http.app_state import NEEDS_READ, TheDependencies
 from vbatch.gateway.adapters.http.describe import errors
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.core.refusals import model_not_deletable
 from vbatch.gateway.core.views import ModelList, ModelObject, model_view
 from vbatch.gateway.flows import models as flow
 
-router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(owner_of)])
+router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[NEEDS_READ])
 
 
 @router.get("", response_model=ModelList, responses=errors())

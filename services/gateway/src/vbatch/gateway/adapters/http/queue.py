@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from vbatch.gateway.adapters.http.answers import object_answer
-from vbatch.gateway.adapters.http.app_state import Owner, TheDependencies
+from vbatch.gateway.adapters.http.app_state import Reader, TheDependencies
 from vbatch.gateway.adapters.http.describe import errors
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.core.forecast_views import QueueObject, WhyObject
@@ -15,12 +15,12 @@ router = APIRouter(prefix="/v1", tags=["queue"])
 
 
 @router.get("/queue", response_model=QueueObject, responses=errors())
-async def retrieve_queue(owner: Owner, dependencies: TheDependencies) -> Response:
+async def retrieve_queue(owner: Reader, dependencies: TheDependencies) -> Response:
     """Your unfinished batches in the order they run, with when they start and end. Others' are only counted."""
     return object_answer(flow.queue_of(dependencies, owner))
 
 
 @router.get("/batches/{batch_id}/why", response_model=WhyObject, responses=errors(400, 404))
-async def batch_why(batch_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def batch_why(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
     """What a batch waits for, what runs first, when it starts and ends, and what would change that."""
     return object_answer(await flow.why(dependencies, owner, batch_id))

@@ -49,13 +49,13 @@ class RequestMiddleware:
             return
         if raw_path := scope.get("raw_path"):
             scope["path"] = routed_path(raw_path)
-        answering = _Answering(scope, send)
+        answering, body = _Answering(scope, send), _Body(receive, self._patience)
         with bind(request_id=answering.request_id):
             try:
-                body = _Body(receive, self._patience).receive
                 encodings = Headers(raw=scope.get("headers", [])).get("content-encoding", "")
-                await self._answer(scope, unpacked(body, encodings), answering)
+                await self._answer(scope, unpacked(body.receive, encodings), answering)
             finally:
+                _charge(scope, body.size)
                 self._log_request(scope, answering)
 
     async def _answer(self, scope: Scope, receive: Receive, answering: _Answering) -> None:
@@ -79,6 +79,13 @@ class RequestMiddleware:
             )
 
 
+def _charge(scope: Scope, size: int) -> None:
+    """Tell how many bytes came, where somebody was let in who pays for them."""
+    on_received = scope.get("state", {}).get("on_received")
+    if on_received is not None and size:
+        on_received(size)
+
+
 class _Body:
     """The body of one request, which must go on coming: whoever holds a place here in silence is sent away."""
 
@@ -87,6 +94,7 @@ class _Body:
         self._silence_seconds = body_timeouts.silence_seconds
         self._ends_at = perf_counter() + body_timeouts.body_seconds
         self._is_whole = False
+        self.size = 0
 
     async def receive(self) -> Message:
         if self._is_whole:
@@ -97,6 +105,7 @@ class _Body:
         except TimeoutError as error:
             raise Refusal(Reason.BODY_TOO_SLOW, "The body of your request did not arrive in time.") from error
         self._is_whole = not message.get("more_body", False)
+        self.size += len(message.get("body", b""))
         return message
 
 

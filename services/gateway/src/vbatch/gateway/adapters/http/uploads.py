@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON, check_length, object_answer, read_body
-from vbatch.gateway.adapters.http.app_state import Owner, TheDependencies, limit_uploads, must_have_space
+from vbatch.gateway.adapters.http.app_state import TheDependencies, User, limit_uploads, must_have_space
 from vbatch.gateway.adapters.http.describe import COMPLETE_UPLOAD, CREATE_UPLOAD, UPLOAD_PART, body, errors
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.multipart import MultipartForm
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
     responses=errors(400, 408, 415, 429, 507),
     openapi_extra={"requestBody": body(JSON, CREATE_UPLOAD)},
 )
-async def create_upload(request: Request, owner: Owner, dependencies: TheDependencies) -> Response:
+async def create_upload(request: Request, owner: User, dependencies: TheDependencies) -> Response:
     """Begin an upload in parts. It takes parts for an hour."""
     params = parse_create_upload(await read_body(request), dependencies.batch_file_bytes_max)
     created = await flow.create_upload(dependencies, owner, params)
@@ -49,7 +49,7 @@ async def create_upload(request: Request, owner: Owner, dependencies: TheDepende
     responses=errors(400, 404, 408, 415, 507),
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD_PART)},
 )
-async def add_upload_part(request: Request, upload_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def add_upload_part(request: Request, upload_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Add a part of at most 64 MB. Parts may come side by side; completing puts them in order."""
     check_length(request, PART_BYTES_MAX)
     content_type = request.headers.get("content-type")
@@ -64,14 +64,14 @@ async def add_upload_part(request: Request, upload_id: Named, owner: Owner, depe
     responses=errors(400, 404, 408, 415, 507),
     openapi_extra={"requestBody": body(JSON, COMPLETE_UPLOAD)},
 )
-async def complete_upload(request: Request, upload_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def complete_upload(request: Request, upload_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Make the file of these parts, in this order."""
     params = parse_complete_upload(await read_body(request))
     return object_answer(completed_upload_view(*await flow.complete_upload(dependencies, owner, upload_id, params)))
 
 
 @router.post("/{upload_id}/cancel", response_model=UploadObject, responses=errors(400, 404))
-async def cancel_upload(upload_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def cancel_upload(upload_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Give an upload up; asking twice is no error. A body is not read."""
     cancelled = await flow.cancel_upload(dependencies, owner, upload_id)
     return object_answer(upload_view(cancelled, UploadStatus.CANCELLED))

@@ -1,0 +1,172 @@
+"""Who may do what, as the log tells it: keys, quotas of owners, rate limits. Everything is in memory, so a key can be
+verified while the read model is away.
+
+Until the log holds a key, the keys of the key file count; where there is none either, whoever reaches a server that
+listens on loopback is the owner `local`, with every right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from vbatch.contracts import events as e
+from vbatch.contracts.access import NO_LIMITS, NO_QUOTA, RANKS, Quota, RateLimits, Scope
+from vbatch.contracts.ids import KeyId, OwnerId, imported_key_id, key_id_of
+from vbatch.gateway.core.api_keys import LOCAL_OWNER, ApiKeys, digest_of, key_in
+from vbatch.gateway.core.refusals import (
+    access_unknown,
+    key_missing,
+    key_wrong,
+    keys_not_made,
+    scope_missing,
+)
+
+LOCAL = "local"
+"""Who acts where no key is asked for."""
+
+AccessEvent = e.KeyCreated | e.KeyRevoked | e.KeyExpirySet | e.OwnerQuotaChanged | e.LimitsChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever asks. `name` is the id of the key, or `local`."""
+
+    owner: OwnerId
+    name: str
+    scope: Scope
+    key: ApiKey | None = None
+
+
+LOCAL_CALLER = Caller(LOCAL_OWNER, LOCAL, Scope.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it stands; `sequence` is that of its last event."""
+
+    id: KeyId
+    owner: OwnerId
+    name: str
+    scopes: tuple[Scope, ...]
+    sha256: str
+    hint: str
+    created_at: datetime
+    sequence: int
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    replaced_by: KeyId | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """The widest."""
+        return max(self.scopes, key=RANKS.__getitem__)
+
+    def opens(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass
+class Access:
+    """`is_local` says that the server listens on loopback only."""
+
+    file_keys: ApiKeys
+    is_local: bool
+    is_caught_up: bool = False
+    sequence: int = 0
+    keys: dict[KeyId, ApiKey] = field(default_factory=dict)
+    limits: RateLimits = NO_LIMITS
+    _by_digest: dict[str, KeyId] = field(default_factory=dict)
+    _quotas: dict[OwnerId, Quota] = field(default_factory=dict)
+
+    def evolve(self, event: e.Event, sequence: int) -> None:
+        """Fold one event; those of other subjects change nothing."""
+        match event:
+            case e.KeyCreated():
+                self._created(event, sequence)
+            case e.KeyRevoked():
+                self._change(event.key_id, sequence, revoked_at=event.at)
+            case e.KeyExpirySet():
+                changes = {"expires_at": event.expires_at, "replaced_by": event.replaced_by}
+                self._change(event.key_id, sequence, **changes)
+            case e.OwnerQuotaChanged():
+                self._quotas[event.owner] = event.quota
+            case e.LimitsChanged():
+                self.limits = event.after
+            case _:
+                pass
+        self.sequence = max(self.sequence, sequence)
+
+    def caller(self, authorization: str | None, now: datetime) -> Caller:
+        """Who asks. Raises Refusal (E1, E2), and for everybody while the past is not read to its end."""
+        if not self.is_caught_up:
+            raise access_unknown()
+        if not self.keys and not self.file_keys.are_required:
+            return self._keyless()
+        text = key_in(authorization or "")
+        if not text:
+            raise key_missing()
+        digest = digest_of(text)
+        return self._from_log(text, digest, now) if self.keys else self._from_file(text, digest)
+
+    def must_be_allowed(self, caller: Caller, needed: Scope) -> None:
+        """Raises Refusal."""
+        if RANKS[caller.scope] < RANKS[needed]:
+            raise scope_missing(needed)
+
+    def is_still(self, caller: Caller, now: datetime) -> bool:
+        """Whether whoever was let in would be let in again, for answers that take long."""
+        return not self.keys if caller.key is None else self.keys[caller.key.id].opens(now)
+
+    def knows(self, authorization: str | None) -> bool:
+        """Whether the id that stands in the key is one of ours: looked up, nothing is hashed."""
+        key_id = key_id_of(key_in(authorization or ""))
+        return key_id is not None and key_id in self.keys
+
+    def quota(self, owner: OwnerId) -> Quota:
+        return self._quotas.get(owner, NO_QUOTA)
+
+    def quotas(self) -> Mapping[OwnerId, Quota]:
+        return self._quotas
+
+    def keys_that_open(self, now: datetime) -> Iterable[ApiKey]:
+        return (key for key in self.keys.values() if key.opens(now))
+
+    def _keyless(self) -> Caller:
+        if not self.is_local:
+            raise keys_not_made()
+        return LOCAL_CALLER
+
+    def _from_log(self, text: str, digest: str, now: datetime) -> Caller:
+        key_id = self._by_digest.get(digest)
+        if key_id is None or not self.keys[key_id].opens(now):
+            raise key_wrong(text)
+        key = self.keys[key_id]
+        return Caller(key.owner, key.id, key.scope, key)
+
+    def _from_file(self, text: str, digest: str) -> Caller:
+        owner = self.file_keys.owners.get(digest)
+        if owner is None:
+            raise key_wrong(text)
+        return Caller(owner, imported_key_id(digest), Scope.USER)
+
+    def _created(self, event: e.KeyCreated, sequence: int) -> None:
+        if event.key_id in self.keys or event.sha256 in self._by_digest:
+            return  # the first one counts
+        self._by_digest[event.sha256] = event.key_id
+        self.keys[event.key_id] = ApiKey(
+            id=event.key_id,
+            owner=event.owner,
+            name=event.name,
+            scopes=event.scopes,
+            sha256=event.sha256,
+            hint=event.hint,
+            created_at=event.at,
+            sequence=sequence,
+            expires_at=event.expires_at,
+        )
+
+    def _change(self, key_id: KeyId, sequence: int, **changes: datetime | KeyId | None) -> None:
+        if key_id in self.keys:
+            self.keys[key_id] = replace(self.keys[key_id], sequence=sequence, **changes)  # type: ignore[arg-type]  # named

@@ -1,0 +1,79 @@
+"""What an owner has, against what it may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from vbatch.contracts.access import Quota
+from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
+from vbatch.gateway.core.refusals import quota_exceeded
+from vbatch.gateway.core.shapes import integer, integer_between, json_object
+
+AMOUNT_MAX = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an owner has now. `tokens_today` are those of batches created since midnight, UTC, so far."""
+
+    unfinished_batches: int
+    unanswered_requests: int
+    stored_bytes: int
+    tokens_today: int
+
+
+def day_of(now: datetime) -> datetime:
+    """The midnight before, UTC."""
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def limits_batches(quota: Quota) -> bool:
+    """Whether a create needs to know what the owner has."""
+    return (quota.unfinished_batches_max, quota.unanswered_requests_max, quota.tokens_per_day_max) != (None,) * 3
+
+
+def check_batch(quota: Quota, usage: Usage) -> None:
+    """Raises Refusal when the owner may have no other batch now. How large the new one is nobody knows yet."""
+    _check(quota.unfinished_batches_max, usage.unfinished_batches, "unfinished batches")
+    _check(quota.unanswered_requests_max, usage.unanswered_requests, "unanswered requests")
+    _check(quota.tokens_per_day_max, usage.tokens_today, "tokens a day")
+
+
+def check_priority(quota: Quota, priority: int) -> None:
+    """Raises Refusal."""
+    if quota.priority_max is not None and priority > quota.priority_max:
+        words = f"You exceeded your quota: your highest priority is {quota.priority_max}, you asked for {priority}."
+        raise quota_exceeded(words, "priority")
+
+
+def check_bytes(quota: Quota, usage: Usage, more: int) -> None:
+    """Raises Refusal when the owner may not store so many bytes more."""
+    most = quota.stored_bytes_max
+    if most is not None and usage.stored_bytes + more > most:
+        words = f"You exceeded your quota: {usage.stored_bytes} of {most} bytes are stored, {more} more do not fit."
+        raise quota_exceeded(f"{words} Delete files first.")
+
+
+def read_quota(raw: bytes) -> Quota:
+    """All of a quota; a field that is missing or null limits nothing. Raises Refusal."""
+    body = json_object(raw, required=(), optional=Quota.__struct_fields__)
+    return Quota(**{name: _amount(name, value) for name, value in body.items() if value is not None})
+
+
+def _amount(name: str, value: object) -> int:
+    is_priority = name == "priority_max"
+    least, most = (PRIORITY_MIN, PRIORITY_MAX) if is_priority else (0, AMOUNT_MAX)
+    return integer_between(integer(value, name), name, least, most)
+
+
+def _check(most: int | None, now: int, what: str) -> None:
+    if most is not None and now >= most:
+        raise quota_exceeded(f"You exceeded your quota of {what}: you have {now}, and may have {most}.")
+
+
+def as_fields(quota: Quota) -> dict[str, int | None]:
+    fields: dict[str, int | None] = msgspec.structs.asdict(quota)
+    return fields

@@ -1,0 +1,22 @@
+"""Whether an owner may have more: asked before the write, of what the read model knows."""
+
+from __future__ import annotations
+
+from vbatch.contracts.ids import OwnerId
+from vbatch.gateway.core.quotas import check_batch, check_bytes, check_priority, day_of, limits_batches
+from vbatch.gateway.ports import Dependencies
+
+
+async def must_have_room_for_batch(dependencies: Dependencies, owner: OwnerId, priority: int) -> None:
+    """Raises Refusal. Creates of one moment may each find the last place; the next one is refused."""
+    quota = dependencies.access.quota(owner)
+    check_priority(quota, priority)
+    if limits_batches(quota):
+        check_batch(quota, await dependencies.reads.usage(owner, dependencies.now(), day_of(dependencies.now())))
+
+
+async def must_have_room_for_bytes(dependencies: Dependencies, owner: OwnerId, size: int) -> None:
+    """Raises Refusal. Uploads of one moment may each find the last place; the next one is refused."""
+    quota = dependencies.access.quota(owner)
+    if quota.stored_bytes_max is not None:
+        check_bytes(quota, await dependencies.reads.usage(owner, dependencies.now(), day_of(dependencies.now())), size)
