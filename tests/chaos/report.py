@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from tests.chaos.campaign import Campaign, Recovery
-from tests.chaos.faults import Means
+from tests.chaos.faults import PLACES, Means
 from tests.chaos.places import Places
 from tests.chaos.work import Work
-from vbatch.chassis.failpoints import Failpoint
 
 DIED = (Means.KILL, Means.TERM)
 
@@ -83,7 +82,7 @@ def report_of(
         kills_by_process_and_signal=_counted(f"{loss.fault.victim} {loss.fault.means}" for loss in died),
         faults_by_kind=_counted(str(recovery.fault) for recovery in campaign.recoveries),
         failpoints_reached=sorted(places.reached),
-        failpoints_not_reached=sorted(set(Failpoint) - places.reached),
+        failpoints_not_reached=sorted(set(PLACES) - places.reached),
         failpoints_hit=dict(sorted(places.hits.items())),
         batches=_counted(promise.kind.value for promise in promises),
         requests=sum(len(promise.given) for promise in promises),

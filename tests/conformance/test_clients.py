@@ -17,7 +17,7 @@ from tests.support.stack import RunningStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
-GENERATIONS = ("1.109.1", "2.54.0", "3.54.0")
+GENERATIONS = ("1.109.1", "2.54.0", "3.57.0")
 INSTALL_SECONDS_MAX = 90.0
 RUN_SECONDS_MAX = 80.0
 ANSWERED = re.compile(r'^vbatch_http_requests_total\{method="(\w+)",route="([^"]+)"', re.MULTILINE)
@@ -43,7 +43,11 @@ def test_the_generations_asked_for_every_route_there_is(stack: RunningStack):
     with urlopen(f"{stack.url}/metrics") as answer:
         answered = {(method, route.replace(":path", "")) for method, route in ANSWERED.findall(answer.read().decode())}
 
-    assert {ask for ask in there_are if ask[1].startswith("/v1/")} - answered == set()
+    assert {ask for ask in there_are if ask[1].startswith("/v1/")} - answered == {
+        ask
+        for ask in there_are
+        if ask[1].startswith("/v1/admin/")  # a key would shut out every other test
+    }
 
 
 def client_python(generation: str) -> Path:

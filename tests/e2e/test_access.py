@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import openai
 import pytest
 from openai import OpenAI
 
 from tests.e2e.asking import chat_line, jsonl
-from tests.support.stack import CHAT, RunningStack, running_stack
+from tests.support.stack import CHAT, RunningStack, running_stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+TOLD_SECONDS_MAX = 20.0
 
 
 def client_of(stack: RunningStack, key: str) -> OpenAI:
@@ -47,6 +53,63 @@ def test_an_operator_makes_keys_and_no_secret_stays_behind(tmp_path: Path):
         assert rebuilt.returncode == 0, rebuilt.stderr
         holding = [file for file in stack.home.rglob("*") if file.is_file() and holds(file, admin, user)]
     assert holding == []
+
+
+def test_a_batch_that_ends_is_told_to_its_owners_webhook_and_no_secret_lies_open(tmp_path: Path):
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(jsonl(chat_line(number) for number in range(20)))
+    with listening() as told, running_stack(environment={"VBATCH_WEBHOOKS_ALLOW_PRIVATE": "true"}) as stack:
+        with client_of(stack, "none") as client:
+            hook = client.webhooks.create(name="e2e", url=told.url, event_types=["batch.completed"])
+        batch_id = stack.vbatch("submit", str(path), "--wait").stdout.strip()
+        wait_until(lambda: bool(told.posted), "the webhook is told", TOLD_SECONDS_MAX)
+        headers, body = told.posted[0]
+        with client_of(stack, "none") as client:
+            event = client.webhooks.unwrap(body, headers, secret=hook.signing_secret)
+            assert (event.type, event.data.id) == ("batch.completed", batch_id)  # type: ignore[union-attr]
+            assert client.batches.retrieve(batch_id).status == "completed"
+        shown = stack.vbatch("webhooks", "deliveries", hook.id)
+        assert "delivered" in shown.stdout, shown.stderr
+        assert "notifier" in {each["name"] for each in json.loads(stack.vbatch("status", "--json").stdout)["services"]}
+        secret = hook.signing_secret.removeprefix("whsec_")
+        holding = [file for file in stack.home.rglob("*") if file.is_file() and holds(file, secret)]
+    assert holding == []
+
+
+class Told(ThreadingHTTPServer):
+    """Takes every POST and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taker)
+        self.posted: list[tuple[dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+
+class _Taker(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert isinstance(self.server, Told)
+        self.server.posted.append((dict(self.headers.items()), body))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Nothing is told of it."""
+
+
+@contextmanager
+def listening() -> Iterator[Told]:
+    with Told() as told:
+        thread = Thread(target=told.serve_forever)
+        thread.start()
+        try:
+            yield told
+        finally:
+            told.shutdown()
+            thread.join()
 
 
 def holds(path: Path, *secrets: str) -> bool:

@@ -11,6 +11,8 @@ from vbatch.contracts.access import Quota, RateLimits, Scope
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import (
     BatchId,
+    DeliveryId,
+    EndpointId,
     FileId,
     KeyId,
     ModelId,
@@ -32,6 +34,8 @@ PART = PartId("part_0123456789abcdef0123456789abcdef")
 MODEL = ModelId("org/small-model")
 KEY = KeyId("key_0aB1cD2e")
 NEXT_KEY = KeyId("key_0aB1cD2f")
+ENDPOINT = EndpointId("we_0123456789abcdef0123456789abcdef")
+DELIVERY = DeliveryId("evt_0123456789abcdef0123456789abcdef")
 RUNNER = RunnerId("gpu0")
 SLICE = SliceId("s-7-1")
 EPOCH = 7
@@ -106,6 +110,17 @@ def _sealed(kind: type[e.SealedEvent]) -> e.SealedEvent:
     )
 
 
+WEBHOOK_CREATED = e.WebhookCreated(
+    endpoint_id=ENDPOINT,
+    owner=OWNER,
+    name="pager",
+    url="https://example.com/hook",
+    event_types=("batch.completed", "batch.failed"),
+    secret_ref="2e" * 16,
+    secret_hint="9wA=",
+    by=KEY,
+    at=NOON,
+)
 SAMPLES: tuple[e.AnyEvent, ...] = (
     FILE_STORED,
     e.FileDeleted(file_id=FILE, owner=OWNER, at=NOON),
@@ -192,4 +207,50 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
         owner=OWNER, quota=Quota(unfinished_batches_max=10, stored_bytes_max=1 << 30, priority_max=0), by=KEY, at=NOON
     ),
     e.LimitsChanged(before=RateLimits(), after=RateLimits(creates_per_minute_max=60), by=KEY, at=NOON),
+    e.NotifierLeased(notifier_id="main", pid=44, at=NOON),
+    WEBHOOK_CREATED,
+    e.WebhookUpdated(
+        endpoint_id=ENDPOINT,
+        name="pager",
+        url="https://example.com/other",
+        event_types=("batch.failed",),
+        by=KEY,
+        at=NOON,
+    ),
+    e.WebhookDeleted(endpoint_id=ENDPOINT, by=KEY, at=NOON),
+    e.WebhookDisabled(endpoint_id=ENDPOINT, by="notifier", reason="20 attempts in a row failed", at=NOON),
+    e.WebhookEnabled(endpoint_id=ENDPOINT, by=KEY, at=NOON),
+    e.WebhookSecretRotated(
+        endpoint_id=ENDPOINT,
+        secret_ref="1f" * 16,
+        secret_hint="3dX=",
+        by=KEY,
+        old_valid_until=NOON + timedelta(hours=24),
+        at=NOON,
+    ),
+    e.WebhookTestAsked(endpoint_id=ENDPOINT, delivery_id=DELIVERY, event_type="batch.failed", by=KEY, at=NOON),
+    e.WebhookResendAsked(endpoint_id=ENDPOINT, delivery_id=DELIVERY, by=KEY, at=NOON),
+    e.WebhookQueued(
+        endpoint_id=ENDPOINT,
+        delivery_id=DELIVERY,
+        event_type="batch.failed",
+        body='{"id":"evt_"}',
+        is_test=True,
+        at=NOON,
+    ),
+    e.WebhookDelivered(
+        endpoint_id=ENDPOINT, delivery_id=DELIVERY, attempt=2, status_code=204, milliseconds=31, answer="ok", at=NOON
+    ),
+    e.WebhookFailed(
+        endpoint_id=ENDPOINT,
+        delivery_id=DELIVERY,
+        attempt=1,
+        milliseconds=15_000,
+        status_code=503,
+        error="no_answer",
+        answer="busy",
+        next_at=NOON + timedelta(seconds=5),
+        at=NOON,
+    ),
+    e.WebhookExhausted(endpoint_id=ENDPOINT, delivery_id=DELIVERY, attempts=10, at=NOON),
 )

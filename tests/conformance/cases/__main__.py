@@ -12,10 +12,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tests.conformance.cases import batches, endings, faults, files, lists, models, outcomes, steering, uploads, wire
+from tests.conformance.cases import (
+    batches,
+    endings,
+    faults,
+    files,
+    lists,
+    models,
+    outcomes,
+    steering,
+    uploads,
+    webhooks,
+    wire,
+)
 from tests.conformance.cases.server import Server
 
-SUBJECTS = (wire, models, files, uploads, lists, batches, faults, outcomes, endings, steering)
+SUBJECTS = (wire, models, files, uploads, lists, batches, faults, outcomes, endings, steering, webhooks)
 Case = Callable[[Server], Any]
 
 

@@ -35,9 +35,11 @@ REVOKED_SECONDS_MAX = 2.0
 BODIES: Mapping[tuple[str, str], Any] = {
     ("post", "/v1/batches/{batch_id}"): {"priority": 1},
     ("post", "/v1/uploads/{upload_id}/complete"): {"part_ids": ["part_1"]},
+    ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}"): {"name": "n"},
+    ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}/test"): {"event_type": "batch.failed"},
 }
 """Where the body is read before the object is looked for."""
-OWNED = {"file_id", "batch_id", "upload_id"}
+OWNED = {"file_id", "batch_id", "upload_id", "webhook_endpoint_id"}
 """Names in paths that mean an object of one owner."""
 
 
@@ -138,7 +140,10 @@ async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, 
         file = await ann.files.create(file=LINE, purpose="batch")
         batch = await ann.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h")
         upload = await ann.uploads.create(bytes=9, filename="a.jsonl", mime_type="text/jsonl", purpose="batch")
+        hook = await ann.webhooks.create(name="n", url="https://example.com/", event_types=["batch.failed"])
         ids = {
+            "webhook_endpoint_id": hook.id,
+            "delivery_id": "evt_1",
             "file_id": file.id,
             "batch_id": batch.id,
             "upload_id": upload.id,
@@ -147,7 +152,7 @@ async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, 
             "owner": "ann",
         }
         routes = await routes_of(stage)
-        assert len(routes) >= 25
+        assert len(routes) >= 35
         refused = {
             "no key": ({}, (401, None)),
             "a wrong key": ({"Authorization": "Bearer sk-vb-00000000_" + "0" * 32}, (401, "invalid_api_key")),

@@ -27,7 +27,7 @@ NATS_URL = "nats://user:100%25,%s@127.0.0.1:1"
 
 
 def ports() -> dict[str, int]:
-    names = ("gateway", "scheduler", "gpu_runner", "results", "nats", "nats_monitor", "postgres")
+    names = ("gateway", "scheduler", "gpu_runner", "results", "notifier", "nats", "nats_monitor", "postgres")
     return {f"{name}_port": free_port() for name in names}
 
 
@@ -68,7 +68,7 @@ def test_the_whole_stack_comes_up_and_goes_down_and_comes_up_again(home: Path):
     status = stack.status()
     assert status.is_ready
     assert [service.name for service in status.services] == [
-        "nats", "postgres", "gateway", "scheduler", "gpu-runner", "results"
+        "nats", "postgres", "gateway", "scheduler", "gpu-runner", "results", "notifier"
     ]  # fmt: skip
     # A program that answers sooner than supervisord calls it stable is still STARTING.
     assert {service.state for service in status.services} <= {"RUNNING", "STARTING"}

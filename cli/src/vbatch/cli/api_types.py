@@ -159,6 +159,51 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, int] | None = None
 
 
+class WebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """`signing_secret` is there once, when it was made."""
+
+    id: str
+    name: str
+    url: str
+    event_types: list[str]
+    created_at: int
+    is_enabled: bool = True
+    disabled_reason: str | None = None
+    signing_secret: str = ""
+
+
+class WebhookEndpointList(msgspec.Struct, frozen=True):
+    data: list[WebhookEndpoint]
+    has_more: bool = False
+
+
+class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are Unix seconds."""
+
+    id: str
+    event_type: str
+    status: str
+    created_at: int
+    attempts: int
+    next_attempt_at: int | None = None
+    status_code: int | None = None
+    error: str | None = None
+    milliseconds: int | None = None
+
+
+class WebhookDeliveryList(msgspec.Struct, frozen=True):
+    data: list[WebhookDelivery]
+
+
+class WebhookTest(msgspec.Struct, frozen=True):
+    status_code: int
+    event_type: str = ""
+
+
+class WebhookEventTypes(msgspec.Struct, frozen=True):
+    data: list[str]
+
+
 class Me(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     key_id: str | None = None

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import assert_never
 
-import msgspec
-
+from vbatch.cli.access_text import access_text
 from vbatch.contracts import events as e
 
 
@@ -17,21 +16,29 @@ def event_text(event: e.AnyEvent) -> str:
             return _file(event)
         case e.UploadEvent():
             return _upload(event)
-        case e.BatchSealed():
-            return _sealed(event)
         case e.BatchDispatched() | e.ChunkCompleted() | e.ChunkOutline() | e.SliceReturned():
             return _slice(event)
         case e.RunnerLeased() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
             return _runner(event)
         case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost():
             return _trouble(event)
-        case e.SchedulerLeased() | e.ResultsLeased() | e.ModelRegistered() | e.ModelRemoved():
+        case e.SchedulerLeased() | e.ResultsLeased() | e.NotifierLeased():
+            return _lease(event)
+        case e.ModelRegistered() | e.ModelRemoved():
             return _service(event)
-        case e.AccessEvent():
-            return _access(event)
-        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
-            return _steering(event)
-        case e.BatchCreated() | e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
+        case e.AccessEvent() | e.WebhookEvent():
+            return access_text(event)
+        case (
+            e.BatchCreated()
+            | e.BatchValidated()
+            | e.BatchRejected()
+            | e.BatchCancelRequested()
+            | e.BatchFinalizing()
+            | e.BatchPaused()
+            | e.BatchResumed()
+            | e.BatchPriorityChanged()
+            | e.BatchSealed()
+        ):
             return _batch(event)
         case _:
             assert_never(event)
@@ -97,27 +104,19 @@ def _upload(event: e.AnyUploadEvent) -> str:
             assert_never(event)
 
 
-def _steering(event: e.SteeringEvent) -> str:
-    match event:
-        case e.BatchPaused():
-            return "paused by its owner"
-        case e.BatchResumed():
-            return "resumed by its owner"
-        case e.BatchPriorityChanged():
-            return f"priority set to {event.priority} by its owner"
-        case _:
-            assert_never(event)
-
-
-def _batch(
-    event: e.BatchCreated | e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing,
-) -> str:
+def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
     match event:
         case e.BatchCreated():
             window = duration((event.expires_at - event.at) / timedelta(seconds=1))
             return f"created for {event.endpoint} on {event.input_file_id}, to be done within {window}"
         case e.BatchCancelRequested():
             return "its owner asks to cancel it"
+        case e.BatchPaused():
+            return "paused by its owner"
+        case e.BatchResumed():
+            return "resumed by its owner"
+        case e.BatchPriorityChanged():
+            return f"priority set to {event.priority} by its owner"
         case e.BatchValidated():
             per_model = ", ".join(f"{candidate.requests:,} for {candidate.model}" for candidate in event.models)
             return f"the file is valid: {amount(event.total, 'request')} ({per_model})"
@@ -126,6 +125,8 @@ def _batch(
         case e.BatchFinalizing():
             never_ran = f", {amount(event.never_ran_count, 'line')} never ran" if event.never_ran_count else ""
             return f"counting is over: {event.ending}{never_ran}"
+        case e.BatchSealed():
+            return _sealed(event)
         case _:
             assert_never(event)
 
@@ -192,39 +193,21 @@ def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.Run
             assert_never(event)
 
 
-def _service(event: e.SchedulerLeased | e.ResultsLeased | e.ModelRegistered | e.ModelRemoved) -> str:
+def _lease(event: e.SchedulerLeased | e.ResultsLeased | e.NotifierLeased) -> str:
     match event:
         case e.SchedulerLeased():
             return f"the scheduler is process {event.pid}"
         case e.ResultsLeased():
             return f"results is process {event.pid}"
+        case e.NotifierLeased():
+            return f"the notifier is process {event.pid}"
+
+
+def _service(event: e.ModelRegistered | e.ModelRemoved) -> str:
+    match event:
         case e.ModelRegistered():
             return f"{event.model.id} can be used (engine {event.model.engine})"
         case e.ModelRemoved():
             return f"{event.model_id} can no longer be used"
         case _:
             assert_never(event)
-
-
-def _access(event: e.AnyAccessEvent) -> str:
-    match event:
-        case e.KeyCreated():
-            return f"{event.by} made a key for {event.owner}, scope {', '.join(event.scopes)} ({event.name})"
-        case e.KeyRevoked():
-            why = f" ({event.reason})" if event.reason else ""
-            return f"{event.by} revoked {event.key_id}{why}"
-        case e.KeyExpirySet():
-            successor = f", {event.replaced_by} takes its place" if event.replaced_by else ""
-            return f"{event.key_id} opens nothing from {event.expires_at:%Y-%m-%d %H:%M} UTC on{successor}"
-        case e.OwnerQuotaChanged():
-            return f"{event.by} set the quota of {event.owner}: {_set_fields(event.quota)}"
-        case e.LimitsChanged():
-            return f"{event.by} set the rate limits: {_set_fields(event.after)}"
-        case _:
-            assert_never(event)
-
-
-def _set_fields(limits: msgspec.Struct) -> str:
-    """`reads_per_minute_max 60, ...`, of those that limit something."""
-    chosen: dict[str, int] = msgspec.to_builtins(limits)
-    return ", ".join(f"{name} {value:,}" for name, value in chosen.items()) or "none"

@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 from vbatch.chassis.files import keep_private
-from vbatch.cli.commands import batches, dead, events, keys, limits, models, rebuild, results, stack, steering, tune
+from vbatch.cli.commands import (
+    batches,
+    dead,
+    events,
+    keys,
+    limits,
+    models,
+    rebuild,
+    results,
+    stack,
+    steering,
+    tune,
+    webhooks,
+)
 from vbatch.cli.demo import demo
 
 app = typer.Typer(
@@ -40,6 +53,7 @@ app.command(rich_help_panel=WORK)(steering.pause)
 app.command(rich_help_panel=WORK)(steering.resume)
 app.command(rich_help_panel=WORK, context_settings=NEGATIVE)(steering.priority)
 app.command(rich_help_panel=WORK)(models.models)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=WORK)
 app.add_typer(keys.app, name="keys", rich_help_panel=ACCESS)
 app.command(rich_help_panel=ACCESS)(limits.me)
 app.command(rich_help_panel=ACCESS, context_settings=NEGATIVE)(limits.quota)

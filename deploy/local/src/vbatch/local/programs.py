@@ -34,6 +34,7 @@ SERVICES = (
     Service("scheduler", ("-m", "vbatch.scheduler"), "scheduler_port"),
     Service("gpu-runner", ("-m", "vbatch.gpu_runner"), "gpu_runner_port", stop_seconds_max=60),
     Service("results", ("-m", "vbatch.results"), "results_port"),
+    Service("notifier", ("-m", "vbatch.notifier"), "notifier_port"),
 )
 
 
@@ -83,6 +84,7 @@ def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES)
         "VBATCH_NATS_URL": settings.log_url,
         "VBATCH_LOG_LEVEL": settings.log_level,
         "VBATCH_GATEWAY_SCHEDULER_URL": f"http://{settings.host}:{settings.scheduler_port}",
+        "VBATCH_GATEWAY_NOTIFIER_URL": f"http://{settings.host}:{settings.notifier_port}",
         "VBATCH_PARENT_DEATH": "1",
         STACK_VARIABLE: str(settings.home),
     }

@@ -32,6 +32,7 @@ class LocalSettings(ServiceSettings):
     scheduler_port: int = _service_port("scheduler", 4083)
     gpu_runner_port: int = _service_port("gpu_runner", 4084)
     results_port: int = _service_port("results", 4085)
+    notifier_port: int = _service_port("notifier", 4086)
     nats_port: int = Field(default=nats.PORT, ge=1, le=65535)
     nats_monitor_port: int = Field(default=nats.MONITOR_PORT, ge=1, le=65535)
     postgres_port: int = Field(default=postgres.PORT, ge=1, le=65535)

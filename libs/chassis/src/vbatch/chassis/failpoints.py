@@ -47,6 +47,10 @@ class Failpoint(StrEnum):
     OUTPUT_RECORDED = "results.output_recorded"  # one file.stored, before the next or the end of the batch
     END_RECORDED = "results.end_recorded"  # before this process remembers that it did
 
+    NOTIFIER_LEASED = "notifier.leased"  # before it has read the log
+    DELIVERY_QUEUED = "notifier.delivery_queued"  # before the first try
+    DELIVERY_POSTED = "notifier.delivery_posted"  # the endpoint has it, the log does not know
+
     REBUILD_LEASED = "rebuild.leased"  # in the place of results, before the names are exchanged
     REBUILD_SERVED = "rebuild.served"  # before what was served is tidied away
 

@@ -79,6 +79,10 @@ class ServiceSettings(BaseSettings):
     )
     log_level: LogLevel = Field(default="info", description="Events below this level are not written.")
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP base URL for traces; none are sent without.")
+    webhooks_allow_private: bool = Field(
+        default=False,
+        description="Webhooks may also go to http:// and to private addresses, loopback included.",
+    )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=0, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
 

@@ -23,6 +23,8 @@ FIELD_ID: Mapping[str, str] = {
     "scheduler": "scheduler_id",
     "results": "results_id",
     "key": "key_id",
+    "webhook": "endpoint_id",
+    "notifier": "notifier_id",
 }
 
 
@@ -120,6 +122,31 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("key.expiry_set", 1, e.KeyExpirySet, ("gateway",), lambda event: _stamp(event)),
     EventKind("owner.quota_changed", 1, e.OwnerQuotaChanged, ("gateway",), lambda event: _stamp(event)),
     EventKind("limits.changed", 1, e.LimitsChanged, ("gateway",), lambda event: _stamp(event)),
+    EventKind("notifier.lease", 1, e.NotifierLeased, ("notifier",), lambda event: f"{event.pid}:{_stamp(event)}"),
+    EventKind("webhook.created", 1, e.WebhookCreated, ("gateway",)),
+    EventKind("webhook.updated", 1, e.WebhookUpdated, ("gateway",), lambda event: _stamp(event)),
+    EventKind("webhook.deleted", 1, e.WebhookDeleted, ("gateway",)),
+    EventKind("webhook.disabled", 1, e.WebhookDisabled, ("notifier",), lambda event: _stamp(event)),
+    EventKind("webhook.enabled", 1, e.WebhookEnabled, ("gateway",), lambda event: _stamp(event)),
+    EventKind("webhook.secret_rotated", 1, e.WebhookSecretRotated, ("gateway",), lambda event: event.secret_ref),
+    EventKind("webhook.test_asked", 1, e.WebhookTestAsked, ("gateway",), lambda event: event.delivery_id),
+    EventKind(
+        "webhook.resend_asked",
+        1,
+        e.WebhookResendAsked,
+        ("gateway",),
+        lambda event: f"{event.delivery_id}:{_stamp(event)}",
+    ),
+    EventKind("webhook.queued", 1, e.WebhookQueued, ("notifier",), lambda event: event.delivery_id),
+    EventKind(
+        "webhook.delivered", 1, e.WebhookDelivered, ("notifier",), lambda event: f"{event.delivery_id}:{event.attempt}"
+    ),
+    EventKind(
+        "webhook.failed", 1, e.WebhookFailed, ("notifier",), lambda event: f"{event.delivery_id}:{event.attempt}"
+    ),
+    EventKind(
+        "webhook.exhausted", 1, e.WebhookExhausted, ("notifier",), lambda event: f"{event.delivery_id}:{event.attempts}"
+    ),
 )
 
 BY_TYPE: Mapping[type[e.Event], EventKind] = {kind.type: kind for kind in KINDS}
@@ -130,6 +157,10 @@ def _return(event: e.SliceReturned) -> str:
     """A slice ends with one return, but before it a part of it may have been returned for a pause."""
     is_part = event.reason is ReturnReason.PREEMPTED
     return f"{event.slice_id}:{event.reason}" if is_part else event.slice_id
+
+
+def _resend(event: e.WebhookResendAsked) -> str:
+    return f"{event.delivery_id}:{_stamp(event)}"
 
 
 def _stamp(event: e.Event) -> str:

@@ -15,7 +15,19 @@ from vbatch.contracts import limits
 from vbatch.contracts.access import Quota, RateLimits, Scope
 from vbatch.contracts.bounds import Items, Json
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
-from vbatch.contracts.ids import BatchId, FileId, KeyId, ModelId, OwnerId, PartId, RunnerId, SliceId, UploadId
+from vbatch.contracts.ids import (
+    BatchId,
+    DeliveryId,
+    EndpointId,
+    FileId,
+    KeyId,
+    ModelId,
+    OwnerId,
+    PartId,
+    RunnerId,
+    SliceId,
+    UploadId,
+)
 from vbatch.contracts.models import ModelDefinition
 
 
@@ -437,6 +449,13 @@ class ResultsLeased(LeaseTaken, frozen=True, kw_only=True):
     pid: int
 
 
+class NotifierLeased(LeaseTaken, frozen=True, kw_only=True):
+    """A notifier process took over. The sequence of this event is its epoch."""
+
+    notifier_id: str
+    pid: int
+
+
 # models
 
 
@@ -509,6 +528,130 @@ class LimitsChanged(AccessEvent, frozen=True, kw_only=True):
     by: str
 
 
+# webhooks
+
+
+class WebhookEvent(Event, frozen=True, kw_only=True):
+    """The base of all events of webhook endpoints and deliveries."""
+
+
+class WebhookCreated(WebhookEvent, frozen=True, kw_only=True):
+    """An endpoint of its owner is told of these types of events from now on.
+
+    `secret_ref` names the file that holds the signing secret, which is in no event; `secret_hint` is how it ends.
+    """
+
+    endpoint_id: EndpointId
+    owner: OwnerId
+    name: str
+    url: str
+    event_types: tuple[str, ...]
+    secret_ref: str
+    secret_hint: str
+    by: str
+
+
+class WebhookUpdated(WebhookEvent, frozen=True, kw_only=True):
+    """The endpoint is this from now on."""
+
+    endpoint_id: EndpointId
+    name: str
+    url: str
+    event_types: tuple[str, ...]
+    by: str
+
+
+class WebhookDeleted(WebhookEvent, frozen=True, kw_only=True):
+    """Nothing more is sent to the endpoint, not even what waits."""
+
+    endpoint_id: EndpointId
+    by: str
+
+
+class WebhookDisabled(WebhookEvent, frozen=True, kw_only=True):
+    """Nothing is sent to the endpoint until it is enabled; what waits, waits, and nothing new is queued."""
+
+    endpoint_id: EndpointId
+    by: str
+    reason: str
+
+
+class WebhookEnabled(WebhookEvent, frozen=True, kw_only=True):
+    """Its owner wants the endpoint to be told again."""
+
+    endpoint_id: EndpointId
+    by: str
+
+
+class WebhookSecretRotated(WebhookEvent, frozen=True, kw_only=True):
+    """Deliveries are signed with another secret, and until `old_valid_until` with the one before as well."""
+
+    endpoint_id: EndpointId
+    secret_ref: str
+    secret_hint: str
+    by: str
+    old_valid_until: datetime | None = None
+
+
+class WebhookTestAsked(WebhookEvent, frozen=True, kw_only=True):
+    """Its owner wants to see one delivery of this type, now; it is tried once."""
+
+    endpoint_id: EndpointId
+    delivery_id: DeliveryId
+    event_type: str
+    by: str
+
+
+class WebhookResendAsked(WebhookEvent, frozen=True, kw_only=True):
+    """Its owner wants a delivery once more, with the same id and bytes; its tries begin again."""
+
+    endpoint_id: EndpointId
+    delivery_id: DeliveryId
+    by: str
+
+
+class WebhookQueued(WebhookEvent, frozen=True, kw_only=True):
+    """Something to tell the endpoint. `body` is what every try sends."""
+
+    endpoint_id: EndpointId
+    delivery_id: DeliveryId
+    event_type: str
+    body: str
+    is_test: bool = False
+
+
+class WebhookDelivered(WebhookEvent, frozen=True, kw_only=True):
+    """The endpoint took the delivery, at this attempt; `answer` is how its answer began."""
+
+    endpoint_id: EndpointId
+    delivery_id: DeliveryId
+    attempt: int
+    status_code: int
+    milliseconds: int
+    answer: str = ""
+
+
+class WebhookFailed(WebhookEvent, frozen=True, kw_only=True):
+    """An attempt was answered otherwise (`status_code`) or not at all (`error`). Without `next_at` it was the last."""
+
+    endpoint_id: EndpointId
+    delivery_id: DeliveryId
+    attempt: int
+    milliseconds: int
+    status_code: int | None = None
+    error: str | None = None
+    answer: str = ""
+    next_at: datetime | None = None
+
+
+class WebhookExhausted(WebhookEvent, frozen=True, kw_only=True):
+    """All tries of a delivery are used up; it lies among the dead letters."""
+
+    endpoint_id: EndpointId
+    delivery_id: DeliveryId
+    attempts: int
+
+
 # all of them
 
 FileEvent = FileStored | FileDeleted
@@ -520,8 +663,24 @@ SliceEvent = BatchDispatched | ChunkCompleted | ChunkOutline | SliceReturned
 BatchEvent = StatusEvent | SteeringEvent | SliceEvent
 EngineEvent = ModelLoading | ModelLoaded | ModelFailed | EngineCrashed | ProfileLowered
 RunnerEvent = RunnerLeased | EngineEvent | RunnerStopped | RunnerLost
-LeaseEvent = SchedulerLeased | ResultsLeased
+LeaseEvent = SchedulerLeased | ResultsLeased | NotifierLeased
 ModelEvent = ModelRegistered | ModelRemoved
 AnyAccessEvent = KeyCreated | KeyRevoked | KeyExpirySet | OwnerQuotaChanged | LimitsChanged
-AnyEvent = FileEvent | AnyUploadEvent | BatchEvent | RunnerEvent | LeaseEvent | ModelEvent | AnyAccessEvent
+AnyWebhookEvent = (
+    WebhookCreated
+    | WebhookUpdated
+    | WebhookDeleted
+    | WebhookDisabled
+    | WebhookEnabled
+    | WebhookSecretRotated
+    | WebhookTestAsked
+    | WebhookResendAsked
+    | WebhookQueued
+    | WebhookDelivered
+    | WebhookFailed
+    | WebhookExhausted
+)
+AnyEvent = (
+    FileEvent | AnyUploadEvent | BatchEvent | RunnerEvent | LeaseEvent | ModelEvent | AnyAccessEvent | AnyWebhookEvent
+)
 """Every event there is; a `match` over it that ends in `assert_never` names what it ignores."""

@@ -17,6 +17,8 @@ OwnerId = NewType("OwnerId", str)
 UploadId = NewType("UploadId", str)
 PartId = NewType("PartId", str)
 KeyId = NewType("KeyId", str)
+EndpointId = NewType("EndpointId", str)
+DeliveryId = NewType("DeliveryId", str)
 
 MODEL_ID_BYTES_MAX = 256
 ID_BYTES_MAX: Mapping[object, int] = {
@@ -80,6 +82,21 @@ def key_id_of(api_key: str) -> KeyId | None:
 def imported_key_id(sha256: str) -> KeyId:
     """The id of a key that was made elsewhere, from its digest: importing it twice gives one key."""
     return KeyId("key_" + _base62(int.from_bytes(_digest("key", sha256)[:16], "big"), KEY_ID_DIGITS))
+
+
+def new_endpoint_id(entropy: bytes) -> EndpointId:
+    """`we_` + 32 hex digits of 16 bytes of entropy."""
+    return EndpointId(f"we_{entropy[:16].hex()}")
+
+
+def delivery_id_of(sequence: int, endpoint_id: EndpointId) -> DeliveryId:
+    """`evt_` + 32 hex: the same for one event of the log and one endpoint, however often the log is read."""
+    return DeliveryId("evt_" + _digest("delivery", str(sequence), endpoint_id).hex()[:32])
+
+
+def asked_delivery_id(entropy: bytes) -> DeliveryId:
+    """The same shape for a delivery that somebody asked for."""
+    return DeliveryId(f"evt_{entropy[:16].hex()}")
 
 
 def owner_token(owner: OwnerId) -> str:

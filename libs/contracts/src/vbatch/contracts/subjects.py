@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vbatch.contracts.ids import BatchId, FileId, KeyId, RunnerId, UploadId
+from vbatch.contracts.ids import BatchId, EndpointId, FileId, KeyId, RunnerId, UploadId
 
 ALL_EVENTS = "evt.>"
 BATCHES_CREATED = "evt.batch.*.created"
@@ -14,6 +14,12 @@ MODEL_EVENTS = "evt.model.>"
 KEY_EVENTS = "evt.key.>"
 OWNER_EVENTS = "evt.owner.>"
 LIMITS_EVENTS = "evt.limits.>"
+WEBHOOK_EVENTS = "evt.webhook.>"
+WEBHOOK_CHANGES = tuple(
+    f"evt.webhook.*.{event}" for event in ("created", "updated", "deleted", "disabled", "enabled", "secret_rotated")
+)
+"""What endpoints are, without what was sent to them."""
+NOTIFIER_LEASES = "evt.notifier.*.lease"
 
 
 def batch_events(batch_id: BatchId) -> str:
@@ -39,6 +45,11 @@ def upload_events(upload_id: UploadId) -> str:
 def key_events(key_id: KeyId) -> str:
     """Everything that happened to one API key."""
     return f"evt.key.{key_id}.>"
+
+
+def webhook_events(endpoint_id: EndpointId) -> str:
+    """Everything that happened to one webhook endpoint, its deliveries included."""
+    return f"evt.webhook.{endpoint_id}.>"
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
-from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
+from vbatch.contracts.ids import BatchId, EndpointId, FileId, ModelId, OwnerId
+from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
@@ -86,6 +87,18 @@ class ForecastFeed(Protocol):
 
     async def why(self, batch_id: BatchId) -> Explanation | None:
         """As of now; None for a batch that the scheduler does not have. Raises SchedulerUnavailable."""
+        ...
+
+
+class NotifierUnavailable(Exception):
+    """The notifier does not tell what it has sent; a retry can help."""
+
+
+class Deliveries(Protocol):
+    """What the notifier has sent, and will."""
+
+    async def page(self, endpoint_id: EndpointId) -> DeliveryPage | None:
+        """None for an endpoint that it does not know. Raises NotifierUnavailable."""
         ...
 
 

@@ -35,6 +35,7 @@ class GatewaySettings(ServiceSettings):
         description="Whether /ready, /metrics, /docs and /openapi.json ask nobody for a key; else only this machine.",
     )
     scheduler_url: str = Field("http://127.0.0.1:4083", description="Where the scheduler tells what it foresees.")
+    notifier_url: str = Field("http://127.0.0.1:4086", description="Where the notifier tells what it has sent.")
     own_write_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits to show its own write.")
     log_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits for an event log that is away.")
     event_streams_max: int = Field(100, ge=1, description="Event streams open at once.")
@@ -65,6 +66,11 @@ class GatewaySettings(ServiceSettings):
     def pinned_limits(self) -> dict[Limited, int]:
         """The rate limits that are set here: they win over those of the log."""
         return {limited: getattr(self, limited) for limited in Limited if limited in self.model_fields_set}
+
+    @property
+    def webhook_secrets_folder(self) -> Path:
+        """Shared with the notifier, which signs with what lies there."""
+        return self.home / "secrets" / "webhooks"
 
     @property
     def results_folder(self) -> Path:

@@ -24,8 +24,9 @@ from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
+from vbatch.chassis.sealed import SealedFolder
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
-from vbatch.gateway.adapters.http import access, batches, files, models, queue, service, uploads
+from vbatch.gateway.adapters.http import access, batches, files, models, queue, service, uploads, webhooks
 from vbatch.gateway.adapters.http.app_state import AppState
 from vbatch.gateway.adapters.http.connection import ConnectionLimits, connection_class
 from vbatch.gateway.adapters.http.describe import describe
@@ -33,6 +34,7 @@ from vbatch.gateway.adapters.http.errors import add_error_answers
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
+from vbatch.gateway.adapters.notifier import notifier_pages
 from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
@@ -45,7 +47,8 @@ from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
-from vbatch.gateway.ports import Dependencies, ForecastFeed
+from vbatch.gateway.flows.webhooks import Webhooks
+from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed
 from vbatch.gateway.settings import Configuration, GatewaySettings, is_loopback
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Log
@@ -84,7 +87,7 @@ def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
-    routers = [each.router for each in (files, uploads, batches, queue, models, access, service)]
+    routers = [each.router for each in (files, uploads, batches, queue, models, webhooks, access, service)]
     for router in routers:
         app.include_router(router)
     add_error_answers(app, [route for router in routers for route in router.routes])
@@ -135,9 +138,10 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
         open_reads(url) as reads,
         _following(ProjectionFeed(url)) as projection,
         scheduler_feed(settings.scheduler_url) as forecasts,
+        notifier_pages(settings.notifier_url) as deliveries,
     ):
         await journal.topology()
-        parts = _parts(configuration, journal, reads, projection, forecasts)
+        parts = _parts(configuration, journal, reads, projection, forecasts, deliveries)
         await _sweep(parts.dependencies.blobs)
         changed = await register_models(parts.dependencies, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
@@ -172,6 +176,7 @@ def _parts(
     reads: PostgresReads,
     projection: ProjectionFeed,
     forecasts: ForecastFeed,
+    deliveries: Deliveries,
 ) -> AppState:
     settings = configuration.settings
     access = Access(configuration.keys, is_local=is_loopback(settings.host))
@@ -190,10 +195,13 @@ def _parts(
         own_write_seconds_max=settings.own_write_seconds_max,
         batch_file_bytes_max=settings.batch_file_bytes_max,
     )
+    feed = AccessFeed(journal.log, access)
     return AppState(
         dependencies=dependencies,
         access=access,
-        feed=AccessFeed(journal.log, access),
+        feed=feed,
+        webhooks=Webhooks(dependencies, feed, SealedFolder(settings.webhook_secrets_folder), deliveries),
+        webhooks_may_be_private=settings.webhooks_allow_private,
         streams=OpenStreams(settings.event_streams_max),
         readiness=gateway_readiness(journal, reads, blobs),
         registry=registry,

@@ -74,6 +74,10 @@ def parse_list_files(query: Mapping[str, str]) -> ListFilesParams:
     return ListFilesParams(limit, _after(query), _is_ascending(query), _purpose(query))
 
 
+def read_endpoints_ask(query: Mapping[str, str]) -> ListFilesParams:
+    return ListFilesParams(_limit(query, BATCHES_DEFAULT, BATCHES_MAX), _after(query))
+
+
 def parse_list_results(query: Mapping[str, str]) -> ListResultsParams | None:
     """None when the client wants everything, in the order recorded."""
     if "after_line" not in query and "limit" not in query:

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     TOO_MANY_FAILED_KEYS = "too_many_failed_keys"
     SCOPE_MISSING = "scope_missing"
     NO_SUCH_KEY = "no_such_key"
+    NO_SUCH_WEBHOOK = "no_such_webhook"
+    WEBHOOK_UNANSWERED = "webhook_unanswered"
     KEY_OVER = "key_over"
     PINNED = "pinned"
     QUOTA_EXCEEDED = "quota_exceeded"
@@ -88,6 +90,8 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.TOO_MANY_FAILED_KEYS: Answer(429, "rate_limit_exceeded", "requests"),
     Reason.SCOPE_MISSING: Answer(403, "insufficient_permissions"),
     Reason.NO_SUCH_KEY: Answer(404),
+    Reason.NO_SUCH_WEBHOOK: Answer(404),
+    Reason.WEBHOOK_UNANSWERED: Answer(400, "webhook_unanswered"),
     Reason.KEY_OVER: Answer(409, headers=DO_NOT_RETRY),
     Reason.PINNED: Answer(409, headers=DO_NOT_RETRY),
     # Waiting a moment does not help: something of the owner's must end first.

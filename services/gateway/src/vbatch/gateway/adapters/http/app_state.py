@@ -33,6 +33,7 @@ from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited, RateL
 from vbatch.gateway.core.refusals import Reason, Refusal, too_many_failed_keys
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.quotas import must_have_room_for_bytes
+from vbatch.gateway.flows.webhooks import Webhooks
 from vbatch.gateway.flows.writing import ACTOR, Actor
 from vbatch.gateway.ports import Dependencies
 
@@ -46,6 +47,8 @@ class AppState:
     dependencies: Dependencies
     access: Access
     feed: AccessFeed
+    webhooks: Webhooks
+    webhooks_may_be_private: bool
     streams: OpenStreams
     readiness: Readiness
     registry: CollectorRegistry

@@ -11,7 +11,8 @@ from vbatch.contracts import completion_window
 from vbatch.contracts.access import OWNER_PATTERN, Quota, RateLimits, Scope
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
-from vbatch.gateway.core import keys, quotas, shapes
+from vbatch.contracts.webhooks import URL_CHARS_MAX
+from vbatch.gateway.core import keys, quotas, shapes, webhooks
 from vbatch.gateway.core.batches import create_batch
 from vbatch.gateway.core.files import part_uploads, uploads
 from vbatch.gateway.core.views import ErrorEnvelope, FileErrorEnvelope
@@ -134,6 +135,33 @@ CHANGE_LIMITS: Description = {
     "type": "object",
     "additionalProperties": False,
     "properties": {name: _AMOUNT | {"type": "integer"} for name in RateLimits.__struct_fields__},
+}
+_WEBHOOK_FIELDS: Description = {
+    "name": {"type": "string", "minLength": 1, "maxLength": webhooks.NAME_CHARS_MAX},
+    "url": {"type": "string", "maxLength": URL_CHARS_MAX, "example": "https://example.com/hook"},
+    "event_types": {
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "string", "enum": list(webhooks.EVENT_TYPES)},
+    },
+}
+CREATE_WEBHOOK: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": list(_WEBHOOK_FIELDS),
+    "properties": _WEBHOOK_FIELDS,
+}
+UPDATE_WEBHOOK: Description = {"type": "object", "additionalProperties": False, "properties": _WEBHOOK_FIELDS}
+ROTATE_WEBHOOK_SECRET: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"keep_old_secret_active_for_24_hours": {"type": "boolean", "default": False}},
+}
+TEST_WEBHOOK: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["event_type"],
+    "properties": {"event_type": {"type": "string", "enum": list(webhooks.EVENT_TYPES)}},
 }
 UPDATE_BATCH: Description = {
     "type": "object",

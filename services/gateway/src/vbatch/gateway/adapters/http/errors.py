@@ -12,7 +12,7 @@ from vbatch.chassis.blobs import BlobStoreFull, BlobTrouble
 from vbatch.chassis.logs import get_logger
 from vbatch.gateway.adapters.http.answers import refusal_answer
 from vbatch.gateway.core.refusals import SERVER_FAULT_MESSAGE, Reason, Refusal, no_room, unavailable, url_unknown
-from vbatch.gateway.ports import ReadModelUnavailable, SchedulerUnavailable
+from vbatch.gateway.ports import NotifierUnavailable, ReadModelUnavailable, SchedulerUnavailable
 from vbatch.journal.port import Full, Unavailable
 
 FILES = "/v1/files"
@@ -21,6 +21,7 @@ TROUBLE: dict[type[Exception], str] = {
     ReadModelUnavailable: "The read model cannot be reached.",
     BlobTrouble: "The file store failed.",
     SchedulerUnavailable: "The scheduler does not answer; the batches go on.",
+    NotifierUnavailable: "The notifier does not answer; what is due is sent once it is back.",
 }
 
 

@@ -1,0 +1,1 @@
+"""HTTP to the endpoints, the page of deliveries, figures."""

@@ -1,0 +1,1 @@
+"""What is due to whom, and when it is tried again. Knows no clock and no network."""

@@ -1,0 +1,74 @@
+"""Which events of the log are told, as what, and the bytes that tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import BatchId, DeliveryId
+from vbatch.contracts.subjects import NOTIFIER_LEASES, WEBHOOK_EVENTS
+from vbatch.contracts.webhooks import WebhookEventType as Type
+
+SUBJECTS = (
+    WEBHOOK_EVENTS,
+    NOTIFIER_LEASES,
+    *(f"evt.batch.*.{end}" for end in ("created", "validated", "rejected", "completed", "cancelled", "expired")),
+    "evt.runner.*.model_failed",
+)
+"""What this service reads of the log."""
+
+TYPES: Mapping[type[e.Event], Type] = {
+    e.BatchValidated: Type.BATCH_IN_PROGRESS,
+    e.BatchRejected: Type.BATCH_FAILED,
+    e.BatchCompleted: Type.BATCH_COMPLETED,
+    e.BatchCancelled: Type.BATCH_CANCELLED,
+    e.BatchExpired: Type.BATCH_EXPIRED,
+    e.ModelFailed: Type.MODEL_FAILED,
+}
+TEST_BATCH = "batch_" + "0" * 32
+TEST_MODEL = "test-model"
+
+
+class News(NamedTuple):
+    """What is told of an event: `subject_id` is the batch or the model; without a batch, every owner is told."""
+
+    type: Type
+    subject_id: str
+    batch_id: BatchId | None
+
+
+class _Data(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Body(msgspec.Struct, frozen=True):
+    id: str
+    object: str
+    created_at: int
+    type: str
+    data: _Data
+
+
+def news_of(event: e.Event) -> News | None:
+    """None for events that nobody is told."""
+    kind = TYPES.get(type(event))
+    match event:
+        case e.BatchValidated() | e.BatchRejected() | e.BatchSealed() if kind is not None:
+            return News(kind, event.batch_id, event.batch_id)
+        case e.ModelFailed() if kind is not None:
+            return News(kind, event.model, None)
+        case _:
+            return None
+
+
+def body_of(delivery_id: DeliveryId, event_type: str, subject_id: str, created_at: int) -> str:
+    """In OpenAI's form and order of keys."""
+    return msgspec.json.encode(_Body(delivery_id, "event", created_at, event_type, _Data(subject_id))).decode()
+
+
+def subject_of_test(event_type: str) -> str:
+    """What a test speaks of: nothing that exists."""
+    return TEST_MODEL if event_type == Type.MODEL_FAILED else TEST_BATCH

@@ -1,0 +1,1 @@
+"""Where the rules of delivery meet the log and the network."""

@@ -1,0 +1,149 @@
+"""Queues what is due, tries what is ripe, and records how it went: each step is an event before the next one begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from vbatch.chassis.failpoints import Failpoint, reached
+from vbatch.chassis.logs import get_logger
+from vbatch.contracts import events as e
+from vbatch.contracts.codec import encode
+from vbatch.contracts.ids import DeliveryId, EndpointId
+from vbatch.contracts.message import MESSAGE_ID_HEADER, Recorded
+from vbatch.contracts.webhooks import DeliveryFault
+from vbatch.journal.port import Full, Lease, Unavailable
+from vbatch.notifier.core import signing
+from vbatch.notifier.core.decide import after_try, is_exhausted, next_moment, to_try
+from vbatch.notifier.core.schedule import Answer
+from vbatch.notifier.core.state import Delivery, Endpoint, State
+from vbatch.notifier.ports import SecretMissing, World
+
+SOURCE = "notifier"
+REST_SECONDS_MAX = 30.0
+"""Between two looks at what is ripe: the clock of the machine may be set."""
+RETRY_SECONDS = 1.0
+EXHAUSTED = "webhook_exhausted"
+
+
+class Delivering:
+    """Works on a state that somebody else folds, who calls `on_folded` whenever it has changed."""
+
+    def __init__(self, world: World, state: State, lease: Lease) -> None:
+        self._world = world
+        self._state = state
+        self._lease = lease
+        self._in_flight: set[tuple[EndpointId, DeliveryId]] = set()
+        self._changed = asyncio.Event()
+        self._folded = asyncio.Event()
+
+    @property
+    def in_flight_count(self) -> int:
+        return len(self._in_flight)
+
+    def on_folded(self) -> None:
+        self._changed.set()
+        folded, self._folded = self._folded, asyncio.Event()
+        folded.set()
+
+    async def run(self) -> None:
+        """For ever. Raises Conflict when a newer process took over."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._changed.clear()
+                await self._queue_due()
+                for delivery in to_try(self._state, self._in_flight, self._world.now()):
+                    self._in_flight.add(_key(delivery))
+                    tasks.create_task(self._try(delivery))
+                await self._rest()
+
+    async def _queue_due(self) -> None:
+        for queued in list(self._state.due.values()):
+            await self._record([queued])
+            reached(Failpoint.DELIVERY_QUEUED)
+
+    async def _try(self, delivery: Delivery) -> None:
+        """One try, from the secret to the event; the place in flight is given back once the event is folded."""
+        try:
+            endpoint = self._state.endpoints.get(delivery.queued.endpoint_id)
+            if endpoint is None:
+                return
+            answer = await self._post(endpoint, delivery)
+            reached(Failpoint.DELIVERY_POSTED)
+            endpoint = self._state.endpoints.get(endpoint.id)
+            if endpoint is None:
+                return
+            events = after_try(endpoint, delivery, answer, self._world.now())
+            await self._settle(delivery, events)
+            self._world.on_tried(answer.fault or str(answer.status_code))
+        finally:
+            self._in_flight.discard(_key(delivery))
+            self._changed.set()
+
+    async def _post(self, endpoint: Endpoint, delivery: Delivery) -> Answer:
+        now, queued = self._world.now(), delivery.queued
+        try:
+            secrets = [await self._secret(reference) for reference in endpoint.secret_refs(now)]
+        except SecretMissing as error:
+            get_logger().error("webhook_secret_lost", endpoint_id=endpoint.id, reason=str(error))
+            return Answer(0, fault=DeliveryFault.SECRET_LOST)
+        headers = signing.headers(queued.delivery_id, int(now.timestamp()), queued.body, secrets)
+        return await self._world.sender.post(endpoint.url, headers, queued.body.encode())
+
+    async def _secret(self, reference: str) -> bytes:
+        return await asyncio.to_thread(self._world.secrets.read, reference)
+
+    async def _settle(self, delivery: Delivery, events: Sequence[e.Event]) -> None:
+        if is_exhausted(events):
+            await self._bury(delivery)
+        await self._record(events)
+        for event in events:
+            if isinstance(event, e.WebhookDisabled):
+                get_logger().warning("webhook_disabled", endpoint_id=event.endpoint_id, reason=event.reason)
+
+    async def _bury(self, delivery: Delivery) -> None:
+        """Before the event that says so: buried twice is buried once."""
+        message = encode(delivery.queued, source=SOURCE)
+        headers = {**message.headers, MESSAGE_ID_HEADER: message.message_id}
+        record = Recorded(delivery.sequence, message.subject, headers, message.body, delivery.queued.at)
+        while True:
+            try:
+                await self._world.journal.dead.append(record, EXHAUSTED)
+                return
+            except (Unavailable, Full) as error:
+                await self._wait_for_log(error)
+
+    async def _record(self, events: Sequence[e.Event]) -> None:
+        """All or none, under the lease; returns once they are folded. A log that is away is waited for."""
+        messages = [encode(event, source=SOURCE) for event in events]
+        log, guard = self._world.journal.log, self._lease.guard()
+        while True:
+            try:
+                if len(messages) == 1:
+                    sequence = await log.append(messages[0], guard)
+                else:
+                    sequence = await log.append_all(messages, guard)
+                break
+            except (Unavailable, Full) as error:
+                await self._wait_for_log(error)
+        while self._state.sequence < sequence:
+            await self._folded.wait()
+
+    async def _wait_for_log(self, error: Exception) -> None:
+        get_logger().warning("webhook_events_wait", reason=str(error))
+        await asyncio.sleep(RETRY_SECONDS)
+
+    async def _rest(self) -> None:
+        """Until something changes or ripens."""
+        now = self._world.now()
+        ripens = next_moment(self._state, now)
+        seconds = REST_SECONDS_MAX if ripens is None else (ripens - now).total_seconds()
+        try:
+            async with asyncio.timeout(min(max(seconds, 0.0), REST_SECONDS_MAX)):
+                await self._changed.wait()
+        except TimeoutError:
+            pass  # something is ripe, or it is time to look
+
+
+def _key(delivery: Delivery) -> tuple[EndpointId, DeliveryId]:
+    return delivery.queued.endpoint_id, delivery.queued.delivery_id

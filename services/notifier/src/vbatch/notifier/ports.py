@@ -1,0 +1,38 @@
+"""What the notifier asks of the world: one HTTP POST, the secrets, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from vbatch.journal.port import Journal
+from vbatch.notifier.core.schedule import Answer
+
+
+class SecretMissing(Exception):
+    """The signing secret of an endpoint is lost; only its owner can help, by rotating it."""
+
+
+class Sender(Protocol):
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """One try, bounded in time; whatever goes wrong is an answer with a fault."""
+        ...
+
+
+class Secrets(Protocol):
+    def read(self, reference: str) -> bytes:
+        """Blocks: call it in a thread. Raises SecretMissing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    journal: Journal
+    sender: Sender
+    secrets: Secrets
+    pid: int
+    now: Callable[[], datetime]
+    on_tried: Callable[[str], None]
+    """Told how each try ended."""
