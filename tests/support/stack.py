@@ -85,10 +85,10 @@ class RunningStack:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.settings.gateway_port}"
 
-    def client(self) -> OpenAI:
+    def client(self, api_key: str = "none") -> OpenAI:
         """The official client, which goes on asking while a killed gateway is started again."""
         return OpenAI(
-            base_url=f"{self.url}/v1", api_key="none", max_retries=RETRIES_MAX, _strict_response_validation=True
+            base_url=f"{self.url}/v1", api_key=api_key, max_retries=RETRIES_MAX, _strict_response_validation=True
         )
 
     def vbatch(self, *arguments: str) -> subprocess.CompletedProcess[str]:

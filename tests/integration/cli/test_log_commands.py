@@ -18,6 +18,7 @@ from vbatch.cli.exits import Exit
 from vbatch.cli.main import app
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
+from vbatch.contracts.ids import BatchId
 from vbatch.contracts.message import Message, Recorded
 from vbatch.contracts.orders import CancelBatch, encode_order
 from vbatch.journal.jetstream import connect
@@ -159,3 +160,17 @@ async def test_a_dropped_letter_is_gone(log: Log):
     assert (await log.run("dead", "drop", str(sequence))).exit_code == Exit.GOOD
     assert (await log.run("dead", "drop", str(sequence))).exit_code == Exit.FAILED
     assert await log.journal.dead.count() == 0
+
+
+async def test_the_audit_shows_who_did_what_and_nothing_that_a_service_did(log: Log):
+    batch = msgspec.structs.replace(samples.BATCH_CREATED, batch_id=BatchId("batch_" + "9" * 32))
+    message = codec.encode(batch, source="gateway")
+    headers = {**message.headers, "ce-actor": samples.KEY, "ce-clientaddress": "10.0.0.7"}
+    await log.journal.log.append(Message(message.subject, message.body, message.message_id, headers))
+
+    shown = await log.run("audit", "--json")
+    assert shown.exit_code == Exit.GOOD, shown.output
+    [entry] = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert (entry["actor"], entry["address"], entry["action"]) == (samples.KEY, "10.0.0.7", "batch.created")
+    assert "10.0.0.7" in (await log.run("audit", "--since", "1h", "--actor", samples.KEY)).stdout
+    assert "Nobody has changed anything." in (await log.run("audit", "--object", "batch_x")).stdout

@@ -20,11 +20,11 @@ from tests.integration.gateway.stage import CHAT, LINE, Answer, Stage, client_of
 from tests.integration.results.stage import Place, eventually, tell
 from vbatch.contracts import events as e
 from vbatch.contracts.access import Scope
+from vbatch.contracts.audit import ACTOR_HEADER, ADDRESS_HEADER
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.api_keys import ApiKeys
 from vbatch.gateway.core.keys import KeyAsk, NewKey, new_key
 from vbatch.gateway.flows.bootstrap import AdminKeyExists, init_keys
-from vbatch.gateway.flows.writing import ACTOR_HEADER, ADDRESS_HEADER
 from vbatch.journal.port import Journal
 
 pytestmark = pytest.mark.integration
@@ -398,3 +398,25 @@ async def test_what_is_written_tells_whose_key_did_it_and_from_where(place: Plac
         assert record.headers[ACTOR_HEADER] == keys.user.event.key_id
         assert record.headers[ADDRESS_HEADER] == "127.0.0.1"
         assert keys.user.text not in str(record.headers) + record.body.decode()
+
+
+async def test_an_admin_reads_who_did_what_page_by_page(place: Place, journal: Journal):
+    async with keyed(place, journal) as (stage, keys):
+        ann, admin = stage.client.with_options(api_key=keys.user.text), bearer(keys.admin)
+        batch = await ann.batches.create(input_file_id="file-x", endpoint=CHAT, completion_window="24h")
+        await ann.batches.cancel(batch.id)
+        await stage.ask("POST", "/v1/admin/limits", json={"reads_per_minute_max": 10_000}, headers=admin)
+
+        path = f"/v1/admin/audit?object_id={batch.id}"
+        told = (await stage.ask("GET", path, headers=admin)).json
+        did = [(each["actor"], each["address"], each["action"]) for each in told["data"]]
+        key_id = keys.user.event.key_id
+        assert did == [(key_id, "127.0.0.1", "batch.created"), (key_id, "127.0.0.1", "batch.cancel_requested")]
+
+        first = (await stage.ask("GET", f"{path}&limit=1", headers=admin)).json
+        rest = (await stage.ask("GET", f"{path}&after={first['last_id']}", headers=admin)).json
+        assert ([first["has_more"], rest["has_more"]], first["data"] + rest["data"]) == ([True, False], told["data"])
+
+        by_admin = f"/v1/admin/audit?actor={keys.admin.event.key_id}"
+        actions = [each["action"] for each in (await stage.ask("GET", by_admin, headers=admin)).json["data"]]
+        assert actions == ["limits.changed"]

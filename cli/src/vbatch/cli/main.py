@@ -6,6 +6,7 @@ import typer
 
 from vbatch.chassis.files import keep_private
 from vbatch.cli.commands import (
+    audit,
     batches,
     dead,
     events,
@@ -58,6 +59,7 @@ app.add_typer(keys.app, name="keys", rich_help_panel=ACCESS)
 app.command(rich_help_panel=ACCESS)(limits.me)
 app.command(rich_help_panel=ACCESS, context_settings=NEGATIVE)(limits.quota)
 app.command(rich_help_panel=ACCESS)(limits.limits)
+app.command(rich_help_panel=ACCESS)(audit.audit)
 app.add_typer(events.app, name="events", rich_help_panel=LOG)
 app.add_typer(dead.app, name="dead", rich_help_panel=LOG)
 app.command(rich_help_panel=LOG)(rebuild.rebuild)

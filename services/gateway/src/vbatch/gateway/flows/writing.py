@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
+from vbatch.contracts.audit import ACTOR_HEADER, ADDRESS_HEADER
 from vbatch.contracts.codec import encode
 from vbatch.contracts.events import Event
 from vbatch.contracts.message import Message
@@ -14,8 +15,6 @@ from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Guard
 
 SOURCE = "gateway"
-ACTOR_HEADER = "ce-actor"
-ADDRESS_HEADER = "ce-clientaddress"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON, object_answer, read_body
-from vbatch.gateway.adapters.http.app_state import Admin, AppState, ReadingCaller, TheAppState
+from vbatch.gateway.adapters.http.app_state import Admin, AppState, ReadingCaller, TheAppState, TheDependencies
 from vbatch.gateway.adapters.http.describe import (
     CHANGE_LIMITS,
     CREATE_KEY,
@@ -33,6 +33,7 @@ from vbatch.gateway.core.access_views import (
     new_key_view,
     owner_view,
 )
+from vbatch.gateway.core.audit_asks import ENTRIES_DEFAULT, ENTRIES_MAX, AuditPage, audit_view, read_audit_ask
 from vbatch.gateway.core.keys import (
     REASON_CHARS_MAX,
     newest_first,
@@ -43,6 +44,7 @@ from vbatch.gateway.core.keys import (
 from vbatch.gateway.core.limit_asks import read_limits
 from vbatch.gateway.core.quotas import read_quota
 from vbatch.gateway.core.shapes import bounded_string
+from vbatch.gateway.flows import audit
 from vbatch.gateway.flows import keys as flow
 
 PACKAGE = "vbatch-gateway"
@@ -152,6 +154,29 @@ async def change_limits(request: Request, caller: Admin, parts: TheAppState) -> 
     after = read_limits(await read_body(request), parts.access.limits, parts.limits.pinned)
     await flow.change_limits(parts.dependencies, parts.feed, caller, after)
     return object_answer(limits_view(parts.limits))
+
+
+@router.get(
+    "/admin/audit",
+    response_model=AuditPage,
+    responses=errors(400, 403),
+    openapi_extra={
+        "parameters": [
+            query("after", {"type": "integer", "minimum": 0, "default": 0}, "Only what follows this entry."),
+            query(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": ENTRIES_MAX, "default": ENTRIES_DEFAULT},
+                "Page size.",
+            ),
+            query("actor", STRING, "Only what this key did, or `local`, or `operator`."),
+            query("object_id", STRING, "Only what was done to this object."),
+        ]
+    },
+)
+async def read_audit(request: Request, _caller: Admin, dependencies: TheDependencies) -> Response:
+    """Who did what, when, and from where: every change that a request or an operator made, oldest first."""
+    params = read_audit_ask(request.query_params)
+    return object_answer(audit_view(await audit.read_audit(dependencies, params), params.limit))
 
 
 async def _owner_answer(parts: AppState, name: str) -> Response:

@@ -82,6 +82,7 @@ async def caller_of(
     parts.access.must_be_allowed(caller, Scope(scopes.scopes[0]))
     caller = _on_behalf(parts, caller, request.headers.get(ON_BEHALF_HEADER))
     request.state.owner = caller.owner
+    request.state.caller = caller.name
     request.state.on_received = partial(_charge_bytes, parts, caller)
     ACTOR.set(Actor(caller.name, address_of(request)))
     parts.last_used[caller.name] = now

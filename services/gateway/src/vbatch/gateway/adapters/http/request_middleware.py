@@ -75,7 +75,12 @@ class RequestMiddleware:
         self._metrics.answered(scope["method"], route, status, seconds)
         if route not in QUIET_ROUTES:
             get_logger().info(
-                "request_answered", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1)
+                "request_answered",
+                method=scope["method"],
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 1),
+                key=scope.get("state", {}).get("caller"),
             )
 
 

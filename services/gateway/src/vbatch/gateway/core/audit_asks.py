@@ -1,0 +1,76 @@
+"""What may be asked of the audit, and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel
+
+from vbatch.contracts.audit import AuditEntry
+from vbatch.gateway.core.pages import BYTES_MAX
+from vbatch.gateway.core.shapes import integer_between, integer_of_text
+
+ENTRIES_DEFAULT, ENTRIES_MAX = 100, 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditAsk:
+    """At most `limit` entries behind sequence `after`, of one actor or one object if that is named."""
+
+    after: int
+    limit: int
+    actor: str | None = None
+    object_id: str | None = None
+
+    def wants(self, entry: AuditEntry) -> bool:
+        return self.actor in (None, entry.actor) and self.object_id in (None, entry.object_id)
+
+
+class AuditEntryObject(BaseModel):
+    """`id` is the sequence in the log."""
+
+    object: Literal["audit_entry"] = "audit_entry"
+    id: int
+    at: int
+    actor: str
+    address: str | None
+    action: str
+    object_id: str
+
+
+class AuditPage(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[AuditEntryObject]
+    last_id: int | None
+    has_more: bool
+
+
+def read_audit_ask(query: Mapping[str, str]) -> AuditAsk:
+    """Raises Refusal."""
+    after = integer_between(integer_of_text(query.get("after", "0"), "after"), "after", 0, BYTES_MAX)
+    limit = integer_of_text(query.get("limit", str(ENTRIES_DEFAULT)), "limit")
+    limit = integer_between(limit, "limit", 1, ENTRIES_MAX)
+    return AuditAsk(after, limit, query.get("actor"), query.get("object_id"))
+
+
+def audit_view(entries: list[AuditEntry], limit: int) -> AuditPage:
+    """Of `entries` one more than `limit` was read to see whether there is more."""
+    shown = entries[:limit]
+    return AuditPage(
+        data=[_entry_view(entry) for entry in shown],
+        last_id=shown[-1].sequence if shown else None,
+        has_more=len(entries) > limit,
+    )
+
+
+def _entry_view(entry: AuditEntry) -> AuditEntryObject:
+    return AuditEntryObject(
+        id=entry.sequence,
+        at=int(entry.at.timestamp()),
+        actor=entry.actor,
+        address=entry.address,
+        action=entry.action,
+        object_id=entry.object_id,
+    )
