@@ -420,3 +420,13 @@ async def test_an_admin_reads_who_did_what_page_by_page(place: Place, journal: J
         by_admin = f"/v1/admin/audit?actor={keys.admin.event.key_id}"
         actions = [each["action"] for each in (await stage.ask("GET", by_admin, headers=admin)).json["data"]]
         assert actions == ["limits.changed"]
+
+
+async def test_without_keys_a_page_of_others_cannot_make_the_first_one(lonely_stage: Stage):
+    ask = {"owner": "evil", "name": "n", "scopes": ["admin"]}
+    for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}):
+        refused = await lonely_stage.ask("POST", "/v1/admin/keys", json=ask, headers=headers)
+        assert (refused.status, refused.error["code"]) == (403, "insufficient_permissions")
+    made = await lonely_stage.ask("POST", "/v1/admin/keys", json=ask | {"owner": "me"})
+    assert made.status == 200
+    assert (await lonely_stage.ask("GET", "/v1/me")).status == 401

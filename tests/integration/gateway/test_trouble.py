@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 
+import asyncpg
 import openai
 import pytest
 
@@ -96,3 +97,11 @@ async def test_figures_count_requests_by_route(stage: Stage):
 
 def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGQUIT)  # PostgreSQL's immediate shutdown
+
+
+async def test_the_gateways_connections_to_the_read_model_cannot_write(stage: Stage):
+    async with stage.parts.dependencies.reads._pool.acquire() as connection:
+        for statement in ("DELETE FROM file", "CREATE TABLE mine ()", "UPDATE checkpoint SET sequence = 0"):
+            with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+                await connection.execute(statement)
+        assert await connection.fetchval("SHOW statement_timeout") == "10s"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.events import BATCH, MODEL
 from vbatch.contracts.ids import (
+    OwnerId,
     batch_request_id,
     engine_request_id,
     is_batch_id,
@@ -18,6 +19,7 @@ from vbatch.contracts.ids import (
     new_batch_id,
     new_file_id,
     output_file_id,
+    owner_token,
 )
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -43,3 +45,10 @@ def test_derived_ids_never_change():
 
 def test_a_model_id_of_any_characters_is_one_subject_token():
     assert re.fullmatch("[0-9a-f]{16}", model_token(MODEL))
+
+
+def test_owners_have_subjects_of_their_own_and_readable_ones():
+    names = [OwnerId(name) for name in ("ann", "ann.b", "ann-b", "ann_b", "a.n.n")]
+    tokens = [owner_token(name) for name in names]
+    assert tokens[:2] == ["ann", "ann~b"]
+    assert len(set(tokens)) == len(names) and not any("." in token for token in tokens)

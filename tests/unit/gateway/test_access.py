@@ -12,7 +12,7 @@ from tests.support.events import KEY, NOON
 from vbatch.contracts import events as e
 from vbatch.contracts.access import Quota, RateLimits, Scope
 from vbatch.contracts.ids import OwnerId, imported_key_id, is_key_id, key_id_of, new_api_key
-from vbatch.gateway.core.access import Access
+from vbatch.gateway.core.access import Access, is_asked_from_here
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, read_key_file
 from vbatch.gateway.core.keys import (
     KeyAsk,
@@ -185,6 +185,24 @@ def test_a_key_tells_its_id_and_nothing_of_its_secret():
     assert key_id is not None and is_key_id(key_id) and len(text) == 6 + 8 + 1 + 32
     assert text.split("_")[1] not in key_id
     assert key_id_of(text + "x") is None and key_id_of("right") is None
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "is_here"),
+    [
+        ("127.0.0.1:4080", None, True),
+        ("localhost", "http://127.0.0.1:4081", True),
+        ("[::1]:4080", None, True),
+        ("evil.example:4080", None, False),
+        ("127.0.0.1:4080", "https://evil.example", False),
+        ("127.0.0.1:4080", "null", False),
+        ("127.0.0.1.evil.example", None, False),
+        ("[", None, False),
+        (None, None, False),
+    ],
+)
+def test_a_page_of_others_in_a_browser_here_makes_no_keys(host: str | None, origin: str | None, is_here: bool):
+    assert is_asked_from_here(host, origin) is is_here
 
 
 def test_quotas_and_limits_are_the_last_ones_told():

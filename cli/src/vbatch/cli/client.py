@@ -154,7 +154,11 @@ async def _raise_if_refused(response: aiohttp.ClientResponse) -> None:
     words = _words(await response.content.read(ERROR_BYTES_MAX))
     if response.status == 503:
         raise Unreachable(f"The server cannot answer now: {words}")
-    raise Refused(f"{words}{HINTS.get(response.status, '')}")
+    raise Refused(_sentence(words) + HINTS.get(response.status, ""))
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
 def _words(body: bytes) -> str:

@@ -23,6 +23,13 @@ CONNECTIONS_MAX = 10
 QUERY_SECONDS_MAX = 10.0
 CONNECT_SECONDS_MAX = 5.0
 SEARCH_PATH = {"search_path": SCHEMA}
+READING = {
+    **SEARCH_PATH,
+    "default_transaction_read_only": "on",
+    "statement_timeout": str(int(QUERY_SECONDS_MAX * 1_000)),
+    "application_name": "vbatch gateway",
+}
+"""The server itself refuses what this service never does, and ends what nobody waits for any more."""
 
 TROUBLE = (
     OSError,
@@ -156,7 +163,7 @@ async def open_reads(url: str) -> AsyncIterator[PostgresReads]:
         max_size=CONNECTIONS_MAX,
         command_timeout=QUERY_SECONDS_MAX,
         timeout=CONNECT_SECONDS_MAX,
-        server_settings=SEARCH_PATH,
+        server_settings=READING,
     ) as pool:
         try:
             yield PostgresReads(pool)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from vbatch.contracts import events as e
 from vbatch.contracts.access import NO_LIMITS, NO_QUOTA, RANKS, Quota, RateLimits, Scope
@@ -40,6 +41,24 @@ class Caller:
 
 
 LOCAL_CALLER = Caller(LOCAL_OWNER, LOCAL, Scope.ADMIN)
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def is_asked_from_here(host: str | None, origin: str | None) -> bool:
+    """Whether a request to a server without keys comes from a program or page of this machine.
+
+    A browser on this machine also runs pages of others: they send their Origin, or have a name of theirs lead here,
+    which then stands in Host.
+    """
+    is_here = _name_of(f"//{host}") in LOCAL_NAMES
+    return is_here and (origin is None or _name_of(origin) in LOCAL_NAMES)
+
+
+def _name_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

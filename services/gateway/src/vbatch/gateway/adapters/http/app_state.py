@@ -26,11 +26,11 @@ from vbatch.gateway.adapters.http.answers import announced_bytes
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts
 from vbatch.gateway.adapters.sse import OpenStreams
-from vbatch.gateway.core.access import Access, Caller
+from vbatch.gateway.core.access import LOCAL_CALLER, Access, Caller, is_asked_from_here
 from vbatch.gateway.core.files.uploads import FILE_BYTES_MAX
 from vbatch.gateway.core.keys import owner_name
 from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited, RateLimit
-from vbatch.gateway.core.refusals import Reason, Refusal, too_many_failed_keys
+from vbatch.gateway.core.refusals import Reason, Refusal, scope_missing, too_many_failed_keys
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.quotas import must_have_room_for_bytes
 from vbatch.gateway.flows.webhooks import Webhooks
@@ -80,6 +80,8 @@ async def caller_of(
     now = parts.dependencies.now()
     caller = _let_in(parts, request, now)
     parts.access.must_be_allowed(caller, Scope(scopes.scopes[0]))
+    if caller is LOCAL_CALLER and scopes.scopes[0] == Scope.ADMIN:
+        _must_be_asked_from_here(request)
     caller = _on_behalf(parts, caller, request.headers.get(ON_BEHALF_HEADER))
     request.state.owner = caller.owner
     request.state.caller = caller.name
@@ -153,6 +155,12 @@ def _let_in(parts: AppState, request: Request, now: datetime) -> Caller:
         if refusal.reason is Reason.KEY_WRONG:
             parts.failed_keys.charge(address, 1, now)
         raise
+
+
+def _must_be_asked_from_here(request: Request) -> None:
+    """Raises Refusal."""
+    if not is_asked_from_here(request.headers.get("host"), request.headers.get("origin")):
+        raise scope_missing(Scope.ADMIN)
 
 
 def _on_behalf(parts: AppState, caller: Caller, owner: str | None) -> Caller:
