@@ -39,7 +39,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:jsonschema"),
 ]
 
-FUZZ_SECONDS_MAX = 25.0
+FUZZ_SECONDS_MAX = 30.0
 ASK_SECONDS_MAX = 10.0
 EXAMPLES_OF_EACH = 30
 CHECKED = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
