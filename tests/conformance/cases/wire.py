@@ -107,8 +107,8 @@ def online_inference_is_refused_in_the_envelope(server: Server) -> None:
         server.client.chat.completions.create(model=CHAT, messages=[{"role": "user", "content": "hi"}])
 
 
-def webhooks_are_not_here(server: Server) -> None:
-    for path in ("/webhook_endpoints", "/webhook_event_types"):
+def organizations_are_not_here(server: Server) -> None:
+    for path in ("/organization/admin_api_keys", "/organization/projects"):
         with refused(openai.NotFoundError, code="unknown_url", message=f"Invalid URL (GET /v1{path})"):
             server.client.get(path, cast_to=object)
 
