@@ -31,7 +31,7 @@ from vbatch.journal.port import Conflict, Full, Unavailable
 from vbatch.journal.settings import JournalSettings
 from vbatch.notifier.core.schedule import Answer
 from vbatch.notifier.flows.serving import Fenced, Progress, serve
-from vbatch.notifier.ports import World
+from vbatch.notifier.ports import Dependencies
 
 OWNERS = (OwnerId("ann"), OwnerId("bob"))
 ENDPOINTS, BATCHES = 4, 15
@@ -174,7 +174,7 @@ class WebhookRun:
         lane, context = self._loop.open_lane("notifier")
         self._lanes.append(lane)
         self._outcome.lives += 1
-        world = World(
+        world = Dependencies(
             journal=SimulatedJournal(self._journal, lane, self._weather, _no_orders),
             sender=self._endpoints,
             secrets=NoSecrets(),

@@ -59,7 +59,7 @@ class Keys:
     expired: NewKey
     spare: NewKey
 
-    def events(self) -> list[e.Event]:
+    def events(self) -> list[e.AnyEvent]:
         keys = (self.read, self.user, self.admin, self.other, self.revoked, self.expired, self.spare)
         gone = e.KeyRevoked(at=datetime.now(UTC), key_id=self.revoked.event.key_id, by="operator")
         return [*(key.event for key in keys), gone]

@@ -26,7 +26,7 @@ NOWHERE = f"http://127.0.0.1:{free_port()}/hook"
 """Nobody listens there."""
 
 
-async def batch_ends(scene: Scene, end: e.Event = COMPLETED) -> None:
+async def batch_ends(scene: Scene, end: e.AnyEvent = COMPLETED) -> None:
     """As gateway and results would tell it, now."""
     now = datetime.now(UTC)
     events = [msgspec.structs.replace(event, at=now) for event in (BATCH_CREATED, end)]

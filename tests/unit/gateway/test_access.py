@@ -32,7 +32,7 @@ ANN = OwnerId("ann")
 HOUR = timedelta(hours=1)
 
 
-def known(*events: e.Event, file_keys: ApiKeys = NO_KEYS, is_local: bool = True) -> Access:
+def known(*events: e.AnyEvent, file_keys: ApiKeys = NO_KEYS, is_local: bool = True) -> Access:
     access = Access(file_keys, is_local=is_local, is_caught_up=True)
     for sequence, event in enumerate(events, start=1):
         access.evolve(event, sequence)
@@ -153,7 +153,8 @@ def test_a_rotation_gives_a_like_key_and_lets_the_old_one_live_for_a_while():
     old = made(Scope.READ)
     access = known(old.event)
     new, expiry = rotation(access.keys[old.event.key_id], keep_hours=2, by="local", now=NOON, entropy=bytes([9]) * 32)
-    for sequence, event in enumerate((new.event, expiry), start=2):
+    events: tuple[e.AnyEvent, ...] = (new.event, expiry)
+    for sequence, event in enumerate(events, start=2):
         access.evolve(event, sequence)
     assert access.caller(f"Bearer {new.text}", NOON + 3 * HOUR).scope is Scope.READ
     assert access.caller(f"Bearer {old.text}", NOON + HOUR).owner == ANN

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
+from vbatch.gateway.core.access import Access, Caller
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys
 
 KEYS = ApiKeys({hashlib.sha256(b"secret").hexdigest(): OwnerId("alice")})
@@ -40,10 +43,15 @@ async def status_of(
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "path": path, "client": client, "server": OWN, "headers": raw}
-    await ServiceGate(app, keys, is_open=is_open)(scope, receive, send)
+    access = Access(keys, is_local=True, is_caught_up=True)
+    await ServiceGate(app, partial(_admit, access), is_open=is_open)(scope, receive, send)
     if sent[0]["status"] != 200:
         assert json.loads(sent[1]["body"])["error"]["type"] == "invalid_request_error"
     return int(sent[0]["status"])
+
+
+def _admit(access: Access, authorization: str | None) -> Caller:
+    return access.caller(authorization, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @PAGES

@@ -37,7 +37,7 @@ from vbatch.journal.port import Conflict
 
 ENTROPY_BYTES = 32
 FILE_VARIABLE = "VBATCH_GATEWAY_API_KEYS_FILE"
-KEEP_IT = "It is shown this once: keep it now."
+KEEP_MESSAGE = "It is shown this once: keep it now."
 
 OwnerArgument = Annotated[str, typer.Argument(metavar="OWNER", help="Who owns what is made with the key.")]
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as `keys list` shows it.")]
@@ -90,7 +90,7 @@ def init(
             except (Conflict, TooManyKeys) as error:
                 raise Refused(f"No key was made: {error}. Try again.") from error
         out.print(begun.made.text, markup=False)
-        err.print(f"{begun.made.event.key_id} of {owner}, scope admin. {KEEP_IT}", markup=False)
+        err.print(f"{begun.made.event.key_id} of {owner}, scope admin. {KEEP_MESSAGE}", markup=False)
         if begun.imported_count:
             err.print(f"{begun.imported_count} keys of the key file work as before; the file no longer counts.")
         err.print("From now on every request needs a key.")
@@ -193,7 +193,7 @@ def _show_new(answer: bytes, *, as_json: bool) -> None:
         return
     made = read(answer, Key)
     out.print(made.key, markup=False)
-    err.print(f"{made.id} of {made.owner}, scope {', '.join(made.scopes)}. {KEEP_IT}", markup=False)
+    err.print(f"{made.id} of {made.owner}, scope {', '.join(made.scopes)}. {KEEP_MESSAGE}", markup=False)
 
 
 def _show(keys: list[Key]) -> None:

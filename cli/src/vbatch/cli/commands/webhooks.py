@@ -25,7 +25,7 @@ from vbatch.cli.options import ApiKey, AsJson, Url, err, out, print_json, print_
 ENDPOINTS = "/v1/webhook_endpoints"
 PAGE_ENDPOINTS = 100
 """An owner has no more."""
-KEEP_IT = "The signing secret is shown this once: keep it now."
+KEEP_MESSAGE = "The signing secret is shown this once: keep it now."
 
 EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id, as `list` shows it.")]
 TargetArgument = Annotated[str, typer.Argument(metavar="URL", help="https://, where events are posted to.")]
@@ -175,7 +175,7 @@ def _show_secret(answer: bytes, *, as_json: bool) -> None:
         return
     made = read(answer, WebhookEndpoint)
     out.print(made.signing_secret, markup=False)
-    err.print(f"{made.id} is told of {', '.join(made.event_types)}. {KEEP_IT}", markup=False)
+    err.print(f"{made.id} is told of {', '.join(made.event_types)}. {KEEP_MESSAGE}", markup=False)
 
 
 def _show(endpoints: list[WebhookEndpoint]) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from vbatch.contracts import limits
-from vbatch.contracts.access import Quota, RateLimits, Scope
+from vbatch.contracts.access import Quota, RateLimits
 from vbatch.contracts.bounds import Items, Json
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import (
@@ -452,7 +452,7 @@ class ResultsLeased(LeaseTaken, frozen=True, kw_only=True):
 class NotifierLeased(LeaseTaken, frozen=True, kw_only=True):
     """A notifier process took over. The sequence of this event is its epoch."""
 
-    notifier_id: str
+    notifier_id: limits.Word
     pid: int
 
 
@@ -487,11 +487,11 @@ class KeyCreated(AccessEvent, frozen=True, kw_only=True):
 
     key_id: KeyId
     owner: OwnerId
-    name: str
-    scopes: tuple[Scope, ...]
-    sha256: str
-    hint: str
-    by: str
+    name: limits.PersonText
+    scopes: limits.Scopes
+    sha256: limits.Word
+    hint: limits.Word
+    by: limits.Word
     expires_at: datetime | None = None
 
 
@@ -499,8 +499,8 @@ class KeyRevoked(AccessEvent, frozen=True, kw_only=True):
     """The key opens nothing any more."""
 
     key_id: KeyId
-    by: str
-    reason: str = ""
+    by: limits.Word
+    reason: limits.PersonText = ""
 
 
 class KeyExpirySet(AccessEvent, frozen=True, kw_only=True):
@@ -508,7 +508,7 @@ class KeyExpirySet(AccessEvent, frozen=True, kw_only=True):
 
     key_id: KeyId
     expires_at: datetime
-    by: str
+    by: limits.Word
     replaced_by: KeyId | None = None
 
 
@@ -517,7 +517,7 @@ class OwnerQuotaChanged(AccessEvent, frozen=True, kw_only=True):
 
     owner: OwnerId
     quota: Quota
-    by: str
+    by: limits.Word
 
 
 class LimitsChanged(AccessEvent, frozen=True, kw_only=True):
@@ -525,7 +525,7 @@ class LimitsChanged(AccessEvent, frozen=True, kw_only=True):
 
     before: RateLimits
     after: RateLimits
-    by: str
+    by: limits.Word
 
 
 # webhooks
@@ -543,53 +543,53 @@ class WebhookCreated(WebhookEvent, frozen=True, kw_only=True):
 
     endpoint_id: EndpointId
     owner: OwnerId
-    name: str
-    url: str
-    event_types: tuple[str, ...]
-    secret_ref: str
-    secret_hint: str
-    by: str
+    name: limits.PersonText
+    url: limits.Url
+    event_types: limits.EventTypes
+    secret_ref: limits.Word
+    secret_hint: limits.Word
+    by: limits.Word
 
 
 class WebhookUpdated(WebhookEvent, frozen=True, kw_only=True):
     """The endpoint is this from now on."""
 
     endpoint_id: EndpointId
-    name: str
-    url: str
-    event_types: tuple[str, ...]
-    by: str
+    name: limits.PersonText
+    url: limits.Url
+    event_types: limits.EventTypes
+    by: limits.Word
 
 
 class WebhookDeleted(WebhookEvent, frozen=True, kw_only=True):
     """Nothing more is sent to the endpoint, not even what waits."""
 
     endpoint_id: EndpointId
-    by: str
+    by: limits.Word
 
 
 class WebhookDisabled(WebhookEvent, frozen=True, kw_only=True):
     """Nothing is sent to the endpoint until it is enabled; what waits, waits, and nothing new is queued."""
 
     endpoint_id: EndpointId
-    by: str
-    reason: str
+    by: limits.Word
+    reason: limits.ReasonText
 
 
 class WebhookEnabled(WebhookEvent, frozen=True, kw_only=True):
     """Its owner wants the endpoint to be told again."""
 
     endpoint_id: EndpointId
-    by: str
+    by: limits.Word
 
 
 class WebhookSecretRotated(WebhookEvent, frozen=True, kw_only=True):
     """Deliveries are signed with another secret, and until `old_valid_until` with the one before as well."""
 
     endpoint_id: EndpointId
-    secret_ref: str
-    secret_hint: str
-    by: str
+    secret_ref: limits.Word
+    secret_hint: limits.Word
+    by: limits.Word
     old_valid_until: datetime | None = None
 
 
@@ -598,8 +598,8 @@ class WebhookTestAsked(WebhookEvent, frozen=True, kw_only=True):
 
     endpoint_id: EndpointId
     delivery_id: DeliveryId
-    event_type: str
-    by: str
+    event_type: limits.Word
+    by: limits.Word
 
 
 class WebhookResendAsked(WebhookEvent, frozen=True, kw_only=True):
@@ -607,7 +607,7 @@ class WebhookResendAsked(WebhookEvent, frozen=True, kw_only=True):
 
     endpoint_id: EndpointId
     delivery_id: DeliveryId
-    by: str
+    by: limits.Word
 
 
 class WebhookQueued(WebhookEvent, frozen=True, kw_only=True):
@@ -615,8 +615,8 @@ class WebhookQueued(WebhookEvent, frozen=True, kw_only=True):
 
     endpoint_id: EndpointId
     delivery_id: DeliveryId
-    event_type: str
-    body: str
+    event_type: limits.Word
+    body: limits.Payload
     is_test: bool = False
 
 
@@ -628,7 +628,7 @@ class WebhookDelivered(WebhookEvent, frozen=True, kw_only=True):
     attempt: int
     status_code: int
     milliseconds: int
-    answer: str = ""
+    answer: limits.ShortAnswer = ""
 
 
 class WebhookFailed(WebhookEvent, frozen=True, kw_only=True):
@@ -639,8 +639,8 @@ class WebhookFailed(WebhookEvent, frozen=True, kw_only=True):
     attempt: int
     milliseconds: int
     status_code: int | None = None
-    error: str | None = None
-    answer: str = ""
+    error: limits.ReasonText | None = None
+    answer: limits.ShortAnswer = ""
     next_at: datetime | None = None
 
 

@@ -30,6 +30,9 @@ ID_BYTES_MAX: Mapping[object, int] = {
     OwnerId: 64,
     UploadId: 64,
     PartId: 64,
+    KeyId: 64,
+    EndpointId: 64,
+    DeliveryId: 64,
 }
 """In UTF-8. Who takes an id from a client or an operator refuses a longer one."""
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from vbatch.contracts.access import Scope
 from vbatch.contracts.bounds import Items, Json, Name, Text
 from vbatch.contracts.ids import MODEL_ID_BYTES_MAX as MODEL_ID_BYTES_MAX
 
@@ -53,6 +54,14 @@ WORD_BYTES_MAX = 128
 """Of a string from a closed list, or a name that an operator chose: a purpose, an endpoint, a window, a digest."""
 TOKENS_MAX = 2**31 - 1
 """Of one request; the columns of the read model are 32 bits wide."""
+PERSON_TEXT_BYTES_MAX = 800
+"""200 characters, each of up to four bytes: the name of a key or an endpoint, or why a key was revoked."""
+URL_BYTES_MAX = 2_048
+EVENT_TYPES_COUNT_MAX = 32
+PAYLOAD_BYTES_MAX = 2 * KIB
+"""Of what a webhook is sent."""
+SHORT_ANSWER_BYTES_MAX = 4 * KIB
+"""Of the beginning of a receiver's answer: 1 KiB as it came, more once it is text."""
 RETRY_AFTER_BYTES_MAX = 64
 """Of an engine's Retry-After header; a longer one is none."""
 
@@ -60,6 +69,12 @@ BlobName = Annotated[str, Name(BLOB_BYTES_MAX)]
 CustomId = Annotated[str, Name(CUSTOM_ID_BYTES_MAX)]
 Word = Annotated[str, Name(WORD_BYTES_MAX)]
 Filename = Annotated[str, Name(FILENAME_BYTES_MAX)]
+PersonText = Annotated[str, Name(PERSON_TEXT_BYTES_MAX)]
+Url = Annotated[str, Name(URL_BYTES_MAX)]
+EventTypes = Annotated[tuple[Word, ...], Items(EVENT_TYPES_COUNT_MAX)]
+Scopes = Annotated[tuple[Scope, ...], Items(len(Scope))]
+Payload = Annotated[str, Name(PAYLOAD_BYTES_MAX)]
+ShortAnswer = Annotated[str, Text(SHORT_ANSWER_BYTES_MAX)]
 MimeType = Annotated[str, Name(MIME_TYPE_BYTES_MAX)]
 Lines = Annotated[tuple[int, ...], Items(SLICE_LINES_MAX)]
 Metadata = Annotated[

@@ -92,7 +92,11 @@ def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
         app.include_router(router)
     add_error_answers(app, [route for router in routers for route in router.routes])
     describe(app)
-    app.add_middleware(ServiceGate, keys=parts.keys, is_open=parts.has_open_pages)
+    app.add_middleware(
+        ServiceGate,
+        admit=lambda authorization: parts.access.caller(authorization, parts.dependencies.now()),
+        is_open=parts.has_open_pages,
+    )
     app.add_middleware(RequestMiddleware, metrics=parts.metrics, body_timeouts=parts.body_timeouts)
     if traced:
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # a start without traces is spared it

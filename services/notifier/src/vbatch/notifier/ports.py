@@ -28,7 +28,7 @@ class Secrets(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Dependencies:
     journal: Journal
     sender: Sender
     secrets: Secrets

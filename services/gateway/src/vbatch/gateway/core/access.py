@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import assert_never
 from urllib.parse import urlsplit
 
 from vbatch.contracts import events as e
@@ -26,8 +27,6 @@ from vbatch.gateway.core.refusals import (
 
 LOCAL = "local"
 """Who acts where no key is asked for."""
-
-AccessEvent = e.KeyCreated | e.KeyRevoked | e.KeyExpirySet | e.OwnerQuotaChanged | e.LimitsChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +98,13 @@ class Access:
     _by_digest: dict[str, KeyId] = field(default_factory=dict)
     _quotas: dict[OwnerId, Quota] = field(default_factory=dict)
 
-    def evolve(self, event: e.Event, sequence: int) -> None:
+    def evolve(self, event: e.AnyEvent, sequence: int) -> None:
         """Fold one event; those of other subjects change nothing."""
+        if isinstance(event, e.AccessEvent):
+            self._fold(event, sequence)
+        self.sequence = max(self.sequence, sequence)
+
+    def _fold(self, event: e.AnyAccessEvent, sequence: int) -> None:
         match event:
             case e.KeyCreated():
                 self._created(event, sequence)
@@ -114,11 +118,13 @@ class Access:
             case e.LimitsChanged():
                 self.limits = event.after
             case _:
-                pass
-        self.sequence = max(self.sequence, sequence)
+                assert_never(event)
 
     def caller(self, authorization: str | None, now: datetime) -> Caller:
-        """Who asks. Raises Refusal (E1, E2), and for everybody while the past is not read to its end."""
+        """The caller of the key in an Authorization header.
+
+        Raises Refusal when the key is missing or wrong, and for every caller until the past has been read.
+        """
         if not self.is_caught_up:
             raise access_unknown()
         if not self.keys and not self.file_keys.are_required:

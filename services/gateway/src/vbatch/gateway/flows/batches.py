@@ -23,7 +23,7 @@ from vbatch.journal.port import Conflict, Guard
 
 
 async def create_batch(dependencies: Dependencies, owner: OwnerId, params: CreateBatchParams) -> BatchRecord:
-    """A new batch, `validating`. Raises Refusal (E21)."""
+    """A new batch, `validating`. Raises Refusal when the owner's quota is used up."""
     await must_have_room_for_batch(dependencies, owner, params.priority)
     event = _created(dependencies, owner, params, new_batch_id(dependencies.now(), dependencies.entropy(10)))
     sequence = await append(dependencies, event)

@@ -75,7 +75,7 @@ async def _page(dependencies: Dependencies, batch: BatchRecord, params: ListResu
 
 
 async def _sealed_files(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord) -> list[FileRecord]:
-    """Output before error; none while the batch runs. Raises Refusal (E3) for the first one that is gone."""
+    """Output before error; none while the batch runs. Raises Refusal for the first one that is gone."""
     if not batch.is_over:
         return []
     return [

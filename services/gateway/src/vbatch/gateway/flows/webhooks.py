@@ -35,7 +35,7 @@ class Webhooks:
     def __init__(
         self, dependencies: Dependencies, feed: AccessFeed, secrets: SealedFolder, deliveries: Deliveries
     ) -> None:
-        self._world = dependencies
+        self._dependencies = dependencies
         self._feed = feed
         self._secrets = secrets
         self._deliveries = deliveries
@@ -53,8 +53,8 @@ class Webhooks:
         assert params.name is not None and params.url is not None and params.event_types is not None
         reference, secret = await self._new_secret()
         event = e.WebhookCreated(
-            at=self._world.now(),
-            endpoint_id=new_endpoint_id(self._world.entropy(16)),
+            at=self._dependencies.now(),
+            endpoint_id=new_endpoint_id(self._dependencies.entropy(16)),
             owner=caller.owner,
             name=params.name,
             url=params.url,
@@ -68,7 +68,7 @@ class Webhooks:
 
     async def update(self, caller: Caller, endpoint_id: str, params: EndpointAsk) -> Endpoint:
         """The endpoint after the ask; one that changes nothing leaves it as it is. Raises Refusal."""
-        event = update_event(self.find(caller, endpoint_id), params, by=caller.name, now=self._world.now())
+        event = update_event(self.find(caller, endpoint_id), params, by=caller.name, now=self._dependencies.now())
         if event is not None:
             await self._append(event)
         return self.find(caller, endpoint_id)
@@ -76,13 +76,13 @@ class Webhooks:
     async def delete(self, caller: Caller, endpoint_id: str) -> EndpointId:
         """Raises Refusal."""
         endpoint = self.find(caller, endpoint_id)
-        await self._append(e.WebhookDeleted(at=self._world.now(), endpoint_id=endpoint.id, by=caller.name))
+        await self._append(e.WebhookDeleted(at=self._dependencies.now(), endpoint_id=endpoint.id, by=caller.name))
         await self._forget(endpoint.secret_refs)
         return endpoint.id
 
     async def rotate(self, caller: Caller, endpoint_id: str, *, keeps_old: bool) -> tuple[Endpoint, bytes]:
         """The endpoint with another secret; the old one signs for a day more, if asked to. Raises Refusal."""
-        before, now = self.find(caller, endpoint_id), self._world.now()
+        before, now = self.find(caller, endpoint_id), self._dependencies.now()
         reference, secret = await self._new_secret()
         event = e.WebhookSecretRotated(
             at=now,
@@ -101,7 +101,7 @@ class Webhooks:
         """Raises Refusal."""
         endpoint = self.find(caller, endpoint_id)
         if endpoint.disabled_reason is not None:
-            await self._append(e.WebhookEnabled(at=self._world.now(), endpoint_id=endpoint.id, by=caller.name))
+            await self._append(e.WebhookEnabled(at=self._dependencies.now(), endpoint_id=endpoint.id, by=caller.name))
         return self.find(caller, endpoint_id)
 
     async def test(self, caller: Caller, endpoint_id: str, event_type: str) -> int:
@@ -110,13 +110,13 @@ class Webhooks:
         if endpoint.disabled_reason is not None:
             raise Refusal(Reason.WEBHOOK_UNANSWERED, "The endpoint is disabled: enable it first.")
         event = e.WebhookTestAsked(
-            at=self._world.now(),
+            at=self._dependencies.now(),
             endpoint_id=endpoint.id,
-            delivery_id=asked_delivery_id(self._world.entropy(16)),
+            delivery_id=asked_delivery_id(self._dependencies.entropy(16)),
             event_type=event_type,
             by=caller.name,
         )
-        tried = await self._tried(event, await append(self._world, event))
+        tried = await self._tried(event, await append(self._dependencies, event))
         if tried.status_code is None:
             error = tried.error if isinstance(tried, e.WebhookFailed) else None
             raise Refusal(Reason.WEBHOOK_UNANSWERED, f"The endpoint gave no answer: {error}.")
@@ -133,9 +133,12 @@ class Webhooks:
         for entry in await self.deliveries(caller, endpoint_id):
             if entry.delivery_id == delivery_id:
                 event = e.WebhookResendAsked(
-                    at=self._world.now(), endpoint_id=endpoint.id, delivery_id=DeliveryId(delivery_id), by=caller.name
+                    at=self._dependencies.now(),
+                    endpoint_id=endpoint.id,
+                    delivery_id=DeliveryId(delivery_id),
+                    by=caller.name,
                 )
-                await append(self._world, event)
+                await append(self._dependencies, event)
                 return entry
         words = f"No delivery found with id '{delivery_id}' among the newest of this endpoint."
         raise Refusal(Reason.NO_SUCH_WEBHOOK, words, "delivery_id")
@@ -145,7 +148,7 @@ class Webhooks:
         try:
             async with (
                 asyncio.timeout(TEST_SECONDS_MAX),
-                self._world.log.tail(sequence, [webhook_events(asked.endpoint_id)]) as tail,
+                self._dependencies.log.tail(sequence, [webhook_events(asked.endpoint_id)]) as tail,
             ):
                 async for records in tail:
                     for record in records:
@@ -158,13 +161,13 @@ class Webhooks:
 
     async def _append(self, event: e.Event) -> None:
         """Raises Refusal: the write stands, this gateway does not know of it yet."""
-        sequence = await append(self._world, event)
-        if not await self._feed.reaches(sequence, self._world.own_write_seconds_max):
+        sequence = await append(self._dependencies, event)
+        if not await self._feed.reaches(sequence, self._dependencies.own_write_seconds_max):
             raise unavailable("Your request was recorded, but is not in force yet.")
 
     async def _new_secret(self) -> tuple[str, bytes]:
         """Sealed and durable before any event names it."""
-        reference, secret = self._world.entropy(16).hex(), self._world.entropy(SECRET_BYTES)
+        reference, secret = self._dependencies.entropy(16).hex(), self._dependencies.entropy(SECRET_BYTES)
         await asyncio.to_thread(self._secrets.keep, reference, secret)
         return reference, secret
 

@@ -17,7 +17,7 @@ from vbatch.notifier.core import signing
 from vbatch.notifier.core.decide import after_try, is_exhausted, next_moment, to_try
 from vbatch.notifier.core.schedule import Answer
 from vbatch.notifier.core.state import Delivery, Endpoint, State
-from vbatch.notifier.ports import SecretMissing, World
+from vbatch.notifier.ports import Dependencies, SecretMissing
 
 SOURCE = "notifier"
 REST_SECONDS_MAX = 30.0
@@ -29,8 +29,8 @@ EXHAUSTED = "webhook_exhausted"
 class Delivering:
     """Works on a state that somebody else folds, who calls `on_folded` whenever it has changed."""
 
-    def __init__(self, world: World, state: State, lease: Lease) -> None:
-        self._world = world
+    def __init__(self, dependencies: Dependencies, state: State, lease: Lease) -> None:
+        self._dependencies = dependencies
         self._state = state
         self._lease = lease
         self._in_flight: set[tuple[EndpointId, DeliveryId]] = set()
@@ -52,7 +52,7 @@ class Delivering:
             while True:
                 self._changed.clear()
                 await self._queue_due()
-                for delivery in to_try(self._state, self._in_flight, self._world.now()):
+                for delivery in to_try(self._state, self._in_flight, self._dependencies.now()):
                     self._in_flight.add(_key(delivery))
                     tasks.create_task(self._try(delivery))
                 await self._rest()
@@ -73,25 +73,25 @@ class Delivering:
             endpoint = self._state.endpoints.get(endpoint.id)
             if endpoint is None:
                 return
-            events = after_try(endpoint, delivery, answer, self._world.now())
+            events = after_try(endpoint, delivery, answer, self._dependencies.now())
             await self._settle(delivery, events)
-            self._world.on_tried(answer.fault or str(answer.status_code))
+            self._dependencies.on_tried(answer.fault or str(answer.status_code))
         finally:
             self._in_flight.discard(_key(delivery))
             self._changed.set()
 
     async def _post(self, endpoint: Endpoint, delivery: Delivery) -> Answer:
-        now, queued = self._world.now(), delivery.queued
+        now, queued = self._dependencies.now(), delivery.queued
         try:
             secrets = [await self._secret(reference) for reference in endpoint.secret_refs(now)]
         except SecretMissing as error:
             get_logger().error("webhook_secret_lost", endpoint_id=endpoint.id, reason=str(error))
             return Answer(0, fault=DeliveryFault.SECRET_LOST)
         headers = signing.headers(queued.delivery_id, int(now.timestamp()), queued.body, secrets)
-        return await self._world.sender.post(endpoint.url, headers, queued.body.encode())
+        return await self._dependencies.sender.post(endpoint.url, headers, queued.body.encode())
 
     async def _secret(self, reference: str) -> bytes:
-        return await asyncio.to_thread(self._world.secrets.read, reference)
+        return await asyncio.to_thread(self._dependencies.secrets.read, reference)
 
     async def _settle(self, delivery: Delivery, events: Sequence[e.Event]) -> None:
         if is_exhausted(events):
@@ -108,7 +108,7 @@ class Delivering:
         record = Recorded(delivery.sequence, message.subject, headers, message.body, delivery.queued.at)
         while True:
             try:
-                await self._world.journal.dead.append(record, EXHAUSTED)
+                await self._dependencies.journal.dead.append(record, EXHAUSTED)
                 return
             except (Unavailable, Full) as error:
                 await self._wait_for_log(error)
@@ -116,7 +116,7 @@ class Delivering:
     async def _record(self, events: Sequence[e.Event]) -> None:
         """All or none, under the lease; returns once they are folded. A log that is away is waited for."""
         messages = [encode(event, source=SOURCE) for event in events]
-        log, guard = self._world.journal.log, self._lease.guard()
+        log, guard = self._dependencies.journal.log, self._lease.guard()
         while True:
             try:
                 if len(messages) == 1:
@@ -135,7 +135,7 @@ class Delivering:
 
     async def _rest(self) -> None:
         """Until something changes or ripens."""
-        now = self._world.now()
+        now = self._dependencies.now()
         ripens = next_moment(self._state, now)
         seconds = REST_SECONDS_MAX if ripens is None else (ripens - now).total_seconds()
         try:

@@ -14,7 +14,7 @@ from vbatch.journal.port import Conflict, Lease, Log
 from vbatch.notifier.core.payloads import SUBJECTS
 from vbatch.notifier.core.state import State, evolve
 from vbatch.notifier.flows.delivering import SOURCE, Delivering
-from vbatch.notifier.ports import World
+from vbatch.notifier.ports import Dependencies
 
 NOTIFIER_ID = "main"
 
@@ -32,15 +32,15 @@ class Progress:
     is_caught_up: bool = False
 
 
-async def serve(world: World, progress: Progress) -> None:
+async def serve(dependencies: Dependencies, progress: Progress) -> None:
     """For ever. Raises Conflict or Fenced when a newer process took over."""
-    lease = await take_lease(world)
+    lease = await take_lease(dependencies)
     reached(Failpoint.NOTIFIER_LEASED)
-    delivering = progress.delivering = Delivering(world, progress.state, lease)
+    delivering = progress.delivering = Delivering(dependencies, progress.state, lease)
     try:
         async with asyncio.TaskGroup() as tasks:
             caught_up = asyncio.Event()
-            tasks.create_task(_follow(world.journal.log, lease, progress, caught_up))
+            tasks.create_task(_follow(dependencies.journal.log, lease, progress, caught_up))
             await caught_up.wait()
             tasks.create_task(delivering.run())
     except* (Conflict, Fenced):
@@ -48,10 +48,10 @@ async def serve(world: World, progress: Progress) -> None:
         raise
 
 
-async def take_lease(world: World) -> Lease:
+async def take_lease(dependencies: Dependencies) -> Lease:
     """Every older notifier stops when it reads of it, and can write nothing more."""
-    event = e.NotifierLeased(notifier_id=NOTIFIER_ID, pid=world.pid, at=world.now())
-    lease = await world.journal.log.acquire(encode(event, source=SOURCE))
+    event = e.NotifierLeased(notifier_id=NOTIFIER_ID, pid=dependencies.pid, at=dependencies.now())
+    lease = await dependencies.journal.log.acquire(encode(event, source=SOURCE))
     get_logger().info("lease_taken", epoch=lease.epoch)
     return lease
 

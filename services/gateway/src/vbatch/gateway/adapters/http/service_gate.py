@@ -8,26 +8,29 @@ says only that the process answers, and is open.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vbatch.gateway.adapters.http.answers import refusal_answer
-from vbatch.gateway.core.api_keys import ApiKeys
 from vbatch.gateway.core.refusals import Refusal
 
 PAGES = frozenset({"/ready", "/metrics", "/docs", "/openapi.json"})
 FOLDERS = ("/docs/",)
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
-"""A proxy on this machine brings asks from elsewhere."""
+"""A proxy on this machine forwards requests from elsewhere."""
+
+Admit = Callable[[str | None], object]
+"""Takes the Authorization header; raises Refusal when its key opens nothing."""
 
 
 class ServiceGate:
     """ASGI middleware, inside the one that gives every answer its headers."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys, *, is_open: bool) -> None:
+    def __init__(self, app: ASGIApp, admit: Admit, *, is_open: bool) -> None:
         self._app = app
-        self._keys = keys
+        self._admit = admit
         self._is_open = is_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,12 +42,12 @@ class ServiceGate:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        """Raises Refusal (E1, E2)."""
+        """Raises Refusal when the key is missing or wrong."""
         if scope["type"] != "http" or self._is_open or not _is_page(scope["path"]):
             return
         headers = Headers(raw=scope["headers"])
         if not _is_from_here(scope, headers):
-            self._keys.owner(headers.get("authorization"))
+            self._admit(headers.get("authorization"))
 
 
 def _is_page(path: str) -> bool:

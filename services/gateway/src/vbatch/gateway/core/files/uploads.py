@@ -34,7 +34,7 @@ PACKINGS = {
     b"\xfd7zXZ\x00": "xz",
 }
 """How files of these formats begin."""
-HEAD_BYTES = max(map(len, PACKINGS))
+MAGIC_BYTES = max(map(len, PACKINGS))
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -42,13 +42,13 @@ class JsonlProbe:
     """Whether what has come so far could be JSONL: the first byte that is not blank opens an object."""
 
     def __init__(self) -> None:
-        self._head = b""
+        self._magic = b""
         self._head = b""
         self._first: bytes = b""
 
     def feed(self, piece: bytes) -> None:
-        if len(self._head) < HEAD_BYTES:
-            self._head += piece[: HEAD_BYTES - len(self._head)]
+        if len(self._magic) < MAGIC_BYTES:
+            self._magic += piece[: MAGIC_BYTES - len(self._magic)]
         if self._first:
             return
         # A byte order mark may arrive in pieces; blank bytes need not be kept.
@@ -64,7 +64,7 @@ class JsonlProbe:
     @property
     def packing(self) -> str | None:
         """The format of an archive, as its first bytes tell it."""
-        return next((name for magic, name in PACKINGS.items() if self._head.startswith(magic)), None)
+        return next((name for magic, name in PACKINGS.items() if self._magic.startswith(magic)), None)
 
 
 def bytes_max(purpose: str | None, batch_bytes_max: int) -> int:

@@ -113,8 +113,10 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             | e.BatchSealed()
             | e.UploadEvent()
             | e.LeaseTaken()
+            | e.AccessEvent()
+            | e.WebhookEvent()
         ):
-            pass  # what follows from these has events of its own, or came before them
+            pass  # these decide nothing here: what follows from them has events of its own
         case _:
             assert_never(event)
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from vbatch.notifier.flows.serving import Progress
 
 
-class Figures:
+class NotifierMetrics:
     def __init__(self, registry: CollectorRegistry, progress: Progress) -> None:
         self._tries = Counter("vbatch_webhook_tries", "Tries, by how they ended.", ["ended"], registry=registry)
         waiting = Gauge("vbatch_webhook_deliveries_waiting", "Deliveries that wait for a try.", registry=registry)
