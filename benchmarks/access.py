@@ -55,11 +55,16 @@ def measured(path: Path, requests: int, *, is_on: bool) -> dict[str, float]:
         batch = batches.wait(client, batches.create(client, uploaded.id))
         seconds = time.monotonic() - created
         batches.check_output(client, batch, requests)
-        read = time.monotonic()
+        gateway = stack.process("gateway")
+        read, spent = time.monotonic(), sum(gateway.cpu_times()[:2])
         for _ in range(READS):
             client.batches.retrieve(batch.id)
-        read_seconds = time.monotonic() - read
-    return {"requests_per_second": requests / seconds, "reads_per_second": READS / read_seconds}
+        read_seconds, spent = time.monotonic() - read, sum(gateway.cpu_times()[:2]) - spent
+    return {
+        "requests_per_second": requests / seconds,
+        "reads_per_second": READS / read_seconds,
+        "reads_per_gateway_cpu_second": READS / spent,
+    }
 
 
 def client_of(stack: RunningStack, *, is_on: bool) -> OpenAI:
@@ -75,7 +80,7 @@ def client_of(stack: RunningStack, *, is_on: bool) -> OpenAI:
 
 def compared(found: dict[bool, list[dict[str, float]]], requests: int) -> dict[str, report.Figure]:
     figures: dict[str, report.Figure] = {"requests": requests, "runs_of_each": len(found[True])}
-    for name in ("requests_per_second", "reads_per_second"):
+    for name in ("requests_per_second", "reads_per_second", "reads_per_gateway_cpu_second"):
         off, on = (median(each[name] for each in found[is_on]) for is_on in (False, True))
         figures |= {f"off_{name}": round(off, 1), f"on_{name}": round(on, 1), f"ratio_of_{name}": round(on / off, 4)}
     return figures
