@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
@@ -52,10 +53,11 @@ class Delivering:
             while True:
                 self._changed.clear()
                 await self._queue_due()
-                for delivery in to_try(self._state, self._in_flight, self._dependencies.now()):
+                now = self._dependencies.now()  # one moment for both: what ripens between two would be seen by neither
+                for delivery in to_try(self._state, self._in_flight, now):
                     self._in_flight.add(_key(delivery))
                     tasks.create_task(self._try(delivery))
-                await self._rest()
+                await self._rest(now)
 
     async def _queue_due(self) -> None:
         for queued in list(self._state.due.values()):
@@ -133,9 +135,8 @@ class Delivering:
         get_logger().warning("webhook_events_wait", reason=str(error))
         await asyncio.sleep(RETRY_SECONDS)
 
-    async def _rest(self) -> None:
+    async def _rest(self, now: datetime) -> None:
         """Until something changes or ripens."""
-        now = self._dependencies.now()
         ripens = next_moment(self._state, now)
         seconds = REST_SECONDS_MAX if ripens is None else (ripens - now).total_seconds()
         try:
