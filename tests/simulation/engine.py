@@ -80,6 +80,9 @@ class SimulatedEngine:
         await self._weather.wait()
         return EngineStats(running=WINDOW, waiting=self._weather.random.randrange(2 * WAITING_MAX))
 
+    async def metrics(self) -> bytes:
+        return b""
+
     async def gone(self) -> str:
         return await asyncio.shield(self._gone)
 

@@ -62,6 +62,9 @@ class SilentEngine:
     async def stats(self) -> EngineStats | None:
         return None
 
+    async def metrics(self) -> bytes:
+        return b""
+
     async def gone(self) -> str:
         await asyncio.Event().wait()
         return ""

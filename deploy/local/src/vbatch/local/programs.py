@@ -92,6 +92,7 @@ def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES)
         store = settings.home / "nats"
         shared["VBATCH_LOG_FOLDER"] = str(store)
         shared["VBATCH_LOG_BYTES_MAX"] = str(settings.log_limit)
+        shared["VBATCH_NATS_MONITOR_URL"] = f"http://{nats.HOST}:{settings.nats_monitor_port}"
     return shared | {service.port_variable: str(_port(settings, service.port)) for service in services}
 
 

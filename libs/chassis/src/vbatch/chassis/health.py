@@ -1,7 +1,7 @@
 """`/health`, `/ready` and `/metrics` for a service that has no HTTP of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.metrics import exposition
 from vbatch.chassis.readiness import Check, CheckResult, NotReady, Readiness, ReadinessReport
+from vbatch.chassis.readings import Reading, Readings, readiness_reading
 
 __all__ = [
     "Check",
@@ -23,13 +24,19 @@ __all__ = [
 ]
 
 SHUTDOWN_SECONDS_MAX = 2.0
+NO_READINGS: Mapping[str, Reading] = {}
 
 
 def health_app(
-    readiness: Readiness, registry: CollectorRegistry, pages: Iterable[web.RouteDef] = ()
+    readiness: Readiness,
+    registry: CollectorRegistry,
+    pages: Iterable[web.RouteDef] = (),
+    *,
+    readings: Mapping[str, Reading] = NO_READINGS,
 ) -> web.Application:
     """The three pages and what else a service has to show; also for one that mounts them in an aiohttp application of
-    its own."""
+    its own. `readings` are asked before each answer of `/metrics`, the readiness with them."""
+    asked = Readings(registry, {"ready": readiness_reading(readiness), **readings})
 
     async def health(_request: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
@@ -39,6 +46,7 @@ def health_app(
         return web.json_response(report.as_json(), status=report.http_status)
 
     async def metrics(request: web.Request) -> web.Response:
+        await asked.refresh()
         body, content_type = await asyncio.to_thread(exposition, registry, request.headers.get("Accept"))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -55,11 +63,11 @@ async def serve_health(
     host: str = "127.0.0.1",
     port: int = 0,
     pages: Iterable[web.RouteDef] = (),
+    readings: Mapping[str, Reading] = NO_READINGS,
 ) -> AsyncIterator[int]:
     """Serve the three pages, and the service's own, while the block runs; yields the port. Raises PortTaken."""
-    runner = web.AppRunner(
-        health_app(readiness, registry, pages), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS_MAX
-    )
+    app = health_app(readiness, registry, pages, readings=readings)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS_MAX)
     await runner.setup()
     try:
         await _listen(runner, host, port)

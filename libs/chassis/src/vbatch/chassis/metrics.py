@@ -31,7 +31,7 @@ def service_registry(service: str) -> CollectorRegistry:
 @asynccontextmanager
 async def loop_lag(registry: CollectorRegistry, sample_seconds: float = LAG_SAMPLE_SECONDS) -> AsyncIterator[None]:
     """Measure, while the block runs, how late the event loop comes to a timer that is due."""
-    lag = Histogram("vbatch_loop_lag_seconds", "Lateness of a due timer.", buckets=LAG_BUCKETS, registry=registry)
+    lag = loop_lag_histogram(registry)
     async with asyncio.TaskGroup() as tasks:
         sampler = tasks.create_task(_sample(lag, sample_seconds))
         try:
@@ -40,6 +40,11 @@ async def loop_lag(registry: CollectorRegistry, sample_seconds: float = LAG_SAMP
             sampler.cancel()
             with suppress(asyncio.CancelledError):
                 await sampler
+
+
+def loop_lag_histogram(registry: CollectorRegistry) -> Histogram:
+    text = "Lateness of a due timer: how long the service's event loop was held up."
+    return Histogram("vbatch_loop_lag_seconds", text, buckets=LAG_BUCKETS, registry=registry)
 
 
 def exposition(registry: CollectorRegistry, accept: str | None) -> tuple[bytes, str]:

@@ -24,6 +24,7 @@ from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
+from vbatch.chassis.readings import Readings, readiness_reading
 from vbatch.chassis.sealed import SealedFolder
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
 from vbatch.gateway.adapters.http import access, batches, files, models, queue, service, uploads, webhooks
@@ -34,12 +35,14 @@ from vbatch.gateway.adapters.http.errors import add_error_answers
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
+from vbatch.gateway.adapters.measured_projection import MeasuredProjection
 from vbatch.gateway.adapters.notifier import notifier_pages
 from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
 from vbatch.gateway.adapters.scheduler import scheduler_feed
 from vbatch.gateway.adapters.sse import OpenStreams
+from vbatch.gateway.adapters.storage_metrics import storage_reading
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.disk_guard import Watermark
 from vbatch.gateway.core.rate_limits import FAILED_KEYS_PER_MINUTE, KeyLimits, RateLimit
@@ -185,10 +188,12 @@ def _parts(
     settings = configuration.settings
     access = Access(configuration.keys, is_local=is_loopback(settings.host))
     blobs, registry = open_blobs(settings.blob_url), service_registry(SERVICE)
+    metrics, readiness = RequestMetrics(registry), gateway_readiness(journal, reads, blobs)
+    readings = {"ready": readiness_reading(readiness), "storage": storage_reading(_disks(settings))}
     dependencies = Dependencies(
         log=journal.log,
         reads=reads,
-        projection=projection,
+        projection=MeasuredProjection(projection, metrics.own_write_wait),
         partial=open_blobs(settings.results_folder.as_uri()),
         blobs=blobs,
         disk_guard=_disk_guard(settings, journal.log),
@@ -207,9 +212,10 @@ def _parts(
         webhooks=Webhooks(dependencies, feed, SealedFolder(settings.webhook_secrets_folder), deliveries),
         webhooks_may_be_private=settings.webhooks_allow_private,
         streams=OpenStreams(settings.event_streams_max),
-        readiness=gateway_readiness(journal, reads, blobs),
+        readiness=readiness,
         registry=registry,
-        metrics=RequestMetrics(registry),
+        metrics=metrics,
+        readings=Readings(registry, readings),
         heartbeat_seconds=settings.heartbeat_seconds,
         body_timeouts=BodyTimeouts(settings.body_silence_seconds_max, settings.body_seconds_max),
         limits=KeyLimits(access, settings.pinned_limits),
@@ -228,12 +234,15 @@ def _tell_of_keys(access: Access) -> None:
 
 
 def _disk_guard(settings: GatewaySettings, log: Log) -> MeasuredDiskGuard:
+    disk_watermark = Watermark(settings.disk_free_bytes_min, settings.disk_free_share_min)
+    return MeasuredDiskGuard(_disks(settings), disk_watermark, log, Watermark(0, settings.log_free_share_min))
+
+
+def _disks(settings: GatewaySettings) -> list[Disk]:
     """What is not on a disk of this machine has a limit of its own, or none."""
     files = urlsplit(settings.blob_url)
     disks = [Disk("files", Path(unquote(files.path)), is_for_uploads=True)] if files.scheme == "file" else []
-    disks += [Disk("event log", settings.log_folder)] if settings.log_folder else []
-    disk_watermark = Watermark(settings.disk_free_bytes_min, settings.disk_free_share_min)
-    return MeasuredDiskGuard(disks, disk_watermark, log, Watermark(0, settings.log_free_share_min))
+    return disks + ([Disk("event log", settings.log_folder)] if settings.log_folder else [])
 
 
 def _journal_settings(settings: GatewaySettings) -> JournalSettings:

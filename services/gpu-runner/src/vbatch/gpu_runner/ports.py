@@ -76,6 +76,9 @@ class Engine(Protocol):
     async def stats(self) -> EngineStats | None:
         """How busy it says it is; None when it does not tell."""
 
+    async def metrics(self) -> bytes:
+        """What it shows to Prometheus, as text; empty when it shows nothing."""
+
     async def gone(self) -> str:
         """Return how it ended, once it has; never for one that is not ours to watch."""
 

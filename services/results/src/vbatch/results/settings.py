@@ -21,6 +21,10 @@ class ResultsSettings(ServiceSettings):
         50_000, ge=1, description="Events behind the log from which a projection that does not move is not ready."
     )
 
+    nats_monitor_url: str | None = Field(
+        None, description="The monitoring pages of the log's server, told on to Prometheus; nothing of it without."
+    )
+
     sweep_seconds: float = Field(
         30.0, gt=0, description="How often dead letters are counted and bytes that nobody can ask for are taken."
     )

@@ -16,14 +16,17 @@ from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
+from vbatch.chassis.readings import Reading
 from vbatch.journal.jetstream.journal import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 from vbatch.results.adapters.generations import PostgresGenerations
-from vbatch.results.adapters.metrics import ResultsMetrics
+from vbatch.results.adapters.metrics import ResultsMetrics, lag_reading
+from vbatch.results.adapters.nats_metrics import nats_reading
 from vbatch.results.adapters.partials import FolderOfPartials
-from vbatch.results.adapters.postgres import read_model
+from vbatch.results.adapters.postgres import PostgresReadModel, read_model
+from vbatch.results.adapters.postgres_metrics import postgres_reading
 from vbatch.results.adapters.readiness import results_readiness
 from vbatch.results.flows.replaying import Progress as ReplayProgress
 from vbatch.results.flows.replaying import ReplayDependencies
@@ -52,7 +55,7 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
     registry, progress, blobs = service_registry(SERVICE), Progress(), open_blobs(settings.blob_url)
     metrics = ResultsMetrics(registry)
     async with read_model(_postgres_url(settings)) as model:
-        readiness = results_readiness(journal, model, blobs, progress, lag_max=settings.lag_max, on_lag=metrics.lagging)
+        readiness = results_readiness(journal, model, blobs, progress, lag_max=settings.lag_max)
         report_waiting_writes(journal.waiting_writes, readiness, registry)
         dependencies = Dependencies(
             journal=journal,
@@ -62,17 +65,30 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             folder=settings.results_folder,
             pid=os.getpid(),
             now=utc_now,
-            on_committed=metrics.committed,
+            on_committed=lambda committed: metrics.committed(committed, is_live=progress.is_caught_up),
             on_sealed=metrics.sealed,
             on_dead_letters=metrics.dead_letters,
             sweep_times=SweepTimes(settings.sweep_seconds, settings.sweep_grace_seconds),
             means=QuarantineMeans(_notes(settings), tell_of_set_aside(registry)),
         )
-        async with serve_health(readiness, registry, host=settings.host, port=settings.port) as port:
+        readings = _readings(settings, journal, model, progress)
+        async with serve_health(readiness, registry, host=settings.host, port=settings.port, readings=readings) as port:
             get_logger().info("health_served", port=port)
             async with loop_lag(registry):
                 yield dependencies, progress
             readiness.begin_stopping()
+
+
+def _readings(
+    settings: ResultsSettings, journal: Journal, model: PostgresReadModel, progress: Progress
+) -> dict[str, Reading]:
+    readings = {
+        "lag": lag_reading(journal.log, lambda: progress.sequence),
+        "postgres": postgres_reading(model.database_figures),
+    }
+    if settings.nats_monitor_url is not None:
+        readings["nats"] = nats_reading(settings.nats_monitor_url.rstrip("/"))
+    return readings
 
 
 async def _until_stopped(dependencies: Dependencies, progress: Progress, stop: Stop) -> None:

@@ -12,11 +12,12 @@ from vbatch.chassis.health import NotReady, Readiness, serve_health
 from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
+from vbatch.chassis.readings import Reading
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
-from vbatch.scheduler.adapters.metrics import register
+from vbatch.scheduler.adapters.metrics import BatchTimes, forecast_reading, log_reading, state_reading
 from vbatch.scheduler.adapters.planner import process_planner
 from vbatch.scheduler.adapters.queue_api import queue_api
 from vbatch.scheduler.core.policy.density import DensityPolicy
@@ -48,14 +49,28 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
         policy, silence = POLICIES[settings.policy], settings.runner_silence_seconds_max
         means = QuarantineMeans(NotesFile(settings.home / "run" / "scheduler.ends.json"), tell_of_set_aside(registry))
         scheduler = Scheduler(journal, planner, policy, utc_now, os.getpid(), limits, silence, means)
-        register(scheduler.state, registry)
+        scheduler.observe = BatchTimes(scheduler.state, registry).observe
         _add_checks(readiness, journal, scheduler)
         report_waiting_writes(journal.waiting_writes, readiness, registry)
         forecasting = Forecasting(scheduler.state, scheduler.policy, utc_now, lambda: scheduler.is_caught_up)
-        pages = queue_api(forecasting)
-        health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages)
+        health = serve_health(
+            readiness,
+            registry,
+            host=settings.host,
+            port=settings.port,
+            pages=queue_api(forecasting),
+            readings=_readings(scheduler, forecasting, journal),
+        )
         async with loop_lag(registry), health:
             await scheduler.run(stop)
+
+
+def _readings(scheduler: Scheduler, forecasting: Forecasting, journal: Journal) -> dict[str, Reading]:
+    return {
+        "state": state_reading(scheduler.state, utc_now),
+        "forecast": forecast_reading(forecasting.forecast, scheduler.state, forecasting.is_caught_up),
+        "log": log_reading(journal.log, scheduler.state),
+    }
 
 
 def _add_checks(readiness: Readiness, journal: Journal, scheduler: Scheduler) -> None:

@@ -20,6 +20,7 @@ from vbatch.gpu_runner.core.concurrency import ConcurrencyLimit
 from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
+from vbatch.gpu_runner.core.time_shares import Activity
 from vbatch.gpu_runner.core.watchdog import Watchdog
 from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
@@ -65,6 +66,7 @@ class EngineSession:
         while True:
             model = self.feed.model_wanted
             if model is None:
+                self.metrics.turn_to(Activity.IDLE, _clock())
                 await self.changed.wait()
             elif engine := await self._load(model):
                 await self._keep(engine)
@@ -92,6 +94,7 @@ class EngineSession:
     async def _load(self, model: ModelId) -> Engine | None:
         """The engine that serves the model; without one, the model's slices are returned."""
         wanted_at = max(self._fed_at, self.feed.wanted_since)
+        self.metrics.turn_to(Activity.LOADING, _clock())
         try:
             self.engine = await self.loading.load(model)
         except NotLoaded as error:
@@ -113,6 +116,7 @@ class EngineSession:
             watchers = [tasks.create_task(duty(engine)) for duty in duties]
             while not self._is_over(engine):
                 self._fill_engine(engine, tasks)
+                self.metrics.turn_to(self._activity(engine), _clock())
                 await self.changed.wait()
             for task in (*watchers, *self._inside.values()):
                 task.cancel()
@@ -144,6 +148,11 @@ class EngineSession:
     def _may_feed(self, engine: Engine) -> bool:
         """The front slice is this model's, and its definition is still the one that was loaded."""
         return self.feed.model_wanted == engine.definition.id and self.loading.is_current(engine)
+
+    def _activity(self, engine: Engine) -> Activity:
+        if self._inside:
+            return Activity.BUSY
+        return Activity.HELD if self._may_feed(engine) and not self._may_record() else Activity.IDLE
 
     def _may_record(self) -> bool:
         """What is fed now will find someone to record it: us, if the lease is still ours."""

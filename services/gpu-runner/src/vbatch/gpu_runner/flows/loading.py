@@ -110,6 +110,7 @@ class Loading:
             detail=memory_line(words),
         )
         self.recorder.send(lowered)
+        self.metrics.profile_lowered_count += 1
         log.warning("profile_lowered", model=definition.id, shortage=rung.shortage, rung=rung.number, step=str(rung))
         return True
 

@@ -37,11 +37,12 @@ class _Record:
 
 @dataclass(slots=True)
 class _Outgoing:
-    """`delivery` is settled when the message is stored, and all of its slice before it. `replaces` counts the refused
+    """`delivery` is settled when the message is stored, and all of its slice before it. `sent_at` is the loop's time. `replaces` counts the refused
     events whose last stand-in this is."""
 
     event: Event
     message: Message
+    sent_at: float
     delivery: Delivery | None = None
     replaces: int = 0
 
@@ -52,7 +53,7 @@ class _Outgoing:
 
 
 def _outgoing(event: Event) -> _Outgoing:
-    return _Outgoing(event, codec.encode(event, source=SOURCE))
+    return _Outgoing(event, codec.encode(event, source=SOURCE), _clock())
 
 
 class Recorder:
@@ -104,7 +105,7 @@ class Recorder:
         record = self._records[slice_id]
         was_empty = record.chunker.is_empty
         record.open_count -= 1
-        self._metrics.count(outcome)
+        self._metrics.count(outcome, record.order.model)
         chunks = record.chunker.add(outcome)
         if record.open_count == 0:
             chunks += record.chunker.close()
@@ -129,7 +130,7 @@ class Recorder:
         order = remainder.order
         record = self._records[order.slice_id]
         self._send_chunks(record, record.chunker.close())
-        self._metrics.returned_count += len(remainder.lines)
+        self._metrics.count_returned(len(remainder.lines), order.model)
         returned = SliceReturned(
             at=self._now(),
             batch_id=order.batch_id,
@@ -231,6 +232,7 @@ class Recorder:
             self._send_chunks(record, record.chunker.close())
 
     def _on_stored(self, outgoing: _Outgoing, _sequence: int = 0) -> None:
+        self._metrics.publish_seconds.observe(_clock() - outgoing.sent_at)
         slice_id = outgoing.slice_id
         if outgoing.replaces:
             self._missing[slice_id] -= outgoing.replaces
@@ -239,3 +241,7 @@ class Recorder:
         if slice_id in self._done and not self._missing[slice_id]:
             del self._missing[slice_id]
             self._settled.put_nowait(self._done.pop(slice_id))
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

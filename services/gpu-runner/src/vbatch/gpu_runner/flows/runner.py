@@ -77,6 +77,7 @@ class Runner:
     metrics: RunnerMetrics = field(default_factory=RunnerMetrics)
     changed: ChangeSignal = field(default_factory=ChangeSignal)
     lease: Lease | None = None
+    _session_now: EngineSession | None = None
     quarantine: Quarantine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +98,11 @@ class Runner:
         seconds = self.metrics.first_answer_seconds_last or self.metrics.swap_seconds_last
         return f"serving {self.metrics.model}, {seconds:.1f} s after the one before stopped"
 
+    async def engine_metrics(self) -> bytes:
+        """What the loaded engine shows to Prometheus; empty while there is none."""
+        engine = self._session_now.engine if self._session_now else None
+        return await engine.metrics() if engine else b""
+
     async def run(self, stop: StopWish) -> None:
         """Return after a stop that was asked for. Raises Fenced, JournalLost or what went wrong in it."""
         self.lease = lease = await self._acquire()
@@ -113,7 +119,7 @@ class Runner:
             quarantine=self.quarantine,
         )
         self.dependencies.journal.waiting_writes.watch(lambda _refusal: self.changed.fire())
-        session = self._session(lease.epoch, recorder)
+        session = self._session_now = self._session(lease.epoch, recorder)
         try:
             async with (
                 self.dependencies.journal.publisher(lease) as publisher,

@@ -114,6 +114,9 @@ class Simulation:
             "vllm:request_success_total": self.finished_count,
             "vllm:prompt_tokens_total": self.prompt_tokens,
             "vllm:generation_tokens_total": self.generation_tokens,
+            "vllm:prefix_cache_queries_total": self.prompt_tokens,
+            "vllm:prefix_cache_hits_total": 0,  # nothing is computed here, so nothing is kept
+            "vllm:num_preemptions_total": 0,
         }
         return "".join(f"{name}{label} {value}\n" for name, value in values.items()).encode()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.readiness import NotReady, Readiness
 from vbatch.journal.port import Journal
@@ -21,10 +19,9 @@ def results_readiness(
     progress: Progress,
     *,
     lag_max: int,
-    on_lag: Callable[[int], None],
 ) -> Readiness:
     readiness = Readiness()
-    lag = _Lag(journal, progress, lag_max, on_lag)
+    lag = _Lag(journal, progress, lag_max)
 
     async def nats() -> str:
         if not journal.is_connected:
@@ -56,11 +53,10 @@ def results_readiness(
 class _Lag:
     """Far behind is still ready while it moves from one look to the next."""
 
-    def __init__(self, journal: Journal, progress: Progress, lag_max: int, on_lag: Callable[[int], None]) -> None:
+    def __init__(self, journal: Journal, progress: Progress, lag_max: int) -> None:
         self._journal = journal
         self._progress = progress
         self._lag_max = lag_max
-        self._on_lag = on_lag
         self._seen = -1
 
     async def check(self) -> str:
@@ -69,7 +65,6 @@ class _Lag:
             raise NotReady(projector.trouble if projector and projector.trouble else "waiting for the lease")
         sequence = self._progress.sequence
         lag = max(0, await self._journal.log.last_sequence() - sequence)
-        self._on_lag(lag)
         moved, self._seen = sequence != self._seen, sequence
         if lag > self._lag_max and not moved:
             raise NotReady(f"stands at {sequence}, {lag} events behind")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from time import perf_counter
 
 from vbatch.chassis.blobs import Blobs
@@ -41,6 +42,8 @@ class Committed:
     event_count: int
     body_bytes: int
     seconds: float
+    first_recorded_at: datetime | None = None
+    """When the log stored the first of its events."""
 
 
 class Projector:
@@ -123,7 +126,9 @@ class Projector:
         changes = await self._transactions.apply(state, records, decoded)
         reached(Failpoint.ROWS_COMMITTED)
         body_bytes = sum(len(record.body) for record in records)
-        self._on_committed(Committed(state, changes, len(records), body_bytes, perf_counter() - started))
+        self._on_committed(
+            Committed(state, changes, len(records), body_bytes, perf_counter() - started, records[0].recorded_at)
+        )
 
     async def _set_aside(self, buried: Buried) -> None:
         record = buried.record

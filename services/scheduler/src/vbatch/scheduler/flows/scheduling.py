@@ -7,7 +7,7 @@ a new process that folds the same log goes on where the old one stopped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -57,6 +57,8 @@ class Scheduler:
     scheduler_id: str = "main"
     state: State = field(default_factory=State)
     is_caught_up: bool = False
+    observe: Callable[[e.AnyEvent], None] = lambda _event: None
+    """Told of each event that is read once all the past is folded, before the event itself is."""
     quarantine: Quarantine = field(init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -100,7 +102,10 @@ class Scheduler:
 
     async def _evolve(self, record: Recorded) -> None:
         try:
-            evolve(self.state, decode_outline(record), record.sequence)
+            event = decode_outline(record)
+            if self.is_caught_up:
+                self.observe(event)
+            evolve(self.state, event, record.sequence)
         except Unreadable as error:
             self.state.sequence = record.sequence
             log.error("event_unreadable", sequence=record.sequence, subject=record.subject, reason=str(error))

@@ -20,6 +20,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from prometheus_client import CollectorRegistry
 
 from vbatch.chassis.readiness import Readiness
+from vbatch.chassis.readings import Readings
 from vbatch.contracts.access import Scope
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.adapters.http.answers import announced_bytes
@@ -53,6 +54,7 @@ class AppState:
     readiness: Readiness
     registry: CollectorRegistry
     metrics: RequestMetrics
+    readings: Readings
     heartbeat_seconds: float
     body_timeouts: BodyTimeouts
     limits: KeyLimits

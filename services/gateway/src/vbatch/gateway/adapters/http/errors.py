@@ -45,19 +45,19 @@ def server_fault() -> Refusal:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return refusal_answer(error, is_mirrored=_is_of_files(request))
+    return _refused(request, error)
 
 
 async def _on_trouble(request: Request, error: Exception) -> Response:
     get_logger().warning("world_unavailable", kind=type(error).__name__, error=str(error))
     words = next(words for kind, words in TROUBLE.items() if isinstance(error, kind))
-    return refusal_answer(unavailable(words), is_mirrored=_is_of_files(request))
+    return _refused(request, unavailable(words))
 
 
 async def _on_no_room(request: Request, error: Exception) -> Response:
     get_logger().warning("world_full", kind=type(error).__name__, error=str(error))
     words = next(words for kind, words in NO_ROOM.items() if isinstance(error, kind))
-    return refusal_answer(no_room(f"{words}: {error}."), is_mirrored=_is_of_files(request))
+    return _refused(request, no_room(f"{words}: {error}."))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -71,6 +71,11 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
             refusal = Refusal(Reason.BODY_UNREADABLE, str(error.detail))
         case _:
             refusal = server_fault()
+    return _refused(request, refusal)
+
+
+def _refused(request: Request, refusal: Refusal) -> Response:
+    request.state.refusal = refusal.reason.value  # counted where the answer leaves
     return refusal_answer(refusal, is_mirrored=_is_of_files(request))
 
 

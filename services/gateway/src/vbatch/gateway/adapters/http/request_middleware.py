@@ -17,7 +17,7 @@ from vbatch.gateway.adapters.http.answers import refusal_answer
 from vbatch.gateway.adapters.http.encodings import unpacked
 from vbatch.gateway.adapters.http.errors import server_fault
 from vbatch.gateway.adapters.http.paths import routed_path
-from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
+from vbatch.gateway.adapters.http.request_metrics import Answered, RequestMetrics
 from vbatch.gateway.core.refusals import Reason, Refusal
 
 OPENAI_VERSION = "2020-10-01"
@@ -50,13 +50,13 @@ class RequestMiddleware:
         if raw_path := scope.get("raw_path"):
             scope["path"] = routed_path(raw_path)
         answering, body = _Answering(scope, send), _Body(receive, self._patience)
-        with bind(request_id=answering.request_id):
+        with bind(request_id=answering.request_id), self._metrics.in_flight.track_inprogress():
             try:
                 encodings = Headers(raw=scope.get("headers", [])).get("content-encoding", "")
                 await self._answer(scope, unpacked(body.receive, encodings), answering)
             finally:
-                _charge(scope, body.size)
-                self._log_request(scope, answering)
+                _charge(scope, body.received_bytes)
+                self._log_request(scope, answering, body.received_bytes)
 
     async def _answer(self, scope: Scope, receive: Receive, answering: _Answering) -> None:
         try:
@@ -69,10 +69,21 @@ class RequestMiddleware:
                 raise
             await refusal_answer(server_fault())(scope, receive, answering.send)
 
-    def _log_request(self, scope: Scope, answering: _Answering) -> None:
+    def _log_request(self, scope: Scope, answering: _Answering, received_bytes: int) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
         status, seconds = answering.status or CLIENT_LEFT, perf_counter() - answering.started
-        self._metrics.answered(scope["method"], route, status, seconds)
+        answered = Answered(
+            request_id=answering.request_id,
+            method=scope["method"],
+            route=route,
+            status=status,
+            seconds=seconds,
+            first_byte_seconds=answering.first_byte_seconds,
+            received_bytes=received_bytes,
+            sent_bytes=answering.sent_bytes,
+            refusal=scope.get("state", {}).get("refusal"),
+        )
+        self._metrics.answered(answered)
         if route not in QUIET_ROUTES:
             get_logger().info(
                 "request_answered",
@@ -99,7 +110,7 @@ class _Body:
         self._silence_seconds = body_timeouts.silence_seconds
         self._ends_at = perf_counter() + body_timeouts.body_seconds
         self._is_whole = False
-        self.size = 0
+        self.received_bytes = 0
 
     async def receive(self) -> Message:
         if self._is_whole:
@@ -110,7 +121,7 @@ class _Body:
         except TimeoutError as error:
             raise Refusal(Reason.BODY_TOO_SLOW, "The body of your request did not arrive in time.") from error
         self._is_whole = not message.get("more_body", False)
-        self.size += len(message.get("body", b""))
+        self.received_bytes += len(message.get("body", b""))
         return message
 
 
@@ -121,14 +132,18 @@ class _Answering:
         self.request_id = new_request_id()
         self.started = perf_counter()
         self.status: int | None = None
+        self.first_byte_seconds: float | None = None
+        self.sent_bytes = 0
         self._scope = scope
         self._send = send
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.first_byte_seconds = perf_counter() - self.started
             self._add_headers(MutableHeaders(scope=message))
         await self._send(message)
+        self.sent_bytes += len(message.get("body", b""))
 
     def _add_headers(self, headers: MutableHeaders) -> None:
         state = self._scope.get("state", {})

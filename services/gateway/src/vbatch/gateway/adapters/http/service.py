@@ -29,6 +29,7 @@ async def ready(parts: TheAppState) -> JSONResponse:
 @router.get("/metrics", response_class=Response, responses={200: {"description": "Prometheus text."}})
 async def metrics(request: Request, parts: TheAppState) -> Response:
     """Figures for Prometheus."""
+    await parts.readings.refresh()
     parts.metrics.open_streams.set(parts.streams.open_count)
     body, content_type = await asyncio.to_thread(exposition, parts.registry, request.headers.get("accept"))
     return Response(body, headers={"content-type": content_type})

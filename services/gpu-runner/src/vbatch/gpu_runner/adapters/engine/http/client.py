@@ -74,19 +74,19 @@ class EngineClient:
 
     async def progress(self) -> str | None:
         """The engine's token counters, as text; None when it shows none."""
-        lines = (await self._metrics()).decode(errors="replace").splitlines()
+        lines = (await self.metrics()).decode(errors="replace").splitlines()
         return "\n".join(line for line in lines if line.startswith(PROGRESS_METRICS)) or None
 
     async def stats(self) -> EngineStats | None:
         """Summed over the engines behind one address; None when it shows no such metrics."""
-        return stats_in(await self._metrics())
+        return stats_in(await self.metrics())
 
     async def close(self) -> None:
         if self._connections is not None:
             self._connections.close()
         await self._session.close()
 
-    async def _metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
         """As text for Prometheus; empty when there are none."""
         answer = await self._probe("/metrics")
         return answer.body if answer and answer.status_code == 200 else b""

@@ -79,6 +79,9 @@ class RunningEngine:
     async def stats(self) -> EngineStats | None:
         return await self._client.stats()
 
+    async def metrics(self) -> bytes:
+        return await self._client.metrics()
+
     async def gone(self) -> str:
         if self.child is None:
             await asyncio.Event().wait()

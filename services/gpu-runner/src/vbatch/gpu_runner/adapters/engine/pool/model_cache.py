@@ -75,6 +75,9 @@ class CachedEngine:
     async def stats(self) -> EngineStats | None:
         return await self.loaded.engine.stats()
 
+    async def metrics(self) -> bytes:
+        return await self.loaded.engine.metrics()
+
     async def gone(self) -> str:
         return await self.loaded.engine.gone()
 

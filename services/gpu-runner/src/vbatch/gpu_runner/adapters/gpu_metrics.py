@@ -1,0 +1,133 @@
+"""The GPU's own figures, asked of its driver through NVML. What there is no driver for, or no sensor, is absent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pynvml
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from vbatch.chassis.readings import Reading
+
+T = TypeVar("T")
+
+THROTTLE_REASONS = {
+    "power": pynvml.nvmlClocksThrottleReasonSwPowerCap | pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown,
+    "thermal": pynvml.nvmlClocksThrottleReasonSwThermalSlowdown | pynvml.nvmlClocksThrottleReasonHwThermalSlowdown,
+    "hardware": pynvml.nvmlClocksThrottleReasonHwSlowdown,
+}
+"""Which bits of NVML's mask slow the clocks down against the wish of the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFigures:
+    """What one card tells, in base units; None is what it does not tell. `is_lost`: the card fell off the bus."""
+
+    is_lost: bool = False
+    memory_used_bytes: float | None = None
+    memory_total_bytes: float | None = None
+    utilization_ratio: float | None = None
+    power_watts: float | None = None
+    power_limit_watts: float | None = None
+    energy_joules: float | None = None
+    temperature_celsius: float | None = None
+    ecc_errors: float | None = None
+    throttled: Mapping[str, bool] = field(default_factory=dict)
+
+
+def gpu_reading(index: int) -> Reading:
+    """Of the card with this index, as nvidia-smi counts; nothing where no driver answers."""
+
+    async def read() -> Iterable[Metric]:
+        metrics = await asyncio.to_thread(read_gpu, index)
+        return [] if metrics is None else list(gpu_metrics(metrics))
+
+    return read
+
+
+def read_gpu(index: int) -> GpuFigures | None:
+    """None where there is no driver or no such card. Blocks for some milliseconds."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    try:
+        return _figures(pynvml.nvmlDeviceGetHandleByIndex(index))
+    except pynvml.NVMLError_GpuIsLost:
+        return GpuFigures(is_lost=True)
+    except pynvml.NVMLError:
+        return None
+    finally:
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def gpu_metrics(metrics: GpuFigures) -> Iterator[Metric]:
+    yield _gauge("lost", "1 when the card no longer answers its driver.", float(metrics.is_lost))
+    gauges = (
+        ("memory_used_bytes", "Memory in use on the card.", metrics.memory_used_bytes),
+        ("memory_total_bytes", "Memory of the card.", metrics.memory_total_bytes),
+        (
+            "utilization_ratio",
+            "Share of the last moment in which the card computed, 0 to 1.",
+            metrics.utilization_ratio,
+        ),
+        ("power_watts", "Power the card draws.", metrics.power_watts),
+        ("power_limit_watts", "Power the card may draw.", metrics.power_limit_watts),
+        ("temperature_celsius", "Temperature of the card.", metrics.temperature_celsius),
+    )
+    yield from (_gauge(name, text, value) for name, text, value in gauges if value is not None)
+    counters = (
+        ("energy_joules", "Energy the card drew since its driver was loaded.", metrics.energy_joules),
+        ("ecc_errors", "Uncorrected memory errors since the driver was loaded.", metrics.ecc_errors),
+    )
+    yield from (_counter(name, text, value) for name, text, value in counters if value is not None)
+    throttled = GaugeMetricFamily("vbatch_gpu_throttled", "1 while this slows the card down.", labels=["reason"])
+    for reason, is_so in metrics.throttled.items():
+        throttled.add_metric([reason], is_so)
+    yield throttled
+
+
+def _figures(card: object) -> GpuFigures:
+    memory = _told(lambda: pynvml.nvmlDeviceGetMemoryInfo(card))
+    return GpuFigures(
+        memory_used_bytes=memory and memory.used,
+        memory_total_bytes=memory and memory.total,
+        utilization_ratio=_told(lambda: pynvml.nvmlDeviceGetUtilizationRates(card).gpu / 100),
+        power_watts=_told(lambda: pynvml.nvmlDeviceGetPowerUsage(card) / 1_000),
+        power_limit_watts=_told(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(card) / 1_000),
+        energy_joules=_told(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(card) / 1_000),
+        temperature_celsius=_told(lambda: pynvml.nvmlDeviceGetTemperature(card, pynvml.NVML_TEMPERATURE_GPU)),
+        ecc_errors=_told(
+            lambda: pynvml.nvmlDeviceGetTotalEccErrors(
+                card, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC
+            )
+        ),
+        throttled=_throttled(_told(lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(card))),
+    )
+
+
+def _throttled(mask: int | None) -> Mapping[str, bool]:
+    return {} if mask is None else {reason: bool(mask & bits) for reason, bits in THROTTLE_REASONS.items()}
+
+
+def _told(ask: Callable[[], T]) -> T | None:
+    """None for what this card or driver does not tell."""
+    try:
+        return ask()
+    except pynvml.NVMLError_GpuIsLost:
+        raise
+    except pynvml.NVMLError:
+        return None
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"vbatch_gpu_{name}", text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"vbatch_gpu_{name}", text, value=value)
