@@ -22,17 +22,25 @@ LINES_SHOWN_MAX = 10_000
 
 ServiceArgument = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="By default all of them.")]
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")]
+MonitoringOption = Annotated[
+    bool, typer.Option("--monitoring", help="Also Prometheus, Alertmanager and the node exporter, where installed.")
+]
 LinesOption = Annotated[int, typer.Option("--lines", "-n", min=0, max=LINES_SHOWN_MAX, help="Start with this many.")]
 
 
-def up() -> None:
+def up(with_monitoring: MonitoringOption = False) -> None:
     """Start the server on this machine and wait until it is ready."""
     with ending():
         settings = local_settings()
+        if with_monitoring:
+            settings = settings.model_copy(update={"monitoring": True})
         began = time.monotonic()
         _start(Stack(settings))
         took = duration(time.monotonic() - began)
         out.print(f"Ready in {took}: http://127.0.0.1:{settings.gateway_port}/v1 (documentation at /docs).")
+        if settings.monitoring:
+            prometheus, alerts = settings.prometheus_port, settings.alertmanager_port
+            out.print(f"Prometheus: http://127.0.0.1:{prometheus}/alerts, Alertmanager: http://127.0.0.1:{alerts}")
 
 
 def down() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vbatch.chassis.files import write_atomically
 from vbatch.chassis.settings import CONFIG_VARIABLE, POSTGRES_URL_FILE, STACK_VARIABLE
-from vbatch.local import log_access, nats, nats_users, postgres, probes
+from vbatch.local import log_access, monitoring, nats, nats_users, postgres, probes
 from vbatch.local.commands import Command
 from vbatch.local.settings import LocalSettings
 
@@ -57,13 +57,15 @@ def programs(settings: LocalSettings, services: Sequence[Service] = SERVICES) ->
     """All programs of this stack, in the order of their start; servers of the user's own are left out."""
     own = [] if settings.has_own_nats else [_nats(settings)]
     own += [] if settings.has_own_postgres else [_postgres(settings)]
-    return own + [_service(service, settings) for service in services]
+    return own + [_service(service, settings) for service in services] + _monitoring(settings)
 
 
 def prepare(settings: LocalSettings) -> None:
     """Make the folders, the configuration of NATS and the database, where they are not there yet."""
     for folder in ("run", "logs", "secrets", "nats"):
         (settings.home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.monitoring:
+        monitoring.prepare(settings)
     if not settings.has_own_nats:
         store = settings.home / "nats"
         keys = log_access.keys_folder(settings.home)
@@ -126,6 +128,28 @@ def _postgres(settings: LocalSettings) -> Program:
         stop_seconds_max=30,
         environment={STACK_VARIABLE: str(home)},
     )
+
+
+def _monitoring(settings: LocalSettings) -> list[Program]:
+    """Last to start: nothing of the stack needs it."""
+    if not settings.monitoring:
+        return []
+    commands = (
+        ("node-exporter", monitoring.node_exporter_command, "node_exporter_port", "/"),
+        ("alertmanager", monitoring.alertmanager_command, "alertmanager_port", "/-/ready"),
+        ("prometheus", monitoring.prometheus_command, "prometheus_port", "/-/ready"),
+    )
+    return [
+        Program(
+            name=name,
+            command=command(settings),
+            ports={f"VBATCH_LOCAL_{port.upper()}": _port(settings, port)},
+            probe=probes.answers_ok(f"http://{monitoring.HOST}:{_port(settings, port)}{path}"),
+            stage=2,
+            environment={STACK_VARIABLE: str(settings.home)},
+        )
+        for name, command, port, path in commands
+    ]
 
 
 def _service(service: Service, settings: LocalSettings) -> Program:

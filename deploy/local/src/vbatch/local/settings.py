@@ -1,6 +1,7 @@
 """Settings of the local stack: where its state lies and which ports its programs take."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -9,6 +10,13 @@ from vbatch.chassis.settings import ServiceSettings, file_table
 from vbatch.local import nats, postgres
 
 READY_SECONDS_MAX = 90.0
+
+
+def monitoring_marker(home: Path) -> Path:
+    """Is there while the stack of this home runs with monitoring, so that every command knows."""
+    return home / "run" / "monitoring"
+
+
 WORK_NICENESS = 5
 """Enough for an answer not to wait behind the work; work that shares a machine still gets its part of it."""
 
@@ -36,6 +44,16 @@ class LocalSettings(ServiceSettings):
     nats_port: int = Field(default=nats.PORT, ge=1, le=65535)
     nats_monitor_port: int = Field(default=nats.MONITOR_PORT, ge=1, le=65535)
     postgres_port: int = Field(default=postgres.PORT, ge=1, le=65535)
+    prometheus_port: int = Field(default=4222, ge=1, le=65535)
+    node_exporter_port: int = Field(default=4224, ge=1, le=65535)
+    alertmanager_port: int = Field(default=4226, ge=1, le=65535)
+    monitoring: bool = Field(
+        default_factory=lambda data: monitoring_marker(data["home"]).exists(),
+        description="Run Prometheus, Alertmanager and the node exporter, too; by default as this stack was brought up.",
+    )
+    monitoring_folder: Path = Field(
+        default=Path("deploy/monitoring"), description="The configuration of Prometheus, its rules, and Alertmanager's."
+    )
     ready_seconds_max: float = Field(default=READY_SECONDS_MAX, gt=0)
     work_niceness: int = Field(default=WORK_NICENESS, ge=0, le=19)
 
