@@ -92,7 +92,6 @@ MADE = Row(
                     "sum(rate(vbatch_runner_engine_prefix_cache_hits_total[$__rate_interval])) / "
                     "(sum(rate(vbatch_runner_engine_prefix_cache_queries_total[$__rate_interval])) > 0)",
                     "hits",
-                    needs=Needs.VLLM,
                 ),
             ),
             unit="percentunit",

@@ -50,7 +50,11 @@ def test_a_rule_asks_only_for_metrics_that_are_told(rule: Rule):
 
 
 def test_the_names_in_an_expression_are_all_found():
-    assert names_in("sum(a) / on() (max by (x) (b[5m:1m]) > 0) unless rate(c[1m]) or vector(0)") == {"a", "b", "c"}
+    assert names_in("sum(a) / on() (max by (x) (max_over_time(b[5m:1m])) > 0) unless rate(c[1m]) or vector(0)") == {
+        "a",
+        "b",
+        "c",
+    }
 
 
 def test_a_recorded_name_is_level_metric_operation():

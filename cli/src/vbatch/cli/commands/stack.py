@@ -10,8 +10,9 @@ from typing import Annotated, BinaryIO
 import msgspec
 import typer
 
+from vbatch.cli.batch_logs import show_batch_logs
 from vbatch.cli.event_text import duration, size
-from vbatch.cli.exits import CommandError, Exit, ending
+from vbatch.cli.exits import CommandError, Exit, Misused, ending
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, print_table, table_of
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.stack import Stack, StackStatus, last_lines
@@ -25,6 +26,7 @@ FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on as lin
 MonitoringOption = Annotated[
     bool, typer.Option("--monitoring", help="Also Prometheus, Alertmanager and the node exporter, where installed.")
 ]
+BatchOption = Annotated[str | None, typer.Option("--batch", metavar="ID", help="What all services said of this batch.")]
 LinesOption = Annotated[int, typer.Option("--lines", "-n", min=0, max=LINES_SHOWN_MAX, help="Start with this many.")]
 
 
@@ -62,9 +64,21 @@ def status(as_json: AsJson = False) -> None:
             raise SystemExit(int(Exit.FAILED))
 
 
-def logs(service: ServiceArgument = None, follow: FollowOption = False, lines: LinesOption = LINES_SHOWN) -> None:
-    """The logs of the stack's programs."""
+def logs(
+    service: ServiceArgument = None,
+    follow: FollowOption = False,
+    lines: LinesOption = LINES_SHOWN,
+    batch: BatchOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """The logs of the stack's programs; with --batch what all services said of one batch, in order."""
     with ending():
+        if batch is not None:
+            if service or follow:
+                raise Misused("--batch gathers the lines of all services once: leave out SERVICE and --follow.")
+            return show_batch_logs(local_settings().home, batch, lines, as_json=as_json)
+        if as_json:
+            raise Misused("--json goes with --batch; the logs of a program are JSON lines already.")
         stack = Stack(local_settings())
         names = service or [each.name for each in stack.status().services]
         paths = {name: _log_path(stack, name) for name in names}

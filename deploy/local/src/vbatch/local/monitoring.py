@@ -24,6 +24,7 @@ ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
 NODE_EXPORTER = ("prometheus-node-exporter", "node_exporter")
 """The names under which Debian, and the projects themselves, install each program."""
 INSTALL = "apt-get install --no-install-recommends prometheus prometheus-alertmanager prometheus-node-exporter"
+SCRAPE_TIMEOUT_SECONDS = 5
 RETENTION_TIME, RETENTION_SIZE = "15d", "2GB"
 
 
@@ -71,7 +72,9 @@ def prometheus_config(settings: LocalSettings) -> dict[str, Any]:
         config: dict[str, Any] = yaml.safe_load(path.read_text())
     except OSError as error:
         raise LocalTrouble(f"{path} cannot be read ({error.strerror}): set VBATCH_LOCAL_MONITORING_FOLDER") from error
-    addresses = _addresses(settings)
+    addresses, interval = _addresses(settings), f"{settings.scrape_seconds}s"
+    config["global"] |= {"scrape_interval": interval, "evaluation_interval": interval}
+    config["global"]["scrape_timeout"] = f"{min(SCRAPE_TIMEOUT_SECONDS, settings.scrape_seconds)}s"
     config["rule_files"] = [str(path.parent / "rules" / "*.yml")]
     config["scrape_configs"] = [
         {**job, "static_configs": [{"targets": [addresses[job["job_name"]]]}]}

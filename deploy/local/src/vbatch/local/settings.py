@@ -51,6 +51,7 @@ class LocalSettings(ServiceSettings):
         default_factory=lambda data: monitoring_marker(data["home"]).exists(),
         description="Run Prometheus, Alertmanager and the node exporter, too; by default as this stack was brought up.",
     )
+    scrape_seconds: int = Field(default=15, ge=1, le=60, description="Between two looks of Prometheus at a service.")
     monitoring_folder: Path = Field(
         default=Path("deploy/monitoring"), description="The configuration of Prometheus, its rules, and Alertmanager's."
     )

@@ -13,6 +13,7 @@ from vbatch.contracts.ids import BatchId, EndpointId, FileId, ModelId, OwnerId
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
+from vbatch.gateway.core.log_lines import ServiceLines
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
@@ -99,6 +100,13 @@ class Deliveries(Protocol):
 
     async def page(self, endpoint_id: EndpointId) -> DeliveryPage | None:
         """None for an endpoint that it does not know. Raises NotifierUnavailable."""
+
+
+class Logs(Protocol):
+    """What the services of this server logged."""
+
+    async def about(self, batch_id: BatchId, limit: int) -> ServiceLines:
+        """The newest lines that name the batch, at most `limit`."""
         ...
 
 
@@ -129,3 +137,5 @@ class Dependencies:
     entropy: Callable[[int], bytes]
     own_write_seconds_max: float
     batch_file_bytes_max: int = BATCH_FILE_BYTES_MAX
+    logs: Logs | None = None
+    """None where the services keep no log files that can be read here."""

@@ -27,7 +27,7 @@ from vbatch.chassis.process import Stop
 from vbatch.chassis.readings import Readings, readiness_reading
 from vbatch.chassis.sealed import SealedFolder
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
-from vbatch.gateway.adapters.http import access, batches, files, models, queue, service, uploads, webhooks
+from vbatch.gateway.adapters.http import access, batches, files, logs, models, queue, service, uploads, webhooks
 from vbatch.gateway.adapters.http.app_state import AppState
 from vbatch.gateway.adapters.http.connection import ConnectionLimits, connection_class
 from vbatch.gateway.adapters.http.describe import describe
@@ -35,6 +35,7 @@ from vbatch.gateway.adapters.http.errors import add_error_answers
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
+from vbatch.gateway.adapters.log_folder import log_folder
 from vbatch.gateway.adapters.measured_projection import MeasuredProjection
 from vbatch.gateway.adapters.notifier import notifier_pages
 from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
@@ -58,6 +59,8 @@ from vbatch.journal.port import Journal, Log
 from vbatch.journal.settings import JournalSettings
 
 SERVICE = "gateway"
+LOGS_FOLDER = "logs"
+"""Below the home, where the local stack keeps them."""
 DRAIN_SECONDS_MAX = 5
 CONNECTIONS_WAITING_MAX = 1024
 KEEP_ALIVE_SECONDS = 75
@@ -90,7 +93,7 @@ def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
-    routers = [each.router for each in (files, uploads, batches, queue, models, webhooks, access, service)]
+    routers = [each.router for each in (files, uploads, batches, logs, queue, models, webhooks, access, service)]
     for router in routers:
         app.include_router(router)
     add_error_answers(app, [route for router in routers for route in router.routes])
@@ -203,6 +206,7 @@ def _parts(
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,
         batch_file_bytes_max=settings.batch_file_bytes_max,
+        logs=log_folder(settings.home / LOGS_FOLDER),
     )
     feed = AccessFeed(journal.log, access)
     return AppState(

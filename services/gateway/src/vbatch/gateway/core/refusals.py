@@ -64,6 +64,7 @@ class Reason(StrEnum):
     TOO_MANY_STREAMS = "too_many_streams"
     RATE_LIMITED = "rate_limited"
     MODEL_NOT_DELETABLE = "model_not_deletable"
+    LOGS_ELSEWHERE = "logs_elsewhere"
     URL_UNKNOWN = "url_unknown"
     METHOD_UNKNOWN = "method_unknown"
     SERVER_FAULT = "server_fault"
@@ -128,6 +129,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.TOO_MANY_STREAMS: Answer(429, "rate_limit_exceeded", "requests", RETRY_LATER),
     Reason.RATE_LIMITED: Answer(429, "rate_limit_exceeded", "requests"),  # its headers tell when to come again
     Reason.MODEL_NOT_DELETABLE: Answer(403),
+    Reason.LOGS_ELSEWHERE: Answer(404, "logs_elsewhere"),
     Reason.URL_UNKNOWN: Answer(404, "unknown_url"),
     Reason.METHOD_UNKNOWN: Answer(405, "method_not_supported"),
     Reason.SERVER_FAULT: Answer(500, type=SERVER_ERROR),

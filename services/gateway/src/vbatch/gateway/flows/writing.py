@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
+from vbatch.chassis.logs import get_logger
 from vbatch.contracts.audit import ACTOR_HEADER, ADDRESS_HEADER
 from vbatch.contracts.codec import encode
 from vbatch.contracts.events import Event
@@ -31,7 +32,10 @@ ACTOR: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
 async def append(dependencies: Dependencies, event: Event, guard: Guard | None = None) -> int:
     """The sequence of the event, now durable. Raises what Log.append raises."""
-    return await dependencies.log.append(_message(event), guard)
+    message = _message(event)
+    sequence = await dependencies.log.append(message, guard)
+    get_logger().info("event_appended", event_id=message.message_id, sequence=sequence)
+    return sequence
 
 
 async def append_all(dependencies: Dependencies, events: Sequence[Event], guard: Guard) -> int:

@@ -73,7 +73,7 @@ class Intake:
                 self._pause(order)
                 await delivery.ack()
             case RunSlice() | FailSlice() if not order.requests:
-                log.warning("order_empty", slice_id=order.slice_id)
+                log.warning("order_empty", slice_id=order.slice_id, batch_id=order.batch_id)
                 await delivery.ack()
             case RunSlice():
                 self._taken.add(order.slice_id)
@@ -90,7 +90,8 @@ class Intake:
         for remainder in self.feed.close_batch(order.batch_id):
             self.abort(remainder)
             self.recorder.give_back(remainder, ReturnReason.CANCELLED)
-            log.info("slice_recalled", slice_id=remainder.order.slice_id, lines=len(remainder.lines))
+            slice_id = remainder.order.slice_id
+            log.info("slice_recalled", slice_id=slice_id, batch_id=order.batch_id, lines=len(remainder.lines))
 
     def _pause(self, order: PauseBatch) -> None:
         for remainder in self.feed.pause_batch(order.batch_id):
@@ -99,4 +100,4 @@ class Intake:
                 self.recorder.give_back_part(remainder, ReturnReason.PREEMPTED)
             else:
                 self.recorder.give_back(remainder, ReturnReason.PREEMPTED)
-            log.info("slice_held", slice_id=slice_id, lines=len(remainder.lines))
+            log.info("slice_held", slice_id=slice_id, batch_id=order.batch_id, lines=len(remainder.lines))

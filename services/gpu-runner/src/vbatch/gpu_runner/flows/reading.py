@@ -49,7 +49,13 @@ class Reading:
         for request, line in zip(order.requests, lines, strict=True):
             outcome = Outcome(line=request.line, custom_id=line.custom_id, error=order.fault)
             self.recorder.record(order.slice_id, outcome)
-        log.info("slice_failed", slice_id=order.slice_id, fault=order.fault.code, lines=len(lines))
+        log.info(
+            "slice_failed",
+            slice_id=order.slice_id,
+            batch_id=order.batch_id,
+            fault=order.fault.code,
+            lines=len(lines),
+        )
 
     async def _read(self, order: RunSlice) -> None:
         try:
@@ -77,7 +83,8 @@ class Reading:
 
     def _give_back(self, remainder: Remainder, detail: str) -> None:
         self.recorder.give_back(remainder, ReturnReason.INPUT_UNREADABLE, detail)
-        log.error("input_unreadable", slice_id=remainder.order.slice_id, reason=detail)
+        order = remainder.order
+        log.error("input_unreadable", slice_id=order.slice_id, batch_id=order.batch_id, reason=detail)
 
 
 def _request(order: RunSlice, ref: RequestRef, line: RequestLine) -> Request:

@@ -7,6 +7,8 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
 
+import structlog
+
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec
 from vbatch.contracts.events import ChunkCompleted, Event, Outcome, SliceReturned
@@ -26,6 +28,8 @@ from vbatch.journal.quarantine import Quarantine
 
 SOURCE = "gpu-runner"
 
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
+
 
 @dataclass(slots=True)
 class _Record:
@@ -37,8 +41,8 @@ class _Record:
 
 @dataclass(slots=True)
 class _Outgoing:
-    """`delivery` is settled when the message is stored, and all of its slice before it. `sent_at` is the loop's time. `replaces` counts the refused
-    events whose last stand-in this is."""
+    """`delivery` is settled when the message is stored, and all of its slice before it. `sent_at` is the loop's time;
+    `replaces` counts the refused events whose last stand-in this is."""
 
     event: Event
     message: Message
@@ -143,6 +147,14 @@ class Recorder:
             suspects=suspects,
         )
         self.send(returned)
+        log.info(
+            "slice_returned",
+            slice_id=order.slice_id,
+            batch_id=order.batch_id,
+            lines=len(remainder.lines),
+            suspects=len(suspects),
+            reason=reason,
+        )
 
     def send(self, event: Event) -> None:
         self._outbox.append(_outgoing(event))

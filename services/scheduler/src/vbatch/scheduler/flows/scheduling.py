@@ -147,7 +147,7 @@ class Scheduler:
             await self._refused(getattr(event, "batch_id", None), message, refusal)
             return
         reached(Failpoint.DECISION_RECORDED)
-        log.info("event_appended", event_id=message.message_id, sequence=sequence)
+        log.info("event_appended", event_id=message.message_id, sequence=sequence, **_ids(event))
         await self._folded(sequence)
 
     async def _refused(self, batch_id: BatchId | None, message: Message, refusal: Rejected) -> None:
@@ -181,6 +181,12 @@ class Scheduler:
     async def _watch_connection(self) -> None:
         await self.journal.dead_event.wait()
         raise JournalLost("the connection to NATS is closed for good")
+
+
+def _ids(event: e.Event) -> dict[str, str]:
+    """What a reader of the log looks for: the batch that the event is about, if it is about one."""
+    batch_id = getattr(event, "batch_id", None)
+    return {"batch_id": batch_id} if batch_id is not None else {}
 
 
 def slice_ids(epoch: int) -> Iterator[SliceId]:

@@ -1,0 +1,43 @@
+"""What all services of the stack on this machine said of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from vbatch.chassis.log_files import LogLine, lines_about
+from vbatch.cli.exits import CommandError, Misused
+from vbatch.cli.options import err, out, print_json
+
+ID_CHARS_MIN = 8
+"""A shorter word would be found in every line."""
+
+
+def show_batch_logs(home: Path, batch_id: str, lines_max: int, *, as_json: bool) -> None:
+    """Raises Misused for what is no id of a batch, CommandError when there is nothing to read."""
+    if not batch_id.startswith("batch_") or len(batch_id) < ID_CHARS_MIN:
+        raise Misused(f"{batch_id} is no batch's id: those begin with batch_ (`vbatch batches` lists them).")
+    folder = home / "logs"
+    if not folder.is_dir():
+        raise CommandError(f"There are no logs in {folder}: this machine's stack was never started. See VBATCH_HOME.")
+    found = lines_about(folder, batch_id, lines_max=lines_max)
+    if found.has_more:
+        err.print(f"The newest {len(found.lines)} lines; there are older ones (--lines).", markup=False)
+    for line in found.lines:
+        if as_json:
+            print_json(msgspec.json.encode(line))
+        else:
+            out.print(forecast(line), markup=False)
+    if not found.lines:
+        err.print(f"No service said anything of {batch_id} in the logs of {folder}.", markup=False)
+
+
+def forecast(line: LogLine) -> str:
+    """One line for people: when, who, how bad, what, and its details."""
+    return f"{line.time}  {line.service:<10}  {line.level:<7}  {line.event}  {_details(line.details)}".rstrip()
+
+
+def _details(details: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in details.items() if name != "batch_id")

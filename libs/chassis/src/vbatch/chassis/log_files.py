@@ -1,0 +1,103 @@
+"""What all services said of one thing, gathered from their rotated log files.
+
+Only lines that our services wrote as JSON are told: what an engine or a server beside them prints is not. A line never
+holds a prompt or an answer, because no service logs them (chassis.logs).
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+
+BYTES_READ_MAX = 256 * 1024 * 1024
+"""Of all files together, the newest first: half a second of a core."""
+LINE_BYTES_MAX = 64 * 1024
+TEXT_CHARS_MAX = 1_000
+PATTERN = "*.log*"
+HEAD = frozenset({"time", "service", "level", "event", "logger", "exception", "stack"})
+"""Keys of a line that are told by themselves, or, as tracebacks are, not at all."""
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """`time` is ISO 8601 in UTC; `details` are the other keys of the line that have a single value."""
+
+    time: str
+    service: str
+    level: str
+    event: str
+    details: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """In the order of their times. `has_more`: there are older ones that are not among them."""
+
+    lines: Sequence[LogLine]
+    has_more: bool
+
+
+def lines_about(folder: Path, word: str, *, lines_max: int, bytes_max: int = BYTES_READ_MAX) -> Gathered:
+    """The newest lines in the log files of `folder` that hold `word`, an id. Blocks: call it in a thread."""
+    paths, are_all = _newest_first(folder, bytes_max)
+    seen: set[int] = set()
+    matches = chain.from_iterable(_matches(path, word.encode(), seen) for path in paths)
+    found = heapq.nlargest(lines_max + 1, matches, key=lambda line: line.time)
+    return Gathered(found[:lines_max][::-1], has_more=len(found) > lines_max or not are_all)
+
+
+def parsed(raw: bytes) -> LogLine | None:
+    """None for a line that no service of ours wrote."""
+    try:
+        keys = msgspec.json.decode(raw, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    head = [keys.get(name) for name in ("time", "service", "level", "event")]
+    time, service, level, event = (name if isinstance(name, str) else "" for name in head)
+    return LogLine(time, service, level, event, _details(keys)) if time and event else None
+
+
+def _details(keys: Mapping[str, object]) -> dict[str, Scalar]:
+    scalars = {name: value for name, value in keys.items() if name not in HEAD and isinstance(value, Scalar)}
+    return {name: value[:TEXT_CHARS_MAX] if isinstance(value, str) else value for name, value in scalars.items()}
+
+
+def _newest_first(folder: Path, bytes_max: int) -> tuple[list[Path], bool]:
+    """As many files as may be read, and whether these are all."""
+    chosen: list[Path] = []
+    for path, stat in sorted(_files(folder).items(), key=lambda each: each[1].st_mtime, reverse=True):
+        bytes_max -= stat.st_size
+        if bytes_max < 0:
+            return chosen, False
+        chosen.append(path)
+    return chosen, True
+
+
+def _files(folder: Path) -> dict[Path, os.stat_result]:
+    """A file may be rotated away while we look; its lines then stand under its next name, which is looked at, too."""
+    found: dict[Path, os.stat_result] = {}
+    for path in folder.glob(PATTERN):
+        with suppress(FileNotFoundError):
+            found[path] = path.stat()
+    return found
+
+
+def _matches(path: Path, word: bytes, seen: set[int]) -> Iterator[LogLine]:
+    """`seen` are the files read already: one that is rotated meanwhile would come twice, under both of its names."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        inode = os.fstat(file.fileno()).st_ino
+        if inode in seen:
+            return
+        seen.add(inode)
+        for raw in iter(lambda: file.readline(LINE_BYTES_MAX), b""):
+            if word in raw and (line := parsed(raw)):
+                yield line

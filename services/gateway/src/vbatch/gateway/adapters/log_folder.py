@@ -1,0 +1,30 @@
+"""The log files of the stack on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from vbatch.chassis.log_files import lines_about
+from vbatch.contracts.ids import BatchId
+from vbatch.gateway.core.log_lines import ServiceLine, ServiceLines
+
+
+@dataclass(frozen=True, slots=True)
+class LogFolder:
+    """Keeps the promise of ports.Logs. One look at a time: each reads up to a quarter of a gigabyte."""
+
+    folder: Path
+    _turn: asyncio.Lock
+
+    async def about(self, batch_id: BatchId, limit: int) -> ServiceLines:
+        async with self._turn:
+            found = await asyncio.to_thread(lines_about, self.folder, batch_id, lines_max=limit)
+        lines = [ServiceLine(each.time, each.service, each.level, each.event, each.details) for each in found.lines]
+        return ServiceLines(lines, found.has_more)
+
+
+def log_folder(folder: Path) -> LogFolder | None:
+    """None where the services write their logs elsewhere, as containers do."""
+    return LogFolder(folder, asyncio.Lock()) if folder.is_dir() else None
