@@ -17,6 +17,7 @@ from vbatch.cli.commands import (
     results,
     stack,
     steering,
+    trace,
     tune,
     webhooks,
 )
@@ -50,6 +51,7 @@ app.command(rich_help_panel=WORK)(batches.cancel)
 app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(steering.queue)
 app.command(rich_help_panel=WORK)(steering.why)
+app.command(rich_help_panel=WORK)(trace.trace)
 app.command(rich_help_panel=WORK)(steering.pause)
 app.command(rich_help_panel=WORK)(steering.resume)
 app.command(rich_help_panel=WORK, context_settings=NEGATIVE)(steering.priority)

@@ -32,6 +32,7 @@ from vbatch.results.flows.replaying import Progress as ReplayProgress
 from vbatch.results.flows.replaying import ReplayDependencies
 from vbatch.results.flows.serving import Dependencies, Progress, serve
 from vbatch.results.flows.sweeping import SweepTimes
+from vbatch.results.flows.tracing import Tracing, unsent_since
 from vbatch.results.settings import ResultsSettings
 
 SERVICE = "results"
@@ -46,7 +47,7 @@ class ConnectionDead(Exception):
 async def run(settings: ResultsSettings, stop: Stop) -> None:
     async with connect(replace(JournalSettings.of(settings, SERVICE), waits_for_space=True)) as journal:
         await journal.topology()
-        async with _served(settings, journal) as (dependencies, progress):
+        async with _traced(settings, journal), _served(settings, journal) as (dependencies, progress):
             await _until_stopped(dependencies, progress, stop)
 
 
@@ -77,6 +78,26 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             async with loop_lag(registry):
                 yield dependencies, progress
             readiness.begin_stopping()
+
+
+@asynccontextmanager
+async def _traced(settings: ResultsSettings, journal: Journal) -> AsyncIterator[None]:
+    """While the block runs, the trace of each batch that ends goes to the trace server, if one is named."""
+    if settings.otlp_endpoint is None:
+        yield
+        return
+    from vbatch.results.adapters.otlp import OtlpTraces  # a start without traces is spared it
+
+    traces = OtlpTraces(settings.otlp_endpoint)
+    tracing = Tracing(journal.log, traces.send, await unsent_since(journal.log))
+    task = asyncio.ensure_future(tracing.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        traces.close()
 
 
 def _readings(

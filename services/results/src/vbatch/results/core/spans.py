@@ -1,0 +1,256 @@
+"""The trace of one batch, derived from what the log says of it: what it waited for, where it ran, how it ended.
+
+The same events give the same spans with the same ids, so a trace that is sent twice is one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from vbatch.contracts import events as e
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.ids import BatchId, RunnerId, SliceId
+
+SLICES_MAX = 2_000
+"""Spans of slices in one trace; those beyond are one span together, or no viewer would show the trace."""
+PREFIX = "vbatch."
+
+Attribute = str | int | bool
+Attributes = Mapping[str, Attribute]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`end` is None while it goes on. Ids are those of OpenTelemetry: 16 and 8 bytes, never zero."""
+
+    trace_id: int
+    span_id: int
+    parent_id: int | None
+    name: str
+    start: datetime
+    end: datetime | None
+    attributes: Attributes
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSeen:
+    """A chunk of answers as its headers tell: which slice it belongs to, and when the log stored it."""
+
+    slice_id: SliceId
+    at: datetime
+
+
+@dataclass(slots=True)
+class _Slice:
+    event: e.BatchDispatched
+    last_at: datetime | None = None
+    chunk_count: int = 0
+    returned: e.SliceReturned | None = None
+
+
+@dataclass(slots=True)
+class BatchTrace:
+    """Fold the events of one batch, those of the runners in its time, and its chunks, in the order of the log."""
+
+    batch_id: BatchId
+    created: e.BatchCreated | None = None
+    validated_at: datetime | None = None
+    total: int = 0
+    finalizing: e.BatchFinalizing | None = None
+    end: e.BatchSealed | e.BatchRejected | None = None
+    _slices: dict[SliceId, _Slice] = field(default_factory=dict)
+    _pauses: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    _loads: list[tuple[e.ModelLoading, e.ModelLoaded | e.ModelFailed | None]] = field(default_factory=list)
+    _crashes: list[e.EngineCrashed] = field(default_factory=list)
+
+    def fold(self, event: e.Event | ChunkSeen) -> None:
+        """Total: an event that tells nothing of the batch's time is passed over."""
+        match event:
+            case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed():
+                self._fold_runner(event)
+            case e.BatchDispatched() | ChunkSeen() | e.SliceReturned():
+                self._fold_slice(event)
+            case e.BatchPaused():
+                self._pauses.append((event.at, None))
+            case e.BatchResumed():
+                self._resume(event.at)
+            case _:
+                self._fold_life(event)
+
+    def _fold_life(self, event: e.Event) -> None:
+        match event:
+            case e.BatchCreated():
+                self.created = event
+            case e.BatchValidated():
+                self.validated_at, self.total = event.at, event.total
+            case e.BatchFinalizing():
+                self.finalizing = event
+            case e.BatchSealed() | e.BatchRejected():
+                self.end = event
+            case _:
+                pass
+
+    def _fold_slice(self, event: e.BatchDispatched | ChunkSeen | e.SliceReturned) -> None:
+        if isinstance(event, e.BatchDispatched):
+            self._slices[event.slice_id] = _Slice(event)
+        elif found := self._slices.get(event.slice_id):
+            found.last_at = event.at
+            found.chunk_count += isinstance(event, ChunkSeen)
+            found.returned = event if isinstance(event, e.SliceReturned) else found.returned
+
+    def _fold_runner(self, event: e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed) -> None:
+        match event:
+            case e.ModelLoading():
+                self._loads.append((event, None))
+            case e.EngineCrashed():
+                self._crashes.append(event)
+            case e.ModelLoaded() | e.ModelFailed():
+                self._loaded(event)
+
+    def spans(self) -> list[Span]:
+        """The root first; empty for a batch whose creation was not seen."""
+        if self.created is None:
+            return []
+        root = self._root(self.created)
+        children = sorted(self._children(self.created), key=lambda span: (span.start, span.name))
+        return [root, *(replace(child, parent_id=root.span_id) for child in children)]
+
+    def _resume(self, at: datetime) -> None:
+        if self._pauses and self._pauses[-1][1] is None:
+            self._pauses[-1] = (self._pauses[-1][0], at)
+
+    def _loaded(self, event: e.ModelLoaded | e.ModelFailed) -> None:
+        for number, (loading, end) in enumerate(self._loads):
+            if end is None and (loading.runner_id, loading.model) == (event.runner_id, event.model):
+                self._loads[number] = (loading, event)
+
+    def _root(self, created: e.BatchCreated) -> Span:
+        attributes: dict[str, Attribute] = {
+            "batch_id": self.batch_id,
+            "owner": created.owner,
+            "endpoint": created.endpoint,
+            "completion_window": created.completion_window,
+            "priority": created.priority,
+        }
+        if isinstance(self.end, e.BatchSealed):
+            counts = self.end.counts
+            attributes |= {"requests": counts.total, "succeeded": counts.completed, "failed": counts.failed}
+        if self.end is not None:
+            attributes["ending"] = type(self.end).__name__.removeprefix("Batch").lower()
+        is_error = isinstance(self.end, e.BatchRejected | e.BatchExpired)
+        end = self.end.at if self.end else None
+        return self._span("batch", created.at, end, attributes, is_error=is_error)
+
+    def _children(self, created: e.BatchCreated) -> Iterator[Span]:
+        yield from self._before_it_ran(created)
+        yield from self._pause_spans()
+        yield from self._slice_spans()
+        yield from self._runner_spans()
+        if self.finalizing is not None:
+            attributes = {"never_ran": self.finalizing.never_ran_count, "ending": self.finalizing.ending.value}
+            yield self._span("seal", self.finalizing.at, self.end.at if self.end else None, attributes)
+
+    def _before_it_ran(self, created: e.BatchCreated) -> Iterator[Span]:
+        is_rejected = isinstance(self.end, e.BatchRejected)
+        checked_at = self.end.at if self.end is not None and is_rejected else self.validated_at
+        over_at = checked_at or (self.finalizing.at if self.finalizing else None)
+        yield self._span("validate", created.at, over_at, {"requests": self.total}, is_error=is_rejected)
+        if self.validated_at is None:
+            return
+        starts = [found.event.at for found in self._slices.values()]
+        until = min(starts) if starts else (self.finalizing.at if self.finalizing else None)
+        yield self._span("wait for a device", self.validated_at, until, {})
+
+    def _pause_spans(self) -> Iterator[Span]:
+        end = self.finalizing.at if self.finalizing else None
+        for number, (paused_at, resumed_at) in enumerate(self._pauses):
+            yield self._span("paused", paused_at, resumed_at or end, {}, key=str(number))
+
+    def _slice_spans(self) -> Iterator[Span]:
+        found = list(self._slices.values())
+        yield from (self._slice_span(each) for each in found[:SLICES_MAX])
+        if rest := found[SLICES_MAX:]:
+            ends = [each.last_at for each in rest if each.last_at is not None]
+            attributes = {"slices": len(rest), "requests": sum(len(each.event.lines) for each in rest)}
+            yield self._span("more slices", rest[0].event.at, max(ends, default=None), attributes)
+
+    def _slice_span(self, found: _Slice) -> Span:
+        event, returned = found.event, found.returned
+        attributes: dict[str, Attribute] = {
+            "slice_id": event.slice_id,
+            "runner": event.runner_id,
+            "epoch": event.epoch,
+            "model": event.model,
+            "requests": len(event.lines),
+            "attempt": event.attempt,
+            "chunks": found.chunk_count,
+            "why": event.reason,
+        }
+        if returned is not None:
+            attributes |= {"returned": len(returned.lines), "returned_why": returned.reason.value}
+        end = found.last_at or (self.finalizing.at if self.finalizing else None)
+        is_error = returned is not None and returned.reason in FAULTS
+        return self._span("slice", event.at, end, attributes, key=event.slice_id, is_error=is_error)
+
+    def _runner_spans(self) -> Iterator[Span]:
+        """Of the runners and models that this batch was on."""
+        places = {(each.event.runner_id, each.event.model) for each in self._slices.values()}
+        runners: set[RunnerId] = {runner_id for runner_id, _ in places}
+        for loading, end in self._loads:
+            if (loading.runner_id, loading.model) in places:
+                attributes = {"runner": loading.runner_id, "model": loading.model}
+                key, is_error = f"{loading.runner_id}:{loading.at.isoformat()}", isinstance(end, e.ModelFailed)
+                at = end.at if end else None
+                yield self._span("load model", loading.at, at, attributes, key=key, is_error=is_error)
+        for crash in self._crashes:
+            if crash.runner_id in runners:
+                attributes = {"runner": crash.runner_id, "model": crash.model}
+                key = f"{crash.runner_id}:{crash.at.isoformat()}"
+                yield self._span("engine crashed", crash.at, crash.at, attributes, key=key, is_error=True)
+
+    def _span(
+        self,
+        name: str,
+        start: datetime,
+        end: datetime | None,
+        attributes: Attributes,
+        *,
+        key: str = "",
+        is_error: bool = False,
+    ) -> Span:
+        named = {PREFIX + name: value for name, value in attributes.items()} | {PREFIX + "batch_id": self.batch_id}
+        span_id = _number(f"{self.batch_id}/{name}/{key}", 8)
+        # Clocks of several machines may differ: no span ends before it starts.
+        not_before = max(start, end) if end is not None else None
+        return Span(trace_id_of(self.batch_id), span_id, None, name, start, not_before, named, is_error)
+
+
+FAULTS = frozenset(
+    {ReturnReason.ENGINE_DIED, ReturnReason.MODEL_FAILED, ReturnReason.INPUT_UNREADABLE},
+)
+
+
+def trace_id_of(batch_id: BatchId) -> int:
+    """The id under which the trace of a batch is found."""
+    return _number(batch_id, 16)
+
+
+def chunk_seen(message_id: str, at: datetime) -> ChunkSeen | None:
+    """From the message id of a `batch.chunk_completed` (contracts.catalogue): `<batch>:<name>:<slice>:<chunk>`."""
+    parts = message_id.split(":")
+    return ChunkSeen(SliceId(parts[2]), at) if len(parts) == 4 else None
+
+
+def folded(batch_id: BatchId, events: Iterable[e.Event | ChunkSeen]) -> BatchTrace:
+    trace = BatchTrace(batch_id)
+    for event in events:
+        trace.fold(event)
+    return trace
+
+
+def _number(text: str, size: int) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:size], "big") or 1

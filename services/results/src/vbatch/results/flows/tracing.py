@@ -1,0 +1,119 @@
+"""From the log to the trace of a batch, and the duty that sends the trace of each batch that ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from vbatch.chassis.logs import get_logger
+from vbatch.contracts.catalogue import KINDS
+from vbatch.contracts.codec import Unreadable, decode
+from vbatch.contracts.ids import BatchId
+from vbatch.contracts.message import Recorded
+from vbatch.journal.port import Log, Unavailable
+from vbatch.results.core.spans import BatchTrace, Span, chunk_seen
+
+CHUNK = "chunk_completed"
+RUNNER_EVENTS = ("evt.runner.*.model_loading", "evt.runner.*.model_loaded", "evt.runner.*.model_failed")
+RUNNER_TROUBLE = "evt.runner.*.engine_crashed"
+ENDS = tuple(f"evt.batch.*.{end}" for end in ("completed", "cancelled", "expired", "rejected"))
+RESULTS_LEASE = "evt.results.*.lease"
+SENT_AGAIN_EVENTS_MAX = 10_000
+"""How far back in the log a new process looks for batches whose traces may not have been sent."""
+TRIES_MAX = 5
+PAUSE_SECONDS = 2.0
+
+Export = Callable[[Sequence[Span]], bool]
+"""Blocks; whether the spans were taken."""
+
+
+async def trace_of(log: Log, batch_id: BatchId) -> BatchTrace:
+    """The batch as far as the log has it. Of its chunks only the headers are read, so a large batch costs little."""
+    trace = BatchTrace(batch_id)
+    created = await log.last(f"evt.batch.{batch_id}.created")
+    newest = await log.last(f"evt.batch.{batch_id}.>")
+    if created is None or newest is None:
+        return trace
+    records = [record async for record in _until(log, batch_id, created.sequence - 1, newest.sequence)]
+    for record in sorted(records, key=lambda each: each.sequence):
+        _fold(trace, record)
+    return trace
+
+
+@dataclass
+class Tracing:
+    """A duty of results, where traces are wanted. One that nobody takes is given up after some tries: it can be sent
+    again at any time, under the same ids."""
+
+    log: Log
+    export: Export
+    after: int
+
+    async def run(self) -> None:
+        """For ever, from the first batch that ends behind `after`."""
+        while True:
+            try:
+                await self._follow()
+            except Unavailable as error:
+                get_logger().warning("tracing_interrupted", reason=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _follow(self) -> None:
+        async with self.log.tail(self.after, ENDS, headers_only=True) as arrivals:
+            async for records in arrivals:
+                for record in records:
+                    await self._send(BatchId(record.subject.split(".")[2]))
+                    self.after = record.sequence
+
+    async def _send(self, batch_id: BatchId) -> None:
+        spans = (await trace_of(self.log, batch_id)).spans()
+        for number in range(TRIES_MAX):
+            await asyncio.sleep(PAUSE_SECONDS * number)
+            if await asyncio.to_thread(self.export, spans):
+                return
+        get_logger().warning("trace_not_taken", batch_id=batch_id, spans=len(spans), tries=TRIES_MAX)
+
+
+async def unsent_since(log: Log) -> int:
+    """Where a new process begins, asked before it takes its lease: what ended in the life before may not be sent."""
+    lease = await log.last(RESULTS_LEASE)
+    head = await log.last_sequence()
+    return max(lease.sequence if lease else head, head - SENT_AGAIN_EVENTS_MAX)
+
+
+async def _until(log: Log, batch_id: BatchId, after: int, end: int) -> AsyncIterator[Recorded]:
+    """What the log holds of a batch and of runners, from its creation to its newest event."""
+    names = (kind.name.split(".") for kind in KINDS if kind.name.startswith("batch."))
+    told = tuple(f"evt.batch.{batch_id}.{name}" for _, name in names if name != CHUNK)
+    async for record in _read(log, (*told, *RUNNER_EVENTS, RUNNER_TROUBLE), after, end, headers_only=False):
+        yield record
+    async for record in _read(log, (f"evt.batch.{batch_id}.{CHUNK}",), after, end, headers_only=True):
+        yield record
+
+
+async def _read(
+    log: Log, subjects: Sequence[str], after: int, end: int, *, headers_only: bool
+) -> AsyncIterator[Recorded]:
+    newest = [record.sequence for subject in subjects if (record := await log.last(subject)) is not None]
+    last = min(end, max(newest, default=0))
+    if last <= after:
+        return
+    async with log.tail(after, subjects, headers_only=headers_only) as lists:
+        async for records in lists:
+            for record in records:
+                if record.sequence <= end:
+                    yield record
+                if record.sequence >= last:
+                    return
+
+
+def _fold(trace: BatchTrace, record: Recorded) -> None:
+    if record.subject.endswith(CHUNK):
+        if (chunk := chunk_seen(record.message_id, record.recorded_at)) is not None:
+            trace.fold(chunk)
+        return
+    try:
+        trace.fold(decode(record))
+    except Unreadable as error:
+        get_logger().warning("event_passed_over", sequence=record.sequence, reason=str(error))

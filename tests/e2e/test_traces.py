@@ -1,0 +1,114 @@
+"""The trace of a batch, at a trace server and in the terminal: whole, also after kill -9."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.e2e.asking import chat_line, jsonl, submit, wait_for_end, wait_for_progress
+from tests.support.stack import SLOW_CHAT, RunningStack, kill, running_stack, wait_until
+from tests.support.trace_receiver import Received, receiving_traces
+from vbatch.contracts.ids import BatchId
+from vbatch.results.core.spans import trace_id_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+SEEN_SECONDS_MAX = 60.0
+REQUESTS = 3_000
+DERIVED = "vbatch"
+
+
+@pytest.fixture(scope="module")
+def received() -> Iterator[Received]:
+    with receiving_traces() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def traced(received: Received) -> Iterator[RunningStack]:
+    with running_stack(environment={"VBATCH_OTLP_ENDPOINT": received.url}) as stack:
+        yield stack
+
+
+def trace_of(received: Received, batch_id: str) -> dict[bytes, Span]:
+    trace_id = trace_id_of(BatchId(batch_id)).to_bytes(16, "big")
+    wait_until(lambda: trace_id in received.traces(DERIVED), "the trace arrives", SEEN_SECONDS_MAX)
+    return received.traces(DERIVED)[trace_id]
+
+
+def assert_whole(spans: dict[bytes, Span]) -> None:
+    """One root, no orphan, and every span within the root's time."""
+    [root] = [span for span in spans.values() if not span.parent_span_id]
+    children = [span for span in spans.values() if span is not root]
+    assert all(span.parent_span_id in spans for span in children)
+    for span in children:
+        assert root.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
+        assert span.end_time_unix_nano <= root.end_time_unix_nano
+
+
+def test_a_batch_that_ended_is_one_whole_trace(traced: RunningStack, received: Received):
+    with traced.client() as client:
+        batch = wait_for_end(client, submit(client, jsonl(chat_line(number) for number in range(50))).id)
+    spans = trace_of(received, batch.id)
+    assert_whole(spans)
+    assert {"batch", "validate", "wait for a device", "slice", "load model", "seal"} <= {
+        span.name for span in spans.values()
+    }
+
+
+def test_a_bad_file_is_a_trace_too(traced: RunningStack, received: Received):
+    with traced.client() as client:
+        batch = wait_for_end(client, submit(client, jsonl([chat_line(1), chat_line(1)])).id)
+    assert batch.status == "failed"
+    assert_whole(trace_of(received, batch.id))
+
+
+def test_a_trace_is_whole_when_services_are_killed_in_the_middle(traced: RunningStack, received: Received):
+    with traced.client() as client:
+        batch = submit(client, jsonl(chat_line(number, SLOW_CHAT) for number in range(REQUESTS)))
+        wait_for_progress(client, batch.id, 100)
+        kill(traced.process("gpu-runner"))
+        kill(traced.process("results"))
+        assert wait_for_end(client, batch.id).status == "completed"
+    spans = trace_of(received, batch.id)
+    assert_whole(spans)
+    slices = [span for span in spans.values() if span.name == "slice"]
+    requests = [pair.value.int_value for span in slices for pair in span.attributes if pair.key == "vbatch.requests"]
+    assert sum(requests) >= REQUESTS
+
+
+def test_the_terminal_draws_the_same_trace_from_the_log_alone(traced: RunningStack, received: Received):
+    with traced.client() as client:
+        batch = wait_for_end(client, submit(client, jsonl(chat_line(number) for number in range(50))).id)
+    drawn = traced.vbatch("trace", batch.id)
+    assert drawn.returncode == 0, drawn.stderr
+    assert all(word in drawn.stdout for word in ("batch", "validate", "slice", "seal", "█"))
+    documents = json.loads(traced.vbatch("trace", batch.id, "--json").stdout)
+    told = {bytes.fromhex(each["span_id"]) for each in documents}
+    assert told == set(trace_of(received, batch.id))
+
+
+def test_a_trace_can_be_sent_again_and_is_one(traced: RunningStack, received: Received):
+    with traced.client() as client:
+        batch = wait_for_end(client, submit(client, jsonl([chat_line(1)])).id)
+    before = set(trace_of(received, batch.id))
+    sent = traced.vbatch("trace", batch.id, "--send", received.url)
+    assert sent.returncode == 0, sent.stderr
+    assert set(trace_of(received, batch.id)) == before
+
+
+def test_a_server_that_takes_no_trace_is_named(traced: RunningStack):
+    with traced.client() as client:
+        batch = wait_for_end(client, submit(client, jsonl([chat_line(1)])).id)
+    with receiving_traces() as deaf:
+        deaf.refuses = True
+        sent = traced.vbatch("trace", batch.id, "--send", deaf.url)
+    assert sent.returncode == 1 and deaf.url in sent.stderr
+
+
+def test_a_batch_that_is_not_there_is_said_so(traced: RunningStack):
+    asked = traced.vbatch("trace", "batch_unknown")
+    assert asked.returncode == 1 and "batch_unknown" in asked.stderr
