@@ -29,15 +29,17 @@ def show_batch_logs(home: Path, batch_id: str, lines_max: int, *, as_json: bool)
         if as_json:
             print_json(msgspec.json.encode(line))
         else:
-            out.print(forecast(line), markup=False)
+            out.print(forecast(line, batch_id), markup=False)
     if not found.lines:
         err.print(f"No service said anything of {batch_id} in the logs of {folder}.", markup=False)
 
 
-def forecast(line: LogLine) -> str:
-    """One line for people: when, who, how bad, what, and its details."""
-    return f"{line.time}  {line.service:<10}  {line.level:<7}  {line.event}  {_details(line.details)}".rstrip()
+def forecast(line: LogLine, batch_id: str) -> str:
+    """One line for people: when, who, how bad, what, and its details without the id that all of them share."""
+    details = _details(line.details, batch_id)
+    return f"{line.time}  {line.service:<10}  {line.level:<7}  {line.event}  {details}".rstrip()
 
 
-def _details(details: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={value}" for name, value in details.items() if name != "batch_id")
+def _details(details: Mapping[str, object], batch_id: str) -> str:
+    others = {name: value for name, value in details.items() if name != "batch_id"}
+    return " ".join(f"{name}={str(value).removeprefix(f'{batch_id}:')}" for name, value in others.items())

@@ -115,7 +115,7 @@ def _start(stack: Stack) -> None:
 
 
 def _say(name: str, text: str) -> None:
-    err.print(f"  {name:<12} {text}", markup=False)
+    err.print(f"  {name:<13} {text}", markup=False)
 
 
 def _log_path(stack: Stack, name: str) -> Path:
@@ -143,7 +143,7 @@ def _state(word: str, *, is_ready: bool) -> str:
 
 
 def _print_line(name: str, line: str, *, is_named: bool) -> None:
-    out.print(f"{name:<12} {line}" if is_named else line, markup=False)
+    out.print(f"{name:<13} {line}" if is_named else line, markup=False)
 
 
 def _new_lines(paths: dict[str, Path]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 
 from vbatch.chassis.files import write_atomically
 from vbatch.local.commands import Command, LocalTrouble
+from vbatch.local.probes import answers_ok
 from vbatch.local.settings import LocalSettings
 
 HOST = "127.0.0.1"
@@ -63,6 +64,17 @@ def alertmanager_command(settings: LocalSettings) -> Command:
 
 def node_exporter_command(settings: LocalSettings) -> Command:
     return Command((_program(NODE_EXPORTER), f"--web.listen-address={HOST}:{settings.node_exporter_port}"), {}, None)
+
+
+def answers(url: str) -> Callable[[], str]:
+    """A look at `url`, whose page is for people and says nothing to the status."""
+    look = answers_ok(url)
+
+    def probe() -> str:
+        look()
+        return "answers"
+
+    return probe
 
 
 def prometheus_config(settings: LocalSettings) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def _monitoring(settings: LocalSettings) -> list[Program]:
             name=name,
             command=command(settings),
             ports={f"VBATCH_LOCAL_{port.upper()}": _port(settings, port)},
-            probe=probes.answers_ok(f"http://{monitoring.HOST}:{_port(settings, port)}{path}"),
+            probe=monitoring.answers(f"http://{monitoring.HOST}:{_port(settings, port)}{path}"),
             stage=2,
             environment={STACK_VARIABLE: str(settings.home)},
         )
