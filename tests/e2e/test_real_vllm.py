@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ from openai import OpenAI
 from tests.e2e.asking import Line, assert_each_line_once_in_order, ended, jsonl, submit
 from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, running_stack
+from vbatch.gpu_runner.core.engine_counters import COUNTERS, GAUGES, engine_counters_in
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 
@@ -87,3 +89,12 @@ def test_texts_are_scored_and_ranked(client: OpenAI):
 
 def product(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+def test_what_prometheus_is_told_of_the_engine_has_the_names_of_this_vllm(vllm_stack: RunningStack, client: OpenAI):
+    ended(client, submit(client, jsonl([chat_line("France")])).id, END_SECONDS_MAX)
+    url = f"http://127.0.0.1:{vllm_stack.settings.gpu_runner_port}/metrics/engine"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        page = answer.read()
+    assert set(engine_counters_in(page).values) == {*GAUGES, *COUNTERS}
+    assert b"vllm:time_to_first_token_seconds_bucket" in page

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.openmetrics.exposition import generate_latest
 
+from vbatch.chassis.metrics import exposition
 from vbatch.gateway.adapters.http.request_metrics import Answered, RequestMetrics
 from vbatch.gateway.adapters.storage_metrics import storage_metrics
 from vbatch.gateway.core.disk_guard import Space
@@ -56,7 +56,8 @@ def test_refusals_are_counted_by_reason():
 
 
 def test_a_latency_names_its_request():
-    assert b'# {request_id="req_1"}' in generate_latest(registry_of(ASK))
+    body, _ = exposition(registry_of(ASK), "application/openmetrics-text; version=1.0.0")
+    assert b'# {request_id="req_1"}' in body
 
 
 def test_bytes_are_counted_by_route():
