@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
 from vbatch.contracts.events import Outcome, Usage
-from vbatch.gpu_runner.adapters.gpu_metrics import GpuFigures, gpu_metrics, read_gpu
+from vbatch.gpu_runner.adapters.gpu_metrics import Gpu, GpuFigures, gpu_metrics
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_metrics
 from vbatch.gpu_runner.core.distribution import Distribution
 from vbatch.gpu_runner.core.engine_counters import engine_counters_in
@@ -105,4 +105,4 @@ def test_a_card_that_fell_off_the_bus_is_told_as_lost():
 
 
 def test_a_card_that_is_not_there_is_no_trouble():
-    assert read_gpu(index=63) is None
+    assert Gpu(index=63).read() is None

@@ -28,7 +28,7 @@ from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
 from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
 from vbatch.gpu_runner.adapters.engine.process.sweep import sweep
-from vbatch.gpu_runner.adapters.gpu_metrics import gpu_reading
+from vbatch.gpu_runner.adapters.gpu_metrics import Gpu, gpu_reading
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_page, engine_reading
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.tuning import Candidate
@@ -108,7 +108,7 @@ async def _watched(
     registry.register(RunnerCollector(runner.metrics, runner.feed, asyncio.get_running_loop().time))
     readiness = _readiness(runner, journal, files)
     report_waiting_writes(journal.waiting_writes, readiness, registry)
-    readings = {"engine": engine_reading(runner.engine_metrics), "gpu": gpu_reading(settings.gpu_index)}
+    readings = {"engine": engine_reading(runner.engine_metrics), "gpu": gpu_reading(Gpu(settings.gpu_index))}
     pages = [engine_page(runner.engine_metrics)]
     health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages, readings=readings)
     async with health, loop_lag(registry):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -39,31 +38,38 @@ class GpuFigures:
     throttled: Mapping[str, bool] = field(default_factory=dict)
 
 
-def gpu_reading(index: int) -> Reading:
-    """Of the card with this index, as nvidia-smi counts; nothing where no driver answers."""
+class Gpu:
+    """One card, by its index as nvidia-smi counts. The connection to its driver is made once and kept: making it can
+    take long, asking takes some milliseconds."""
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self._is_connected = False
+
+    def read(self) -> GpuFigures | None:
+        """None where there is no driver or no such card. Blocks."""
+        try:
+            self._connect()
+            return _figures(pynvml.nvmlDeviceGetHandleByIndex(self._index))
+        except pynvml.NVMLError_GpuIsLost:
+            return GpuFigures(is_lost=True)
+        except pynvml.NVMLError:
+            return None
+
+    def _connect(self) -> None:
+        if not self._is_connected:
+            pynvml.nvmlInit()
+            self._is_connected = True
+
+
+def gpu_reading(gpu: Gpu) -> Reading:
+    """Nothing where no driver answers."""
 
     async def read() -> Iterable[Metric]:
-        metrics = await asyncio.to_thread(read_gpu, index)
+        metrics = await asyncio.to_thread(gpu.read)
         return [] if metrics is None else list(gpu_metrics(metrics))
 
     return read
-
-
-def read_gpu(index: int) -> GpuFigures | None:
-    """None where there is no driver or no such card. Blocks for some milliseconds."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    try:
-        return _figures(pynvml.nvmlDeviceGetHandleByIndex(index))
-    except pynvml.NVMLError_GpuIsLost:
-        return GpuFigures(is_lost=True)
-    except pynvml.NVMLError:
-        return None
-    finally:
-        with suppress(pynvml.NVMLError):
-            pynvml.nvmlShutdown()
 
 
 def gpu_metrics(metrics: GpuFigures) -> Iterator[Metric]:
