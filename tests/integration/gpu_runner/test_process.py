@@ -205,10 +205,13 @@ async def test_health_and_metrics_tell_what_it_does(home: Path):
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
                 ready = await (await session.get("/ready")).json()
                 metrics = await (await session.get("/metrics")).text()
+                engine = await (await session.get("/metrics/engine")).text()
     assert ready["status"] == "ready"
     assert ready["checks"]["engine"]["detail"].startswith("serving small, ")
     assert 0 < metric(metrics, "vbatch_runner_swap_first_answer_seconds") < 15
-    assert 'vbatch_runner_requests_total{result="succeeded"} 3.0' in metrics
+    assert 'vbatch_runner_requests_total{model="small",result="succeeded"} 3.0' in metrics
+    assert metric(metrics, "vbatch_runner_engine_prompt_tokens_total") > 0
+    assert 'vllm:prompt_tokens_total{model_name="small"}' in engine
 
 
 async def test_a_killed_engine_is_an_event_and_the_next_order_starts_another(home: Path):
