@@ -26,3 +26,12 @@ def a_batch_says_why_it_waits_and_where(server: Server) -> None:
     assert server.raw("GET", f"/v1/batches/{batch_id}/why").json["batch_id"] == batch_id
     assert server.raw("GET", "/v1/queue").json["object"] == "queue"
     server.client.batches.cancel(batch_id)
+
+
+def a_batch_tells_what_the_services_logged_of_it(server: Server) -> None:
+    batch_id = server.create(requests(20)).id
+    assert server.ended(batch_id).status == "completed"
+    told = server.raw("GET", f"/v1/batches/{batch_id}/logs").json
+    assert told["object"] == "list" and told["has_more"] is False
+    assert {"gateway", "scheduler", "gpu-runner"} <= {line["service"] for line in told["data"]}
+    assert all(batch_id in str(line["details"]) for line in told["data"])

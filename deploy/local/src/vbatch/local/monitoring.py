@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vbatch.chassis.files import write_atomically
 from vbatch.local.commands import Command, LocalTrouble
 from vbatch.local.probes import answers_ok
@@ -79,6 +77,8 @@ def answers(url: str) -> Callable[[], str]:
 
 def prometheus_config(settings: LocalSettings) -> dict[str, Any]:
     """The shipped configuration with this stack's addresses; jobs of what does not run here are left out."""
+    import yaml  # every other command starts without it
+
     path = _folder(settings) / "prometheus" / "prometheus.yml"
     try:
         config: dict[str, Any] = yaml.safe_load(path.read_text())
