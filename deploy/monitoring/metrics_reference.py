@@ -21,26 +21,25 @@ from vbatch.chassis.metrics import loop_lag_histogram, service_registry
 from vbatch.chassis.readiness import Readiness, ReadinessReport
 from vbatch.chassis.readings import Readings, readiness_metric
 from vbatch.contracts.forecast import Forecast
-from vbatch.gateway.adapters.http.request_metrics import ResultsMetrics as GatewayFigures
+from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.storage_metrics import storage_metrics
-from vbatch.gpu_runner.adapters.gpu_metrics import GpuFigures, gpu_metrics
+from vbatch.gpu_runner.adapters.gpu_metrics import GpuReading, gpu_metrics
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_metrics
 from vbatch.gpu_runner.core.engine_counters import COUNTERS, GAUGES, EngineCounters
 from vbatch.gpu_runner.core.feed import Feed
-from vbatch.gpu_runner.core.metrics import ResultsMetrics as RunnerFigures
+from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.journal.port import Fill
 from vbatch.journal.space_wait import SpaceWait
-from vbatch.results.adapters.metrics import ResultsMetrics as ResultsFigures
-from vbatch.results.adapters.metrics import lag_metrics
+from vbatch.results.adapters.metrics import ResultsMetrics, lag_metrics
 from vbatch.results.adapters.nats_metrics import JetStreamPage, ServerPage, nats_metrics
-from vbatch.results.adapters.postgres_metrics import DatabaseFigures, postgres_metrics
+from vbatch.results.adapters.postgres_metrics import DatabaseReading, postgres_metrics
 from vbatch.scheduler.adapters.metrics import BatchTimes, log_metrics, state_metrics, window_metrics
 from vbatch.scheduler.core.state.state import State
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALL = "every service"
 WRITERS = "scheduler, gpu-runner and results"
-ALL_OF_A_GPU = GpuFigures(False, 0, 0, 0, 0, 0, 0, 0, 0)
+ALL_OF_A_GPU = GpuReading(False, 0, 0, 0, 0, 0, 0, 0, 0)
 SUFFIXES = {"counter": "_total", "info": "_info"}
 
 HEAD = """# Metrics
@@ -84,10 +83,10 @@ def page() -> str:
 def _services() -> Iterator[list[DescribedMetric]]:
     yield _described(ALL, _shared_registry(), [readiness_metric(ReadinessReport({}))])
     yield _described(WRITERS, _registry_with(lambda it: report_waiting_writes(SpaceWait(), Readiness(), it)), ())
-    yield _described("gateway", _registry_with(GatewayFigures), storage_metrics({}))
+    yield _described("gateway", _registry_with(RequestMetrics), storage_metrics({}))
     yield _described("scheduler", _registry_with(lambda it: BatchTimes(State(), it)), _scheduler_metrics())
     yield _described("gpu-runner", CollectorRegistry(), _runner_metrics())
-    yield _described("results", _registry_with(ResultsFigures), _results_metrics())
+    yield _described("results", _registry_with(ResultsMetrics), _results_metrics())
 
 
 def _registry_with(make: Callable[[CollectorRegistry], object]) -> CollectorRegistry:
@@ -115,14 +114,14 @@ def _scheduler_metrics() -> Iterator[Metric]:
 
 
 def _runner_metrics() -> Iterator[Metric]:
-    yield from RunnerCollector(RunnerFigures(), Feed()).collect()
+    yield from RunnerCollector(RunnerMetrics(), Feed()).collect()
     yield from engine_metrics(EngineCounters(dict.fromkeys((*GAUGES, *COUNTERS), 0.0)))
     yield from gpu_metrics(ALL_OF_A_GPU)
 
 
 def _results_metrics() -> Iterator[Metric]:
     yield from lag_metrics(0, 0.0)
-    yield from postgres_metrics(DatabaseFigures(*[0] * len(fields(DatabaseFigures))))
+    yield from postgres_metrics(DatabaseReading(*[0] * len(fields(DatabaseReading))))
     yield from nats_metrics(ServerPage(), JetStreamPage())
 
 

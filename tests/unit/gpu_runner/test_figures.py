@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
 from vbatch.contracts.events import Outcome, Usage
-from vbatch.gpu_runner.adapters.gpu_metrics import Gpu, GpuFigures, gpu_metrics
+from vbatch.gpu_runner.adapters.gpu_metrics import Gpu, GpuReading, gpu_metrics
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_metrics
 from vbatch.gpu_runner.core.distribution import Distribution
 from vbatch.gpu_runner.core.engine_counters import engine_counters_in
@@ -89,19 +89,19 @@ def test_what_the_engine_does_not_tell_is_absent():
     assert "vbatch_runner_engine_running" in names and "vbatch_runner_engine_waiting" not in names
 
 
-def names_of(metrics: GpuFigures) -> dict[str, Metric]:
+def names_of(metrics: GpuReading) -> dict[str, Metric]:
     return {metric.name: metric for metric in gpu_metrics(metrics)}
 
 
 def test_what_a_card_does_not_tell_is_absent_and_never_zero():
-    told_metrics = names_of(GpuFigures(power_watts=70.0, throttled={"thermal": True}))
+    told_metrics = names_of(GpuReading(power_watts=70.0, throttled={"thermal": True}))
     assert told_metrics["vbatch_gpu_power_watts"].samples[0].value == 70.0
     assert told_metrics["vbatch_gpu_throttled"].samples[0].labels == {"reason": "thermal"}
     assert "vbatch_gpu_temperature_celsius" not in told_metrics
 
 
 def test_a_card_that_fell_off_the_bus_is_told_as_lost():
-    assert names_of(GpuFigures(is_lost=True))["vbatch_gpu_lost"].samples[0].value == 1.0
+    assert names_of(GpuReading(is_lost=True))["vbatch_gpu_lost"].samples[0].value == 1.0
 
 
 def test_a_card_that_is_not_there_is_no_trouble():

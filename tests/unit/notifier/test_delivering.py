@@ -15,7 +15,7 @@ from vbatch.journal.settings import JournalSettings
 from vbatch.notifier.core.schedule import Answer
 from vbatch.notifier.core.state import State, evolve
 from vbatch.notifier.flows.delivering import Delivering
-from vbatch.notifier.ports import World
+from vbatch.notifier.ports import Dependencies
 
 QUEUED = next(event for event in SAMPLES if isinstance(event, e.WebhookQueued))
 RIPE_AT = NOON  # a test is ripe when it is queued
@@ -47,7 +47,7 @@ async def test_a_delivery_that_ripens_between_two_looks_at_the_clock_is_not_over
     for sequence, event in enumerate((WEBHOOK_CREATED, QUEUED), start=1):
         evolve(state, event, sequence)
     journal = MemoryJournal(JournalSettings("nats://memory", "test"), lambda: NOON)
-    world = World(journal, posts, NoSecrets(), pid=1, now=now, on_tried=lambda ended: None)
+    world = Dependencies(journal, posts, NoSecrets(), pid=1, now=now, on_tried=lambda ended: None)
     running = asyncio.create_task(Delivering(world, state, Lease("evt.notifier.main.lease", 0)).run())
     try:
         async with asyncio.timeout(TRIED_SECONDS_MAX):

@@ -77,14 +77,14 @@ def registered() -> e.ModelRegistered:
     return e.ModelRegistered(at=NOON, model=ModelDefinition(id=LLAMA, engine=EngineKind.SIMULATED))
 
 
-def folded(*events: e.Event) -> State:
+def folded(*events: e.AnyEvent) -> State:
     state = State()
     for sequence, event in enumerate(events, 1):
         evolve(state, event, sequence)
     return state
 
 
-def observed(*events: e.Event) -> CollectorRegistry:
+def observed(*events: e.AnyEvent) -> CollectorRegistry:
     """Each event is seen before it is folded, as the scheduler does it."""
     state, registry = State(), CollectorRegistry()
     times = BatchTimes(state, registry)

@@ -52,7 +52,7 @@ class LogsObject(BaseModel):
     has_more: bool
 
 
-def read_logs_ask(query: Mapping[str, str]) -> int:
+def parse_logs_query(query: Mapping[str, str]) -> int:
     """How many lines are asked for. Raises Refusal."""
     limit = integer_of_text(query.get("limit", str(LINES_DEFAULT)), "limit")
     return integer_between(limit, "limit", 1, LINES_MAX)

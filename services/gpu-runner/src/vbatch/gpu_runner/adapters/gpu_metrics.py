@@ -23,7 +23,7 @@ THROTTLE_REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class GpuFigures:
+class GpuReading:
     """What one card tells, in base units; None is what it does not tell. `is_lost`: the card fell off the bus."""
 
     is_lost: bool = False
@@ -46,13 +46,13 @@ class Gpu:
         self._index = index
         self._is_connected = False
 
-    def read(self) -> GpuFigures | None:
+    def read(self) -> GpuReading | None:
         """None where there is no driver or no such card. Blocks."""
         try:
             self._connect()
             return _figures(pynvml.nvmlDeviceGetHandleByIndex(self._index))
         except pynvml.NVMLError_GpuIsLost:
-            return GpuFigures(is_lost=True)
+            return GpuReading(is_lost=True)
         except pynvml.NVMLError:
             return None
 
@@ -72,7 +72,7 @@ def gpu_reading(gpu: Gpu) -> Reading:
     return read
 
 
-def gpu_metrics(metrics: GpuFigures) -> Iterator[Metric]:
+def gpu_metrics(metrics: GpuReading) -> Iterator[Metric]:
     yield _gauge("lost", "1 when the card no longer answers its driver.", float(metrics.is_lost))
     gauges = (
         ("memory_used_bytes", "Memory in use on the card.", metrics.memory_used_bytes),
@@ -98,9 +98,9 @@ def gpu_metrics(metrics: GpuFigures) -> Iterator[Metric]:
     yield throttled
 
 
-def _figures(card: object) -> GpuFigures:
+def _figures(card: object) -> GpuReading:
     memory = _told(lambda: pynvml.nvmlDeviceGetMemoryInfo(card))
-    return GpuFigures(
+    return GpuReading(
         memory_used_bytes=memory and memory.used,
         memory_total_bytes=memory and memory.total,
         utilization_ratio=_told(lambda: pynvml.nvmlDeviceGetUtilizationRates(card).gpu / 100),

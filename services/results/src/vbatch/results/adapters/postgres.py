@@ -16,7 +16,7 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model import PROJECTED_CHANNEL, SCHEMA
-from vbatch.results.adapters.postgres_metrics import DATABASE_FIGURES, DatabaseFigures
+from vbatch.results.adapters.postgres_metrics import DATABASE_FIGURES, DatabaseReading
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.core.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, storable
@@ -129,12 +129,12 @@ class PostgresReadModel:
             sequence: int = await connection.fetchval("SELECT sequence FROM checkpoint")
             return sequence
 
-    async def database_figures(self) -> DatabaseFigures:
+    async def database_figures(self) -> DatabaseReading:
         """For Prometheus. Raises Trouble."""
         async with self._connection() as connection:
             record = await connection.fetchrow(DATABASE_FIGURES)
             assert record is not None, "a database has one row in pg_stat_database"
-            return DatabaseFigures(**dict(record))
+            return DatabaseReading(**dict(record))
 
     async def ended(self, after: int, limit: int) -> list[Sealable]:
         query = f"{_SEALABLE} WHERE ending IS NOT NULL AND status = ANY($1) AND batch.sequence > $2"

@@ -21,7 +21,7 @@ DATABASE_FIGURES = """
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseFigures:
+class DatabaseReading:
     """One row of DATABASE_FIGURES; counters are since the statistics were last reset."""
 
     size_bytes: int
@@ -36,14 +36,14 @@ class DatabaseFigures:
     deadlocks: int
 
 
-def postgres_reading(metrics: Callable[[], Awaitable[DatabaseFigures]]) -> Reading:
+def postgres_reading(metrics: Callable[[], Awaitable[DatabaseReading]]) -> Reading:
     async def read() -> Iterable[Metric]:
         return list(postgres_metrics(await metrics()))
 
     return read
 
 
-def postgres_metrics(metrics: DatabaseFigures) -> Iterator[Metric]:
+def postgres_metrics(metrics: DatabaseReading) -> Iterator[Metric]:
     yield _gauge("database_bytes", "Size of the database on its disk.", metrics.size_bytes)
     yield _gauge("connections", "Connections to the database.", metrics.connections)
     yield _gauge("connections_limit", "Connections the server takes.", metrics.connections_limit)

@@ -139,16 +139,16 @@ def state_metrics(state: State, now: datetime) -> Iterator[Metric]:
 def window_metrics(forecast: Forecast, state: State) -> Iterator[Metric]:
     slack = GaugeMetricFamily(
         "vbatch_batch_slack_seconds",
-        "Least time between the foretold end of a pending batch and the end of its window; negative: too late.",
+        "Least time between the forecast end of a pending batch and the end of its window; negative: too late.",
         labels=["model"],
     )
     least: dict[str, float] = {}
     models = LabelValues()
-    for batch in forecast.batches:
-        batch = state.batches.get(batch.batch_id)
-        if batch is not None and batch.ends_at is not None:
-            model = models.of(batch.model or NO_MODEL)
-            least[model] = min(least.get(model, float("inf")), batch.due - batch.ends_at.timestamp())
+    for entry in forecast.batches:
+        batch = state.batches.get(entry.batch_id)
+        if batch is not None and entry.ends_at is not None:
+            model = models.of(entry.model or NO_MODEL)
+            least[model] = min(least.get(model, float("inf")), batch.due - entry.ends_at.timestamp())
     for model, seconds in least.items():
         slack.add_metric([model], seconds)
     yield slack
