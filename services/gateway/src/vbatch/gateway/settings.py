@@ -25,6 +25,9 @@ class GatewaySettings(ServiceSettings):
     needs_postgres: ClassVar[bool] = True
 
     port: int = Field(4080, ge=0, le=65535, description="Where the API is served; 0 takes any free one.")
+    published_host: str | None = Field(
+        None, description="In a container: the address of its host at which the port is published, if not `host`."
+    )
     models_file: Path = Field(Path("models.toml"), description="The models that batches may name.")
     api_keys_file: Path | None = Field(
         None,
@@ -61,6 +64,11 @@ class GatewaySettings(ServiceSettings):
         0.05, ge=0, lt=1, description="New work is refused when less of the log's own limit is left."
     )
     heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the API."""
+        return is_loopback(self.published_host or self.host)
 
     @property
     def pinned_limits(self) -> dict[Limited, int]:

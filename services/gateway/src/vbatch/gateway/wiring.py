@@ -53,7 +53,7 @@ from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.flows.webhooks import Webhooks
 from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed
-from vbatch.gateway.settings import Configuration, GatewaySettings, is_loopback
+from vbatch.gateway.settings import Configuration, GatewaySettings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Log
 from vbatch.journal.settings import JournalSettings
@@ -189,7 +189,7 @@ def _parts(
     deliveries: Deliveries,
 ) -> AppState:
     settings = configuration.settings
-    access = Access(configuration.keys, is_local=is_loopback(settings.host))
+    access = Access(configuration.keys, is_local=settings.is_local)
     blobs, registry = open_blobs(settings.blob_url), service_registry(SERVICE)
     metrics, readiness = RequestMetrics(registry), gateway_readiness(journal, reads, blobs)
     readings = {"ready": readiness_reading(readiness), "storage": storage_reading(_disks(settings))}
