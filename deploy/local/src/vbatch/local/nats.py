@@ -44,10 +44,10 @@ def log_bytes_max(store_dir: Path, wanted: int) -> int:
     return min(wanted, _file_store_bytes(store_dir) * SIDE_STREAMS_PART // (SIDE_STREAMS_PART + 2))
 
 
-def render(store_dir: Path, port: int = PORT, monitor_port: int = MONITOR_PORT) -> str:
+def render(store_dir: Path, port: int = PORT, monitor_port: int = MONITOR_PORT, *, host: str = HOST) -> str:
     """The configuration file. The size of the store follows the disk that holds it."""
     return TEMPLATE.format(
-        host=HOST,
+        host=host,
         port=port,
         monitor_port=monitor_port,
         store_dir=json.dumps(str(store_dir)),

@@ -85,10 +85,10 @@ def ready_command(port: int = PORT) -> tuple[str, ...]:
     return (_binary("pg_isready"), "-q", "-h", HOST, "-p", str(port), "-t", "2")
 
 
-def url(password_file: Path, port: int = PORT, database: str = DATABASE) -> str:
+def url(password_file: Path, port: int = PORT, database: str = DATABASE, *, host: str = HOST) -> str:
     """Where clients connect. Holds the password: never log it."""
     password = quote(password_file.read_text().strip(), safe="")
-    return f"postgresql://{USER}:{password}@{HOST}:{port}/{database}"
+    return f"postgresql://{USER}:{password}@{host}:{port}/{database}"
 
 
 def usable_socket_dir(folder: Path) -> Path | None:

@@ -1,0 +1,109 @@
+"""`python -m vbatch.local.container_secrets FOLDER STORE` makes what containers must find before they start.
+
+Those are the configuration of nats-server, whose store is STORE, and the keys and passwords of the stack. Each reader's
+files lie in a folder of its own below FOLDER, which is a volume of its own: a container is given its own secrets and no
+others. What exists stays, so that a second run changes nothing but the server's configuration.
+"""
+
+import secrets
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from vbatch.chassis.files import write_atomically
+from vbatch.local import nats, nats_users, postgres
+
+ANY_ADDRESS = "0.0.0.0"
+NATS_PORT, NATS_MONITOR_PORT = 4222, 8222
+POSTGRES_HOST, POSTGRES_PORT = "postgres", 5432
+PASSWORD_BYTES = 24
+READABLE_BY_GROUP = 0o440
+"""Images of others run as users of their own, who are given the group of these files."""
+
+MASTERS = "masters"
+NKEY_FILE = "nats.nk"
+POSTGRES_URL_FILE = "postgres-url"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A container of ours: who it is on the log, and whether it opens the database."""
+
+    folder: str
+    log_user: str
+    opens_database: bool = False
+
+
+READERS = (
+    Reader("gateway", "gateway", opens_database=True),
+    Reader("scheduler", "scheduler"),
+    Reader("results", "results", opens_database=True),
+    Reader("gpu-runner", "gpu-runner"),
+    Reader("operator", nats_users.OPERATOR, opens_database=True),
+)
+
+PASSWORD_READERS = {
+    "postgres": ("postgres",),
+    "monitor": ("postgres", "postgres-exporter"),
+    "grafana": ("grafana",),
+    "label-studio-db": ("label-studio-db",),
+    "label-studio-admin": (),
+    "label-studio-token": (),
+}
+"""Who reads which password, beside the URLs and the environment file that are made of some."""
+
+
+def main() -> None:
+    """Write everything; prints the folders, never a secret."""
+    folder, store = (Path(argument) for argument in sys.argv[1:])
+    provide(folder, store)
+    sys.stdout.write(f"secrets and configuration are in {folder}\n")
+
+
+def provide(folder: Path, store: Path) -> None:
+    """Complete `folder`; `store` is the folder of nats-server on the disk that its limits follow."""
+    masters = folder / MASTERS
+    nats_users.provide_keys(masters)
+    for name, readers in PASSWORD_READERS.items():
+        _provide_password(masters / name)
+        for reader in readers:
+            _write(folder / reader / f"{name}-password", (masters / name).read_bytes())
+    for each in READERS:
+        _provide_reader(folder / each.folder, each, masters)
+    _write(folder / "nats" / "nats.conf", _nats_configuration(masters, store).encode())
+    _write(folder / "label-studio" / "environment", _label_studio_environment(masters).encode())
+
+
+def _provide_password(path: Path) -> None:
+    if not path.exists():
+        write_atomically(path, secrets.token_hex(PASSWORD_BYTES).encode())
+
+
+def _provide_reader(folder: Path, reader: Reader, masters: Path) -> None:
+    _write(folder / NKEY_FILE, nats_users.key_file(masters, reader.log_user).read_bytes())
+    if reader.opens_database:
+        url = postgres.url(masters / "postgres", POSTGRES_PORT, host=POSTGRES_HOST)
+        _write(folder / POSTGRES_URL_FILE, url.encode())
+
+
+def _nats_configuration(masters: Path, store: Path) -> str:
+    return nats.render(store, NATS_PORT, NATS_MONITOR_PORT, host=ANY_ADDRESS) + nats_users.render(masters)
+
+
+def _label_studio_environment(masters: Path) -> str:
+    """A shell file: Label Studio's entry point reads the files named in ENV_INJECT_SOURCES."""
+    variables = {
+        "POSTGRE_PASSWORD": "label-studio-db",
+        "LABEL_STUDIO_PASSWORD": "label-studio-admin",
+        "LABEL_STUDIO_USER_TOKEN": "label-studio-token",
+    }
+    return "".join(f"export {name}={(masters / master).read_text()}\n" for name, master in variables.items())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content, mode=READABLE_BY_GROUP)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""`python -m vbatch.local.systemd FOLDER` writes the systemd units of the local stack, from its table of programs.
+
+A unit names a program and says when it starts and how it ends; its command, ports and environment come from the same
+table when it starts (`vbatch.local.run`). Everything is denied that the program does not need.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vbatch.chassis.files import write_atomically
+from vbatch.local import programs
+from vbatch.local.programs import Program
+from vbatch.local.run import PREPARE
+from vbatch.local.settings import LocalSettings
+
+PREFIX = "vbatch"
+INSTALLED = Path("/opt/vbatch")
+"""Where the repository is, with what `./taskw setup` and `./taskw setup:engine` made in it."""
+PYTHON = INSTALLED / ".venv/bin/python"
+RESTART_SECONDS = 1
+FILE_MODE = 0o644
+TARGET = f"{PREFIX}.target"
+
+RUNNER = "gpu-runner"
+LOOPBACK_ONLY = ("nats", "postgres")
+"""What listens on loopback and asks nobody else; services may be told of servers and blob stores elsewhere."""
+
+UNIT = """\
+# Written by `./taskw docs` from the table of programs in vbatch.local; change that, or add a drop-in (systemctl edit).
+[Unit]
+Description=vLLM Batch Server: {description}
+Documentation=file://{installed}/docs/deployment.md
+{ordering}
+[Service]
+{life}
+User={prefix}
+Group={prefix}
+WorkingDirectory={installed}
+Environment=VBATCH_HOME=/var/lib/{prefix}
+EnvironmentFile=-/etc/{prefix}/{prefix}.env
+StateDirectory={prefix}
+StateDirectoryMode=0700
+UMask=0077
+LimitNOFILE=65536
+TasksMax=4096
+
+{rights}"""
+
+HARDENING = """\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RemoveIPC=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+"""
+
+NO_DEVICES = "PrivateDevices=yes\nMemoryDenyWriteExecute=yes\n"
+GPU = """\
+# An engine opens the devices of its GPU and compiles its kernels, so these two differ from the others.
+PrivateDevices=no
+MemoryDenyWriteExecute=no
+"""
+NO_NETWORK = "IPAddressDeny=any\nIPAddressAllow=localhost\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What runs once before programs do: a module with its arguments."""
+
+    name: str
+    description: str
+    arguments: str
+    after: tuple[str, ...] = ()
+
+
+JOBS = (
+    Job(PREPARE, "folders, keys and the database", f"-m vbatch.local.run {PREPARE}"),
+    Job("streams", "the streams of the event log", "-m vbatch.local.streams", after=("nats",)),
+)
+
+
+def main() -> None:
+    """Write all units for the stack with its default settings."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in units(programs.programs(LocalSettings())).items():
+        write_atomically(folder / name, text.encode(), mode=FILE_MODE)
+
+
+def units(table: Iterable[Program]) -> dict[str, str]:
+    """The text of each unit file, by its name."""
+    table = list(table)
+    jobs = {_unit(job.name): _job(job) for job in JOBS}
+    services = {_unit(program.name): _program(program, table) for program in table}
+    return {TARGET: _target([*jobs, *services]), **jobs, **services, "vbatch.sysusers.conf": _users()}
+
+
+def _target(wanted: Iterable[str]) -> str:
+    return (
+        "# Written by `./taskw docs`: everything of the stack, to be started, stopped and enabled as one.\n"
+        "[Unit]\nDescription=vLLM Batch Server\n"
+        f"Wants={' '.join(wanted)}\n\n[Install]\nWantedBy=multi-user.target\n"
+    )
+
+
+def _users() -> str:
+    return f'# For systemd-sysusers(8).\nu {PREFIX} - "vLLM Batch Server" /var/lib/{PREFIX} -\n'
+
+
+def _job(job: Job) -> str:
+    after = (*(() if job.name == PREPARE else (PREPARE,)), *job.after)
+    life = f"Type=oneshot\nRemainAfterExit=yes\nExecStart={PYTHON} {job.arguments}\n{_restart('on-failure')}"
+    return _text(job.description, _ordering(after), life, HARDENING + NO_DEVICES)
+
+
+def _program(program: Program, table: list[Program]) -> str:
+    earlier = [other.name for other in table if other.stage < program.stage]
+    after = (PREPARE, *earlier, *(("streams",) if earlier else ()))
+    life = (
+        f"Type=exec\nExecStart={PYTHON} -m vbatch.local.run {program.name}\n{_restart('always')}\n"
+        f"KillSignal=SIG{program.stop_signal}\nKillMode={'control-group' if program.stop_as_group else 'mixed'}\n"
+        f"TimeoutStopSec={program.stop_seconds_max}"
+    )
+    rights = HARDENING + (GPU if program.name == RUNNER else NO_DEVICES)
+    return _text(program.name, _ordering(after), life, rights + (NO_NETWORK if program.name in LOOPBACK_ONLY else ""))
+
+
+def _restart(when: str) -> str:
+    """For ever: a full disk, or a server that is away, may last."""
+    return f"Restart={when}\nRestartSec={RESTART_SECONDS}"
+
+
+def _ordering(after: tuple[str, ...]) -> str:
+    """The programs wait for each other by themselves; the order makes for quiet logs."""
+    before = " ".join(_unit(name) for name in after)
+    jobs = " ".join(_unit(name) for name in after if name == PREPARE)
+    needs = [f"Requires={jobs}"] if jobs else []
+    order = [f"After={before}"] if before else []
+    return "\n".join([f"PartOf={TARGET}", *needs, *order, "StartLimitIntervalSec=0", ""])
+
+
+def _text(description: str, ordering: str, life: str, rights: str) -> str:
+    return UNIT.format(
+        description=description, ordering=ordering, life=life, rights=rights, prefix=PREFIX, installed=INSTALLED
+    )
+
+
+def _unit(name: str) -> str:
+    return f"{PREFIX}-{name}.service"
+
+
+if __name__ == "__main__":
+    main()
