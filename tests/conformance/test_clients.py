@@ -12,8 +12,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.conformance.conftest import Server
 from tests.support.paths import ROOT
-from tests.support.stack import RunningStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -24,7 +24,7 @@ ANSWERED = re.compile(r'^vbatch_http_requests_total\{method="(\w+)",route="([^"]
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_generation_of_the_official_client_gets_what_it_expects(stack: RunningStack, generation: str, tmp_path: Path):
+def test_a_generation_of_the_official_client_gets_what_it_expects(stack: Server, generation: str, tmp_path: Path):
     argv = [str(client_python(generation)), "-m", "tests.conformance.cases", stack.url, str(tmp_path)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=RUN_SECONDS_MAX)
     told = [json.loads(line) for line in done.stdout.splitlines()]
@@ -34,7 +34,7 @@ def test_a_generation_of_the_official_client_gets_what_it_expects(stack: Running
     assert told and not faults, "\n".join(f"{case}:\n{fault}" for case, fault in faults.items())
 
 
-def test_the_generations_asked_for_every_route_there_is(stack: RunningStack):
+def test_the_generations_asked_for_every_route_there_is(stack: Server):
     """Runs behind them, on the counters of the same gateway."""
     uv()
     with urlopen(f"{stack.url}/openapi.json") as answer:

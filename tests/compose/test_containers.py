@@ -1,0 +1,144 @@
+"""The whole stack in containers: it serves, nobody has more rights than needed, a killed container loses nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from urllib.request import urlopen
+
+import pytest
+from openai import OpenAI
+
+from tests.compose.containers import URL, Containers
+from tests.e2e.asking import (
+    Line,
+    assert_each_line_once_in_order,
+    chat_line,
+    ended,
+    jsonl,
+    submit,
+    wait_for_progress,
+)
+from tests.support.stack import CHAT, SLOW_CHAT, wait_until
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(300)]
+
+OURS = ("gateway", "scheduler", "results", "cpu-runner")
+CORE = (*OURS, "nats", "postgres")
+REQUESTS = 3_000
+DISTURBED_AT = 300
+END_SECONDS_MAX = 180.0
+HEALTHY_SECONDS_MAX = 60.0
+
+CAPABILITIES = "print([line.split()[1] for line in open('/proc/1/status') if line.startswith('CapEff')][0])"
+UID = "import os; print(os.getuid())"
+WRITE_TO_ROOT = "open('/written', 'w')"
+REACH_OUT = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=3)"
+OWN_SECRETS = "import os; print(sorted(os.listdir('/var/lib/vbatch/secrets')))"
+
+
+def lines(model: str, count: int = REQUESTS) -> list[Line]:
+    return [chat_line(number, model) for number in range(count)]
+
+
+def test_a_batch_is_answered_whole(client: OpenAI):
+    given = lines(CHAT)
+    found = ended(client, submit(client, jsonl(given)).id, END_SECONDS_MAX)
+
+    assert found.batch.status == "completed"
+    assert_each_line_once_in_order(given, found)
+
+
+@pytest.mark.parametrize("victim", CORE)
+def test_a_batch_survives_a_crash_of(containers: Containers, client: OpenAI, victim: str):
+    given, restarts = lines(SLOW_CHAT), containers.restarts(victim)
+    batch = submit(client, jsonl(given))
+    wait_for_progress(client, batch.id, DISTURBED_AT)
+    containers.kill(victim)
+    found = ended(client, batch.id, END_SECONDS_MAX)
+
+    assert found.batch.status == "completed"
+    assert_each_line_once_in_order(given, found)
+    assert containers.restarts(victim) == restarts + 1
+    wait_until(lambda: containers.is_healthy(victim), f"{victim} is healthy again", HEALTHY_SECONDS_MAX)
+
+
+def test_a_batch_survives_docker_kill_of_every_container_in_turn(containers: Containers, client: OpenAI):
+    given = lines(SLOW_CHAT, 3 * REQUESTS)
+    batch = submit(client, jsonl(given))
+    for number, victim in enumerate(CORE, start=1):
+        wait_for_progress(client, batch.id, number * DISTURBED_AT)
+        containers.docker_kill(victim)
+    found = ended(client, batch.id, END_SECONDS_MAX)
+
+    assert found.batch.status == "completed"
+    assert_each_line_once_in_order(given, found)
+
+
+def test_down_and_up_keeps_what_was_answered(containers: Containers):
+    given = lines(CHAT, 100)
+    with containers.client() as client:
+        before = ended(client, submit(client, jsonl(given)).id, END_SECONDS_MAX)
+    containers.down(with_volumes=False)
+    containers.up()
+    with containers.client() as client:
+        after = ended(client, before.batch.id, END_SECONDS_MAX)
+
+    assert after.output == before.output
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_a_service_has_no_rights_on_its_container(containers: Containers, service: str):
+    assert containers.inside(service, UID).stdout.strip() == "10001"
+    assert int(containers.inside(service, CAPABILITIES).stdout, 16) == 0
+    assert "Read-only file system" in containers.inside(service, WRITE_TO_ROOT, check=False).stderr
+
+
+@pytest.mark.parametrize("service", ("gateway", "scheduler", "results"))
+def test_a_service_reaches_nothing_outside(containers: Containers, service: str):
+    complaint = containers.inside(service, REACH_OUT, check=False).stderr
+    assert "TimeoutError" in complaint or "Network is unreachable" in complaint
+
+
+@pytest.mark.parametrize(
+    ("service", "files"),
+    [
+        ("gateway", ["nats.nk", "postgres-url"]),
+        ("results", ["nats.nk", "postgres-url"]),
+        ("scheduler", ["nats.nk"]),
+        ("cpu-runner", ["nats.nk"]),
+    ],
+)
+def test_a_service_sees_its_own_secrets_alone(containers: Containers, service: str, files: list[str]):
+    assert containers.inside(service, OWN_SECRETS).stdout.strip() == repr(files)
+
+
+def test_the_operators_command_reads_the_log(containers: Containers):
+    told = containers.compose("run", "--rm", "-T", "vbatch", "events", "--type", "runner.*", "--json").stdout
+    assert {json.loads(line)["name"] for line in told.splitlines()} >= {"runner.lease"}
+
+
+def test_the_read_model_is_the_one_that_the_log_tells(containers: Containers):
+    done = containers.compose("run", "--rm", "-T", "vbatch", "rebuild", "--verify", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_finds_every_target_up(containers: Containers):
+    if "prometheus" not in containers.states():
+        pytest.skip("the profile monitoring is not up")
+
+    def down() -> list[str]:
+        with urlopen("http://127.0.0.1:4222/api/v1/targets?state=active") as answer:
+            targets = json.load(answer)["data"]["activeTargets"]
+        assert targets
+        return [target["scrapeUrl"] for target in targets if target["health"] != "up"]
+
+    deadline = time.monotonic() + HEALTHY_SECONDS_MAX
+    while down() and time.monotonic() < deadline:
+        time.sleep(1)
+    assert down() == []
+
+
+def test_the_gateway_tells_the_same_from_outside(containers: Containers):
+    with urlopen(f"{URL}/ready") as answer:
+        assert json.load(answer)["status"] == "ready"
