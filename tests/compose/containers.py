@@ -29,15 +29,24 @@ class Containers:
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One command of Compose. Its words are in the error when it fails."""
-        files = [part for file in self.files for part in ("-f", str(file))]
-        argv = [str(Path(sys.executable).parent / "docker-compose"), *files, *arguments]
-        return _run(argv, self.environment, check=check)
+        return _run(self._argv(*arguments), self._environment, check=check)
 
     def up(self) -> None:
         self.compose("up", "--detach", "--wait", "--no-build", "--pull", "never")
 
     def down(self, *, with_volumes: bool) -> None:
         self.compose("--profile", "*", "down", *(("--volumes",) if with_volumes else ()))
+
+    def save(self, file: Path) -> None:
+        """Stop everything and save what the rest follows from."""
+        self.compose("stop")
+        with file.open("wb") as out:
+            subprocess.run(self._backup("save"), env=self._environment, stdout=out, check=True)
+
+    def restore(self, file: Path) -> None:
+        """Into volumes that must be empty."""
+        with file.open("rb") as source:
+            subprocess.run(self._backup("restore"), env=self._environment, stdin=source, check=True)
 
     def kill(self, service: str) -> None:
         """End its program as the kernel does when memory runs out; Docker starts it again by itself."""
@@ -70,6 +79,17 @@ class Containers:
         """The official client, which goes on asking while a killed gateway is started again."""
         return OpenAI(base_url=f"{URL}/v1", api_key="none", max_retries=RETRIES_MAX, _strict_response_validation=True)
 
+    @property
+    def _environment(self) -> dict[str, str]:
+        return os.environ | dict(self.environment)
+
+    def _argv(self, *arguments: str) -> list[str]:
+        files = [part for file in self.files for part in ("-f", str(file))]
+        return [str(Path(sys.executable).parent / "docker-compose"), *files, *arguments]
+
+    def _backup(self, verb: str) -> list[str]:
+        return self._argv("run", "--rm", "-T", "--pull", "never", "backup", verb)
+
     def _id(self, service: str) -> str:
         return self.compose("ps", "--all", "--quiet", service).stdout.strip()
 
@@ -84,7 +104,7 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         list(argv),
-        env=os.environ | dict(environment or {}),
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

@@ -40,7 +40,7 @@ PORTS = {
     "label-studio": [4115],
     "label-studio-db": [4118],
 }
-JOBS = {"secrets", "streams", "vbatch"}
+JOBS = {"secrets", "streams", "vbatch", "backup"}
 WITHOUT_A_PROBE = {"tempo", "alloy", "gpu-exporter"}
 """Their images hold nothing that could ask them."""
 ENGINES = {"cpu-runner", "gpu-runner"}
@@ -164,10 +164,10 @@ def test_a_volume_of_secrets_has_one_reader_beside_its_maker():
         for volume in service.get("volumes", []):
             if volume["type"] == "volume" and volume["source"].startswith("secrets-"):
                 readers.setdefault(volume["source"], set()).add(name)
-                assert name == "secrets" or volume["read_only"]
+                assert name in ("secrets", "backup") or volume["read_only"]
     shared = {"secrets-gpu-runner": {"cpu-runner", "gpu-runner"}, "secrets-operator": {"streams", "vbatch"}}
     made = {source: names - {"secrets"} for source, names in readers.items()}
-    assert made.pop("secrets-masters") == set()
+    assert made.pop("secrets-masters") == {"backup"}
     assert {source: names for source, names in made.items() if len(names) != 1} == shared
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from vbatch.gateway.settings import GatewaySettings
 
@@ -12,7 +13,7 @@ POSTGRES = "postgresql://vbatch@127.0.0.1/vbatch"
 
 
 def settings(**fields: Any) -> GatewaySettings:
-    return GatewaySettings(postgres_url=POSTGRES, **fields)
+    return GatewaySettings(postgres_url=SecretStr(POSTGRES), **fields)
 
 
 def test_a_container_that_listens_on_every_address_is_local_when_its_port_is_published_on_loopback():
