@@ -50,3 +50,5 @@ say "building vbatch/services:0.1.0"
 DOCKER_BUILDKIT=1 docker build --quiet --target services --tag vbatch/services:0.1.0 \
     --build-arg PYTHON=$base --build-arg BUILD_PYTHON=vbatch-local/build-python \
     --file "$root/deploy/compose/Dockerfile" "$root" >/dev/null
+say "building vbatch-local/systemd"
+DOCKER_BUILDKIT=1 docker build --quiet --tag vbatch-local/systemd --file "$here/systemd.Dockerfile" "$root" >/dev/null

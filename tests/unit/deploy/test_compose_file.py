@@ -209,7 +209,10 @@ class Lint:
 
 
 LINTS = (
-    Lint("hadolint", ("deploy/compose/Dockerfile", "deploy/compose/local/Dockerfile")),
+    Lint(
+        "hadolint",
+        ("deploy/compose/Dockerfile", "deploy/compose/local/Dockerfile", "deploy/compose/local/systemd.Dockerfile"),
+    ),
     Lint("compose-lint", ("--fail-on", "low", "deploy/compose/compose.yaml")),
 )
 
