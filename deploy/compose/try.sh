@@ -19,8 +19,10 @@ if [ "${1:-}" = --from-debian ]; then
     "$here/local/images.sh" "$work"
 else
     "$root/.venv/bin/docker-compose" --file "$here/compose.yaml" build
+    "$root/.venv/bin/docker-compose" --file "$here/compose.yaml" --profile monitoring pull --ignore-buildable
 fi
 
+# The configuration of Prometheus and what it asks is there: then what of monitoring has an image runs, too.
 if [ -f "$here/../monitoring/prometheus/prometheus.yml" ]; then
     export COMPOSE_PROFILES=monitoring
 fi

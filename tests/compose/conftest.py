@@ -10,6 +10,16 @@ from openai import OpenAI
 from tests.compose.containers import FILES_VARIABLE, Containers, files_asked_for
 from tests.conformance.conftest import write_models
 
+UNHURRIED = "simulated-unhurried"
+UNHURRIED_MODEL = f"""
+[[model]]
+id = "{UNHURRIED}"
+engine = "simulated"
+endpoints = ["/v1/chat/completions"]
+arguments = {{ latency-seconds = 1.0 }}
+"""
+"""So slow that every container can be killed before a batch of some thousands ends."""
+
 
 @pytest.fixture(scope="session")
 def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
@@ -20,7 +30,10 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
     folder = tmp_path_factory.mktemp("compose")
     folder.parent.chmod(0o755)
     folder.chmod(0o755)  # containers read the model file as a user of their own
-    made = Containers(files, {"VBATCH_MODELS": str(write_models(folder / "models.toml"))})
+    models = write_models(folder / "models.toml")
+    with models.open("a") as file:
+        file.write(UNHURRIED_MODEL)
+    made = Containers(files, {"VBATCH_MODELS": str(models)})
     try:
         made.up()
         yield made

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import pytest
 from openai import OpenAI
 
+from tests.compose.conftest import UNHURRIED
 from tests.compose.containers import URL, Containers
 from tests.conformance.conftest import URL_VARIABLE
 from tests.e2e.asking import (
@@ -26,7 +27,7 @@ from tests.e2e.asking import (
 from tests.support.paths import ROOT
 from tests.support.stack import CHAT, SLOW_CHAT, wait_until
 
-pytestmark = [pytest.mark.compose, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
 
 OURS = ("gateway", "scheduler", "results", "cpu-runner")
 CORE = (*OURS, "nats", "postgres")
@@ -34,6 +35,7 @@ SCRAPED = {"gateway", "scheduler", "gpu-runner", "results", "node", "postgres", 
 REQUESTS = 3_000
 DISTURBED_AT = 300
 END_SECONDS_MAX = 180.0
+UNHURRIED_SECONDS_MAX = 300.0
 HEALTHY_SECONDS_MAX = 60.0
 
 CAPABILITIES = "print([line.split()[1] for line in open('/proc/1/status') if line.startswith('CapEff')][0])"
@@ -70,12 +72,12 @@ def test_a_batch_survives_a_crash_of(containers: Containers, client: OpenAI, vic
 
 
 def test_a_batch_survives_docker_kill_of_every_container_in_turn(containers: Containers, client: OpenAI):
-    given = lines(SLOW_CHAT, 3 * REQUESTS)
+    given = lines(UNHURRIED, 2 * REQUESTS)
     batch = submit(client, jsonl(given))
     for number, victim in enumerate(CORE, start=1):
         wait_for_progress(client, batch.id, number * DISTURBED_AT)
         containers.docker_kill(victim)
-    found = ended(client, batch.id, END_SECONDS_MAX)
+    found = ended(client, batch.id, UNHURRIED_SECONDS_MAX)
 
     assert found.batch.status == "completed"
     assert_each_line_once_in_order(given, found)
