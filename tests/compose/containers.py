@@ -13,9 +13,12 @@ from pathlib import Path
 
 from openai import OpenAI
 
+from tests.support.stack import wait_until
+
 FILES_VARIABLE = "VBATCH_COMPOSE_FILES"
 PROJECT = "vbatch"
 URL = "http://127.0.0.1:4080"
+JOB_SECONDS_MAX = 60.0
 COMMAND_SECONDS_MAX = 300.0
 RETRIES_MAX = 8
 
@@ -47,6 +50,8 @@ class Containers:
         """Into volumes that must be empty."""
         with file.open("rb") as source:
             subprocess.run(self._backup("restore"), env=self._environment, stdin=source, check=True)
+        # Docker removes the job's container after its end; an `up` that still sees it fails.
+        wait_until(lambda: not self._jobs(), "the jobs are removed", JOB_SECONDS_MAX)
 
     def kill(self, service: str) -> None:
         """End its program as the kernel does when memory runs out; Docker starts it again by itself."""
@@ -54,8 +59,9 @@ class Containers:
 
     def docker_kill(self, service: str) -> None:
         """`docker kill`, which Docker takes as a wish to stop; so it is started again by hand."""
-        self.compose("kill", "--signal", "KILL", service)
-        self.compose("start", service)
+        container = self._id(service)
+        _run(["docker", "kill", container])
+        _run(["docker", "start", container])
 
     def restarts(self, service: str) -> int:
         return int(self.inspect(service, "{{.RestartCount}}"))
@@ -89,6 +95,9 @@ class Containers:
 
     def _backup(self, verb: str) -> list[str]:
         return self._argv("run", "--rm", "-T", "--pull", "never", "backup", verb)
+
+    def _jobs(self) -> str:
+        return _run(["docker", "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.oneoff=True"]).stdout
 
     def _id(self, service: str) -> str:
         return self.compose("ps", "--all", "--quiet", service).stdout.strip()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -77,6 +78,7 @@ def test_a_batch_survives_docker_kill_of_every_container_in_turn(containers: Con
     for number, victim in enumerate(CORE, start=1):
         wait_for_progress(client, batch.id, number * DISTURBED_AT)
         containers.docker_kill(victim)
+        wait_until(partial(containers.is_healthy, victim), f"{victim} is healthy again", HEALTHY_SECONDS_MAX)
     found = ended(client, batch.id, UNHURRIED_SECONDS_MAX)
 
     assert found.batch.status == "completed"
