@@ -24,8 +24,10 @@ from vbatch.chassis.files import hold_lock
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gateway.core.model_file import read_model_file
 from vbatch.gpu_runner.adapters.device import detect
+from vbatch.gpu_runner.adapters.engine.pool.model_files import shape_of_source
 from vbatch.gpu_runner.adapters.engine.process.child import Child, ProcessPaths
 from vbatch.gpu_runner.core.command import EngineCommand
+from vbatch.gpu_runner.core.profile import profile_on
 
 SLOW_PEERS = (laps.RUN_BATCH, laps.RUN_BATCH_TUNED)
 PLAIN, SHARED, TEMPLATES, BATCHES = "plain", "shared", "templates", "batches"
@@ -119,7 +121,10 @@ async def _setup(choices: Choices, folder: Path) -> Setup:
         raise SystemExit(f"{choices.models_file} has no {choices.model}, only {', '.join(found)}")
     at_home = found[choices.model]
     definition = at_home if at_home.hub else await _in_folder(at_home, choices)
-    return Setup(at_home, definition, await detect(), choices.engine_python, choices.models_file, folder)
+    device = await detect()
+    shape = shape_of_source(definition.hub or definition.folder or "")
+    completed = profile_on(definition, device, shape).definition
+    return Setup(at_home, completed, device, choices.engine_python, choices.models_file, folder)
 
 
 async def _in_folder(definition: ModelDefinition, choices: Choices) -> ModelDefinition:

@@ -12,6 +12,7 @@ from tests.simulation.journal import UNSTORABLE
 from tests.simulation.weather import Weather
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.concurrency import WAITING_MAX, EngineStats
+from vbatch.gpu_runner.core.profile import Profile
 from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, Gate, RequestTimedOut, open_gate
 
 POISON = "poison"
@@ -146,6 +147,9 @@ class SimulatedLauncher:
         if self.weather.strikes(self.weather.load_failure):
             raise EngineFailed("out of simulated memory")
         return SimulatedEngine(definition, self.weather, self.answers, self.on_ask)
+
+    async def profile(self, definition: ModelDefinition) -> Profile:
+        return Profile(definition, ())
 
     async def expect(self, definition: ModelDefinition) -> None:
         return None

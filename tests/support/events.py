@@ -41,6 +41,8 @@ SLICE = SliceId("s-7-1")
 EPOCH = 7
 ANSWER = msgspec.Raw('{"id":"chatcmpl-1","choices":[{"message":{"content":"Größe\u2028"}}]}'.encode())
 
+FLOAT32 = e.ProfileSetting(name="dtype", value="float32", reason="this processor emulates bfloat16")
+
 FILE_STORED = e.FileStored(
     file_id=FILE,
     owner=OWNER,
@@ -168,7 +170,7 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
     _sealed(e.BatchCancelled),
     _sealed(e.BatchExpired),
     e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=24 << 30, pid=41, at=NOON),
-    e.ModelLoading(runner_id=RUNNER, epoch=EPOCH, model=MODEL, at=NOON),
+    e.ModelLoading(runner_id=RUNNER, epoch=EPOCH, model=MODEL, profile=(FLOAT32,), at=NOON),
     e.ModelLoaded(runner_id=RUNNER, epoch=EPOCH, model=MODEL, seconds=21.5, window=160, at=NOON),
     e.ModelFailed(runner_id=RUNNER, epoch=EPOCH, model=MODEL, detail="out of memory", at=NOON),
     e.ProfileLowered(

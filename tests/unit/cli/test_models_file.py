@@ -30,12 +30,12 @@ def changed_lines(before: str, after: str) -> list[str]:
     return [line for line in lines if line[0] in "+-" and line[1:].strip()]
 
 
-def test_a_profile_for_the_cpu_changes_one_line(models: Path):
+def test_a_profile_for_the_cpu_adds_one_line(models: Path):
     before, mode = models.read_text(), models.stat().st_mode
     write_profile(models, SMOLLM, Profile(is_of_cpu=True, arguments=ARGUMENTS))
     found = {definition.id: definition for definition in read_model_file(models.read_text())}
     assert found[SMOLLM].cpu.arguments == ARGUMENTS
-    assert [line[0] for line in changed_lines(before, models.read_text())] == ["-", "+"]
+    assert [line[0] for line in changed_lines(before, models.read_text())] == ["+"]
     assert models.stat().st_mode == mode
 
 

@@ -18,7 +18,8 @@ from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.message import Message, Recorded
 
 BY_NAME = {BY_TYPE[type(sample)].name: sample for sample in SAMPLES}
-OLD_SAMPLES = {"vbatch.batch.created.v1": BATCH_CREATED}
+MODEL_LOADING = msgspec.structs.replace(BY_NAME["runner.model_loading"], profile=())
+OLD_SAMPLES = {"vbatch.batch.created.v1": BATCH_CREATED, "vbatch.runner.model_loading.v1": MODEL_LOADING}
 
 
 def recorded(message: Message) -> Recorded:

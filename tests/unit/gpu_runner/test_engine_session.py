@@ -19,6 +19,7 @@ from vbatch.gpu_runner.core.concurrency import EngineStats
 from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
+from vbatch.gpu_runner.core.profile import Profile
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.engine_session import EXPECT_SECONDS, EngineSession
@@ -86,6 +87,9 @@ class InstantLauncher:
 
     async def expect(self, definition: ModelDefinition) -> None:
         self.expected.put_nowait(definition)
+
+    async def profile(self, definition: ModelDefinition) -> Profile:
+        return Profile(definition, ())
 
     async def close(self) -> None:
         return None

@@ -42,6 +42,7 @@ def test_the_profile_as_it_stands_is_tried_and_each_argument_by_itself():
         "max-num-batched-tokens",
         "enforce-eager",
         "block-size",
+        "dtype",
     }
 
 

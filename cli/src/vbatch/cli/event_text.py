@@ -8,6 +8,7 @@ from typing import assert_never
 
 from vbatch.cli.access_text import access_text
 from vbatch.contracts import events as e
+from vbatch.gpu_runner.core.choices import DTYPE
 
 
 def event_text(event: e.AnyEvent) -> str:
@@ -168,13 +169,19 @@ def _runner(event: e.RunnerLeased | e.ModelLoading | e.ModelLoaded | e.ModelFail
             device = f"{event.device} with {size(event.memory_bytes)}"
             return f"{event.runner_id} took its device, {device} (process {event.pid})"
         case e.ModelLoading():
-            return f"{event.runner_id} loads {event.model}"
+            return f"{event.runner_id} loads {event.model}{_first_choice(event.profile)}"
         case e.ModelLoaded():
             return f"{event.model} is ready after {duration(event.seconds)}, {event.window} requests at once"
         case e.ModelFailed():
             return f"{event.model} could not be loaded: {event.detail}"
         case _:
             assert_never(event)
+
+
+def _first_choice(profile: Sequence[e.ProfileSetting]) -> str:
+    """` in float32: this processor emulates bfloat16`; nothing where nobody chose a type of numbers."""
+    dtype = next((setting for setting in profile if setting.name == DTYPE and setting.value != "auto"), None)
+    return f" in {dtype.value}: {dtype.reason}" if dtype else ""
 
 
 def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost) -> str:

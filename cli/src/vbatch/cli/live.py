@@ -13,6 +13,8 @@ import msgspec
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, next_status
+from vbatch.gpu_runner.core.choices import DTYPE
+from vbatch.gpu_runner.core.profile import SAID
 
 SPEED_WINDOW = timedelta(seconds=30)
 
@@ -150,6 +152,8 @@ class Progress:
             return
         self.loading = event.model if isinstance(event, e.ModelLoading) else None
         match event:
+            case e.ModelLoading():
+                self.remarks += _dtype_remarks(event)
             case e.ModelLoaded():
                 self.remarks.append(f"{event.model} loaded in {event.seconds:.1f} s")
             case e.ModelFailed():
@@ -163,3 +167,9 @@ class Progress:
 
     def _sample(self, at: datetime) -> None:
         self._samples.append(Sample(at, self.answered, self.usage.input_tokens + self.usage.output_tokens))
+
+
+def _dtype_remarks(event: e.ModelLoading) -> list[str]:
+    """Why its numbers are of this type, where the device chose it."""
+    chosen = [setting for setting in event.profile if setting.name == DTYPE and setting.reason != SAID]
+    return [f"{event.model} in {it.value}: {it.reason}" for it in chosen if it.value != "auto"]

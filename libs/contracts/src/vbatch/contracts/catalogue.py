@@ -101,7 +101,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("batch.expired", 1, e.BatchExpired, ("results",)),
     EventKind("runner.lease", 1, e.RunnerLeased, ("gpu-runner",), lambda event: f"{event.pid}:{_stamp(event)}"),
     EventKind(
-        "runner.model_loading", 1, e.ModelLoading, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
+        "runner.model_loading", 2, e.ModelLoading, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
     ),
     EventKind("runner.model_loaded", 1, e.ModelLoaded, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),
     EventKind("runner.model_failed", 1, e.ModelFailed, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),

@@ -23,6 +23,8 @@ CE_TYPE = "ce-type"
 UPCASTS: Mapping[str, tuple[str, Upcast]] = {
     # The second version may name a priority; without one it is the common 0.
     "vbatch.batch.created.v1": ("vbatch.batch.created.v2", lambda payload: payload),
+    # The second version says with which profile; what the first one's was, nobody wrote down.
+    "vbatch.runner.model_loading.v1": ("vbatch.runner.model_loading.v2", lambda payload: payload),
 }
 """`ce-type` of an old version → (`ce-type` it becomes, how)."""
 

@@ -360,12 +360,22 @@ class RunnerLeased(Event, frozen=True, kw_only=True):
     pid: int
 
 
+class ProfileSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """One argument of an engine or, in capitals, a variable of its environment; and why it has this value."""
+
+    name: str
+    value: str
+    reason: str
+
+
 class ModelLoading(Event, frozen=True, kw_only=True):
-    """The runner starts an engine with this model; what ran before is gone from the device."""
+    """The runner starts an engine with this model; what ran before is gone from the device. `profile` is all that the
+    engine is told, what the device chose for it first; empty for one that is told nothing."""
 
     runner_id: RunnerId
     epoch: int
     model: ModelId
+    profile: tuple[ProfileSetting, ...] = ()
 
 
 class ModelLoaded(Event, frozen=True, kw_only=True):

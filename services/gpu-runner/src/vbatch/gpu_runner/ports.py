@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.orders import RequestRef
 from vbatch.gpu_runner.core.concurrency import EngineStats
+from vbatch.gpu_runner.core.profile import Profile
 
 Clock = Callable[[], datetime]
 """Aware UTC."""
@@ -90,6 +91,9 @@ class Engine(Protocol):
 
 
 class Launcher(Protocol):
+    async def profile(self, definition: ModelDefinition) -> Profile:
+        """How the model would be launched now, with what the device chooses for it."""
+
     async def launch(self, definition: ModelDefinition) -> Engine:
         """Wait until the memory of the engine before is free; return when the new one answers. Raises EngineFailed."""
 

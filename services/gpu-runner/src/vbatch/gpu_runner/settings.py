@@ -6,10 +6,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vbatch.chassis.settings import ServiceSettings
 from vbatch.gpu_runner.core.limits import Limits
+from vbatch.gpu_runner.core.processor import named_features
 
 DEFAULTS = Limits()
 
@@ -20,6 +21,11 @@ class RunnerSettings(ServiceSettings):
     port: int = Field(4084, ge=0, le=65535, description="Health and metrics.")
     id: str = Field("gpu0", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The name of this device in the log.")
     gpu_index: int = Field(0, ge=0, description="Which GPU of this machine, as nvidia-smi counts.")
+    cpu_features: str = Field(
+        "",
+        max_length=400,
+        description="What the processor has, as in avx2,avx512f, in place of what /proc/cpuinfo says.",
+    )
     engine_python: Path = Field(Path(".engine/bin/python"), description="The Python that has vLLM.")
     prepare_script: Path = Field(
         Path("deploy/engine/prepare_model.py"), description="Makes a model folder from a package, run by engine_python."
@@ -85,6 +91,12 @@ class RunnerSettings(ServiceSettings):
     standby_spare_bytes: int = Field(
         DEFAULTS.standby_spare_bytes, ge=0, description="No such process when less memory than this would stay free."
     )
+
+    @field_validator("cpu_features")
+    @classmethod
+    def _features_are_known(cls, names: str) -> str:
+        named_features(names)
+        return names
 
     @property
     def limits(self) -> Limits:

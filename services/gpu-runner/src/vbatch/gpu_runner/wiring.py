@@ -66,7 +66,7 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
 async def _runner(
     settings: RunnerSettings, paths: RunnerPaths, journal: Journal, files: BlobFiles, means: QuarantineMeans
 ) -> Runner:
-    device = await detect(settings.gpu_index)
+    device = await detect(settings.gpu_index, settings.cpu_features)
     dependencies = Dependencies(
         journal=journal,
         launcher=_launcher(settings, paths, device),
@@ -92,10 +92,11 @@ async def tune_model(
     paths.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with hold_lock(paths.run_folder / "lock"):
         await asyncio.to_thread(sweep, paths.run_folder)
-        device = await detect(settings.gpu_index)
+        device = await detect(settings.gpu_index, settings.cpu_features)
         launcher = _launcher(settings, paths, device)
         try:
-            return await tune(definition, device, launcher, described), device
+            completed = (await launcher.profile(definition)).definition
+            return await tune(completed, device, launcher, described), device
         finally:
             await launcher.close()
 

@@ -6,6 +6,8 @@ import asyncio
 import os
 import shutil
 
+from vbatch.gpu_runner.adapters.gpus import read_gpus
+from vbatch.gpu_runner.adapters.machine import memory_limit_bytes, read_processor
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 
 MIB = 1024 * 1024
@@ -18,13 +20,17 @@ class DeviceTrouble(Exception):
     """The driver's tool is there but does not answer as expected."""
 
 
-async def detect(index: int = 0) -> Device:
-    """The GPU with this index where nvidia-smi shows one, else the processor with the machine's memory."""
+async def detect(index: int = 0, cpu_features: str = "") -> Device:
+    """The GPU with this index where nvidia-smi shows one, else the processor with the machine's memory, or what a
+    cgroup leaves of that. `cpu_features` stand in for what the processor says it has, where they are given."""
     if shutil.which("nvidia-smi") and (answer := await _query(index, "name,memory.total")):
         name, total_mib = (part.strip() for part in answer.rsplit(",", 1))
-        return Device(DeviceKind.NVIDIA, name, int(total_mib) * MIB, index)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Device(DeviceKind.CPU, "cpu", memory, cores=tuple(sorted(os.sched_getaffinity(0))))
+        found = await asyncio.to_thread(read_gpus)
+        gpu = next((gpu for gpu in found.gpus if gpu.index == index), None)
+        return Device(DeviceKind.NVIDIA, name, int(total_mib) * MIB, index, gpu=gpu)
+    processor = read_processor(cpu_features)
+    cores = tuple(core.number for core in processor.logical_cores)
+    return Device(DeviceKind.CPU, "cpu", machine_memory_bytes(), cores=cores, processor=processor)
 
 
 async def free_bytes(device: Device) -> int | None:
@@ -33,6 +39,12 @@ async def free_bytes(device: Device) -> int | None:
         return None
     answer = await _query(device.index, "memory.free")
     return int(answer) * MIB if answer.isdigit() else None
+
+
+def machine_memory_bytes() -> int:
+    """What this process may use at most: the machine's memory, or less where a cgroup says so."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(machine, memory_limit_bytes() or machine)
 
 
 def machine_free_bytes() -> int:

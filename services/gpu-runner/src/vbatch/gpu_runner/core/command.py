@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from vbatch.contracts.models import LOCAL_MEDIA, MEDIA_HOSTS, ArgumentValue, EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.concurrency import concurrency_for
+from vbatch.gpu_runner.core.gpu import Gpu
+from vbatch.gpu_runner.core.processor import Processor
 
 MAX_NUM_SEQS = "max-num-seqs"
 VLLM_MODULE = "vllm.entrypoints.openai.api_server"
@@ -39,13 +41,18 @@ class DeviceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What the models run on; `index` tells GPUs of one machine apart, `cores` are those a CPU engine may use."""
+    """What the models run on; `index` tells GPUs of one machine apart, `cores` are those a CPU engine may use.
+
+    `processor` and `gpu` are what it has, where that was read: without them it chooses nothing by itself.
+    """
 
     kind: DeviceKind
     name: str
     memory_bytes: int
     index: int = 0
     cores: tuple[int, ...] = ()
+    processor: Processor | None = None
+    gpu: Gpu | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,13 @@ def effective_arguments(definition: ModelDefinition, device: Device) -> dict[str
     return merged
 
 
+def effective_environment(definition: ModelDefinition, device: Device) -> dict[str, str]:
+    """What the model's definition sets for the engine, the device's layer over it."""
+    if device.kind is DeviceKind.CPU:
+        return {**definition.environment, **definition.cpu.environment}
+    return dict(definition.environment)
+
+
 def _argument_list(arguments: Mapping[str, ArgumentValue]) -> list[str]:
     """True is a bare flag, False takes a flag of an earlier layer back."""
     words: list[str] = []
@@ -144,6 +158,5 @@ def _core_binding(device: Device) -> dict[str, str]:
 
 
 def _own_environment(definition: ModelDefinition, device: Device) -> dict[str, str]:
-    if device.kind is DeviceKind.CPU:
-        return {**definition.environment, **definition.cpu.environment}
-    return {"CUDA_VISIBLE_DEVICES": str(device.index), **definition.environment}
+    own = effective_environment(definition, device)
+    return own if device.kind is DeviceKind.CPU else {"CUDA_VISIBLE_DEVICES": str(device.index), **own}

@@ -34,7 +34,7 @@ QUANTIZED_SHARE = 0.9
 class ModelShape:
     """What config.json and the weights' headers say. `context_tokens` is the longest the model takes.
 
-    `layers_sliding` of the layers keep only the last `window_tokens`.
+    `layers_sliding` of the layers keep only the last `window_tokens`. `is_quantized`: its weights come so.
     """
 
     weights_bytes: int
@@ -45,6 +45,7 @@ class ModelShape:
     value_bytes: float = 2.0
     layers_sliding: int = 0
     window_tokens: int = 0
+    is_quantized: bool = False
 
     def kv_bytes(self, tokens: int, value_bytes: float) -> int:
         """The cache of one request with so many tokens."""
@@ -63,25 +64,32 @@ class Fit:
     kv_bytes_wanted: int
     tokens_wanted: int
     tokens_that_fit: int
+    is_gpu: bool = True
+    is_float32: bool = False
+
+    @property
+    def bytes_wanted(self) -> int:
+        return self.weights_bytes + self.overhead_bytes + self.kv_bytes_wanted
 
     @property
     def is_fit(self) -> bool:
-        return self.weights_bytes + self.overhead_bytes + self.kv_bytes_wanted <= self.memory_bytes
+        return self.bytes_wanted <= self.memory_bytes
 
     def refusal(self) -> str:
         """The arithmetic in one sentence, and what would fit."""
-        needed = self.weights_bytes + self.overhead_bytes + self.kv_bytes_wanted
         sums = (
             f"weights {_gib(self.weights_bytes)} + KV cache of one request of {self.tokens_wanted} tokens "
-            f"{_gib(self.kv_bytes_wanted)} + {_gib(self.overhead_bytes)} besides = {_gib(needed)}"
+            f"{_gib(self.kv_bytes_wanted)} + {_gib(self.overhead_bytes)} besides = {_gib(self.bytes_wanted)}"
         )
         return f"it does not fit: {sums}, the engine may use {_gib(self.memory_bytes)}; {self._remedy()}"
 
     def _remedy(self) -> str:
         if self.tokens_that_fit >= TOKENS_WORTH_HAVING:
             return f"max-model-len = {self.tokens_that_fit} would fit"
+        if self.is_float32 and self.weights_bytes / 2 + self.overhead_bytes < self.memory_bytes:
+            return 'dtype = "bfloat16" would halve its weights and fit'
         halved = self.weights_bytes * (1 - QUANTIZED_SHARE / 2)
-        if halved + self.overhead_bytes < self.memory_bytes:
+        if self.is_gpu and halved + self.overhead_bytes < self.memory_bytes:
             return 'quantization = "fp8" would halve its weights and fit'
         return "it needs a larger device or a smaller model"
 
@@ -97,7 +105,8 @@ def fit(shape: ModelShape, arguments: Mapping[str, ArgumentValue], device: Devic
     if device.kind is DeviceKind.CPU:
         memory = min(memory, weights + overhead + cpu_cache_bytes)
     tokens = int(arguments.get("max-model-len", 0)) or shape.context_tokens
-    value_bytes = VALUE_BYTES.get(str(arguments.get("kv-cache-dtype", "")).split("_")[0], shape.value_bytes)
+    loaded_bytes = VALUE_BYTES.get(str(arguments.get("dtype", "")), shape.value_bytes)
+    value_bytes = VALUE_BYTES.get(str(arguments.get("kv-cache-dtype", "")).split("_")[0], loaded_bytes)
     return Fit(
         memory_bytes=memory,
         weights_bytes=weights,
@@ -105,6 +114,8 @@ def fit(shape: ModelShape, arguments: Mapping[str, ArgumentValue], device: Devic
         kv_bytes_wanted=shape.kv_bytes(tokens, value_bytes),
         tokens_wanted=tokens,
         tokens_that_fit=_tokens_in(memory - weights - overhead, shape, value_bytes),
+        is_gpu=device.kind is not DeviceKind.CPU,
+        is_float32=loaded_bytes == VALUE_BYTES["float32"],
     )
 
 
@@ -131,6 +142,7 @@ def shape_of(config: Mapping[str, Any], weights_bytes: int) -> ModelShape:
         value_bytes=VALUE_BYTES.get(str(text.get("dtype") or text.get("torch_dtype")), 2.0),
         layers_sliding=sum(kind == "sliding_attention" for kind in kinds),
         window_tokens=_number(text, "sliding_window"),
+        is_quantized=bool(config.get("quantization_config")),
     )
 
 
@@ -148,9 +160,15 @@ def _overhead(device: Device) -> int:
 def _weights(shape: ModelShape, arguments: Mapping[str, ArgumentValue]) -> int:
     method = str(arguments.get("quantization", ""))
     if method not in QUANTIZED_BYTES or shape.value_bytes <= QUANTIZED_BYTES[method]:
-        return shape.weights_bytes
+        return _in_dtype(shape, arguments)
     smaller = QUANTIZED_SHARE * QUANTIZED_BYTES[method] / shape.value_bytes + (1 - QUANTIZED_SHARE)
     return int(shape.weights_bytes * smaller)
+
+
+def _in_dtype(shape: ModelShape, arguments: Mapping[str, ArgumentValue]) -> int:
+    """The weights as they are loaded, which may be wider or narrower than they were published."""
+    loaded_bytes = VALUE_BYTES.get(str(arguments.get("dtype", "")), shape.value_bytes)
+    return shape.weights_bytes if shape.is_quantized else int(shape.weights_bytes * loaded_bytes / shape.value_bytes)
 
 
 def _tokens_in(left_bytes: int, shape: ModelShape, value_bytes: float) -> int:

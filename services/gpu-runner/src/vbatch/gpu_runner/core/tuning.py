@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import msgspec
 
 from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
+from vbatch.gpu_runner.core.choices import BATCHED_TOKENS, BFLOAT16, BLOCK_SIZE, DTYPE, EAGER, FLOAT32
 from vbatch.gpu_runner.core.command import MAX_NUM_SEQS, Device, DeviceKind, effective_arguments
 
-BLOCK_SIZE, BATCHED_TOKENS, EAGER = "block-size", "max-num-batched-tokens", "enforce-eager"
 SEQS_MIN, SEQS_MAX = 4, 512
 CPU_BLOCK_SIZES = (32, 64)
 """vLLM's attention on a CPU takes multiples of 32."""
@@ -63,6 +63,7 @@ def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
         moves += [{EAGER: not arguments.get(EAGER, False)}]
         if device.kind is DeviceKind.CPU:
             moves += [{BLOCK_SIZE: size} for size in CPU_BLOCK_SIZES if size != arguments.get(BLOCK_SIZE)]
+            moves += [{DTYPE: seqs_tried} for seqs_tried in (BFLOAT16, FLOAT32) if seqs_tried != arguments.get(DTYPE)]
     return [Candidate(move) for move in moves]
 
 

@@ -13,6 +13,7 @@ from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.ladder import Ladder, memory_line
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
+from vbatch.gpu_runner.core.profile import Profile, described
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.recorder import Recorder
@@ -42,9 +43,10 @@ class Loading:
         """Raises NotLoaded, after the event that says so."""
         definition = await self._definition(model)
         while True:
-            self._send_loading(model)
+            started = self.ladder.applied(definition)
+            self._send_loading(definition, await self.launcher.profile(started))
             try:
-                return await self.launcher.launch(self.ladder.applied(definition))
+                return await self.launcher.launch(started)
             except EngineFailed as error:
                 if not self._step_down(definition, str(error)):
                     detail = self.ladder.described(definition, str(error))
@@ -114,8 +116,14 @@ class Loading:
         log.warning("profile_lowered", model=definition.id, shortage=rung.shortage, rung=rung.number, step=str(rung))
         return True
 
-    def _send_loading(self, model: ModelId) -> None:
-        self.recorder.send(ModelLoading(at=self.now(), runner_id=self.runner_id, epoch=self.epoch, model=model))
+    def _send_loading(self, definition: ModelDefinition, profile: Profile) -> None:
+        lowered = {rung.name: rung.before for rung in reversed(self.ladder.rungs(definition))}
+        settings = described(profile, lowered)
+        model = definition.id
+        self.recorder.send(
+            ModelLoading(at=self.now(), runner_id=self.runner_id, epoch=self.epoch, model=model, profile=settings)
+        )
+        log.info("model_loading", model=model, profile={setting.name: setting.value for setting in settings})
 
     def _report_failure(self, model: ModelId, detail: str) -> None:
         self.metrics.model_failed_count += 1

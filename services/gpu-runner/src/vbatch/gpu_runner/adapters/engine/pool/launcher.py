@@ -16,7 +16,13 @@ from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes, wait_until_free
 from vbatch.gpu_runner.adapters.engine.http.client import EngineClient
-from vbatch.gpu_runner.adapters.engine.pool.model_files import folder_of, need_of, read_ahead, refusal_of
+from vbatch.gpu_runner.adapters.engine.pool.model_files import (
+    folder_of,
+    need_of,
+    read_ahead,
+    refusal_of,
+    shape_of_source,
+)
 from vbatch.gpu_runner.adapters.engine.pool.standby import Standby, can_fork
 from vbatch.gpu_runner.adapters.engine.process.child import Child, ProcessPaths
 from vbatch.gpu_runner.adapters.engine.process.oom import oom_kill_count
@@ -35,6 +41,7 @@ from vbatch.gpu_runner.core.concurrency import EngineStats
 from vbatch.gpu_runner.core.ladder import KERNEL_KILLED
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.model_cache import NOTHING, Need
+from vbatch.gpu_runner.core.profile import Profile, profile_on
 from vbatch.gpu_runner.core.standby import affords_standby, imports_for_free, standby_plan
 from vbatch.gpu_runner.ports import Answer, EngineFailed, Gate, open_gate
 
@@ -116,24 +123,32 @@ class EngineLauncher:
             raise EngineFailed(fault)
         if definition.engine is EngineKind.HTTP:
             return await self._connect(definition)
+        completed = (await self.profile(definition)).definition
         source = await self._model_source(definition)
-        if refusal := await asyncio.to_thread(refusal_of, definition, source, self._device):
+        if refusal := await asyncio.to_thread(refusal_of, completed, source, self._device):
             raise EngineFailed(refusal)
-        return await self._spawn(definition, source)
+        engine = await self._spawn(completed, source)
+        engine.definition = definition  # as it was asked for: who compares definitions knows no choices of the device
+        return engine
+
+    async def profile(self, definition: ModelDefinition) -> Profile:
+        """By the files of the model that are here before it is started; one that is yet to be made is judged later."""
+        shape = await asyncio.to_thread(shape_of_source, self._place(definition))
+        return profile_on(definition, self._device, shape)
 
     async def need(self, definition: ModelDefinition) -> Need:
         """What the loaded model will take. Raises EngineFailed when its source is none."""
         if definition.engine is EngineKind.VLLM and definition.source_fault() is None:
+            completed = (await self.profile(definition)).definition
             source = await self._model_source(definition)
-            return await asyncio.to_thread(need_of, definition, source, self._device)
+            return await asyncio.to_thread(need_of, completed, source, self._device)
         claimed = effective_arguments(definition, self._device).get(DEVICE_BYTES)
         return NOTHING if definition.engine is EngineKind.HTTP else Need(None if claimed is None else int(claimed))
 
     async def expect(self, definition: ModelDefinition) -> None:
         """Have its weights in the page cache, and a process that has imported what it will run."""
-        source = definition.hub or (definition.folder and self._paths.folder(definition.folder))
-        place = source or str(self._paths.home / "models" / (definition.package or ""))
-        await self._have_standby(definition, place)
+        place = self._place(definition)
+        await self._have_standby((await self.profile(definition)).definition, place)
         if definition.engine is EngineKind.VLLM and (folder := folder_of(place)):
             await asyncio.to_thread(read_ahead, folder, machine_free_bytes() // 2)
 
@@ -272,6 +287,11 @@ class EngineLauncher:
         if definition.folder:
             return self._paths.folder(definition.folder)
         return str(await self._prepared(definition.package or ""))
+
+    def _place(self, definition: ModelDefinition) -> str:
+        """Where its files are, or will be."""
+        source = definition.hub or (definition.folder and self._paths.folder(definition.folder))
+        return source or (str(self._paths.home / "models" / definition.package) if definition.package else "")
 
     async def _prepared(self, package: str) -> Path:
         """The folder of a model that comes in a package, made on first use. Raises EngineFailed."""

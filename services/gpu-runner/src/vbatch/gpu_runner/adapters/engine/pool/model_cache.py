@@ -26,6 +26,7 @@ from vbatch.gpu_runner.core.model_cache import (
     make_space,
     residue_grows,
 )
+from vbatch.gpu_runner.core.profile import Profile
 from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
 
 SLEEP, WAKE = "/sleep?level=1&mode=keep", "/wake_up"
@@ -107,6 +108,9 @@ class ModelCache:
         await self._apply(make_space(need, self._others(), await self._room()))
         engine = await self.launcher.launch(definition)
         return CachedEngine(_Loaded(engine, need, self.clock()), self)
+
+    async def profile(self, definition: ModelDefinition) -> Profile:
+        return await self.launcher.profile(definition)
 
     async def expect(self, definition: ModelDefinition) -> None:
         if definition.id not in self._loaded:

@@ -38,6 +38,12 @@ def shape_in(folder: Path) -> ModelShape | None:
     return shape_of(config, weights) if weights and isinstance(config, dict) else None
 
 
+def shape_of_source(source: str) -> ModelShape | None:
+    """Of a model that lies at `source`; None where it is yet to be fetched or its files are of another kind."""
+    folder = folder_of(source) if source else None
+    return shape_in(folder) if folder else None
+
+
 def refusal_of(definition: ModelDefinition, source: str, device: Device) -> str | None:
     """Why the model cannot fit the device; None when it can, or when too little is known of it."""
     found = _fit_of(definition, source, device)
@@ -54,8 +60,7 @@ def need_of(definition: ModelDefinition, source: str, device: Device) -> Need:
 
 
 def _fit_of(definition: ModelDefinition, source: str, device: Device) -> Fit | None:
-    folder = folder_of(source) if source else None
-    shape = shape_in(folder) if folder else None
+    shape = shape_of_source(source)
     if shape is None:
         return None
     arguments = effective_arguments(definition, device)

@@ -1,0 +1,128 @@
+"""The profile a model is loaded with: its definition, what its device chooses besides, and why each value is so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from vbatch.contracts.events import ProfileSetting
+from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
+from vbatch.gpu_runner.core.choices import (
+    BFLOAT16,
+    BINDING,
+    DTYPE,
+    FLOAT32,
+    NO_BINDING,
+    THREADS,
+    Choice,
+    gpu_choices,
+    left_open,
+    processor_choices,
+)
+from vbatch.gpu_runner.core.command import Device, DeviceKind, effective_arguments, effective_environment
+from vbatch.gpu_runner.core.fit import Fit, ModelShape, cpu_cache_bytes, fit
+
+SAID = "the model's definition says so"
+SETTINGS_MAX = 64
+VALUE_CHARS_MAX = 200
+"""An argument may be a whole chat template."""
+TOLD_PREFIXES = ("VLLM_", "OMP_")
+"""Of an environment, which may also hold what is nobody's business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """`definition` is complete: it has the device's choices in it. `settings` are all that is in effect, the device's
+    choices first."""
+
+    definition: ModelDefinition
+    settings: tuple[Choice, ...]
+
+
+def profile_on(definition: ModelDefinition, device: Device, shape: ModelShape | None = None) -> Profile:
+    """How the model is loaded on the device. `shape` is None where its files are not there to be read yet."""
+    choices = tuple(_that_fit(choices_for(definition, device, shape), definition, device, shape))
+    completed = _with(definition, choices)
+    return Profile(completed, (*choices, *_said(completed, device, {choice.name for choice in choices})))
+
+
+def choices_for(definition: ModelDefinition, device: Device, shape: ModelShape | None = None) -> tuple[Choice, ...]:
+    """What the device chooses, whether or not the model then fits."""
+    if definition.engine is not EngineKind.VLLM:
+        return ()
+    is_cpu = device.kind is DeviceKind.CPU
+    offered = processor_choices(device.processor) if is_cpu and device.processor else ()
+    offered = gpu_choices(device.gpu) if not is_cpu and device.gpu else offered
+    found = left_open(definition, offered, is_cpu=is_cpu)
+    return tuple(found_one for found_one in found if found_one.name != DTYPE) if shape and shape.is_quantized else found
+
+
+def _that_fit(
+    choices: tuple[Choice, ...], definition: ModelDefinition, device: Device, shape: ModelShape | None
+) -> list[Choice]:
+    """float32 takes twice the memory of bfloat16: where only the smaller one fits, it is taken though it is slower."""
+    if shape is None:
+        return list(choices)
+    return [_smaller(choice, definition, device, shape) if choice.value == FLOAT32 else choice for choice in choices]
+
+
+def _smaller(choice: Choice, definition: ModelDefinition, device: Device, shape: ModelShape) -> Choice:
+    large, small = (_fit_in(definition, dtype, device, shape) for dtype in (FLOAT32, BFLOAT16))
+    if large.is_fit or not small.is_fit:
+        return choice
+    needed = f"{large.bytes_wanted / (1 << 30):.1f} GiB"
+    return replace(choice, value=BFLOAT16, reason=f"float32 would be faster here but takes {needed}: it does not fit")
+
+
+def _fit_in(definition: ModelDefinition, dtype: str, device: Device, shape: ModelShape) -> Fit:
+    tried = _with(definition, (Choice(DTYPE, dtype, ""),))
+    arguments = effective_arguments(tried, device)
+    return fit(shape, arguments, device, cpu_cache_bytes(arguments, effective_environment(tried, device)))
+
+
+def _with(definition: ModelDefinition, choices: tuple[Choice, ...]) -> ModelDefinition:
+    """The choices below all that the definition says."""
+    arguments = {choice.name: choice.value for choice in choices if not choice.name.isupper()}
+    environment = {choice.name: str(choice.value) for choice in choices if choice.name.isupper()}
+    return msgspec.structs.replace(
+        definition,
+        arguments={**arguments, **definition.arguments},
+        environment={**environment, **definition.environment},
+    )
+
+
+def _said(definition: ModelDefinition, device: Device, chosen: set[str]) -> list[Choice]:
+    arguments = effective_arguments(definition, device)
+    environment = effective_environment(definition, device)
+    described = {name: value for name, value in environment.items() if name.startswith(TOLD_PREFIXES)}
+    everything: dict[str, ArgumentValue] = {**arguments, **described}
+    return [Choice(name, value, SAID) for name, value in everything.items() if name not in chosen]
+
+
+def described(profile: Profile, lowered: Mapping[str, ArgumentValue]) -> tuple[ProfileSetting, ...]:
+    """For the event. `lowered` are the settings that memory ran out with, and what they were then."""
+    settings = profile.settings[:SETTINGS_MAX]
+    return tuple(
+        ProfileSetting(
+            name=setting.name,
+            value=str(setting.value if isinstance(setting.value, str) else json.dumps(setting.value))[:VALUE_CHARS_MAX],
+            reason=f"memory ran out with {lowered[setting.name]}" if setting.name in lowered else setting.reason,
+        )
+        for setting in settings
+    )
+
+
+def in_words(setting: ProfileSetting) -> str:
+    """`float32`, `cores 0,1`, `4 threads`, `block-size 32`, `enforce-eager`."""
+    match setting.name:
+        case name if name == DTYPE and setting.value != "auto":
+            return setting.value
+        case name if name == BINDING:
+            return "threads on no core of their own" if setting.value == NO_BINDING else f"cores {setting.value}"
+        case name if name == THREADS:
+            return f"{setting.value} threads"
+        case name:
+            return name if setting.value == "true" else f"{name} {setting.value}"
