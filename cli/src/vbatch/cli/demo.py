@@ -20,6 +20,7 @@ from vbatch.cli.event_text import duration
 from vbatch.cli.exits import CommandError, Misused, ending
 from vbatch.cli.options import err, local_settings, out
 from vbatch.cli.progress_display import ProgressDisplay, display_for, summary
+from vbatch.cli.usual import Usual, usual_line
 from vbatch.cli.watching import watch
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.journal.settings import JournalSettings
@@ -29,6 +30,7 @@ from vbatch.local.stack import Stack
 
 EXAMPLES = ("capitals.jsonl", "sentences.jsonl")
 ANSWERS_SHOWN = 4
+DEMO = "demo"
 
 Examples = Annotated[Path, typer.Option(help="The folder with capitals.jsonl and sentences.jsonl.")]
 
@@ -41,14 +43,18 @@ def demo(examples: Examples = Path("examples")) -> None:
             if not path.is_file():
                 raise Misused(f"{path} is not there: run this in the project's folder, or give --examples.")
         settings = local_settings()
-        began = time.monotonic()
-        with _running(Stack(settings)):
+        usual, began = Usual(settings.home), time.monotonic()
+        if seconds := usual.seconds(DEMO):
+            out.print(f"This takes about {duration(seconds)} here.\n")
+        with _running(Stack(settings), settings.home):
             asyncio.run(_show(settings, inputs))
-        out.print(f"\nThe demo took {duration(time.monotonic() - began)}.")
+        took = time.monotonic() - began
+        usual.note(DEMO, took)
+        out.print(f"\nThe demo took {duration(took)}.")
 
 
 @contextmanager
-def _running(stack: Stack) -> Iterator[None]:
+def _running(stack: Stack, home: Path) -> Iterator[None]:
     """The stack, started here and stopped on leaving; one that runs already is used and left alone."""
     if stack.status().is_ready:
         out.print("A server runs here already: it is used, and left running.")
@@ -57,12 +63,14 @@ def _running(stack: Stack) -> Iterator[None]:
         return
     out.print("Starting the server (NATS, PostgreSQL, gateway, scheduler, gpu-runner, results)")
     try:
-        bring_up(stack)
+        with usual_line(err, home, "up", "starting the programs"):
+            bring_up(stack)
         with _pointing_at_logs(stack):
             yield
     finally:
         out.print("\nStopping the server")
-        stop(stack)
+        with usual_line(err, home, "down", "stopping the programs"):
+            stop(stack)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ events' own times. Shows nothing and knows no clock.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,6 +53,9 @@ class Progress:
         self.status = BatchStatus.VALIDATING
         self.models: tuple[ModelId, ...] = ()
         self.loading: ModelId | None = None
+        self.loading_since: datetime | None = None
+        self.usual_load_seconds: Mapping[ModelId, float] = {}
+        """What earlier loads on this server took; of a model that never was loaded, nothing."""
         self.remarks: list[str] = []
         self.forecast = ""
         """What the server says of the wait, in sentences."""
@@ -151,6 +155,7 @@ class Progress:
         if event.model not in self.models:
             return
         self.loading = event.model if isinstance(event, e.ModelLoading) else None
+        self.loading_since = event.at if self.loading else None
         match event:
             case e.ModelLoading():
                 self.remarks += _dtype_remarks(event)

@@ -9,6 +9,7 @@ from vbatch.cli.commands import (
     audit,
     batches,
     dead,
+    doctor,
     events,
     keys,
     limits,
@@ -43,6 +44,7 @@ app.command(rich_help_panel=SERVER)(stack.down)
 app.command(rich_help_panel=SERVER)(stack.status)
 app.command(rich_help_panel=SERVER)(stack.logs)
 app.command(rich_help_panel=SERVER)(demo)
+app.command(rich_help_panel=SERVER)(doctor.doctor)
 app.command(rich_help_panel=SERVER)(tune.tune)
 app.command(rich_help_panel=WORK)(batches.submit)
 app.command(rich_help_panel=WORK)(batches.watch)

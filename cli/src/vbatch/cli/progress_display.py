@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from vbatch.cli.event_text import amount, duration
 from vbatch.cli.live import Progress
+from vbatch.cli.moving import elapsed
 from vbatch.cli.options import print_json
 
 BAR_COLUMNS = 20
@@ -72,7 +74,7 @@ class LiveDisplay:
         for name, progress in self._shown.items():
             counts = progress.counts
             bar = ProgressBar(total=max(1, counts.total), completed=progress.answered, width=BAR_COLUMNS)
-            grid.add_row(name if len(self._shown) > 1 else "", bar, describe(progress))
+            grid.add_row(name if len(self._shown) > 1 else "", bar, describe(progress, datetime.now(UTC)))
         return Group(grid)
 
 
@@ -132,8 +134,8 @@ class JsonDisplay:
         print_json(msgspec.json.encode(snapshot))
 
 
-def describe(progress: Progress) -> str:
-    """`in_progress  340 of 1,000  12.3 req/s  1,204 tok/s  54.0 s left`."""
+def describe(progress: Progress, now: datetime | None = None) -> str:
+    """`in_progress  340 of 1,000  12.3 req/s  1,204 tok/s  54.0 s left`; with a time, how long a load takes by then."""
     counts, speed, left = progress.counts, progress.speed(), progress.seconds_left()
     parts: list[str] = [progress.status]
     if counts.total:
@@ -141,7 +143,7 @@ def describe(progress: Progress) -> str:
     if counts.failed:
         parts.append(f"{counts.failed:,} failed")
     if progress.loading:
-        parts.append(f"loading {progress.loading}")
+        parts.append(f"loading {progress.loading}{_load_time(progress, now)}")
     elif speed.requests_per_second:
         parts.append(f"{speed.requests_per_second:,.1f} req/s  {speed.tokens_per_second:,.0f} tok/s")
     if left is not None:
@@ -151,6 +153,17 @@ def describe(progress: Progress) -> str:
     if progress.is_over:
         parts.append(f"in {duration(progress.seconds)}")
     return "  ".join(parts)
+
+
+def _load_time(progress: Progress, now: datetime | None) -> str:
+    """` for 12.0 s, usually 24.0 s`."""
+    if now is None or progress.loading is None or progress.loading_since is None:
+        return ""
+    seconds = max(0.0, (now - progress.loading_since).total_seconds())
+    usual = progress.usual_load_seconds.get(progress.loading)
+    if usual is None:
+        return f" for {duration(seconds)}; the first time its weights are made ready, too"
+    return f" for {elapsed(seconds, usual)}"
 
 
 def summary(progress: Progress) -> str:

@@ -18,6 +18,7 @@ from vbatch.cli.event_decoding import event_of
 from vbatch.cli.exits import CommandError
 from vbatch.cli.forecast_text import forecast_line
 from vbatch.cli.live import Progress
+from vbatch.cli.loads import usual_load_seconds
 from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.events import BatchValidated
 from vbatch.contracts.subjects import RUNNER_EVENTS
@@ -60,6 +61,7 @@ async def _runner_news(
     with suppress(Unavailable):
         settings = replace(log, connect_seconds=NATS_SECONDS)
         async with connect(settings) as journal, journal.log.tail(after, (RUNNER_EVENTS,)) as batches:
+            progress.usual_load_seconds = await usual_load_seconds(journal.log)
             async for records in batches:
                 for record in records:
                     with suppress(Unreadable):  # written by a newer version: not ours to show

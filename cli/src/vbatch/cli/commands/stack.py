@@ -11,9 +11,11 @@ import msgspec
 import typer
 
 from vbatch.cli.batch_logs import show_batch_logs
+from vbatch.cli.commands.doctor import first_look
 from vbatch.cli.event_text import duration, size
 from vbatch.cli.exits import CommandError, Exit, Misused, ending
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, print_table, table_of
+from vbatch.cli.usual import usual_line
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.stack import Stack, StackStatus, last_lines
 
@@ -36,8 +38,10 @@ def up(with_monitoring: MonitoringOption = False) -> None:
         settings = local_settings()
         if with_monitoring:
             settings = settings.model_copy(update={"monitoring": True})
+        first_look(settings)
         began = time.monotonic()
-        _start(Stack(settings))
+        with usual_line(err, settings.home, "up", "starting the programs"):
+            _start(Stack(settings))
         took = duration(time.monotonic() - began)
         out.print(f"Ready in {took}: http://127.0.0.1:{settings.gateway_port}/v1 (documentation at /docs).")
         if settings.monitoring:
@@ -48,7 +52,9 @@ def up(with_monitoring: MonitoringOption = False) -> None:
 def down() -> None:
     """Stop the server on this machine; its state stays."""
     with ending():
-        stop(Stack(local_settings()))
+        settings = local_settings()
+        with usual_line(err, settings.home, "down", "stopping the programs"):
+            stop(Stack(settings))
         out.print("Everything is stopped.")
 
 

@@ -22,8 +22,10 @@ MILLIWATTS = 1000.0
 class Memory(Protocol):
     """In bytes."""
 
-    total: int
-    free: int
+    @property
+    def total(self) -> int: ...
+    @property
+    def free(self) -> int: ...
 
 
 class Nvml(Protocol):

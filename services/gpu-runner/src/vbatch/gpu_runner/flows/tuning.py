@@ -49,6 +49,25 @@ async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, 
     return left[0]
 
 
+async def tried(
+    candidate: Candidate, definition: ModelDefinition, device: Device, launcher: Launcher, requests: int
+) -> Trial:
+    """One profile on the real engine. That it does not come up or answer is a result, not an error."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    try:
+        engine = await launcher.launch(candidate.applied(definition, device))
+    except EngineFailed as error:
+        return Trial(candidate, requests, fault=str(error))
+    start_seconds = clock() - began
+    try:
+        return Trial(candidate, requests, await _rate(engine, requests), start_seconds=start_seconds)
+    except (ConnectionLost, RequestTimedOut, AnswerTooLarge, EngineFailed) as error:
+        return Trial(candidate, requests, fault=str(error) or type(error).__name__)
+    finally:
+        await engine.stop()
+
+
 async def _trial(
     candidate: Candidate,
     definition: ModelDefinition,
@@ -57,20 +76,7 @@ async def _trial(
     requests: int,
     described: OnTrial,
 ) -> Trial:
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    try:
-        engine = await launcher.launch(candidate.applied(definition, device))
-    except EngineFailed as error:
-        trial = Trial(candidate, requests, fault=str(error))
-    else:
-        start_seconds = clock() - began
-        try:
-            trial = Trial(candidate, requests, await _rate(engine, requests), start_seconds=start_seconds)
-        except (ConnectionLost, RequestTimedOut, AnswerTooLarge, EngineFailed) as error:
-            trial = Trial(candidate, requests, fault=str(error) or type(error).__name__)
-        finally:
-            await engine.stop()
+    trial = await tried(candidate, definition, device, launcher, requests)
     described(trial)
     return trial
 

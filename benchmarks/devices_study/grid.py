@@ -1,0 +1,91 @@
+"""Requests a second of one model with the device's choices, with vLLM's defaults, and with a small grid around them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.devices_study.processors import Pretended, taken_for
+from tests.support.paths import ROOT
+from vbatch.contracts.models import ArgumentValue, ModelDefinition
+from vbatch.gpu_runner.adapters.device import detect
+from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
+from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
+from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
+from vbatch.gpu_runner.core.command import Device
+from vbatch.gpu_runner.core.limits import Limits
+from vbatch.gpu_runner.core.tuning import Candidate, Trial
+from vbatch.gpu_runner.flows.tuning import tried
+
+CHOSEN, DEFAULT = "chosen", "default"
+DTYPES = ("bfloat16", "float16", "float32")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place of the grid: a name for the figures, and what differs from the device's choices. For `DEFAULT` the
+    device chooses nothing."""
+
+    name: str
+    changes: dict[str, ArgumentValue]
+    requests: int
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Where engines are started: models prepared in `home` are kept."""
+
+    engine_python: Path
+    home: Path
+
+    @property
+    def workshop(self) -> RunnerPaths:
+        return RunnerPaths(self.home, "devices", self.engine_python, ROOT / "deploy" / "engine" / "prepare_model.py")
+
+
+def measured(lab: Lab, model: str, processor: Pretended, points: list[Point]) -> dict[str, Trial]:
+    """The trials by the names of their points, one engine after the other."""
+    return asyncio.run(_measured(lab, definition_of(model), processor, points))
+
+
+def definition_of(model: str) -> ModelDefinition:
+    entries = tomllib.loads((ROOT / "models.toml").read_text())["model"]
+    return next(definition for definition in msgspec.convert(entries, list[ModelDefinition]) if definition.id == model)
+
+
+def grid(requests: int, chosen_dtype: str) -> Iterator[Point]:
+    """The device's choices; what vLLM takes where only models.toml is asked; then each of the choices moved by itself.
+
+    A dtype that is several times slower gets fewer requests: its rate needs no more.
+    """
+    yield Point(CHOSEN, {}, requests)
+    yield Point(DEFAULT, {}, requests // 2)
+    for dtype in DTYPES:
+        if dtype != chosen_dtype:
+            yield Point(dtype, {"dtype": dtype}, requests // 4)
+    yield Point("step_8192", {"max-num-batched-tokens": 8192}, requests)
+
+
+async def _measured(
+    lab: Lab, definition: ModelDefinition, processor: Pretended, points: list[Point]
+) -> dict[str, Trial]:
+    device = await detect(cpu_features=processor.features)
+    with taken_for(processor):
+        return {point.name: await _trial(point, definition, device, lab) for point in points}
+
+
+async def _trial(point: Point, definition: ModelDefinition, found: Device, lab: Lab) -> Trial:
+    device = replace(found, processor=None, cores=()) if point.name == DEFAULT else found
+    limits = Limits(has_standby=False)
+    engines = EngineLauncher(lab.workshop, device, limits)
+    launcher = ModelCache(engines, device, limits, asyncio.get_running_loop().time)
+    trial = await tried(Candidate(point.changes), definition, device, launcher, point.requests)
+    said = trial.fault or f"{trial.requests_a_second:.2f} requests/s, up in {trial.start_seconds:.0f} s"
+    sys.stderr.write(f"{definition.id} {point.name}: {said}\n")
+    return trial

@@ -1,0 +1,55 @@
+"""Processors that this machine can be taken for: the same cores, without some of their instruction sets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SITE = Path(__file__).parent / "pretended"
+
+
+@dataclass(frozen=True)
+class Pretended:
+    """`features` are what the runner is told, empty for what there is; `environment` makes the engine's libraries keep
+    to them. Same clock and caches, and the memory of this machine: only ratios inside one processor mean anything."""
+
+    name: str
+    features: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def _limited(level: str, libraries: Mapping[str, str]) -> dict[str, str]:
+    return {"BENCH_PRETENDED": level, "PYTHONPATH": str(SITE), **libraries}
+
+
+NATIVE = Pretended("native")
+AVX512 = Pretended(
+    "avx512",
+    "avx2,avx512f,avx512_vnni",
+    _limited("avx512", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"}),
+)
+AVX2 = Pretended(
+    "avx2",
+    "avx2",
+    _limited("avx2", {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}),
+)
+PRETENDED = (AVX512, AVX2)
+"""The oldest last."""
+
+
+@contextmanager
+def taken_for(processor: Pretended) -> Iterator[None]:
+    """What is started inside finds the older processor."""
+    before = {name: os.environ.get(name) for name in processor.environment}
+    os.environ.update(processor.environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

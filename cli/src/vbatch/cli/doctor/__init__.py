@@ -1,0 +1,1 @@
+"""What `vbatch doctor` looks at, what it makes of it, and how it says so."""
