@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests.support.paths import ROOT
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.command import Device, DeviceKind, effective_arguments
-from vbatch.gpu_runner.core.fit import GIB, ModelShape, fit
+from vbatch.gpu_runner.core.fit import GIB, ModelShape, fit, shape_of
 
 CARD = Device(DeviceKind.NVIDIA, "RTX 4080", 16 * GIB)
 TOKENS_A_REQUEST = 1_100
@@ -23,6 +25,53 @@ SHAPES = {
     "ibm-granite/granite-3.1-3b-a800m-instruct": ModelShape(6_598_000_000, 32, 8, 64, 131072),
 }
 """As their config.json has them: weights in bytes, layers, KV heads, head size, longest context."""
+
+
+class Published(msgspec.Struct, frozen=True):
+    """One file of tests/published: what a model's config.json says of its shape."""
+
+    model: str
+    source: str
+    config: dict[str, Any]
+
+
+PUBLISHED = {
+    found.model: found
+    for found in (
+        msgspec.json.decode(path.read_bytes(), type=Published) for path in (ROOT / "tests/published").iterdir()
+    )
+}
+GEMMA = "google/gemma-3-4b-it"
+GEMMA_WORDS = 262_208
+"""The vocabulary that Gemma3TextConfig has by default."""
+
+
+def parameters(config: dict[str, Any]) -> int:
+    """Attention, feed-forward (of every expert), embeddings, a vision tower; norms and biases are next to nothing."""
+    text = {**config, **config.get("text_config", {})}
+    shape, hidden = shape_of(config, 1), text["hidden_size"]
+    heads = text.get("num_attention_heads") or 8
+    attention = 2 * hidden * shape.head_size * (heads + shape.kv_heads)
+    experts = text.get("num_local_experts", 1)
+    layer = attention + experts * 3 * hidden * text["intermediate_size"]
+    words = text.get("vocab_size", GEMMA_WORDS) * hidden * (1 if text.get("tie_word_embeddings", True) else 2)
+    return int(shape.layers * layer + words) + tower(config.get("vision_config"))
+
+
+def tower(config: dict[str, Any] | None) -> int:
+    """Of SigLIP: four attention matrices and two of feed-forward a layer, and its patches."""
+    if config is None:
+        return 0
+    hidden, patches = config["hidden_size"], (config["image_size"] // config["patch_size"]) ** 2
+    layer = 4 * hidden**2 + 2 * hidden * config["intermediate_size"]
+    return int(config["num_hidden_layers"] * layer + hidden * (patches + 3 * config["patch_size"] ** 2))
+
+
+def comment_above(model: str) -> str:
+    """The comment right above a model's entry."""
+    text = (ROOT / "models.toml").read_text()
+    before = text[: text.index(f'# id = "{model}"')].removesuffix("# [[model]]\n")
+    return " ".join(line.removeprefix("# ") for line in before.splitlines()[-4:])
 
 
 def commented_out() -> dict[str, ModelDefinition]:
@@ -49,6 +98,30 @@ def test_a_profile_fits_and_its_cache_holds_about_the_requests_it_runs_at_once(m
     left = found.memory_bytes - found.weights_bytes - found.overhead_bytes
     at_once = left / shape.kv_bytes(TOKENS_A_REQUEST, value_bytes)
     assert 0.7 < definition.max_num_seqs / at_once < 1.25
+
+
+@pytest.mark.parametrize("model", SHAPES)
+def test_the_shape_is_read_from_the_published_configuration(model: str):
+    shape = shape_of(PUBLISHED[model].config, SHAPES[model].weights_bytes)
+    assert shape == SHAPES[model]
+
+
+@pytest.mark.parametrize("model", SHAPES)
+def test_the_weights_are_as_large_as_the_published_configuration_makes_them(model: str):
+    bytes_of_config = 2 * parameters(PUBLISHED[model].config)
+    assert SHAPES[model].weights_bytes == pytest.approx(bytes_of_config, rel=0.005)
+
+
+@pytest.mark.parametrize("model", SHAPES)
+def test_the_cache_of_a_token_is_what_the_comment_says(model: str):
+    shape, fp8 = SHAPES[model], commented_out()[model].arguments.get("kv-cache-dtype") == "fp8"
+    of_full_layers = replace(shape, layers=shape.layers - shape.layers_sliding, layers_sliding=0)
+    kibibytes = of_full_layers.kv_bytes(1, 1.0 if fp8 and model != GEMMA else 2.0) // 1024
+    assert f"{kibibytes} KiB of cache a token" in comment_above(model)
+
+
+def test_a_configuration_without_a_family_or_a_pattern_has_no_windows():
+    assert shape_of({"num_hidden_layers": 4, "sliding_window": 512}, 1).layers_sliding == 0
 
 
 def test_on_a_cpu_a_profile_asks_for_nothing_that_only_a_gpu_has():

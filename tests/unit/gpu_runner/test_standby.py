@@ -53,6 +53,12 @@ def test_a_binding_that_only_vllm_can_read_leaves_the_start_to_it(binding: str):
     assert standby_plan(command(VLLM_CPU_OMP_THREADS_BIND=binding), EngineKind.VLLM, {}) is None
 
 
+def test_threads_that_are_counted_but_not_bound_are_known_from_the_beginning():
+    plan = planned(command(VLLM_CPU_OMP_THREADS_BIND="nobind", OMP_NUM_THREADS="2"))
+    assert plan.threads == {"OMP_NUM_THREADS": "2"}
+    assert "vllm.v1.worker.cpu_worker" in plan.modules
+
+
 def test_another_openmp_leaves_the_start_to_vllm():
     wanted = command(VLLM_CPU_OMP_THREADS_BIND="0,1")
     assert standby_plan(wanted, EngineKind.VLLM, {"LD_PRELOAD": "/lib/libiomp5.so"}) is None

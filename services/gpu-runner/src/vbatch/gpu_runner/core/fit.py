@@ -28,6 +28,17 @@ QUANTIZED_BYTES: Mapping[str, float] = {"fp8": 1.0, "int8": 1.0, "bitsandbytes":
 """Of a weight that is quantised while it is loaded. Other methods come with weights that already are."""
 QUANTIZED_SHARE = 0.9
 """Of the weights; embeddings and norms stay as they are."""
+FAMILY_DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "gemma3_text": {
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "max_position_embeddings": 131_072,
+        "sliding_window": 4_096,
+        "sliding_window_pattern": 6,
+    },
+}
+"""What a family's config.json may leave out (transformers, configuration_gemma3.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +140,10 @@ def cpu_cache_bytes(arguments: Mapping[str, ArgumentValue], environment: Mapping
 
 def shape_of(config: Mapping[str, Any], weights_bytes: int) -> ModelShape:
     """From a config.json as Hugging Face has it. What it does not say counts as nothing: nothing is refused for it."""
-    text = {**config, **config.get("text_config", {})}
+    said = {**config, **config.get("text_config", {})}
+    text = {**FAMILY_DEFAULTS.get(str(said.get("model_type")), {}), **said}
     heads, hidden = _number(text, "num_attention_heads"), _number(text, "hidden_size")
     layers = _number(text, "num_hidden_layers")
-    kinds = text.get("layer_types") or []
     return ModelShape(
         weights_bytes=weights_bytes,
         layers=layers,
@@ -140,10 +151,18 @@ def shape_of(config: Mapping[str, Any], weights_bytes: int) -> ModelShape:
         head_size=_number(text, "head_dim") or (hidden // heads if heads else 0),
         context_tokens=_number(text, "max_position_embeddings"),
         value_bytes=VALUE_BYTES.get(str(text.get("dtype") or text.get("torch_dtype")), 2.0),
-        layers_sliding=sum(kind == "sliding_attention" for kind in kinds),
+        layers_sliding=_sliding(text, layers),
         window_tokens=_number(text, "sliding_window"),
         is_quantized=bool(config.get("quantization_config")),
     )
+
+
+def _sliding(text: Mapping[str, Any], layers: int) -> int:
+    """How many layers have a window: as they are listed, or all but each so-manieth."""
+    if kinds := text.get("layer_types"):
+        return sum(kind == "sliding_attention" for kind in kinds)
+    pattern = _number(text, "sliding_window_pattern")
+    return layers - layers // pattern if pattern else 0
 
 
 def _memory(arguments: Mapping[str, ArgumentValue], device: Device) -> int:
