@@ -34,6 +34,7 @@ from vbatch.journal.space_wait import SpaceWait
 
 SMALL = ModelDefinition(id=order("s").model, engine=EngineKind.SIMULATED)
 LARGE = ModelDefinition(id=ModelId("large"), engine=EngineKind.SIMULATED)
+VLLM = ModelDefinition(id=ModelId("real"), hub="org/real")
 
 
 class SilentEngine:
@@ -115,9 +116,9 @@ class Scene:
     engine: SilentEngine = field(default_factory=SilentEngine)
 
     def __post_init__(self) -> None:
-        registry = Registry()
+        self.registry = registry = Registry()
         for model in (SMALL, LARGE):
-            registry.evolve(ModelRegistered(at=NOON, model=model))
+            self.register(model)
         self.launcher = InstantLauncher(self.engine, self.then)
         runner, metrics, limits = RunnerId("gpu0"), RunnerMetrics(), Limits()
         letters = MemoryJournal(JournalSettings("nats://x", "x"), lambda: NOON).dead
@@ -141,6 +142,9 @@ class Scene:
             lease_watch=LeaseWatch(self.changed, lambda: self.seconds),
             quarantine=quarantine,
         )
+
+    def register(self, model: ModelDefinition) -> None:
+        self.registry.evolve(ModelRegistered(at=NOON, model=model))
 
     def fill(self, name: str, batch: str, *, behind: ModelDefinition | None = None) -> None:
         it = msgspec.structs.replace(order(name, batch=batch, lines=8), model_behind=behind and behind.id)
@@ -201,4 +205,23 @@ async def test_an_engine_that_works_alone_is_left_alone():
     async with scene.serving():
         await scene.engine.is_full.wait()
         await asyncio.sleep(2 * EXPECT_SECONDS)
+        assert scene.launcher.expected.empty()
+
+
+async def test_before_anybody_asks_for_a_model_the_start_of_vllm_is_prepared_once():
+    scene = Scene(then=lambda: None)
+    scene.register(VLLM)
+    async with scene.serving():
+        assert await scene.launcher.expected.get() == VLLM
+        scene.changed.fire()
+        await asyncio.sleep(2 * EXPECT_SECONDS)
+        assert scene.launcher.expected.empty()
+
+
+async def test_work_that_is_there_already_is_not_kept_waiting_by_a_preparation():
+    scene = Scene(then=lambda: None)
+    scene.register(VLLM)
+    scene.fill("s1", "b1")
+    async with scene.serving():
+        await scene.engine.is_full.wait()
         assert scene.launcher.expected.empty()

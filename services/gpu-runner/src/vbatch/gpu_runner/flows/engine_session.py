@@ -60,12 +60,15 @@ class EngineSession:
     _death: str | None = None
     _fed_at: float = 0.0
     _answered_count: int = 0
+    _has_expected: bool = False
 
     async def serve(self) -> None:
         """For ever. Cancelled, it leaves the engine running for `stop`, and the open slices in the feed."""
         while True:
             model = self.feed.model_wanted
-            if model is None:
+            if model is None and (first := self._first_to_expect()):
+                await self.loading.expect(first)
+            elif model is None:
                 self.metrics.turn_to(Activity.IDLE, _clock())
                 await self.changed.wait()
             elif engine := await self._load(model):
@@ -91,9 +94,18 @@ class EngineSession:
 
     # loading
 
+    def _first_to_expect(self) -> ModelId | None:
+        """Once, before the first load of this life: importing then takes nothing from a model that works."""
+        if self._has_expected:
+            return None
+        first = self.loading.likely_first()
+        self._has_expected = first is not None
+        return first
+
     async def _load(self, model: ModelId) -> Engine | None:
         """The engine that serves the model; without one, the model's slices are returned."""
         wanted_at = max(self._fed_at, self.feed.wanted_since)
+        self._has_expected = True
         self.metrics.turn_to(Activity.LOADING, _clock())
         try:
             self.engine = await self.loading.load(model)

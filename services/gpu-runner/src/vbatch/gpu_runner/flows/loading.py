@@ -75,6 +75,11 @@ class Loading:
         if definition := self.registry.find(model):
             await self.launcher.expect(definition)
 
+    def likely_first(self) -> ModelId | None:
+        """Whose start may be prepared while nobody has asked for any model yet."""
+        found = self.registry.first_of_vllm()
+        return found.id if found else None
+
     def is_current(self, engine: Engine) -> bool:
         """Whether the model would be started as this engine was."""
         found = self.registry.find(engine.definition.id)
