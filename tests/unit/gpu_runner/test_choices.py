@@ -9,7 +9,7 @@ import pytest
 from tests.support.processors import Recorded, lay_out, recorded, write
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ArgumentValue, DeviceOverrides, ModelDefinition
-from vbatch.gpu_runner.adapters.machine import memory_limit_bytes, processor_quota, read_processor
+from vbatch.gpu_runner.adapters.machine import memory_left_bytes, memory_limit_bytes, processor_quota, read_processor
 from vbatch.gpu_runner.core.choices import Choice, gpu_choices, left_open, processor_choices
 from vbatch.gpu_runner.core.gpu import Gpu
 from vbatch.gpu_runner.core.processor import Feature, Processor, UnknownFeature, named_features
@@ -95,10 +95,28 @@ def test_the_first_version_of_cgroups_is_read_as_well(tmp_path: Path):
     assert (processor_quota(tmp_path), memory_limit_bytes(tmp_path)) == (3.0, 4 * GIB)
 
 
+def test_what_a_container_has_left_is_its_limit_less_what_it_uses_but_for_idle_files(tmp_path: Path):
+    write(tmp_path / "proc/self/cgroup", "0::/box\n")
+    box = tmp_path / "sys/fs/cgroup/box"
+    write(box / "memory.max", f"{4 * GIB}\n")
+    write(box / "memory.current", f"{3 * GIB}\n")
+    write(box / "memory.stat", f"anon 1\nfile {2 * GIB}\ninactive_file {GIB}\n")
+    assert memory_left_bytes(tmp_path) == 2 * GIB
+
+
+def test_the_first_version_of_cgroups_tells_what_is_left_in_its_own_words(tmp_path: Path):
+    write(tmp_path / "proc/self/cgroup", "4:memory:/box\n")
+    box = tmp_path / "sys/fs/cgroup/memory/box"
+    write(box / "memory.limit_in_bytes", f"{4 * GIB}\n")
+    write(box / "memory.usage_in_bytes", f"{3 * GIB}\n")
+    write(box / "memory.stat", f"total_inactive_file {GIB}\n")
+    assert memory_left_bytes(tmp_path) == 2 * GIB
+
+
 def test_no_limit_is_no_quota(tmp_path: Path):
     write(tmp_path / "proc/self/cgroup", "0::/\n")
     write(tmp_path / "sys/fs/cgroup/cpu.max", "max 100000\n")
-    assert (processor_quota(tmp_path), memory_limit_bytes(tmp_path)) == (None, None)
+    assert (processor_quota(tmp_path), memory_limit_bytes(tmp_path), memory_left_bytes(tmp_path)) == (None, None, None)
 
 
 def test_named_features_stand_in_for_those_the_kernel_tells(tmp_path: Path):

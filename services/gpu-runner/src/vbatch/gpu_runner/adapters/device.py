@@ -7,7 +7,7 @@ import os
 import shutil
 
 from vbatch.gpu_runner.adapters.gpus import read_gpus
-from vbatch.gpu_runner.adapters.machine import memory_limit_bytes, read_processor
+from vbatch.gpu_runner.adapters.machine import memory_left_bytes, memory_limit_bytes, read_processor
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 
 MIB = 1024 * 1024
@@ -30,7 +30,8 @@ async def detect(index: int = 0, cpu_features: str = "") -> Device:
         return Device(DeviceKind.NVIDIA, name, int(total_mib) * MIB, index, gpu=gpu)
     processor = read_processor(cpu_features)
     cores = tuple(core.number for core in processor.logical_cores)
-    return Device(DeviceKind.CPU, "cpu", machine_memory_bytes(), cores=cores, processor=processor)
+    name = processor.name or "cpu"
+    return Device(DeviceKind.CPU, name, machine_memory_bytes(), cores=cores, processor=processor)
 
 
 async def free_bytes(device: Device) -> int | None:
@@ -48,10 +49,11 @@ def machine_memory_bytes() -> int:
 
 
 def machine_free_bytes() -> int:
-    """The machine's memory that is free or can be freed at once (proc_meminfo(5))."""
+    """The machine's memory that is free or can be freed at once (proc_meminfo(5)), or less where a cgroup says so."""
     with open("/proc/meminfo") as file:
         fields = dict(line.split(":", 1) for line in file)
-    return int(fields["MemAvailable"].split()[0]) * 1024
+    free, left = int(fields["MemAvailable"].split()[0]) * 1024, memory_left_bytes()
+    return free if left is None else min(free, left)
 
 
 async def wait_until_free(device: Device, wanted_bytes: int | None, seconds_max: float) -> bool:

@@ -50,6 +50,25 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
     return min(limits, default=None)
 
 
+def memory_left_bytes(root: Path = ROOT) -> int | None:
+    """What the tightest cgroup of this process still grants; None where none sets a limit. Cached files that nobody has
+    used lately count as free: the kernel gives their room away when it is asked for."""
+    second = [_left(folder, "memory.max", "memory.current", "inactive_file") for folder in _folders(root, "")]
+    first = [
+        _left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        for folder in _folders(root, "memory")
+    ]
+    return min((it for it in (*second, *first) if it is not None), default=None)
+
+
+def _left(folder: Path, limit: str, used: str, cached: str) -> int | None:
+    limit_bytes, used_bytes = _number(folder / limit), _number(folder / used)
+    if limit_bytes is None or used_bytes is None or limit_bytes >= CGROUP_V1_NO_LIMIT_BYTES:
+        return None
+    lines = dict(line.split(" ", 1) for line in _text(folder / "memory.stat").splitlines())
+    return max(0, limit_bytes - used_bytes + int(lines.get(cached, 0)))
+
+
 def _cpuinfo(root: Path) -> Mapping[str, str]:
     """The first processor's lines. All have the same features as far as a program may rely on them."""
     with (root / "proc/cpuinfo").open(errors="replace") as file:
