@@ -19,6 +19,7 @@ from benchmarks.devices_study.grid import CHOSEN, DEFAULT, Lab, Point, grid, mea
 from benchmarks.devices_study.processors import NATIVE, PRETENDED, Pretended
 from tests.support.paths import ROOT
 from vbatch.gpu_runner.adapters.machine import read_processor
+from vbatch.gpu_runner.core.choices import DTYPE, processor_choices
 from vbatch.gpu_runner.core.tuning import Trial
 
 CHAT, EMBEDDING = "HuggingFaceTB/SmolLM2-135M-Instruct", "sentence-transformers/all-MiniLM-L6-v2"
@@ -48,17 +49,21 @@ def _trials(lab: Lab, processors: Sequence[Pretended], share: int) -> Iterator[t
     """By `processor_model_point`."""
     for processor in processors:
         for model in REQUESTS:
-            points = _points(processor, REQUESTS[model] // share)
+            points = _points(processor, model, REQUESTS[model] // share)
             for point, trial in measured(lab, model, processor, points).items():
                 yield f"{processor.name}_{SHORT[model]}_{point}", trial
 
 
-def _points(processor: Pretended, requests: int) -> list[Point]:
+def _points(processor: Pretended, model: str, requests: int) -> list[Point]:
     """Of a pretended processor only what its choice is about: the dtype."""
     if processor is NATIVE:
-        return list(grid(requests, "bfloat16"))
+        return list(grid(requests, _chosen_dtype(), has_prompts=model == CHAT))
     few = max(8, requests // SLOW_SHARE)
     return [Point(CHOSEN, {}, 2 * few), Point("bfloat16", {"dtype": "bfloat16"}, few)]
+
+
+def _chosen_dtype() -> str:
+    return next(str(choice.value) for choice in processor_choices(read_processor()) if choice.name == DTYPE)
 
 
 def _of_native(trials: dict[str, Trial]) -> dict[str, report.Figure]:

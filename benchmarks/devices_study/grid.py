@@ -59,8 +59,9 @@ def definition_of(model: str) -> ModelDefinition:
     return next(definition for definition in msgspec.convert(entries, list[ModelDefinition]) if definition.id == model)
 
 
-def grid(requests: int, chosen_dtype: str) -> Iterator[Point]:
-    """The device's choices; what vLLM takes where only models.toml is asked; then each of the choices moved by itself.
+def grid(requests: int, chosen_dtype: str, *, has_prompts: bool) -> Iterator[Point]:
+    """The device's choices; what vLLM takes where only models.toml is asked; then each of the choices moved by itself,
+    for a model with prompts the size of a step, too.
 
     A dtype that is several times slower gets fewer requests: its rate needs no more.
     """
@@ -69,7 +70,8 @@ def grid(requests: int, chosen_dtype: str) -> Iterator[Point]:
     for dtype in DTYPES:
         if dtype != chosen_dtype:
             yield Point(dtype, {"dtype": dtype}, requests // 4)
-    yield Point("step_8192", {"max-num-batched-tokens": 8192}, requests)
+    if has_prompts:
+        yield Point("step_8192", {"max-num-batched-tokens": 8192}, requests)
 
 
 async def _measured(

@@ -153,7 +153,7 @@ def _memory(memory: Memory) -> Iterator[Finding]:
         yield Finding("memory", Level.BAD, f"{says} The demo takes {_memory_size(MEMORY_BYTES_MIN)}.", fix)
         return
     if memory.bytes_per_second:
-        says += f" All cores together copy {memory.bytes_per_second / 1e9:.0f} GB/s."
+        says += f" All cores together copy {memory.bytes_per_second / 1e9:.0f} GB/s just now."
     yield Finding("memory", Level.GOOD, says)
 
 
