@@ -1,22 +1,25 @@
-"""What the device's choices are worth: `./taskw bench:devices` runs real vLLM with them, with vLLM's own defaults and
-with a small grid around them, then the demo and `vbatch doctor`, and writes benchmarks/results/devices.json.
+"""What the device's choices are worth: `./taskw bench:devices` runs the demo and `vbatch doctor`, then real vLLM with
+the device's choices, with vLLM's own defaults and with a small grid around them. It writes
+benchmarks/results/devices.json after each of them: on a busy machine all of it takes long.
 
-`-- --pretended` does the same on what is left of this processor without some of its instruction sets, and writes
-devices_pretended.json: the kernels that an older one would run (vLLM's, oneDNN's, MKL's and ATen's), on this one's
-clock, caches and memory, so only ratios inside one processor mean anything. `-- --quick` only shows that it works.
+`-- --pretended` adds what is left of this processor without some of its instruction sets: the kernels that an older one
+would run (vLLM's, oneDNN's, MKL's and ATen's), on this one's clock, caches and memory, so only ratios inside one
+processor mean anything. `-- --quick` only shows that it works.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import report
 from benchmarks.devices_study.demo import demo, doctor_seconds
-from benchmarks.devices_study.grid import CHOSEN, DEFAULT, Lab, Point, grid, measured
-from benchmarks.devices_study.processors import NATIVE, PRETENDED, Pretended
+from benchmarks.devices_study.grid import CHOSEN, DEFAULT, Lab, Point, definition_of, grid, measured, prepared
+from benchmarks.devices_study.processors import AVX2, AVX512, NATIVE, Pretended
 from tests.support.paths import ROOT
 from vbatch.gpu_runner.adapters.machine import read_processor
 from vbatch.gpu_runner.core.choices import DTYPE, processor_choices
@@ -25,6 +28,8 @@ from vbatch.gpu_runner.core.tuning import Trial
 CHAT, EMBEDDING = "HuggingFaceTB/SmolLM2-135M-Instruct", "sentence-transformers/all-MiniLM-L6-v2"
 SHORT = {CHAT: "chat", EMBEDDING: "embedding"}
 REQUESTS = {CHAT: 160, EMBEDDING: 1_600}
+WORK = ((NATIVE, CHAT), (AVX2, CHAT), (NATIVE, EMBEDDING), (AVX512, CHAT))
+NATIVE_WORK = ((NATIVE, CHAT), (NATIVE, EMBEDDING))
 SLOW_SHARE = 8
 """A pretended processor gets so much less of the work: it is that much slower."""
 ENGINE_PYTHON = ROOT / ".engine" / "bin" / "python"
@@ -33,29 +38,34 @@ HOME = ROOT / "var" / "bench-devices"
 
 def main(arguments: argparse.Namespace) -> None:
     lab = Lab(arguments.engine_python.absolute(), HOME)
-    processors = PRETENDED if arguments.pretended else (NATIVE,)
-    trials = dict(_trials(lab, processors, 16 if arguments.quick else 1))
-    ratios = _of_pretended(trials) if arguments.pretended else _of_native(trials)
-    figures = {**ratios, **_told(trials), **_demo(lab, processors[-1]), **_features()}
+    asyncio.run(prepared(lab, [definition_of(model) for model in REQUESTS]))
+    figures: dict[str, report.Figure] = {**_features(), "doctor_seconds": round(doctor_seconds(), 2)}
+    for processor in (NATIVE, AVX2) if arguments.pretended else (NATIVE,):
+        figures |= _demo(lab, processor)
+    trials: dict[str, Trial] = {}
+    for name, trial in _trials(lab, WORK if arguments.pretended else NATIVE_WORK, 16 if arguments.quick else 1):
+        trials[name] = trial
+        figures |= {**_told(name, trial), **_of_native(trials), **_of_pretended(trials)}
+        if not arguments.quick:
+            _write(figures)
     for name, value in figures.items():
         sys.stdout.write(f"{name:64} {value}\n")
-    if not arguments.quick:
-        command = ["./taskw", "bench:devices", *(("--", *sys.argv[1:]) if sys.argv[1:] else ())]
-        name = "devices_pretended" if arguments.pretended else "devices"
-        sys.stdout.write(f"written to {report.write(name, command, figures)}\n")
 
 
-def _trials(lab: Lab, processors: Sequence[Pretended], share: int) -> Iterator[tuple[str, Trial]]:
+def _write(figures: dict[str, report.Figure]) -> None:
+    command = ["./taskw", "bench:devices", *(("--", *sys.argv[1:]) if sys.argv[1:] else ())]
+    report.write("devices", command, figures)
+
+
+def _trials(lab: Lab, work: Sequence[tuple[Pretended, str]], share: int) -> Iterator[tuple[str, Trial]]:
     """By `processor_model_point`."""
-    for processor in processors:
-        for model in REQUESTS:
-            points = _points(processor, model, REQUESTS[model] // share)
-            for point, trial in measured(lab, model, processor, points).items():
-                yield f"{processor.name}_{SHORT[model]}_{point}", trial
+    for processor, model in work:
+        for point, trial in measured(lab, model, processor, _points(processor, model, REQUESTS[model] // share)):
+            yield f"{processor.name}_{SHORT[model]}_{point}", trial
 
 
 def _points(processor: Pretended, model: str, requests: int) -> list[Point]:
-    """Of a pretended processor only what its choice is about: the dtype."""
+    """Of a pretended processor only what its choice is about: the dtype, and of the chat model alone."""
     if processor is NATIVE:
         return list(grid(requests, _chosen_dtype(), has_prompts=model == CHAT))
     few = max(8, requests // SLOW_SHARE)
@@ -79,8 +89,9 @@ def _of_native(trials: dict[str, Trial]) -> dict[str, report.Figure]:
 def _of_pretended(trials: dict[str, Trial]) -> dict[str, report.Figure]:
     """What taking bfloat16 would have cost, where it is emulated."""
     rates = _rates(trials)
-    heads = [f"{processor.name}_{short}" for processor in PRETENDED for short in SHORT.values()]
-    return {f"{head}_chosen_vs_bfloat16": _ratio(rates, f"{head}_{CHOSEN}", f"{head}_bfloat16") for head in heads}
+    heads = [f"{processor.name}_{SHORT[CHAT]}" for processor in (AVX512, AVX2)]
+    ratios = {f"{head}_chosen_vs_bfloat16": _ratio(rates, f"{head}_{CHOSEN}", f"{head}_bfloat16") for head in heads}
+    return {name: ratio for name, ratio in ratios.items() if ratio is not None}
 
 
 def _rates(trials: dict[str, Trial]) -> dict[str, float]:
@@ -99,22 +110,22 @@ def _least(ratios: list[float | None]) -> float | None:
     return min((ratio for ratio in ratios if ratio is not None), default=None)
 
 
-def _told(trials: dict[str, Trial]) -> dict[str, report.Figure]:
-    """Of every trial its rate and how long the engine took to come up."""
-    figures: dict[str, report.Figure] = {}
-    for name, trial in trials.items():
-        figures[f"{name}_requests_per_second"] = None if trial.fault else round(trial.requests_a_second, 2)
-        figures[f"{name}_start_seconds"] = None if trial.fault else round(trial.start_seconds, 1)
-    return figures
+def _told(name: str, trial: Trial) -> dict[str, report.Figure]:
+    """Its rate, how long the engine took to come up, and how many processes wanted a core at its end."""
+    return {
+        f"{name}_requests_per_second": None if trial.fault else round(trial.requests_a_second, 2),
+        f"{name}_start_seconds": None if trial.fault else round(trial.start_seconds, 1),
+        f"{name}_load_average": round(os.getloadavg()[0], 1),
+    }
 
 
 def _demo(lab: Lab, processor: Pretended) -> dict[str, report.Figure]:
-    """On this processor, or on the oldest that it can be taken for."""
     ran = demo(lab.engine_python, lab.home / "models", processor)
+    tail = "" if processor is NATIVE else f"_{processor.name}"
     return {
-        "doctor_seconds": round(doctor_seconds(), 2),
-        "demo_seconds_warm": round(ran.seconds, 1),
-        "first_answer_seconds": round(ran.first_answer_seconds, 1),
+        f"demo_seconds_warm{tail}": round(ran.seconds, 1),
+        f"first_answer_seconds{tail}": round(ran.first_answer_seconds, 1),
+        f"demo_load_average{tail}": round(os.getloadavg()[0], 1),
     }
 
 
@@ -126,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./taskw bench:devices --", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few requests each, nothing written")
     parser.add_argument("--engine-python", type=Path, default=ENGINE_PYTHON, help="the Python that has vLLM")
-    parser.add_argument("--pretended", action="store_true", help="older processors in place of this one")
+    parser.add_argument("--pretended", action="store_true", help="older processors, too")
     return parser.parse_args()
 
 

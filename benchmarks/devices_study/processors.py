@@ -36,8 +36,6 @@ AVX2 = Pretended(
     "avx2",
     _limited("avx2", {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}),
 )
-PRETENDED = (AVX512, AVX2)
-"""The oldest last."""
 
 
 @contextmanager
