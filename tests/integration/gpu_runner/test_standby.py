@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -55,6 +56,12 @@ async def launched(launcher: EngineLauncher, definition: ModelDefinition) -> Asy
 
 def question(model: str) -> bytes:
     return b'{"model":"%s","messages":[{"role":"user","content":"hello"}]}' % model.encode()
+
+
+def niceness_told(home: Path) -> int:
+    """How far the standby of this home was told to give way."""
+    plans = [our.cmdline()[-1] for our in ours(home) if any("vbatch_standby.main" in word for word in our.cmdline())]
+    return int(json.loads(plans[-1])["niceness"])
 
 
 def ours(home: Path) -> list[psutil.Process]:
@@ -180,6 +187,14 @@ async def test_beside_a_gpu_a_standby_begins_with_the_engine(home: Path):
             assert await standby_processes(home, slot=1)
         finally:
             await engine.stop()
+
+
+async def test_a_standby_gives_way_only_where_a_model_works(home: Path):
+    async with launching(home) as launcher:
+        await launcher.expect(simulated("first"))
+        assert niceness_told(home) == 0
+    async with launching(home) as launcher, launched(launcher, simulated("first")):
+        assert niceness_told(home) == 19
 
 
 async def test_a_model_expected_twice_has_one_standby(home: Path):

@@ -243,7 +243,9 @@ class EngineLauncher:
         try:
             if plan := standby_plan(self._command(definition, source, slot), definition.engine, os.environ):
                 folder = self._paths.socket(slot).parent
-                self._standby = await Standby.start(plan, self._engine_process_paths(slot), folder, slot)
+                is_alone = self._slots == {slot}
+                process_paths = self._engine_process_paths(slot)
+                self._standby = await Standby.start(plan, process_paths, folder, slot, gives_way=not is_alone)
         except OSError as error:
             log.warning("standby_not_started", reason=str(error))
         finally:

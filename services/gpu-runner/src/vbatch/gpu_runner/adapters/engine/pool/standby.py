@@ -12,6 +12,7 @@ from vbatch.gpu_runner.core.command import EngineCommand
 from vbatch.gpu_runner.core.standby import StandbyOrder, StandbyPlan, order_for
 
 PROGRAM = "import vbatch_standby; vbatch_standby.main()"
+NICENESS_MAX = 19
 ORDER_BYTES_MAX = 60_000
 """What a pipe takes at once (pipe(7)), though the process reads it only when it has imported everything."""
 
@@ -26,11 +27,15 @@ class Standby:
         self._orders: int | None = orders
 
     @classmethod
-    async def start(cls, plan: StandbyPlan, process_paths: ProcessPaths, folder: Path, slot: int) -> Standby:
-        """`folder` is for its sockets: killed, it leaves them there."""
+    async def start(
+        cls, plan: StandbyPlan, process_paths: ProcessPaths, folder: Path, slot: int, *, gives_way: bool = True
+    ) -> Standby:
+        """`folder` is for its sockets: killed, it leaves them there. It gives way to a model that works meanwhile."""
         readable, writable = os.pipe()
         try:
-            child = await Child.start(_command(plan, folder), process_paths, stdin=readable)
+            child = await Child.start(
+                _command(plan, folder, NICENESS_MAX if gives_way else 0), process_paths, stdin=readable
+            )
         except BaseException:
             os.close(writable)
             raise
@@ -69,8 +74,10 @@ def can_fork() -> bool:
     return "microsoft" not in os.uname().release.lower()
 
 
-def _command(plan: StandbyPlan, folder: Path) -> EngineCommand:
-    described = json.dumps({"modules": plan.modules, "threads": dict(plan.threads), "folder": str(folder)})
+def _command(plan: StandbyPlan, folder: Path, niceness: int) -> EngineCommand:
+    described = json.dumps(
+        {"modules": plan.modules, "threads": dict(plan.threads), "folder": str(folder), "niceness": niceness}
+    )
     path = os.pathsep.join(filter(None, (str(Path(vbatch_standby.__file__).parent), os.environ.get("PYTHONPATH"))))
     return EngineCommand((plan.python, "-c", PROGRAM, described), {**plan.environment, "PYTHONPATH": path})
 

@@ -14,20 +14,23 @@ import threading
 
 IMPORTS_VARIABLE = "VBATCH_STANDBY_IMPORTS"
 """Names of modules, with commas; one that has moved away is imported late, as without a standby."""
+NICENESS_VARIABLE = "VBATCH_STANDBY_NICENESS"
+"""How far the imports give way; all the way where nothing else is said."""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 NICENESS_MAX = 19
 
 
-def import_at_leisure(modules: list[str]) -> None:
-    """The model at work goes first, also where it takes every core. Niceness is a thread's own on Linux, and cannot be
+def import_at_leisure(modules: list[str], niceness: int) -> None:
+    """A model at work goes first, also where it takes every core. Niceness is a thread's own on Linux, and cannot be
     taken back without rights: what is forked from the main thread has none of it."""
-    thread = threading.Thread(target=_import_all, args=(modules,))
+    thread = threading.Thread(target=_import_all, args=(modules, niceness))
     thread.start()
     thread.join()
 
 
-def _import_all(modules: list[str]) -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS_MAX)
+def _import_all(modules: list[str], niceness: int) -> None:
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, max(niceness, os.getpriority(os.PRIO_PROCESS, thread)))
     for name in modules:
         try:
             importlib.import_module(name)
@@ -36,4 +39,7 @@ def _import_all(modules: list[str]) -> None:
 
 
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-import_at_leisure([name for name in os.environ.pop(IMPORTS_VARIABLE, "").split(",") if name])
+import_at_leisure(
+    [name for name in os.environ.pop(IMPORTS_VARIABLE, "").split(",") if name],
+    int(os.environ.pop(NICENESS_VARIABLE, NICENESS_MAX)),
+)

@@ -5,8 +5,8 @@ this folder on PYTHONPATH. A fork server holds the imported modules. The engine'
 is each process that the engine asks to have spawned (vLLM: EngineCore and its workers), which would import all anew.
 Nothing of the engine is changed: only what `multiprocessing` means by "spawn" in these processes.
 
-PLAN is JSON: `modules` to import, `threads` environment that OpenMP reads when it is loaded, the `folder` for the fork
-server's socket. The order is one line of
+PLAN is JSON: `modules` to import, with which `niceness`, `threads` environment that OpenMP reads when it is loaded, the
+`folder` for the fork server's socket. The order is one line of
 JSON: `module` to run as a program, its `arguments`, `environment` to set first. End of input without an order: exit.
 """
 
@@ -26,8 +26,8 @@ from multiprocessing import context, forkserver
 from typing import Any
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-IMPORTS_VARIABLE = "VBATCH_STANDBY_IMPORTS"
-"""As `vbatch_fork_server` has it, which only the fork server may import."""
+IMPORTS_VARIABLE, NICENESS_VARIABLE = "VBATCH_STANDBY_IMPORTS", "VBATCH_STANDBY_NICENESS"
+"""As `vbatch_fork_server` has them, which only the fork server may import."""
 CORES_VARIABLE = "GOMP_CPU_AFFINITY"
 """Only in the environment of a worker, which keeps the cores that OpenMP bound it to when it was loaded."""
 
@@ -55,7 +55,7 @@ class PreloadedContext(context.ForkServerContext):
 def main() -> None:
     plan = json.loads(sys.argv[1])
     tempfile.tempdir = plan["folder"]  # where multiprocessing keeps its sockets, also in what is forked
-    start_fork_server(plan["modules"], plan["threads"])
+    start_fork_server(plan["modules"], plan["threads"], plan["niceness"])
     tempfile.tempdir = None
     line = sys.stdin.readline()
     if not line:
@@ -69,16 +69,17 @@ def main() -> None:
     sys.exit(code if code >= 0 else 128 - code)
 
 
-def start_fork_server(modules: list[str], threads: Mapping[str, str]) -> None:
+def start_fork_server(modules: list[str], threads: Mapping[str, str], niceness: int) -> None:
     """OpenMP reads its environment when it is loaded, so the fork server gets it; the engine's processes do not, but
     for the worker, to which vLLM gives the same again."""
     if threads:
         os.environ.update(threads)
         os.environ.update(openmp_preloaded())
     os.environ[IMPORTS_VARIABLE] = ",".join(modules)
+    os.environ[NICENESS_VARIABLE] = str(niceness)
     forkserver.set_forkserver_preload(["vbatch_fork_server", __name__])
     forkserver.ensure_running()
-    for name in (IMPORTS_VARIABLE, *threads):
+    for name in (IMPORTS_VARIABLE, NICENESS_VARIABLE, *threads):
         del os.environ[name]
 
 
