@@ -57,6 +57,12 @@ def test_of_a_model_that_is_told_nothing_nothing_is_said():
     assert lines(profiles) == []
 
 
+def test_of_a_model_that_was_never_loaded_only_what_the_device_would_choose_is_worth_saying():
+    profiles = Profiles(lambda definition: SETTINGS[3:])
+    profiles.fold(REGISTERED)
+    assert lines(profiles) == []
+
+
 async def test_the_log_is_read_to_its_end_and_no_further():
     journal = MemoryJournal(JournalSettings(url="memory://", name="test"), lambda: NOON)
     assert lines(await read_profiles(journal.log, nothing)) == []

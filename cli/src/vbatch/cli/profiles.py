@@ -42,7 +42,9 @@ class Profiles:
             at = loading.at.astimezone().strftime("%Y-%m-%d %H:%M")
             yield from _told(f"loaded on {loading.runner_id}, {at}:", loading.profile)
         elif definition := self._definitions.get(model):
-            yield from _told("never loaded yet; this machine would take:", self.foretold(definition))
+            settings = self.foretold(definition)
+            if any(setting.reason != SAID for setting in settings):
+                yield from _told("never loaded yet; this machine would take:", settings)
 
 
 async def read_profiles(log: Log, foretold: Callable[[ModelDefinition], Settings]) -> Profiles:
