@@ -21,6 +21,7 @@ from tests.support.paths import paths_below
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher, RunningEngine
+from vbatch.gpu_runner.adapters.engine.pool.standby import NICENESS_ALONE, NICENESS_BESIDE_WORK
 from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.core.limits import Limits
@@ -189,12 +190,12 @@ async def test_beside_a_gpu_a_standby_begins_with_the_engine(home: Path):
             await engine.stop()
 
 
-async def test_a_standby_gives_way_only_where_a_model_works(home: Path):
+async def test_a_standby_gives_way_most_where_a_model_works(home: Path):
     async with launching(home) as launcher:
         await launcher.expect(simulated("first"))
-        assert niceness_told(home) == 0
+        assert niceness_told(home) == NICENESS_ALONE
     async with launching(home) as launcher, launched(launcher, simulated("first")):
-        assert niceness_told(home) == 19
+        assert niceness_told(home) == NICENESS_BESIDE_WORK
 
 
 async def test_a_model_expected_twice_has_one_standby(home: Path):

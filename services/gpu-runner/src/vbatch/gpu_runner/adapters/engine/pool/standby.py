@@ -12,7 +12,8 @@ from vbatch.gpu_runner.core.command import EngineCommand
 from vbatch.gpu_runner.core.standby import StandbyOrder, StandbyPlan, order_for
 
 PROGRAM = "import vbatch_standby; vbatch_standby.main()"
-NICENESS_MAX = 19
+NICENESS_BESIDE_WORK, NICENESS_ALONE = 19, 10
+"""Alone it gets a third of a core beside services that start, not the crumbs."""
 ORDER_BYTES_MAX = 60_000
 """What a pipe takes at once (pipe(7)), though the process reads it only when it has imported everything."""
 
@@ -30,12 +31,12 @@ class Standby:
     async def start(
         cls, plan: StandbyPlan, process_paths: ProcessPaths, folder: Path, slot: int, *, gives_way: bool = True
     ) -> Standby:
-        """`folder` is for its sockets: killed, it leaves them there. It gives way to a model that works meanwhile."""
+        """`folder` is for its sockets: killed, it leaves them there. It `gives_way` to a model that works, else only to
+        what starts beside it."""
         readable, writable = os.pipe()
         try:
-            child = await Child.start(
-                _command(plan, folder, NICENESS_MAX if gives_way else 0), process_paths, stdin=readable
-            )
+            niceness = NICENESS_BESIDE_WORK if gives_way else NICENESS_ALONE
+            child = await Child.start(_command(plan, folder, niceness), process_paths, stdin=readable)
         except BaseException:
             os.close(writable)
             raise
