@@ -63,7 +63,7 @@ async def prepared(lab: Lab, definitions: Sequence[ModelDefinition]) -> None:
         target = lab.home / "models" / package
         target.parent.mkdir(parents=True, exist_ok=True)  # nothing else runs yet
         command = (str(lab.engine_python), str(lab.workshop.prepare_script), package, str(target))
-        child = await Child.start(EngineCommand(command), lab.workshop.desk("prepare", 3.0))
+        child = await Child.start(EngineCommand(command), lab.workshop.process_paths("prepare", 3.0))
         if await child.wait():
             raise SystemExit(f"{package} could not be prepared: {child.last_words()}")
 

@@ -15,7 +15,7 @@ from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.device import DeviceTrouble, detect
 from vbatch.gpu_runner.core.command import Device
-from vbatch.gpu_runner.core.profile import forecast, profile_on
+from vbatch.gpu_runner.core.profile import described, profile_on
 from vbatch.gpu_runner.settings import RunnerSettings
 from vbatch.journal.jetstream import connect as connect_log
 from vbatch.journal.port import Unavailable
@@ -62,4 +62,4 @@ async def _device() -> Device:
 
 
 def _foretold(definition: ModelDefinition, device: Device) -> Settings:
-    return forecast(profile_on(definition, device), {})
+    return described(profile_on(definition, device), {})
