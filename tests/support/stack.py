@@ -66,7 +66,7 @@ endpoints = ["/v1/embeddings"]
 max_num_seqs = 64
 """
 
-SERVICE_SECTIONS = ("gateway", "scheduler", "gpu_runner", "results", "notifier")
+SERVICE_SECTIONS = ("gateway", "console", "scheduler", "gpu_runner", "results", "notifier")
 
 
 @dataclass(frozen=True)

@@ -261,6 +261,8 @@ def world_of(stage: Stage) -> Dependencies:
         forecasts=None,  # type: ignore[arg-type]  # nothing is foretold of uploads
         disk_guard=None,  # type: ignore[arg-type]  # it only makes room
         access=Access(NO_KEYS, is_local=True),
+        services=None,  # type: ignore[arg-type]  # it asks nobody
+        input_lines=None,  # type: ignore[arg-type]  # and shows no line
         now=lambda: datetime.now(UTC),
         entropy=lambda count: bytes(count),
         own_write_seconds_max=1.0,

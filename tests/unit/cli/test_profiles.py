@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.support.events import NOON, RUNNER
-from vbatch.cli.event_text import event_text
 from vbatch.cli.profiles import Profiles, read_profiles
 from vbatch.contracts import codec
 from vbatch.contracts import events as e
+from vbatch.contracts.event_text import event_text
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.profile import SAID

@@ -16,12 +16,12 @@ from vbatch.cli.api_types import Batch, StoredFile, read
 from vbatch.cli.client import Server, connect
 from vbatch.cli.commands.batches import endpoint_of
 from vbatch.cli.commands.stack import bring_up, stop
-from vbatch.cli.event_text import duration
 from vbatch.cli.exits import CommandError, Misused, ending
 from vbatch.cli.options import err, local_settings, out
 from vbatch.cli.progress_display import ProgressDisplay, display_for, summary
 from vbatch.cli.usual import Usual, usual_line
 from vbatch.cli.watching import watch
+from vbatch.contracts.event_text import duration
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.journal.settings import JournalSettings
 from vbatch.local.log_access import log_settings
@@ -61,7 +61,7 @@ def _running(stack: Stack, home: Path) -> Iterator[None]:
         with _pointing_at_logs(stack):
             yield
         return
-    out.print("Starting the server (NATS, PostgreSQL, gateway, scheduler, gpu-runner, results)")
+    out.print("Starting the server (NATS, PostgreSQL, gateway, console, scheduler, gpu-runner, results)")
     try:
         with usual_line(err, home, "up", "starting the programs"):
             bring_up(stack)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from vbatch.cli.event_text import event_text, size
 from vbatch.contracts.codec import CE_TYPE, Unreadable, decode
+from vbatch.contracts.event_text import event_text, size
 from vbatch.contracts.message import Recorded
 
 ANSWER_CHARS_SHOWN = 160

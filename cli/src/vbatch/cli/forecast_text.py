@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vbatch.cli.api_types import Admission, Batch, Eta, QueueEntry, Why
-from vbatch.cli.event_text import amount
+from vbatch.contracts.event_text import amount
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 GUESS = "Too little was measured yet of a model that this depends on; some ten seconds of its work will tell."

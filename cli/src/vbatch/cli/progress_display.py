@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from vbatch.cli.event_text import amount, duration
 from vbatch.cli.live import Progress
 from vbatch.cli.moving import elapsed
 from vbatch.cli.options import print_json
+from vbatch.contracts.event_text import amount, duration
 
 BAR_COLUMNS = 20
 REFRESHES_PER_SECOND = 4

@@ -15,10 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vbatch.chassis import logs
 from vbatch.chassis.blobs import BlobTrouble
 from vbatch.chassis.settings import POSTGRES_URL_FILE, BadSettings, load
-from vbatch.cli.event_text import amount, duration
 from vbatch.cli.exits import CommandError, Exit, Misused, Unreachable, ending
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, run
 from vbatch.cli.time_spec import HELP, last_before, time_spec
+from vbatch.contracts.event_text import amount, duration
 from vbatch.journal.port import Log, Unavailable
 from vbatch.local.log_access import nkey_file
 from vbatch.local.nats_users import OPERATOR

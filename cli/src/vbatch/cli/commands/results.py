@@ -14,9 +14,9 @@ import typer
 
 from vbatch.cli.api_types import Batch, read
 from vbatch.cli.client import Server, connect
-from vbatch.cli.event_text import amount, size
 from vbatch.cli.exits import CommandError, Misused
 from vbatch.cli.options import ApiKey, AsJson, BatchArgument, Url, err, print_json, run, server_url
+from vbatch.contracts.event_text import amount, size
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of the screen.")]

@@ -12,10 +12,10 @@ import typer
 
 from vbatch.cli.batch_logs import show_batch_logs
 from vbatch.cli.commands.doctor import first_look
-from vbatch.cli.event_text import duration, size
 from vbatch.cli.exits import CommandError, Exit, Misused, ending
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, print_table, table_of
 from vbatch.cli.usual import usual_line
+from vbatch.contracts.event_text import duration, size
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.stack import Stack, StackStatus, last_lines
 
@@ -44,6 +44,7 @@ def up(with_monitoring: MonitoringOption = False) -> None:
             _start(Stack(settings))
         took = duration(time.monotonic() - began)
         out.print(f"Ready in {took}: http://127.0.0.1:{settings.gateway_port}/v1 (documentation at /docs).")
+        out.print(f"In a browser: http://127.0.0.1:{settings.console_port}")
         if settings.monitoring:
             prometheus, alerts = settings.prometheus_port, settings.alertmanager_port
             out.print(f"Prometheus: http://127.0.0.1:{prometheus}/alerts, Alertmanager: http://127.0.0.1:{alerts}")

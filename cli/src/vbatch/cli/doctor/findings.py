@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from vbatch.cli.doctor.facts import Disk, Engine, Machine, Memory, Port
-from vbatch.cli.event_text import amount, size
+from vbatch.contracts.event_text import amount, size
 from vbatch.gpu_runner.adapters.gpus import Gpus
 from vbatch.gpu_runner.core.choices import BFLOAT16, BINDING, DTYPE, NO_BINDING, processor_choices
 from vbatch.gpu_runner.core.fit import CPU_OVERHEAD_BYTES, CPU_SHARE_MAX, GPU_OVERHEAD_BYTES, GPU_UTILIZATION_DEFAULT

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vbatch.cli.doctor.findings import Finding, Level
-from vbatch.cli.event_text import amount
+from vbatch.contracts.event_text import amount
 
 MARKS = {Level.GOOD: ("ok", "green"), Level.NOTE: ("note", "yellow"), Level.BAD: ("fix", "bold red")}
 PAGE_COLUMNS_MAX = 110

@@ -24,6 +24,9 @@ class Service:
     is_waited_for: bool = False
     """It answers clients, who come before the work when the processors are all taken."""
 
+    reads_log: bool = True
+    """It has a key of its own for the event log; one that is only a client of the API has none."""
+
     @property
     def port_variable(self) -> str:
         return f"VBATCH_{self.port.upper()}"
@@ -31,6 +34,7 @@ class Service:
 
 SERVICES = (
     Service("gateway", ("-m", "vbatch.gateway"), "gateway_port", is_waited_for=True),
+    Service("console", ("-m", "vbatch.console"), "console_port", is_waited_for=True, reads_log=False),
     Service("scheduler", ("-m", "vbatch.scheduler"), "scheduler_port"),
     Service("gpu-runner", ("-m", "vbatch.gpu_runner"), "gpu_runner_port", stop_seconds_max=60),
     Service("results", ("-m", "vbatch.results"), "results_port"),
@@ -87,6 +91,9 @@ def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES)
         "VBATCH_LOG_LEVEL": settings.log_level,
         "VBATCH_GATEWAY_SCHEDULER_URL": f"http://{settings.host}:{settings.scheduler_port}",
         "VBATCH_GATEWAY_NOTIFIER_URL": f"http://{settings.host}:{settings.notifier_port}",
+        "VBATCH_GATEWAY_RESULTS_URL": f"http://{settings.host}:{settings.results_port}",
+        "VBATCH_GATEWAY_GPU_RUNNER_URLS": f"http://{settings.host}:{settings.gpu_runner_port}",
+        "VBATCH_CONSOLE_GATEWAY_URL": f"http://{settings.host}:{settings.gateway_port}",
         "VBATCH_PARENT_DEATH": "1",
         STACK_VARIABLE: str(settings.home),
     }
@@ -172,7 +179,7 @@ def _command(service: Service, settings: LocalSettings) -> Command:
 
 
 def _key(service: Service, settings: LocalSettings) -> dict[str, str]:
-    path = log_access.nkey_file(settings, service.name)
+    path = log_access.nkey_file(settings, service.name) if service.reads_log else None
     return {"VBATCH_NATS_NKEY_FILE": str(path)} if path is not None else {}
 
 

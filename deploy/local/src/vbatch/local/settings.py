@@ -37,6 +37,7 @@ class LocalSettings(ServiceSettings):
     section: ClassVar[str] = "local"
 
     gateway_port: int = _service_port("gateway", 4080)
+    console_port: int = _service_port("console", 4081)
     scheduler_port: int = _service_port("scheduler", 4083)
     gpu_runner_port: int = _service_port("gpu_runner", 4084)
     results_port: int = _service_port("results", 4085)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from vbatch.chassis.blobs import Blobs
+from vbatch.contracts.file_check import FileChecked
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import BatchId, EndpointId, FileId, ModelId, OwnerId
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
+from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.log_lines import ServiceLines
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
+from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord, ServiceReport
 from vbatch.journal.port import Log
 
 
@@ -58,6 +61,22 @@ class Reads(Protocol):
         """What the owner has; tokens are those of batches created from `day` on."""
         ...
 
+    async def lines(self, batch: BatchRecord, params: LinesAsk) -> list[LineRecord]:
+        """By input line, one more than `params.limit`, if there are more; only what `batch.partial_bytes` covers."""
+        ...
+
+    async def faults(self, batch: BatchRecord) -> list[FaultRecord]:
+        """Failed answers by kind, the most frequent first; at most FAULT_KINDS_MAX kinds."""
+        ...
+
+    async def chunks(self, batch: BatchRecord) -> list[ChunkRecord]:
+        """What each chunk counted, in the order of the log."""
+        ...
+
+    async def runners(self) -> list[RunnerRecord]: ...
+
+    async def defined_models(self) -> list[DefinedModel]: ...
+
     async def models(self) -> list[ModelRecord]: ...
 
     async def model(self, model_id: ModelId) -> ModelRecord | None: ...
@@ -88,6 +107,26 @@ class ForecastFeed(Protocol):
 
     async def why(self, batch_id: BatchId) -> Explanation | None:
         """As of now; None for a batch that the scheduler does not have. Raises SchedulerUnavailable."""
+        ...
+
+    async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
+        """Whether a file could become a batch. Raises SchedulerUnavailable."""
+        ...
+
+
+class Services(Protocol):
+    """The other services of this server."""
+
+    async def reports(self) -> list[ServiceReport]:
+        """What each says of itself, as of a moment ago."""
+        ...
+
+
+class InputLines(Protocol):
+    """Single lines of input files."""
+
+    async def read(self, blob: str, size: int, lines: Iterable[int], bytes_max: int) -> dict[int, bytes]:
+        """These lines, 1-based and as written, each cut at `bytes_max`. Raises BlobMissing, BlobTrouble."""
         ...
 
 
@@ -133,6 +172,8 @@ class Dependencies:
     disk_guard: DiskGuard
     forecasts: ForecastFeed
     access: Access
+    services: Services
+    input_lines: InputLines
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     own_write_seconds_max: float

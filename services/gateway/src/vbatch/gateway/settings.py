@@ -39,6 +39,11 @@ class GatewaySettings(ServiceSettings):
     )
     scheduler_url: str = Field("http://127.0.0.1:4083", description="Where the scheduler tells what it foresees.")
     notifier_url: str = Field("http://127.0.0.1:4086", description="Where the notifier tells what it has sent.")
+    results_url: str = Field("http://127.0.0.1:4085", description="Where results says whether it is ready.")
+    gpu_runner_urls: str = Field(
+        "http://127.0.0.1:4084",
+        description="Where each runner says whether it is ready: one URL, or several with blanks between.",
+    )
     own_write_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits to show its own write.")
     log_seconds_max: float = Field(10.0, gt=0, description="How long an answer waits for an event log that is away.")
     event_streams_max: int = Field(100, ge=1, description="Event streams open at once.")

@@ -13,21 +13,35 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+import aiohttp
 import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from uvicorn.config import Config
 
+from vbatch.chassis import listening
 from vbatch.chassis.blobs import Blobs, open_blobs
 from vbatch.chassis.clock import utc_now
-from vbatch.chassis.listening import PortTaken
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readings import Readings, readiness_reading
 from vbatch.chassis.sealed import SealedFolder
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
-from vbatch.gateway.adapters.http import access, batches, files, logs, models, queue, service, uploads, webhooks
+from vbatch.gateway.adapters.http import (
+    access,
+    answer_lines,
+    batches,
+    event_log,
+    files,
+    logs,
+    models,
+    queue,
+    server,
+    service,
+    uploads,
+    webhooks,
+)
 from vbatch.gateway.adapters.http.app_state import AppState
 from vbatch.gateway.adapters.http.connection import ConnectionLimits, connection_class
 from vbatch.gateway.adapters.http.describe import describe
@@ -35,6 +49,7 @@ from vbatch.gateway.adapters.http.errors import add_error_answers
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
+from vbatch.gateway.adapters.input_lines import InputLines
 from vbatch.gateway.adapters.log_folder import log_folder
 from vbatch.gateway.adapters.measured_projection import MeasuredProjection
 from vbatch.gateway.adapters.notifier import notifier_pages
@@ -42,17 +57,20 @@ from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
 from vbatch.gateway.adapters.scheduler import scheduler_feed
+from vbatch.gateway.adapters.service_watch import ServiceWatch, WatchedService
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.adapters.storage_metrics import storage_reading
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.disk_guard import Watermark
 from vbatch.gateway.core.rate_limits import FAILED_KEYS_PER_MINUTE, KeyLimits, RateLimit
 from vbatch.gateway.flows.access_feed import AccessFeed
+from vbatch.gateway.flows.event_log import Ownership
+from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.flows.webhooks import Webhooks
-from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed
+from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed, Services
 from vbatch.gateway.settings import Configuration, GatewaySettings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Log
@@ -62,14 +80,14 @@ SERVICE = "gateway"
 LOGS_FOLDER = "logs"
 """Below the home, where the local stack keeps them."""
 DRAIN_SECONDS_MAX = 5
-CONNECTIONS_WAITING_MAX = 1024
 KEEP_ALIVE_SECONDS = 75
 
 DESCRIPTION = """An OpenAI-compatible batch server: the official clients work with `base_url` set to its `/v1`.
 
 Beyond OpenAI's routes: `GET /v1/batches/{batch_id}/results` gives answers while a batch runs, and
 `GET /v1/batches/{batch_id}/events` is its live event stream. `GET /v1/batches/{batch_id}/why` says what it waits for,
-`GET /v1/queue` when your batches run.
+`GET /v1/queue` when your batches run. `GET /v1/events` is the log as a list and as a stream,
+`GET /v1/batches/{batch_id}/lines` shows requests with their answers, `GET /v1/server` says how the server is.
 
 A key has scopes: `read` looks, `user` makes and changes as well, `admin` rules over all owners. The scope that a route
 needs stands beside its security scheme. `GET /v1/me` says who you are."""
@@ -93,7 +111,23 @@ def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
-    routers = [each.router for each in (files, uploads, batches, logs, queue, models, webhooks, access, service)]
+    routers = [
+        each.router
+        for each in (
+            files,
+            uploads,
+            batches,
+            answer_lines,
+            logs,
+            queue,
+            event_log,
+            models,
+            webhooks,
+            access,
+            server,
+            service,
+        )
+    ]
     for router in routers:
         app.include_router(router)
     add_error_answers(app, [route for router in routers for route in router.routes])
@@ -122,18 +156,8 @@ async def run(configuration: Configuration, stop: Stop) -> None:
 
 
 def listening_socket(settings: GatewaySettings) -> socket.socket:
-    """Bound first of all, so that a taken port is known before anything is written."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's delay on and every small answer takes 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-        listener.listen(CONNECTIONS_WAITING_MAX)
-    except OSError as error:
-        listener.close()
-        raise PortTaken(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
-    return listener
+    """Raises PortTaken."""
+    return listening.listening_socket(settings.host, settings.port)
 
 
 @asynccontextmanager
@@ -149,9 +173,11 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
         _following(ProjectionFeed(url)) as projection,
         scheduler_feed(settings.scheduler_url) as forecasts,
         notifier_pages(settings.notifier_url) as deliveries,
+        aiohttp.ClientSession() as http,
     ):
         await journal.topology()
-        parts = _parts(configuration, journal, reads, projection, forecasts, deliveries)
+        services = ServiceWatch(_watched(settings), http)
+        parts = _parts(configuration, journal, reads, projection, forecasts, deliveries, services)
         await _sweep(parts.dependencies.blobs)
         changed = await register_models(parts.dependencies, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
@@ -187,6 +213,7 @@ def _parts(
     projection: ProjectionFeed,
     forecasts: ForecastFeed,
     deliveries: Deliveries,
+    services: Services,
 ) -> AppState:
     settings = configuration.settings
     access = Access(configuration.keys, is_local=settings.is_local)
@@ -202,6 +229,8 @@ def _parts(
         disk_guard=_disk_guard(settings, journal.log),
         forecasts=forecasts,
         access=access,
+        services=services,
+        input_lines=InputLines(blobs),
         now=utc_now,
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,
@@ -225,6 +254,8 @@ def _parts(
         limits=KeyLimits(access, settings.pinned_limits),
         failed_keys=RateLimit(FAILED_KEYS_PER_MINUTE),
         last_used={},
+        ownership=Ownership(),
+        model_loads=ModelLoads(journal.log),
         has_open_pages=settings.has_open_pages,
     )
 
@@ -235,6 +266,15 @@ def _tell_of_keys(access: Access) -> None:
         get_logger().warning("api_keys_file_ignored", reason="the log holds keys: those of the file count no more")
     if not access.keys and not access.file_keys.are_required and not access.is_local:
         get_logger().warning("no_api_keys", remedy="make the first one with `vbatch keys init`")
+
+
+def _watched(settings: GatewaySettings) -> list[WatchedService]:
+    runners = [WatchedService("gpu-runner", url) for url in settings.gpu_runner_urls.split()]
+    return [
+        WatchedService("scheduler", settings.scheduler_url),
+        *runners,
+        WatchedService("results", settings.results_url),
+    ]
 
 
 def _disk_guard(settings: GatewaySettings, log: Log) -> MeasuredDiskGuard:
@@ -305,7 +345,7 @@ def _server_config(app: FastAPI, limits: ConnectionLimits) -> Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        backlog=CONNECTIONS_WAITING_MAX,
+        backlog=listening.CONNECTIONS_WAITING_MAX,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
     )

@@ -19,9 +19,10 @@ from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.metrics import BatchTimes, forecast_reading, log_reading, state_reading
 from vbatch.scheduler.adapters.planner import process_planner
-from vbatch.scheduler.adapters.queue_api import queue_api
+from vbatch.scheduler.adapters.queue_api import check_pages, queue_api
 from vbatch.scheduler.core.policy.density import DensityPolicy
 from vbatch.scheduler.core.policy.policy import Policy, stay_then_oldest
+from vbatch.scheduler.flows.checking import Checking
 from vbatch.scheduler.flows.forecasting import Forecasting
 from vbatch.scheduler.flows.planning import Limits
 from vbatch.scheduler.flows.scheduling import Scheduler
@@ -53,12 +54,13 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
         _add_checks(readiness, journal, scheduler)
         report_waiting_writes(journal.waiting_writes, readiness, registry)
         forecasting = Forecasting(scheduler.state, scheduler.policy, utc_now, lambda: scheduler.is_caught_up)
+        checking = Checking(scheduler.state, planner, limits)
         health = serve_health(
             readiness,
             registry,
             host=settings.host,
             port=settings.port,
-            pages=queue_api(forecasting),
+            pages=queue_api(forecasting) + check_pages(checking, lambda: scheduler.is_caught_up),
             readings=_readings(scheduler, forecasting, journal),
         )
         async with loop_lag(registry), health:

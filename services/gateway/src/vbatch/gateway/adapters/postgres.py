@@ -12,11 +12,14 @@ import msgspec
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
+from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.read_model import SCHEMA
 from vbatch.gateway.adapters.cooperative import map_cooperatively
+from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesAsk
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
+from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord
 from vbatch.gateway.ports import ReadModelUnavailable
 
 CONNECTIONS_MAX = 10
@@ -84,6 +87,25 @@ USAGE = """
            (SELECT coalesce(sum(bytes), 0) FROM file
             WHERE owner = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)),
            (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM batch WHERE owner = $1 AND created_at >= $3)"""
+LINES = """
+    SELECT line, start, length, custom_id, status_code, error_code, input_tokens, output_tokens, seconds FROM outcome
+    WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
+      AND ($5::boolean IS NULL OR coalesce(status_code BETWEEN 200 AND 299, false) = $5)
+      AND ($6::text IS NULL OR strpos(custom_id, $6) > 0)
+      AND ($7::text IS NULL OR error_code = $7)
+      AND ($8::integer IS NULL OR status_code = $8)
+    ORDER BY line LIMIT $4"""
+FAULTS = """
+    SELECT error_code, status_code, count(*), min(line) FROM outcome
+    WHERE batch_sequence = $1 AND start + length <= $2 AND NOT coalesce(status_code BETWEEN 200 AND 299, false)
+    GROUP BY error_code, status_code ORDER BY count(*) DESC, min(line) LIMIT $3"""
+CHUNKS = """
+    SELECT sequence, count(*) FILTER (WHERE coalesce(status_code BETWEEN 200 AND 299, false)),
+           count(*) FILTER (WHERE NOT coalesce(status_code BETWEEN 200 AND 299, false)), coalesce(sum(output_tokens), 0)
+    FROM outcome WHERE batch_sequence = $1 AND start + length <= $2
+    GROUP BY sequence ORDER BY sequence"""
+RUNNERS = "SELECT id, state, device, memory_bytes, model, request_window, detail, since FROM runner ORDER BY id"
+DEFINED_MODELS = "SELECT definition, registered_at FROM model WHERE removed_at IS NULL ORDER BY id"
 MODELS = "SELECT id, registered_at FROM model WHERE removed_at IS NULL ORDER BY id"
 MODEL = "SELECT id, registered_at FROM model WHERE removed_at IS NULL AND id = $1"
 CHECKPOINT = "SELECT sequence FROM checkpoint"
@@ -134,6 +156,25 @@ class PostgresReads:
         [row] = await self._rows(USAGE, owner, now, day, unfinished)
         return Usage(*(int(value) for value in row))
 
+    async def lines(self, batch: BatchRecord, params: LinesAsk) -> list[LineRecord]:
+        page = (batch.sequence, params.after_line, batch.partial_bytes, params.limit + 1)
+        filters = (params.is_success, params.custom_id, params.error_code, params.status_code)
+        return [LineRecord(*row) for row in await self._rows(LINES, *page, *filters)]
+
+    async def faults(self, batch: BatchRecord) -> list[FaultRecord]:
+        rows = await self._rows(FAULTS, batch.sequence, batch.partial_bytes, FAULT_KINDS_MAX)
+        return [FaultRecord(*row) for row in rows]
+
+    async def chunks(self, batch: BatchRecord) -> list[ChunkRecord]:
+        rows = await self._rows(CHUNKS, batch.sequence, batch.partial_bytes)
+        return await map_cooperatively(_chunk, rows)
+
+    async def runners(self) -> list[RunnerRecord]:
+        return [RunnerRecord(*row) for row in await self._rows(RUNNERS)]
+
+    async def defined_models(self) -> list[DefinedModel]:
+        return [_defined_model(row) for row in await self._rows(DEFINED_MODELS)]
+
     async def models(self) -> list[ModelRecord]:
         return [_model(row) for row in await self._rows(MODELS)]
 
@@ -173,6 +214,14 @@ async def open_reads(url: str) -> AsyncIterator[PostgresReads]:
 
 def _file(row: asyncpg.Record) -> FileRecord:
     return FileRecord(*row)
+
+
+def _chunk(row: asyncpg.Record) -> ChunkRecord:
+    return ChunkRecord(*row)
+
+
+def _defined_model(row: asyncpg.Record) -> DefinedModel:
+    return DefinedModel(msgspec.json.decode(row["definition"], type=ModelDefinition), row["registered_at"])
 
 
 def _model(row: asyncpg.Record) -> ModelRecord:

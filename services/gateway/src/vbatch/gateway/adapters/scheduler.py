@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from vbatch.chassis.logs import get_logger
+from vbatch.contracts.file_check import FileChecked
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import BatchId
 from vbatch.gateway.ports import SchedulerUnavailable
@@ -21,6 +22,8 @@ FETCH_EVERY_SECONDS = 1.0
 REST_SECONDS_MAX = 5.0
 """Between two fetches while nobody looks: the processor is the engine's."""
 ANSWER_SECONDS_MAX = 2.0
+CHECK_SECONDS_MAX = 70.0
+"""A file is checked by a worker that may have another one before it."""
 FRESH_SECONDS = 10.0
 """A forecast older than this is none: the scheduler is away, or its machine is."""
 ANSWER_BYTES_MAX = 8 << 20
@@ -58,6 +61,13 @@ class SchedulerFeed:
     async def why(self, batch_id: BatchId) -> Explanation | None:
         return await self._get(f"/why/{batch_id}", Explanation)
 
+    async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
+        query = {"blob": blob, "bytes": str(file_bytes), "endpoint": endpoint}
+        checked = await self._get("/check", FileChecked, query, seconds_max=CHECK_SECONDS_MAX)
+        if checked is None:
+            raise SchedulerUnavailable(f"the bytes of {blob} are not there")
+        return checked
+
     async def run(self) -> None:
         """For ever; a scheduler that comes back is heard again."""
         while True:
@@ -88,10 +98,18 @@ class SchedulerFeed:
         kept = self._kept
         return kept if kept is not None and _clock() - kept.fetched_at < FRESH_SECONDS else None
 
-    async def _get(self, path: str, kind: type[T]) -> T | None:
+    async def _get(
+        self,
+        path: str,
+        kind: type[T],
+        query: Mapping[str, str] | None = None,
+        *,
+        seconds_max: float = ANSWER_SECONDS_MAX,
+    ) -> T | None:
         """None where there is no such thing. Raises SchedulerUnavailable."""
+        body_timeouts = aiohttp.ClientTimeout(total=seconds_max)
         try:
-            async with self._http.get(self._url + path) as answer:
+            async with self._http.get(self._url + path, params=query, timeout=body_timeouts) as answer:
                 if answer.status == 404:
                     return None
                 if answer.status != 200:

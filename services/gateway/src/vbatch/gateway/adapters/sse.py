@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import aclosing, contextmanager
 from typing import TypeVar
 
+import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -79,7 +80,9 @@ def open_stream(
 
 
 def frame(event: LiveEvent) -> bytes:
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.sequence, event.name.encode(), event.body)
+    """An event of sequence 0 has no id: a client that resumes does not begin behind it."""
+    place = b"id: %d\n" % event.sequence if event.sequence else b""
+    return b"%sevent: %s\ndata: %s\n\n" % (place, event.name.encode(), event.body)
 
 
 async def _frames(
@@ -123,4 +126,6 @@ async def _until(
         closed.cancel()
         if following is not None and not following.done():
             following.cancel()
-            await asyncio.wait((following,))
+            # The framework cancels again at each await; the events must have let go before they are closed.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait((following,))

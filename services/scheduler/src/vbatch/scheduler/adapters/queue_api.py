@@ -1,15 +1,25 @@
-"""`GET /queue` and `GET /why/{batch_id}` on the health port: what is foretold of the pending batches, as JSON.
+"""`GET /queue` and `GET /why/{batch_id}` on the health port: what is foretold of the pending batches, as JSON; and
+`GET /check`: whether a stored file could become a batch.
 
 For the operator and the gateway, which shows owners their own; the port is not for clients.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import msgspec
 from aiohttp import web
 
+from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.ids import BatchId
+from vbatch.scheduler.flows.checking import Checking
 from vbatch.scheduler.flows.forecasting import Forecasting
+from vbatch.scheduler.ports import InputMissing, PlanningTrouble
+
+CHECK_SECONDS_MAX = 60.0
+LENGTH_DIGITS_MAX = 18
 
 
 def queue_api(forecasting: Forecasting) -> list[web.RouteDef]:
@@ -26,6 +36,26 @@ def queue_api(forecasting: Forecasting) -> list[web.RouteDef]:
         return _json(explanation)
 
     return [web.get("/queue", queue_page), web.get("/why/{batch_id}", why_page)]
+
+
+def check_pages(checking: Checking, is_caught_up: Callable[[], bool]) -> list[web.RouteDef]:
+    """`GET /check?blob=NAME&bytes=N&endpoint=PATH`."""
+
+    async def check_page(request: web.Request) -> web.Response:
+        if not is_caught_up():
+            return _not_yet()
+        blob, size, endpoint = (request.query.get(name, "") for name in ("blob", "bytes", "endpoint"))
+        if not blob or not size[:LENGTH_DIGITS_MAX].isdigit() or endpoint not in BATCH_ENDPOINTS:
+            return _json({"error": "blob, bytes and one of the endpoints are needed."}, status=400)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS_MAX):
+                return _json(await checking.check(blob, int(size[:LENGTH_DIGITS_MAX]), endpoint))
+        except InputMissing as error:
+            return _json({"error": str(error)}, status=404)
+        except (PlanningTrouble, TimeoutError) as error:
+            return _json({"error": str(error) or "The check takes too long."}, status=503)
+
+    return [web.get("/check", check_page)]
 
 
 def _not_yet() -> web.Response:

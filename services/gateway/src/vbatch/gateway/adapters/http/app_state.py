@@ -33,6 +33,8 @@ from vbatch.gateway.core.keys import owner_name
 from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited, RateLimit
 from vbatch.gateway.core.refusals import Reason, Refusal, scope_missing, too_many_failed_keys
 from vbatch.gateway.flows.access_feed import AccessFeed
+from vbatch.gateway.flows.event_log import Ownership
+from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.quotas import must_have_room_for_bytes
 from vbatch.gateway.flows.webhooks import Webhooks
 from vbatch.gateway.flows.writing import ACTOR, Actor
@@ -61,6 +63,8 @@ class AppState:
     failed_keys: RateLimit
     last_used: dict[str, datetime]
     """Of each key, in this process."""
+    ownership: Ownership
+    model_loads: ModelLoads
     has_open_pages: bool = False
 
 

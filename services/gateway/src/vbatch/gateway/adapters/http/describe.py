@@ -163,6 +163,12 @@ TEST_WEBHOOK: Description = {
     "required": ["event_type"],
     "properties": {"event_type": {"type": "string", "enum": list(webhooks.EVENT_TYPES)}},
 }
+CHECK_FILE: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["endpoint"],
+    "properties": {"endpoint": {"type": "string", "enum": list(BATCH_ENDPOINTS)}},
+}
 UPDATE_BATCH: Description = {
     "type": "object",
     "additionalProperties": False,

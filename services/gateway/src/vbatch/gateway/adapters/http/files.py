@@ -6,10 +6,12 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from vbatch.gateway.adapters.http.answers import (
     BINARY,
+    JSON,
     attachment,
     check_length,
     object_answer,
     page_answer,
+    read_body,
     stream_answer,
 )
 from vbatch.gateway.adapters.http.app_state import (
@@ -20,13 +22,25 @@ from vbatch.gateway.adapters.http.app_state import (
     must_have_quota_for_file,
     must_have_space,
 )
-from vbatch.gateway.adapters.http.describe import STRING, UPLOAD, body, file_errors, header, query, text_answer
+from vbatch.gateway.adapters.http.describe import (
+    CHECK_FILE,
+    STRING,
+    UPLOAD,
+    body,
+    file_errors,
+    header,
+    query,
+    text_answer,
+)
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.files.uploads import FIELDS, bytes_max
 from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, parse_list_files
+from vbatch.gateway.core.server_views import FileCheckObject
 from vbatch.gateway.core.views import FileDeletedObject, FileObject, Page, file_view
 from vbatch.gateway.flows import files as flow
+from vbatch.gateway.flows.file_check import check_file as check
+from vbatch.gateway.flows.file_check import read_check_ask
 from vbatch.gateway.flows.upload import upload
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
@@ -79,6 +93,19 @@ async def retrieve_file(file_id: Named, owner: Reader, dependencies: TheDependen
 async def delete_file(file_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Delete a file. Batches keep its id."""
     return object_answer(FileDeletedObject(id=await flow.delete_file(dependencies, owner, file_id)))
+
+
+@router.post(
+    "/{file_id}/check",
+    response_model=FileCheckObject,
+    dependencies=[Depends(limit_uploads)],
+    responses=file_errors(400, 404, 408, 429),
+    openapi_extra={"requestBody": body(JSON, CHECK_FILE)},
+)
+async def check_file(request: Request, file_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+    """Whether a batch file is fit to run at an endpoint: all that validation would say, without a batch."""
+    endpoint = read_check_ask(await read_body(request))
+    return object_answer(await check(dependencies, owner, file_id, endpoint))
 
 
 @router.get(

@@ -1,4 +1,4 @@
-"""An event as a person would say it: one sentence, no braces. Says nothing of prompts or answers."""
+"""The sentences of `vbatch.contracts.event_text`, under the name by which the commands know them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import assert_never
 
-from vbatch.cli.access_text import access_text
+from vbatch.contracts.access_text import access_text
 from vbatch.contracts import events as e
-from vbatch.gpu_runner.core.choices import DTYPE
+
+
+DTYPE = "dtype"
+"""The profile setting that people ask about first."""
 
 
 def event_text(event: e.AnyEvent) -> str:

@@ -1,0 +1,67 @@
+"""The routes that tell how the server is: who asks, its services, its runners, its models as they are served."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, Response
+
+from vbatch.chassis.readiness import CheckResult
+from vbatch.gateway.adapters.http.answers import object_answer
+from vbatch.gateway.adapters.http.app_state import AppState, Owner, TheAppState, TheDependencies
+from vbatch.gateway.adapters.http.describe import errors
+from vbatch.gateway.core.server_views import (
+    MeObject,
+    RegistryObject,
+    RunnerList,
+    ServerObject,
+    ServiceReport,
+    ServiceState,
+    registry_view,
+    runner_view,
+    service_view,
+)
+
+router = APIRouter(prefix="/v1", tags=["server"])
+
+
+@router.get("/me", response_model=MeObject, responses=errors())
+async def retrieve_me(owner: Owner, parts: TheAppState) -> Response:
+    """Whom the server takes you for, and its version."""
+    return object_answer(MeObject(owner=owner, is_key_required=parts.keys.are_required, version=_version()))
+
+
+@router.get("/server", response_model=ServerObject, responses=errors())
+async def retrieve_server(_owner: Owner, parts: TheAppState) -> Response:
+    """Whether each service can do its work, as it says itself, with when it was asked."""
+    report = await parts.readiness.report()
+    reports = [_own(parts, report.checks), *await parts.dependencies.services.reports()]
+    is_ready = all(each.state is ServiceState.READY for each in reports)
+    return object_answer(
+        ServerObject(version=_version(), is_ready=is_ready, services=[service_view(each) for each in reports])
+    )
+
+
+@router.get("/runners", response_model=RunnerList, responses=errors())
+async def list_runners(_owner: Owner, dependencies: TheDependencies) -> Response:
+    """Every runner there was, with what it does: its device, and the model that is loaded or loading."""
+    return object_answer(RunnerList(data=[runner_view(runner) for runner in await dependencies.reads.runners()]))
+
+
+@router.get("/registry", response_model=RegistryObject, responses=errors())
+async def retrieve_registry(_owner: Owner, parts: TheAppState) -> Response:
+    """The models with where they come from, how they are served, and how their last loads went."""
+    models = await parts.dependencies.reads.defined_models()
+    return object_answer(registry_view(models, await parts.model_loads.histories()))
+
+
+def _own(parts: AppState, checks: dict[str, CheckResult]) -> ServiceReport:
+    """The gateway itself, as `/ready` has it."""
+    is_ready = all(check.ok for check in checks.values())
+    said = [f"{name}: {check.detail}" for name, check in checks.items() if is_ready or not check.ok]
+    state = ServiceState.READY if is_ready else ServiceState.NOT_READY
+    return ServiceReport("gateway", state, "; ".join(said), parts.dependencies.now())
+
+
+def _version() -> str:
+    return version("vbatch-gateway")

@@ -1,0 +1,256 @@
+"""The lines of a batch, each with its request and what became of it: asks, previews, and the objects that show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from pydantic import BaseModel, JsonValue
+
+from vbatch.contracts.previews import answer_preview, request_preview
+from vbatch.gateway.core.refusals import Reason, Refusal
+from vbatch.gateway.core.shapes import bounded_string, integer_between, integer_of_text
+
+LINES_DEFAULT, LINES_MAX = 50, 200
+LINE_MAX = 2**31 - 1
+SEARCH_CHARS_MAX = 256
+PREVIEW_BYTES_MAX = 256 << 10
+"""A line longer than this is not read for a preview."""
+SHOWN_BYTES_MAX = 1 << 20
+"""A request or an answer longer than this is shown as the beginning of its text."""
+HEAD_BYTES = 64 << 10
+SERIES_POINTS_MAX = 120
+STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600)
+"""Seconds one point of a series may cover."""
+FAULT_KINDS_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class LinesAsk:
+    """At most `limit` answered lines behind `after_line`; None asks for no such thing."""
+
+    after_line: int = 0
+    limit: int = LINES_DEFAULT
+    is_success: bool | None = None
+    custom_id: str | None = None
+    error_code: str | None = None
+    status_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineRecord:
+    """One answered line: where its output line stands in the growing JSONL, and what was measured."""
+
+    line: int
+    start: int
+    length: int
+    custom_id: str
+    status_code: int | None
+    error_code: str | None
+    input_tokens: int
+    output_tokens: int
+    seconds: float
+
+    @property
+    def is_success(self) -> bool:
+        return self.status_code is not None and 200 <= self.status_code < 300
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """Answers that failed alike."""
+
+    error_code: str | None
+    status_code: int | None
+    count: int
+    first_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """What one chunk counted."""
+
+    sequence: int
+    completed: int
+    failed: int
+    output_tokens: int
+
+
+class LineObject(BaseModel):
+    """`request` and `answer` are the beginnings of both texts; null where the input file is gone or a line too long."""
+
+    object: str = "batch.line"
+    line: int
+    custom_id: str
+    succeeded: bool
+    status_code: int | None
+    error_code: str | None
+    input_tokens: int
+    output_tokens: int
+    seconds: float
+    request: str | None
+    answer: str | None
+
+
+class LinePage(BaseModel):
+    """In input order. `last_line` continues the page as `after_line`."""
+
+    object: str = "list"
+    data: list[LineObject]
+    has_more: bool
+    last_line: int | None
+
+
+class LineDetailObject(BaseModel):
+    """One line whole: `request` as the client wrote it and `answer` as the output file will have it; null where there
+    is none. Of what is longer than a mebibyte, or no JSON, `request_head` and `answer_head` have the beginning."""
+
+    object: str = "batch.line.detail"
+    line: int
+    request: dict[str, JsonValue] | None
+    request_head: str | None
+    answer: dict[str, JsonValue] | None
+    answer_head: str | None
+
+
+class FaultObject(BaseModel):
+    """Failed answers of one kind, with the first of them as an example."""
+
+    object: str = "batch.fault"
+    error_code: str | None
+    status_code: int | None
+    count: int
+    first_line: int
+    example: str | None
+
+
+class FaultList(BaseModel):
+    object: str = "list"
+    data: list[FaultObject]
+
+
+class SeriesObject(BaseModel):
+    """How many answers came in each step: `completed[i]` between `starts_at + i * step_seconds` and the next step."""
+
+    object: str = "batch.series"
+    starts_at: int | None
+    step_seconds: int
+    completed: list[int]
+    failed: list[int]
+    output_tokens: list[int]
+
+
+class ShownLine(msgspec.Struct, frozen=True, kw_only=True):
+    """`LineDetailObject` as it is sent: JSON keeps its bytes."""
+
+    object: str = "batch.line.detail"
+    line: int
+    request: msgspec.Raw | None = None
+    request_head: str | None = None
+    answer: msgspec.Raw | None = None
+    answer_head: str | None = None
+
+
+def read_lines_ask(query: Mapping[str, str]) -> LinesAsk:
+    """Raises Refusal."""
+    return LinesAsk(
+        after_line=_number(query, "after_line", 0, LINE_MAX) or 0,
+        limit=_number(query, "limit", 1, LINES_MAX) or LINES_DEFAULT,
+        is_success=_is_success(query),
+        custom_id=_text(query, "custom_id"),
+        error_code=_text(query, "error_code"),
+        status_code=_number(query, "status_code", 0, 999),
+    )
+
+
+def line_of_path(text: str) -> int:
+    """Raises Refusal."""
+    return integer_between(integer_of_text(text, "line"), "line", 1, LINE_MAX)
+
+
+def line_view(record: LineRecord, request: bytes | None, answer: bytes | None) -> LineObject:
+    return LineObject(
+        line=record.line,
+        custom_id=record.custom_id,
+        succeeded=record.is_success,
+        status_code=record.status_code,
+        error_code=record.error_code,
+        input_tokens=record.input_tokens,
+        output_tokens=record.output_tokens,
+        seconds=round(record.seconds, 3),
+        request=request_preview(request) if request is not None else None,
+        answer=answer_preview(answer) if answer is not None else None,
+    )
+
+
+def fault_view(record: FaultRecord, answer: bytes | None) -> FaultObject:
+    return FaultObject(
+        error_code=record.error_code,
+        status_code=record.status_code,
+        count=record.count,
+        first_line=record.first_line,
+        example=answer_preview(answer) if answer is not None else None,
+    )
+
+
+def shown_line(line: int, request: bytes | None, answer: bytes | None) -> ShownLine:
+    """Each is null, JSON, or the beginning of a text that is too long or no JSON."""
+    request_raw, request_head = _raw_or_head(request)
+    answer_raw, answer_head = _raw_or_head(answer)
+    return ShownLine(
+        line=line, request=request_raw, request_head=request_head, answer=answer_raw, answer_head=answer_head
+    )
+
+
+def series_of(chunks: Sequence[ChunkRecord], times: Mapping[int, datetime]) -> SeriesObject:
+    """A chunk whose time is not known yet is left out: the next look has it."""
+    timed = [(int(times[chunk.sequence].timestamp()), chunk) for chunk in chunks if chunk.sequence in times]
+    if not timed:
+        return SeriesObject(starts_at=None, step_seconds=1, completed=[], failed=[], output_tokens=[])
+    first, last = min(at for at, _ in timed), max(at for at, _ in timed)
+    step = next((step for step in STEPS if (last - first) / step < SERIES_POINTS_MAX), STEPS[-1])
+    length = (last - first) // step + 1
+    completed, failed, tokens = ([0] * length for _ in range(3))
+    for at, chunk in timed:
+        place = (at - first) // step
+        completed[place] += chunk.completed
+        failed[place] += chunk.failed
+        tokens[place] += chunk.output_tokens
+    return SeriesObject(starts_at=first, step_seconds=step, completed=completed, failed=failed, output_tokens=tokens)
+
+
+def _raw_or_head(text: bytes | None) -> tuple[msgspec.Raw | None, str | None]:
+    if text is None:
+        return None, None
+    if len(text) > SHOWN_BYTES_MAX:
+        return None, text[:HEAD_BYTES].decode(errors="replace")
+    try:
+        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        text.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, text[:HEAD_BYTES].decode(errors="replace")
+    return msgspec.Raw(text.strip()), None
+
+
+def _number(query: Mapping[str, str], name: str, least: int, most: int) -> int | None:
+    return integer_between(integer_of_text(query[name], name), name, least, most) if name in query else None
+
+
+def _text(query: Mapping[str, str], name: str) -> str | None:
+    text = query.get(name)
+    return bounded_string(text, name, SEARCH_CHARS_MAX).replace("\0", "") if text else None
+
+
+def _is_success(query: Mapping[str, str]) -> bool | None:
+    match query.get("outcome"):
+        case None:
+            return None
+        case "succeeded":
+            return True
+        case "failed":
+            return False
+        case other:
+            message = f"Invalid value: '{other}'. Supported values are: 'succeeded', and 'failed'."
+            raise Refusal(Reason.VALUE_INVALID, message, "outcome")

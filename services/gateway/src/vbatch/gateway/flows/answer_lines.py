@@ -1,0 +1,138 @@
+"""Answered lines with their requests beside them, failures by kind, and how fast answers came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from vbatch.chassis.blobs import BlobMissing
+from vbatch.contracts.ids import OwnerId
+from vbatch.contracts.read_model import partial_results_path
+from vbatch.gateway.core.answer_lines import (
+    HEAD_BYTES,
+    PREVIEW_BYTES_MAX,
+    SHOWN_BYTES_MAX,
+    ChunkRecord,
+    FaultList,
+    LineObject,
+    LineRecord,
+    LinesAsk,
+    SeriesObject,
+    ShownLine,
+    fault_view,
+    line_view,
+    series_of,
+    shown_line,
+)
+from vbatch.gateway.core.records import BatchRecord
+from vbatch.gateway.flows.batches import find_batch
+from vbatch.gateway.ports import Dependencies
+
+CHUNK_TIMES_SECONDS_MAX = 5.0
+
+
+async def lines_of_batch(
+    dependencies: Dependencies, owner: OwnerId, batch_id: str, params: LinesAsk
+) -> tuple[list[LineObject], bool]:
+    """In input order, and whether there are more. Raises Refusal (E4, E5)."""
+    batch = await find_batch(dependencies, owner, batch_id)
+    found = await dependencies.reads.lines(batch, params)
+    records = found[: params.limit]
+    answers = await _answers(dependencies, batch, records, PREVIEW_BYTES_MAX)
+    requests = await _requests(dependencies, owner, batch, [record.line for record in records], PREVIEW_BYTES_MAX)
+    views = [
+        line_view(record, requests.get(record.line), answer) for record, answer in zip(records, answers, strict=True)
+    ]
+    return views, len(found) > params.limit
+
+
+async def line_detail(dependencies: Dependencies, owner: OwnerId, batch_id: str, line: int) -> ShownLine:
+    """Raises Refusal (E4, E5)."""
+    batch = await find_batch(dependencies, owner, batch_id)
+    records = [
+        record for record in await dependencies.reads.lines(batch, LinesAsk(line - 1, limit=1)) if record.line == line
+    ]
+    answers = await _answers(dependencies, batch, records, SHOWN_BYTES_MAX, head_bytes=HEAD_BYTES)
+    requests = await _requests(dependencies, owner, batch, [line], SHOWN_BYTES_MAX + 1)
+    return shown_line(line, requests.get(line), answers[0] if answers else None)
+
+
+async def faults_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> FaultList:
+    """The most frequent first. Raises Refusal (E4, E5)."""
+    batch = await find_batch(dependencies, owner, batch_id)
+    faults = await dependencies.reads.faults(batch)
+    examples = [await _example(dependencies, batch, fault.first_line) for fault in faults]
+    return FaultList(data=[fault_view(fault, example) for fault, example in zip(faults, examples, strict=True)])
+
+
+async def series_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> SeriesObject:
+    """Raises Refusal (E4, E5)."""
+    batch = await find_batch(dependencies, owner, batch_id)
+    chunks = await dependencies.reads.chunks(batch)
+    return series_of(chunks, await _times(dependencies, batch, chunks))
+
+
+async def _times(dependencies: Dependencies, batch: BatchRecord, chunks: Sequence[ChunkRecord]) -> dict[int, datetime]:
+    """When each chunk was recorded; those not read in time are missing."""
+    times: dict[int, datetime] = {}
+    if not chunks:
+        return times
+    subject = f"evt.batch.{batch.id}.chunk_completed"
+    try:
+        async with (
+            asyncio.timeout(CHUNK_TIMES_SECONDS_MAX),
+            dependencies.log.tail(batch.sequence, [subject], headers_only=True) as tail,
+        ):
+            async for records in tail:
+                times.update((record.sequence, record.recorded_at) for record in records)
+                if records[-1].sequence >= chunks[-1].sequence:
+                    break
+    except TimeoutError:
+        return times
+    return times
+
+
+async def _example(dependencies: Dependencies, batch: BatchRecord, line: int) -> bytes | None:
+    records = await dependencies.reads.lines(batch, LinesAsk(line - 1, limit=1))
+    return (await _answers(dependencies, batch, records[:1], PREVIEW_BYTES_MAX))[0] if records else None
+
+
+async def _answers(
+    dependencies: Dependencies,
+    batch: BatchRecord,
+    records: Sequence[LineRecord],
+    bytes_max: int,
+    *,
+    head_bytes: int = 0,
+) -> list[bytes | None]:
+    """Their output lines; of a longer one its beginning with a mark that it is no whole line, or None."""
+    if not records:
+        return []
+    lengths = [record.length if record.length <= bytes_max else head_bytes for record in records]
+    path = partial_results_path(batch.id, batch.partial_folder)
+    ranges = [(record.start, length) for record, length in zip(records, lengths, strict=True) if length]
+    texts = iter(await dependencies.partial.read_ranges(path, ranges) if ranges else [])
+    return [next(texts) if length else None for length in lengths]
+
+
+async def _requests(
+    dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, lines: Sequence[int], bytes_max: int
+) -> dict[int, bytes]:
+    """Their input lines; none where the file is gone. A longer one is cut, which makes it no JSON."""
+    file = await dependencies.reads.file(owner, batch.input_file_id, dependencies.now())
+    if file is None or not lines:
+        return {}
+    try:
+        return await dependencies.input_lines.read(file.blob, file.bytes, lines, bytes_max)
+    except BlobMissing:
+        return {}
+
+
+def page_of_lines(views: Sequence[LineObject], *, has_more: bool) -> bytes:
+    """A `LinePage`."""
+    data = [msgspec.Raw(view.model_dump_json().encode()) for view in views]
+    last = views[-1].line if views else None
+    return msgspec.json.encode({"object": "list", "data": data, "has_more": has_more, "last_line": last})

@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from tests.support.events import NOON, SAMPLES
+from vbatch.contracts.codec import decode_outline, encode
+from vbatch.contracts.events import BatchPaused, ChunkOutline, FileStored
+from vbatch.contracts.message import Recorded
+from vbatch.gateway.core.event_log import AGGREGATES, owner_named_in, read_events_ask, shown, subject_filter
+from vbatch.gateway.core.refusals import Refusal
+
+
+def recorded(event) -> Recorded:
+    message = encode(event, source="test")
+    return Recorded(7, message.subject, message.headers, message.body, NOON)
+
+
+def test_every_event_is_shown_with_a_sentence_and_without_answers():
+    for event in SAMPLES:
+        record = recorded(event)
+        told = shown(record, decode_outline(record))
+        assert told.sentence and told.sequence == 7 and told.aggregate in AGGREGATES
+        assert "outcomes" not in json.loads(bytes(told.data))
+
+
+def test_frequent_events_are_left_out_unless_all_are_asked_for():
+    milestones, everything = read_events_ask({}), read_events_ask({"detail": "all"})
+    chunks = [record for record in map(recorded, SAMPLES) if isinstance(decode_outline(record), ChunkOutline)]
+    assert chunks and not any(milestones.wants(record) for record in chunks)
+    assert all(everything.wants(record) for record in map(recorded, SAMPLES))
+
+
+def test_events_can_be_asked_for_by_what_they_are_about():
+    params = read_events_ask({"aggregate": "file,batch"})
+    assert {kind.aggregate for kind in params.kinds} == {"file", "batch"}
+
+
+@pytest.mark.parametrize(
+    "query", [{"aggregate": "engine"}, {"detail": "some"}, {"limit": "0"}, {"limit": "201"}, {"before": "x"}]
+)
+def test_an_ask_out_of_bounds_is_refused(query):
+    with pytest.raises(Refusal):
+        read_events_ask(query)
+
+
+def test_a_subject_filter_finds_the_subject_of_its_event():
+    paused = next(event for event in SAMPLES if isinstance(event, BatchPaused))
+    kind = next(kind for kind in read_events_ask({}).kinds if kind.type is BatchPaused)
+    assert subject_filter(kind, paused.batch_id) == recorded(paused).subject
+
+
+def test_a_stored_file_names_its_owner():
+    stored = next(event for event in SAMPLES if isinstance(event, FileStored))
+    assert owner_named_in(stored) == stored.owner
