@@ -106,7 +106,7 @@ def shown(record: Recorded, event: e.Event) -> ShownEvent:
         at=_seconds(record.recorded_at),
         aggregate=aggregate,
         aggregate_id=aggregate_id,
-        sentence=tell(event),
+        sentence=event_text(event),
         data=msgspec.Raw(event_body(event)),
     )
 

@@ -102,7 +102,7 @@ async def delete_file(file_id: Named, owner: User, dependencies: TheDependencies
     responses=file_errors(400, 404, 408, 429),
     openapi_extra={"requestBody": body(JSON, CHECK_FILE)},
 )
-async def check_file(request: Request, file_id: Named, owner: Owner, dependencies: TheDependencies) -> Response:
+async def check_file(request: Request, file_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Whether a batch file is fit to run at an endpoint: all that validation would say, without a batch."""
     endpoint = read_check_ask(await read_body(request))
     return object_answer(await check(dependencies, owner, file_id, endpoint))

@@ -1,0 +1,236 @@
+"""The gateway's API over HTTP, under one visitor's key. The answers are bounded, and so is the wait for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from vbatch.console.core import api_objects as api
+from vbatch.console.ports import ApiRefused, ApiUnreachable, Download, LiveEvent, Upload
+
+ANSWER_SECONDS_MAX = 15.0
+LONG_SECONDS_MAX = 600.0
+ANSWER_BYTES_MAX = 32 << 20
+ERROR_BYTES_MAX = 64 << 10
+PIECE_BYTES = 256 << 10
+CONNECT_SECONDS_MAX = 3.0
+SILENCE_SECONDS_MAX = 40.0
+"""The gateway's stream says something at least every 15 seconds."""
+STREAM_LINE_BYTES_MAX = 4 << 20
+
+T = TypeVar("T")
+QUICK = aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+LONG = aiohttp.ClientTimeout(total=LONG_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+ENDLESS = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS_MAX, sock_read=SILENCE_SECONDS_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayApi:
+    """Keeps the promises of ports.Api."""
+
+    url: str
+    http: aiohttp.ClientSession
+    key: str | None
+
+    async def me(self) -> api.Me:
+        return await self._get("/v1/me", api.Me)
+
+    async def server(self) -> api.Server:
+        return await self._get("/v1/server", api.Server)
+
+    async def runners(self) -> api.Runners:
+        return await self._get("/v1/runners", api.Runners)
+
+    async def registry(self) -> api.Registry:
+        return await self._get("/v1/registry", api.Registry)
+
+    async def queue(self) -> api.Queue:
+        return await self._get("/v1/queue", api.Queue)
+
+    async def why(self, batch_id: str) -> api.Why:
+        return await self._get(_batch(batch_id, "/why"), api.Why)
+
+    async def batches(self, query: Mapping[str, str]) -> api.BatchPage:
+        return await self._get("/v1/batches", api.BatchPage, query)
+
+    async def batch(self, batch_id: str) -> api.Batch:
+        return await self._get(_batch(batch_id), api.Batch)
+
+    async def batch_json(self, batch_id: str) -> bytes:
+        return await self._ask("GET", _batch(batch_id))
+
+    async def lines(self, batch_id: str, query: Mapping[str, str]) -> api.LinePage:
+        return await self._get(_batch(batch_id, "/lines"), api.LinePage, query)
+
+    async def line(self, batch_id: str, line: int) -> api.LineDetail:
+        return await self._get(_batch(batch_id, f"/lines/{line}"), api.LineDetail)
+
+    async def faults(self, batch_id: str) -> api.FaultKinds:
+        return await self._get(_batch(batch_id, "/faults"), api.FaultKinds)
+
+    async def series(self, batch_id: str) -> api.Series:
+        return await self._get(_batch(batch_id, "/series"), api.Series)
+
+    async def events(self, query: Mapping[str, str]) -> api.EventPage:
+        return await self._get("/v1/events", api.EventPage, query)
+
+    async def files(self, query: Mapping[str, str]) -> api.FilePage:
+        return await self._get("/v1/files", api.FilePage, query)
+
+    async def file(self, file_id: str) -> api.StoredFile:
+        return await self._get(_file(file_id), api.StoredFile)
+
+    async def upload(self, upload: Upload, filename: str) -> api.StoredFile:
+        form = aiohttp.FormData()
+        form.add_field("purpose", "batch")
+        form.add_field("file", _pieces(upload), filename=filename, content_type="application/jsonl")
+        return _read(await self._ask("POST", "/v1/files", data=form, patience=LONG), api.StoredFile)
+
+    async def check(self, file_id: str, endpoint: str) -> api.FileCheck:
+        body = json.dumps({"endpoint": endpoint}).encode()
+        return _read(await self._ask("POST", _file(file_id, "/check"), data=body, patience=LONG), api.FileCheck)
+
+    async def delete_file(self, file_id: str) -> None:
+        await self._ask("DELETE", _file(file_id))
+
+    async def create(self, ask: Mapping[str, object], idempotency_key: str) -> api.Batch:
+        headers = {"Idempotency-Key": idempotency_key}
+        return _read(await self._ask("POST", "/v1/batches", data=json.dumps(ask).encode(), headers=headers), api.Batch)
+
+    async def steer(self, batch_id: str, action: str) -> api.Batch:
+        return _read(await self._ask("POST", _batch(batch_id, f"/{action}")), api.Batch)
+
+    async def prioritize(self, batch_id: str, priority: int) -> api.Batch:
+        body = json.dumps({"priority": priority}).encode()
+        return _read(await self._ask("POST", _batch(batch_id), data=body), api.Batch)
+
+    @asynccontextmanager
+    async def download(self, file_id: str) -> AsyncGenerator[Download, None]:
+        async with self._answer("GET", _file(file_id, "/content"), patience=LONG) as answer:
+            names = ("content-length", "content-disposition")
+            headers = {name: answer.headers[name] for name in names if name in answer.headers}
+            yield Download(headers, answer.content.iter_chunked(PIECE_BYTES))
+
+    @asynccontextmanager
+    async def live(self, last_id: str, batch_id: str | None) -> AsyncGenerator[AsyncIterator[LiveEvent], None]:
+        query = {"batch_id": batch_id, "detail": "all"} if batch_id else {}
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        async with self._answer("GET", "/v1/events/live", query, headers=headers, patience=ENDLESS) as answer:
+            yield _events(answer)
+
+    async def _get(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> T:
+        return _read(await self._ask("GET", path, query), kind)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        data: bytes | aiohttp.FormData | None = None,
+        headers: Mapping[str, str] | None = None,
+        patience: aiohttp.ClientTimeout = QUICK,
+    ) -> bytes:
+        async with self._answer(method, path, query, data=data, headers=headers, patience=patience) as answer:
+            try:
+                body = b"".join([piece async for piece in _bounded(answer.content, ANSWER_BYTES_MAX)])
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise ApiUnreachable(f"{type(error).__name__}: {error}") from error
+            return body
+
+    @asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        data: bytes | aiohttp.FormData | None = None,
+        headers: Mapping[str, str] | None = None,
+        patience: aiohttp.ClientTimeout = QUICK,
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        """An answer that is none of an error."""
+        sent = dict(headers or {}) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        asking = self.http.request(
+            method,
+            self.url + path,
+            params=query,
+            data=data,
+            headers=sent,
+            timeout=patience,
+            read_bufsize=STREAM_LINE_BYTES_MAX,
+        )
+        try:
+            answer = await asking
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnreachable(f"{type(error).__name__}: {error}") from error
+        async with answer:
+            if answer.status >= 400:
+                raise await _refusal(answer)
+            yield answer
+
+
+def _batch(batch_id: str, tail: str = "") -> str:
+    return f"/v1/batches/{quote(batch_id, safe='')}{tail}"
+
+
+def _file(file_id: str, tail: str = "") -> str:
+    return f"/v1/files/{quote(file_id, safe='')}{tail}"
+
+
+def _read(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise ApiUnreachable(f"the answer cannot be read: {error}") from error
+
+
+async def _refusal(answer: aiohttp.ClientResponse) -> ApiRefused:
+    body = await answer.content.read(ERROR_BYTES_MAX)
+    request_id = answer.headers.get("x-request-id", "")
+    try:
+        error = msgspec.json.decode(body, type=api.ErrorEnvelope).error
+    except msgspec.DecodeError:
+        return ApiRefused(answer.status, f"The gateway answered {answer.status}.", None, request_id)
+    return ApiRefused(answer.status, error.message, error.code, request_id)
+
+
+async def _bounded(content: aiohttp.StreamReader, bytes_max: int) -> AsyncIterator[bytes]:
+    left = bytes_max
+    async for piece in content.iter_chunked(PIECE_BYTES):
+        left -= len(piece)
+        if left < 0:
+            raise ApiUnreachable(f"the answer is longer than {bytes_max} bytes")
+        yield piece
+
+
+async def _pieces(upload: Upload) -> AsyncIterator[bytes]:
+    while piece := await upload.read(PIECE_BYTES):
+        yield piece
+
+
+async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[LiveEvent]:
+    """The events of the stream without their data. Raises ApiUnreachable when it breaks or ends."""
+    event_id, name = "", ""
+    try:
+        async for raw in answer.content:
+            line = raw.decode(errors="replace").rstrip("\r\n")
+            field, _, value = line.partition(":")
+            match field:
+                case "id":
+                    event_id = value.strip()
+                case "event":
+                    name = value.strip()
+                case "" if not line and name:
+                    yield LiveEvent(event_id, name)
+                    event_id, name = "", ""
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise ApiUnreachable(f"{type(error).__name__}: {error}") from error
+    raise ApiUnreachable("the stream ended")

@@ -1,0 +1,1 @@
+"""The pages, their security, and their live streams."""

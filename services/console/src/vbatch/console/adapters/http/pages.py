@@ -1,0 +1,150 @@
+"""The pages: each with the parts of it that are kept true while it is open."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from vbatch.console.adapters.http.answers import is_from_script, page, rendered
+from vbatch.console.adapters.http.visitors import TheVisitor, Visitor, parts_of
+from vbatch.console.core.snippets import batch_snippets
+from vbatch.console.flows import pages
+from vbatch.console.flows.live import Fragment
+from vbatch.console.flows.pages import PageAsk
+from vbatch.console.ports import Api
+
+QUERY_CHARS_MAX = 2_000
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`fragments` name the templates below parts/ that are sent again when they change."""
+
+    template: str
+    fragments: tuple[str, ...]
+    load: Callable[[Api, PageAsk, int], Awaitable[object]]
+
+
+PAGES = {
+    "hub": Page("hub.html", ("hub",), pages.hub),
+    "queue": Page("queue.html", ("queue",), pages.queue),
+    "batches": Page("batches.html", ("batches",), pages.batches),
+    "overview": Page("overview.html", ("head", "overview"), pages.overview),
+    "answers": Page("answers.html", ("head",), pages.answers),
+    "batch-events": Page("batch_events.html", ("head", "events"), pages.batch_events),
+    "details": Page("details.html", ("head", "details"), pages.details),
+    "models": Page("models.html", ("models",), pages.models),
+    "files": Page("files.html", ("files",), pages.files),
+    "events": Page("events.html", ("events",), pages.events),
+}
+
+
+@router.get("/")
+async def hub(request: Request, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "hub")
+
+
+@router.get("/queue")
+async def queue(request: Request, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "queue")
+
+
+@router.get("/queue/{batch_id}/why")
+async def why(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
+    """Why a batch stands where it stands: a part of the queue's page, or the batch's page."""
+    told = await visitor.api.why(batch_id)
+    return page(request, visitor, "parts/why.html", {"why": told})
+
+
+@router.get("/batches")
+async def batches(request: Request, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "batches")
+
+
+@router.get("/batches/{batch_id}")
+async def overview(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "overview", batch_id)
+
+
+@router.get("/batches/{batch_id}/answers")
+async def answers(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "answers", batch_id)
+
+
+@router.get("/batches/{batch_id}/answers/{line}")
+async def answer(request: Request, batch_id: str, line: int, visitor: TheVisitor) -> Response:
+    """One line: a page of its own, or a panel beside the list."""
+    view = await pages.line(visitor.api, batch_id, line, _now())
+    template = "parts/line.html" if is_from_script(request) else "line.html"
+    return page(request, visitor, template, {"view": view, "tab": "answers", "live": ""})
+
+
+@router.get("/batches/{batch_id}/events")
+async def batch_events(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "batch-events", batch_id)
+
+
+@router.get("/batches/{batch_id}/details")
+async def details(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "details", batch_id)
+
+
+@router.get("/models")
+async def models(request: Request, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "models")
+
+
+@router.get("/files")
+async def files(request: Request, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "files")
+
+
+@router.get("/events")
+async def events(request: Request, visitor: TheVisitor) -> Response:
+    return await show(request, visitor, "events")
+
+
+@router.get("/help")
+async def help_page(request: Request, visitor: TheVisitor) -> Response:
+    return page(request, visitor, "help.html", {"api_url": parts_of(request).settings.shown_api_url})
+
+
+async def show(request: Request, visitor: Visitor, name: str, batch_id: str = "") -> Response:
+    chosen = PAGES[name]
+    ask = PageAsk(batch_id, dict(request.query_params))
+    view = await chosen.load(visitor.api, ask, _now())
+    return page(request, visitor, chosen.template, _context(request, name, ask, view))
+
+
+async def fragments(request: Request, visitor: Visitor, name: str, ask: PageAsk) -> list[Fragment]:
+    """The parts of the page as they are now."""
+    chosen = PAGES[name]
+    view = await chosen.load(visitor.api, ask, _now())
+    context = _context(request, name, ask, view)
+    return [Fragment(part, rendered(request, visitor, f"parts/{part}.html", context)) for part in chosen.fragments]
+
+
+def _context(request: Request, name: str, ask: PageAsk, view: object) -> dict[str, object]:
+    url = parts_of(request).settings.shown_api_url
+    snippets = batch_snippets(url, ask.batch_id) if name == "details" else []
+    return {"view": view, "tab": name, "live": _live_address(name, ask), "snippets": snippets}
+
+
+def _live_address(name: str, ask: PageAsk) -> str:
+    query = dict(ask.query) | ({"batch_id": ask.batch_id} if ask.batch_id else {})
+    return f"/live/{name}?{_encoded(query)}"
+
+
+def _encoded(query: dict[str, str]) -> str:
+    return urlencode(query)[:QUERY_CHARS_MAX]
+
+
+def _now() -> int:
+    return int(time.time())

@@ -1,0 +1,82 @@
+"""Templates to pages. Everything is escaped; text of others is besides shown with its control characters visible."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from vbatch.console.core import wording
+from vbatch.console.core.bars import progress_of
+from vbatch.console.core.views import series_sentence
+
+PACKAGE = "vbatch.console.adapters"
+
+
+def environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader(PACKAGE, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        amount=wording.amount,
+        clock=clock,
+        moment=moment,
+        number=wording.number,
+        shown=wording.shown_text,
+        size=wording.size,
+        span=wording.span,
+        compact_json=compact_json,
+    )
+    made.globals.update(
+        asset=asset,
+        batch_state=wording.batch_state,
+        ends=wording.ends,
+        ends_range=wording.ends_range,
+        link=link,
+        percent=wording.percent,
+        progress_of=progress_of,
+        runner_states=wording.RUNNER_STATES,
+        series_sentence=series_sentence,
+        service_states=wording.SERVICE_STATES,
+        unknown_state=wording.UNKNOWN,
+        window_warning=wording.window_warning,
+    )
+    return made
+
+
+def clock(at: float) -> Markup:
+    """A time of day, which the browser shows in its own zone."""
+    return Markup('<time datetime="{}" data-time="clock">{}</time>').format(wording.iso(at), wording.utc_clock(at))
+
+
+def moment(at: float) -> Markup:
+    """A day and a time."""
+    return Markup('<time datetime="{}" data-time="moment">{}</time>').format(wording.iso(at), wording.utc_moment(at))
+
+
+def compact_json(value: object) -> str:
+    """For an attribute that a script reads; the template escapes it."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def link(path: str, query: Mapping[str, str], **changes: str | None) -> str:
+    """A path with a query, changed in some of its fields; None takes one out."""
+    merged = {name: value for name, value in (dict(query) | changes).items() if value}
+    return f"{path}?{urlencode(merged)}" if merged else path
+
+
+@lru_cache(maxsize=64)
+def asset(name: str) -> str:
+    """The address of a static file, which changes with its content: browsers keep it for ever."""
+    content = (files(PACKAGE) / "static" / name).read_bytes()
+    return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"

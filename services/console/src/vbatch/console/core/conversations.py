@@ -1,0 +1,95 @@
+"""One line of a batch as a conversation: who says what, and what could not be read as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from vbatch.console.core.api_objects import LineDetail
+from vbatch.contracts.previews import answer_text, content_text, request_text
+
+TEXT_CHARS_MAX = 20_000
+MESSAGES_MAX = 50
+JSON_CHARS_MAX = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """`cut_chars` of it are not shown."""
+
+    role: str
+    text: str
+    cut_chars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`answer` is None while there is none; `is_error`: it says why there is no answer."""
+
+    turns: tuple[Turn, ...]
+    answer: Turn | None
+    is_error: bool
+    custom_id: str
+    request_json: str
+    answer_json: str
+
+
+def conversation_of(detail: LineDetail) -> Conversation:
+    request, answer = _object(detail.request), _object(detail.answer)
+    said = answer_text(answer) if answer is not None else None
+    return Conversation(
+        turns=tuple(_turns(request)),
+        answer=_answer(detail, said),
+        is_error=answer is not None and not _succeeded(answer),
+        custom_id=str((request or answer or {}).get("custom_id", "")),
+        request_json=_json(detail.request, detail.request_head),
+        answer_json=_json(detail.answer, detail.answer_head),
+    )
+
+
+def _turns(line: dict[str, object] | None) -> list[Turn]:
+    body = line.get("body") if line is not None else None
+    if not isinstance(body, dict):
+        return []
+    messages = body.get("messages")
+    if isinstance(messages, list):
+        known = [message for message in messages[:MESSAGES_MAX] if isinstance(message, dict)]
+        return [_turn(str(message.get("role", "?")), content_text(message.get("content")) or "") for message in known]
+    text = request_text(body)
+    return [_turn("input", text)] if text is not None else []
+
+
+def _answer(detail: LineDetail, said: str | None) -> Turn | None:
+    if said is not None:
+        return _turn("answer", said)
+    if detail.answer_head is not None:
+        return _turn("answer, too long to be shown whole", detail.answer_head)
+    return None
+
+
+def _turn(role: str, text: str) -> Turn:
+    return Turn(role, text[:TEXT_CHARS_MAX], max(0, len(text) - TEXT_CHARS_MAX))
+
+
+def _succeeded(line: dict[str, object]) -> bool:
+    response = line.get("response")
+    status = response.get("status_code") if isinstance(response, dict) else None
+    return isinstance(status, int) and 200 <= status < 300
+
+
+def _object(raw: msgspec.Raw | None) -> dict[str, object] | None:
+    if raw is None:
+        return None
+    try:
+        decoded = msgspec.json.decode(bytes(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return decoded if isinstance(decoded, dict) else None
+
+
+def _json(raw: msgspec.Raw | None, head: str | None) -> str:
+    """Indented; of a long one the beginning."""
+    if raw is None:
+        return (head or "")[:JSON_CHARS_MAX]
+    return msgspec.json.format(bytes(raw), indent=2).decode(errors="replace")[:JSON_CHARS_MAX]

@@ -1,0 +1,106 @@
+"""The form of a new batch: what was filled in, and the ask it becomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from vbatch.contracts.endpoints import BATCH_ENDPOINTS, CHAT_COMPLETIONS
+from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
+
+WINDOW_DEFAULT = "24h"
+WINDOWS = ("1h", "6h", "12h", "24h", "48h", "72h", "168h")
+NAME_CHARS_MAX = 200
+ID_CHARS_MAX = 256
+
+SAMPLE_QUESTIONS = (
+    "What is the capital of France? Answer with one word.",
+    "Translate into German: Good morning!",
+    "Name three uses of a paperclip.",
+)
+SAMPLE = "\n".join(
+    json.dumps(
+        {
+            "custom_id": f"sample-{index}",
+            "method": "POST",
+            "url": CHAT_COMPLETIONS,
+            "body": {"model": "MODEL", "messages": [{"role": "user", "content": question}], "max_tokens": 64},
+        }
+    )
+    for index, question in enumerate(SAMPLE_QUESTIONS, start=1)
+)
+"""Three lines to begin with; MODEL stands for a model of the server."""
+
+
+class Misfilled(ValueError):
+    """The text says which field is wrong and how to fill it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """`endpoint` is empty where the first line of the file shall say it."""
+
+    lines: str = ""
+    endpoint: str = ""
+    window: str = WINDOW_DEFAULT
+    priority: int = 0
+    name: str = ""
+
+
+class _FirstLine(msgspec.Struct):
+    url: str
+
+
+def read_draft(fields: Mapping[str, str]) -> Draft:
+    """What is wrong in the fields besides the lines is said when the batch is made."""
+    endpoint, window = fields.get("endpoint", ""), fields.get("window", WINDOW_DEFAULT)
+    try:
+        priority = read_priority(fields.get("priority", "0"))
+    except Misfilled:
+        priority = 0
+    return Draft(
+        lines=fields.get("lines", ""),
+        endpoint=endpoint if endpoint in BATCH_ENDPOINTS else "",
+        window=window if window in WINDOWS else WINDOW_DEFAULT,
+        priority=priority,
+        name=fields.get("name", "").strip()[:NAME_CHARS_MAX],
+    )
+
+
+def endpoint_of(first_line: bytes) -> str:
+    """The endpoint that the first request names; the chat's where it names none that there is, so that the check tells
+    what is wrong with it."""
+    try:
+        url = msgspec.json.decode(first_line.removeprefix(b"\xef\xbb\xbf"), type=_FirstLine).url
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return CHAT_COMPLETIONS
+    return url if url in BATCH_ENDPOINTS else CHAT_COMPLETIONS
+
+
+def read_priority(text: str) -> int:
+    """Raises Misfilled."""
+    try:
+        priority = int(text.strip() or "0")
+    except ValueError:
+        priority = PRIORITY_MAX + 1
+    if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
+        raise Misfilled(f"A priority is a whole number from {PRIORITY_MIN} to {PRIORITY_MAX}.")
+    return priority
+
+
+def create_ask(fields: Mapping[str, str]) -> dict[str, object]:
+    """The body of `POST /v1/batches`. Raises Misfilled."""
+    file_id = fields.get("file_id", "")[:ID_CHARS_MAX]
+    if not file_id or not fields.get("idempotency_key"):
+        raise Misfilled("The form is not whole: begin again with the file.")
+    ask: dict[str, object] = {
+        "input_file_id": file_id,
+        "endpoint": fields.get("endpoint", CHAT_COMPLETIONS),
+        "completion_window": fields.get("window", WINDOW_DEFAULT),
+        "priority": read_priority(fields.get("priority", "0")),
+    }
+    name = fields.get("name", "").strip()[:NAME_CHARS_MAX]
+    return ask | ({"metadata": {"name": name}} if name else {})

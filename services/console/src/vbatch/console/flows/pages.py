@@ -1,0 +1,200 @@
+"""What each page shows, fetched from the API: every question at once, and one that fails alone says so alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from vbatch.console.core import api_objects as api
+from vbatch.console.core import views
+from vbatch.console.core.conversations import Conversation, conversation_of
+from vbatch.console.ports import Api, ApiRefused, ApiUnreachable
+
+SHOWN_MAX = 100
+ENDED_SHOWN = 5
+FIRST_ANSWERS = 5
+BATCHES_A_PAGE = 25
+LINES_A_PAGE = 50
+EVENTS_A_PAGE = 50
+FILES_A_PAGE = 50
+MILESTONES_MAX = 200
+LINE_FILTERS = ("outcome", "custom_id", "error_code", "status_code")
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+"""Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageAsk:
+    """What of a page's address decides what it shows."""
+
+    batch_id: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesView:
+    page: api.BatchPage
+    query: Mapping[str, str]
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewView:
+    """`why` is None for a batch that is over, or while the scheduler does not answer; `check` has the lines at fault of
+    a rejected file, if the file is still there."""
+
+    batch: api.Batch
+    why: api.Why | None
+    faults: api.FaultKinds
+    series: api.Series
+    milestones: tuple[views.Milestone, ...]
+    first: api.LinePage
+    check: api.FileCheck | None
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersView:
+    batch: api.Batch
+    lines: api.LinePage
+    query: Mapping[str, str]
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsView:
+    """`batch` is None on the page of all events."""
+
+    batch: api.Batch | None
+    page: api.EventPage
+    query: Mapping[str, str]
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetailsView:
+    batch: api.Batch
+    json: str
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineView:
+    batch: api.Batch
+    line: int
+    conversation: Conversation
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsView:
+    models: tuple[api.Model, ...]
+    runners: tuple[api.Runner, ...]
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilesView:
+    page: api.FilePage
+    query: Mapping[str, str]
+    as_of: int
+
+
+async def hub(source: Api, _ask: PageAsk, now: int) -> views.Hub:
+    server, runners, unfinished, ended = await asyncio.gather(
+        source.server(),
+        source.runners(),
+        source.batches({"status": views.UNFINISHED, "limit": str(SHOWN_MAX)}),
+        source.batches({"status": views.ENDED, "limit": str(ENDED_SHOWN)}),
+    )
+    return views.hub_of(server, runners.data, unfinished, ended.data, now)
+
+
+async def queue(source: Api, _ask: PageAsk, now: int) -> views.QueueView:
+    runners = (await source.runners()).data
+    try:
+        told, page = await asyncio.gather(
+            source.queue(), source.batches({"status": views.UNFINISHED, "limit": str(SHOWN_MAX)})
+        )
+    except ApiRefused as error:
+        if error.status != 503:
+            raise
+        return views.QueueView((), None, runners, None, now, error.message)
+    return views.queue_of(told, {batch.id: batch for batch in page.data}, runners, now)
+
+
+async def batches(source: Api, ask: PageAsk, now: int) -> BatchesView:
+    names = ("after", "status", "created_after", "created_before")
+    query = {name: ask.query[name] for name in names if ask.query.get(name)}
+    query |= {name: value for name, value in ask.query.items() if name.startswith("metadata[") and value}
+    return BatchesView(await source.batches(query | {"limit": str(BATCHES_A_PAGE)}), query, now)
+
+
+async def overview(source: Api, ask: PageAsk, now: int) -> OverviewView:
+    batch = await source.batch(ask.batch_id)
+    why, faults, series, events, first, check = await asyncio.gather(
+        _or_none(source.why(batch.id)) if not batch.is_over else _nothing(),
+        source.faults(batch.id),
+        source.series(batch.id),
+        source.events({"batch_id": batch.id, "limit": str(MILESTONES_MAX)}),
+        source.lines(batch.id, {"limit": str(FIRST_ANSWERS)}),
+        _or_none(source.check(batch.input_file_id, batch.endpoint)) if batch.failed_at else _nothing(),
+    )
+    return OverviewView(batch, why, faults, series, tuple(views.milestones(events.data)), first, check, now)
+
+
+async def answers(source: Api, ask: PageAsk, now: int) -> AnswersView:
+    names = (*LINE_FILTERS, "after_line")
+    query = {name: ask.query[name] for name in names if ask.query.get(name)}
+    batch, lines = await asyncio.gather(
+        source.batch(ask.batch_id), source.lines(ask.batch_id, query | {"limit": str(LINES_A_PAGE)})
+    )
+    return AnswersView(batch, lines, query, now)
+
+
+async def batch_events(source: Api, ask: PageAsk, now: int) -> EventsView:
+    query = {name: ask.query[name] for name in ("before", "detail") if ask.query.get(name)}
+    wanted = query | {"batch_id": ask.batch_id, "limit": str(EVENTS_A_PAGE)}
+    batch, page = await asyncio.gather(source.batch(ask.batch_id), source.events(wanted))
+    return EventsView(batch, page, query, now)
+
+
+async def details(source: Api, ask: PageAsk, now: int) -> DetailsView:
+    batch, raw = await asyncio.gather(source.batch(ask.batch_id), source.batch_json(ask.batch_id))
+    return DetailsView(batch, raw.decode(errors="replace"), now)
+
+
+async def line(source: Api, batch_id: str, number: int, now: int) -> LineView:
+    batch, detail = await asyncio.gather(source.batch(batch_id), source.line(batch_id, number))
+    return LineView(batch, number, conversation_of(detail), now)
+
+
+async def models(source: Api, _ask: PageAsk, now: int) -> ModelsView:
+    registry, runners = await asyncio.gather(source.registry(), source.runners())
+    return ModelsView(registry.data, runners.data, now)
+
+
+async def files(source: Api, ask: PageAsk, now: int) -> FilesView:
+    query = {name: ask.query[name] for name in ("after", "purpose") if ask.query.get(name)}
+    return FilesView(await source.files(query | {"limit": str(FILES_A_PAGE)}), query, now)
+
+
+async def events(source: Api, ask: PageAsk, now: int) -> EventsView:
+    query = {name: ask.query[name] for name in ("before", "aggregate", "detail") if ask.query.get(name)}
+    return EventsView(None, await source.events(query | {"limit": str(EVENTS_A_PAGE)}), query, now)
+
+
+async def _or_none(question: Awaitable[T]) -> T | None:
+    """What the scheduler would say, when it does not answer."""
+    try:
+        return await question
+    except (ApiRefused, ApiUnreachable):
+        return None
+
+
+async def _nothing() -> None:
+    return None
