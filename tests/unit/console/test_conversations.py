@@ -7,8 +7,9 @@ from vbatch.console.core.conversations import TEXT_CHARS_MAX, conversation_of
 
 
 def detail(request: object = None, answer: object = None, **more: str) -> LineDetail:
-    raws = [msgspec.Raw(json.dumps(each).encode()) if each is not None else None for each in (request, answer)]
-    return LineDetail(3, raws[0], more.get("request_head"), raws[1], more.get("answer_head"))
+    heads = {"request_head": None, "answer_head": None} | more
+    answered = json.dumps({"line": 3, "request": request, "answer": answer} | heads)
+    return msgspec.json.decode(answered, type=LineDetail)
 
 
 def test_a_line_is_a_conversation_with_its_answer():

@@ -246,10 +246,12 @@ class LinePage(msgspec.Struct, frozen=True):
 
 
 class LineDetail(msgspec.Struct, frozen=True):
+    """`request` and `answer` are JSON as it came, `null` where there is none."""
+
     line: int
-    request: msgspec.Raw | None
+    request: msgspec.Raw
     request_head: str | None
-    answer: msgspec.Raw | None
+    answer: msgspec.Raw
     answer_head: str | None
 
 

@@ -78,9 +78,7 @@ def _succeeded(line: dict[str, object]) -> bool:
     return isinstance(status, int) and 200 <= status < 300
 
 
-def _object(raw: msgspec.Raw | None) -> dict[str, object] | None:
-    if raw is None:
-        return None
+def _object(raw: msgspec.Raw) -> dict[str, object] | None:
     try:
         decoded = msgspec.json.decode(bytes(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -88,8 +86,8 @@ def _object(raw: msgspec.Raw | None) -> dict[str, object] | None:
     return decoded if isinstance(decoded, dict) else None
 
 
-def _json(raw: msgspec.Raw | None, head: str | None) -> str:
+def _json(raw: msgspec.Raw, head: str | None) -> str:
     """Indented; of a long one the beginning."""
-    if raw is None:
+    if bytes(raw) == b"null":
         return (head or "")[:JSON_CHARS_MAX]
     return msgspec.json.format(bytes(raw), indent=2).decode(errors="replace")[:JSON_CHARS_MAX]

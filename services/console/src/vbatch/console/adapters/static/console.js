@@ -80,9 +80,10 @@
   const put = (name, html) => {
     const part = document.querySelector(`[data-fragment="${CSS.escape(name)}"]`);
     if (!part) return;
-    Idiomorph.morph(part, html, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: {
+    Idiomorph.morph(part, html, { morphStyle: "innerHTML", callbacks: {
       beforeNodeMorphed: (old, next) => {
         if (old.nodeType !== 1) return true;
+        if (old === document.activeElement && old.matches("input, textarea, select")) return false;
         if (old.classList.contains("canvas") || old.hasAttribute("data-keep")) return false;
         if (old.tagName === "DETAILS" && old.open) next.setAttribute("open", "");
         return true;

@@ -1,0 +1,104 @@
+"""Every page: in both themes, on a small and a large screen, to every reader, and without scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests.console.conftest import watched
+from tests.console.work import Console, chat_lines, is_live
+
+PLACES = {
+    "overview": "/",
+    "queue": "/queue",
+    "batches": "/batches",
+    "new": "/batches/new?sample=1",
+    "batch": "/batches/{finished}",
+    "answers": "/batches/{finished}/answers",
+    "line": "/batches/{finished}/answers/2",
+    "batch-events": "/batches/{finished}/events?detail=all",
+    "details": "/batches/{finished}/details",
+    "rejected": "/batches/{rejected}",
+    "running": "/batches/{running}",
+    "models": "/models",
+    "files": "/files",
+    "events": "/events",
+    "help": "/help",
+    "missing": "/batches/batch_00000000000000000000000000000000",
+}
+THEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def busy(console: Console, finished: str, rejected: str) -> dict[str, str]:
+    """A server with something of everything: ended, rejected, running and waiting batches."""
+    slow = console.submit(chat_lines(3_000, "simulated-slow"), name="Spring questionnaire")
+    console.submit(chat_lines(500), name="Product descriptions, German")
+    console.wait_for(slow, "in_progress")
+    return {"finished": finished, "rejected": rejected, "running": slow}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_page_serves_every_reader_on_every_screen(
+    browser: Browser, console: Console, busy: dict[str, str], name: str
+):
+    for theme in THEMES:
+        context = browser.new_context(base_url=console.url, color_scheme=theme)
+        page = context.new_page()
+        troubles = watched(page, console.url)
+        page.goto(PLACES[name].format(**busy))
+        for width in (1280, 360):
+            page.set_viewport_size({"width": width, "height": 800})
+            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert overflow <= 0, f"{name} is {overflow} px too wide on a screen of {width} px"
+        violations = [each for each in Axe().run(page).response["violations"]]
+        found = [f"{each['id']}: {each['nodes'][0]['html'][:300]}" for each in violations]
+        assert found == [], f"{name}, {theme}"
+        context.close()
+        assert troubles == []
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_page_can_be_read_without_scripts(browser: Browser, console: Console, busy: dict[str, str], name: str):
+    context = browser.new_context(base_url=console.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(PLACES[name].format(**busy))
+    assert page.locator("h1").first.inner_text().strip()
+    if name in ("batch", "answers"):
+        assert "question-0001" in page.locator("main").inner_text()
+    context.close()
+
+
+def test_every_answer_forbids_other_sites_and_inline_scripts(console: Console, page: Page):
+    answer = page.request.get(f"{console.url}/queue")
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store" and answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_pages_are_light(page: Page):
+    """All that one page loads, on the wire, stays within its budget."""
+    sizes: list[int] = []
+    page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
+    page.goto("/")
+    is_live(page)
+    assert sum(sizes) < 90_000
+
+
+def test_a_picture_of_every_page(browser: Browser, console: Console, busy: dict[str, str], pictures: Path | None):
+    """Only where a folder is named: for people to look at."""
+    sizes = {"wide": 1440, "small": 360, "huge": 3840} if pictures else {}
+    for theme in THEMES:
+        for word, width in sizes.items():
+            context = browser.new_context(base_url=console.url, color_scheme=theme)
+            page = context.new_page()
+            page.set_viewport_size({"width": width, "height": 2160 if word == "huge" else 900})
+            for name, place in PLACES.items():
+                page.goto(place.format(**busy))
+                page.wait_for_load_state("load")
+                page.wait_for_timeout(400)  # the first live fragments, for the eye only
+                page.screenshot(path=f"{pictures}/{name}-{theme}-{word}.png", full_page=word == "small")
+            context.close()
