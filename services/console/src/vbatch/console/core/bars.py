@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vbatch.console.core.api_objects import Counts, QueueEntry
 
-TICK_SECONDS = (10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400, 172_800)
+TICK_SECONDS = (60, 120, 300, 600, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400, 172_800)
 TICKS_MAX = 6
 HORIZON_SECONDS_MIN = 30
 LATEST_SHARE_MAX = 1.6
@@ -47,7 +47,7 @@ class Axis:
 
     @property
     def ticks(self) -> list[Tick]:
-        """At most six, at round distances."""
+        """At most six, at round distances; none within a minute."""
         length = self.end - self.start
         step = next((seconds for seconds in TICK_SECONDS if length / seconds <= TICKS_MAX), TICK_SECONDS[-1])
         first = self.start - self.start % step + step

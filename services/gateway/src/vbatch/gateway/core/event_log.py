@@ -12,6 +12,7 @@ from pydantic import BaseModel, JsonValue
 from vbatch.contracts import events as e
 from vbatch.contracts.catalogue import BY_CE_TYPE, KINDS, EventKind
 from vbatch.contracts.codec import CE_TYPE
+from vbatch.contracts.event_text import event_text
 from vbatch.contracts.message import Recorded
 from vbatch.gateway.core.live_events import SEQUENCE_MAX, event_body
 from vbatch.gateway.core.refusals import Reason, Refusal
