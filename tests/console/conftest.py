@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
 
 from tests.console.work import Console, chat_lines
 from tests.support.stack import RunningStack, running_stack
@@ -130,9 +130,13 @@ def watched(page: Page, url: str) -> list[str]:
         if parts.scheme not in ("data", "blob") and parts.netloc != own:
             troubles.append(f"a request left for {request_url}")
 
+    def refuse(dialog: Dialog) -> None:
+        troubles.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
     page.on("request", lambda request: see(request.url))
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("dialog", lambda dialog: (troubles.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("dialog", refuse)
     page.on("console", lambda message: troubles.extend(trouble_in(message.type, message.text)))
     return troubles
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 
+import aiohttp
 import pytest
 
 from tests.integration.gateway.stage import Stage, stage_set
@@ -128,7 +129,7 @@ async def test_the_input_that_was_deleted_leaves_the_answers(stage: Stage):
     assert page["data"][0]["request"] is None and page["data"][0]["custom_id"] == "request-1"
 
 
-async def names(content: asyncio.StreamReader, most: int) -> list[str]:
+async def names(content: aiohttp.StreamReader, most: int) -> list[str]:
     """The names of the next events."""
     found: list[str] = []
     async for line in content:

@@ -1,6 +1,7 @@
 import json
 
 import msgspec
+import pytest
 
 from vbatch.console.core.api_objects import LineDetail
 from vbatch.console.core.conversations import TEXT_CHARS_MAX, conversation_of
@@ -37,6 +38,17 @@ def test_what_is_too_long_to_be_read_is_shown_by_its_beginning():
     assert talk.request_json == "{bro" and talk.answer is not None and talk.answer.text == "{ken"
 
 
-def test_odd_shapes_break_nothing():
-    for odd in ([], 7, "x", {"body": None}, {"body": {"messages": [None, 3, {"role": 5, "content": {}}]}}, {}):
-        conversation_of(detail(odd, odd))
+ODD: tuple[object, ...] = (
+    [],
+    7,
+    "x",
+    {"body": None},
+    {"body": {"messages": [None, 3, {"role": 5, "content": {}}]}},
+    {},
+)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_shape_breaks_nothing_and_says_nothing(odd):
+    talk = conversation_of(detail(odd, odd))
+    assert talk.answer is None and all(turn.text == "" for turn in talk.turns)
