@@ -21,13 +21,15 @@ from vbatch.local.stack import ServiceStatus, Stack
 pytestmark = pytest.mark.integration
 
 STANDIN = str(Path(__file__).with_name("standin.py"))
-STANDINS = tuple(Service(known.name, (STANDIN, known.name), known.port, 5) for known in SERVICES)
+STANDINS = tuple(
+    Service(known.name, (STANDIN, known.name), known.port, 5, reads_log=known.reads_log) for known in SERVICES
+)
 TWO = STANDINS[:2]
 NATS_URL = "nats://user:100%25,%s@127.0.0.1:1"
 
 
 def ports() -> dict[str, int]:
-    names = ("gateway", "scheduler", "gpu_runner", "results", "notifier", "nats", "nats_monitor", "postgres")
+    names = ("gateway", "scheduler", "gpu_runner", "results", "notifier", "console", "nats", "nats_monitor", "postgres")
     return {f"{name}_port": free_port() for name in names}
 
 
@@ -68,7 +70,7 @@ def test_the_whole_stack_comes_up_and_goes_down_and_comes_up_again(home: Path):
     status = stack.status()
     assert status.is_ready
     assert [service.name for service in status.services] == [
-        "nats", "postgres", "gateway", "scheduler", "gpu-runner", "results", "notifier"
+        "nats", "postgres", "gateway", "scheduler", "gpu-runner", "results", "notifier", "console"
     ]  # fmt: skip
     # A program that answers sooner than supervisord calls it stable is still STARTING.
     assert {service.state for service in status.services} <= {"RUNNING", "STARTING"}

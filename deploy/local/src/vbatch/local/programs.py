@@ -34,11 +34,11 @@ class Service:
 
 SERVICES = (
     Service("gateway", ("-m", "vbatch.gateway"), "gateway_port", is_waited_for=True),
-    Service("console", ("-m", "vbatch.console"), "console_port", is_waited_for=True, reads_log=False),
     Service("scheduler", ("-m", "vbatch.scheduler"), "scheduler_port"),
     Service("gpu-runner", ("-m", "vbatch.gpu_runner"), "gpu_runner_port", stop_seconds_max=60),
     Service("results", ("-m", "vbatch.results"), "results_port"),
     Service("notifier", ("-m", "vbatch.notifier"), "notifier_port"),
+    Service("console", ("-m", "vbatch.console"), "console_port", is_waited_for=True, reads_log=False),
 )
 
 
