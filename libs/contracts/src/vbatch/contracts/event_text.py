@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import assert_never
 
-from vbatch.contracts.access_text import access_text
 from vbatch.contracts import events as e
-
+from vbatch.contracts.access_text import access_text
 
 DTYPE = "dtype"
 """The profile setting that people ask about first."""

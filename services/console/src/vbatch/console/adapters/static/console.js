@@ -83,6 +83,7 @@
     Idiomorph.morph(part, html, { morphStyle: "innerHTML", callbacks: {
       beforeNodeMorphed: (old, next) => {
         if (old.nodeType !== 1) return true;
+        if (old.matches("[data-changed]")) return false; // what a visitor has set and not yet sent
         if (old === document.activeElement && old.matches("input, textarea, select")) return false;
         if (old.classList.contains("canvas") || old.hasAttribute("data-keep")) return false;
         if (old.tagName === "DETAILS" && old.open) next.setAttribute("open", "");
@@ -131,10 +132,15 @@
     if (act === "copy") navigator.clipboard.writeText(document.getElementById(target.dataset.from).textContent).then(() => { target.textContent = "Copied"; });
     if (act === "step") {
       const field = target.parentElement.querySelector("input[name=priority]");
+      field.dataset.changed = "yes";
       field.value = Math.max(-100, Math.min(100, Number(field.value || 0) + Number(target.dataset.by)));
     }
     if (act === "close-panel") { const panel = target.closest(".panel"); panel.replaceChildren(); const back = document.querySelector("tr.selected a"); if (back) back.focus(); }
     if (act === "close-dialog") target.closest("dialog").close();
+  });
+  document.addEventListener("input", (event) => { event.target.dataset.changed = "yes"; });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    event.target.querySelectorAll("[data-changed]").forEach((field) => delete field.dataset.changed);
   });
   const zone = document.querySelector(".drop");
   if (zone) {
