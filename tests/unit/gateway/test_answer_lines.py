@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from vbatch.chassis.blobs import Blobs
+from vbatch.chassis.blobs import open_blobs
 from vbatch.gateway.adapters import input_lines
 from vbatch.gateway.adapters.input_lines import InputLines
 from vbatch.gateway.core.answer_lines import (
@@ -68,7 +68,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 async def test_any_line_of_a_file_is_found_by_its_number(tmp_path: Path, small_blocks: None, text: bytes):
     (tmp_path / "input").write_bytes(text)
-    reader = InputLines(Blobs.from_url(tmp_path.as_uri()))
+    reader = InputLines(open_blobs(tmp_path.as_uri()))
     expected = text.split(b"\n")
     if expected[-1] == b"":
         expected.pop()
@@ -83,5 +83,5 @@ async def test_any_line_of_a_file_is_found_by_its_number(tmp_path: Path, small_b
 
 async def test_a_long_line_is_cut(tmp_path: Path):
     (tmp_path / "input").write_bytes(b"short\n" + b"x" * 5_000 + b"\nend\n")
-    reader = InputLines(Blobs.from_url(tmp_path.as_uri()))
+    reader = InputLines(open_blobs(tmp_path.as_uri()))
     assert await reader.read("input", 5_011, [2, 3], 100) == {2: b"x" * 100, 3: b"end"}

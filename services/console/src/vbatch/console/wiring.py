@@ -94,7 +94,7 @@ def _gateway_check(parts: Parts) -> Check:
             raise NotReady(error.message) from error
         except ApiUnreachable as error:
             raise NotReady(f"the gateway does not answer: {error}") from error
-        return f"the gateway answers, version {me.version}"
+        return f"the gateway answers, version {me.server_version}"
 
     return check
 

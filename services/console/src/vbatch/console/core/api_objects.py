@@ -9,8 +9,8 @@ from vbatch.contracts.lifecycle import STEERABLE, TERMINAL, BatchStatus
 
 class Me(msgspec.Struct, frozen=True):
     owner: str
-    is_key_required: bool
-    version: str
+    key_id: str | None
+    server_version: str
 
 
 class Counts(msgspec.Struct, frozen=True):

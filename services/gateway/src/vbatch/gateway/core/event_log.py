@@ -22,7 +22,8 @@ EVENTS_DEFAULT, EVENTS_MAX = 50, 200
 CHUNK = "batch.chunk_completed"
 FREQUENT = frozenset({CHUNK, "batch.dispatched", "upload.part_added"})
 """Of these there may be thousands a batch; they are shown when all events are asked for."""
-AGGREGATES = tuple(dict.fromkeys(kind.aggregate for kind in KINDS))
+AGGREGATES = ("file", "upload", "batch", "runner", "scheduler", "results", "model")
+"""What owners may see. Keys, quotas, limits and webhooks are told to administrators, by the audit."""
 OF_THE_SERVER = frozenset({"runner", "scheduler", "results", "model"})
 """Events of these belong to no owner: whoever may use the server sees them."""
 
@@ -98,7 +99,7 @@ def read_events_ask(query: Mapping[str, str]) -> EventsAsk:
     )
 
 
-def shown(record: Recorded, event: e.Event) -> ShownEvent:
+def shown(record: Recorded, event: e.AnyEvent) -> ShownEvent:
     kind = BY_CE_TYPE.get(record.headers.get(CE_TYPE, ""))
     _, aggregate, aggregate_id, tail = record.subject.split(".", 3)
     return ShownEvent(
@@ -119,7 +120,7 @@ def page_of_events(events: Sequence[ShownEvent], next_before: int | None) -> byt
     )
 
 
-def owner_named_in(event: e.Event) -> str | None:
+def owner_named_in(event: e.AnyEvent) -> str | None:
     """Whose it is, where the event itself says so."""
     match event:
         case e.FileStored() | e.FileDeleted() | e.UploadCreated() | e.BatchCreated():

@@ -65,15 +65,6 @@ class LoadHistory:
     lowered: tuple[str, ...] = ()
 
 
-class MeObject(BaseModel):
-    """Who the server takes the asker for."""
-
-    object: Literal["me"] = "me"
-    owner: str
-    is_key_required: bool
-    version: str
-
-
 class ServiceObject(BaseModel):
     name: str
     state: ServiceState

@@ -122,7 +122,7 @@ async def _may_see(dependencies: Dependencies, ownership: Ownership, owner: Owne
     return kind.aggregate == "batch" and await ownership.is_owned(dependencies, owner, record)
 
 
-async def _decoded(dependencies: Dependencies, heads: Sequence[Recorded]) -> list[tuple[Recorded, e.Event]]:
+async def _decoded(dependencies: Dependencies, heads: Sequence[Recorded]) -> list[tuple[Recorded, e.AnyEvent]]:
     """These events with their bodies, in the order given; what cannot be read is left out."""
     if not heads:
         return []
@@ -133,7 +133,7 @@ async def _decoded(dependencies: Dependencies, heads: Sequence[Recorded]) -> lis
     return [(head, read[head.sequence]) for head in heads if head.sequence in read]
 
 
-def _read(record: Recorded) -> e.Event | None:
+def _read(record: Recorded) -> e.AnyEvent | None:
     try:
         return decode_outline(record)
     except Unreadable:
@@ -209,7 +209,7 @@ async def _live(
 
 
 async def _is_shown(
-    dependencies: Dependencies, ownership: Ownership, owner: OwnerId, record: Recorded, event: e.Event
+    dependencies: Dependencies, ownership: Ownership, owner: OwnerId, record: Recorded, event: e.AnyEvent
 ) -> bool:
     if isinstance(event, e.BatchCreated) and event.owner == owner:
         ownership.note(owner, event.batch_id, is_owned=True)  # it may not be readable yet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from vbatch.gateway.adapters.http.answers import JSON
-from vbatch.gateway.adapters.http.app_state import Owner, TheAppState
+from vbatch.gateway.adapters.http.app_state import Reader, ReadingCaller, TheAppState, still
 from vbatch.gateway.adapters.http.describe import STRING, errors, header, query, text_answer
 from vbatch.gateway.adapters.sse import event_stream
 from vbatch.gateway.core.event_log import (
@@ -49,7 +49,7 @@ _FILTERS = [
         ]
     },
 )
-async def list_events(request: Request, owner: Owner, parts: TheAppState) -> Response:
+async def list_events(request: Request, owner: Reader, parts: TheAppState) -> Response:
     """What has happened to your files and batches, to the models and to the server, newest first."""
     found = await event_page(parts.dependencies, parts.ownership, owner, read_events_ask(request.query_params))
     return Response(page_of_events(found.events, found.next_before), media_type=JSON)
@@ -69,16 +69,21 @@ async def list_events(request: Request, owner: Owner, parts: TheAppState) -> Res
         ]
     },
 )
-async def live_events_of_owner(request: Request, owner: Owner, parts: TheAppState) -> Response:
+async def live_events_of_owner(request: Request, caller: ReadingCaller, parts: TheAppState) -> Response:
     """The same, live and for ever. The first message is `log.position`; new answers of a batch are told by
     `batch.chunk_completed`, without an id, with no more than the batch's id."""
     params, head = read_events_ask(request.query_params), await parts.dependencies.log.last_sequence()
     if params.batch_id is not None:
-        await find_batch(parts.dependencies, owner, params.batch_id)
+        await find_batch(parts.dependencies, caller.owner, params.batch_id)
     resumed = request.headers.get("last-event-id")
     after = min(head, read_last_event_id(resumed, created=1)) if resumed else head
     parts.streams.check_room()
     events = live_log(
-        parts.dependencies, parts.ownership, owner, params, after=after, heartbeat_seconds=parts.heartbeat_seconds
+        parts.dependencies,
+        parts.ownership,
+        caller.owner,
+        params,
+        after=after,
+        heartbeat_seconds=parts.heartbeat_seconds,
     )
-    return event_stream(events, parts.streams)
+    return event_stream(events, parts.streams, still(parts, caller))

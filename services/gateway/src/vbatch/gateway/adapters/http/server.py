@@ -1,4 +1,4 @@
-"""The routes that tell how the server is: who asks, its services, its runners, its models as they are served."""
+"""The routes that tell how the server is: its services, its runners, its models as they are served."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from fastapi import APIRouter, Response
 
 from vbatch.chassis.readiness import CheckResult
 from vbatch.gateway.adapters.http.answers import object_answer
-from vbatch.gateway.adapters.http.app_state import AppState, Owner, TheAppState, TheDependencies
+from vbatch.gateway.adapters.http.app_state import AppState, Reader, TheAppState, TheDependencies
 from vbatch.gateway.adapters.http.describe import errors
 from vbatch.gateway.core.server_views import (
-    MeObject,
     RegistryObject,
     RunnerList,
     ServerObject,
@@ -25,14 +24,8 @@ from vbatch.gateway.core.server_views import (
 router = APIRouter(prefix="/v1", tags=["server"])
 
 
-@router.get("/me", response_model=MeObject, responses=errors())
-async def retrieve_me(owner: Owner, parts: TheAppState) -> Response:
-    """Whom the server takes you for, and its version."""
-    return object_answer(MeObject(owner=owner, is_key_required=parts.keys.are_required, version=_version()))
-
-
 @router.get("/server", response_model=ServerObject, responses=errors())
-async def retrieve_server(_owner: Owner, parts: TheAppState) -> Response:
+async def retrieve_server(_owner: Reader, parts: TheAppState) -> Response:
     """Whether each service can do its work, as it says itself, with when it was asked."""
     report = await parts.readiness.report()
     reports = [_own(parts, report.checks), *await parts.dependencies.services.reports()]
@@ -43,13 +36,13 @@ async def retrieve_server(_owner: Owner, parts: TheAppState) -> Response:
 
 
 @router.get("/runners", response_model=RunnerList, responses=errors())
-async def list_runners(_owner: Owner, dependencies: TheDependencies) -> Response:
+async def list_runners(_owner: Reader, dependencies: TheDependencies) -> Response:
     """Every runner there was, with what it does: its device, and the model that is loaded or loading."""
     return object_answer(RunnerList(data=[runner_view(runner) for runner in await dependencies.reads.runners()]))
 
 
 @router.get("/registry", response_model=RegistryObject, responses=errors())
-async def retrieve_registry(_owner: Owner, parts: TheAppState) -> Response:
+async def retrieve_registry(_owner: Reader, parts: TheAppState) -> Response:
     """The models with where they come from, how they are served, and how their last loads went."""
     models = await parts.dependencies.reads.defined_models()
     return object_answer(registry_view(models, await parts.model_loads.histories()))
