@@ -3,11 +3,14 @@ import json
 import pytest
 
 from tests.support.events import NOON, SAMPLES
+from vbatch.contracts.catalogue import BY_TYPE
 from vbatch.contracts.codec import decode_outline, encode
-from vbatch.contracts.events import BatchPaused, ChunkOutline, FileStored
+from vbatch.contracts.events import AccessEvent, BatchPaused, ChunkOutline, FileStored, WebhookEvent
 from vbatch.contracts.message import Recorded
 from vbatch.gateway.core.event_log import AGGREGATES, owner_named_in, read_events_ask, shown, subject_filter
 from vbatch.gateway.core.refusals import Refusal
+
+SHOWN_SAMPLES = [event for event in SAMPLES if BY_TYPE[type(event)].aggregate in AGGREGATES]
 
 
 def recorded(event) -> Recorded:
@@ -16,7 +19,7 @@ def recorded(event) -> Recorded:
 
 
 def test_every_event_is_shown_with_a_sentence_and_without_answers():
-    for event in SAMPLES:
+    for event in SHOWN_SAMPLES:
         record = recorded(event)
         told = shown(record, decode_outline(record))
         assert told.sentence and told.sequence == 7 and told.aggregate in AGGREGATES
@@ -25,9 +28,9 @@ def test_every_event_is_shown_with_a_sentence_and_without_answers():
 
 def test_frequent_events_are_left_out_unless_all_are_asked_for():
     milestones, everything = read_events_ask({}), read_events_ask({"detail": "all"})
-    chunks = [record for record in map(recorded, SAMPLES) if isinstance(decode_outline(record), ChunkOutline)]
+    chunks = [record for record in map(recorded, SHOWN_SAMPLES) if isinstance(decode_outline(record), ChunkOutline)]
     assert chunks and not any(milestones.wants(record) for record in chunks)
-    assert all(everything.wants(record) for record in map(recorded, SAMPLES))
+    assert all(everything.wants(record) for record in map(recorded, SHOWN_SAMPLES))
 
 
 def test_events_can_be_asked_for_by_what_they_are_about():
@@ -44,11 +47,16 @@ def test_an_ask_out_of_bounds_is_refused(query):
 
 
 def test_a_subject_filter_finds_the_subject_of_its_event():
-    paused = next(event for event in SAMPLES if isinstance(event, BatchPaused))
+    paused = next(event for event in SHOWN_SAMPLES if isinstance(event, BatchPaused))
     kind = next(kind for kind in read_events_ask({}).kinds if kind.type is BatchPaused)
     assert subject_filter(kind, paused.batch_id) == recorded(paused).subject
 
 
 def test_a_stored_file_names_its_owner():
-    stored = next(event for event in SAMPLES if isinstance(event, FileStored))
+    stored = next(event for event in SHOWN_SAMPLES if isinstance(event, FileStored))
     assert owner_named_in(stored) == stored.owner
+
+
+def test_keys_quotas_and_webhooks_are_in_nobodys_log():
+    hidden = [event for event in SAMPLES if isinstance(event, AccessEvent | WebhookEvent)]
+    assert hidden and not any(read_events_ask({"detail": "all"}).wants(recorded(event)) for event in hidden)

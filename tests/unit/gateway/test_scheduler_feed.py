@@ -30,7 +30,7 @@ class Scheduler:
     status: int = 200
 
     @asynccontextmanager
-    async def get(self, url: str) -> AsyncIterator[Scheduler]:
+    async def get(self, url: str, **_options: object) -> AsyncIterator[Scheduler]:
         assert url == "http://scheduler/queue"
         self.reads += 1
         yield self

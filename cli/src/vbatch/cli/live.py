@@ -177,4 +177,4 @@ class Progress:
 def _dtype_remarks(event: e.ModelLoading) -> list[str]:
     """Why its numbers are of this type, where the device chose it."""
     chosen = [setting for setting in event.profile if setting.name == DTYPE and setting.reason != SAID]
-    return [f"{event.model} in {it.value}: {it.reason}" for it in chosen if it.value != "auto"]
+    return [f"{event.model} in {setting.value}: {setting.reason}" for setting in chosen if setting.value != "auto"]

@@ -23,7 +23,7 @@ Settings = tuple[e.ProfileSetting, ...]
 class Profiles:
     """What the log says of models; `foretold` tells how one would be loaded that never was."""
 
-    foretold: Callable[[ModelDefinition], Settings]
+    expected: Callable[[ModelDefinition], Settings]
     _definitions: dict[ModelId, ModelDefinition] = field(default_factory=dict)
     _loadings: dict[ModelId, e.ModelLoading] = field(default_factory=dict)
 
@@ -42,14 +42,14 @@ class Profiles:
             at = loading.at.astimezone().strftime("%Y-%m-%d %H:%M")
             yield from _told(f"loaded on {loading.runner_id}, {at}:", loading.profile)
         elif definition := self._definitions.get(model):
-            settings = self.foretold(definition)
+            settings = self.expected(definition)
             if any(setting.reason != SAID for setting in settings):
                 yield from _told("never loaded yet; this machine would take:", settings)
 
 
-async def read_profiles(log: Log, foretold: Callable[[ModelDefinition], Settings]) -> Profiles:
+async def read_profiles(log: Log, expected: Callable[[ModelDefinition], Settings]) -> Profiles:
     """All that the log holds now. Raises Unavailable."""
-    profiles, filters = Profiles(foretold), (MODEL_EVENTS, MODELS_LOADING)
+    profiles, filters = Profiles(expected), (MODEL_EVENTS, MODELS_LOADING)
     newest = [await log.last(each) for each in filters]
     end = max((record.sequence for record in newest if record), default=0)
     if end:

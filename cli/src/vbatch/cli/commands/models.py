@@ -48,7 +48,7 @@ async def _profiles() -> Profiles | None:
     try:
         device = await _device()
         async with asyncio.timeout(2 * LOG_SECONDS), connect_log(settings) as journal:
-            return await read_profiles(journal.log, lambda definition: _foretold(definition, device))
+            return await read_profiles(journal.log, lambda definition: _expected_profile(definition, device))
     except (Unavailable, DeviceTrouble, TimeoutError):
         return None
 
@@ -61,5 +61,5 @@ async def _device() -> Device:
     return await detect(settings.gpu_index, settings.cpu_features)
 
 
-def _foretold(definition: ModelDefinition, device: Device) -> Settings:
+def _expected_profile(definition: ModelDefinition, device: Device) -> Settings:
     return described(profile_on(definition, device), {})

@@ -55,7 +55,7 @@ def read_machine(local: LocalSettings, runner: RunnerSettings, root: Path = ROOT
 
 def read_disk(folder: Path) -> Disk:
     """By some small appends beside where the state lies, or will lie."""
-    there = next(it for it in (folder, *folder.parents) if it.is_dir())
+    there = next(item for item in (folder, *folder.parents) if item.is_dir())
     kind, free = _kind_of(there), psutil.disk_usage(str(there)).free
     try:
         with tempfile.TemporaryFile(dir=there) as file:
@@ -80,7 +80,7 @@ def _appends(descriptor: int) -> Iterator[float]:
 def _kind_of(folder: Path) -> str:
     """The type of its file system: that of the longest mount point above it."""
     mounts = {partition.mountpoint: partition.fstype for partition in psutil.disk_partitions(all=True)}
-    above = [str(it) for it in (folder.resolve(), *folder.resolve().parents) if str(it) in mounts]
+    above = [str(item) for item in (folder.resolve(), *folder.resolve().parents) if str(item) in mounts]
     return mounts[above[0]] if above else "unknown"
 
 
@@ -155,7 +155,7 @@ def _stranger(number: int, own: set[int]) -> str:
         listening = [
             connection for connection in psutil.net_connections("tcp") if connection.status == psutil.CONN_LISTEN
         ]
-        pid = next((it.pid for it in listening if it.laddr and it.laddr.port == number), None)
+        pid = next((item.pid for item in listening if item.laddr and item.laddr.port == number), None)
         if pid is None:
             return "another user's program" if not own else ""
         return "" if pid in own else f"{psutil.Process(pid).name()} (process {pid})"

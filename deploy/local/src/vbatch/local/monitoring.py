@@ -89,9 +89,9 @@ def prometheus_config(settings: LocalSettings) -> dict[str, Any]:
     config["global"]["scrape_timeout"] = f"{min(SCRAPE_TIMEOUT_SECONDS, settings.scrape_seconds)}s"
     config["rule_files"] = [str(path.parent / "rules" / "*.yml")]
     config["scrape_configs"] = [
-        {**job, "static_configs": [{"targets": [addresses[job["job_name"]]]}]}
-        for job in config["scrape_configs"]
-        if job["job_name"] in addresses
+        {**target, "static_configs": [{"targets": [addresses[target["job_name"]]]}]}
+        for target in config["scrape_configs"]
+        if target["job_name"] in addresses
     ]
     config["alerting"] = {
         "alertmanagers": [{"static_configs": [{"targets": [f"{HOST}:{settings.alertmanager_port}"]}]}]
@@ -110,7 +110,7 @@ def _addresses(settings: LocalSettings) -> Mapping[str, str]:
         "node": settings.node_exporter_port,
         "prometheus": settings.prometheus_port,
     }
-    return {job: f"{HOST}:{port}" for job, port in ports.items()}
+    return {target: f"{HOST}:{port}" for target, port in ports.items()}
 
 
 def _folder(settings: LocalSettings) -> Path:

@@ -85,7 +85,7 @@ NO_NETWORK = "IPAddressDeny=any\nIPAddressAllow=localhost\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Unit:
     """What runs once before programs do: a module with its arguments."""
 
     name: str
@@ -95,8 +95,8 @@ class Job:
 
 
 JOBS = (
-    Job(PREPARE, "folders, keys and the database", f"-m vbatch.local.run {PREPARE}"),
-    Job("streams", "the streams of the event log", "-m vbatch.local.streams", after=("nats",)),
+    Unit(PREPARE, "folders, keys and the database", f"-m vbatch.local.run {PREPARE}"),
+    Unit("streams", "the streams of the event log", "-m vbatch.local.streams", after=("nats",)),
 )
 
 
@@ -111,7 +111,7 @@ def main() -> None:
 def units(table: Iterable[Program]) -> dict[str, str]:
     """The text of each unit file, by its name."""
     table = list(table)
-    jobs = {_unit(job.name): _job(job) for job in JOBS}
+    jobs = {_unit(unit.name): _unit_of(unit) for unit in JOBS}
     services = {_unit(program.name): _program(program, table) for program in table}
     return {TARGET: _target([*jobs, *services]), **jobs, **services, "vbatch.sysusers.conf": _users()}
 
@@ -128,10 +128,10 @@ def _users() -> str:
     return f'# For systemd-sysusers(8).\nu {PREFIX} - "vLLM Batch Server" /var/lib/{PREFIX} -\n'
 
 
-def _job(job: Job) -> str:
-    after = (*(() if job.name == PREPARE else (PREPARE,)), *job.after)
-    life = f"Type=oneshot\nRemainAfterExit=yes\nExecStart={PYTHON} {job.arguments}\n{_restart('on-failure')}"
-    return _text(job.description, _ordering(after), life, HARDENING + NO_DEVICES)
+def _unit_of(unit: Unit) -> str:
+    after = (*(() if unit.name == PREPARE else (PREPARE,)), *unit.after)
+    life = f"Type=oneshot\nRemainAfterExit=yes\nExecStart={PYTHON} {unit.arguments}\n{_restart('on-failure')}"
+    return _text(unit.description, _ordering(after), life, HARDENING + NO_DEVICES)
 
 
 def _program(program: Program, table: list[Program]) -> str:

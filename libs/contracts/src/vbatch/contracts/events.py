@@ -363,9 +363,9 @@ class RunnerLeased(Event, frozen=True, kw_only=True):
 class ProfileSetting(msgspec.Struct, frozen=True, kw_only=True):
     """One argument of an engine or, in capitals, a variable of its environment; and why it has this value."""
 
-    name: str
-    value: str
-    reason: str
+    name: limits.ShortText
+    value: limits.ReasonText
+    reason: limits.ReasonText
 
 
 class ModelLoading(Event, frozen=True, kw_only=True):
@@ -375,7 +375,7 @@ class ModelLoading(Event, frozen=True, kw_only=True):
     runner_id: RunnerId
     epoch: int
     model: ModelId
-    profile: tuple[ProfileSetting, ...] = ()
+    profile: Annotated[tuple[ProfileSetting, ...], Items(limits.PROFILE_SETTINGS_COUNT_MAX)] = ()
 
 
 class ModelLoaded(Event, frozen=True, kw_only=True):

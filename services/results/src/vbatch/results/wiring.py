@@ -105,7 +105,7 @@ def _readings(
 ) -> dict[str, Reading]:
     readings = {
         "lag": lag_reading(journal.log, lambda: progress.sequence),
-        "postgres": postgres_reading(model.database_figures),
+        "postgres": postgres_reading(model.database_reading),
     }
     if settings.nats_monitor_url is not None:
         readings["nats"] = nats_reading(settings.nats_monitor_url.rstrip("/"))

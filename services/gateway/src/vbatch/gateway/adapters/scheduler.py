@@ -107,9 +107,9 @@ class SchedulerFeed:
         seconds_max: float = ANSWER_SECONDS_MAX,
     ) -> T | None:
         """None where there is no such thing. Raises SchedulerUnavailable."""
-        body_timeouts = aiohttp.ClientTimeout(total=seconds_max)
+        limit = aiohttp.ClientTimeout(total=seconds_max)
         try:
-            async with self._http.get(self._url + path, params=query, timeout=body_timeouts) as answer:
+            async with self._http.get(self._url + path, params=query, timeout=limit) as answer:
                 if answer.status == 404:
                     return None
                 if answer.status != 200:

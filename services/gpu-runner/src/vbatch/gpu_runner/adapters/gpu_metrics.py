@@ -50,7 +50,7 @@ class Gpu:
         """None where there is no driver or no such card. Blocks."""
         try:
             self._connect()
-            return _figures(pynvml.nvmlDeviceGetHandleByIndex(self._index))
+            return _reading(pynvml.nvmlDeviceGetHandleByIndex(self._index))
         except pynvml.NVMLError_GpuIsLost:
             return GpuReading(is_lost=True)
         except pynvml.NVMLError:
@@ -98,7 +98,7 @@ def gpu_metrics(metrics: GpuReading) -> Iterator[Metric]:
     yield throttled
 
 
-def _figures(card: object) -> GpuReading:
+def _reading(card: object) -> GpuReading:
     memory = _told(lambda: pynvml.nvmlDeviceGetMemoryInfo(card))
     return GpuReading(
         memory_used_bytes=memory and memory.used,

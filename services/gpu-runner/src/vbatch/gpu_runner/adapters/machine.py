@@ -46,7 +46,7 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
     """The least that the cgroups of this process allow; None where none sets a limit."""
     second = (_number(folder / "memory.max") for folder in _folders(root, ""))
     first = (_number(folder / "memory.limit_in_bytes") for folder in _folders(root, "memory"))
-    limits = [it for it in (*second, *first) if it is not None and it < CGROUP_V1_NO_LIMIT_BYTES]
+    limits = [item for item in (*second, *first) if item is not None and item < CGROUP_V1_NO_LIMIT_BYTES]
     return min(limits, default=None)
 
 
@@ -58,7 +58,7 @@ def memory_left_bytes(root: Path = ROOT) -> int | None:
         _left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         for folder in _folders(root, "memory")
     ]
-    return min((it for it in (*second, *first) if it is not None), default=None)
+    return min((item for item in (*second, *first) if item is not None), default=None)
 
 
 def _left(folder: Path, limit: str, used: str, cached: str) -> int | None:

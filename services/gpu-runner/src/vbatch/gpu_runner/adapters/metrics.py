@@ -13,7 +13,7 @@ from vbatch.chassis.readings import Reading
 from vbatch.gpu_runner.core.distribution import Distribution
 from vbatch.gpu_runner.core.engine_counters import COUNTERS, EngineCounters, engine_counters_in
 from vbatch.gpu_runner.core.feed import Feed
-from vbatch.gpu_runner.core.metrics import ModelFigures, RunnerMetrics
+from vbatch.gpu_runner.core.metrics import ModelCounts, RunnerMetrics
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 ENGINE_GAUGES = (
@@ -135,13 +135,13 @@ def engine_metrics(counters: EngineCounters) -> Iterator[Metric]:
             yield _counter(name, ENGINE_COUNTERS[described], counters.values[described])
 
 
-def _add_requests(family: CounterMetricFamily, model: str, metrics: ModelFigures) -> None:
+def _add_requests(family: CounterMetricFamily, model: str, metrics: ModelCounts) -> None:
     family.add_metric([model, "succeeded"], metrics.succeeded_count)
     family.add_metric([model, "failed"], metrics.failed_count)
     family.add_metric([model, "returned"], metrics.returned_count)
 
 
-def _add_tokens(family: CounterMetricFamily, model: str, metrics: ModelFigures) -> None:
+def _add_tokens(family: CounterMetricFamily, model: str, metrics: ModelCounts) -> None:
     family.add_metric([model, "input"], metrics.usage.input_tokens)
     family.add_metric([model, "output"], metrics.usage.output_tokens)
     family.add_metric([model, "cached"], metrics.usage.cached_tokens)

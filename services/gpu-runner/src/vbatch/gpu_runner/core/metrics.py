@@ -30,7 +30,7 @@ class SwapReason(StrEnum):
 
 
 @dataclass(slots=True)
-class ModelFigures:
+class ModelCounts:
     """Of the requests of one model, since start."""
 
     succeeded_count: int = 0
@@ -48,7 +48,7 @@ class RunnerMetrics:
     concurrency: int = 0
     stats: EngineStats | None = None
     """Of the engine, as it was last asked."""
-    models: dict[str, ModelFigures] = field(default_factory=dict)
+    models: dict[str, ModelCounts] = field(default_factory=dict)
     retried_count: int = 0
     chunk_count: int = 0
     chunk_bytes: int = 0
@@ -101,11 +101,11 @@ class RunnerMetrics:
             self.first_answer_seconds_last = now - self._stopped_feeding_at
             self._stopped_feeding_at = None
 
-    def _of(self, model: str) -> ModelFigures:
+    def _of(self, model: str) -> ModelCounts:
         """The figures of a model; beyond MODELS_MAX models the rest share one entry."""
         name = model if model in self.models or len(self.models) < MODELS_MAX else OTHER_MODELS
         if name not in self.models:
-            self.models[name] = ModelFigures()
+            self.models[name] = ModelCounts()
         return self.models[name]
 
     def _swap_reason(self) -> SwapReason:

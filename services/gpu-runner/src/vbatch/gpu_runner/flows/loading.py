@@ -9,6 +9,7 @@ import structlog
 
 from vbatch.contracts.events import ModelFailed, ModelLoaded, ModelLoading, ProfileLowered
 from vbatch.contracts.ids import ModelId, RunnerId
+from vbatch.contracts.limits import PROFILE_SETTINGS_COUNT_MAX
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.ladder import Ladder, memory_line
 from vbatch.gpu_runner.core.limits import Limits
@@ -123,7 +124,7 @@ class Loading:
 
     def _send_loading(self, definition: ModelDefinition, profile: Profile) -> None:
         lowered = {rung.name: rung.before for rung in reversed(self.ladder.rungs(definition))}
-        settings = described(profile, lowered)
+        settings = described(profile, lowered)[:PROFILE_SETTINGS_COUNT_MAX]
         model = definition.id
         self.recorder.send(
             ModelLoading(at=self.now(), runner_id=self.runner_id, epoch=self.epoch, model=model, profile=settings)

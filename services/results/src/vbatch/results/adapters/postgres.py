@@ -16,7 +16,7 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model import PROJECTED_CHANNEL, SCHEMA
-from vbatch.results.adapters.postgres_metrics import DATABASE_FIGURES, DatabaseReading
+from vbatch.results.adapters.postgres_metrics import DATABASE_QUERY, DatabaseReading
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.core.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, storable
@@ -129,10 +129,10 @@ class PostgresReadModel:
             sequence: int = await connection.fetchval("SELECT sequence FROM checkpoint")
             return sequence
 
-    async def database_figures(self) -> DatabaseReading:
+    async def database_reading(self) -> DatabaseReading:
         """For Prometheus. Raises Trouble."""
         async with self._connection() as connection:
-            record = await connection.fetchrow(DATABASE_FIGURES)
+            record = await connection.fetchrow(DATABASE_QUERY)
             assert record is not None, "a database has one row in pg_stat_database"
             return DatabaseReading(**dict(record))
 

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from vbatch.chassis.readings import Reading
 
-DATABASE_FIGURES = """
+DATABASE_QUERY = """
     SELECT pg_database_size(current_database()) AS size_bytes,
         (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) AS connections,
         current_setting('max_connections')::int AS connections_limit,
@@ -22,7 +22,7 @@ DATABASE_FIGURES = """
 
 @dataclass(frozen=True, slots=True)
 class DatabaseReading:
-    """One row of DATABASE_FIGURES; counters are since the statistics were last reset."""
+    """One row of DATABASE_QUERY; counters are since the statistics were last reset."""
 
     size_bytes: int
     connections: int

@@ -146,7 +146,7 @@ class BatchTrace:
         return self._span("batch", created.at, end, attributes, is_error=is_error)
 
     def _children(self, created: e.BatchCreated) -> Iterator[Span]:
-        yield from self._before_it_ran(created)
+        yield from self._until_first_dispatch(created)
         yield from self._pause_spans()
         yield from self._slice_spans()
         yield from self._runner_spans()
@@ -154,7 +154,7 @@ class BatchTrace:
             attributes = {"never_ran": self.finalizing.never_ran_count, "ending": self.finalizing.ending.value}
             yield self._span("seal", self.finalizing.at, self.end.at if self.end else None, attributes)
 
-    def _before_it_ran(self, created: e.BatchCreated) -> Iterator[Span]:
+    def _until_first_dispatch(self, created: e.BatchCreated) -> Iterator[Span]:
         is_rejected = isinstance(self.end, e.BatchRejected)
         checked_at = self.end.at if self.end is not None and is_rejected else self.validated_at
         over_at = checked_at or (self.finalizing.at if self.finalizing else None)
