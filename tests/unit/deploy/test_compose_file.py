@@ -26,6 +26,7 @@ COMMAND_SECONDS_MAX = 30.0
 LOOPBACK = "127.0.0.1"
 PORTS = {
     "gateway": [4080],
+    "console": [4081],
     "nats": [4322, 4328],
     "postgres": [4332],
     "grafana": [4220],
@@ -99,10 +100,10 @@ def test_ports_are_those_of_the_design_and_on_loopback():
     assert {port["host_ip"] for ports in published.values() for port in ports} == {LOOPBACK}
 
 
-def test_only_the_api_is_bound_elsewhere_and_the_gateway_is_told():
+def test_only_the_api_and_its_pages_are_bound_elsewhere_and_the_gateway_is_told():
     bound = configuration(VBATCH_BIND="0.0.0.0", VBATCH_API_KEYS="./keys")["services"]
     elsewhere = {name for name, each in bound.items() for port in each.get("ports", []) if port["host_ip"] != LOOPBACK}
-    assert elsewhere == {"gateway"}
+    assert elsewhere == {"gateway", "console"}
     assert bound["gateway"]["environment"]["VBATCH_GATEWAY_PUBLISHED_HOST"] == "0.0.0.0"
     assert bound["gateway"]["environment"]["VBATCH_GATEWAY_API_KEYS_FILE"] == "/etc/vbatch/api_keys"
 
@@ -164,8 +165,13 @@ def test_a_volume_of_secrets_has_one_reader_beside_its_maker():
         for volume in service.get("volumes", []):
             if volume["type"] == "volume" and volume["source"].startswith("secrets-"):
                 readers.setdefault(volume["source"], set()).add(name)
-                assert name in ("secrets", "backup") or volume["read_only"]
-    shared = {"secrets-gpu-runner": {"cpu-runner", "gpu-runner"}, "secrets-operator": {"streams", "vbatch"}}
+                writes = name in ("secrets", "backup") or (name, volume["source"]) == ("gateway", "secrets-webhooks")
+                assert writes or volume["read_only"]
+    shared = {
+        "secrets-gpu-runner": {"cpu-runner", "gpu-runner"},
+        "secrets-operator": {"streams", "vbatch"},
+        "secrets-webhooks": {"gateway", "notifier"},
+    }
     made = {source: names - {"secrets"} for source, names in readers.items()}
     assert made.pop("secrets-masters") == {"backup"}
     assert {source: names for source, names in made.items() if len(names) != 1} == shared

@@ -31,7 +31,8 @@ def test_a_second_run_changes_nothing(folder: Path):
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.folder)
 def test_a_reader_finds_its_own_key_and_the_database_if_it_may(folder: Path, reader: container_secrets.Reader):
     found = {path.name for path in (folder / reader.folder).iterdir()}
-    assert found == {"nats.nk", *(["postgres-url"] if reader.opens_database else [])}
+    database, webhooks = ["postgres-url"] * reader.opens_database, ["webhooks"] * reader.shares_webhook_secrets
+    assert found == {"nats.nk", *database, *webhooks}
     master = nats_users.key_file(folder / MASTERS, reader.log_user)
     assert (folder / reader.folder / "nats.nk").read_bytes() == master.read_bytes()
 

@@ -22,23 +22,27 @@ READABLE_BY_GROUP = 0o440
 
 MASTERS = "masters"
 NKEY_FILE = "nats.nk"
+WEBHOOKS = "webhooks"
 POSTGRES_URL_FILE = "postgres-url"
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A container of ours: who it is on the log, and whether it opens the database."""
+    """A container of ours: who it is on the log, whether it opens the database, and whether the volume of sealed
+    webhook secrets is mounted into its own secrets, which are read-only there."""
 
     folder: str
     log_user: str
     opens_database: bool = False
+    shares_webhook_secrets: bool = False
 
 
 READERS = (
-    Reader("gateway", "gateway", opens_database=True),
+    Reader("gateway", "gateway", opens_database=True, shares_webhook_secrets=True),
     Reader("scheduler", "scheduler"),
     Reader("results", "results", opens_database=True),
     Reader("gpu-runner", "gpu-runner"),
+    Reader("notifier", "notifier", shares_webhook_secrets=True),
     Reader("operator", nats_users.OPERATOR, opens_database=True),
 )
 
@@ -84,6 +88,8 @@ def _provide_reader(folder: Path, reader: Reader, masters: Path) -> None:
     if reader.opens_database:
         url = postgres.url(masters / "postgres", POSTGRES_PORT, host=POSTGRES_HOST)
         _write(folder / POSTGRES_URL_FILE, url.encode())
+    if reader.shares_webhook_secrets:
+        (folder / WEBHOOKS).mkdir(parents=True, exist_ok=True)
 
 
 def _nats_configuration(masters: Path, store: Path) -> str:
