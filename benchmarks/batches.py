@@ -1,4 +1,4 @@
-"""What benchmarks that run whole batches share: requests of a size, waiting for the end, looking through the output."""
+"""Shared by benchmarks that run whole batches: requests of a given size, waiting for the end, checking the output."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class _Named(msgspec.Struct):
 
 
 def limits(requests: int) -> dict[str, str]:
-    """The settings of a server that takes a batch of so many requests, whatever its bytes."""
+    """The settings of a server that accepts a batch of this many requests, whatever its bytes."""
     return {"VBATCH_SCHEDULER_LINES_MAX": str(requests), "VBATCH_GATEWAY_BATCH_FILE_BYTES_MAX": str(8 << 30)}
 
 
 def lines(requests: int, line_bytes: int) -> Iterator[bytes]:
-    """Chat requests of about so many bytes each."""
+    """Chat requests of about `line_bytes` bytes each."""
     for number in range(requests):
         line = _line(number, "")
         yield _line(number, "x" * max(0, line_bytes - len(line)))
@@ -41,7 +41,7 @@ def create(client: OpenAI, file_id: str) -> Batch:
 
 
 def wait(client: OpenAI, batch: Batch, on_answer: Callable[[Batch, float], None] | None = None) -> Batch:
-    """Until it has ended; `on_answer` gets each answer and the seconds it took."""
+    """Wait until the batch has ended; `on_answer` gets each poll's answer and the seconds it took."""
     deadline = time.monotonic() + END_SECONDS_MAX
     while batch.status not in ENDED:
         if time.monotonic() > deadline:
@@ -55,7 +55,7 @@ def wait(client: OpenAI, batch: Batch, on_answer: Callable[[Batch, float], None]
 
 
 def check_output(client: OpenAI, batch: Batch, requests: int) -> int:
-    """The bytes of the output. Exits when it is not every line once, in the order of the input."""
+    """Return the bytes of the output. Exits unless it holds every line once, in the order of the input."""
     if batch.status != "completed" or batch.output_file_id is None:
         sys.exit(f"the batch is {batch.status}, {batch.request_counts}: nothing was measured")
     decoder, found, size = msgspec.json.Decoder(_Named), 0, 0

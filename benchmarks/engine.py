@@ -1,5 +1,5 @@
-"""The engine study: `./taskw bench:engine` runs the same files through this server and through what one would do
-without it, one engine at a time and taking turns, and writes benchmarks/results/engine.json; `--plots` draws it.
+"""The engine study: `./taskw bench:engine` runs the same files through this server and through its alternatives, one
+engine at a time and in turns, and writes benchmarks/results/engine.json; `--plots` draws it.
 
 Rates are medians over the rounds. Run it on a quiet machine; `-- --quick` only shows that everything works.
 """
@@ -36,12 +36,12 @@ def main() -> None:
 
 
 def _name(arguments: argparse.Namespace) -> str:
-    """A part of the study has a file of its own."""
+    """The name of the result file; a part of the study has a file of its own."""
     return "_".join(["engine", *(arguments.only or ()), *(arguments.peers or ())])
 
 
 def _draw(done: Study) -> None:
-    from benchmarks.engine_study.plots import draw  # matplotlib is asked for only here
+    from benchmarks.engine_study.plots import draw  # matplotlib is needed only here
 
     draw(done, IMAGES)
 

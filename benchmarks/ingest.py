@@ -1,4 +1,4 @@
-"""From a file on disk to a plan: how fast a large file is uploaded, checked and ordered, and what the order is worth.
+"""From a file on disk to a plan: how fast a large file is uploaded, checked and ordered, and what the order gains.
 
 python -m benchmarks.ingest [--requests 50000] [--many 1000000]
 """
@@ -26,10 +26,10 @@ from vbatch.scheduler.core.planning.validation import FileCheck, FileRules
 REQUESTS, LINE_BYTES = 50_000, 4_000
 MANY, MANY_LINE_BYTES = 1_000_000, 500
 TEXTS = 1_000
-"""So many different beginnings the requests of a file have: groups far apart in the file."""
+"""The number of different prompt prefixes in a file; the requests of a group are far apart in the file."""
 DOCUMENTS, QUESTIONS = 128, 4
 CACHE_PERCENTS = (10, 50)
-"""Of all documents, so much the simulated prefix cache holds."""
+"""The sizes of the simulated prefix cache, in percent of all documents."""
 TRIES = 3
 MEGABYTE = 1_000_000
 
@@ -57,7 +57,7 @@ def measure_ingest(path: Path, requests: int, many: int) -> dict[str, report.Fig
 
 
 def write_requests(path: Path, count: int, line_bytes: int) -> float:
-    """How many megabytes it became."""
+    """Write the file; return its size in megabytes."""
     with path.open("wb") as file:
         file.writelines(request_lines(count, line_bytes))
     return round(path.stat().st_size / MEGABYTE, 1)
@@ -79,7 +79,7 @@ def request_line(number: int, content: str) -> bytes:
 
 
 def upload(path: Path) -> dict[str, report.Figure]:
-    """Through the gateway into its blob store with the official client, until it is durable; the best of some tries."""
+    """Upload with the official client through the gateway, until the file is durable; the best of several tries."""
     size, seconds = path.stat().st_size, []
     with running_stack() as stack, stack.client() as client:
         with Sampler({"gateway": stack.pid("gateway")}, {}) as sampler:
@@ -98,7 +98,7 @@ def upload(path: Path) -> dict[str, report.Figure]:
 
 
 def plan(path: Path, requests: int) -> dict[str, report.Figure]:
-    """In the scheduler's worker process."""
+    """Plan the file in the scheduler's worker process."""
     argv = [sys.executable, "-m", "benchmarks.planning", str(path), CHAT, str(requests)]
     done = subprocess.run(argv, check=True, capture_output=True, text=True)
     count = f"{requests // 1_000_000}m" if requests >= 1_000_000 else f"{requests // 1_000}k"
@@ -111,7 +111,7 @@ def plan(path: Path, requests: int) -> dict[str, report.Figure]:
 
 
 def prefix_hits() -> dict[str, report.Figure]:
-    """The share of prompt blocks a prefix cache has, in file order and in plan order, on a question-major file."""
+    """The share of prompt blocks that a prefix cache has, in file order and in plan order, on a question-major file."""
     prompts = question_major(DOCUMENTS, QUESTIONS)
     planned = in_plan_order(prompts)
     blocks = sum(len(prompt) // BLOCK_BYTES for prompt in prompts[:DOCUMENTS])

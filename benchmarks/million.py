@@ -1,6 +1,6 @@
-"""A million requests from upload to download on the simulated engine, watched all the while, small batches behind it.
+"""A million requests from upload to download on the simulated engine, watched throughout, small batches behind it.
 
-The part of benchmarks.ingest that needs the whole server.
+This is the part of benchmarks.ingest that needs the whole server.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SMALL = 20
 LOOK_SECONDS = 0.05
 REST_SECONDS = 10.0
 RUNNING_SHARE = 0.1
-"""Of the large batch is answered when a small one is put behind it."""
+"""The share of the large batch that is answered when a small one is submitted behind it."""
 MEGABYTE = 1_000_000
 
 
@@ -69,14 +69,14 @@ def measure(requests: int) -> dict[str, report.Figure]:
 
 
 def _looks_at_rest(stack: RunningStack, client: OpenAI, file_id: str) -> list[float]:
-    """The seconds of looks at a batch that has ended, nothing else to do: what the machine itself leaves to answers."""
+    """The seconds of reads of an ended batch on an idle server: the baseline of the machine for read times."""
     with _looked_at(stack, batches.wait(client, batches.create(client, file_id))) as looks:
         time.sleep(REST_SECONDS)
     return looks
 
 
 def _small_batches(client: OpenAI, large: Batch, requests: int, file_id: str) -> dict[str, float]:
-    """Seconds a small batch for the same model took that came while the large one was checked, ran, was sealed."""
+    """The seconds that small batches for the same model took while the large one was checked, ran, and was sealed."""
     behind = {"small_behind_validation_seconds": _small_batch(client, file_id)}
     _until(client, large, lambda batch: _answered(batch) >= RUNNING_SHARE * requests)
     behind["small_behind_large_seconds"] = _small_batch(client, file_id)
@@ -104,7 +104,7 @@ def _answered(batch: Batch) -> int:
 
 @contextmanager
 def _looked_at(stack: RunningStack, batch: Batch) -> Iterator[list[float]]:
-    """The seconds each look at the batch took, one behind the other on one connection while the block runs."""
+    """The seconds of reads of the batch, one after another on one connection while the block runs."""
     looks: list[float] = []
     stop = threading.Event()
     thread = threading.Thread(target=_look, args=(stack.settings.gateway_port, batch.id, looks, stop), daemon=True)
@@ -130,7 +130,7 @@ def _look(port: int, batch_id: str, looks: list[float], stop: threading.Event) -
 
 
 def _drained(stack: RunningStack, path: str) -> tuple[float, int]:
-    """Seconds and bytes of a stream of everything the batch has, from its first event or answer to its last."""
+    """The seconds and bytes of a stream of everything the batch has, from its first event or answer to its last."""
     began, size = time.monotonic(), 0
     connection = http.client.HTTPConnection("127.0.0.1", stack.settings.gateway_port)
     connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""How long the scheduler's worker takes for one file, and how much memory; alone, since a worker imports its parent.
+"""How much time and memory the scheduler's worker takes for one file. It runs alone, since a worker imports its parent.
 
 python -m benchmarks.planning FILE MODEL REQUESTS
 """
@@ -23,7 +23,7 @@ TRIES = 3
 
 
 async def measure(path: Path, file_bytes: int, rules: FileRules) -> dict[str, float]:
-    """From asking to having the plan, the best of some tries; CPU with the start of workers, memory at its highest."""
+    """From the call to the plan, the best of several tries; CPU includes the start of workers, memory is the peak."""
     async with process_planner(path.parent.as_uri()) as planner:
         seconds = [await _seconds(planner, path, file_bytes, rules) for _ in range(TRIES)]
     for worker in active_children():

@@ -1,6 +1,6 @@
-"""The policy study: `./taskw bench:policy` simulates six workloads under every rule and two after public traces, times
-decisions, compares small cases with their exact optima, and writes benchmarks/results/policy.json; `--plots` draws
-docs/img/policy-*.png."""
+"""The policy study: `./taskw bench:policy` simulates six workloads under every rule and two based on public traces,
+times decisions, compares small cases with their exact optima, and writes benchmarks/results/policy.json; `--plots`
+draws docs/img/policy-*.png."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main() -> None:
         "seeds": arguments.seeds,
     }
     path = report.write("policy", ["./taskw", "bench:policy", "--", "--seeds", str(arguments.seeds)], measured)
-    print(table(done))  # noqa: T201  # what the task is for
+    print(table(done))  # noqa: T201  # the purpose of the task
     for name, value in measured.items():
         print(f"{name:44} {value}")  # noqa: T201
     print(path)  # noqa: T201
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _draw(done: Study) -> None:
-    from benchmarks.policy_study import plots  # matplotlib is asked for only here
+    from benchmarks.policy_study import plots  # matplotlib is needed only here
 
     plots.draw(done, IMAGES)
 

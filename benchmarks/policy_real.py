@@ -1,8 +1,8 @@
-"""The simulator against the real thing: `./taskw bench:policy:real` plays twelve batches of three models through the
-whole stack on simulated engines, and through the study's virtual service, and compares what came when.
+"""The simulator compared with the real stack: `./taskw bench:policy:real` runs twelve batches of three models through
+the whole stack on simulated engines, and through the study's virtual service, and compares the order and times.
 
-Load times and rates of the engines are steered; how long a load took in the stack is read from the log, since a process
-starts besides. Writes benchmarks/results/policy_real.json.
+Load times and rates of the engines are set; the length of a load in the stack is read from the log, since it includes
+the start of a process. Writes benchmarks/results/policy_real.json.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from vbatch.scheduler.core.state.cost_model import units
 MODELS, BATCHES = 3, 12
 SEQUENCES, LATENCY_SECONDS, LOAD_SECONDS = 8, 0.5, 3.0
 WINDOW = SEQUENCES + 32
-"""What the runner keeps inside such an engine."""
+"""The number of requests that the runner keeps inside such an engine."""
 TOKENS = 8
 REQUESTS_MIN, REQUESTS_MAX = 16, 200
 POLL_SECONDS, END_SECONDS_MAX, DAY = 0.5, 600.0, 86_400.0
@@ -46,7 +46,7 @@ arguments = {{ latency-seconds = {latency}, startup-seconds = {load} }}
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """Seconds since the first batch was asked for."""
+    """Seconds since the first batch was created."""
 
     arrived: dict[BatchId, float]
     ended: dict[BatchId, float]
@@ -71,7 +71,7 @@ def main() -> None:
     }
     path = report.write("policy_real", ["./taskw", "bench:policy:real"], figures)
     for name, value in figures.items():
-        print(f"{name:40} {value}")  # noqa: T201  # what the task is for
+        print(f"{name:40} {value}")  # noqa: T201  # the purpose of the task
     print(path)  # noqa: T201
 
 
@@ -121,7 +121,7 @@ def _seconds(record: dict[str, object]) -> float:
 
 
 def _simulated(sizes: list[tuple[str, int]], real: Played, names: list[BatchId], load_seconds: float) -> Played:
-    """The same batches, arriving when they did."""
+    """The same batches with the same arrival times, in the virtual service."""
     rate = SEQUENCES / LATENCY_SECONDS
     engine = Engine(rate * units(1, usage(TOKENS)), load_seconds)
     loads = [
@@ -134,7 +134,7 @@ def _simulated(sizes: list[tuple[str, int]], real: Played, names: list[BatchId],
 
 
 def _agreement(one: Played, other: Played) -> float:
-    """Of all pairs of batches, the share that ended in the same order."""
+    """The share of all pairs of batches that ended in the same order."""
     pairs = list(combinations(one.ended, 2))
     return fmean((one.ended[a] < one.ended[b]) == (other.ended[a] < other.ended[b]) for a, b in pairs)
 

@@ -1,4 +1,4 @@
-"""Memory and CPU of each program of a stack while it works, its children included, looked at from outside."""
+"""Memory and CPU of each program of a stack while it works, its children included, measured from outside."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SAMPLE_SECONDS = 0.25
 
 
 class Sampler:
-    """Looks at the trees below `roots` (program → pid) from entering until leaving, in a thread of its own.
+    """Looks at the process trees below `roots` (program → pid) from entering until leaving, in a thread of its own.
 
-    A process whose command line has the word `apart[name]` counts as `name`, not as the program it stands below.
-    CPU seconds of a process that ends between two looks are lost from its last look on.
+    A process whose command line has the word `apart[name]` counts as `name`, not as the program above it. If a process
+    ends between two looks, its CPU seconds since its last look are lost.
     """
 
     def __init__(self, roots: Mapping[str, int], apart: Mapping[str, str]) -> None:
@@ -46,16 +46,16 @@ class Sampler:
 
     @property
     def peak_bytes(self) -> Mapping[str, int]:
-        """Resident; of pages that several processes share each counts its part."""
+        """Peak resident bytes by program; of pages that several processes share each counts its part."""
         return self._peaks
 
     @property
     def peak_bytes_of_all(self) -> int:
-        """The highest sum of all programs at one moment, without what stands apart."""
+        """The highest sum over all programs at one moment, without the processes that count apart."""
         return self._peak_of_all
 
     def drift_bytes(self, name: str) -> int:
-        """How much more was resident in the last quarter of the looks than in the second, by their medians."""
+        """The growth of resident bytes from the second quarter of the looks to the last, by their medians."""
         resident = [look[name] for look in self._looks]
         quarter = len(resident) // 4
         if not quarter:
@@ -87,7 +87,7 @@ class Sampler:
         self._peak_of_all = max(self._peak_of_all, sum(resident[name] for name in self._roots))
 
     def _owner(self, name: str, process: psutil.Process) -> str:
-        words = process.cmdline()  # looked at each time: between fork and exec a process has its parent's
+        words = process.cmdline()  # read each time: between fork and exec a process has its parent's
         return next((each for each, word in self._apart.items() if word in words), name)
 
     def _note_cpu(self, owner: str, process: psutil.Process, *, is_first: bool) -> None:
@@ -99,7 +99,7 @@ class Sampler:
 
 
 def _resident_bytes(process: psutil.Process, *, is_alone: bool) -> int:
-    """Its resident pages; where others of its tree may have the same ones, its share of them, which takes longer."""
+    """Its resident pages; where others of its tree may share them, its proportional share, which is slower to read."""
     memory = process.memory_info() if is_alone or not psutil.LINUX else process.memory_full_info()
     return int(getattr(memory, "pss", memory.rss))
 

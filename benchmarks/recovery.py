@@ -23,8 +23,8 @@ POLL_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Recovery:
-    """`started_seconds` until the next process was there, `ready_seconds` until it was ready, and what CPU it and its
-    children had used by then."""
+    """`started_seconds` is the time until the next process existed, `ready_seconds` until it was ready; the CPU time is
+    what it and its children had used by then."""
 
     started_seconds: float
     ready_seconds: float
@@ -47,12 +47,12 @@ def main() -> int:
 
 
 def _killed(stack: RunningStack, program: Program) -> Recovery:
-    """Supervisord is not asked meanwhile: a question would wake it."""
+    """Kill a program and time its recovery. Supervisord is not queried meanwhile: a query would wake it."""
     stack.wait_until_ready()
     supervisor = psutil.Process(stack.stack.status().supervisor_pid)
     victim = stack.process(program.name)
     known = set(supervisor.children())
-    time.sleep(STABLE_SECONDS + 1.0)  # one that dies in its first moments is started again later
+    time.sleep(STABLE_SECONDS + 1.0)  # a process that dies in its first moments is restarted later
     victim.kill()
     began = time.monotonic()
     _await_successor(supervisor, known)

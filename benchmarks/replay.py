@@ -1,4 +1,4 @@
-"""How fast the read model is made again from the log: one batch of many outcomes, replayed into an empty schema.
+"""How fast the read model is rebuilt from the log: one batch of many outcomes, replayed into an empty schema.
 
 python -m benchmarks.replay [--outcomes 1000000]
 """
@@ -92,7 +92,7 @@ def dependencies(folder: Path, url: str, journal: Journal) -> ReplayDependencies
 
 
 async def tell(journal: Journal, outcomes: int) -> int:
-    """The life of the batch into the log; the bytes of its bodies."""
+    """Write the life of the batch into the log; return the bytes of its bodies."""
     written = 0
     async with journal.publisher() as publisher:
         for event in story(outcomes):

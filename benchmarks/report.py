@@ -1,4 +1,4 @@
-"""What every benchmark writes: its figures, and on which machine and versions they were measured."""
+"""What every benchmark writes: its figures, and the machine and versions with which they were measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Figure = int | float | str | bool | None
 
 
 def write(name: str, command: Sequence[str], figures: Mapping[str, Figure]) -> Path:
-    """`benchmarks/results/NAME.json`; `figures` is flat, each key with its unit last."""
+    """Write `benchmarks/results/NAME.json`; `figures` is flat, and each key ends with its unit."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     report = {

@@ -1,4 +1,4 @@
-"""How long a service that is killed in the middle of a million requests takes until the batch moves on, and its memory.
+"""How long a batch of a million requests stands still when a service is killed, and the memory of that service.
 
 python -m benchmarks.restarts [--requests 1000000]
 """
@@ -24,9 +24,9 @@ REQUESTS = 1_000_000
 LINE_BYTES = 500
 SERVICES = ("scheduler", "results", "gateway", "gpu-runner")
 KILL_SHARES = (0.3, 0.45, 0.6, 0.75)
-"""Of the batch is answered when each of them is killed."""
+"""The shares of the batch that are answered when each of the services is killed."""
 MOVED_REQUESTS = 5_000
-"""More than was on its way when a service was killed: these show that it works again."""
+"""More requests than were in flight when a service was killed: these show that it works again."""
 SECONDS_MAX = 300.0
 POLL_SECONDS = 0.05
 MEGABYTE = 1_000_000
@@ -102,7 +102,7 @@ def _answered(client: OpenAI, batch: Batch) -> int:
 
 
 def _peak_bytes(process: psutil.Process) -> int:
-    """Of the process and the children it has now, each at its highest, as Linux counts it."""
+    """The sum of the peaks of the process and its current children, as Linux counts them."""
     return sum(_high_water(each.pid) for each in [process, *process.children(recursive=True)])
 
 

@@ -1,5 +1,5 @@
 """`python -m benchmarks.steering`: how soon a cancel frees the device, and how fast a batch is read while the scheduler
-lives and while it stands still. On the simulated engine."""
+lives and while it is stopped. It runs on the simulated engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INSIDE_MIN = 64
 WAIT_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.005
 STALE_AFTER_SECONDS = 11.0
-"""The gateway's forecast is none by then."""
+"""By then the gateway's forecast is out of date and unused."""
 
 
 def main() -> int:
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _freed(stack: RunningStack, client: OpenAI, model: str) -> float:
-    """Seconds from a cancel until a client sees the first answer of the batch that waited."""
+    """The seconds from a cancel until a client sees the first answer of the batch that waited."""
     long = submit(client, jsonl(long_line(number) for number in range(200)))
     wait_until(lambda: inside(stack) >= INSIDE_MIN, "the engine is full", WAIT_SECONDS_MAX)
     following = submit(client, jsonl(chat_line(number, model) for number in range(50)))
@@ -69,7 +69,7 @@ def _answered(client: OpenAI, batch_id: str) -> int:
 
 
 def _reads(stack: RunningStack, client: OpenAI, count: int) -> dict[str, report.Figure]:
-    """Of an unfinished batch; a stopped scheduler takes connections and never answers, the worst it can do."""
+    """The times of reads of an unfinished batch; at worst, a stopped scheduler takes connections and never answers."""
     batch = submit(client, jsonl(long_line(number) for number in range(10)))
     wait_until(lambda: inside(stack) > 0, "it runs", WAIT_SECONDS_MAX)
     url = f"{stack.url}/v1/batches/{batch.id}"

@@ -1,4 +1,4 @@
-"""What a swap of models costs: simulated engines for many in a row, real vLLM for the seconds.
+"""What a swap of models costs: simulated engines for many swaps in a row, real vLLM for the seconds.
 
 python -m benchmarks.swap [--swaps 200] [--real-swaps 6]
 """
@@ -22,7 +22,7 @@ from tests.support.stack import running_stack
 SWAPS, REAL_SWAPS = 200, 6
 MEGABYTE = 1_000_000
 ONE_BY_ONE = {"VBATCH_GPU_RUNNER_RESIDENTS_MAX": "1"}
-"""So that a swap is one, though both models fit."""
+"""Forces real swaps although both models fit into memory."""
 ENGINE_PYTHON = ROOT / ".engine" / "bin" / "python"
 PREPARE = ROOT / "deploy" / "engine" / "prepare_model.py"
 

@@ -1,1 +1,1 @@
-"""One engine, the same machine, files and arguments: this server beside what one would do without it."""
+"""One engine, the same machine, files and arguments: this server compared with its alternatives."""

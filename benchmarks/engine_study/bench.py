@@ -1,6 +1,6 @@
-"""`vllm bench throughput` at the profile's arguments on the file's own prompts: no server, no files, nothing kept.
+"""`vllm bench throughput` with the profile's arguments on the file's own prompts: no server, no files, nothing kept.
 
-What it takes is the ceiling of what anything around this engine can reach.
+Its rate is the upper limit for everything around this engine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an engineer would write without us: the grouped file, an asyncio client with a window, a tuned `vllm serve`."""
+"""What an engineer would write instead: the grouped file, an asyncio client with a window, a tuned `vllm serve`."""
 
 from __future__ import annotations
 

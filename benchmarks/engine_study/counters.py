@@ -1,4 +1,4 @@
-"""The engine's own counters, looked at from outside: how full it was while work waited, what its cache gave."""
+"""Reads the engine's own counters from outside: how full it was while work waited, and the hits of its cache."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from types import TracebackType
 from typing import Self
 
 LOOK_SECONDS = 1.0
-"""A look costs the engine some milliseconds: where it is compared with one that nobody looks at, nobody does."""
+"""A look costs the engine some milliseconds: compared with an unwatched engine, ours is not watched either."""
 FULL_SHARE = 0.95
 _VALUE = re.compile(r"^vllm:(\w+?)(?:_total)?(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Totals since the engine started, and what is inside it now."""
+    """Totals since the engine started, and the requests inside it now."""
 
     running: float
     waiting: float
@@ -61,11 +61,12 @@ def look(path: Path) -> Counters:
 
 @dataclass
 class Watch:
-    """Looks at an engine that is to run `requests` more, from entering until leaving, in a thread; with `is_constant`
-    unset only when entering and leaving.
+    """Looks, from entering until leaving and in a thread, at an engine that is to run `requests` more; with
+    `is_constant` unset it looks only when entering and leaving.
 
-    A look counts from the moment the engine was full until nothing waits outside any more. It is a bubble when none
-    waited inside either (so that the engine could have taken one) and fewer than 95 % of what it can run at once ran.
+    A look counts from the moment the engine was full until nothing waits outside any more. It is a bubble when no
+    request waited inside either (so that the engine could have taken one) and fewer than 95 % of what it can run at
+    once ran.
     """
 
     path: Path
@@ -112,7 +113,7 @@ class Watch:
     def _count(self, now: Counters) -> None:
         came = now.finished - self.first.finished + now.running + now.waiting
         if came == 0 or came >= self.requests:
-            return  # the file is not there yet, or nothing waits outside any more
+            return  # the file has not arrived yet, or nothing waits outside any more
         is_full = bool(now.waiting) or now.running >= FULL_SHARE * self.runs_at_once
         self.looks += is_full or self.looks > 0
         self.bubbles += self.looks > 0 and not is_full

@@ -1,4 +1,4 @@
-"""What the laps say: rates by peer and file, and the ratios that the server is held to."""
+"""The results of the laps: rates by peer and file, and the ratios against which the server is judged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def figures(done: Study) -> dict[str, Figure]:
 
 
 def rate(done: Study, workload: str, peer: str) -> float | None:
-    """Requests a second, the median over the rounds; None where that peer did not run that file."""
+    """Requests a second, the median over the rounds; None where the peer did not run the file."""
     rates = [lap.requests_per_second for lap in done.laps if (lap.workload, lap.peer) == (workload, peer)]
     return median(rates) if rates else None
 
@@ -48,7 +48,7 @@ def _ratio(done: Study, workload: str, peer: str) -> float | None:
 
 
 def _bubbles(done: Study) -> float | None:
-    """Of all looks at our engine while requests waited outside."""
+    """The share of bubbles among all looks at our engine while requests waited outside."""
     own = [lap for lap in done.laps if lap.peer == laps.OURS]
     looks = sum(lap.more["looks"] for lap in own)
     return round(sum(lap.more["bubble_fraction"] * lap.more["looks"] for lap in own) / looks, 4) if looks else None
@@ -66,7 +66,7 @@ def _rates(done: Study) -> dict[str, Figure]:
 
 
 def _others(done: Study) -> dict[str, Figure]:
-    """Medians of what else was seen of a peer with a file, and how many laps there were."""
+    """Medians of the other measurements of a peer with a file, and the number of laps."""
     seen: dict[str, Figure] = {
         f"{work}_infinite_hit_ratio": round(it, 4) for work, it in done.infinite_hit_ratios.items()
     }

@@ -1,4 +1,4 @@
-"""What is measured of one peer on one file, what all peers share, and what is asked of a peer."""
+"""What is measured of one peer on one file, what all peers share, and what a peer must provide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURS, BY_HAND, RUN_BATCH, RUN_BATCH_TUNED, BENCH = "ours", "by_hand", "run_batch
 
 @dataclass(frozen=True)
 class Lap:
-    """`seconds` from the first request sent, the model loaded, to the last result in its file or log."""
+    """`seconds` runs from the first request sent, with the model loaded, to the last result in its file or log."""
 
     peer: str
     workload: str
@@ -31,7 +31,7 @@ class Lap:
 
 @dataclass(frozen=True)
 class Setup:
-    """What all peers share. `at_home` is the model's definition in models.toml, `definition` names its folder."""
+    """What all peers share. `at_home` is the model's definition in models.toml; `definition` names its folder."""
 
     at_home: ModelDefinition
     definition: ModelDefinition
@@ -46,7 +46,7 @@ class Setup:
 
 
 class Peer(Protocol):
-    """It may keep its engine from lap to lap: the files of every round are new to it."""
+    """A peer may keep its engine from lap to lap: the files of every round are new to it."""
 
     @property
     def name(self) -> str: ...

@@ -1,4 +1,4 @@
-"""This server, whole: NATS, PostgreSQL and all services as processes, asked over HTTP as any client does."""
+"""This server, whole: NATS, PostgreSQL and all services as processes, accessed over HTTP like by any client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from vbatch.local.log_access import log_settings
 RUNNER = "gpu-runner"
 ENDED = {"completed", "failed", "cancelled", "expired"}
 POLL_SECONDS = 5.0
-"""The clock is the log's; what asks meanwhile costs the engine time."""
+"""The time is measured by the log; polling meanwhile only costs the engine time."""
 LAP_SECONDS_MAX = 3_600.0
 
 
@@ -42,7 +42,7 @@ class Ours:
         self._socket = engine_socket(stack, setup)
 
     def lap(self, work: Workload) -> Lap:
-        """The clock runs from the first slice to the end of counting, both as the log dates them."""
+        """One lap, timed from the first slice to the end of counting, both by their times in the log."""
         with self._stack.client() as client:
             files = [_uploaded(client, lines) for lines in work.split()]
             before = self._cpu_seconds()
@@ -61,7 +61,7 @@ class Ours:
         return Lap(self.name, work.name, len(work.lines), seconds, more)
 
     def _cpu_seconds(self) -> Mapping[str, float]:
-        """What each program has used so far; the engine's processes stand below the runner and count apart."""
+        """The CPU time of each program so far. The engine's processes, children of the runner, count separately."""
         spent = {"engine": 0.0}
         for service in self._stack.stack.status().services:
             root = psutil.Process(self._stack.pid(service.name))
@@ -73,7 +73,7 @@ class Ours:
 
 @contextmanager
 def ours(setup: Setup) -> Iterator[Ours]:
-    """With its model loaded: a first batch brings it onto the device."""
+    """This server with its model loaded: a first batch brings the model onto the device."""
     root = Path(__file__).parents[2]
     places = {
         "VBATCH_GPU_RUNNER_ENGINE_PYTHON": str(setup.engine_python),
@@ -90,7 +90,7 @@ def ours(setup: Setup) -> Iterator[Ours]:
 
 
 def engine_socket(stack: RunningStack, setup: Setup) -> Path:
-    """Of the one engine that runs; what waits to be one listens nowhere."""
+    """The socket of the one running engine; a standby process listens nowhere."""
     shop = RunnerPaths(stack.home, "gpu0", setup.engine_python, setup.engine_python)
     return max(shop.socket(0).parent.parent.glob("engine-*/engine.sock"), key=lambda path: path.stat().st_mtime)
 
@@ -118,8 +118,8 @@ def _ended(client: OpenAI, batch: Batch) -> Batch:
 
 
 async def _seconds_in_log(log: JournalSettings, batch_ids: Sequence[str]) -> tuple[float, float]:
-    """From the first dispatch, before the first request is sent, to the last end of counting, after the last answer is
-    stored; and from the first created to the last completed."""
+    """Two durations: from the first dispatch, before the first request is sent, to the last end of counting, after the
+    last answer is stored; and from the first created to the last completed."""
     filters = [subjects.batch_events(BatchId(batch_id)) for batch_id in batch_ids]
     seen: dict[str, list[datetime]] = {}
     async with (

@@ -1,4 +1,4 @@
-"""Run by the engine's Python: what an infinite prefix cache finds in a file, and the file as `vllm bench` reads it.
+"""Run by the engine's Python: the hits of an infinite prefix cache in a file, and the file as `vllm bench` reads it.
 
 python prefixes.py MODEL_FOLDER FILE.jsonl BLOCK_TOKENS [SHAREGPT.json] prints {"tokens": …, "hit_tokens": …}.
 """
@@ -26,7 +26,7 @@ def main(model: str, file: str, block: int, sharegpt: str | None) -> None:
 
 
 def hit_tokens(prompts: list[list[int]], block: int) -> int:
-    """Tokens in whole blocks that an earlier prompt began with. The last token of a prompt is always computed."""
+    """Tokens in whole blocks with which an earlier prompt began. The last token of a prompt is always computed."""
     seen: set[int] = set()
     found = 0
     for prompt in prompts:

@@ -1,4 +1,4 @@
-"""vLLM's own programs as the peers start them: with the profile of models.toml, or at their defaults."""
+"""vLLM's own programs as the peers start them: with the profile of models.toml, or with their defaults."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def tuned(setup: Setup) -> tuple[tuple[str, ...], Mapping[str, str]]:
 
 
 def at_defaults(setup: Setup) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """Nothing but the model and the same room for the cache: with more of it a file would be another problem."""
+    """The program's own arguments and environment, plus the model and the same cache size: with a larger cache a file
+    would be a different problem."""
     arguments, environment = tuned(setup)
     kept = {name: value for name, value in environment.items() if name not in own_environment(setup)}
     kept.pop("VLLM_CPU_OMP_THREADS_BIND", None)
@@ -49,7 +50,7 @@ def source(setup: Setup) -> str:
 
 @asynccontextmanager
 async def running(setup: Setup, command: EngineCommand, name: str) -> AsyncIterator[tuple[Child, Path]]:
-    """The program and its log; on leaving nothing of it is left."""
+    """Run the program; yields it and its log, and leaves no process behind."""
     desk = ProcessPaths(setup.folder / f"{name}.log", setup.folder / f"{name}.pids", STOP_SECONDS)
     child = await Child.start(command, desk)
     try:
@@ -74,7 +75,7 @@ async def infinite_cache(setup: Setup, work: Workload, sharegpt: Path | None = N
 
 
 def check_answers(answers: list[bytes], work: Workload) -> None:
-    """Exits unless every request has its answer."""
+    """Exit unless every request has its answer."""
     named = {msgspec.json.decode(answer)["custom_id"] for answer in answers}
     asked = {msgspec.json.decode(line)["custom_id"] for line in work.lines}
     failed = [answer for answer in answers if msgspec.json.decode(answer).get("error")]

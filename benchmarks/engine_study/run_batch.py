@@ -1,4 +1,4 @@
-"""`vllm run-batch`, a process a file. Its load is left out: its clock begins where it says that it reads the file."""
+"""`vllm run-batch`, one process for each file. Time starts when its log says that it reads the file, after loading."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vbatch.gpu_runner.adapters.engine.process.child import Child
 from vbatch.gpu_runner.core.command import EngineCommand
 
 BEGAN = b"Reading batch from"
-"""What it logs once its engine is loaded, before it reads the first line."""
+"""The line it logs once its engine is loaded, before it reads the first line of the file."""
 
 
 class RunBatch:

@@ -1,4 +1,4 @@
-"""The rounds: every peer on every file it is asked about, one engine at a time, and the figures that come of it."""
+"""The rounds: every peer on each of its files, one engine at a time, and the resulting figures."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ ASKED_ABOUT = {
     laps.RUN_BATCH_TUNED: (PLAIN,),
 }
 PEERS = (laps.OURS, laps.BY_HAND, laps.BENCH, laps.RUN_BATCH)
-"""Who takes part unless others are named."""
+"""The peers that take part unless others are named."""
 ONCE = (TEMPLATES, BATCHES)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """`only` names kinds of files, `peers` who runs them. Round 1 has all of it; the slow, and what is compared with
-    nobody, is left out of the others."""
+    """`only` names kinds of files, `peers` the peers that run them. Round 1 has all of them; the other rounds leave out
+    slow peers, and files that only this server runs."""
 
     model: str
     models_file: Path
@@ -63,7 +63,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Study:
-    """All laps, and what an infinite prefix cache would find in each file (by its name, of the first round)."""
+    """All laps, and the hit share of an infinite prefix cache for each file (by its name, from the first round)."""
 
     laps: list[Lap]
     infinite_hit_ratios: dict[str, float]
@@ -128,7 +128,7 @@ async def _setup(choices: Choices, folder: Path) -> Setup:
 
 
 async def _in_folder(definition: ModelDefinition, choices: Choices) -> ModelDefinition:
-    """The definition with its source as a folder, which every program understands; made on first use."""
+    """The definition with its source as a folder, which every program understands; created on first use."""
     target = Path(definition.folder or choices.prepared_folder / (definition.package or ""))
     target.parent.mkdir(parents=True, exist_ok=True)
     with hold_lock(target.parent / "lock"):

@@ -1,4 +1,4 @@
-"""The files of the study. Every round has texts of its own, so that no prefix cache knows them from another."""
+"""The files of the study. Every round has texts of its own, so that no prefix cache knows them from an earlier one."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ WORDS = (
 class Sizes:
     """How many requests each file has: documents by questions, templates by items, or plain requests.
 
-    `shared` also says how many bytes a document has: those of a file are more than a cache of 1 GiB holds (46,600
-    tokens of SmolLM2-135M), or there would be nothing to win by their order. Theirs are 75,000 and 58,000 tokens.
-    `batches` is in how many files the plain requests stand once more, to see what happens between files.
+    `shared` also gives the bytes of a document. The documents of a file exceed a cache of 1 GiB (46,600 tokens of
+    SmolLM2-135M), because otherwise their order could gain nothing: they have 75,000 and 58,000 tokens. `batches` is
+    the number of files that repeat the plain requests in parts, to measure the time between files.
     """
 
     shared: tuple[tuple[int, int, int], ...] = ((128, 4, 4_096), (48, 12, 8_448))
@@ -42,9 +42,9 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Workload:
-    """`lines` as the file has them, `by_hand` in the order one who knows the documents would send them.
+    """`lines` is the order of the file, `by_hand` that of an engineer who knows the documents.
 
-    In how many `files` the lines stand, one after the other; `is_watched` while it runs, or left alone.
+    The lines are split over `files` consecutive files; `is_watched` says whether the engine is watched meanwhile.
     """
 
     name: str
@@ -67,12 +67,12 @@ def workloads(model: str, sizes: Sizes, seed: int) -> list[Workload]:
     plain = _plain(model, sizes.plain, Random(seed))
     many = _plain(model, sizes.plain, Random(f"batches {seed}"))
     batches = replace(many, name=f"batches_{sizes.batches}x{sizes.plain // sizes.batches}", files=sizes.batches)
-    alone = replace(plain, is_watched=False)  # as `vllm bench throughput` is
+    alone = replace(plain, is_watched=False)  # like `vllm bench throughput`
     return [*shared, _templates(model, *sizes.templates, Random(seed)), alone, batches]
 
 
 def warm_up(model: str) -> Workload:
-    """What an engine meets before it is measured: its first steps are slower than any after."""
+    """Requests that run before the measurement: the first steps of an engine are slower than any after."""
     return _plain(model, WARM_UP_REQUESTS, Random(0))
 
 
@@ -104,7 +104,7 @@ def _plain(model: str, requests: int, random: Random) -> Workload:
 
 
 def _line(model: str, name: str, text: str, tokens: int, *, temperature: float = 0.0) -> bytes:
-    """Every answer has exactly so many tokens: engines are compared at equal work."""
+    """One request line. Every answer has exactly `tokens` tokens: engines are compared at equal work."""
     messages = [{"role": "user", "content": text}]
     limits = {"max_tokens": tokens, "ignore_eos": True, "temperature": temperature, "top_p": 1.0}
     body = {"model": model, "messages": messages, **limits}

@@ -1,4 +1,4 @@
-"""How long one whole decision takes: from the folded state, over the view and the policy, to the events to record."""
+"""How long one whole decision takes: from the folded state, through view and policy, to the events to record."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUNNER = RunnerId("gpu0")
 
 
 def decision_ms(batches: int) -> float:
-    """Processor time, the median over decisions at different times, one slice of a model being on the device."""
+    """CPU milliseconds, the median over decisions at different times, with one slice of a model on the device."""
     state = _state(batches)
     ids = (SliceId(f"s-{number}") for number in count())
     for event in decide(state, DecisionInput(START + timedelta(hours=2), {}, DensityPolicy(), ids.__next__)):

@@ -1,4 +1,4 @@
-"""What a study says in figures and as a table."""
+"""The results of a study as figures and as a table."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def figures(done: Study) -> dict[str, Figure]:
 
 
 def _points_max(done: Study, name: str) -> float:
-    """By how many percentage points this variant of ours misses more."""
+    """The largest excess of this variant's misses over those of the full policy, in percentage points."""
     return max(100 * (done[*place, name].missed - done[*place, OURS].missed) for place in PLACES)
 
 
@@ -48,7 +48,7 @@ def _swaps(done: Study, name: str) -> float:
 
 
 def _by_place(done: Study) -> dict[str, Figure]:
-    """Mean flow over that of oldest first, and the same of the bound that no policy can pass."""
+    """Mean flow divided by that of oldest first, and the same for the bound that no policy can pass."""
     named: dict[str, Figure] = {}
     for scenario, swap in (*PLACES, *BESIDE):
         oldest = done[scenario, swap, OLDEST_FIRST].mean_flow

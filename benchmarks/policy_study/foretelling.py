@@ -1,7 +1,7 @@
-"""How true forecasts are: when a twentieth of a batch is answered, the service is asked when it will end.
+"""How accurate forecasts are: when a twentieth of a batch is answered, the service is asked when it will end.
 
-Arrivals are unknown to it, and so are the lengths of answers: those of a batch differ by a factor of two from what is
-usual for its model, and its requests from each other as much again.
+The service does not know the arrivals or the lengths of answers: the mean of a batch differs by a factor of two from
+the usual mean of its model, and its requests differ from each other by as much.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from vbatch.scheduler.core.policy.density import DensityPolicy
 from vbatch.scheduler.core.state.cost_model import units
 
 REQUESTS_MAX = 60_000
-"""Of one workload: above it a request stands for several, or a run takes minutes."""
+"""The limit for one workload: above it one request stands for several, or a run takes minutes."""
 ASKED_SHARE = 0.05
 ASKED_MAX = 80
-"""Batches of one workload that are asked about."""
+"""The number of batches in one workload for which a forecast is taken."""
 TOKENS = 200
 SIGMA = 0.5
-"""Of the logarithm of a batch's mean answer, and of each answer's."""
+"""The deviation of the logarithm of a batch's mean answer, and of each answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A forecast and what came, in seconds from the moment of asking."""
+    """A forecast and the actual end, in seconds from the moment of the forecast."""
 
     likely: float
     earliest: float
@@ -43,7 +43,7 @@ class Told:
 
     @property
     def error(self) -> float:
-        """A share of the truth; moments are told to the second, so below ten seconds of those."""
+        """The error as a share of the truth; forecasts have whole seconds, so an end below ten seconds counts as 10."""
         return abs(self.likely - self.truth) / max(10.0, self.truth)
 
     @property
@@ -77,7 +77,7 @@ def forecasts(seeds: int) -> dict[str, Figure]:
 
 
 def ask(scenario: str, swap_seconds: float, seed: int) -> list[Told]:
-    """One workload through the service; what it said of some batches, and what came."""
+    """Run one workload through the service; return the forecasts for some batches with their actual ends."""
     batches = SCENARIOS[scenario](seed)
     stands_for = max(1.0, sum(map(_requests, batches)) / REQUESTS_MAX)
     random = Random(seed)

@@ -1,7 +1,8 @@
-"""The best there is, for a few batches that are all there at the start: least mean flow and least missed deadlines.
+"""The optimum for a few batches that are all there at the start: least mean flow and least missed deadlines.
 
-Inside a model the shortest first is best for flow, so a program over what each model has served finds the least (after
-Monma and Potts 1989); the batches that can all be on time are found by growing sets."""
+Within a model the shortest first is best for flow, so a dynamic program over the served part of each model finds the
+least (after Monma and Potts 1989); the batches that can all be on time are found by growing sets.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +18,20 @@ FOR_EVER = float("inf")
 
 
 def least_mean_flow(batches: Sequence[Batch], swap_seconds: float) -> float:
-    """In seconds."""
+    """The least mean flow in seconds."""
     return min(_flows(batches, swap_seconds).values()) / len(batches)
 
 
 def fewest_swaps(batches: Sequence[Batch], swap_seconds: float, flow_ratio_max: float) -> int:
-    """Loads, the first one included, of the schedules whose mean flow is at most so many times the least."""
+    """The loads, including the first, of the schedules whose mean flow is at most `flow_ratio_max` times the least."""
     flows = _flows(batches, swap_seconds)
     allowed = flow_ratio_max * min(flows.values())
     return min(swaps for swaps, flow in flows.items() if flow <= allowed)
 
 
 def _flows(batches: Sequence[Batch], swap_seconds: float) -> dict[int, float]:
-    """Loads → the least sum of flow times with so many. A batch delays all that have not ended, so what is left to
-    pay does not depend on the time."""
+    """Loads → the least sum of flow times with that many loads. A batch delays all that have not ended, so the
+    remaining cost does not depend on the time."""
     families = _families(batches)
 
     @cache
@@ -52,10 +53,10 @@ def _flows(batches: Sequence[Batch], swap_seconds: float) -> dict[int, float]:
 
 
 def least_mean_flow_of_loads(batches: Sequence[Batch], swap_seconds: float) -> tuple[float, float]:
-    """In seconds: when each model is loaded once, and when one of them is loaded twice.
+    """The least mean flow in seconds when each model is loaded once, and when one of them is loaded twice.
 
-    Any number of batches: inside a visit the shortest come first, and visits in order of their time for each batch
-    (Smith 1956), which never puts a model's longer batches before its shorter ones.
+    It works for any number of batches: within a visit the shortest come first, and visits are in order of their time
+    for each batch (Smith 1956), which never puts a model's longer batches before its shorter ones.
     """
     visits = _families(batches)
     split = (
@@ -90,7 +91,7 @@ def _one_more(served: tuple[int, ...], number: int) -> tuple[int, ...]:
 
 
 def least_missed(batches: Sequence[Batch], swap_seconds: float) -> int:
-    """Grows the sets of batches that can all be on time, each with the earliest it can be done by last model."""
+    """Grow the sets of batches that can all be on time, each with its earliest end by last model."""
     ends: dict[tuple[frozenset[int], ModelId | None], float] = {(frozenset(), None): 0.0}
     for _ in batches:
         grown: dict[tuple[frozenset[int], ModelId | None], float] = {}

@@ -1,5 +1,5 @@
-"""How far any order could come on tiny batches, where the device is half idle: the best order of all that waits at
-every arrival, and what loading a model ahead while nothing waits would add, up to knowing which comes next."""
+"""How far any order could improve tiny batches, where the device is half idle: the best order of all waiting batches at
+every arrival, and the gain of loading a model ahead while nothing waits, up to knowing which one comes next."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from vbatch.scheduler.core.policy.policy import Candidate, Choice, Policy, View
 
 SCENARIO, SWAP_SECONDS = "B tiny batches", 2.6
 STATES_MAX = 60_000
-"""A longer queue is left to the policy; in ten workloads there was none."""
+"""A longer queue is left to the policy; ten workloads had none."""
 
 
 def tiny_batches(seeds: int) -> dict[str, Figure]:
-    """Mean flow over that of oldest first."""
+    """Mean flow divided by that of oldest first."""
     drawn = [SCENARIOS[SCENARIO](seed) for seed in range(seeds)]
     oldest = fmean(run(RULES[OLDEST_FIRST], batches, SWAP_SECONDS).mean_flow for batches in drawn)
     return {
@@ -39,7 +39,7 @@ def _mean_flow(drawn: list[list[Batch]], policy: str, ahead: str) -> float:
 
 
 def best_order(view: View) -> Choice | None:
-    """The batch that comes first in the order of all that waits with the least mean flow, if nothing arrived."""
+    """The batch that comes first when all waiting batches are ordered for the least mean flow, if none arrives."""
     families: dict[ModelId, list[Candidate]] = {}
     for candidate in sorted(view.candidates, key=lambda candidate: candidate.work):
         families.setdefault(candidate.model, []).append(candidate)
@@ -54,7 +54,7 @@ def _first_model(view: View, families: dict[ModelId, list[Candidate]]) -> ModelI
 
     @cache
     def rest(served: tuple[int, ...], last: ModelId | None) -> tuple[float, ModelId]:
-        """The least sum of flow times of those not served, and the model to go on with."""
+        """The least sum of flow times of the unserved batches, and the model to serve next."""
         waiting = len(view.candidates) - sum(served)
         best = (FOR_EVER, models[0]) if waiting else (0.0, models[0])
         for place, model in enumerate(models):
@@ -68,7 +68,7 @@ def _first_model(view: View, families: dict[ModelId, list[Candidate]]) -> ModelI
 
 
 def _commonest(device: Device, _following: Batch) -> ModelId | None:
-    """Of what has come so far."""
+    """The most common model so far."""
     counted = Counter(served.batch.model for served in device.ended).most_common(1)
     return counted[0][0] if counted else None
 

@@ -1,4 +1,4 @@
-"""What the policy is held against: simpler rules, itself with a part left out, and bounds no policy can beat."""
+"""What the policy is compared with: simpler rules, the policy without one part, and bounds that no policy can beat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOR_EVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A policy, and for how long one choice stands; a bound ignores swaps, so it is run without them."""
+    """A policy, and how long one choice lasts; a bound ignores swaps, so it is run without them."""
 
     policy: Policy
     slice_seconds: float = SLICE_SECONDS

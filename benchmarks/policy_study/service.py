@@ -1,5 +1,5 @@
-"""The scheduler's own state, decisions and forecasts in virtual time: events are folded as the service folds them, only
-the runners' devices are simulated. Requests of a batch differ, and what they take is not told before they end."""
+"""The scheduler's own state, decisions and forecasts in virtual time: events are folded as the service folds them, and
+only the runners' devices are simulated. The requests of a batch differ, and their cost is unknown before they end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REQUEST_BYTES, REQUEST_TOKENS = 400, 100
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A batch as it will turn out: the output tokens of each of its requests. Times in seconds."""
+    """A batch with the actual output tokens of each of its requests. Times are in seconds."""
 
     batch_id: BatchId
     model: ModelId
@@ -56,12 +56,12 @@ class _Runner:
 
 
 Answered = Callable[["Service", BatchId, float], None]
-"""Told of every batch that got answers, and when."""
+"""Called for every batch that got answers, with the time."""
 
 
 @dataclass
 class Service:
-    """`window` is what each engine runs at once; slices follow from it."""
+    """`window` is the concurrency of each engine; slices follow from it."""
 
     policy: Policy
     engines: dict[ModelId, Engine]
@@ -72,7 +72,7 @@ class Service:
     now: float = 0.0
     ended: dict[BatchId, float] = field(default_factory=dict)
     order: list[BatchId] = field(default_factory=list)
-    """Batches as they were first dispatched."""
+    """The batches in the order in which they were first dispatched."""
     loads: list[tuple[RunnerId, ModelId]] = field(default_factory=list)
     """Which runner loaded which model, in order of time."""
     _loads: dict[BatchId, Load] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class Service:
             self._go_on(runner)
 
     def _go_on(self, runner: _Runner) -> None:
-        """The next chunk, after a load if it is for another model."""
+        """Run the next chunk, after a load if it is for another model."""
         runner.is_busy = bool(runner.held)
         if not runner.held:
             return

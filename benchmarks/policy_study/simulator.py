@@ -1,5 +1,5 @@
-"""One device that serves batches as a policy says. Service is fluid and may be interrupted between requests for
-nothing; a change of model costs its swap. The policy is the service's own code, told what the service would tell it."""
+"""One device that serves batches as a policy decides. Service is fluid and may be interrupted between requests at no
+cost; a change of model costs its swap. The policy is the service's own code, with the service's own input."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from vbatch.scheduler.core.policy.policy import Candidate, Policy, View
 from vbatch.scheduler.core.state.cost_model import ModelCost
 
 SLICE_SECONDS = 120.0
-"""How long a choice stands when nothing new arrives."""
+"""How long a choice lasts when nothing new arrives."""
 BRIEF_SECONDS = 30.0
-"""How long one stands that asks for first answers only."""
+"""How long a choice lasts that asks only for first answers."""
 RATE_UNKNOWN = 4.0
-"""Requests a second of a model that no rate is known of."""
+"""Requests a second of a model without a known rate."""
 FIRST_SERVICE_SHARE = 0.25
 DONE = 1e-9
 OWNER = OwnerId("study")
 
 Estimate = Callable[[Batch], float]
-"""What a batch's work is believed to be, as a multiple of what it is."""
+"""The estimated work of a batch, as a multiple of the actual work."""
 Ahead = Callable[["Device", Batch], ModelId | None]
-"""Which model a device without work loads, before the given batch, the next, arrives."""
+"""Which model a device without work loads before the given batch, the next one, arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Run:
     swaps: int
     stays: Sequence[Stay]
     starved_seconds: float = 0.0
-    """The longest that a batch waited past a quarter of its window for its first service, later ones being served."""
+    """The longest wait of a batch past a quarter of its window for first service while later ones were served."""
 
     @property
     def mean_flow(self) -> float:
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def missed(self) -> float:
-        """Share of batches that ended after their deadline."""
+        """The share of batches that ended after their deadline."""
         return fmean(served.is_late for served in self.ended)
 
     @property
@@ -83,7 +83,7 @@ class _Pending:
 
 @dataclass(slots=True)
 class Device:
-    """`slice_seconds` may be infinite for a policy that never interrupts."""
+    """The device under a policy. `slice_seconds` may be infinite for a policy that never interrupts."""
 
     policy: Policy
     swap_seconds: float
@@ -117,7 +117,7 @@ class Device:
         return self._ended
 
     def _rest(self, following: Batch) -> None:
-        """Until the next batch arrives, or until the model that was loaded meanwhile is there."""
+        """Rest until the next batch arrives, or until the model that was loaded meanwhile is ready."""
         model = self.ahead(self, following)
         if model is not None and model != self.loaded:
             self._swap(model)
@@ -148,7 +148,7 @@ class Device:
         )
 
     def _act(self, until: float) -> None:
-        """One swap, or one slice of service."""
+        """Do one swap, or one slice of service."""
         choice = self.policy(self.view())
         if choice is None:
             raise RuntimeError("the policy left work waiting")
@@ -163,7 +163,7 @@ class Device:
         self.since, self.swaps = self.now, self.swaps + 1
 
     def view(self) -> View:
-        """What the policy is told now."""
+        """The current input of the policy."""
         candidates = list(self._candidates.values())
         resident = self.now - self.since
         return View(self.now, candidates, self.loaded, resident, swap_default=self.swap_seconds)
@@ -183,7 +183,7 @@ class Device:
         del self._pending[batch_id], self._candidates[batch_id]
 
     def _watch_starving(self, served: Batch, until: float) -> None:
-        """How long past a quarter of its window an unserved batch waits for one that came later."""
+        """Record how long past a quarter of its window an unserved batch waits for one that came later."""
         for pending in self._pending.values():
             if pending.first_served is None and pending.batch.arrived < served.arrived:
                 late = until - pending.batch.arrived - FIRST_SERVICE_SHARE * (pending.batch.due - pending.batch.arrived)

@@ -16,13 +16,13 @@ from vbatch.contracts.ids import ModelId
 SMALL_CASES = 200
 SMALL_MODELS = 3
 FLOW_RATIO_MAX = 1.1
-"""Fewer swaps count only where mean flow stays within a tenth of the least: all of one model in turn always swaps
-least, and may make everybody wait."""
+"""Fewer swaps count only where mean flow stays within a tenth of the least: serving one model after another always has
+the fewest swaps, and may make every batch wait."""
 FAR = 1e9
 
 
 def against_optimum(cases: int) -> dict[str, Figure]:
-    """Mean flow and swaps when no deadline presses, missed deadlines when they do."""
+    """Mean flow and swaps with loose deadlines, missed deadlines with tight ones."""
     random = Random(2026)
     flows, swaps, a_model, missed, unavoidable = list[float](), list[float](), list[float](), 0, 0
     for _ in range(cases):
@@ -46,7 +46,7 @@ def against_optimum(cases: int) -> dict[str, Figure]:
 
 
 def _small(random: Random, tightness: float | None) -> list[Batch]:
-    """Up to eight batches of three models; `tightness` is the span of deadlines over all work."""
+    """Up to eight batches of three models; `tightness` is the span of deadlines divided by the total work."""
     works = [random.lognormvariate(math.log(300), 1.2) for _ in range(random.randint(4, BATCHES_MAX))]
     span = sum(works)
     return [

@@ -22,8 +22,9 @@ SWAP_SECONDS = (48.0, 2.6)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One rule on one scenario at one swap cost, over all seeds. Flow in minutes, missed as a share, `starved_seconds`
-    the most that a batch waited past a quarter of its window for its first service while later ones were served."""
+    """One rule on one scenario at one swap cost, over all seeds. Flow is in minutes, missed is a share,
+    `starved_seconds` is the longest time that a batch waited past a quarter of its window for its first service
+    while later ones were served."""
 
     mean_flow: float
     missed: float
@@ -36,7 +37,7 @@ Place = tuple[str, float, str]
 Study = Mapping[Place, Cell]
 
 TRACED_RULES = (OLDEST_FIRST, GROUP, EARLIEST_DEADLINE, OURS, SHORTEST_FREE)
-"""What is run on workloads after traces: they are told beside the scenarios, no goal is measured on them."""
+"""The rules that run on workloads based on traces; these are listed beside the scenarios and measure no goal."""
 
 
 def study(seeds: int) -> Study:
@@ -65,7 +66,7 @@ def run(rule: Rule, batches: list[Batch], swap_seconds: float, seed: int = 0) ->
 
 
 def costs(batches: list[Batch], sigma: float, seed: int) -> Estimate:
-    """Beliefs that are off by a lognormal factor, the same for a batch all along."""
+    """Estimates that are off by a lognormal factor, which stays the same for a batch."""
     random = Random(seed)
     factors = {batch.number: math.exp(random.gauss(0.0, sigma)) for batch in batches}
     return lambda batch: factors[batch.number]

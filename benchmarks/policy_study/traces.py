@@ -1,5 +1,5 @@
-"""Workloads after public traces: how many requests an hour, how long they are, how they burst. The traces name neither
-models nor deadlines, so both are laid over them: a tenant sends what came in an hour as one batch.
+"""Workloads based on public traces: how many requests an hour, how long they are, how they burst. The traces name
+neither models nor deadlines, so both are added: a tenant sends the requests of an hour as one batch.
 
 Counts and mean tokens are those of the published files, each 59 minutes: Azure LLM inference 2023 (Patel et al., ISCA
 2024) and Mooncake (Qin et al., FAST 2025). Bursts are those of BurstGPT (Wang et al. 2024), gamma distributed.
@@ -18,12 +18,12 @@ from vbatch.scheduler.core.state.cost_model import OUTPUT_WEIGHT, REQUEST_UNITS
 
 TENANTS_A_TRACE, HOURS, LOAD = 5, 24, 0.85
 BURST_SHAPE = 0.25
-"""Of the gamma distribution of a tenant's requests from hour to hour: a coefficient of variation of 2."""
+"""The shape of the gamma distribution of a tenant's requests from hour to hour: a coefficient of variation of 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Requests of one trace; tokens of a request are means."""
+    """The number of requests in one trace, and their mean tokens."""
 
     requests_an_hour: float
     input_tokens: float
@@ -41,7 +41,7 @@ TRACES = (
     Trace(3_993, 15_325, 149),  # Mooncake, synthetic
 )
 MEASURED = Trace(0, 788, 308)
-"""What the requests were like that the models' speeds were measured with."""
+"""The mean tokens of the requests with which the speeds of the models were measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class _Tenant:
 
     @property
     def work_an_hour(self) -> float:
-        """In seconds of a device."""
+        """Seconds of device time."""
         return self.requests_an_hour * self.request_units / MEASURED.request_units / REQUESTS_A_SECOND[self.model]
 
 
@@ -62,7 +62,7 @@ def hourly(seed: int) -> list[Batch]:
 
 
 def bursts(seed: int) -> list[Batch]:
-    """A tenant's requests come in bursts, and it sends them some time in the hour after."""
+    """A tenant's requests come in bursts, and the tenant sends them at some time in the hour after."""
     return _batches(seed, lambda random: random.gammavariate(BURST_SHAPE, 1.0 / BURST_SHAPE), Random.random)
 
 
@@ -74,7 +74,7 @@ def _batches(seed: int, volume: Callable[[Random], float], delay: Callable[[Rand
     tenants = list(_tenants(random))
     share = (
         LOAD * HOUR / sum(tenant.work_an_hour for tenant in tenants)
-    )  # of the traces' requests, what one device can serve
+    )  # the share of the traces' requests that one device can serve
     drawn = [
         (
             HOUR * (hour + delay(random)),
@@ -92,7 +92,7 @@ def _batches(seed: int, volume: Callable[[Random], float], delay: Callable[[Rand
 
 
 def _tenants(random: Random) -> Iterator[_Tenant]:
-    """Each trace's requests are spread over its tenants, and models over all tenants, as Zipf has it."""
+    """Spread each trace's requests over its tenants, and models over all tenants by Zipf's law."""
     models = list(REQUESTS_A_SECOND)
     random.shuffle(models)
     popularity = [1.0 / rank for rank in range(1, len(models) + 1)]

@@ -1,4 +1,4 @@
-"""Six workloads for one device and six models. Popularity of models is Zipf, sizes of batches are lognormal."""
+"""Six workloads for one device and six models. The popularity of models is Zipf, the sizes of batches are lognormal."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from random import Random
 from vbatch.contracts.ids import ModelId
 
 REQUESTS_A_SECOND = {"llama1b": 46.0, "llama3b": 6.4, "gemma4b": 2.3, "qwen4b": 4.0, "olmo7b": 2.5, "granite3b": 12.0}
-"""Of a 16 GB card; three are measured, three are guesses of the same order."""
+"""Rates of a 16 GB card; three are measured, three are guesses of the same order."""
 REQUESTS_MAX = 50_000
 HOUR = 3600.0
 WINDOWS = {24 * HOUR: 0.6, 4 * HOUR: 0.25, HOUR: 0.15}
-"""How long a batch may take → how common that is."""
+"""The window of a batch in seconds → its probability."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Work in seconds on the device; times in seconds."""
+    """Work is in seconds on the device; times are in seconds."""
 
     number: int
     model: ModelId
@@ -30,7 +30,8 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`load` is work arriving a second; `gap_shape` of the gamma distribution of gaps: 1 is Poisson, less is bursty."""
+    """`load` is the work that arrives per second; `gap_shape` is the shape of the gamma distribution of gaps: 1 is
+    Poisson, less is bursty."""
 
     batches: int
     load: float

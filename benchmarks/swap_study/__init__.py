@@ -1,1 +1,1 @@
-"""The parts of the swap benchmark: pairs of models, cold starts, swaps in turn and what they may lose or leave."""
+"""The parts of the swap benchmark: pairs of models, cold starts, alternating swaps, and what they lose or leave."""

@@ -1,4 +1,4 @@
-"""A cold start of the engine as anyone would do it: spawned with the same arguments, until its first token."""
+"""A cold start of the engine without this server: spawned with the same arguments, until its first token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ColdStart:
 
 
 def cold_starts(engine_python: Path, prepare: Path, home: Path, pair: Pair) -> list[ColdStart]:
-    """One of each model. What a model's package holds is prepared, and read once, before: no disk is measured."""
+    """One cold start of each model. Its package is prepared and read once before, so that no disk is measured."""
     paths = RunnerPaths(home, "cold", engine_python, prepare)
     return asyncio.run(_all(paths, [pair.one, pair.other]))
 

@@ -24,7 +24,7 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Belongings:
-    """What a runner has, once nothing comes or goes."""
+    """The resources of a runner while nothing starts or ends."""
 
     processes: int
     descriptors: int
@@ -42,13 +42,13 @@ class Tally:
     ended: Belongings | None = None
 
     def more(self, name: str) -> int:
-        """How many there are at the end that were not there at the beginning."""
+        """How many more there are at the end than at the beginning."""
         assert self.began is not None and self.ended is not None
         return int(getattr(self.ended, name)) - int(getattr(self.began, name))
 
 
 def swap_in_turn(stack: RunningStack, pair: Pair, swaps: int) -> Tally:
-    """The first load is no swap and counts nowhere."""
+    """Swap in turn. The first load is not a swap and is not counted."""
     tally = Tally()
     with stack.client() as client:
         _batch(client, pair.turn(0), tally)
@@ -71,7 +71,7 @@ def _batch(client: OpenAI, contender: Contender, tally: Tally) -> None:
 
 
 def _first_answer_seconds(stack: RunningStack) -> float:
-    """From stop-feed to the first answer of the model that answered last, as the runner has measured it."""
+    """The runner's measurement from the last request fed to the first answer of the model that answered last."""
     port = stack.settings.gpu_runner_port
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         lines = answer.read().decode().splitlines()
@@ -79,7 +79,7 @@ def _first_answer_seconds(stack: RunningStack) -> float:
 
 
 def _belongings(stack: RunningStack) -> Belongings:
-    """Waits until two looks agree: a standby imports for a while, an engine that ends takes a moment."""
+    """Wait until two looks agree: a standby imports for a while, and an engine that ends takes a moment."""
     deadline = time.monotonic() + QUIET_SECONDS_MAX
     before, now = None, _look(stack)
     while before is None or (before.processes, before.descriptors) != (now.processes, now.descriptors):

@@ -1,4 +1,4 @@
-"""Two models that take turns, and a request for each of which the first answer is the first token."""
+"""Two models that take turns, and a request for each whose first answer is the first token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: run many seeds, or one and tell what happened in it. The report is JSON."""
+"""`python -m tests.simulation`: run many seeds, or run one and describe what happened. The report is JSON."""
 
 from __future__ import annotations
 

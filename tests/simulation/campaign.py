@@ -1,4 +1,4 @@
-"""Many seeds, on as many processes as asked for, and what they come to."""
+"""Runs many seeds on the requested number of processes and sums up their results."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ DOUBLE = frozenset({"each_line_is_owed_once", "an_answered_request_is_never_aske
 
 @dataclass
 class Report:
-    """`lost` and `duplicated` count the seeds in which a check of that kind failed; `redone` counts requests that a
-    crash made the engine answer again, whose first answer had not been stored."""
+    """`lost` and `duplicated` count the seeds in which a check of that kind failed; `redone` counts requests that the
+    engine answered again after a crash because their first answer had not been stored."""
 
     seeds: int = 0
     steps: int = 0

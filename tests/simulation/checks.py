@@ -1,4 +1,4 @@
-"""What must hold, each under a name. `Reading` folds the log by rules written here, not by those of the services."""
+"""The invariants, each with a name. `Reading` folds the log by rules written here, not by those of the services."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ ARCS: Mapping[str, frozenset[str]] = {
     "finalizing": frozenset({"completed", "expired"}),
     "cancelling": frozenset({"cancelled"}),
 }
-"""OpenAI's, by hand; `validating` to `finalizing` is an expiry before the file was read."""
+"""OpenAI's transitions, written by hand; `validating` to `finalizing` is an expiry before the file was read."""
 ENDED = frozenset({"completed", "cancelled", "expired", "failed"})
 TERMINAL_EVENTS = (e.BatchCompleted, e.BatchCancelled, e.BatchExpired)
 
 
 class Violation(Exception):
-    """A promise was broken; `check` names it."""
+    """An invariant was broken; `check` names it."""
 
     def __init__(self, check: str, text: str) -> None:
         super().__init__(f"{check}: {text}")
@@ -35,7 +35,7 @@ class Violation(Exception):
 
 @dataclass
 class BatchStory:
-    """One batch as its events tell it; `outcomes` are those that count, the first of each line before the end."""
+    """One batch according to its events; `outcomes` are those that count, the first of each line before the end."""
 
     created: e.BatchCreated
     total: int | None = None
@@ -48,7 +48,7 @@ class BatchStory:
     sealed: e.BatchSealed | None = None
     outcomes: dict[int, e.Outcome] = field(default_factory=dict)
     answered: set[int] = field(default_factory=set)
-    """Every line with an outcome in the log, also those that came too late to count."""
+    """Every line with an outcome in the log, including those that came too late to count."""
 
     def count(self, chunk: e.ChunkCompleted) -> None:
         for outcome in chunk.outcomes:
@@ -66,7 +66,7 @@ class LiveSlice:
 
 @dataclass
 class Reading:
-    """Follows the log as it grows. Raises Violation at the first event that must not be there."""
+    """Follows the log as it grows. Raises Violation at the first event that must not exist."""
 
     records: Sequence[Recorded]
     position: int = 0
@@ -79,7 +79,7 @@ class Reading:
     accounted: dict[str, set[int]] = field(default_factory=dict)
     files: dict[str, e.FileStored] = field(default_factory=dict)
     shelved: set[str] = field(default_factory=set)
-    """Blobs in which a chunk says that an answer is."""
+    """Blobs to which a chunk refers for an answer."""
 
     def advance(self) -> None:
         for record in self.records[self.position :]:
@@ -155,7 +155,7 @@ class Reading:
         self._forget_slices(batch_id=event.batch_id)
 
     def _forget_slices(self, *, batch_id: str = "", runner_id: str = "") -> None:
-        """Those of a batch that is over, or of a life of a runner that is."""
+        """Forget the slices of a batch that is over, or of a runner's life that is."""
         for slice_id, it in list(self.slices.items()):
             if it.batch_id == batch_id or it.runner_id == runner_id:
                 del self.slices[slice_id]
@@ -182,7 +182,7 @@ class Reading:
     def _dispatched(self, event: e.BatchDispatched) -> None:
         self._must_be_newest(int(event.slice_id.split("-")[1]), self.scheduler_epoch, event)
         if event.epoch != self.runner_epochs[event.runner_id] or event.epoch in self.stopped_epochs:
-            return  # for a life that is over: nobody will hear of it
+            return  # for a life that is over: no process will receive it
         story, lines = self.batches[event.batch_id], set(event.lines)
         if story.is_paused:
             self._dispatched_in_pause(story, event)
@@ -195,7 +195,7 @@ class Reading:
         self.slices[event.slice_id] = LiveSlice(event.batch_id, event.runner_id, lines)
 
     def _dispatched_in_pause(self, story: BatchStory, event: e.BatchDispatched) -> None:
-        """One may have been decided before the pause was read; nothing comes of it."""
+        """One dispatch may have been decided before the pause was read; it has no effect."""
         story.dispatched_in_pause += 1
         self.void_slices.add(event.slice_id)
         if story.dispatched_in_pause > 1:
@@ -208,7 +208,7 @@ class Reading:
 
 
 def check_status(before: str | None, after: str) -> None:
-    """One transaction may hold several moves: the new status must be reachable from the old one."""
+    """Check a change of status. One transaction may hold several: the new one must be reachable from the old one."""
     reached = {before or "validating"}
     frontier = set(reached)
     while frontier:
@@ -248,7 +248,7 @@ class Stores:
 def check_files(
     story: BatchStory, inputs: Sequence[InputLine], stores: Stores, said: Mapping[str, list[tuple[int, bytes]]]
 ) -> int:
-    """How many lines the files of one batch hold, which has ended otherwise than failed and is as the log has it."""
+    """Return how many lines are in the files of an ended batch that has not failed; they must agree with the log."""
     row = stores.tables.batches[story.created.batch_id]
     output = _sealed_lines(story, stores, "output")
     error = _sealed_lines(story, stores, "error")
@@ -302,7 +302,7 @@ def _check_outcomes(
     lines: list[_OutputLine],
     said: Mapping[str, list[tuple[int, bytes]]],
 ) -> None:
-    """Every line is the first outcome that the log has, or never ran; the bytes are the engine's."""
+    """Check that every line is the first outcome in the log, or never ran, and that the bytes are the engine's."""
     by_custom_id = {line.custom_id: line for line in lines}
     for request in inputs:
         found, outcome = by_custom_id[request.custom_id], story.outcomes.get(request.line)
@@ -335,7 +335,7 @@ def _decoded(body: bytes) -> object:
 
 
 def check_answers(reading: Reading, blobs: BlobStore) -> None:
-    """After a last sweep: every answer an event refers to is there, and no other but those of lives that go on."""
+    """After a last sweep, every answer that an event refers to must exist, and only running lives may have others."""
     if missing := reading.shelved - blobs.keys():
         raise Violation("no_answer_is_orphaned", f"{sorted(missing)} are gone, and events refer to them")
     living = {str(epoch) for epoch in reading.runner_epochs.values()}
@@ -345,7 +345,7 @@ def check_answers(reading: Reading, blobs: BlobStore) -> None:
 
 
 def check_equal(live: Stores, rebuilt: Stores) -> None:
-    """A read model made anew from the log, row by row and byte by byte."""
+    """Compare with a read model rebuilt from the log, row by row and byte by byte."""
     for table in ("batches", "files", "deleted_at", "models", "runners", "outcomes", "sequence"):
         ours, theirs = getattr(live.tables, table), getattr(rebuilt.tables, table)
         if ours != theirs:

@@ -1,7 +1,7 @@
-"""The clients: they upload files, create batches, pause, resume and cancel them, each until it is acknowledged, as the
-gateway does.
+"""The clients: they upload files, create batches, pause, resume and cancel them, and repeat each call until it is
+acknowledged, as the gateway does.
 
-Files are as odd as clients make them; some are unfit, some hold a request that kills engines. A cancel or an expiry
+Files are as odd as clients make them; some are invalid, some hold a request that kills engines. A cancel or an expiry
 often comes with the last line; an input file may be deleted while its batch runs, or before.
 """
 
@@ -32,7 +32,7 @@ POLL_SECONDS = 0.01
 LINES_MAX = 40
 HOSTILE_SHARE = 0.05
 HOSTILE_WORDS = (GAGGED, "z" * 1000, "\x01" * 1000, "\u2028" * 300, "\U0001f47e" * 240, '\\"{}' * 200)
-"""In names of requests."""
+"""Parts of request ids."""
 UNFIT_LINES = (
     b"{}",
     msgspec.json.encode({"custom_id": "m", "method": UNSTORABLE.decode(), "url": CHAT, "body": {}}),
@@ -41,12 +41,12 @@ UNFIT_LINES = (
         {"custom_id": "c" * 5_000, "method": "POST", "url": CHAT, "body": {"model": "small", "messages": []}}
     ),
 )
-"""The fault of the second cannot be recorded."""
+"""The fault of the second line cannot be recorded."""
 
 
 @dataclass
 class Wish:
-    """One batch as its client wants it. It is cancelled after some seconds, or when so many lines are answered."""
+    """One batch as its client wants it. It is cancelled after some seconds, or when this many lines are answered."""
 
     number: int
     content: bytes
@@ -58,7 +58,7 @@ class Wish:
     cancel_at_count: int | None
     deletes_input_after: float | None
     pauses: tuple[tuple[float, float], ...]
-    """How long it runs before a pause, and how long that lasts."""
+    """How long the batch runs before a pause, and how long the pause lasts."""
     priority: int
     batch_id: BatchId = field(default=BatchId(""))
 
@@ -106,7 +106,7 @@ def _wish(random: Random, number: int) -> Wish:
 
 
 def _word(random: Random) -> str:
-    """Most requests have a plain name; some one as long and odd as may be, and some get an answer no log takes."""
+    """Return a request id: most are plain, some as long and odd as possible, some get an answer no log accepts."""
     return random.choice(HOSTILE_WORDS) if random.random() < HOSTILE_SHARE else "line"
 
 
@@ -117,7 +117,7 @@ def _request(model: ModelId, custom_id: str) -> bytes:
 
 @dataclass
 class Client:
-    """`acknowledged` are the sequences a client was told; they must be in the log for ever."""
+    """`acknowledged` holds the sequences that a client was told; they must stay in the log forever."""
 
     log: SimulatedLog
     blobs: BlobStore
@@ -171,7 +171,7 @@ class Client:
         await self.say(e.BatchCancelRequested(batch_id=wish.batch_id, at=self.now()))
 
     async def _answered(self, wish: Wish, count: int) -> None:
-        """So many lines are answered, or the batch is over in another way."""
+        """Wait until this many lines are answered or the batch has ended."""
         while True:
             self.reading.advance()
             story = self.reading.batches[wish.batch_id]
@@ -180,7 +180,7 @@ class Client:
             await asyncio.sleep(POLL_SECONDS)
 
     async def say(self, event: e.AnyEvent) -> None:
-        """Until it is acknowledged: the gateway's client gets no answer before."""
+        """Repeat until it is acknowledged: the gateway's client gets no answer before."""
         message = codec.encode(event, source="gateway")
         while True:
             try:

@@ -1,4 +1,4 @@
-"""An engine in memory: it takes its time, answers oddly, falls silent and dies, as chance and its requests want."""
+"""An engine in memory: it takes its time, answers oddly, stops answering and dies, at random and as requests demand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vbatch.gpu_runner.core.profile import Profile
 from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, Gate, RequestTimedOut, open_gate
 
 POISON = "poison"
-"""A request whose text has this word kills the engine."""
+"""A request with this word in its text kills the engine."""
 GAGGED = "gagged"
 """The answer to a request with this word cannot be recorded."""
 WINDOW = 6
@@ -31,7 +31,7 @@ _BODY = msgspec.json.Decoder(_Body)
 
 @dataclass
 class Answers:
-    """What any engine ever said, by custom id: the answers a client may find in its files."""
+    """Everything that any engine said, by custom id: the answers that a client may find in its files."""
 
     said: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     ask_counts: dict[str, int] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class SimulatedEngine:
             raise ConnectionLost("the engine is gone")
 
     def _words(self, custom_id: str, number: int) -> tuple[int, bytes]:
-        """A different answer to every ask, so that a mixed-up one cannot hide."""
+        """Return a different answer to every request, so that a mixed-up one cannot hide."""
         if GAGGED in custom_id:
             return 200, b'{"text":"%s"}' % UNSTORABLE
         good = msgspec.json.encode(

@@ -31,20 +31,20 @@ from vbatch.journal.port import (
 from vbatch.journal.space_wait import SpaceWait
 
 TRIES_MAX = 4
-"""The real journal tries until its deadline; then the caller learns that it does not know."""
+"""The real journal tries until its deadline; then the caller learns that the outcome is unknown."""
 IN_FLIGHT_MAX = 8
 UNSTORABLE = b"no log takes this"
-"""A message that holds these words is refused for good, as one is that is too large."""
+"""A message with these words is refused permanently, like one that is too large."""
 LOST_ORDER_SECONDS = 1.0
 
 
 class AckWatch(Protocol):
     def __call__(self, lane: Lane, order: Recorded, *, is_first: bool) -> None:
-        """An order is about to be settled as done."""
+        """Called before an order is settled as done."""
 
 
 class _Calls:
-    """One call over the network, tried again as the real adapter does: the same message, under the same id."""
+    """One call over the network, repeated as the real adapter does: the same message with the same id."""
 
     def __init__(self, lane: Lane, weather: Weather) -> None:
         self.lane = lane
@@ -93,7 +93,7 @@ class SimulatedLog:
         return await self._inner.fill()
 
     async def acquire(self, message: Message) -> Lease:
-        """Behind whatever lease there is at that moment; a newer one that came between is not overtaken."""
+        """Take the lease after the one current at that moment; a newer one in between is not overtaken."""
 
         def take() -> int:
             newest = self._stream.last(message.subject)
@@ -112,7 +112,7 @@ class SimulatedLog:
 
 
 class _Tail(AsyncIterator[list[Recorded]]):
-    """In order and without gaps, but late and in pieces; it may break."""
+    """Delivers in order and without gaps, but late and in pieces; it may break."""
 
     def __init__(self, inner: AsyncIterator[list[Recorded]], weather: Weather) -> None:
         self._inner = inner
@@ -137,7 +137,7 @@ class _Waiting:
 
 
 class SimulatedPublisher:
-    """Appends in order, each once, a few in flight; what one of them met is told by the calls after it."""
+    """Appends in order, each event once, a few in flight; an error of one is raised by the later calls."""
 
     def __init__(self, log: SimulatedLog, lease: Lease | None) -> None:
         self._log = log
@@ -162,7 +162,7 @@ class SimulatedPublisher:
         return self._last
 
     async def store_all(self) -> None:
-        """For ever, or until the first failure."""
+        """Run forever, or until the first failure."""
         while True:
             while not self._waiting:
                 await self._changed.wait()
@@ -243,7 +243,7 @@ class _Taker(AsyncIterator[Delivery]):
 
 
 class SimulatedDelivery:
-    """`inner` is None for a repeat of an order that is still held: to settle it says nothing more to the queue."""
+    """`inner` is None for a repeat of an order that is still held: settling it tells the queue nothing more."""
 
     def __init__(
         self, message: Recorded, delivery_count: int, inner: Delivery | None, *, calls: _Calls, on_ack: AckWatch
@@ -303,4 +303,4 @@ class SimulatedJournal:
                 await storing
 
     async def topology(self) -> None:
-        """Nothing to make: the streams are there."""
+        """Nothing to create: the streams exist."""

@@ -1,7 +1,7 @@
-"""An event loop without a clock or a kernel: time jumps to the next timer, and chance says which process runs next.
+"""An event loop without a clock or a kernel: time jumps to the next timer, and a random draw picks the next process.
 
-Inside one process callbacks keep asyncio's first-in-first-out order, which real code may rely on; between processes
-there is no order to rely on, so each step draws one of those that have something to do.
+Inside one process, callbacks keep asyncio's first-in-first-out order, which real code may rely on; between processes
+there is no such order, so each step draws one of those that have something to do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 
 class Lane:
-    """One life of one process: what it is about to do. A paused one does nothing until it is let go on."""
+    """The pending callbacks of one life of one process. A paused lane does nothing until it continues."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class Lane:
         self.is_dead = False
 
     def check_alive(self) -> None:
-        """What a dead process still does on its way out reaches nobody."""
+        """Stop what a dead process still does on its way out from reaching anything."""
         if self.is_dead:
             raise asyncio.CancelledError(f"{self.name} is dead")
 
@@ -36,11 +36,11 @@ LANE: ContextVar[Lane] = ContextVar("LANE")
 
 
 class Stuck(Exception):
-    """Nothing is ready and no timer is set: everyone waits for someone else."""
+    """Nothing is ready and no timer is set: every task waits for another one."""
 
 
 class OrderedTask(asyncio.Task[Any]):
-    """Its hash is its birth number: asyncio keeps tasks in sets, and their order must not follow from addresses."""
+    """Its hash is its creation number: asyncio keeps tasks in sets, whose order must not depend on addresses."""
 
     def __init__(self, coro: Coroutine[Any, Any, Any], number: int, **options: Any) -> None:
         self._number = number
@@ -67,20 +67,20 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return self._seconds
 
     def open_lane(self, name: str) -> tuple[Lane, Context]:
-        """A new process, and the context to start its first task in."""
+        """Return a new process, and the context in which to start its first task."""
         lane, context = Lane(name), copy_context()
         context.run(LANE.set, lane)
         self._lanes.append(lane)
         return lane, context
 
     def kill(self, lane: Lane) -> None:
-        """Its tasks are torn down; the ports refuse whatever they still try."""
+        """Cancel its tasks; the ports refuse everything they still try."""
         lane.is_dead, lane.is_paused = True, False
         for task in lane.tasks:
             task.cancel()
 
     def end(self) -> None:
-        """Tear everything down, so that nothing is left to be torn down at an odd moment."""
+        """Tear everything down, so that nothing is left to be torn down at an arbitrary moment."""
         for lane in self._lanes:
             self.kill(lane)
         open_tasks = [task for lane in self._lanes for task in lane.tasks if not task.done()]
@@ -123,7 +123,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                 return
             try:
                 result = func(*args)
-            except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to the one who waits
+            except Exception as error:  # noqa: BLE001  # every error belongs to the waiter
                 if not future.done():
                     future.set_exception(error)
             else:
@@ -134,10 +134,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return future
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """What a dead process left behind is nobody's concern; what ends a live one is seen where it is waited for."""
+        """Ignore what a dead process left behind; an error that ends a live one is seen by its waiter."""
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A cancelled timer stays in the heap, and does nothing when its time comes."""
+        """A cancelled timer stays in the heap and does nothing at its time."""
 
     def _lane_of(self, context: Context | None) -> Lane:
         return LANE.get(self._world) if context is None else context.get(LANE, self._world)
@@ -155,7 +155,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return able[0] if len(able) == 1 else able[int(self._random.random() * len(able))]
 
     def _jump(self) -> None:
-        """To the next timer that is still wanted."""
+        """Jump to the next timer that is not cancelled."""
         while self._timers:
             when, _, lane, handle = heappop(self._timers)
             if not handle.cancelled():

@@ -1,4 +1,4 @@
-"""Planted bugs, put into the product for the time of one seed. Each must be caught, by one of the checks it names."""
+"""Planted bugs, put into the product for one seed. Each must be caught by one of the checks it names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vbatch.scheduler.flows.scheduling import SOURCE, Scheduler
 
 @dataclass(frozen=True)
 class Mutation:
-    """`caught_by` are the checks that may catch it, `within` the seeds (from 1) that must be enough."""
+    """`caught_by` names the checks that may catch it, `within` the number of seeds (from 1) that must suffice."""
 
     says: str
     places: tuple[tuple[object, str, Any], ...]
@@ -47,26 +47,26 @@ def _unguarded(stream: MemoryStream, message: Message, guard: Guard | None = Non
     return _append_all(stream, [message], None)
 
 
-# an order is settled when it is taken, before anything of it is stored
+# an order is settled when it is taken, before any of its results is stored
 
 _take = Intake.take
 
 
 class _Settled:
-    """A delivery that needs no more settling."""
+    """A delivery that is already settled."""
 
     def __init__(self, delivery: Delivery) -> None:
         self.message: Recorded = delivery.message
         self.delivery_count = delivery.delivery_count
 
     async def ack(self) -> None:
-        """Done before."""
+        """Does nothing: it is already settled."""
 
     async def nak(self, delay_seconds: float = 0.0) -> None:
-        """Too late."""
+        """Does nothing: it is already settled."""
 
     async def dead_letter(self, reason: str) -> None:
-        """Too late."""
+        """Does nothing: it is already settled."""
 
 
 async def _take_settled(intake: Intake, delivery: Delivery) -> None:
@@ -74,14 +74,14 @@ async def _take_settled(intake: Intake, delivery: Delivery) -> None:
     await _take(intake, _Settled(delivery))
 
 
-# counting goes on after the end of counting
+# outcomes are counted after the end of the batch
 
 
 def _leave_open(_ledger: lifecycle.Ledger) -> None:
     return
 
 
-# the projector forgets where it was, and nothing keeps it from writing everything again
+# the projector forgets its position, and nothing prevents it from writing everything again
 
 
 async def _forgetful_load(_model: TwinReadModel) -> State:
@@ -96,14 +96,14 @@ async def _unchecked_write(model: TwinReadModel, after: int, changes: Changes) -
 _write = TwinReadModel.write
 
 
-# the id of an output line is made up when it is written
+# the id of an output line is generated when it is written
 
 
 def _made_up(_batch_id: str, _line: int) -> str:
     return f"batch_req_{secrets.token_hex(16)}"
 
 
-# after a lost runner the lines go on behind as many as were answered
+# after a lost runner, lines continue after the number of answered ones
 
 
 def _resume_by_count(state: scheduling.State, runner_id: str) -> None:
@@ -121,7 +121,7 @@ async def _append_only(scheduler: Scheduler, event: e.AnyEvent, lease: Lease) ->
     await scheduler.journal.log.append(encode(event, source=SOURCE), lease.guard())
 
 
-# a pause is read, and forgotten
+# a pause is read and ignored
 
 
 @property  # type: ignore[misc]  # it stands in for a property of a class
@@ -129,14 +129,14 @@ def _never_paused(_job: PendingBatch) -> bool:
     return False
 
 
-# the sweep does not ask what the events of a life refer to
+# the sweep does not check what the events of a life refer to
 
 
 async def _referred_to_by_none(_sweep: AnswerSweep, _lease: Recorded) -> set[str]:
     return set()
 
 
-# a write that the log refuses for good is nobody's business
+# a write that the log refuses permanently is ignored
 
 
 async def _refusal_raised(_quarantine: Quarantine, _message: Message, refusal: Rejected) -> None:

@@ -1,4 +1,4 @@
-"""The one who breaks things while the weather is bad: kills, pauses, asks to stop, and makes zombies."""
+"""Breaks things while the weather is bad: kills processes, pauses them, asks them to stop, and makes zombies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.4, 4.0
 
 
 async def rage(machine: Machine) -> None:
-    """For ever; how often depends on the seed."""
+    """Run forever; how often it strikes depends on the seed."""
     random, violence = machine.weather.random, machine.weather.violence
     if not violence:
         return
@@ -50,13 +50,13 @@ def _strike(machine: Machine, life: Life) -> None:
 
 
 def meet_cancel(machine: Machine) -> None:
-    """A cancel is about to be told: the moment that brings ends and late answers together."""
+    """Called before a cancel is told: the moment at which ends and late answers meet."""
     if machine.weather.strikes(machine.weather.freeze_at_cancel):
         freeze(machine)
 
 
 def freeze(machine: Machine) -> None:
-    """All but the scheduler stand still, results the longest: ends are decided before what is on its way arrives."""
+    """Pause all processes except the scheduler, results the longest: batches end before what is on its way arrives."""
     seconds = PAUSE_SECONDS_MIN + machine.weather.random.random() * PAUSE_SECONDS_MAX / 2
     for life in list(machine.current.values()):
         if life.service != "scheduler" and not life.lane.is_dead:

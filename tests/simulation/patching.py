@@ -1,4 +1,4 @@
-"""Puts something else in a place of the product for a while: the simulated clock, small limits, planted bugs."""
+"""Replaces parts of the product for a while: the simulated clock, small limits, planted bugs."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ WAYS_TO_END = (
     Conflict, Unavailable, Full, CheckpointMoved, LockHeld, BlobTrouble, running.Fenced, projecting.Fenced,
     asyncio.CancelledError, TimeoutError,
 )  # fmt: skip
-"""How a process may end: fenced, or in trouble that its restart heals. Anything else is a bug."""
+"""The errors that may end a process: it was fenced, or met a fault that its restart heals. All others are bugs."""
 
 
 class SimulatedPlanner:
@@ -89,7 +89,7 @@ class SimulatedPlanner:
         return check.result(lambda refs: [content[ref.offset : ref.offset + ref.length] for ref in refs])
 
     def keep_only(self, blobs: Set[str]) -> None:
-        """Nothing is kept."""
+        """Nothing is kept on disk."""
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Life:
 
 @dataclass
 class Machine:
-    """Everything that runs, and everything that outlives it. A violation found on the way waits in `violation`."""
+    """Everything that runs, and everything that outlives it. A violation found on the way is kept in `violation`."""
 
     loop: SimulatedLoop
     weather: Weather
@@ -126,7 +126,7 @@ class Machine:
     violation: Violation | None = None
     pid: int = 0
     notes: dict[str, ForgottenNotes] = field(default_factory=lambda: defaultdict(ForgottenNotes))
-    """Of where each service ended; they outlive it."""
+    """Notes of where each service ended; they outlive it."""
     retired: list[str] = field(default_factory=list)
     watchers: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -144,13 +144,13 @@ class Machine:
         self.loop.kill(life.lane)
 
     def pause(self, life: Life, seconds: float) -> None:
-        """As SIGSTOP does; the machine lets it go on later."""
+        """Pause it as SIGSTOP does; the machine continues it later."""
         self._count("paused", life)
         life.lane.is_paused = True
         self.loop.call_later(seconds, self._go_on, life)
 
     def replace(self, life: Life, seconds: float) -> None:
-        """It is paused, taken for dead, and another is started beside it: when it goes on it is a zombie."""
+        """Pause it, take it for dead and start another beside it: when it continues, it is a zombie."""
         self._count("zombies", life)
         life.lane.is_paused = True
         self.zombies.append(life)
@@ -158,7 +158,7 @@ class Machine:
         self.start(life.service)
 
     def retire(self, service: str) -> None:
-        """Stop it for good."""
+        """Stop it permanently."""
         self.retired.append(service)
         self.loop.kill(self.current[service].lane)
 
@@ -168,7 +168,7 @@ class Machine:
             self._go_on(life)
 
     def end_zombies(self) -> None:
-        """One that has nothing to write never learns that it is one; somebody stops it at last."""
+        """Stop the zombies: one that has nothing to write never learns that it is one."""
         for life in self.zombies:
             self.loop.kill(life.lane)
 
@@ -187,7 +187,7 @@ class Machine:
         self.counts[key] = self.counts.get(key, 0) + 1
 
     async def _watch(self, life: Life) -> None:
-        """The supervisor: whatever ended, the service starts again."""
+        """Act as the supervisor: whatever ended, the service starts again."""
         assert life.task is not None
         await asyncio.wait([life.task])
         error = None if life.task.cancelled() else life.task.exception()
@@ -210,7 +210,7 @@ class Machine:
             elif isinstance(leaf, UniqueViolation) or not isinstance(leaf, WAYS_TO_END):
                 self.break_promise(Violation("no_process_ends_on_a_bug", f"{life.service}: {leaf!r}"))
 
-    # what the processes are made of
+    # the parts of the processes
 
     def _journal(self, lane: Lane) -> SimulatedJournal:
         return SimulatedJournal(self.journal, lane, self.weather, self.on_ack)
@@ -266,7 +266,7 @@ class Machine:
         )
         await serving.serve(world, serving.Progress())
 
-    # what is watched while it runs
+    # observations while it runs
 
     def _on_commit(self, tables: Tables, changes: Changes) -> None:
         for row in changes.batches.values():
@@ -277,7 +277,7 @@ class Machine:
                 self.break_promise(violation)
 
     def _on_ask(self, life: Life, custom_id: str) -> None:
-        """A runner whose lease is the newest never asks what the log already answers."""
+        """Check that a runner with the newest lease never sends a request that the log already answers."""
         self._read_on()
         assert life.runner is not None
         if life.runner.epoch < self.reading.runner_epochs[life.runner.runner_id]:
@@ -293,7 +293,7 @@ class Machine:
         return self.reading.files[file_id].blob.removeprefix("files/")
 
     def on_ack(self, lane: Lane, order: Recorded, *, is_first: bool) -> None:
-        """A slice is settled when all of its lines are in the log: answered, or given back."""
+        """Check that a slice is settled only when all its lines are in the log: answered or returned."""
         wanted = decode_order(order.body)
         life = next((running for running in (*self.current.values(), *self.zombies) if running.lane is lane), None)
         if isinstance(wanted, CancelBatch | PauseBatch) or not is_first or life is None or life.runner is None:

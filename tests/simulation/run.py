@@ -1,4 +1,4 @@
-"""One seed: a machine, its clients, a nemesis while the weather is bad, then calm until everything has ended."""
+"""One seed: a machine, its clients, a nemesis while the weather is bad, then calm weather until all has ended."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ from vbatch.scheduler.flows import history
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 STORM_SECONDS = 8.0
 CALM_SECONDS_MAX = 400.0
-"""In calm weather everything owed must have come to its end by then, poisoned requests included."""
+"""In calm weather all work must end by then, poison requests included."""
 CATCH_UP_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.1
 ORDERS_MAX = 16
 MEMORY_FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""For the one real file there is: the lock of the results folder."""
+"""For the only real file: the lock of the results folder."""
 
 
 @dataclass
 class Result:
-    """What became of one seed. `digest` is of the whole log: the same seed gives the same."""
+    """The result of one seed. `digest` covers the whole log: the same seed gives the same one."""
 
     seed: int
     violation: Violation | None = None
@@ -72,7 +72,7 @@ class Result:
 
 
 def run_seed(seed: int, *, is_verbose: bool = False) -> Result:
-    """The same seed does the same, whatever ran before it."""
+    """Run one seed; it does the same, whatever ran before it."""
     was_collecting = gc.isenabled()
     gc.disable()  # a collection at an odd moment would finish abandoned generators at an odd step
     try:
@@ -148,7 +148,7 @@ class _Run:
         return asked
 
     async def _settle(self, machine: Machine) -> None:
-        """Everything stops but results, which reads the log to its end; then it stops too."""
+        """Stop everything but results, which reads the log to its end and then stops too."""
         machine.end_zombies()
         for service in [name for name in machine.current if name != "results"]:
             machine.retire(service)
@@ -160,7 +160,7 @@ class _Run:
         machine.retire("results")
 
     async def _until(self, machine: Machine, is_so: Callable[[], bool], *, seconds_max: float) -> bool:
-        """Whether it became so in time. Raises the first violation that anyone has seen."""
+        """Return whether it became so in time. Raises the first violation seen."""
         deadline = self._loop.time() + seconds_max
         while not is_so():
             if machine.violation is not None:
@@ -195,7 +195,7 @@ class _Run:
             self._result.lines += check_files(story, wish.inputs, stores, machine.answers.said)
 
     async def _rebuilt(self, machine: Machine) -> Stores:
-        """The same log through a new projector into empty stores, in calm weather."""
+        """Return the stores of a new projector that read the same log in calm weather."""
         lane, weather, last = Lane("rebuild"), Weather(Random(0), is_calm=True), len(machine.reading.records)
         stores = Stores(Tables(), {}, machine.blobs)
         projector = Projector(
@@ -213,7 +213,7 @@ class _Run:
         return stores
 
     async def _sweep_answers(self, machine: Machine) -> None:
-        """What results does now and then, once more at the end."""
+        """Sweep answers as results does periodically, once more at the end."""
         lane, weather = Lane("sweep"), Weather(Random(0), is_calm=True)
         log, blobs = (
             SimulatedJournal(machine.journal, lane, weather, machine.on_ack).log,
@@ -247,9 +247,10 @@ def _open_ones(machine: Machine, asked: list[Wish]) -> str:
 
 @contextmanager
 def _small_limits() -> Iterator[None]:
-    """A few lines shall meet every border that thousands would: slices, chunks, answers in blobs, a grace that ends.
+    """Use small limits, so that a few lines meet every border that thousands would: slices, chunks, answers in blobs, a
+    grace period that ends.
 
-    And subjects are matched once each, which is a fifth of the time of a seed.
+    Each subject is matched only once, which saves a fifth of a seed's time.
     """
     with all_replaced(
         (decide, "SLICE_REQUESTS_MIN", 5),
@@ -265,7 +266,7 @@ def _small_limits() -> Iterator[None]:
 
 @contextmanager
 def _service_logs(tell: Callable[[str], None] | None) -> Iterator[None]:
-    """Into the diary, or nowhere."""
+    """Send the logs to the diary, or nowhere."""
 
     def note(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         if tell is not None:

@@ -1,7 +1,7 @@
-"""Blobs, read model and growing files in memory, with the promises of the real ones and with their failures.
+"""Blobs, read model and growing files in memory, with the guarantees of the real ones and with their failures.
 
-The read model twin keeps the transactions of PostgreSQL (all or nothing, a checkpoint that is compared and set, primary
-keys); PostgreSQL itself is covered by tests/integration/results. What is stored here survives every process.
+The twin of the read model keeps the transactions of PostgreSQL (all or nothing, a checkpoint that is compared and set,
+primary keys); PostgreSQL itself is covered by tests/integration/results. What is stored here survives every process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ENDED = frozenset(status.value for status in TERMINAL)
 
 
 class UniqueViolation(Exception):
-    """The twin's word for a second row under one primary key. In the service it is a bug, never trouble."""
+    """The twin's error for a second row with the same primary key. In the service it is always a bug."""
 
 
 class _Writer:
@@ -48,7 +48,7 @@ class _Writer:
 
 
 class SimulatedBlobs(Blobs):
-    """A write appears whole when its block ends well, or not at all."""
+    """A write appears whole if its block ends normally, or not at all."""
 
     def __init__(self, store: BlobStore, lane: Lane, weather: Weather) -> None:
         self._store = store
@@ -112,7 +112,7 @@ class SimulatedBlobs(Blobs):
 
 @dataclass
 class Tables:
-    """The rows. `on_status` is told of every change of a batch's status, within its transaction."""
+    """The rows. `on_status` is called for every change of a batch's status, within its transaction."""
 
     sequence: int = 0
     batches: dict[str, BatchRow] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class Tables:
     outcomes: dict[tuple[int, int], OutcomeRow] = field(default_factory=dict)
 
     def apply(self, changes: Changes) -> None:
-        """One transaction. Raises UniqueViolation, having changed nothing."""
+        """Apply one transaction. Raises UniqueViolation without changing anything."""
         keys = [(row[0], row[1]) for row in changes.outcomes]
         if len(set(keys)) < len(keys) or any(key in self.outcomes for key in keys):
             raise UniqueViolation("outcome_pkey")
@@ -149,7 +149,7 @@ class Tables:
         return sorted(self.files.values(), key=lambda file: file.sequence)
 
     def is_gone(self, file: FileRow, before: datetime) -> bool:
-        """Deleted or expired before that time."""
+        """Whether it was deleted or had expired before that time."""
         ends = (self.deleted_at.get(file.id), file.expires_at)
         return any(at is not None and at < before for at in ends)
 
@@ -255,14 +255,14 @@ def _placed(row: OutcomeRow) -> Placed:
 
 
 class TwinPartials:
-    """The growing files. A failed write leaves a part of what was to be written."""
+    """The growing files. A failed write leaves a part of its bytes."""
 
     def __init__(self, store: PartialStore, weather: Weather) -> None:
         self._store = store
         self._weather = weather
 
     def enter(self, folder: str) -> None:
-        """There is one folder."""
+        """There is only one folder."""
 
     def blocks(self, batch_id: BatchId, length: int) -> Iterator[bytes]:
         yield bytes(self._store.get(batch_id, bytearray())[:length])
@@ -293,7 +293,7 @@ class TwinPartials:
         self._store.pop(batch_id, None)
 
     def remove_copies(self, batch_id: BatchId) -> bool:
-        """There is one folder."""
+        """There is only one folder."""
         return True
 
     def _cut(self, batch_id: BatchId, length: int) -> None:

@@ -1,4 +1,4 @@
-"""The services keep their promises under seeded loss, repeats, crashes and zombies; and the checks can tell."""
+"""The services keep their guarantees under seeded losses, repeats, crashes and zombies; and the checks detect bugs."""
 
 from __future__ import annotations
 

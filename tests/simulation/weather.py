@@ -1,6 +1,6 @@
-"""How bad the world is under one seed: which faults there are, how often, and how long everything takes.
+"""How bad the conditions are under one seed: which faults occur, how often, and how long everything takes.
 
-Every seed draws its own mix (swarm testing): some have one kind of fault only, some all of them, some none.
+Every seed draws its own mix (swarm testing): some have only one kind of fault, some all of them, some none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def _rate(random: Random, worst: float) -> float:
 
 @dataclass
 class Weather:
-    """Rates are per call. After `clear_up` nothing fails any more, so whatever is owed must come to its end."""
+    """Rates are per call. After `clear_up` nothing fails any more, so all work must come to its end."""
 
     random: Random
     is_calm: bool = False
@@ -52,6 +52,6 @@ class Weather:
         return not self.is_calm and rate > 0 and self.random.random() < rate
 
     async def wait(self) -> None:
-        """One way over the network, or one turn of a disk; now and then a slow one."""
+        """Wait for one trip over the network or one disk access; occasionally a slow one."""
         slow = 20 if self.strikes(0.02) else 1
         await asyncio.sleep(self.random.random() * self.seconds * slow)

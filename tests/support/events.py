@@ -1,4 +1,4 @@
-"""One sample of every event, as a small story: a file comes in, a batch runs, is sealed."""
+"""One sample of every event, as a short story: a file is uploaded, a batch runs and is sealed."""
 
 from __future__ import annotations
 

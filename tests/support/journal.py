@@ -1,4 +1,4 @@
-"""Words for tests that speak to a journal."""
+"""Helpers for tests that use a journal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lease(name: str, service: str = "runner.r1") -> Message:
 
 
 async def read(tail: AsyncIterator[list[Recorded]], count: int) -> list[Recorded]:
-    """Exactly `count` records, or a timeout."""
+    """Read exactly `count` records, or time out."""
     records: list[Recorded] = []
     async with asyncio.timeout(WAIT_SECONDS):
         while len(records) < count:

@@ -1,4 +1,4 @@
-"""A real nats-server of one's own: fsync on every write, free ports, a folder that outlives a kill."""
+"""A real nats-server for one test: fsync on every write, free ports, and a folder that outlives a kill."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STOP_SECONDS = 10.0
 
 
 class NatsServer:
-    """`start` after `kill` or `stop` brings the same store back on the same port."""
+    """`start` after `kill` or `stop` opens the same store on the same port."""
 
     def __init__(self, folder: Path, *, file_store_max: str = "2GB", extra: str = "") -> None:
         self._folder = folder
@@ -51,7 +51,7 @@ class NatsServer:
         return self._process.pid
 
     async def start(self) -> None:
-        """Returns when the server takes clients and JetStream has recovered its streams."""
+        """Return when the server accepts clients and JetStream has recovered its streams."""
         config = self._folder / "nats.conf"
         config.write_text(self._configuration())
         binary = Path(sysconfig.get_path("scripts")) / "nats-server"
@@ -61,20 +61,20 @@ class NatsServer:
             await self._wait_ready()
 
     def kill(self) -> None:
-        """As a power cut would, as far as a process can tell."""
+        """End it as a power cut would, as far as a process can tell."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
     def reload(self, extra: str) -> None:
-        """Add to the configuration under the running server."""
+        """Add to the configuration of the running server."""
         with (self._folder / "nats.conf").open("a") as config:  # its ports may not change, not even from -1
             config.write(extra)
         os.kill(self.pid, signal.SIGHUP)
 
     def freeze(self) -> None:
-        """Neither answers nor closes: what a stalled disk or host looks like."""
+        """Let it neither answer nor close: what a stalled disk or host looks like."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -123,7 +123,7 @@ jetstream {{
 
 @contextlib.asynccontextmanager
 async def overheard(server: NatsServer, *subjects: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Call what it yields to wait until a message came on each of the subjects: until somebody has asked the server."""
+    """Yield a function that waits until a message came on each subject: until someone has asked the server."""
     client = await nats.connect(server.url)
     try:
         heard = [await client.subscribe(subject) for subject in subjects]
@@ -139,7 +139,7 @@ async def overheard(server: NatsServer, *subjects: str) -> AsyncIterator[Callabl
 
 
 def small_journal(url: str, name: str = "test", **changes: Any) -> JournalSettings:
-    """Limits that suit a test: little room, quick verdicts."""
+    """Limits that suit a test: little space, short waits."""
     settings = JournalSettings(
         url=url,
         name=name,
@@ -156,7 +156,7 @@ def small_journal(url: str, name: str = "test", **changes: Any) -> JournalSettin
 
 @contextlib.asynccontextmanager
 async def nats_server(*, file_store_max: str = "2GB", extra: str = "") -> AsyncIterator[NatsServer]:
-    """A fresh server in a folder of its own; both are gone afterwards."""
+    """Run a fresh server in a folder of its own; both are removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="vbatch-nats-") as folder:
         server = NatsServer(Path(folder), file_store_max=file_store_max, extra=extra)
         await server.start()

@@ -28,7 +28,7 @@ class NatsCluster:
         return ",".join(server.url for server in self.servers.values())
 
     async def leader(self, stream: str) -> NatsServer:
-        """The one server that takes what is written to the stream."""
+        """Return the server that accepts writes to the stream."""
         client = await nats.connect(self.url.split(","))
         try:
             reply = await client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=10)
@@ -39,7 +39,7 @@ class NatsCluster:
 
 @contextlib.asynccontextmanager
 async def nats_cluster() -> AsyncIterator[NatsCluster]:
-    """A fresh cluster in folders of its own; all is gone afterwards."""
+    """Run a fresh cluster in folders of its own; everything is removed afterwards."""
     routes = [free_port() for _ in range(SIZE)]
     async with contextlib.AsyncExitStack() as stack:
         servers = {}
@@ -55,7 +55,7 @@ async def nats_cluster() -> AsyncIterator[NatsCluster]:
 
 
 async def _agreed(cluster: NatsCluster) -> None:
-    """Returns when the servers have chosen the one that makes streams."""
+    """Return when the servers have chosen the one that creates streams."""
     client = await nats.connect(cluster.url.split(","))
     try:
         async with asyncio.timeout(META_SECONDS_MAX):

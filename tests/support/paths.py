@@ -1,4 +1,4 @@
-"""Where the tests keep what they compare with, and how they look into folders in which others work."""
+"""The folders of the test data, and a listing of folders that others change meanwhile."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ EXAMPLES = ROOT / "examples"
 
 
 def paths_below(folder: Path) -> Iterator[Path]:
-    """Everything below a folder, now. What goes while we look is passed over, where Path.rglob would fail."""
+    """Yield everything below a folder now. What disappears meanwhile is skipped, where Path.rglob would fail."""
     for place, folders, files in os.walk(folder):
         yield from (Path(place) / name for name in (*folders, *files))

@@ -1,6 +1,6 @@
-"""A real PostgreSQL for tests: one server a session, a fresh database a test.
+"""A real PostgreSQL for tests: one server per session, a fresh database per test.
 
-Registered once, by `pytest_plugins` in tests/conftest.py.
+It is registered once, by `pytest_plugins` in tests/conftest.py.
 """
 
 import os
@@ -26,7 +26,7 @@ STOP_SECONDS_MAX = 20
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server; `url(database)` is where a client connects."""
+    """A running server; clients connect to `url(database)`."""
 
     pid: int
     port: int
@@ -38,11 +38,11 @@ class PostgresServer:
 
 @contextmanager
 def running_postgres(folder: Path) -> Iterator[PostgresServer]:
-    """A server of its own in `folder`, for a test that stops or breaks it; stopped by pid at the end."""
+    """Run a server of its own in `folder`, for a test that stops or breaks it; it is stopped by pid at the end."""
     data_dir, password_file, port = folder / "postgres", folder / "password", free_port()
     postgres.initialise(data_dir, password_file, durable=False)
     ran = postgres.command(data_dir, port, dies_with_parent=True)
-    # No data of a test outlives the machine, so it need not reach the disk.
+    # No test data outlives the machine, so it need not reach the disk.
     argv = [*ran.argv, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"]
     with (folder / "postgres.log").open("wb") as log:
         child = subprocess.Popen(argv, env=os.environ | ran.env, stdout=log, stderr=log, cwd="/")
@@ -99,8 +99,8 @@ def _wait_until_ready(child: subprocess.Popen[bytes], port: int, log: Path) -> N
 
 
 def crash(server: PostgresServer) -> None:
-    """Kill it as a power cut would. Its children notice by themselves; until the last has gone they hold the memory
-    that they shared, and a new server refuses to start."""
+    """Kill it as a power cut would. Its children notice by themselves; until the last has ended they hold the shared
+    memory, and a new server refuses to start."""
     children = psutil.Process(server.pid).children(recursive=True)
     os.kill(server.pid, signal.SIGKILL)
     deadline = time.monotonic() + STOP_SECONDS_MAX

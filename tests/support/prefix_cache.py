@@ -1,4 +1,4 @@
-"""An engine's prefix cache: blocks of a prompt found by all that stands before them; the least used is dropped."""
+"""An engine's prefix cache: a block is found by the whole prompt before it; the least recently used is dropped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BLOCK_BYTES = 64
 
 
 def hit_share(prompts: Iterable[bytes], blocks_max: int) -> float:
-    """The share of all whole blocks that stood in a cache of `blocks_max` when their prompt came, one after another."""
+    """Return the share of all whole blocks that were cached when their prompt came; the cache holds `blocks_max`."""
     cache: OrderedDict[bytes, None] = OrderedDict()
     asked = hits = 0
     for prompt in prompts:
@@ -27,7 +27,7 @@ def hit_share(prompts: Iterable[bytes], blocks_max: int) -> float:
 
 
 def question_major(documents: int, questions: int, document_bytes: int = 4_000) -> list[str]:
-    """The first question about each document, then the second about each: the order people write such files in."""
+    """The first question about each document, then the second about each: the usual order of such files."""
     texts = [
         f"Document {number}: {f'{number * 7919 % 10_007:05} ' * (document_bytes // 6)}" for number in range(documents)
     ]

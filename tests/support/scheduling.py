@@ -1,4 +1,4 @@
-"""A small world for the scheduler's rules: events told in one word each, folded, decided on."""
+"""A small world for the scheduler's rules: events told by one call each, folded, and decided on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def outcome(line: int, status_code: int = 200) -> e.Outcome:
 
 
 class World:
-    """Tell it what happened, ask it what happens next. Its own decisions are folded like everyone's events."""
+    """Tell it what happened, ask it what happens next. Its own decisions are folded like all other events."""
 
     def __init__(self, policy: Policy = stay_then_oldest) -> None:
         self.policy = policy
@@ -92,7 +92,7 @@ class World:
     def running(
         self, name: str, count: int, model: str = "small", window: timedelta = DAY, *, priority: int = 0
     ) -> BatchId:
-        """A batch that is created and validated, its plan known."""
+        """Add a batch that is created and validated, with its plan."""
         batch_id = self.created(name, window, priority=priority)
         self.validated(batch_id, count, model)
         return batch_id
@@ -103,7 +103,7 @@ class World:
         self.fold(e.BatchValidated(batch_id=batch_id, total=count, last_line=count, models=(total,), at=self.now))
 
     def runner(self, runner_id: RunnerId = RUNNER) -> None:
-        """A runner process starts; whatever an older one held is its no more."""
+        """Start a runner process; the runner's earlier life loses everything it held."""
         self.fold(e.RunnerLeased(runner_id=runner_id, device="cpu", memory_bytes=1, pid=1, at=self.now))
 
     def cancel(self, batch_id: BatchId) -> None:
@@ -122,17 +122,17 @@ class World:
         self.now += wait
 
     def decide_only(self) -> list[e.AnyEvent]:
-        """One decision that nobody has folded yet."""
+        """Make one decision that is not folded yet."""
         return decide(self.state, DecisionInput(self.now, self.plan_results, self.policy, self._new_slice_id))
 
     def decide(self) -> list[e.AnyEvent]:
-        """One decision, folded."""
+        """Make one decision and fold it."""
         events = self.decide_only()
         self.fold(*events)
         return events
 
     def settle(self) -> list[e.AnyEvent]:
-        """All decisions until there is nothing to do."""
+        """Make all decisions until there is nothing to do."""
         everything: list[e.AnyEvent] = []
         while events := self.decide():
             everything += events

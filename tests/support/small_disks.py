@@ -1,6 +1,6 @@
-"""Real small file systems below the parts of a stack, to be filled and freed.
+"""Small real file systems below the parts of a stack, to be filled and freed.
 
-They are tmpfs mounts, so they need the right to mount; `needs_small_disks` skips a test where there is none.
+They are tmpfs mounts, so they need the right to mount; `needs_small_disks` skips a test without it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vbatch.local.stack import Stack
 MIB = 1 << 20
 PAGE = 4096
 PARTS: Mapping[str, int] = {"nats": 192 * MIB, "blobs": 64 * MIB, "results": 48 * MIB, "postgres": 256 * MIB}
-"""The folders of a home that get a disk of their own, and its size."""
+"""The folders of a home that get a disk of their own, with its size."""
 FILLER = "filler"
 WATERMARKS = {
     "VBATCH_GATEWAY_DISK_FREE_BYTES_MIN": str(16 * MIB),
@@ -37,7 +37,7 @@ WATERMARKS = {
 
 @dataclass(frozen=True)
 class SmallDisk:
-    """One mounted file system; `fill` leaves so many bytes, `free` takes the filling away."""
+    """One mounted file system; `fill` leaves this many bytes, `free` removes the filling."""
 
     folder: Path
 
@@ -46,7 +46,7 @@ class SmallDisk:
         return shutil.disk_usage(self.folder).free
 
     def fill(self, leave_bytes: int = 0) -> None:
-        """Against others who write meanwhile: full is full at the moment of return."""
+        """Fill the disk while others write to it: it is full at the moment of return."""
         with (self.folder / FILLER).open("ab") as file:
             for step in (MIB, PAGE):
                 while self.free_bytes - leave_bytes >= step and _grown(file.fileno(), step):
@@ -68,7 +68,7 @@ def _grown(number: int, step: int) -> bool:
 
 @dataclass(frozen=True)
 class StackOnSmallDisks:
-    """A running stack; `disks` by the name of the folder in its home."""
+    """A running stack; `disks` are keyed by the name of the folder in its home."""
 
     stack: RunningStack
     disks: Mapping[str, SmallDisk]
@@ -88,7 +88,7 @@ def needs_small_disks() -> None:
 
 @cache
 def no_mounts_because() -> str | None:
-    """Why this machine lets us mount nothing; None when it does."""
+    """Return why this machine permits no mounts; None if it does."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "small file systems need Linux and root to be mounted"
     with tempfile.TemporaryDirectory(prefix="vbatch-mount-") as folder:
@@ -101,7 +101,7 @@ def no_mounts_because() -> str | None:
 
 @contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[SmallDisk]:
-    """A file system of its own on `folder`; gone afterwards, with what it held."""
+    """Mount a file system on `folder`; it is removed afterwards with its contents."""
     options = f"size={size},mode=0711"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True, capture_output=True)
     try:
@@ -114,9 +114,9 @@ def small_disk(folder: Path, size: int) -> Iterator[SmallDisk]:
 def stack_on_small_disks(
     models: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Iterator[StackOnSmallDisks]:
-    """A stack, up, whose parts lie on disks of their own with watermarks to match."""
+    """Run a stack whose parts are on disks of their own, with matching watermarks."""
     with stack_home(models, {**WATERMARKS, **(environment or {})}) as prepared, moved_to_disks(prepared) as disks:
-        stack = replace(prepared, stack=Stack(prepared.settings))  # whose limits follow the disks it finds
+        stack = replace(prepared, stack=Stack(prepared.settings))  # its limits follow the disks it finds
         try:
             stack.stack.up()
             yield StackOnSmallDisks(stack, disks)
@@ -128,15 +128,15 @@ def stack_on_small_disks(
 
 @contextmanager
 def moved_to_disks(prepared: RunningStack, sizes: Mapping[str, int] = PARTS) -> Iterator[dict[str, SmallDisk]]:
-    """Folders of a home that is not started, each on a disk of its own."""
-    programs.prepare(prepared.settings)  # what is made at the first start moves onto the disks
+    """Mount folders of a home that is not started, each on a disk of its own."""
+    programs.prepare(prepared.settings)  # what the first start creates moves onto the disks
     with ExitStack() as mounted:
         yield {part: mounted.enter_context(_moved(prepared.home / part, size)) for part, size in sizes.items()}
 
 
 @contextmanager
 def _moved(folder: Path, size: int) -> Iterator[SmallDisk]:
-    """What `folder` holds on a disk of its own, with its owner and mode."""
+    """Move the contents of `folder` to a disk of its own, with their owner and mode."""
     folder.mkdir(exist_ok=True)
     aside = folder.with_name(f"{folder.name}.aside")
     folder.rename(aside)

@@ -1,6 +1,6 @@
-"""The whole real stack as processes, in a home of its own on free ports, on simulated models that answer fast.
+"""The whole real stack as processes, in a home of its own on free ports, with simulated models that answer fast.
 
-One a session: tests share it and break it, so `stack` waits until it is whole again before each test.
+There is one per session: tests share it and break it, so `stack` waits until it is whole again before each test.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ SERVICE_SECTIONS = ("gateway", "console", "scheduler", "gpu_runner", "results", 
 
 @dataclass(frozen=True)
 class RunningStack:
-    """A stack with what it takes to reach it; `environment` makes the `vbatch` command speak to it."""
+    """A stack with what it takes to reach it; `environment` makes the `vbatch` command use it."""
 
     settings: LocalSettings
     stack: Stack
@@ -86,13 +86,13 @@ class RunningStack:
         return f"http://127.0.0.1:{self.settings.gateway_port}"
 
     def client(self, api_key: str = "none") -> OpenAI:
-        """The official client, which goes on asking while a killed gateway is started again."""
+        """The official client, which keeps retrying while a killed gateway is restarted."""
         return OpenAI(
             base_url=f"{self.url}/v1", api_key=api_key, max_retries=RETRIES_MAX, _strict_response_validation=True
         )
 
     def vbatch(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The command as a process of its own."""
+        """Run the command as a process of its own."""
         argv = [sys.executable, "-m", "vbatch.cli", *arguments]
         environment = os.environ | dict(self.environment)
         return subprocess.run(
@@ -100,7 +100,7 @@ class RunningStack:
         )
 
     def pid(self, name: str) -> int:
-        """The process that supervisord knows under this name."""
+        """Return the process that supervisord knows under this name."""
         found = {each.name: each.pid for each in self.stack.status().services}[name]
         assert found is not None, f"{name} does not run"
         return found
@@ -109,25 +109,25 @@ class RunningStack:
         return psutil.Process(self.pid(name))
 
     def engine(self) -> psutil.Process:
-        """The engine itself, below the runner and its guard: it listens, however it was started."""
+        """Return the engine itself, below the runner and its guard: it listens, however it was started."""
         below = self.process("gpu-runner").children(recursive=True)
         return next(
             process for process in below if any(_is_engines(end.laddr) for end in process.net_connections("unix"))
         )
 
     def restarts(self) -> int:
-        """How often programs of this stack were started again, all of them together."""
+        """Return how often programs of this stack were restarted, in total."""
         return sum(each.restarts for each in self.stack.status().services)
 
     def wait_until_ready(self) -> None:
         wait_until(lambda: self.stack.status().is_ready, "the stack is ready again", READY_SECONDS_MAX)
 
     def limit_log(self, bytes_max: int | None = None) -> None:
-        """Let the log take no more than it holds plus `bytes_max`; None: as much as its services want it to."""
+        """Limit the log to what it holds plus `bytes_max`; None: what its services set."""
         asyncio.run(_limit_log(self.settings, bytes_max))
 
     def logs(self, lines: int = 15) -> str:
-        """The end of every log, for the message of a failure."""
+        """Return the end of every log, for the message of a failure."""
         files = sorted((self.home / "logs").glob("*.log"))
         return "\n".join(f"--- {file.name}\n" + "\n".join(_last(file, lines)) for file in files)
 
@@ -143,7 +143,7 @@ async def _limit_log(settings: LocalSettings, bytes_max: int | None) -> None:
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds_max: float) -> None:
-    """Look again and again until it holds; fails the test, saying `what` was waited for."""
+    """Check repeatedly until it holds; otherwise fail the test, saying `what` was waited for."""
     deadline = time.monotonic() + seconds_max
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds_max:.0f} s: {what}"
@@ -152,7 +152,7 @@ def wait_until(holds: Callable[[], bool], what: str, seconds_max: float) -> None
 
 @contextmanager
 def running_stack(models: Path | None = None, environment: Mapping[str, str] | None = None) -> Iterator[RunningStack]:
-    """A stack of its own, up; `models` is a models.toml, by default the simulated models above."""
+    """Run a stack; `models` is a models.toml, by default the simulated models above."""
     with stack_home(models, environment) as prepared:
         prepared.stack.up()
         yield prepared
@@ -160,7 +160,7 @@ def running_stack(models: Path | None = None, environment: Mapping[str, str] | N
 
 @contextmanager
 def stack_home(models: Path | None = None, environment: Mapping[str, str] | None = None) -> Iterator[RunningStack]:
-    """A stack of its own, not started; on leaving it is taken down, and nothing of it may be left running."""
+    """Prepare a stack without starting it; on leaving it is stopped, and nothing of it may still run."""
     home = Path(tempfile.mkdtemp(prefix="vbatch-"))
     home.chmod(0o711)  # PostgreSQL runs as another user when the tests run as root
     with _environment(_variables(home, models) | dict(environment or {})) as variables:
@@ -183,7 +183,7 @@ def _session_stack() -> Iterator[RunningStack]:
 
 @pytest.fixture
 def stack(_session_stack: RunningStack) -> RunningStack:
-    """The stack all tests of the session share, whole at the start of each."""
+    """The stack that all tests of the session share, whole at the start of each."""
     _session_stack.wait_until_ready()
     return _session_stack
 
@@ -196,7 +196,7 @@ def client(stack: RunningStack) -> Iterator[OpenAI]:
 
 
 def kill(process: psutil.Process) -> None:
-    """As the kernel does it when memory runs out: no chance to say goodbye."""
+    """Kill it as the kernel does when memory runs out: without a chance to clean up."""
     process.send_signal(signal.SIGKILL)
 
 
@@ -216,7 +216,7 @@ def _variables(home: Path, models: Path | None) -> dict[str, str]:
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-    """These variables for this process and those it starts; none of the caller's own VBATCH_ settings."""
+    """Set these variables for this process and those it starts; none of the caller's own VBATCH_ settings."""
     before = {name: value for name, value in os.environ.items() if name.startswith("VBATCH_")}
     for name in before:
         del os.environ[name]
@@ -234,5 +234,5 @@ def _last(path: Path, lines: int) -> list[str]:
 
 
 def _is_engines(address: object) -> bool:
-    """Whether an engine answers there; what waits to be one has sockets of its own beside it."""
+    """Whether an engine answers there; a standby has sockets of its own beside it."""
     return str(address).endswith("/engine.sock")

@@ -1,4 +1,4 @@
-"""An answer in front of a person: what was asked and what came back, or how long a vector is."""
+"""Shows answers to a person: each question with its answer, or the length of a vector."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AskedLine(msgspec.Struct, frozen=True):
 
 
 def shown(asked: Path, answered: Path, count: int) -> Iterator[str]:
-    """The first `count` answers, each with its question; both files hold one JSON object a line."""
+    """Yield the first `count` answers, each with its question; both files hold one JSON object a line."""
     questions = {line.custom_id: _question(line.body) for line in _lines(asked, AskedLine)}
     for line in islice(_lines(answered, AnswerLine), count):
         yield f"{questions.get(line.custom_id, line.custom_id)}  ->  {_answer(line.response.body)}"

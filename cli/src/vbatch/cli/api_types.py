@@ -1,4 +1,4 @@
-"""What the gateway answers, as records: the parts a person is shown. `--json` prints the server's own bytes instead."""
+"""The gateway's answers as records, reduced to what people are shown. `--json` prints the server's own bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Eta(msgspec.Struct, frozen=True):
-    """Unix seconds."""
+    """In Unix seconds."""
 
     earliest: int
     likely: int
@@ -49,7 +49,7 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are Unix seconds."""
+    """Times are in Unix seconds."""
 
     id: str
     status: BatchStatus
@@ -70,7 +70,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the asker's batches in the queue."""
+    """One of your own batches in the queue."""
 
     batch_id: str
     model: str | None = None
@@ -215,7 +215,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(document: bytes, kind: type[T]) -> T:
-    """The record in the server's answer. Raises CommandError when it is not what this server answers."""
+    """Decode the server's answer. Raises CommandError if it is not an answer of this server."""
     try:
         return msgspec.json.decode(document, type=kind)
     except msgspec.DecodeError as error:

@@ -1,6 +1,6 @@
-"""The gateway's HTTP API as this command uses it. Every answer is the server's own bytes; `wire` reads them.
+"""The gateway's HTTP API as this command uses it. Every answer is the server's own bytes; `api_types` decodes them.
 
-Transport errors become Unreachable, answers of 4xx and 5xx become Refused with the server's own words.
+Transport errors become Unreachable; 4xx and 5xx answers become Refused with the server's own text.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class ErrorEnvelope(msgspec.Struct, frozen=True):
 
 
 class Server:
-    """One gateway; made by `connect`."""
+    """One gateway; created by `connect`."""
 
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self.url = url
         self._http = http
 
     async def upload(self, path: Path) -> bytes:
-        """Send a batch input file, streamed from the disk."""
+        """Upload a batch input file, streamed from the disk."""
         with _open_input(path) as body:
             form = aiohttp.FormData()
             form.add_field("purpose", "batch")
@@ -86,7 +86,7 @@ class Server:
         return await self._ask(method, path, json=body)
 
     async def results(self, batch_id: str) -> AsyncIterator[bytes]:
-        """Every outcome so far, as output lines, in the order they were recorded."""
+        """Yield every outcome so far, as output lines, in the order they were recorded."""
         async for piece in self._download(f"/v1/batches/{quote(batch_id, safe='')}/results"):
             yield piece
 
@@ -96,7 +96,7 @@ class Server:
 
     @asynccontextmanager
     async def events(self, batch_id: str, after: int) -> AsyncIterator[aiohttp.StreamReader]:
-        """The batch's server-sent events that follow sequence `after`."""
+        """Open the batch's server-sent events after sequence `after`."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(after)} if after else {})
         async with self._open("GET", f"/v1/batches/{quote(batch_id, safe='')}/events", headers=headers) as response:
             yield response.content
@@ -134,7 +134,7 @@ class Server:
 
 @asynccontextmanager
 async def connect(url: str, api_key: str | None) -> AsyncIterator[Server]:
-    """Nothing is sent yet."""
+    """Open a session; nothing is sent yet."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS_MAX)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, read_bufsize=LINE_BYTES_MAX) as http:

@@ -1,4 +1,4 @@
-"""demo: the whole way from two files to their answers on this machine, told step by step, leaving nothing running."""
+"""demo: runs two batches from file to answers on this machine, explains each step, and leaves nothing running."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Examples = Annotated[Path, typer.Option(help="The folder with capitals.jsonl and
 
 
 def demo(examples: Examples = Path("examples")) -> None:
-    """See it work: two batches for two models, from upload to answers, then everything is stopped again."""
+    """Run two example batches for two models, from upload to answers, and stop everything again."""
     with ending():
         inputs = [examples / name for name in EXAMPLES]
         for path in inputs:
@@ -55,7 +55,7 @@ def demo(examples: Examples = Path("examples")) -> None:
 
 @contextmanager
 def _running(stack: Stack, home: Path) -> Iterator[None]:
-    """The stack, started here and stopped on leaving; one that runs already is used and left alone."""
+    """Start the stack and stop it on leaving; a stack that already runs is used and left running."""
     if stack.status().is_ready:
         out.print("A server runs here already: it is used, and left running.")
         with _pointing_at_logs(stack):
@@ -75,7 +75,7 @@ def _running(stack: Stack, home: Path) -> Iterator[None]:
 
 @contextmanager
 def _pointing_at_logs(stack: Stack) -> Iterator[None]:
-    """A failure inside also says which log to read: that of the first service that is not well, or the runner's."""
+    """Name the log to read after a failure: that of the first service that is not ready, or the runner's."""
     try:
         yield
     except CommandError as error:

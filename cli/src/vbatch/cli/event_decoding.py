@@ -1,4 +1,4 @@
-"""An SSE record to the event it carries: the log's own JSON, named by the catalogue, chunks without their answers."""
+"""Decodes an SSE record to its event: the log's own JSON, with the catalogue's names; chunks lack their answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TYPES: Mapping[str, type[Any]] = {kind.name: kind.type for kind in KINDS} | {"ba
 
 
 def event_of(record: ServerEvent) -> LiveEvent | None:
-    """None for what this command does not know: a newer server may say more."""
+    """Return the event; None if this command does not know its type: the server may be newer."""
     kind = TYPES.get(record.name)
     if kind is None:
         return None

@@ -1,4 +1,4 @@
-"""A record of the log in front of a person: on one line, or with its headers and its body."""
+"""Formats a record of the log for people: on one line, or with its headers and its body."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vbatch.contracts.message import Recorded
 ANSWER_CHARS_SHOWN = 160
 TYPE_TOKENS = 4
 ANSWER_FIELD = "body"
-"""Of an outcome: the engine's whole answer."""
+"""The field of an outcome that holds the engine's whole answer."""
 
 
 def name_of(record: Recorded) -> str:
-    """`batch.created` of the type `vbatch.batch.created.v2`; of a subject, where a record has no type."""
+    """Return `batch.created` for the type `vbatch.batch.created.v2`; the subject if a record has no type."""
     kind = record.headers.get(CE_TYPE, "").split(".")
     if len(kind) == TYPE_TOKENS:
         return f"{kind[1]}.{kind[2]}"
@@ -26,7 +26,7 @@ def name_of(record: Recorded) -> str:
 
 
 def line_of(record: Recorded) -> str:
-    """Time, sequence, name, whose, and a sentence."""
+    """Format one line: time, sequence, name, subject and a sentence."""
     time = record.recorded_at.astimezone().strftime("%H:%M:%S.%f")[:-3]
     whose = record.subject.split(".")[2]
     return f"{time}  {record.sequence:>7}  {name_of(record):<24} {whose}  {sentence_of(record)}"
@@ -40,9 +40,9 @@ def sentence_of(record: Recorded) -> str:
 
 
 def document_of(record: Recorded) -> bytes:
-    """The record as one JSON object: its place in the log, its CloudEvents headers, its body untouched.
+    """Return the record as one JSON object: its place in the log, its CloudEvents headers, its body untouched.
 
-    A body that is no JSON stands there as text.
+    A body that is not JSON is included as text.
     """
     return msgspec.json.encode(
         {
@@ -57,7 +57,7 @@ def document_of(record: Recorded) -> bytes:
 
 
 def pages_of(record: Recorded, *, full: bool) -> Iterator[str]:
-    """Line by line: where it stands, its headers, its body as indented JSON."""
+    """Yield line by line: the place in the log, the headers, and the body as indented JSON."""
     yield f"{record.sequence}  {record.subject}  recorded {record.recorded_at.astimezone().isoformat()}"
     yield from (f"{name}: {value}" for name, value in record.headers.items())
     yield ""
@@ -65,7 +65,7 @@ def pages_of(record: Recorded, *, full: bool) -> Iterator[str]:
 
 
 def body_of(body: bytes, *, full: bool) -> str:
-    """Indented, answers shortened unless `full`; what is no JSON as it is."""
+    """Indent the body and shorten answers unless `full`; a body that is not JSON is returned unchanged."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, and the one kind of error a person sees.
+"""How a command ends: exit codes, and the one kind of error that people see.
 
 Library errors become a `CommandError` where they arise; `ending` prints it, so no command shows a traceback.
 """
@@ -21,32 +21,32 @@ class Exit(IntEnum):
 
 
 class CommandError(Exception):
-    """What went wrong and what to do, in one or two sentences."""
+    """The text says what went wrong and what to do, in one or two sentences."""
 
     exit = Exit.FAILED
 
 
 class Misused(CommandError):
-    """The command line itself asks for something that cannot be."""
+    """The command line asks for something impossible."""
 
     exit = Exit.USAGE
 
 
 class Unreachable(CommandError):
-    """Nobody answers; trying again later can help."""
+    """The server does not answer; trying again later can help."""
 
     exit = Exit.UNREACHABLE
 
 
 class Refused(CommandError):
-    """The server understood and said no."""
+    """The server understood the request and refused it."""
 
     exit = Exit.REFUSED
 
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Turn a CommandError or Ctrl-C inside into a message on stderr and an exit code."""
+    """Turn a CommandError or Ctrl-C into a message on stderr and an exit code."""
     try:
         yield
     except CommandError as error:
@@ -55,5 +55,5 @@ def ending() -> Iterator[None]:
     except KeyboardInterrupt:
         raise SystemExit(int(Exit.INTERRUPTED)) from None
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has left, `vbatch events | head`; the interpreter would complain about it
+        sys.stderr.close()  # the reader has left, as in `vbatch events | head`; avoids the interpreter's error message
         raise SystemExit(int(Exit.GOOD)) from None

@@ -1,4 +1,4 @@
-"""A forecast as a colleague would put it: what a batch waits for, when it starts and ends, what would change that."""
+"""Describes a forecast in sentences: what a batch waits for, when it starts and ends, and what would change that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GUESS = "Too little was measured yet of a model that this depends on; some ten s
 
 
 def duration_text(seconds: float) -> str:
-    """`now`, `40 s`, `3 min`, `2 h 5 min`, `3 days`: a forecast is not true to the second."""
+    """Return `now`, `40 s`, `3 min`, `2 h 5 min`, `3 days`: a forecast is not accurate to the second."""
     if seconds < 1.5:
         return "now"
     if seconds < 2 * MINUTE:
@@ -26,7 +26,7 @@ def duration_text(seconds: float) -> str:
 
 
 def ends(eta: Eta, now: float) -> str:
-    """`in about 3 min (2 min to 5 min)`, with `, at a guess` where it is one."""
+    """Return `in about 3 min (2 min to 5 min)`, marked as a guess if it is one."""
     if eta.likely - now < 1.5 and not eta.is_guess:
         return "at any moment"
     likely, earliest, latest = (duration_text(at - now) for at in (eta.likely, eta.earliest, eta.latest))
@@ -35,7 +35,7 @@ def ends(eta: Eta, now: float) -> str:
 
 
 def warning(admission: Admission | None, window: str = "its window") -> str:
-    """Empty while the window is kept."""
+    """Return a warning if the batch will miss its window; empty otherwise."""
     if admission is None or admission.feasible:
         return ""
     enough = admission.earliest_completion_window
@@ -44,7 +44,7 @@ def warning(admission: Admission | None, window: str = "its window") -> str:
 
 
 def forecast_line(batch: Batch, now: float) -> Iterator[str]:
-    """Of a batch just handed in: when it ends, and a warning; nothing where nothing is foretold."""
+    """Yield the expected end of a new batch and a warning; nothing without a forecast."""
     if batch.eta is not None:
         yield f"It ends {ends(batch.eta, now)}."
     elif batch.waiting_for is not None:
@@ -54,7 +54,7 @@ def forecast_line(batch: Batch, now: float) -> Iterator[str]:
 
 
 def why(forecast: Why, now: float) -> Iterator[str]:
-    """Line by line."""
+    """Yield the explanation line by line."""
     left = f", {amount(forecast.waiting_requests, 'request')} not yet started" if forecast.waiting_requests else ""
     yield f"{forecast.batch_id} is {forecast.status}{left}."
     yield f"It waits for {forecast.waiting_for}." if forecast.waiting_for else "Nothing is known of what it waits for."
@@ -97,7 +97,7 @@ def _times(forecast: Why, now: float) -> Iterator[str]:
 
 
 def cells(entry: QueueEntry, now: float) -> tuple[str, ...]:
-    """A row of the queue's table."""
+    """Return a row of the queue's table."""
     starts = duration_text(max(0.0, entry.starts_at - now)) if entry.starts_at else ""
     finishes = ends(entry.eta, now).removeprefix("in about ") if entry.eta else ""
     rate = f"{entry.requests_per_second:,.1f}" if entry.requests_per_second else ""

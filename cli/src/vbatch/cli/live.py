@@ -1,6 +1,5 @@
-"""What a batch is doing, folded from its live events: status by the server's own law, then speed and time left from the
-events' own times. Shows nothing and knows no clock.
-"""
+"""The state of a batch, folded from its live events: its status by the server's own rules, its speed and time left from
+the times of the events. It prints nothing and reads no clock."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ SPEED_WINDOW = timedelta(seconds=30)
 
 
 class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch.chunk_completed as the gateway streams it: which lines, how they went, what they cost; no answers."""
+    """A batch.chunk_completed as the gateway streams it: its lines, their outcomes and their cost; no answers."""
 
     at: datetime
     lines: tuple[int, ...]
@@ -47,7 +46,7 @@ class Sample:
 
 
 class Progress:
-    """One batch, as far as its events have been seen."""
+    """One batch, according to the events seen so far."""
 
     def __init__(self) -> None:
         self.status = BatchStatus.VALIDATING
@@ -58,7 +57,7 @@ class Progress:
         """What earlier loads on this server took; of a model that never was loaded, nothing."""
         self.remarks: list[str] = []
         self.forecast = ""
-        """What the server says of the wait, in sentences."""
+        """The server's explanation of the wait, in sentences."""
         self.faults: tuple[e.BatchFault, ...] = ()
         self.created_at: datetime | None = None
         self.last_at: datetime | None = None
@@ -68,13 +67,13 @@ class Progress:
         self._samples: deque[Sample] = deque()
 
     def apply(self, event: LiveEvent) -> None:
-        """Fold one event of the batch, or of the runner that works for it."""
+        """Fold one event of the batch, or of its runner."""
         match event:
             case ChunkSummary():
                 self._count(event)
             case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.ProfileLowered():
                 self._hear_runner(event)
-                return  # the runner's clock says nothing about the age of the batch
+                return  # the runner's clock does not tell the age of the batch
             case _:
                 self.status = next_status(self.status, event)
                 self._hear_batch(event)
@@ -86,7 +85,7 @@ class Progress:
 
     @property
     def waits(self) -> bool:
-        """For answers, so that a forecast means something."""
+        """Whether the batch waits for answers, so that a forecast is useful."""
         return self.status in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS)
 
     @property
@@ -95,13 +94,13 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """From created to the last event seen."""
+        """The seconds from its creation to the last event seen."""
         if self.created_at is None or self.last_at is None:
             return 0.0
         return (self.last_at - self.created_at).total_seconds()
 
     def speed(self) -> Speed:
-        """Over the last `SPEED_WINDOW`, from the first dispatch or the loaded model on; 0 before the first outcome."""
+        """The speed over the last `SPEED_WINDOW`, at most since the first dispatch or load; 0 before any outcome."""
         if len(self._samples) < 2:
             return Speed(0.0, 0.0)
         first, last = self._samples[0], self._samples[-1]
@@ -111,7 +110,7 @@ class Progress:
         return Speed((last.answered - first.answered) / seconds, (last.tokens - first.tokens) / seconds)
 
     def seconds_left(self) -> float | None:
-        """At the present speed; None while that cannot be known."""
+        """The seconds left at the current speed; None while that is unknown."""
         rate = self.speed().requests_per_second
         if rate <= 0 or self.loading or self.status is not BatchStatus.IN_PROGRESS:
             return None
@@ -131,10 +130,10 @@ class Progress:
             case e.BatchSealed():
                 self.counts, self.usage, self.loading = event.counts, event.usage, None
             case _:
-                pass  # moves the status at most
+                pass  # at most changes the status
 
     def _count(self, chunk: ChunkSummary) -> None:
-        """A chunk whose lines all have outcomes already changes nothing; the seal brings the exact figures."""
+        """Count a chunk. One whose lines all have outcomes changes nothing; the seal brings the exact counts."""
         if self._answered.issuperset(chunk.lines):
             return
         self._answered.update(chunk.lines)

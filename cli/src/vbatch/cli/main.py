@@ -1,4 +1,4 @@
-"""The `vbatch` command: its subcommands, registered. What each does stands in `commands`."""
+"""The `vbatch` command: registers its subcommands, which are implemented in `commands`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORK = "Batches"
 ACCESS = "Who may do what"
 LOG = "The event log"
 NEGATIVE = {"ignore_unknown_options": True}
-"""Lets a number begin with a minus."""
+"""Allows an argument that begins with a minus, such as a negative number."""
 
 app.callback(help=app.info.help)(keep_private)
 app.command(rich_help_panel=SERVER)(stack.up)

@@ -1,4 +1,4 @@
-"""The event log of the stack on this machine, opened for one command."""
+"""Opens the event log of the stack on this machine for one command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NatsUrl = Annotated[str | None, typer.Option("--nats-url", envvar="VBATCH_NATS_U
 
 @asynccontextmanager
 async def opened_log(nats_url: str | None) -> AsyncIterator[Journal]:
-    """Raises Unreachable, also when the log goes away meanwhile."""
+    """Open the log. Raises Unreachable, also if the connection is lost later."""
     settings = replace(log_settings(local_settings(), "cli"), connect_seconds=NATS_SECONDS)
     settings = replace(settings, url=nats_url or settings.url)
     try:

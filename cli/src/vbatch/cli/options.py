@@ -1,4 +1,4 @@
-"""What every command accepts, said once: which server, with which key, and whether a program is reading."""
+"""The options that commands share: the server, the API key, and JSON output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def local_settings() -> LocalSettings:
-    """The settings of the stack on this machine. Raises Misused, naming what is bad."""
+    """Return the settings of the stack on this machine. Raises Misused, naming the invalid one."""
     try:
         return load(LocalSettings)
     except BadSettings as error:
@@ -39,18 +39,19 @@ def local_settings() -> LocalSettings:
 
 
 def server_url(given: str | None) -> str:
-    """The URL asked for, or that of the local stack's gateway."""
+    """Return the given URL, or that of the local stack's gateway."""
     return given or f"http://127.0.0.1:{local_settings().gateway_port}"
 
 
 def run(command: Coroutine[Any, Any, T]) -> T:
-    """A whole command: runs it, and ends the process as `exits` says."""
+    """Run a whole command; end the process as `exits` describes."""
     with ending():
         return asyncio.run(command)
 
 
 def table_of(*headings: str, numbers: Collection[str] = ()) -> Table:
-    """A plain table whose cells are never cut, so that ids can be copied; the columns in `numbers` stand right."""
+    """Return a plain table whose cells are never cut, so that ids can be copied; columns in `numbers` are
+    right-aligned."""
     table = Table(box=None, pad_edge=False)
     for heading in headings:
         table.add_column(heading, no_wrap=True, justify="right" if heading in numbers else "left")
@@ -58,11 +59,11 @@ def table_of(*headings: str, numbers: Collection[str] = ()) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """At its natural width, also where the screen or the pipe is narrower."""
+    """Print the table at its natural width, even if the screen or the pipe is narrower."""
     Console(highlight=False, width=max(out.width, TABLE_COLUMNS_MAX)).print(table)
 
 
 def print_json(document: bytes) -> None:
-    """One JSON document on one line, as it is."""
+    """Print one JSON document unchanged, on one line."""
     sys.stdout.buffer.write(document.strip() + b"\n")
     sys.stdout.buffer.flush()

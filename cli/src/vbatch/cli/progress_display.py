@@ -1,4 +1,4 @@
-"""Progress in front of a person or a program: a live bar on a terminal, plain lines in a pipe, JSON lines on demand."""
+"""Shows progress: a live bar on a terminal, plain lines in a pipe, JSON lines on demand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAIN_STEPS = 10
 
 
 class ProgressDisplay(Protocol):
-    """Shows batches by name until it is left."""
+    """Shows batches by name until its block ends."""
 
     def __enter__(self) -> Self: ...
 
@@ -32,7 +32,7 @@ class ProgressDisplay(Protocol):
     ) -> None: ...
 
     def changed(self, name: str, progress: Progress) -> None:
-        """`progress` of `name` has moved."""
+        """Show the new progress of `name`."""
 
 
 def display_for(console: Console, *, as_json: bool) -> ProgressDisplay:
@@ -42,7 +42,7 @@ def display_for(console: Console, *, as_json: bool) -> ProgressDisplay:
 
 
 class LiveDisplay:
-    """One line a batch, drawn in place; remarks scroll above."""
+    """Shows one line per batch, updated in place; messages scroll above."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -79,7 +79,7 @@ class LiveDisplay:
 
 
 class PlainDisplay:
-    """A line when the status changes, a model loads, or another tenth is done."""
+    """Prints a line when the status changes, a model loads, or another tenth is done."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -92,7 +92,7 @@ class PlainDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
     def changed(self, name: str, progress: Progress) -> None:
         for remark in progress.remarks[self._told.get(name, 0) :]:
@@ -106,7 +106,7 @@ class PlainDisplay:
 
 
 class JsonDisplay:
-    """One JSON object a change."""
+    """Prints one JSON object per change."""
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +114,7 @@ class JsonDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
     def changed(self, name: str, progress: Progress) -> None:
         speed, counts = progress.speed(), progress.counts
@@ -167,7 +167,7 @@ def _load_time(progress: Progress, now: datetime | None) -> str:
 
 
 def summary(progress: Progress) -> str:
-    """How it ended, in one sentence."""
+    """Describe in one sentence how the batch ended."""
     counts, usage = progress.counts, progress.usage
     if progress.faults:
         return f"The file is unfit: {amount(len(progress.faults), 'fault')}."

@@ -1,6 +1,6 @@
-"""Server-sent events: the stream's text to records, and a batch followed across cut connections.
+"""Server-sent events: parses the stream, and follows a batch across lost connections.
 
-Resuming by Last-Event-ID is what makes every event seen once; the server promises the order.
+Resuming by Last-Event-ID makes every event seen once; the server guarantees the order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RETRY_SECONDS_MAX = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """`id` is the sequence in the log, 0 when the server sent none."""
+    """`id` is the sequence in the log, or 0 if the server sent none."""
 
     id: int
     name: str
@@ -27,7 +27,7 @@ class ServerEvent:
 
 
 async def parse(lines: AsyncIterable[bytes]) -> AsyncIterator[ServerEvent]:
-    """Records of a text/event-stream (HTML Standard, 9.2.6); comments are skipped, a cut record is dropped."""
+    """Parse a text/event-stream (HTML Standard, 9.2.6); comments are skipped, a truncated record is dropped."""
     fields: dict[bytes, bytes] = {}
     async for line in lines:
         line = line.rstrip(b"\r\n")
@@ -42,9 +42,9 @@ async def parse(lines: AsyncIterable[bytes]) -> AsyncIterator[ServerEvent]:
 
 
 async def follow(server: Server, batch_id: str, after: int = 0) -> AsyncIterator[ServerEvent]:
-    """Every event of the batch behind sequence `after`, each once, for ever: the reader stops when it has seen enough.
+    """Yield every event of the batch after sequence `after`, each once, forever: the reader stops when it wants.
 
-    A cut connection is opened again; Unreachable is raised after `RETRIES_MAX` tries that brought nothing.
+    A lost connection is opened again. Raises Unreachable after `RETRIES_MAX` tries in a row without an event.
     """
     failures = 0
     while True:

@@ -1,4 +1,4 @@
-"""Moments as an operator writes them, and where they stand in the log."""
+"""Times as an operator writes them, and their place in the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HELP = "a time like 2030-01-01T12:00 (of this machine's zone unless it names one
 
 
 def time_spec(text: str, now: datetime) -> datetime:
-    """Raises Misused."""
+    """Parse a time. Raises Misused."""
     try:
         if ago := _AGO.fullmatch(text):
             return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
@@ -37,7 +37,7 @@ def later(text: str, now: datetime) -> datetime:
 
 
 async def last_before(log: Log, when: datetime) -> int:
-    """The sequence of the last event recorded before `when`; 0 when there is none. Reads about twenty events."""
+    """Return the last sequence recorded before `when`; 0 if there is none. Reads about twenty events."""
     low, high = 0, await log.last_sequence()
     while low < high:
         middle = (low + high + 1) // 2
@@ -47,7 +47,7 @@ async def last_before(log: Log, when: datetime) -> int:
 
 
 async def event_at(log: Log, sequence: int) -> Recorded | None:
-    """The event of exactly this sequence."""
+    """Return the event with exactly this sequence."""
     if not 0 < sequence <= await log.last_sequence():
         return None
     async with log.tail(sequence - 1) as arrivals:

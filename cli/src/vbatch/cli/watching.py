@@ -1,6 +1,6 @@
-"""A batch followed until it ends: its own events from the gateway, its runner's from the log where that can be read.
+"""Follows a batch until it ends: its own events from the gateway, its runner's from the log if that can be read.
 
-The runner's news (a model loads) only adorns the view, so a log out of reach is no error here.
+The runner's news (a model loads) is optional, so an unreachable log is not an error here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OnChange = Callable[[Progress], None]
 
 
 async def watch(server: Server, batch_id: str, log: JournalSettings | None, on_change: OnChange) -> Progress:
-    """The batch at its end; `on_change` is called after every event. Raises Unreachable and Refused."""
+    """Return the ended batch; `on_change` is called after every event. Raises Unreachable and Refused."""
     progress = Progress()
     validated: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     runner_news = _runner_news(log, validated, progress, on_change)
@@ -54,7 +54,7 @@ async def watch(server: Server, batch_id: str, log: JournalSettings | None, on_c
 async def _runner_news(
     log: JournalSettings | None, validated: asyncio.Future[int], progress: Progress, on_change: OnChange
 ) -> None:
-    """What the runner says after the batch was found good: before that its models are not known."""
+    """Follow the runner's news once the batch is validated: its models are unknown before that."""
     after = await validated
     if log is None:
         return
@@ -64,13 +64,13 @@ async def _runner_news(
             progress.usual_load_seconds = await usual_load_seconds(journal.log)
             async for records in batches:
                 for record in records:
-                    with suppress(Unreadable):  # written by a newer version: not ours to show
+                    with suppress(Unreadable):  # written by a newer version: it cannot be shown
                         progress.apply(decode(record))
                 on_change(progress)
 
 
 async def _forecasts(server: Server, batch_id: str, progress: Progress, on_change: OnChange) -> None:
-    """What the batch waits for, for ever; a server that does not tell only leaves the view plainer."""
+    """Fetch what the batch waits for, forever; without an answer the display just shows less."""
     while True:
         await asyncio.sleep(FORECAST_SECONDS)
         with suppress(CommandError):
@@ -81,7 +81,7 @@ async def _forecasts(server: Server, batch_id: str, progress: Progress, on_chang
 
 @asynccontextmanager
 async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run `work` while the block runs; it ends with the block, whose own error is the one raised."""
+    """Run `work` while the block runs; it ends with the block, and only the block's own error is raised."""
     task = asyncio.ensure_future(work)
     try:
         yield

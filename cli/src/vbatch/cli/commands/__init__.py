@@ -1,1 +1,1 @@
-"""One module a family of commands; `vbatch.cli.main` registers them."""
+"""One module for each family of commands; `vbatch.cli.main` registers them."""

@@ -1,4 +1,4 @@
-"""submit, watch, cancel, batches: a batch's life as its owner sees it."""
+"""submit, watch, cancel, batches: the life of a batch as its owner sees it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BATCHES_SHOWN = 20
 BATCHES_SHOWN_MAX = 100
 FAULTS_SHOWN = 10
 FORECAST_SECONDS_MAX, FORECAST_POLL_SECONDS = 3.0, 0.2
-"""A forecast is a second old, and a file of some thousand lines is checked in less."""
+"""A forecast is up to a second old, and a file of some thousand lines is checked in less."""
 
 Endpoint = Annotated[
     str | None, typer.Option(help="The path all requests name; by default what the file's first line says.")
@@ -67,7 +67,7 @@ def submit(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Upload FILE and make a batch of it."""
+    """Upload FILE and create a batch from it."""
 
     async def ask() -> None:
         pairs, path = pairs_of(metadata or []), endpoint or endpoint_of(file)
@@ -88,7 +88,7 @@ def submit(
 
 
 def watch(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Show a batch live until it ends. Ctrl-C leaves the batch running."""
+    """Show a batch's progress until it ends. Ctrl-C leaves the batch running."""
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
@@ -99,7 +99,7 @@ def watch(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json
 
 
 def cancel(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Stop a batch; finished answers are kept."""
+    """Cancel a batch. Finished answers are kept."""
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
@@ -113,7 +113,7 @@ def cancel(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_jso
 
 
 def batches(limit: Limit = BATCHES_SHOWN, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """List batches, the newest first."""
+    """List batches, newest first."""
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
@@ -127,7 +127,7 @@ def batches(limit: Limit = BATCHES_SHOWN, url: Url = None, api_key: ApiKey = Non
 
 
 async def _show_forecast(server: Server, batch: Batch) -> None:
-    """Say when it will end, as soon as its file is checked; a long check is not waited for."""
+    """Print the expected end once the file is checked; do not wait for a long check."""
     deadline = time.monotonic() + FORECAST_SECONDS_MAX
     while batch.status in STEERABLE and batch.eta is None and time.monotonic() < deadline:
         await asyncio.sleep(FORECAST_POLL_SECONDS)
@@ -139,7 +139,7 @@ async def _show_forecast(server: Server, batch: Batch) -> None:
 
 
 def endpoint_of(file: Path) -> str:
-    """The `url` of the file's first line. Raises Misused."""
+    """Return the `url` of the file's first line. Raises Misused."""
 
     class First(msgspec.Struct):
         url: str
@@ -154,7 +154,7 @@ def endpoint_of(file: Path) -> str:
 
 
 def pairs_of(metadata: list[str]) -> dict[str, str]:
-    """`["k=v"]` as `{"k": "v"}`. Raises Misused."""
+    """Return `["k=v"]` as `{"k": "v"}`. Raises Misused."""
     for text in metadata:
         if "=" not in text:
             raise Misused(f"--metadata takes KEY=VALUE, not {text!r}.")

@@ -1,4 +1,4 @@
-"""dead: the letters nobody could use; look at them, send them again, or settle them."""
+"""dead: list, inspect, retry and drop messages that could not be processed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ app = typer.Typer(help="Messages nobody could use: list, show, retry, drop.", no
 
 @app.command("list")
 def list_letters(nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
-    """All that wait, oldest first."""
+    """List all dead letters, oldest first."""
 
     async def ask() -> None:
         table = table_of("seq", "buried", "from", "message", "reason", numbers=("seq",))
@@ -54,7 +54,7 @@ def list_letters(nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
-    """One letter: why it is here, its headers and its body."""
+    """Show one dead letter: why it failed, its headers and its body."""
 
     async def ask() -> None:
         async with opened_log(nats_url) as journal:
@@ -74,7 +74,7 @@ def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_js
 
 @app.command()
 def retry(sequence: Sequence, nats_url: NatsUrl = None) -> None:
-    """Send it again under a new message id, if it can be read now, and drop the letter."""
+    """Send the message again under a new id, if it is now valid, and drop the dead letter."""
 
     async def ask() -> None:
         async with opened_log(nats_url) as journal:
@@ -88,7 +88,7 @@ def retry(sequence: Sequence, nats_url: NatsUrl = None) -> None:
 
 @app.command()
 def drop(sequence: Sequence, nats_url: NatsUrl = None) -> None:
-    """Settle it: nothing is to be done."""
+    """Drop a dead letter without sending it again."""
 
     async def ask() -> None:
         async with opened_log(nats_url) as journal:
@@ -115,7 +115,7 @@ async def _letter(dead: DeadLetters, sequence: int) -> DeadLetter:
 
 
 async def _send_again(journal: Journal, letter: DeadLetter) -> int:
-    """A second call with the same letter stores nothing more: its message id follows from the letter."""
+    """Send the letter again. A second call stores nothing more: the message id follows from the letter."""
     _must_be_of_use(letter)
     message = again(letter)
     try:
@@ -127,7 +127,7 @@ async def _send_again(journal: Journal, letter: DeadLetter) -> int:
 
 
 def again(letter: DeadLetter) -> Message:
-    """The original under a message id of its own."""
+    """Return the original message under an id of its own."""
     original = letter.original
     message_id = f"{original.message_id or original.sequence}:retry:{letter.sequence}"
     return Message(original.subject, original.body, message_id, _headers(original.headers, message_id))
@@ -139,7 +139,7 @@ def _headers(headers: Mapping[str, str], message_id: str) -> dict[str, str]:
 
 
 def _must_be_of_use(letter: DeadLetter) -> None:
-    """Raises Refused."""
+    """Raises Refused if the letter still cannot be processed."""
     if letter.original.subject.endswith(LEASE):
         raise Refused("A lease cannot be said again: it would fence the process that works now. Drop the letter.")
     if letter.origin is Origin.WRITE:

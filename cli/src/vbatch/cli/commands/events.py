@@ -1,4 +1,4 @@
-"""events: the log itself, read through the journal and told the way a person reads it."""
+"""events: the log itself, read through the journal and printed for people."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def events(
     nats_url: NatsUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what happened, in the order of the log; `events show SEQ` shows one in full."""
+    """Show the events in the order of the log; `events show SEQ` shows one in full."""
     if context.invoked_subcommand is not None:
         return
 
@@ -80,7 +80,7 @@ def events(
 
 @app.command()
 def access() -> None:
-    """How another program follows the log, with a key that can only read."""
+    """Show how another program can follow the log with a read-only key."""
     with ending():
         settings = local_settings()
         key = nkey_file(settings, READER)
@@ -91,7 +91,7 @@ def access() -> None:
 
 @app.command()
 def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
-    """One event: its headers and its body."""
+    """Show one event: its headers and its body."""
 
     async def ask() -> None:
         async with opened_log(nats_url) as journal:
@@ -109,7 +109,7 @@ def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_js
 
 
 async def _records(log: Log, subject: str, after: int, *, follow: bool) -> AsyncIterator[Recorded]:
-    """What the log held on `subject` behind `after` when asked; with `follow`, all that comes too."""
+    """Yield what the log holds on `subject` after `after`; with `follow`, also everything that arrives later."""
     newest = await log.last(subject)
     end = newest.sequence if newest else 0
     if end <= after and not follow:

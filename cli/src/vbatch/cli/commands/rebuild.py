@@ -1,4 +1,4 @@
-"""rebuild: the read model once more from the log, to compare it, to serve it, or to look at an earlier moment."""
+"""rebuild: build the read model from the log again, to compare it, to serve it, or to inspect an earlier moment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rebuild(
     clean: Clean = False,
     as_json: AsJson = False,
 ) -> None:
-    """Replay the log into a fresh read model beside the one that is served."""
+    """Rebuild the read model from the log, beside the one that is served."""
     with ending():
         _must_agree(until=until is not None, clean=clean, other=verify or switch)
     logs.configure("rebuild", "warning")
@@ -82,7 +82,7 @@ async def _sequence(log: Log, until: str) -> int:
 
 
 def _settings() -> ResultsSettings:
-    """Those of the service, in the stack on this machine."""
+    """Return the settings of the results service in the stack on this machine."""
     stack = local_settings()
     try:
         settings = load(ResultsSettings)

@@ -1,4 +1,4 @@
-"""results: the answers of a batch, as they are so far or as they were sealed."""
+"""results: the answers of a batch, so far or as they were sealed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def results(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download the answers, one JSON object a line; of a running batch, those it has so far."""
+    """Download the answers, one JSON object a line. While the batch runs, these are the answers so far."""
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
@@ -47,7 +47,7 @@ def results(
 
 
 def _pieces(server: Server, batch: Batch, *, errors: bool) -> AsyncIterator[bytes]:
-    """Where the lines asked for are. Raises CommandError when there are none, and says why."""
+    """Find the requested lines. Raises CommandError if there are none, and says why."""
     if batch.status is BatchStatus.FAILED:
         raise CommandError(f"{batch.id} failed before any request ran: {_first_fault(batch)}")
     if batch.status in TERMINAL:
@@ -73,7 +73,7 @@ def _first_fault(batch: Batch) -> str:
 
 @contextmanager
 def _sink(output: Path | None) -> Iterator[BinaryIO]:
-    """The screen, or a file that appears under its name only when it is whole."""
+    """Yield stdout, or a file that appears under its name only once it is complete."""
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -51,7 +51,7 @@ def up(with_monitoring: MonitoringOption = False) -> None:
 
 
 def down() -> None:
-    """Stop the server on this machine; its state stays."""
+    """Stop the server on this machine. Its data is kept."""
     with ending():
         settings = local_settings()
         with usual_line(err, settings.home, "down", "stopping the programs"):
@@ -60,7 +60,7 @@ def down() -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """What runs, and how it is. Exit code 1 when something is not ready."""
+    """Show what runs and whether it is ready. The exit code is 1 if something is not."""
     with ending():
         found = Stack(local_settings()).status()
         if as_json:
@@ -97,7 +97,7 @@ def logs(
 
 
 def bring_up(stack: Stack) -> None:
-    """`up` with its progress shown. Raises CommandError; what has started goes on running."""
+    """Run `up` and show its progress. Raises CommandError; what has started keeps running."""
     try:
         stack.up(_say)
     except LocalTrouble as error:
@@ -105,7 +105,7 @@ def bring_up(stack: Stack) -> None:
 
 
 def stop(stack: Stack) -> None:
-    """`down` with its progress shown. Raises CommandError."""
+    """Run `down` and show its progress. Raises CommandError."""
     try:
         stack.down(_say)
     except LocalTrouble as error:
@@ -154,7 +154,7 @@ def _print_line(name: str, line: str, *, is_named: bool) -> None:
 
 
 def _new_lines(paths: dict[str, Path]) -> Iterator[tuple[str, str]]:
-    """Lines as they are written, for ever; a log that was rotated is read on from its new beginning."""
+    """Yield lines forever as they are written; a rotated log is read from its new beginning."""
     tails = {name: Tail(path) for name, path in paths.items()}
     while True:
         found = [(name, line) for name, tail in tails.items() for line in tail.lines()]
@@ -164,7 +164,7 @@ def _new_lines(paths: dict[str, Path]) -> Iterator[tuple[str, str]]:
 
 
 class Tail:
-    """What is written to one file from now on."""
+    """Reads what is written to one file from now on."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -172,7 +172,7 @@ class Tail:
         self._inode = path.stat().st_ino if path.exists() else 0
 
     def lines(self) -> list[str]:
-        """Whole lines that came since the last call."""
+        """Return the complete lines that came since the last call."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:

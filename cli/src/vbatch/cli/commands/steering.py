@@ -1,4 +1,4 @@
-"""why, queue, pause, resume, priority: a batch's place in the queue, seen and steered by its owner."""
+"""why, queue, pause, resume, priority: show and change a batch's place in the queue."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Level = Annotated[
 
 
 def why(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """What a batch waits for, what runs first, when it starts and ends, and what would change that."""
+    """Explain what a batch waits for, what runs first, when it starts and ends, and what would change that."""
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
@@ -53,7 +53,7 @@ def why(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: 
 
 
 def queue(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Your unfinished batches in the order they run."""
+    """List your unfinished batches in the order they run."""
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
@@ -67,20 +67,20 @@ def queue(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> N
 
 
 def pause(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Start nothing more of a batch until it is resumed. Its window goes on."""
+    """Pause a batch: no more of its requests start until it is resumed. Its completion window keeps running."""
     _steer(lambda server: server.pause(batch), "paused; what is inside the engine finishes, its window goes on",
            url=url, api_key=api_key, as_json=as_json)  # fmt: skip
 
 
 def resume(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Let a paused batch run again."""
+    """Resume a paused batch."""
     _steer(lambda server: server.resume(batch), "waiting for its turn again", url=url, api_key=api_key, as_json=as_json)
 
 
 def priority(
     batch: BatchArgument, level: Level, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
 ) -> None:
-    """Let a batch run sooner, or later. It holds for what has not started."""
+    """Change a batch's priority, so that its requests that have not started run sooner or later."""
     said = f"of priority {level} from now on"
     _steer(lambda server: server.prioritize(batch, level), said, url=url, api_key=api_key, as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""tune: which engine arguments serve a model best on this machine, measured once."""
+"""tune: measures which engine arguments serve a model best on this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Write = Annotated[bool, typer.Option("--write", help="Write the best profile int
 
 
 def tune(model: ModelArgument, models: ModelsFile = Path("models.toml"), write: Write = False) -> None:
-    """Try engine arguments for a model on this machine and show the best profile. The server must be down."""
+    """Measure engine arguments for a model and show the fastest profile. The server must be down."""
     with ending():
         definition = _definition(models, model)
         trials: list[Trial] = []

@@ -1,13 +1,13 @@
-"""What a supervisor needs to start one program. Starts nothing itself."""
+"""What a supervisor needs to start one program. This module starts nothing itself."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """A foreground program: its arguments, what it adds to the environment, and the user it ends up as.
+    """A foreground program: its arguments, its additional environment, and the user it runs as.
 
-    `user` is None when the program keeps the caller's user; the change of user is part of `argv`.
+    `user` is None if the program keeps the caller's user; the change of user is part of `argv`.
     """
 
     argv: tuple[str, ...]
@@ -16,4 +16,4 @@ class Command(NamedTuple):
 
 
 class LocalTrouble(Exception):
-    """The local stack cannot do what was asked; the text says why and what to do."""
+    """The local stack cannot do what was requested; the text says why and what to do."""

@@ -15,14 +15,15 @@ def keys_folder(home: Path) -> Path:
 
 
 def nkey_file(settings: LocalSettings, user: str) -> Path | None:
-    """The key of a user of this stack's own server; the one in the settings, if any, for a server of the user's."""
+    """Return the key file of a user of this stack's own server; for a server of your own, the one in the settings, if
+    any."""
     if settings.has_own_nats:
         return settings.nats_nkey_file
     return nats_users.key_file(keys_folder(settings.home), user)
 
 
 def log_settings(settings: LocalSettings, name: str) -> JournalSettings:
-    """With all rights, for one who owns the state folder. A stack that never ran with keys has none."""
+    """Return settings with all rights, for the owner of the state folder. A stack that never used keys has none."""
     path = nkey_file(settings, nats_users.OPERATOR)
     changes = {
         "nats_url": settings.log_url,
@@ -33,6 +34,6 @@ def log_settings(settings: LocalSettings, name: str) -> JournalSettings:
 
 
 async def provide_streams(settings: LocalSettings) -> None:
-    """Make the streams for the services, who may not do that themselves. Raises what the journal raises."""
+    """Create the streams for the services, which may not do it themselves. Raises what the journal raises."""
     async with connect(log_settings(settings, nats_users.OPERATOR)) as journal:
         await journal.topology()

@@ -1,7 +1,7 @@
-"""`python -m vbatch.local.log_healer PID HEALTH_URL STORE` sits beside a nats-server and ends it when that heals it.
+"""`python -m vbatch.local.log_healer PID HEALTH_URL STORE` runs beside a nats-server and ends it when a restart helps.
 
-A nats-server that met a full disk answers no write any more, also when there is room again, until it is started anew.
-Its supervisor does that as soon as it has ended; what was acknowledged is complete then.
+A nats-server that met a full disk answers no more writes, even when there is space again, until it is restarted. Its
+supervisor restarts it as soon as it has ended; everything it acknowledged is complete by then.
 """
 
 import os
@@ -17,12 +17,12 @@ from vbatch.local.probes import NotYet, answers_ok
 
 LOOK_SECONDS = 2.0
 ROOM_BYTES_MIN = 32 * 1024 * 1024
-"""Or a tenth of a small disk: so much must be free, or the next start would end as the last one did."""
+"""This much space, or a tenth of a small disk, must be free: otherwise the next start would end like the last one."""
 DISK_FULL_WORDS = ("no space left on device", "disk quota exceeded")
 
 
 def main() -> None:
-    """Look until the server is gone or was ended."""
+    """Check the server until it ends, or end it once a restart helps."""
     pid, health_url, store = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     die_with_parent(signal.SIGKILL, parent=pid)
     look = answers_ok(health_url)
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def is_deaf(look: Callable[[], str]) -> bool:
-    """Whether the server says that it stopped writing because of a full disk."""
+    """Whether the server reports that it stopped writing because of a full disk."""
     try:
         look()
     except NotYet as reason:

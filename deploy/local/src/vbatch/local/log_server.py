@@ -1,6 +1,6 @@
-"""`python -m vbatch.local.log_server STORE HEALTH_URL PROGRAM …` becomes PROGRAM, which owns the store while it lives.
+"""`python -m vbatch.local.log_server STORE HEALTH_URL PROGRAM …` becomes PROGRAM, which owns the store while it runs.
 
-The program also ends when its supervisor does, which nats-server cannot arrange for itself, and has a healer beside it.
+The program also ends when its supervisor does, which nats-server cannot arrange itself, and has a healer beside it.
 """
 
 import os
@@ -16,11 +16,11 @@ EXIT_STORE_TAKEN = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class StoreTaken(Exception):
-    """Another process works on the store; the text names it and says what to do."""
+    """Another process uses the store; the text names it and says what to do."""
 
 
 def main() -> None:
-    """Take the store and turn into the program; exits 75 when another process has it."""
+    """Lock the store and become the program; exits with 75 if another process holds it."""
     store, health_url, *argv = sys.argv[1:]
     die_with_parent()
     keep_private()

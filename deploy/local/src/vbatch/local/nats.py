@@ -12,10 +12,10 @@ from vbatch.local.commands import Command, LocalTrouble
 HOST = "127.0.0.1"
 PORT = 4322
 MONITOR_PORT = 4328
-STORE_SHARE_OF_DISK = 0.7  # a full disk stops the log without an error; its own limit answers with one
+STORE_SHARE_OF_DISK = 0.7  # a full disk stops the log without an error; its own limit reports one
 MEMORY_STORE_BYTES = 512 * 1024 * 1024
 MEMORY_VARIABLE, MEMORY_LIMIT = "GOMEMLIMIT", "384MiB"
-"""From here on the server collects its garbage more often (runtime/debug.SetMemoryLimit); it is no hard limit."""
+"""Above this the server collects garbage more often (runtime/debug.SetMemoryLimit); it is not a hard limit."""
 
 TEMPLATE = """\
 server_name: vbatch
@@ -36,16 +36,16 @@ jetstream {{
 """
 
 
-SIDE_STREAMS_PART = 8  # WORK and DEAD together, beside EVT
+SIDE_STREAMS_PART = 8  # WORK and DEAD together, besides EVT
 
 
 def log_bytes_max(store_dir: Path, wanted: int) -> int:
-    """How large the log may become: as wanted, or as large as a small disk allows beside the other streams."""
+    """Return the maximum size of the log: as wanted, or what a small disk allows beside the other streams."""
     return min(wanted, _file_store_bytes(store_dir) * SIDE_STREAMS_PART // (SIDE_STREAMS_PART + 2))
 
 
 def render(store_dir: Path, port: int = PORT, monitor_port: int = MONITOR_PORT, *, host: str = HOST) -> str:
-    """The configuration file. The size of the store follows the disk that holds it."""
+    """Return the configuration file. The size of the store follows the disk that holds it."""
     return TEMPLATE.format(
         host=host,
         port=port,
@@ -57,7 +57,7 @@ def render(store_dir: Path, port: int = PORT, monitor_port: int = MONITOR_PORT, 
 
 
 def command(config: Path, store_dir: Path, monitor_port: int = MONITOR_PORT) -> Command:
-    """The server in the foreground, holding a lock on its store: two servers on one store would start."""
+    """Return the command that runs the server with a lock on its store: nothing else prevents two on one store."""
     owning = (sys.executable, "-m", "vbatch.local.log_server", str(store_dir), health_url(monitor_port))
     memory = {MEMORY_VARIABLE: os.environ.get(MEMORY_VARIABLE, MEMORY_LIMIT)}
     return Command((*owning, _binary(), "-c", str(config)), memory, None)

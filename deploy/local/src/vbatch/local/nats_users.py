@@ -1,6 +1,6 @@
-"""Who may do what on the log: one nkey a service with the least rights, one for operators, one that only reads.
+"""Who may do what on the log: one nkey with the least rights per service, one for operators, one that only reads.
 
-The server knows public keys; each seed lies in a file of its own in the state folder, readable by its owner only.
+The server knows the public keys; each seed is in a file of its own in the state folder, readable only by its owner.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EVERYTHING = (">",)
 LOOKING = tuple(f"$JS.API.STREAM.INFO.{stream}" for stream in STREAMS)
 TAILING = ("$JS.API.CONSUMER.CREATE.EVT.>", "$JS.API.CONSUMER.MSG.NEXT.EVT.*", "$JS.API.STREAM.MSG.GET.EVT")
 WATCHING = "$JS.API.CONSUMER.INFO.WORK.*"
-"""Whether a runner still asks for orders."""
+"""Shows whether a runner still fetches orders."""
 TAKING = (
     *(f"$JS.API.CONSUMER.{verb}.WORK.*" for verb in ("INFO", "DURABLE.CREATE", "MSG.NEXT")),
     *("$JS.ACK.WORK.>", "$JS.ACK.*.*.WORK.>"),  # the second form has the domain and account before the stream
@@ -36,7 +36,7 @@ TAKING = (
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`publishes` and `hears` are NATS subjects; everything else is denied."""
+    """`publishes` and `hears` are NATS subjects; all others are denied."""
 
     name: str
     publishes: tuple[str, ...]
@@ -44,7 +44,7 @@ class User:
 
 
 def users() -> list[User]:
-    """All of them. A service may append the events that the catalogue says it writes, and no other."""
+    """Return all users. A service may append only the events that the catalogue says it writes."""
     return [
         _service("gateway"),
         _service("scheduler", WORK_SUBJECTS, DEAD_SUBJECTS, WATCHING),
@@ -57,7 +57,7 @@ def users() -> list[User]:
 
 
 def provide_keys(folder: Path) -> None:
-    """A seed for each user that has none yet."""
+    """Create a seed for each user that has none yet."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for user in users():
         path = key_file(folder, user.name)
@@ -70,7 +70,7 @@ def key_file(folder: Path, name: str) -> Path:
 
 
 def render(folder: Path) -> str:
-    """The `authorization` block of the server's configuration, for the keys in the folder."""
+    """Return the `authorization` block of the server's configuration, for the keys in the folder."""
     entries = "\n".join(_entry(user, _public_key(key_file(folder, user.name))) for user in users())
     return f"authorization {{\n  users: [\n{entries}\n  ]\n}}\n"
 
@@ -82,7 +82,7 @@ def _service(name: str, *more: str) -> User:
 
 
 def _inbox(name: str) -> str:
-    """A service hears answers to its own questions only: the journal's inboxes begin with its name."""
+    """A service receives only answers to its own requests: the journal's inboxes begin with its name."""
     return f"_INBOX_{name}.>"
 
 

@@ -1,6 +1,6 @@
 """The embedded PostgreSQL: its data folder, its password and the command that runs it in the foreground.
 
-It never starts or stops the server (a supervisor does) and never changes folders that it did not make.
+This module never starts or stops the server (a supervisor does) and never changes folders that it did not create.
 """
 
 import os
@@ -41,11 +41,11 @@ SERVER_SETTINGS = {
 
 
 def initialise(data_dir: Path, password_file: Path, *, durable: bool = True) -> None:
-    """Create the cluster and its database once; does nothing when they are there.
+    """Create the cluster and its database once; does nothing if they exist.
 
     Waits for the disk unless `durable` is off, which is for data that need not outlive the machine.
 
-    The cluster is built beside `data_dir` and renamed, so an interrupted start leaves no half of one.
+    The cluster is built beside `data_dir` and renamed, so an interrupted start leaves no half-built one.
     """
     if (data_dir / "PG_VERSION").exists():
         _must_have_password(data_dir, password_file)
@@ -65,7 +65,7 @@ def initialise(data_dir: Path, password_file: Path, *, durable: bool = True) -> 
 def command(
     data_dir: Path, port: int = PORT, socket_dir: Path | None = None, *, dies_with_parent: bool = False
 ) -> Command:
-    """The server in the foreground, on loopback and, if given, a Unix socket. SIGINT stops it at once."""
+    """Return the command that runs the server on loopback and, if given, a Unix socket. SIGINT stops it at once."""
     if socket_dir is not None:
         _prepare_socket_dir(socket_dir)
     settings = SERVER_SETTINGS | {
@@ -81,18 +81,18 @@ def command(
 
 
 def ready_command(port: int = PORT) -> tuple[str, ...]:
-    """Exits 0 when the server on `port` takes connections."""
+    """A command that exits with 0 when the server on `port` accepts connections."""
     return (_binary("pg_isready"), "-q", "-h", HOST, "-p", str(port), "-t", "2")
 
 
 def url(password_file: Path, port: int = PORT, database: str = DATABASE, *, host: str = HOST) -> str:
-    """Where clients connect. Holds the password: never log it."""
+    """Return the URL for clients. It holds the password: never log it."""
     password = quote(password_file.read_text().strip(), safe="")
     return f"postgresql://{USER}:{password}@{host}:{port}/{database}"
 
 
 def usable_socket_dir(folder: Path) -> Path | None:
-    """`folder`, or None when a socket in it would have a name too long for the kernel."""
+    """Return `folder`, or None if the path of a socket in it would be too long for the kernel."""
     longest = folder / ".s.PGSQL.65535.lock"
     return folder if len(os.fsencode(longest)) <= SOCKET_PATH_BYTES_MAX else None
 
@@ -154,7 +154,7 @@ def _run(argv: Sequence[str], *, touches: Sequence[Path], stdin: str = "") -> No
 
 
 def _prepare_socket_dir(socket_dir: Path) -> None:
-    for folder in (socket_dir.parent, socket_dir):  # parents that mkdir makes are open, whatever the mode
+    for folder in (socket_dir.parent, socket_dir):  # parents that mkdir creates are open, whatever the mode
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     privileges.give_to_unprivileged(socket_dir)
 
@@ -167,7 +167,7 @@ def _binary(name: str) -> str:
 
 
 def _binaries() -> Path:
-    # Found, not imported: importing the wheel's module warns, makes folders and registers exit hooks.
+    # Found, not imported: importing the wheel's module warns, creates folders and registers exit hooks.
     spec = find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise LocalTrouble(f"{WHEEL} is not installed here ({sys.platform}): {OWN_SERVER}")

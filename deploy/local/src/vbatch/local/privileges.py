@@ -1,4 +1,4 @@
-"""Runs a program that refuses to be root as somebody harmless; adds no users and opens no foreign folders."""
+"""Runs a program that refuses to run as root under an unprivileged user; adds no users and opens no folders."""
 
 import os
 import pwd
@@ -13,10 +13,10 @@ UNPRIVILEGED_USER = "nobody"
 
 
 def unprivileged(argv: Sequence[str], *, touches: Sequence[Path], death_signal: str | None = None) -> Command:
-    """`argv` under the caller's user, or under `nobody` when the caller is root.
+    """Return the command that runs `argv` as the caller's user, or as `nobody` if the caller is root.
 
-    `touches` are folders the program must reach. Where one of them, or the program itself, lies below a
-    closed folder such as /root, it keeps the one capability that lets it pass (CAP_DAC_READ_SEARCH).
+    `touches` are folders that the program must reach. If one of them, or the program itself, is below a closed folder
+    such as /root, it keeps the one capability that lets it pass (CAP_DAC_READ_SEARCH).
     """
     options = ["--pdeathsig", death_signal] if death_signal and shutil.which("setpriv") else []
     if os.geteuid() != 0:
@@ -30,7 +30,7 @@ def unprivileged(argv: Sequence[str], *, touches: Sequence[Path], death_signal: 
 
 
 def give_to_unprivileged(path: Path) -> None:
-    """Make `path`, which the caller made, belong to the user that `unprivileged` runs as."""
+    """Give `path`, which the caller created, to the user that `unprivileged` runs as."""
     if os.geteuid() == 0:
         entry = _unprivileged_entry()
         os.chown(path, entry.pw_uid, entry.pw_gid)

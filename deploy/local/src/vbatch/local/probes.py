@@ -1,4 +1,4 @@
-"""Looks from outside at whether a program is ready. A look that fails says why; it never counts as ready."""
+"""Checks from outside whether a program is ready. A check that fails says why; it never counts as ready."""
 
 import json
 import subprocess
@@ -12,12 +12,12 @@ BODY_BYTES_MAX = 65_536
 
 
 class NotYet(Exception):
-    """The program is not ready; the text is what it says about that."""
+    """The program is not ready; the text is its own explanation."""
 
 
 def answers_ok(url: str) -> Callable[[], str]:
-    """A look at `url`: 200 is ready."""
-    # No proxy: everything looked at is on this machine.
+    """Return a probe of `url`: 200 means ready."""
+    # No proxy: everything that is probed is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def look() -> str:
@@ -35,7 +35,7 @@ def answers_ok(url: str) -> Callable[[], str]:
 
 
 def exits_well(argv: Sequence[str]) -> Callable[[], str]:
-    """A look that runs `argv`: exit code 0 is ready."""
+    """Return a probe that runs `argv`: exit code 0 means ready."""
 
     def look() -> str:
         try:
@@ -50,7 +50,7 @@ def exits_well(argv: Sequence[str]) -> Callable[[], str]:
 
 
 def _detail(body: bytes) -> str:
-    """The failed checks of a `/ready` page, or its status with what NATS adds to it, in one line."""
+    """Return the failed checks of a `/ready` page, or its status with the detail that NATS adds, in one line."""
     try:
         page = json.loads(body)
         failed = {name: check["detail"] for name, check in page.get("checks", {}).items() if not check["ok"]}

@@ -1,4 +1,4 @@
-"""The table of programs that make up the local stack: what runs, on which port, how one sees it is ready."""
+"""The table of programs in the local stack: what runs, on which port, and how its readiness is checked."""
 
 import os
 import sys
@@ -15,14 +15,14 @@ from vbatch.local.settings import LocalSettings
 
 @dataclass(frozen=True)
 class Service:
-    """One of our own services, `python ARGUMENTS`; `port` names the field of LocalSettings."""
+    """One of our own services, `python ARGUMENTS`; `port` is a field of LocalSettings."""
 
     name: str
     arguments: tuple[str, ...]
     port: str
     stop_seconds_max: int = 15
     is_waited_for: bool = False
-    """It answers clients, who come before the work when the processors are all taken."""
+    """The service answers clients, who take precedence over work when all processors are busy."""
 
     reads_log: bool = True
     """It has a key of its own for the event log; one that is only a client of the API has none."""
@@ -44,7 +44,7 @@ SERVICES = (
 
 @dataclass(frozen=True)
 class Program:
-    """One entry of the supervisor's configuration. A `stage` starts when the one before it is ready."""
+    """One entry of the supervisor's configuration. A `stage` starts when the previous one is ready."""
 
     name: str
     command: Command
@@ -58,14 +58,14 @@ class Program:
 
 
 def programs(settings: LocalSettings, services: Sequence[Service] = SERVICES) -> list[Program]:
-    """All programs of this stack, in the order of their start; servers of the user's own are left out."""
+    """Return all programs of this stack in start order, without the servers that the user provides."""
     own = [] if settings.has_own_nats else [_nats(settings)]
     own += [] if settings.has_own_postgres else [_postgres(settings)]
     return own + [_service(service, settings) for service in services] + _monitoring(settings)
 
 
 def prepare(settings: LocalSettings) -> None:
-    """Make the folders, the configuration of NATS and the database, where they are not there yet."""
+    """Create the folders, the NATS configuration and the database, where they do not exist yet."""
     for folder in ("run", "logs", "secrets", "nats"):
         (settings.home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     if settings.monitoring:
@@ -84,7 +84,7 @@ def prepare(settings: LocalSettings) -> None:
 
 
 def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES) -> dict[str, str]:
-    """What every service of this stack finds in its environment, beside what the caller's has."""
+    """Return what every service of this stack gets in its environment, in addition to the caller's."""
     shared = {
         "VBATCH_HOME": str(settings.home),
         "VBATCH_NATS_URL": settings.log_url,
@@ -173,7 +173,7 @@ def _service(service: Service, settings: LocalSettings) -> Program:
 
 
 def _command(service: Service, settings: LocalSettings) -> Command:
-    """The niceness goes on to what the service starts, engines included."""
+    """The niceness is inherited by everything the service starts, engines included."""
     gives_way = () if service.is_waited_for else ("nice", "-n", str(settings.work_niceness))
     return Command((*gives_way, sys.executable, *service.arguments), {}, None)
 

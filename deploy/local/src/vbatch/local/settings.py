@@ -1,4 +1,4 @@
-"""Settings of the local stack: where its state lies and which ports its programs take."""
+"""Settings of the local stack: the folder of its state and the ports of its programs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +18,11 @@ def monitoring_marker(home: Path) -> Path:
 
 
 WORK_NICENESS = 5
-"""Enough for an answer not to wait behind the work; work that shares a machine still gets its part of it."""
+"""Enough that an answer does not wait behind the work; the work still gets its share of a busy machine."""
 
 
 def _port_of(section: str, default: int) -> Callable[[], int]:
-    """The port that the service itself will read from its table of the settings file."""
+    """Return the port that the service itself will read from its table in the settings file."""
     return lambda: file_table(section).get("port", default)
 
 
@@ -32,7 +32,7 @@ def _service_port(section: str, default: int) -> int:
 
 
 class LocalSettings(ServiceSettings):
-    """With VBATCH_NATS_URL or VBATCH_POSTGRES_URL set, that server is used and none is started here."""
+    """If VBATCH_NATS_URL or VBATCH_POSTGRES_URL is set, that server is used and none is started here."""
 
     section: ClassVar[str] = "local"
 
@@ -61,20 +61,20 @@ class LocalSettings(ServiceSettings):
 
     @property
     def has_own_nats(self) -> bool:
-        """Whether the log is a server that this stack does not start."""
+        """Whether the log is on a server that this stack does not start."""
         return "nats_url" in self.model_fields_set
 
     @property
     def has_own_postgres(self) -> bool:
-        """Whether the read model is a server that this stack does not start."""
+        """Whether the read model is on a server that this stack does not start."""
         return "postgres_url" in self.model_fields_set
 
     @property
     def log_limit(self) -> int:
-        """How large the log of this stack may become, on the disk it has."""
+        """The maximum size of this stack's log, on the disk it has."""
         return self.log_bytes_max if self.has_own_nats else nats.log_bytes_max(self.home / "nats", self.log_bytes_max)
 
     @property
     def log_url(self) -> str:
-        """Where the services find the event log."""
+        """The address at which the services find the event log."""
         return self.nats_url if self.has_own_nats else f"nats://{nats.HOST}:{self.nats_port}"

@@ -1,7 +1,6 @@
-"""The local stack as one thing: up, down, status, logs.
+"""The local stack as a whole: up, down, status, logs.
 
-What runs is asked of supervisord and the kernel each time. All methods block; an asynchronous caller runs
-them in a thread.
+Each call asks supervisord and the kernel what runs. All methods block; an asynchronous caller runs them in a thread.
 """
 
 import asyncio
@@ -36,7 +35,7 @@ OnProgress = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One program now. `state` is supervisord's word, or DOWN when there is no supervisord."""
+    """The current status of one program. `state` is supervisord's own term, or DOWN if there is no supervisord."""
 
     name: str
     state: str
@@ -50,7 +49,7 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """The whole stack now."""
+    """The current status of the whole stack."""
 
     supervisor_pid: int | None
     services: tuple[ServiceStatus, ...]
@@ -61,7 +60,7 @@ class StackStatus:
 
 
 class Stack:
-    """The programs of one home."""
+    """The programs of one home folder."""
 
     def __init__(self, settings: LocalSettings, services: Sequence[Service] = SERVICES) -> None:
         self._settings, self._services = settings, services
@@ -69,7 +68,7 @@ class Stack:
         self._supervisor = Supervisor(settings.home)
 
     def up(self, on_progress: OnProgress = lambda _name, _text: None) -> None:
-        """Start what does not run and wait until all are ready. LocalTrouble says who is not and why."""
+        """Start what does not run and wait until all are ready. LocalTrouble names a program that is not, and why."""
         with self._alone():
             self._start_supervisor()
             if self._settings.monitoring:
@@ -104,7 +103,7 @@ class Stack:
             self._start_stage([program], on_progress)
 
     def status(self) -> StackStatus:
-        """What runs now, each program asked whether it is ready."""
+        """Return what runs now; each program is probed for readiness."""
         infos, restarts = self._supervisor.infos(), self._supervisor.restarts()
         with ThreadPoolExecutor(max_workers=max(1, len(self._programs))) as threads:
             looked = list(threads.map(_look, self._programs))
@@ -117,11 +116,11 @@ class Stack:
         )
 
     def log_path(self, name: str) -> Path:
-        """The log of a program; older parts stand beside it with .1, .2 and so on."""
+        """Return the log of a program; older parts are beside it with .1, .2 and so on."""
         return self._settings.home / "logs" / f"{self._program(name).name}.log"
 
     def environment(self, name: str) -> dict[str, str]:
-        """What is set for a program, to run it by hand in the same stack."""
+        """Return the environment of a program, to run it by hand in the same stack."""
         return dict(self._program(name).environment)
 
     def _program(self, name: str) -> Program:
@@ -202,7 +201,7 @@ class Stack:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         run = self._settings.home / "run"
-        for folder in (self._settings.home, run):  # parents that mkdir makes are open, whatever the mode
+        for folder in (self._settings.home, run):  # parents that mkdir creates are open, whatever the mode
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             with hold_lock(run / "stack.lock"):
@@ -212,7 +211,7 @@ class Stack:
 
 
 def last_lines(path: Path, count: int = LOG_LINES_SHOWN) -> str:
-    """The end of a log; empty when there is none yet."""
+    """Return the end of a log; empty if there is none yet."""
     if not path.exists():
         return ""
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Who works on the store of the event log: two servers on one would destroy it, and NATS itself does not look."""
+"""Finds the user of the event log's store: two servers on one store would destroy it, and NATS does not check."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from vbatch.local.log_server import LOCK_NAME, taken
 
 
 def check_free(store: Path) -> None:
-    """Raises StoreTaken when a server of ours, or one started without our lock, works on the store now."""
+    """Raises StoreTaken if a server of ours, or one started without our lock, uses the store now."""
     try:
         with hold_lock(store / LOCK_NAME):
             _check_unused(store)
@@ -25,7 +25,7 @@ def _check_unused(store: Path) -> None:
 
 
 def _names(process: psutil.Process, store: Path) -> bool:
-    """Whether its arguments, or the configuration among them, speak of the store; open files come and go."""
+    """Whether its arguments, or the configuration file among them, name the store; open files come and go."""
     arguments: list[str] = process.info["cmdline"] or []
     texts = [*arguments, *(_content(argument) for argument in arguments)]
     whole = re.compile(rf"(?<![^\s\"':={{]){re.escape(str(store))}/?(?![^\s\"'}}])")

@@ -1,6 +1,6 @@
 """supervisord as we use it: its configuration, its start in the background and its XML-RPC interface.
 
-Knows programs by name; what ready means, and in which order they start, is the stack's.
+It knows programs by name; the stack decides what ready means and in which order they start.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from vbatch.local.commands import LocalTrouble
 from vbatch.local.programs import Program
 
 START_SECONDS_MAX = 15.0
-START_TRIES_MAX = 100_000  # for ever: a full disk may last. supervisord waits one second longer before each try
+START_TRIES_MAX = 100_000  # forever: a disk may stay full. supervisord waits one second longer before each try
 STABLE_SECONDS = 2
 LOG_BYTES_MAX = 20_000_000
 LOG_BACKUPS = 5
@@ -72,7 +72,7 @@ stdout_logfile_backups={log_backups}
 
 @dataclass(frozen=True)
 class ProgramInfo:
-    """What supervisord says of a program; `state` is supervisord's own word."""
+    """What supervisord reports of a program; `state` is supervisord's own term."""
 
     name: str
     state: str
@@ -82,7 +82,7 @@ class ProgramInfo:
 
 
 class Supervisor:
-    """The supervisord of one home, which may be running or not."""
+    """The supervisord of one home folder; it may be running or not."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -91,14 +91,14 @@ class Supervisor:
         self._socket = _socket_path(self._run)
 
     def render(self, programs: Iterable[Program]) -> str:
-        """The whole configuration; equal for equal settings, so that a change shows."""
+        """Return the whole configuration; equal for equal settings, so that a change shows."""
         if "%" in str(self._home):
             raise LocalTrouble(f"supervisord cannot keep its logs in {self._home}: choose a home without %")
         head = HEAD.format(socket=_plain(self._socket), **self._folders(), home=_plain(self._home))
         return head + "".join(_program_section(program, self._folders()["logs"]) for program in programs)
 
     def is_running_with(self, rendered: str) -> bool:
-        """Whether the running supervisord was started from this configuration."""
+        """Whether the running supervisord was started with this configuration."""
         return self._config.exists() and self._config.read_text() == rendered
 
     def start(self, rendered: str) -> None:
@@ -120,7 +120,7 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def is_running(self) -> bool:
-        """Whether it answers."""
+        """Whether supervisord answers."""
         try:
             self._call("getState")
         except (OSError, xmlrpc.client.Error):
@@ -131,15 +131,15 @@ class Supervisor:
         return int(self._call("getPID"))
 
     def start_program(self, name: str) -> None:
-        """Ask for the start of `name`; one that runs already is left alone."""
+        """Start `name`; a program that already runs is left alone."""
         self._ignoring("ALREADY_STARTED", "startProcess", name, False)
 
     def stop_program(self, name: str) -> None:
-        """Stop `name` and wait for its end."""
+        """Stop `name` and wait until it has ended."""
         self._ignoring("NOT_RUNNING", "stopProcess", name, True)
 
     def shut_down(self) -> None:
-        """Ask supervisord to stop everything and then itself; returns at once."""
+        """Tell supervisord to stop everything and then itself; returns at once."""
         self._call("shutdown")
 
     def forget_socket(self) -> None:
@@ -149,14 +149,14 @@ class Supervisor:
             self._socket.parent.rmdir()
 
     def infos(self) -> dict[str, ProgramInfo]:
-        """Every program by name; empty when supervisord does not answer."""
+        """Return every program by name; empty if supervisord does not answer."""
         try:
             return {info["name"]: _info(info) for info in self._call("getAllProcessInfo")}
         except (OSError, xmlrpc.client.Error):
             return {}
 
     def restarts(self) -> Mapping[str, int]:
-        """How often each program was started again since supervisord began."""
+        """Return how often each program was restarted since supervisord started."""
         log = self._logs / "supervisord.log"
         spawned = re.findall(r"spawned: '([^']+)'", log.read_text(errors="replace") if log.exists() else "")
         return {name: spawned.count(name) - 1 for name in set(spawned)}
@@ -189,8 +189,8 @@ def _program_section(program: Program, logs: str) -> str:
     return PROGRAM.format(
         name=program.name,
         command=_plain(shlex.join(program.command.argv)),
-        directory=_plain(Path.cwd()),  # names in settings, such as models.toml, are relative to where `up` was asked
-        priority=program.stage,  # the lowest stops last: a service ends well only while its log still answers
+        directory=_plain(Path.cwd()),  # paths in settings, such as models.toml, are relative to where `up` was run
+        priority=program.stage,  # the lowest stops last: a service ends cleanly only while its log still answers
         environment=",".join(f'{key}="{_plain(value)}"' for key, value in variables.items()),
         startsecs=STABLE_SECONDS,
         startretries=START_TRIES_MAX,
@@ -204,7 +204,7 @@ def _program_section(program: Program, logs: str) -> str:
 
 
 def _plain(value: object) -> str:
-    """`value` for supervisord's configuration, whose syntax can quote some characters and some not."""
+    """Format `value` for supervisord's configuration, whose syntax can quote some characters and not others."""
     text = str(value)
     if any(character in text for character in '"\n;'):
         raise LocalTrouble(f'supervisord cannot be told {text!r}: choose a home and settings without " and ;')
@@ -212,7 +212,7 @@ def _plain(value: object) -> str:
 
 
 def _socket_path(run: Path) -> Path:
-    """In the run folder; where its name would be too long for the kernel, in a private temporary folder."""
+    """In the run folder, or in a private temporary folder if the path would be too long for the kernel."""
     path = run / "supervisor.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         return path

@@ -1,6 +1,6 @@
-"""`python -m vbatch.local.supervisord`: supervisord that looks after its programs ten times a second, not once.
+"""`python -m vbatch.local.supervisord`: supervisord, checking its programs ten times a second instead of once.
 
-Its own second, and often a second one, would be most of the time in which a killed service is away.
+Its own interval of a second, often two, would be most of the time that a killed service is unavailable.
 """
 
 from supervisor import poller, supervisord
@@ -11,7 +11,7 @@ LOOK_SECONDS = 0.1
 
 
 class AttentivePoller(poller.Poller):  # type: ignore[misc]  # supervisor has no types
-    """Waits for output of programs and for questions, but never long."""
+    """Waits for output of programs and for requests, but never long."""
 
     def poll(self, timeout: float) -> tuple[list[int], list[int]]:
         ready: tuple[list[int], list[int]] = super().poll(min(timeout, LOOK_SECONDS))
@@ -19,6 +19,6 @@ class AttentivePoller(poller.Poller):  # type: ignore[misc]  # supervisor has no
 
 
 if __name__ == "__main__":
-    keep_private()  # its own umask setting comes behind its first log line
+    keep_private()  # its own umask setting comes after its first log line
     poller.Poller = AttentivePoller
     supervisord.main()

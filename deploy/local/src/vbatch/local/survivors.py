@@ -1,4 +1,4 @@
-"""Processes of a stack that outlived their supervisor: found by their environment, ended by pid."""
+"""Finds processes of a stack that outlived their supervisor, by their environment, and ends them by pid."""
 
 import signal
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ END_SECONDS_MAX = 15.0
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
-    """Every process, ours or a child of ours, that was started for the stack of `home`."""
+    """Return every process that was started for the stack of `home`, and all children."""
     return [found for found in psutil.process_iter() if found.pid != psutil.Process().pid and _is_of(found, home)]
 
 
 def end(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Terminate, wait, kill what is left; returns those that even then did not go."""
+    """Terminate, wait, and kill what is left; return the processes that still did not end."""
     remaining = list(processes)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in remaining:
@@ -29,7 +29,7 @@ def end(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of a process and all its children; shared pages count once for each."""
+    """Return the memory of a process and all its children; shared pages count once for each."""
     try:
         process = psutil.Process(pid)
         return sum(_resident_bytes(member) for member in [process, *process.children(recursive=True)])

@@ -1,1 +1,1 @@
-"""What every service stands on: settings, logs, telemetry, health, blobs, process life."""
+"""The base of every service: settings, logs, telemetry, health, blobs, process life."""

@@ -1,6 +1,6 @@
-"""The time of day, which every service asks here: a campaign may step it as an operator or NTP does.
+"""The time of day for every service; a test campaign can step it as an operator or NTP does.
 
-Waits and limits never ask it; they count on the event loop's clock, which does not step.
+Waits and limits never use it; they use the event loop's clock, which does not step.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from vbatch.chassis.failpoints import control_folder
 
 STEP_FILE = "clock"
-"""In the folder of the failpoints: seconds to add."""
+"""A file in the failpoints folder; it holds the seconds to add."""
 
 
 def utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""A small file in which a service notes where it ended, and what it says when it sets something aside."""
+"""A small file in which a service notes where it ended, and the report of what a service sets aside."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ NOTES_BYTES_MAX = 4 * 1024 * 1024
 
 
 class NotesFile:
-    """Whole or absent. Both methods raise OSError."""
+    """The file is whole or absent. Both methods raise OSError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,7 +29,7 @@ class NotesFile:
 
 
 def tell_of_set_aside(registry: CollectorRegistry) -> Callable[[str, str, str], None]:
-    """Counts and logs what a service sets aside so that it can go on; the operator finds it among the dead letters."""
+    """Count and log what a service sets aside to keep running; the operator finds it among the dead letters."""
     count = Counter(
         "vbatch_set_aside",
         "Messages set aside: writes the log refused for good, and what ended the service again and again.",

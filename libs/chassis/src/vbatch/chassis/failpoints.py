@@ -1,8 +1,8 @@
-"""Named places where a process can be struck on purpose: what a crash exactly there costs is seen, not argued.
+"""Named places where a process can be struck on purpose, so that the cost of a crash exactly there is measured.
 
-Off unless VBATCH_FAILPOINTS names a folder. In it, PLACE.reached says that a process came by. PLACE.armed, put there by
-whoever strikes, holds KILL, TERM or STOP: the first process at the place takes it, as PLACE.PID.hit, and sends itself
-that signal.
+Off unless VBATCH_FAILPOINTS names a folder. There, PLACE.reached says that a process reached the place. A campaign puts
+PLACE.armed there, which holds KILL, TERM or STOP: the first process at the place renames it to PLACE.PID.hit and sends
+itself that signal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FOLDER_VARIABLE = "VBATCH_FAILPOINTS"
 
 
 class Failpoint(StrEnum):
-    """PROCESS.place, each between two steps that a crash must be able to part."""
+    """PROCESS.place; each lies between two steps that a crash must be able to separate."""
 
     BLOB_STORED = "gateway.blob_stored"  # before file.stored
     FILE_RECORDED = "gateway.file_recorded"  # before the client hears of it
@@ -42,7 +42,7 @@ class Failpoint(StrEnum):
     RESULTS_LEASED = "results.leased"  # before it owns its folder and has caught up
     LINES_WRITTEN = "results.lines_written"  # in the growing file, before the rows
     ROWS_COPIED = "results.rows_copied"  # before the commit
-    ROWS_COMMITTED = "results.rows_committed"  # before anyone in the process hears of it
+    ROWS_COMMITTED = "results.rows_committed"  # before the rest of the process hears of it
     OUTPUT_SEALED = "results.output_sealed"  # before file.stored
     OUTPUT_RECORDED = "results.output_recorded"  # one file.stored, before the next or the end of the batch
     END_RECORDED = "results.end_recorded"  # before this process remembers that it did
@@ -52,22 +52,22 @@ class Failpoint(StrEnum):
     DELIVERY_POSTED = "notifier.delivery_posted"  # the endpoint has it, the log does not know
 
     REBUILD_LEASED = "rebuild.leased"  # in the place of results, before the names are exchanged
-    REBUILD_SERVED = "rebuild.served"  # before what was served is tidied away
+    REBUILD_SERVED = "rebuild.served"  # before the replaced read model is tidied away
 
     @property
     def process(self) -> str:
-        """The program that comes there; rebuild is the command of that name."""
+        """The program that reaches the place; rebuild is the command of that name."""
         return self.partition(".")[0]
 
 
 def reached(place: Failpoint) -> None:
-    """May not return, where failpoints are on. Off, it costs the look at a value that is kept."""
+    """Mark the place as reached. With failpoints on it may not return; with failpoints off it costs next to nothing."""
     if (control := _control()) is not None:
         control.reached(place)
 
 
 def control_folder() -> Path | None:
-    """Where a campaign steers this process; None in every other life."""
+    """The folder through which a campaign controls this process; None in normal use."""
     name = os.environ.get(FOLDER_VARIABLE)
     return Path(name) if name else None
 
@@ -83,7 +83,7 @@ class _Control:
             (self._folder / f"{place}.reached").touch()
         taken = self._folder / f"{place}.{os.getpid()}.hit"
         try:
-            (self._folder / f"{place}.armed").rename(taken)  # of several processes, one
+            (self._folder / f"{place}.armed").rename(taken)  # if several processes try, one succeeds
         except FileNotFoundError:
             return
         os.kill(os.getpid(), signal.Signals[f"SIG{taken.read_text()}"])

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and folders that have one owner. Knows nothing of what is written."""
+"""Files that are whole or absent, and folders that have one owner. It knows nothing of their content."""
 
 import fcntl
 import os
@@ -16,8 +16,8 @@ PRIVATE_UMASK = 0o077
 
 
 def keep_private() -> None:
-    """From now on nothing that this process or its children make can be read by other users, from its first moment on:
-    a mode that is set afterwards leaves a gap. Called first of all by every process of ours."""
+    """From now on other users can read nothing that this process or its children create, from the moment it exists:
+    setting a mode afterwards leaves a gap. Every process of ours calls this first."""
     os.umask(PRIVATE_UMASK)
 
 
@@ -51,7 +51,7 @@ def sync_folder(folder: Path) -> None:
 def hold_lock(path: Path) -> Iterator[int]:
     """Hold an exclusive flock on `path` and yield its descriptor, which a child may inherit to hold it too.
 
-    Raises LockHeld at once when another process has it. The file stays: removing it would let two in.
+    Raises LockHeld at once when another process has it. The file stays: removing it would let two processes in.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""Says when a service waits for room in the event log: in its log lines, its metrics and on `/ready`."""
+"""Reports when a service waits for room in the event log: in its logs, its metrics and on `/ready`."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,7 +10,7 @@ from vbatch.chassis.readiness import NotReady, Readiness
 
 
 class WaitingWrites(Protocol):
-    """A journal's word on its writes; `refusal` is None while none of them waits."""
+    """What a journal says of its waiting writes; `refusal` is None while none of them waits."""
 
     @property
     def refusal(self) -> str | None: ...
@@ -19,7 +19,7 @@ class WaitingWrites(Protocol):
 
 
 def report_waiting_writes(room: WaitingWrites, readiness: Readiness, registry: CollectorRegistry) -> None:
-    """Adds the check `log_room` and the figures, and logs each change."""
+    """Add the check `log_room` and the metrics, and log each change."""
     waits = Gauge("vbatch_log_room_waiting", "1 while writes to the event log wait for room.", registry=registry)
     times = Counter("vbatch_log_room_refusals", "How often writes began to wait for room.", registry=registry)
 

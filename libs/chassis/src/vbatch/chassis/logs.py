@@ -15,7 +15,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from vbatch.contracts.bounds import cut
 
 VALUE_BYTES_MAX = 16 * 1024
-"""Of one value of a log line, in UTF-8; what is cut says so."""
+"""The bound on one value of a log line, in UTF-8; a value that is cut says so."""
 FOREIGN_LOGGERS = (
     "uvicorn",
     "uvicorn.error",
@@ -28,7 +28,7 @@ FOREIGN_LOGGERS = (
 
 
 def configure(service: str, level: str = "info", stream: TextIO | None = None) -> None:
-    """Send everything that is logged in this process, by us or by libraries, to `stream` (stderr)."""
+    """Send everything that this process logs, our code and libraries alike, to `stream` (stderr)."""
     stream = stream or sys.stderr
     shared = _shared_processors(service)
     handler = logging.StreamHandler(stream)
@@ -94,7 +94,7 @@ def _add_span(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 
 
 def _bound(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Reasons quote what engines and clients wrote: no value of a line is longer than a screen or two."""
+    """Bound every value of a line to a screen or two: reasons quote what engines and clients wrote."""
     for key, value in event.items():
         if isinstance(value, str) and 4 * len(value) > VALUE_BYTES_MAX:
             event[key] = cut(value, VALUE_BYTES_MAX)

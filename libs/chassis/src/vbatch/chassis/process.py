@@ -1,4 +1,4 @@
-"""The life of a service process: loop, logs, traces, signals, a stop with a limit, an honest exit code."""
+"""The life of a service process: loop, logs, traces, signals, a stop with a time limit, a truthful exit code."""
 
 import asyncio
 import gc
@@ -20,7 +20,7 @@ PARENT_DEATH_VARIABLE = "VBATCH_PARENT_DEATH"
 
 
 class Stop:
-    """The wish that the service ends; `main` waits for it or looks at it between two pieces of work."""
+    """The request that the service ends; `main` waits for it or checks it between two pieces of work."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -35,7 +35,7 @@ class Stop:
         return self._event.is_set()
 
     async def wait(self) -> None:
-        """Return once the end was asked for."""
+        """Return once the end was requested."""
         await self._event.wait()
 
 
@@ -46,9 +46,9 @@ def run_service(
     settings: ServiceSettings | None = None,
     stop_seconds_max: float = STOP_SECONDS_MAX,
 ) -> NoReturn:
-    """Run `main` until it returns or SIGTERM or SIGINT asks it to, then exit: 0 well, 1 not.
+    """Run `main` until it returns or SIGTERM or SIGINT asks it to, then exit: 0 after success, 1 after failure.
 
-    `main` must return within `stop_seconds_max` of the wish to stop; after that the process ends at once.
+    `main` must return within `stop_seconds_max` of the request to stop; after that the process ends at once.
     """
     keep_private()
     settings = settings or load_or_exit(ServiceSettings)
@@ -63,7 +63,7 @@ def run_service(
 
 
 def _spare_the_collector() -> None:
-    """What was imported stays to the end. Looking through all of it at each full collection holds everything up."""
+    """Exempt what is imported from garbage collection: it stays to the end, and walking it stalls the process."""
     gc.collect()
     gc.freeze()
 

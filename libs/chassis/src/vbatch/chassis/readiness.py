@@ -1,6 +1,6 @@
-"""Whether a service can do its work now: named checks, each within its own time.
+"""Whether a service can do its work now: named checks, each with its own time limit.
 
-What could not be measured is not ready.
+A check that could not be measured counts as not ready.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ class NotReady(Exception):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check said, and how long it took."""
+    """The result of one check, and how long it took."""
 
     ok: bool
     detail: str
@@ -28,7 +28,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class ReadinessReport:
-    """What all checks said."""
+    """The results of all checks."""
 
     checks: dict[str, CheckResult]
 
@@ -47,17 +47,17 @@ class ReadinessReport:
 
 
 class Readiness:
-    """The checks of one service. Without any it is not ready: it has not finished starting."""
+    """The checks of one service. A service without checks is not ready: it has not finished starting."""
 
     def __init__(self) -> None:
         self._checks: dict[str, tuple[Check, float]] = {}
 
     def add(self, name: str, check: Check, *, seconds_max: float = CHECK_SECONDS_MAX) -> None:
-        """`check` returns a detail to show, or raises: NotReady with a reason, or whatever it met."""
+        """`check` returns a detail to show, or raises: NotReady with a reason, or any other error that it meets."""
         self._checks[name] = (check, seconds_max)
 
     def remove(self, name: str) -> None:
-        """Forget a check whose subject is gone."""
+        """Remove a check whose subject is gone."""
         self._checks.pop(name, None)
 
     def begin_stopping(self) -> None:

@@ -1,7 +1,7 @@
 """Typed settings of a service: environment over one TOML file over defaults, checked once at start.
 
-A field `port` of the section `gateway` is read from, first wins: VBATCH_GATEWAY_PORT, VBATCH_PORT, the table
-[gateway] of the file that VBATCH_CONFIG names, the top of that file.
+The first of these that is set gives a field `port` of the section `gateway` its value: VBATCH_GATEWAY_PORT,
+VBATCH_PORT, the table [gateway] of the file that VBATCH_CONFIG names, the top of that file.
 """
 
 import os
@@ -143,7 +143,7 @@ def load(settings_class: type[S]) -> S:
 
 
 def load_or_exit(settings_class: type[S]) -> S:
-    """`load` for `__main__`: prints what is bad and exits 2."""
+    """`load` for `__main__`: print what is bad and exit with status 2."""
     try:
         return load(settings_class)
     except BadSettings as error:
@@ -152,7 +152,7 @@ def load_or_exit(settings_class: type[S]) -> S:
 
 
 def variable(settings_class: type[ServiceSettings], field: str) -> str:
-    """The environment variable a reader should set for `field`."""
+    """The environment variable that sets `field`."""
     is_common = field in ServiceSettings.model_fields and field != "port"
     return f"{PREFIX}{field.upper()}" if is_common else f"{PREFIX}{settings_class.section.upper()}_{field.upper()}"
 
@@ -168,7 +168,7 @@ def _problem(settings_class: type[ServiceSettings], detail: ErrorDetails) -> str
 
 
 def file_table(section: str) -> dict[str, Any]:
-    """The table of `section` in the file, for one who must know another's settings. Raises BadSettings."""
+    """The table of `section` in the file, for a program that must know another's settings. Raises BadSettings."""
     return _table(_file_content(), section)
 
 

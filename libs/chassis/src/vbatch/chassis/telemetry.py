@@ -1,4 +1,4 @@
-"""Traces: the SDK set-up of a process and the passing of context through message headers.
+"""Traces: sets up the SDK of a process and passes the context through message headers.
 
 Without an endpoint nothing is recorded or sent, yet spans have ids (for logs) and contexts pass through.
 """
@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-# The SDK's default queue of 2048 lost a third of 40,000 spans at full speed; these lost none.
+# The SDK's default queue of 2048 lost a third of 40,000 spans at full speed; this one lost none.
 QUEUED_SPANS_MAX = 65_536
 EXPORTED_SPANS_MAX = 4_096
 EXPORT_DELAY_MS = 1_000
@@ -20,7 +20,7 @@ EXPORT_SECONDS_MAX = 5
 
 
 def configure(service: str, endpoint: str | None = None) -> TracerProvider:
-    """Make the provider of this process and install it unless one is; the caller shuts it down at the end."""
+    """Create the provider of this process and install it unless one is; the caller shuts it down at the end."""
     provider = build_provider(service, endpoint)
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         trace.set_tracer_provider(provider)

@@ -1,1 +1,1 @@
-"""What the services say to each other: events, ids, subjects, orders, OpenAI line formats. Pure: no I/O, no clock."""
+"""The vocabulary of the services: events, ids, subjects, orders, OpenAI line formats. Pure: no I/O, no clock."""

@@ -1,4 +1,4 @@
-"""What a bound of a field is, how a text is cut to it, and how large an event can be at most, by its types alone."""
+"""The bound of a field: what it means, how a text is cut to it, and how large an event can be by its types alone."""
 
 from __future__ import annotations
 
@@ -26,39 +26,41 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A string that is never changed: at most so many bytes in UTF-8."""
+    """A string that is never changed: it has at most this many bytes in UTF-8."""
 
     bytes_max: int
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string for people: cut to so many bytes in UTF-8 when it is encoded."""
+    """A string for people: it is cut to this many bytes in UTF-8 when it is encoded."""
 
     bytes_max: int
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A list or a mapping of at most so many entries."""
+    """A list or a mapping with at most this many entries."""
 
     count_max: int
 
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """A value whose JSON has at most so many bytes, whatever is in it."""
+    """A value whose JSON has at most this many bytes, whatever it contains."""
 
     bytes_max: int
 
 
 class Unbounded(TypeError):
-    """A field that could hold any number of bytes; the text names it."""
+    """Raised for a field that could hold any number of bytes; the text names the field."""
 
 
 def cut(text: str, bytes_max: int) -> str:
-    """The text, or its beginning on a whole character, with a mark that says how long it was. Never longer than
-    `bytes_max` bytes in UTF-8, of which the mark takes up to CUT_MARK_BYTES_MAX."""
+    """Return the text, or its beginning up to a whole character and a mark that says how long it was.
+
+    The result has at most `bytes_max` bytes in UTF-8, of which the mark takes up to CUT_MARK_BYTES_MAX.
+    """
     if 4 * len(text) <= bytes_max:
         return text
     encoded = text.encode(errors="replace")
@@ -69,17 +71,17 @@ def cut(text: str, bytes_max: int) -> str:
 
 
 def fits(text: str, bytes_max: int) -> bool:
-    """Whether it has at most so many bytes in UTF-8; cheap for short ASCII."""
+    """Whether the text has at most `bytes_max` bytes in UTF-8; cheap for short ASCII."""
     return len(text) <= bytes_max and (text.isascii() or len(text.encode(errors="replace")) <= bytes_max)
 
 
 def within_bounds(value: S) -> S:
-    """The same with every text cut to its bound, also inside of structs and lists of structs."""
+    """Return the value with every text cut to its bound, including texts inside structs and lists of structs."""
     changes = {}
     for name, bound in _cuttable(type(value)):
         before = getattr(value, name)
         if before is None:
-            continue  # most often: an outcome without an error
+            continue  # the most common case: an outcome without an error
         after = _cut_value(before, bound)
         if after is not before:
             changes[name] = after
@@ -87,7 +89,7 @@ def within_bounds(value: S) -> S:
 
 
 def json_bytes_max(kind: object) -> int:
-    """The most bytes the JSON of this type can have, all fields at their bounds. Raises Unbounded."""
+    """The most bytes that the JSON of this type can have, with all fields at their bounds. Raises Unbounded."""
     shape = _shape(kind)
     if shape.bound is not None and isinstance(shape.bound, Json):
         return shape.bound.bytes_max
@@ -146,14 +148,14 @@ def _struct_bytes_max(kind: type[msgspec.Struct]) -> int:
 
 @lru_cache(maxsize=64)
 def hints_of(kind: type[msgspec.Struct]) -> Mapping[str, object]:
-    """The types of the fields with their bounds."""
+    """The types of the fields, with their bounds."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: hints[name] for name in kind.__struct_fields__}
 
 
 @lru_cache(maxsize=64)
 def _cuttable(kind: type[msgspec.Struct]) -> Sequence[tuple[str, int | None]]:
-    """Fields that are or hold texts, each with its bound where it is one itself."""
+    """The fields that are or contain texts; a field that is a text itself comes with its bound."""
     found = [(name, *_holds_text(hint)) for name, hint in hints_of(kind).items()]
     return [(name, bound) for name, holds, bound in found if holds]
 

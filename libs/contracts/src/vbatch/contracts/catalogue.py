@@ -1,4 +1,4 @@
-"""The table of events: wire name, version, writer, aggregate and message id of each.
+"""The table of events: the wire name, version, writer, aggregate and message id of each.
 
 Wire names are written here by hand, so renaming a class never renames an event.
 """
@@ -30,7 +30,7 @@ FIELD_ID: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class EventKind:
-    """One row. `name` is `<aggregate>.<event>`; `key` tells apart the events of one aggregate that share a name."""
+    """One row. `name` is `<aggregate>.<event>`; `key` distinguishes events of one aggregate that share a name."""
 
     name: str
     version: int
@@ -38,7 +38,7 @@ class EventKind:
     writers: tuple[str, ...]
     key: Callable[[Any], str] = lambda event: ""
     place: str = ""
-    """The last token of the subject, where it is not the name's: an event that ends a lease stands among leases."""
+    """The last token of the subject if it differs from the name: an event that ends a lease is stored among leases."""
 
     @property
     def aggregate(self) -> str:
@@ -46,7 +46,7 @@ class EventKind:
 
     @property
     def bytes_max(self) -> int:
-        """The largest message it can be, headers included, with every field at its bound."""
+        """The size of the largest possible message, headers included, with every field at its bound."""
         return HEADERS_BYTES_MAX + json_bytes_max(self.type)
 
     @property
@@ -70,6 +70,7 @@ class EventKind:
         return f"evt.{self.aggregate}.{self.aggregate_id(event)}.{self.place or self.name.split('.')[1]}"
 
     def message_id(self, event: e.Event) -> str:
+        """The same for the same event, so that the log stores it once."""
         key = self.key(event)
         return f"{self.aggregate_id(event)}:{self.name}" + (f":{key}" if key else "")
 
@@ -79,7 +80,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("file.deleted", 1, e.FileDeleted, ("gateway",)),
     EventKind("upload.created", 1, e.UploadCreated, ("gateway",)),
     EventKind("upload.part_added", 1, e.UploadPartAdded, ("gateway",), lambda event: event.part_id),
-    # Two completions at once must not take each other's event for their own: each has a file of its own.
+    # The file id keeps two simultaneous completions apart: each makes a file of its own.
     EventKind("upload.completed", 1, e.UploadCompleted, ("gateway",), lambda event: event.file_id),
     EventKind("upload.cancelled", 1, e.UploadCancelled, ("gateway",)),
     EventKind("upload.parts_removed", 1, e.UploadPartsRemoved, ("gateway",)),
@@ -154,7 +155,7 @@ BY_CE_TYPE: Mapping[str, EventKind] = {kind.ce_type: kind for kind in KINDS}
 
 
 def _return(event: e.SliceReturned) -> str:
-    """A slice ends with one return, but before it a part of it may have been returned for a pause."""
+    """A slice ends with one return, but a pause may have returned a part of it before."""
     is_part = event.reason is ReturnReason.PREEMPTED
     return f"{event.slice_id}:{event.reason}" if is_part else event.slice_id
 

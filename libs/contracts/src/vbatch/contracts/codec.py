@@ -1,6 +1,6 @@
-"""Events to messages and back: JSON bodies, CloudEvents 1.0 headers (binary mode), deterministic message ids.
+"""Converts events to messages and back: JSON bodies, CloudEvents 1.0 headers (binary mode), deterministic message ids.
 
-An event of an older version is brought up to date by upcasts on its plain JSON before it is read.
+Upcasts bring an event of an older version up to date: they change its plain JSON before it is read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UPCASTS: Mapping[str, tuple[str, Upcast]] = {
 
 
 class Unreadable(Exception):
-    """These bytes are no event of ours; trying again will not help."""
+    """The bytes are not one of our events; trying again does not help."""
 
 
 class Stored(Protocol):
@@ -43,7 +43,7 @@ class Stored(Protocol):
 
 
 def encode(event: Event, *, source: str) -> Message:
-    """`source` names the writing service, e.g. `gateway`; the event's own `at` becomes `ce-time`.
+    """Encode an event. `source` names the writing service, e.g. `gateway`; the event's own `at` becomes `ce-time`.
 
     Texts that are longer than their bounds are cut.
     """
@@ -62,12 +62,12 @@ def encode(event: Event, *, source: str) -> Message:
 
 
 def decode(stored: Stored) -> AnyEvent:
-    """The event, whole. Raises Unreadable."""
+    """Decode the whole event. Raises Unreadable."""
     return _decode(stored, outline=False)
 
 
 def decode_outline(stored: Stored) -> AnyEvent:
-    """The event, but a ChunkCompleted as a ChunkOutline: answers are skipped, not built. Raises Unreadable."""
+    """Decode the event, but read a ChunkCompleted as a ChunkOutline, which skips the answers. Raises Unreadable."""
     return _decode(stored, outline=True)
 
 

@@ -1,4 +1,4 @@
-"""The endpoints a batch may name: those that run here, and those OpenAI knows and we refuse."""
+"""The endpoints that a batch may name: those that run here, and those of OpenAI that are refused."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ EMBEDDINGS = "/v1/embeddings"
 RESPONSES = "/v1/responses"
 SCORE = "/v1/score"
 RERANK = "/v1/rerank"
-"""vLLM's own, for models that compare texts."""
+"""vLLM's own endpoint, for models that compare texts."""
 
 BATCH_ENDPOINTS: tuple[str, ...] = (CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, SCORE, RERANK)
-"""Accepted by POST /v1/batches, in the order the error message lists them: as OpenAI's, it begins with chat."""
+"""The endpoints that POST /v1/batches accepts, in the order the error message lists them: like OpenAI's, chat first."""
 
 REQUIRED_BODY_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     CHAT_COMPLETIONS: (("messages",),),
@@ -23,7 +23,7 @@ REQUIRED_BODY_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     SCORE: (("queries", "documents"), ("queries", "items"), ("text_1", "text_2"), ("data_1", "data_2")),
     RERANK: (("query", "documents"),),
 }
-"""Endpoint → the fields a body cannot do without; of several sets one is enough."""
+"""Maps an endpoint to the fields that a body must have; where it lists several sets, one of them is enough."""
 
 ENDPOINT_TITLES: Mapping[str, str] = {
     CHAT_COMPLETIONS: "Chat Completions",
@@ -33,4 +33,4 @@ ENDPOINT_TITLES: Mapping[str, str] = {
     SCORE: "Score",
     RERANK: "Rerank",
 }
-"""What the refusal of `stream` calls the endpoint."""
+"""How the refusal of `stream` names each endpoint."""

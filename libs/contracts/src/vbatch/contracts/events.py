@@ -1,6 +1,6 @@
-"""What has happened, in the past tense. Events are for ever: a shipped one never changes, the next version joins it.
+"""The events: what has happened, in the past tense. A shipped event never changes; a new version joins it.
 
-Their wire names, versions and message ids stand in `catalogue`, their bytes are made in `codec`. Times are aware UTC.
+`catalogue` holds their wire names, versions and message ids, and `codec` makes their bytes. Times are aware UTC.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from vbatch.contracts.models import ModelDefinition
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The common shape: frozen, flat; unset optional fields stay off the wire. `at` is when it happened, aware UTC."""
+    """The shape that all events share: frozen and flat; unset optional fields stay off the wire. `at` is aware UTC."""
 
     at: datetime
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Tokens of one request or the sum of many."""
+    """The tokens of one request, or the sum over many."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -68,15 +68,15 @@ class BatchFault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a line has no HTTP answer: the `error` of its output line."""
+    """Why a line has no HTTP answer: the `error` field of its output line."""
 
     code: RequestFault
     message: limits.ErrorMessage
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one request: an HTTP answer (`status_code` and `body`, or `body_blob` when it is too big for a
-    message), or an `error`. `body` is the engine's JSON, untouched. `seconds` is the time inside the engine."""
+    """The result of one request: an HTTP answer (`status_code` and `body`, or `body_blob` when the body is too big for
+    a message), or an `error`. `body` is the engine's JSON, unchanged. `seconds` is the time inside the engine."""
 
     line: int
     custom_id: limits.CustomId
@@ -106,11 +106,12 @@ class OutcomeOutline(msgspec.Struct, frozen=True):
 
 
 def is_success(status_code: int | None) -> bool:
+    """Whether the request got a 2xx answer."""
     return status_code is not None and 200 <= status_code < 300
 
 
 class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """As OpenAI counts: lines that never ran are in neither `completed` nor `failed`."""
+    """Counts as OpenAI defines them: lines that never ran are in neither `completed` nor `failed`."""
 
     total: int
     completed: int
@@ -129,7 +130,7 @@ class ModelTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileStored(Event, frozen=True, kw_only=True):
-    """The bytes are in the blob store under `blob`, fsynced. `batch_id` is set on a batch's output and error files."""
+    """The file's bytes are in the blob store under `blob`, fsynced. `batch_id` is set on output and error files."""
 
     file_id: FileId
     owner: OwnerId
@@ -143,7 +144,7 @@ class FileStored(Event, frozen=True, kw_only=True):
 
 
 class FileDeleted(Event, frozen=True, kw_only=True):
-    """Its owner deleted the file; the bytes stay while an unfinished batch reads them."""
+    """The owner deleted the file; the bytes stay while an unfinished batch reads them."""
 
     file_id: FileId
     owner: OwnerId
@@ -153,11 +154,11 @@ class FileDeleted(Event, frozen=True, kw_only=True):
 
 
 class UploadEvent(Event, frozen=True, kw_only=True):
-    """What all events of an upload are."""
+    """The fields that all events of an upload share."""
 
 
 class UploadCreated(UploadEvent, frozen=True, kw_only=True):
-    """A file will come in parts, `bytes` long in all. No part is taken after `expires_at`."""
+    """A file of `bytes` bytes will arrive in parts. No part is accepted after `expires_at`."""
 
     upload_id: UploadId
     owner: OwnerId
@@ -179,7 +180,7 @@ class UploadPartAdded(UploadEvent, frozen=True, kw_only=True):
 
 
 class UploadCompleted(UploadEvent, frozen=True, kw_only=True):
-    """The parts, in this order, have become the file; its `file.stored` stands right before this in the log."""
+    """The parts, in this order, have become the file; its `file.stored` comes directly before this event in the log."""
 
     upload_id: UploadId
     part_ids: Annotated[tuple[PartId, ...], Items(limits.PARTS_COUNT_MAX)]
@@ -187,13 +188,13 @@ class UploadCompleted(UploadEvent, frozen=True, kw_only=True):
 
 
 class UploadCancelled(UploadEvent, frozen=True, kw_only=True):
-    """Its owner gave the upload up."""
+    """The owner cancelled the upload."""
 
     upload_id: UploadId
 
 
 class UploadPartsRemoved(UploadEvent, frozen=True, kw_only=True):
-    """The upload is over, in whichever way, and the bytes of its parts are gone from the blob store."""
+    """The upload was completed or cancelled or has expired, and the bytes of its parts are gone from the blob store."""
 
     upload_id: UploadId
 
@@ -202,7 +203,7 @@ class UploadPartsRemoved(UploadEvent, frozen=True, kw_only=True):
 
 
 class BatchCreated(Event, frozen=True, kw_only=True):
-    """A batch was accepted; only its shape was checked. It must end by `expires_at`. More `priority` runs sooner."""
+    """A batch was accepted; only its shape was checked. It must end by `expires_at`. Higher `priority` runs sooner."""
 
     batch_id: BatchId
     owner: OwnerId
@@ -216,13 +217,13 @@ class BatchCreated(Event, frozen=True, kw_only=True):
 
 
 class BatchCancelRequested(Event, frozen=True, kw_only=True):
-    """Its owner wants the batch to end; what is running is given back."""
+    """The owner asked for the batch to end; requests that are running are returned."""
 
     batch_id: BatchId
 
 
 class BatchPaused(Event, frozen=True, kw_only=True):
-    """Nothing more of the batch starts until it is resumed; requests inside the engine finish. Its window goes on."""
+    """No request of the batch starts until it is resumed; those inside the engine finish. Its window keeps running."""
 
     batch_id: BatchId
 
@@ -234,7 +235,7 @@ class BatchResumed(Event, frozen=True, kw_only=True):
 
 
 class BatchPriorityChanged(Event, frozen=True, kw_only=True):
-    """Its owner wants the rest of the batch to run sooner, or later, than before."""
+    """The owner changed the priority of the batch: its remaining requests run sooner or later than before."""
 
     batch_id: BatchId
     priority: int
@@ -250,16 +251,16 @@ class BatchValidated(Event, frozen=True, kw_only=True):
 
 
 class BatchRejected(Event, frozen=True, kw_only=True):
-    """The file is unfit: nothing of it runs. Faults are in line order."""
+    """The input file is invalid, so nothing of it runs. The faults are in line order."""
 
     batch_id: BatchId
     faults: Annotated[tuple[BatchFault, ...], Json(limits.FAULTS_BYTES_MAX)]
 
 
 class BatchDispatched(Event, frozen=True, kw_only=True):
-    """A slice was leased to a runner: these lines, under this epoch. `reason` says why this and not another.
+    """A slice was leased to a runner: these lines, under this epoch. `reason` says why it was chosen.
 
-    With a `fault` the runner shall not run the lines but record each as failed for it.
+    If there is a `fault`, the runner does not run the lines; it records each as failed with that fault.
     """
 
     batch_id: BatchId
@@ -274,7 +275,7 @@ class BatchDispatched(Event, frozen=True, kw_only=True):
 
 
 class ChunkCompleted(Event, frozen=True, kw_only=True):
-    """Outcomes recorded together. `chunk` counts from 1 inside a slice."""
+    """Outcomes that were recorded together. `chunk` counts from 1 inside a slice."""
 
     batch_id: BatchId
     slice_id: SliceId
@@ -298,7 +299,7 @@ class ChunkOutline(Event, frozen=True, kw_only=True):
 
 
 class SliceReturned(Event, frozen=True, kw_only=True):
-    """Lines the runner will not finish, and why. `suspects` were inside the engine when it died."""
+    """The lines that the runner will not finish, and why. `suspects` were inside the engine when it died."""
 
     batch_id: BatchId
     slice_id: SliceId
@@ -311,7 +312,7 @@ class SliceReturned(Event, frozen=True, kw_only=True):
 
 
 class Ending(StrEnum):
-    """How counting stopped."""
+    """The way in which counting stopped."""
 
     COMPLETED = "completed"
     CANCELLED = "cancelled"
@@ -319,7 +320,7 @@ class Ending(StrEnum):
 
 
 class BatchFinalizing(Event, frozen=True, kw_only=True):
-    """Counting is over: outcomes recorded after this event do not count. Lines without an outcome never ran."""
+    """Counting has ended: outcomes recorded after this event do not count. Lines without an outcome never ran."""
 
     batch_id: BatchId
     ending: Ending
@@ -327,7 +328,7 @@ class BatchFinalizing(Event, frozen=True, kw_only=True):
 
 
 class BatchSealed(Event, frozen=True, kw_only=True):
-    """What the three terminal events share: the files are written, fsynced and stored."""
+    """The fields that the three terminal events share: the files are written, fsynced and stored."""
 
     batch_id: BatchId
     counts: RequestCounts
@@ -341,18 +342,18 @@ class BatchCompleted(BatchSealed, frozen=True, kw_only=True):
 
 
 class BatchCancelled(BatchSealed, frozen=True, kw_only=True):
-    """Ended by its owner; lines that never ran stand in the error file."""
+    """The batch was ended by its owner; lines that never ran are in the error file."""
 
 
 class BatchExpired(BatchSealed, frozen=True, kw_only=True):
-    """Ended by its window; lines that never ran stand in the error file."""
+    """The batch was ended by its window; lines that never ran are in the error file."""
 
 
 # runners and leases
 
 
 class RunnerLeased(Event, frozen=True, kw_only=True):
-    """A runner process took its device. The sequence of this event is its epoch; older epochs are powerless."""
+    """A runner process took its device. The sequence of this event is its epoch; older epochs lose their power."""
 
     runner_id: RunnerId
     device: limits.ShortText
@@ -379,7 +380,8 @@ class ModelLoading(Event, frozen=True, kw_only=True):
 
 
 class ModelLoaded(Event, frozen=True, kw_only=True):
-    """The engine answers. `seconds` from stop-feed of the one before to ready; `window` is requests inside at once."""
+    """The engine answers. `seconds` is the time from the last request fed to the previous engine until this one is
+    ready; `window` is how many requests may be inside the engine at once."""
 
     runner_id: RunnerId
     epoch: int
@@ -389,7 +391,7 @@ class ModelLoaded(Event, frozen=True, kw_only=True):
 
 
 class ModelFailed(Event, frozen=True, kw_only=True):
-    """The engine did not come up with this model; `detail` is the end of its own words."""
+    """The engine did not start with this model; `detail` is the end of its own output."""
 
     runner_id: RunnerId
     epoch: int
@@ -398,7 +400,7 @@ class ModelFailed(Event, frozen=True, kw_only=True):
 
 
 class EngineCrashed(Event, frozen=True, kw_only=True):
-    """The engine died or fell silent while it served. `suspect_count` requests were inside."""
+    """The engine died or fell silent while it served. `suspect_count` requests were inside it."""
 
     runner_id: RunnerId
     epoch: int
@@ -408,9 +410,9 @@ class EngineCrashed(Event, frozen=True, kw_only=True):
 
 
 class ProfileLowered(Event, frozen=True, kw_only=True):
-    """The engine ran out of memory and is started again with less: `argument` went from `before` to `after`.
+    """The engine ran out of memory and is started again with less: `argument` changed from `before` to `after`.
 
-    `shortage` is which memory ran out: cache, device or host; `rung` counts the steps of this model from 1.
+    `shortage` says which memory ran out: cache, device or host; `rung` counts the steps of this model from 1.
     """
 
     runner_id: RunnerId
@@ -425,7 +427,7 @@ class ProfileLowered(Event, frozen=True, kw_only=True):
 
 
 class RunnerStopped(Event, frozen=True, kw_only=True):
-    """The runner process ends by itself and gives back what it held."""
+    """The runner process ends of its own accord and returns everything it held."""
 
     runner_id: RunnerId
     epoch: int
@@ -433,8 +435,8 @@ class RunnerStopped(Event, frozen=True, kw_only=True):
 
 
 class RunnerLost(Event, frozen=True, kw_only=True):
-    """Nobody has asked for the runner's orders for `silent_seconds`: its process or machine is gone, or cut off. It
-    stands where leases stand, so the epoch is powerless from here on; what it held runs elsewhere."""
+    """The runner has not asked for its orders for `silent_seconds`: its process or machine is gone or cut off. The
+    event is stored among the leases, so the epoch has no power from here on; the runner's work runs elsewhere."""
 
     runner_id: RunnerId
     epoch: int
@@ -442,7 +444,7 @@ class RunnerLost(Event, frozen=True, kw_only=True):
 
 
 class LeaseTaken(Event, frozen=True, kw_only=True):
-    """What the leases of services are that have one process."""
+    """The fields that the leases of single-process services share."""
 
 
 class SchedulerLeased(LeaseTaken, frozen=True, kw_only=True):
@@ -470,13 +472,13 @@ class NotifierLeased(LeaseTaken, frozen=True, kw_only=True):
 
 
 class ModelRegistered(Event, frozen=True, kw_only=True):
-    """A model may be named by requests from now on, or its definition changed."""
+    """Requests may name this model from now on, or its definition changed."""
 
     model: Annotated[ModelDefinition, Json(limits.MODEL_DEFINITION_BYTES_MAX)]
 
 
 class ModelRemoved(Event, frozen=True, kw_only=True):
-    """No new batch may name the model."""
+    """New batches may no longer name the model."""
 
     model_id: ModelId
 
@@ -693,4 +695,4 @@ AnyWebhookEvent = (
 AnyEvent = (
     FileEvent | AnyUploadEvent | BatchEvent | RunnerEvent | LeaseEvent | ModelEvent | AnyAccessEvent | AnyWebhookEvent
 )
-"""Every event there is; a `match` over it that ends in `assert_never` names what it ignores."""
+"""Every event there is; a `match` over it that ends in `assert_never` names the events it ignores."""

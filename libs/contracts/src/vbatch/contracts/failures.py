@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FileFault(StrEnum):
-    """`errors.data[].code` of a failed batch, OpenAI's words where it has any."""
+    """`errors.data[].code` of a failed batch; the codes are OpenAI's where it has one."""
 
     INVALID_JSON_LINE = "invalid_json_line"
     MISSING_REQUIRED_PARAMETER = "missing_required_parameter"
@@ -23,7 +23,7 @@ class FileFault(StrEnum):
 
 
 class RequestFault(StrEnum):
-    """`error.code` of a line without an HTTP answer. The first three are OpenAI's, the rest are ours (documented)."""
+    """`error.code` of a line without an HTTP answer. The first three are OpenAI's; the others are ours (documented)."""
 
     BATCH_EXPIRED = "batch_expired"
     BATCH_CANCELLED = "batch_cancelled"
@@ -34,7 +34,7 @@ class RequestFault(StrEnum):
 
 
 class ReturnReason(StrEnum):
-    """Why a runner gives lines back unfinished."""
+    """Why a runner returns unfinished lines."""
 
     CANCELLED = "cancelled"
     PREEMPTED = "preempted"

@@ -1,5 +1,7 @@
-"""What the scheduler foretells of the pending batches, as it goes from there to the gateway. No event: it is true only
-for a moment, and made again from the log."""
+"""The scheduler's forecast for the pending batches, as it sends it to the gateway.
+
+A forecast is not an event: it is true for a moment only, and the log is enough to make it again.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +14,20 @@ from vbatch.contracts.lifecycle import BatchStatus
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a batch will end within its window, as things stand. `earliest_completion_window` is the shortest one it
-    would keep even if all takes as long as it may, as `POST /v1/batches` takes it; None when none is long enough."""
+    """Whether the forecast says that a batch ends within its window. `earliest_completion_window`, in the form that
+    `POST /v1/batches` accepts, is the shortest window that it keeps even with the latest forecast end; None when no
+    window is long enough."""
 
     feasible: bool
     earliest_completion_window: str | None
 
 
 class ForecastEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch of the queue. What is not foretold is None; so is `starts_at` of what has begun.
+    """One batch of the queue. A value without a forecast is None; so is `starts_at` of a batch that has begun.
 
-    `position` is 0 for a batch that is on a device, 1 for the next. `requests_per_second` is what came lately.
-    `is_guess`: too little was measured yet of a model that its end depends on. `waits_for` completes the sentence
-    "it waits for".
+    `position` is 0 for a batch that is on a device, 1 for the next. `requests_per_second` is the recent rate.
+    `is_guess` says that too little was measured yet of a model on which the end depends. `waits_for` completes the
+    sentence "it waits for".
     """
 
     batch_id: BatchId
@@ -49,7 +52,7 @@ class ForecastEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """The queue at one moment, what ends first in front; `more` batches are not listed."""
+    """The queue at one moment, ordered by forecast end; `more` batches are not listed."""
 
     at: datetime
     batches: tuple[ForecastEntry, ...]
@@ -57,15 +60,15 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchAhead(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch that is foretold to start sooner than another."""
+    """A batch that is forecast to start before another one."""
 
     batch_id: BatchId
     owner: OwnerId
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Why one batch stands where it stands: which come before, `more_first` of them not named, and what would change
-    that, in sentences."""
+    """Why a batch has its place in the queue: the batches that come before it, `more_first` of them not named, and
+    sentences that say what would change its place."""
 
     at: datetime
     batch: ForecastEntry

@@ -1,4 +1,4 @@
-"""Names of things. New ids take time and entropy as arguments; derived ids are hashes, so a rebuild repeats them."""
+"""The ids. New ids take time and entropy as arguments; derived ids are hashes, so a rebuild repeats them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DeliveryId = NewType("DeliveryId", str)
 MODEL_ID_BYTES_MAX = 256
 ID_BYTES_MAX: Mapping[object, int] = {
     BatchId: 64,
-    FileId: 1024,  # also what a client calls the input file of a batch: 256 characters
+    FileId: 1024,  # also a client's name for the input file of a batch: 256 characters
     SliceId: 64,
     RunnerId: 64,
     ModelId: MODEL_ID_BYTES_MAX,
@@ -34,7 +34,7 @@ ID_BYTES_MAX: Mapping[object, int] = {
     EndpointId: 64,
     DeliveryId: 64,
 }
-"""In UTF-8. Who takes an id from a client or an operator refuses a longer one."""
+"""Bounds in UTF-8 bytes. Code that takes an id from a client or an operator refuses a longer one."""
 
 OutputKind = Literal["output", "error"]
 
@@ -108,16 +108,17 @@ def owner_token(owner: OwnerId) -> str:
 
 
 def output_file_id(batch_id: BatchId, kind: OutputKind) -> FileId:
+    """The id of a batch's output or error file; it is derived, so a repeated seal gives the same id."""
     return new_file_id(_digest(batch_id, kind))
 
 
 def batch_request_id(batch_id: BatchId, line: int) -> str:
-    """The `id` of a line in an output file: `batch_req_` + 32 hex."""
+    """The `id` of a line in an output file: `batch_req_` + 32 hex digits."""
     return "batch_req_" + _digest(batch_id, str(line)).hex()[:32]
 
 
 def engine_request_id(batch_id: BatchId, line: int) -> str:
-    """The `response.request_id` of a line: 32 hex, as in OpenAI's live output files."""
+    """The `response.request_id` of a line: 32 hex digits, as in OpenAI's live output files."""
     return _digest(batch_id, str(line), "engine").hex()[:32]
 
 

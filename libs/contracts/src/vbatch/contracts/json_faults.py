@@ -1,6 +1,5 @@
-"""What is wrong with bytes that are no JSON, told so that whoever wrote them finds the place; and the one flaw that is
-mended: half of a surrogate pair (ADR 16).
-"""
+"""Describes what is wrong with invalid JSON so that its author finds the place, and mends the one flaw that can be
+mended: half of a surrogate pair (ADR 16)."""
 
 from __future__ import annotations
 
@@ -15,21 +14,21 @@ _ESCAPES = re.compile(
     re.DOTALL,
 )
 REPLACEMENT = rb"\ufffd"
-"""As long as what it replaces."""
+"""The replacement is as long as the escape that it replaces."""
 _STRING_OR_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"?|(?P<constant>NaN|-?Infinity)', re.DOTALL)
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|(?P<bracket>[\[{\]}])', re.DOTALL)
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
 def with_whole_characters(raw: bytes) -> bytes:
-    r"""The document with U+FFFD for every escape that is half of a surrogate pair, as JavaScript writes one when it
-    cuts an emoji (`\ud83d`). No byte moves."""
+    r"""Return the document with U+FFFD in place of every escape that is half of a surrogate pair. JavaScript writes
+    such an escape when it cuts an emoji (`\ud83d`). No byte moves."""
     return _ESCAPES.sub(lambda found: found[0] if found["half"] is None else REPLACEMENT, raw)
 
 
 def json_fault(raw: bytes, complaint: Exception) -> str:
-    """One sentence on the first thing that is wrong, with its place in characters from 1. `complaint` is what the
-    decoder said of `raw`: it is asked only where nothing better is found."""
+    """One sentence on the first fault, with its place in characters from 1. `complaint` is the decoder's error for
+    `raw`; it is used only where nothing better is found."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -44,7 +43,7 @@ def json_fault(raw: bytes, complaint: Exception) -> str:
 
 
 class _Constant(Exception):
-    """JSON has no such number."""
+    """Raised for a number that JSON does not have."""
 
 
 def _syntax_fault(text: str, complaint: Exception) -> str:
@@ -82,7 +81,7 @@ def _decoder_fault(text: str, error: json.JSONDecodeError) -> str:
 
 
 def _nesting_fault(text: str) -> str:
-    """Where it is deepest: how deep is too deep depends on who reads it."""
+    """Names the deepest place; how deep is too deep depends on the reader."""
     depth = deepest = column = 0
     for found in _STRING_OR_BRACKET.finditer(text):
         if found["bracket"] is None:
@@ -94,7 +93,7 @@ def _nesting_fault(text: str) -> str:
 
 
 def _complaint(text: str, words: str) -> str:
-    """The decoder counts bytes."""
+    """Converts the decoder's byte offset to a character position."""
     found = _BYTE.search(words)
     if found is None:
         return f"{words}."

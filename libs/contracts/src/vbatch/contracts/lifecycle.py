@@ -1,8 +1,8 @@
-"""The law of a batch's status, its steering and its counting. Scheduler and results fold the same log through it, so
-they agree.
+"""The rules for a batch's status, steering and counting. The scheduler and results fold the same log through the same
+rules, so they always agree.
 
-Status moves only along OpenAI's arcs. What the log says first wins: a cancel request before the end of counting makes
-the batch cancelled, one after it changes nothing.
+The status moves only along OpenAI's arcs. The first event in the log wins: a cancel request before the end of counting
+makes the batch cancelled; one after it changes nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from vbatch.contracts.failures import RequestFault
 
 
 class BatchStatus(StrEnum):
+    """OpenAI's statuses of a batch."""
+
     VALIDATING = "validating"
     FAILED = "failed"
     IN_PROGRESS = "in_progress"
@@ -39,29 +41,30 @@ ARCS: dict[tuple[BatchStatus, type[e.Event]], BatchStatus] = {
     (BatchStatus.FINALIZING, e.BatchExpired): BatchStatus.EXPIRED,
     (BatchStatus.CANCELLING, e.BatchCancelled): BatchStatus.CANCELLED,
 }
-"""Every move there is; any other event leaves the status as it stands."""
+"""Every possible move; any other event leaves the status unchanged."""
 
 
 def next_status(status: BatchStatus, event: e.Event) -> BatchStatus:
+    """The status after the event; unchanged where ARCS has no move."""
     return ARCS.get((status, type(event)), status)
 
 
 PRIORITY_MIN, PRIORITY_MAX = -100, 100
-"""0 is the common one; ten more weigh twice as much (scheduler, core.policy)."""
+"""0 is the default; ten more points double the weight (scheduler, core.policy)."""
 STEERABLE = frozenset({BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS})
-"""Where a batch can be paused, resumed and given another priority."""
+"""The statuses in which a batch can be paused, resumed and given another priority."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What its owner wants of a batch's place in the queue; `paused_at` is None while it may run."""
+    """What the owner set for a batch's place in the queue; `paused_at` is None while the batch may run."""
 
     priority: int = 0
     paused_at: datetime | None = None
 
 
 def steered(steering: Steering, status: BatchStatus, event: e.BatchEvent) -> Steering:
-    """`status` is the one after the event. A batch that is being ended is not paused any more."""
+    """The steering after the event. `status` is the one after the event. A batch that is being ended is not paused."""
     if status not in STEERABLE:
         return replace(steering, paused_at=None)
     match event:
@@ -76,7 +79,7 @@ def steered(steering: Steering, status: BatchStatus, event: e.BatchEvent) -> Ste
 
 
 def true_ending(status: BatchStatus, asked: e.Ending) -> e.Ending:
-    """How a batch ends whose counting stopped in `status`: the scheduler may not have seen a cancel that came first."""
+    """The ending of a batch whose counting stopped in `status`: the scheduler may have missed an earlier cancel."""
     return e.Ending.CANCELLED if status is BatchStatus.CANCELLING else asked
 
 
@@ -84,13 +87,13 @@ NEVER_RAN_FAULT: dict[e.Ending, RequestFault] = {
     e.Ending.CANCELLED: RequestFault.BATCH_CANCELLED,
     e.Ending.EXPIRED: RequestFault.BATCH_EXPIRED,
 }
-"""The error of a line that never ran, by how its batch ended; a completed batch has no such line."""
+"""The error of a line that never ran, by the ending of its batch; a completed batch has no such line."""
 
 
 class Ledger:
-    """Which lines of one batch have an outcome. The first outcome of a line wins; after `close` none counts.
+    """Which lines of one batch have an outcome. The first outcome of a line wins; after `close` no outcome counts.
 
-    One byte a physical line, so a million lines cost a megabyte.
+    It takes one byte for each physical line, so a million lines cost a megabyte.
     """
 
     def __init__(self, total: int, last_line: int) -> None:
@@ -103,7 +106,7 @@ class Ledger:
         self._answered = bytearray(last_line + 1)
 
     def record(self, outcome: e.Outcome | e.OutcomeOutline) -> bool:
-        """Whether it counted."""
+        """Record an outcome and return whether it counted."""
         if self.is_closed or self.has(outcome.line):
             return False
         self._answered[outcome.line] = 1

@@ -1,7 +1,7 @@
-"""The bounds of everybody's text and lists in events, in bytes unless they count. `events` names them at its fields.
+"""The bounds of the texts and lists in events, in bytes unless they count entries. `events` names them at its fields.
 
-A text for people is cut to its bound when its event is encoded, and says so. A name is never cut: whoever takes it from
-a client refuses one that is too long. `bounds` says what each kind of bound means.
+A text for people is cut to its bound when its event is encoded, and says so. A name is never cut: the code that takes
+it from a client refuses one that is too long. `bounds` says what each kind of bound means.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from vbatch.contracts.ids import MODEL_ID_BYTES_MAX as MODEL_ID_BYTES_MAX
 
 KIB = 1024
 MESSAGE_BYTES_MAX = 2 * 1024 * KIB
-"""Of one message in the log, its headers included."""
+"""One message in the log, headers included."""
 HEADERS_BYTES_MAX = 8 * KIB
-"""Of all headers of an event: CloudEvents, the guard, the trace context."""
+"""All headers of an event: CloudEvents, the guard, the trace context."""
 
 CUSTOM_ID_BYTES_MAX = 1024
-"""Of a request line's `custom_id`; a longer one is a fault of its line."""
+"""The `custom_id` of a request line; a longer one is a fault of its line."""
 FAULT_MESSAGE_BYTES_MAX = 1024
-"""Of what a fault says; it may quote a client."""
+"""The message of a fault, which may quote a client."""
 FAULTS_COUNT_MAX = 5_000
 FAULTS_BYTES_MAX = 1536 * KIB
-"""Of the JSON of all faults of one file; one more fault says how many were left out."""
+"""The JSON of all faults of one file; one more fault says how many were left out."""
 DETAIL_BYTES_MAX = 8 * KIB
-"""Of an engine's last words, or the reason of a return."""
+"""The end of an engine's output, or the reason of a return."""
 REASON_BYTES_MAX = 2 * KIB
 REQUEST_ERROR_BYTES_MAX = 2 * KIB
 ANSWER_BYTES_MAX = 1024 * KIB
-"""Of an answer inside a chunk; a larger one goes to a blob."""
+"""An answer inside a chunk; a larger one goes to a blob."""
 SMALL_CHUNK_BYTES_MAX = 256 * KIB
-"""Of the JSON of several outcomes together."""
+"""The JSON of several outcomes together."""
 OUTCOME_BYTES_MAX = ANSWER_BYTES_MAX + 32 * KIB
-"""Of the JSON of one outcome: its answer, its custom_id with every character escaped, an error, figures."""
+"""The JSON of one outcome: its answer, its custom_id with every character escaped, an error, numbers."""
 OUTCOMES_COUNT_MAX = 256
 SLICE_LINES_MAX = 1_024
 PARTS_COUNT_MAX = 2_048
 MODELS_COUNT_MAX = 16
 MODEL_DEFINITION_BYTES_MAX = 64 * KIB
 FILENAME_BYTES_MAX = 1_020
-"""255 characters, each of up to four bytes."""
+"""255 characters of up to four bytes each."""
 MIME_TYPE_BYTES_MAX = 1_020
 METADATA_PAIRS_MAX = 16
 METADATA_KEY_BYTES_MAX = 256

@@ -1,4 +1,4 @@
-"""The JSONL lines of OpenAI's Batch API: a request line as it comes in, an output line as it goes out."""
+"""The JSONL lines of OpenAI's Batch API: request lines as they arrive, output lines as they are written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINE_SEPARATORS = (
     (b"\n", b" "),
     (b"\r", b" "),
 )
-"""Bytes that split a record for some reader. In JSON the first three stand only inside strings, the others outside."""
+"""The bytes that split a record for some reader. In JSON the first three occur only in strings, the others outside."""
 
 
 class RequestLine(msgspec.Struct, frozen=True):
@@ -47,8 +47,8 @@ _REQUEST_DECODER = msgspec.json.Decoder(RequestLine)
 
 
 def parse_request_line(raw: bytes) -> RequestLine:
-    """A line that validation has passed, whole characters put in for cut ones (ADR 16). Raises msgspec.DecodeError
-    otherwise."""
+    """Parse a line that validation has passed; a half surrogate pair becomes U+FFFD (ADR 16). Raises
+    msgspec.DecodeError for any other line."""
     try:
         return _REQUEST_DECODER.decode(raw)
     except msgspec.DecodeError:
@@ -56,7 +56,7 @@ def parse_request_line(raw: bytes) -> RequestLine:
 
 
 def output_line(batch_id: BatchId, outcome: Outcome) -> bytes:
-    """The line for an outcome, ending in a newline, safe for every way of splitting text into lines."""
+    """The line for an outcome. It ends in a newline and is safe for every way of splitting text into lines."""
     response = None
     if outcome.status_code is not None:
         body = msgspec.Raw(single_line(bytes(outcome.body)))
@@ -72,7 +72,7 @@ def never_ran_line(batch_id: BatchId, line: int, custom_id: str, fault: RequestF
 
 
 def single_line(document: bytes) -> bytes:
-    """The same JSON document without a byte sequence that any reader takes for a line end."""
+    """The same JSON document without any byte sequence that some reader takes for a line end."""
     for separator, escape in LINE_SEPARATORS:
         if separator in document:
             document = document.replace(separator, escape)

@@ -1,4 +1,4 @@
-"""The two forms an event has outside the code: a message to be appended, and what the log holds."""
+"""The two forms of an event outside the code: a message to append, and a record in the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MESSAGE_ID_HEADER = "Nats-Msg-Id"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be appended. `message_id` is deterministic: the same event appended twice is stored once."""
+    """A message to append. `message_id` is deterministic: the same event appended twice is stored once."""
 
     subject: str
     body: bytes
@@ -21,7 +21,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What the log holds at `sequence`; `recorded_at` is the server's clock, aware UTC."""
+    """A record in the log at `sequence`; `recorded_at` is the server's clock, aware UTC."""
 
     sequence: int
     subject: str

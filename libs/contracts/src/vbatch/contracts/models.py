@@ -1,4 +1,4 @@
-"""What the registry knows of a model: where it comes from, which engine serves it, with which arguments."""
+"""What the registry knows of a model: its source, the engine that serves it, and the engine's arguments."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ ArgumentValue = bool | int | float | str
 
 
 MEDIA_HOSTS = "allowed-media-domains"
-"""vLLM's argument: hosts, with spaces between, from which bodies may have media fetched."""
+"""vLLM's argument: the hosts, separated by spaces, from which bodies may have media fetched."""
 LOCAL_MEDIA = "allowed-local-media-path"
-"""vLLM's argument that would let bodies name files of this machine; it is never taken."""
+"""vLLM's argument that would let bodies name files of this machine; it is never accepted."""
 CHAT_TEMPLATES = "trust-request-chat-template"
-"""vLLM's argument: bodies may bring chat templates."""
+"""vLLM's argument that lets bodies bring chat templates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What the bodies for a model may make its engine do besides computing; nothing, unless models.toml says so."""
+    """What the bodies for a model may make its engine do besides computing; nothing, unless models.toml allows it."""
 
     media_hosts: frozenset[str] = frozenset()
     has_chat_templates: bool = False
@@ -38,7 +38,7 @@ class EngineKind(StrEnum):
 
 
 class DeviceOverrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Arguments and environment that apply on one kind of device only; they win over the model's own."""
+    """Arguments and environment that apply on one kind of device only; they take precedence over the model's own."""
 
     arguments: dict[str, ArgumentValue] = {}
     environment: dict[str, str] = {}
@@ -49,7 +49,7 @@ class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     `package`, `hub`, `folder` and `base_url` name the source; a vLLM model has exactly one of the first three, an
     `http` engine has `base_url`, a simulated one has none. `arguments` become `--key value` (true: a bare flag).
-    `max_num_seqs` is how many requests the engine runs at once; the runner's window follows from it.
+    `max_num_seqs` is how many requests the engine runs at once; the runner derives its concurrency from it.
     """
 
     id: ModelId
@@ -66,12 +66,12 @@ class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     @property
     def trust(self) -> Trust:
-        """By its arguments for any device; the engine keeps to those for its own."""
+        """The trust by the arguments for any device; the engine follows the arguments for its own device."""
         hosts = " ".join(str(value) for value in self._argument(MEDIA_HOSTS)).lower().split()
         return Trust(frozenset(hosts), any(value is True for value in self._argument(CHAT_TEMPLATES)))
 
     def argument_fault(self) -> str | None:
-        """What is wrong with an argument, in plain words."""
+        """What is wrong with an argument, in plain words; None when nothing is."""
         if self._argument(LOCAL_MEDIA):
             return f"{LOCAL_MEDIA} is not taken: requests may not name files of this machine"
         return None

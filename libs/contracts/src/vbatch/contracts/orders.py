@@ -10,9 +10,9 @@ from vbatch.contracts.message import Message
 
 
 class RequestRef(msgspec.Struct, frozen=True, array_like=True):
-    """Where one request stands in the input blob; `length` leaves out the line end. Bytes.
+    """The place of one request in the input blob, in bytes; `length` leaves out the line end.
 
-    Requests of one `group` begin with the same long text, in whichever batch they are; 0 is no group.
+    Requests of one `group` begin with the same long text, whichever batch they belong to; 0 means no group.
     """
 
     line: int
@@ -22,7 +22,7 @@ class RequestRef(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
-    """`epoch` is the runner's: an order for another epoch is stale and dropped."""
+    """The fields that all orders share. `epoch` is the runner's: a runner drops an order for another epoch as stale."""
 
     epoch: int
     batch_id: BatchId
@@ -31,7 +31,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
 class RunSlice(Order, frozen=True, kw_only=True, tag="run"):
     """Run these requests on this model and record every outcome.
 
-    `model_behind` is another model whose work waits, so that the runner may prepare for it; a hint, no order.
+    `model_behind` is another model that has waiting work, so that the runner can prepare for it; it is a hint, not an
+    order.
     """
 
     slice_id: SliceId
@@ -44,7 +45,7 @@ class RunSlice(Order, frozen=True, kw_only=True, tag="run"):
 
 
 class FailSlice(Order, frozen=True, kw_only=True, tag="fail"):
-    """Do not run these requests: record each as failed for this reason."""
+    """Do not run these requests: record each as failed with this fault."""
 
     slice_id: SliceId
     model: ModelId
@@ -54,13 +55,13 @@ class FailSlice(Order, frozen=True, kw_only=True, tag="fail"):
 
 
 class CancelBatch(Order, frozen=True, kw_only=True, tag="recall"):
-    """Stop what is running of this batch and return its lines."""
+    """Stop the running requests of this batch and return their lines."""
 
 
 class PauseBatch(Order, frozen=True, kw_only=True, tag="hold"):
-    """Start nothing more of this batch: return its lines that are not inside the engine, let the others finish.
+    """Start nothing more of this batch: return its lines that are not inside the engine, and let the others finish.
 
-    `pause` is the sequence of the event that asks for it: a batch can be paused again.
+    `pause` is the sequence of the event that asks for it: a batch can be paused more than once.
     """
 
     pause: int
@@ -71,16 +72,17 @@ _DECODER = msgspec.json.Decoder(WorkOrder)
 
 
 class UnreadableOrder(Exception):
-    """These bytes are no order of ours."""
+    """The bytes are not one of our orders."""
 
 
 def encode_order(order: WorkOrder, *, subject: str) -> Message:
+    """The message of an order; its id lets the queue drop repeats."""
     message_id = f"{order.epoch}:{_name(order)}"
     return Message(subject, msgspec.json.encode(order), message_id, {"content-type": "application/json"})
 
 
 def _name(order: WorkOrder) -> str:
-    """The same for the same order made again by another scheduler."""
+    """The message name; it is the same when another scheduler makes the same order again."""
     match order:
         case RunSlice() | FailSlice():
             return order.slice_id
@@ -91,6 +93,7 @@ def _name(order: WorkOrder) -> str:
 
 
 def decode_order(body: bytes) -> WorkOrder:
+    """Decode an order. Raises UnreadableOrder."""
     try:
         order: WorkOrder = _DECODER.decode(body)
     except msgspec.DecodeError as error:

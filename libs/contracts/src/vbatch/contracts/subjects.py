@@ -25,22 +25,22 @@ NOTIFIER_LEASES = "evt.notifier.*.lease"
 
 
 def batch_events(batch_id: BatchId) -> str:
-    """Everything that happened to one batch; its last sequence is the batch's version."""
+    """All events of one batch; the last sequence among them is the batch's version."""
     return f"evt.batch.{batch_id}.>"
 
 
 def chunks_of(batch_id: BatchId) -> str:
-    """The answers of one batch, in the order recorded."""
+    """The answers of one batch, in the order they were recorded."""
     return f"evt.batch.{batch_id}.chunk_completed"
 
 
 def file_events(file_id: FileId) -> str:
-    """Everything that happened to one file."""
+    """All events of one file."""
     return f"evt.file.{file_id}.>"
 
 
 def upload_events(upload_id: UploadId) -> str:
-    """Everything that happened to one upload in parts."""
+    """All events of one upload in parts."""
     return f"evt.upload.{upload_id}.>"
 
 
@@ -55,5 +55,5 @@ def webhook_events(endpoint_id: EndpointId) -> str:
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:
-    """Orders to one life of one runner: the next life never meets them."""
+    """Orders to one runner under one epoch; a runner with a newer epoch never receives them."""
     return f"work.{runner_id}.{epoch}"

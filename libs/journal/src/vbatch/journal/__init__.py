@@ -1,1 +1,1 @@
-"""The one place that knows NATS: append, lease, tail, work queue."""
+"""The only package that knows NATS: append, lease, tail, work queue."""

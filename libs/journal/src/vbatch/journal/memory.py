@@ -1,9 +1,9 @@
 """The journal in one process, with the same guarantees: for unit tests and for simulation.
 
-It keeps nothing on a disk, never waits on a wall clock nor for room, and does not model an acknowledgement wait that
+It keeps nothing on a disk, never waits for a wall clock or for room, and does not model an acknowledgement wait that
 runs out: a worker's deliveries go back when its `take` is left.
 
-It stands in one file, though a long one, so that the whole twin can be read beside the contract suite.
+It is one file, though a long one, so that the whole implementation can be read beside the contract suite.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TAIL_RECORDS_MAX = 1000
 
 
 class MemoryStream:
-    """One stream: records in order, found again by subject and by message id."""
+    """One stream: records in order, found by subject and by message id."""
 
     def __init__(self, settings: JournalSettings, now: Now, *, bytes_max: int, message_bytes_max: int) -> None:
         self.records: list[Recorded] = []
@@ -55,7 +55,7 @@ class MemoryStream:
         return self.append_all([message], guard)
 
     def append_all(self, messages: Sequence[Message], guard: Guard | None = None) -> int:
-        """Checked as a whole before anything is stored."""
+        """Store all messages or none; they are checked as a whole before anything is stored."""
         entries = [self._entry(message) for message in messages]
         last = messages[-1]
         if guard is not None and self.last_on(guard.subject_filter) != guard.sequence:
@@ -217,7 +217,7 @@ class MemoryPublisher:
             on_refused(refusal)
             return
         except (Conflict, Full) as failure:
-            self._failure = failure  # told by the next call, as a pipeline would
+            self._failure = failure  # raised by the next call, as a pipeline would
             return
         if on_stored is not None:
             on_stored(self._last)
@@ -257,7 +257,7 @@ class MemoryDeadLetters:
 
 @dataclass
 class _Consumer:
-    """What all who take under one name share: how far they are, and what came back to be delivered when."""
+    """What all takers under one name share: their position, and returned messages with the time of their redelivery."""
 
     subject: str
     after: int = 0
@@ -394,7 +394,7 @@ class MemoryWorkQueue:
         self._changed = asyncio.Event()
 
     async def changed(self, within_seconds: float | None) -> None:
-        """Returns after any put or settlement, or after the time given."""
+        """Return after any put or settlement, or after the given time."""
         waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._changed.wait())]
         if within_seconds is not None:
             waits.append(asyncio.ensure_future(self._sleep(within_seconds)))
@@ -406,7 +406,7 @@ class MemoryWorkQueue:
 
 
 class MemoryJournal:
-    """One store shared by all who hold it; `now` and `sleep` are the only time it knows."""
+    """One store shared by everyone who holds it; `now` and `sleep` are its only source of time."""
 
     def __init__(self, settings: JournalSettings, now: Now, sleep: Sleep = asyncio.sleep) -> None:
         log = self._stream(settings, now, settings.log_bytes_max, settings.message_bytes_max)
@@ -430,7 +430,7 @@ class MemoryJournal:
         await publisher.flush()
 
     async def topology(self) -> None:
-        """Nothing to make: the streams are there."""
+        """Nothing to create: the streams exist."""
 
     @staticmethod
     def _stream(settings: JournalSettings, now: Now, bytes_max: int, message_bytes_max: int) -> MemoryStream:

@@ -1,4 +1,4 @@
-"""What the journal promises to its users: messages, guards, leases and the four things one can do with a log.
+"""What the journal promises to its users: messages, guards, leases and the four operations on a log.
 
 Nothing here knows NATS; `jetstream` keeps these promises on a real server and `memory` keeps them in one process.
 """
@@ -15,7 +15,7 @@ from typing import Protocol
 from vbatch.contracts.message import Message, Recorded
 
 MESSAGE_SIZE_HEADER = "Nats-Msg-Size"
-"""On a record read with `headers_only`: how many bytes its body has."""
+"""The header, on a record read with `headers_only`, that holds the size of its body in bytes."""
 
 APPEND_ALL_MESSAGES_MAX = 1000
 """The server's limit of one atomic batch (ADR-50)."""
@@ -23,7 +23,7 @@ APPEND_ALL_MESSAGES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Optimistic concurrency: the last sequence on `subject_filter` is still `sequence`; 0 says nothing is there yet.
+    """Optimistic concurrency: the last sequence on `subject_filter` is still `sequence`; 0 if nothing is there yet.
 
     All writers of one aggregate must use the same filter text: a clustered server keys its check by it.
     """
@@ -40,7 +40,7 @@ class Lease:
     epoch: int
 
     def guard(self) -> Guard:
-        """Holds until a newer lease is appended; the server itself then refuses what carries it."""
+        """A guard that holds until a newer lease is appended; from then on the server refuses what carries it."""
         return Guard(self.subject, self.epoch)
 
 
@@ -53,15 +53,15 @@ class Fill:
 
 
 class Conflict(Exception):
-    """The guard did not hold: someone else appended, or a newer lease exists. Decide again, or stop."""
+    """The guard did not hold: another writer appended, or a newer lease exists. Decide again, or stop."""
 
 
 class Unavailable(Exception):
-    """Trouble that a retry can help. The append may be stored; the same message may be sent again safely."""
+    """A failure that a retry can help. The append may have been stored; the same message can safely be sent again."""
 
 
 class Full(Exception):
-    """The stream refuses for want of room. The writer must stop: a smaller message might still fit and leave a gap."""
+    """The stream has no room. The writer must stop: a smaller message might still fit and leave a gap."""
 
 
 class Rejected(Exception):
@@ -69,28 +69,29 @@ class Rejected(Exception):
 
 
 class Log(Protocol):
-    """The ordered truth (stream EVT)."""
+    """The ordered source of truth (stream EVT)."""
 
     async def append(self, message: Message, guard: Guard | None = None) -> int:
         """Store one message and return its sequence.
 
-        Retried until the deadline, and idempotent: when the newest message under the guard is this very message,
+        It is retried until the deadline, and idempotent: when the newest message under the guard is this very message,
         its sequence is returned instead of a Conflict. Raises Conflict, Unavailable, Full, Rejected.
         """
 
     async def append_all(self, messages: Sequence[Message], guard: Guard | None = None) -> int:
         """Store 1 to 1000 messages, all or none and without others between them; return the last sequence.
 
-        Conflict also says that only some of the messages are stored already.
+        Conflict may also mean that only some of the messages are stored already.
         """
 
     def tail(
         self, after: int, subjects: Sequence[str] = ("evt.>",), *, headers_only: bool = False
     ) -> AbstractAsyncContextManager[AsyncIterator[list[Recorded]]]:
-        """Read what follows sequence `after`, for ever, in order, without gaps or repeats, across reconnects.
+        """Read everything after sequence `after`, without end, in order, without gaps or repeats, across reconnects.
 
-        Each list is what has arrived, never empty. With `headers_only` bodies are empty and MESSAGE_SIZE_HEADER is set.
-        The iteration raises Unavailable when the server refuses the reader (no such stream) beyond the deadline.
+        Each list holds what has arrived and is never empty. With `headers_only` bodies are empty and
+        MESSAGE_SIZE_HEADER is set. The iteration raises Unavailable when the server refuses the reader (no such stream)
+        beyond the deadline.
         """
 
     async def last(self, subject_filter: str) -> Recorded | None:
@@ -103,11 +104,11 @@ class Log(Protocol):
         """How much of its limit the log has used."""
 
     async def acquire(self, message: Message) -> Lease:
-        """Append a lease behind whatever lease its subject has; every earlier epoch is powerless from then on."""
+        """Append a lease after the current lease of its subject; from then on every earlier epoch has no power."""
 
 
 class Publisher(Protocol):
-    """Bounded pipelined appends in order, each once, all under one lease."""
+    """Bounded pipelined appends in order, each stored once, all under one lease."""
 
     async def publish(
         self,
@@ -117,20 +118,20 @@ class Publisher(Protocol):
     ) -> None:
         """Return when there is room for the message; `on_stored` gets its sequence, in the order of publishing.
 
-        A message that is refused for good is left out, and the others go on: `on_refused` gets the reason, at once or
-        later. Without it the refusal is raised, like what else an earlier message met, for good: Conflict says that
-        this writer is fenced. Messages after one that failed may be stored or not, and their `on_stored` is never
-        called.
+        A message that is refused for good is left out, and the others continue: `on_refused` gets the reason, at once
+        or later. Without `on_refused` the refusal is raised, at once or by a later call. Any other error of an earlier
+        message is raised by every call from then on: Conflict says that this writer is fenced. Messages after one that
+        failed may be stored or not, and their `on_stored` is never called.
         """
 
     async def flush(self) -> int:
-        """Wait until everything is stored; the sequence of the last message stored by this publisher, or 0."""
+        """Wait until everything is stored; return the sequence of this publisher's last stored message, or 0."""
 
 
 class Delivery(Protocol):
     """One order taken from the work queue, to be settled once by ack, nak or dead_letter.
 
-    The queue keeps it alive until then. A second settlement raises RuntimeError: that is a bug of the caller.
+    The queue keeps it alive until then. A second settlement raises RuntimeError: it is a bug of the caller.
     """
 
     @property
@@ -141,26 +142,29 @@ class Delivery(Protocol):
         """1 on the first delivery."""
 
     async def ack(self) -> None:
-        """Done. Normally confirmed by the server; a confirmation lost in a crash can bring the order again."""
+        """The order is done. Normally the server confirms this; if a crash loses that, the order can come again."""
 
     async def nak(self, delay_seconds: float = 0.0) -> None:
-        """Not now: deliver it again, to anyone, after the delay."""
+        """Deliver the order again, to any taker, after the delay."""
 
     async def dead_letter(self, reason: str) -> None:
-        """Never again: store it with the reason among the dead letters, then take it off the queue."""
+        """Never deliver it again: store it with the reason among the dead letters, then take it off the queue."""
 
 
 class WorkQueue(Protocol):
-    """References to work (stream WORK), rebuildable from the log. At least once: acks never fence."""
+    """References to work (stream WORK), rebuildable from the log. Delivery is at least once: acks never fence."""
 
     async def put(self, message: Message) -> int: ...
 
     def take(self, subject: str, consumer: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
-        """Deliveries on `subject`, shared by all who take as `consumer`; what is unsettled on leaving goes back."""
+        """Deliveries on `subject`, shared by all who take as `consumer`; leaving the context returns unsettled ones."""
 
     async def is_awaited(self, consumer: str) -> bool:
-        """Whether somebody waits now for the next delivery as `consumer`. Between two asks of a live taker it may be
-        false for a moment, and for longer while it holds as many as it may. Raises Unavailable."""
+        """Whether a taker waits now for the next delivery as `consumer`.
+
+        Between two requests of a live taker it may be false for a moment, and for longer while the taker holds as many
+        as it may. Raises Unavailable.
+        """
 
 
 class Origin(StrEnum):
@@ -169,12 +173,13 @@ class Origin(StrEnum):
     LOG = "log"
     WORK = "work"
     WRITE = "write"
-    """It was never stored: a write that was refused for good, with its body cut. Its sequence is 0."""
+    """A write that was never stored, because it was refused for good; its body is cut and its sequence is 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message nobody could use: `original` as it was (recorded_at is its burial), with the reason."""
+    """A message that could not be used, with the reason: `original` is unchanged, but its recorded_at is the time at
+    which it was set aside."""
 
     sequence: int
     reason: str
@@ -183,22 +188,22 @@ class DeadLetter:
 
 
 class DeadLetters(Protocol):
-    """What could not be read or was refused for good, kept visible (stream DEAD)."""
+    """Messages that could not be read or were refused for good, kept visible (stream DEAD)."""
 
     async def append(self, record: Recorded, reason: str, origin: Origin = Origin.LOG) -> int:
-        """Store once per origin and sequence, or message id of a refused write; the sequence of the dead letter."""
+        """Store once per origin and sequence, or per message id of a refused write; return the new sequence."""
 
     async def list(self, after: int = 0, limit: int = 100) -> list[DeadLetter]:
-        """Oldest first, from sequence `after` + 1; at most `limit`."""
+        """The dead letters from sequence `after` + 1, oldest first, at most `limit`."""
 
     async def get(self, sequence: int) -> DeadLetter | None:
-        """None when it was never there or is dropped."""
+        """The dead letter; None when it never existed or was dropped."""
 
     async def drop(self, sequence: int) -> None:
-        """Settled: forget it. One that is not there is dropped already."""
+        """Delete a dead letter that is dealt with. One that does not exist counts as dropped."""
 
     async def count(self) -> int:
-        """How many wait for somebody to look at them."""
+        """The number of dead letters that are not dropped."""
 
 
 class WaitingWrites(Protocol):
@@ -208,11 +213,11 @@ class WaitingWrites(Protocol):
     def refusal(self) -> str | None: ...
 
     def watch(self, watcher: Callable[[str | None], None]) -> None:
-        """Have it called with the refusal when the first write begins to wait, with None when the last one went on."""
+        """Call it with the refusal when the first write begins to wait, and with None when the last one continues."""
 
 
 class Journal(Protocol):
-    """One service's connection to all of it."""
+    """One service's connection to all parts of the journal."""
 
     @property
     def waiting_writes(self) -> WaitingWrites: ...
@@ -231,14 +236,14 @@ class Journal(Protocol):
 
     @property
     def dead_event(self) -> asyncio.Event:
-        """Set when the connection will never come back: the process must exit and be started again."""
+        """Set when the connection will never come back: the process must exit and be restarted."""
 
     def publisher(self, lease: Lease | None = None) -> AbstractAsyncContextManager[Publisher]:
-        """Leaving the context flushes, unless it is left by an exception."""
+        """A publisher under the lease. Leaving the context flushes, unless an exception leaves it."""
 
     async def topology(self) -> None:
-        """Make the streams, or bring them to the settings; TopologyMismatch when that cannot be."""
+        """Create the streams, or adjust them to the settings. Raises TopologyMismatch when that is not possible."""
 
 
 class TopologyMismatch(Exception):
-    """An existing stream differs in something that may not be changed; the text names each difference."""
+    """An existing stream differs in a property that may not be changed; the text names each difference."""

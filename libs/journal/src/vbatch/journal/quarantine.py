@@ -1,9 +1,9 @@
-"""What a single writer sets aside so that nothing anyone wrote can stop it, and how it remembers where it ended.
+"""What a single writer sets aside so that no message can stop it, and how it remembers where it ended.
 
 Two things are set aside: a write that the log refuses for good, and a place in the work at which the service has ended
-by itself ENDS_MAX times in a row. Each becomes a dead letter, and whoever is to count and log it is told.
+by an error of its own ENDS_MAX times in a row. Each becomes a dead letter and is reported, to be counted and logged.
 
-How often it ended stands in notes that outlive the process. An end from outside (a kill, a lost machine) leaves none: a
+Notes that outlive the process hold the number of ends. An end from outside (a kill, a lost machine) leaves no note: a
 message must not be blamed for that.
 """
 
@@ -25,12 +25,12 @@ from vbatch.journal.port import Conflict, DeadLetters, Full, Origin, Rejected, U
 
 ENDS_MAX = 3
 PLACES_MAX = 1_000
-"""Places that are remembered; beyond it the oldest is forgotten, and found again if it must be."""
+"""The limit on remembered places; beyond it the oldest is forgotten, and found again if necessary."""
 ERROR_BYTES_MAX = 500
 BODY_BYTES_MAX = 16 * 1024
-"""Of a refused write in its dead letter: it may have been refused for its size."""
+"""The bytes of a refused write that its dead letter keeps: the write may have been refused for its size."""
 TROUBLE: tuple[type[Exception], ...] = (Conflict, Unavailable, Full)
-"""Ends that say nothing about a place: the log was away, full, or another process took over."""
+"""Ends that say nothing about a place: the log was away or full, or another process took over."""
 
 
 class Cause(StrEnum):
@@ -41,16 +41,16 @@ class Cause(StrEnum):
 
 
 class CrashNotes(Protocol):
-    """A few kilobytes that outlive the process. Both raise OSError."""
+    """A few kilobytes that outlive the process. Both methods raise OSError."""
 
     def load(self) -> bytes:
-        """What was saved last; empty when nothing was."""
+        """What was saved last; empty when nothing was saved."""
 
     def save(self, content: bytes) -> None: ...
 
 
 class ForgottenNotes:
-    """For a process without a folder: every life begins anew."""
+    """For a process without a folder: every process starts with no notes."""
 
     def __init__(self) -> None:
         self.content = b""
@@ -64,7 +64,7 @@ class ForgottenNotes:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineMeans:
-    """`on_set_aside` gets the cause, the place or message id, and the reason."""
+    """What a quarantine works with. `on_set_aside` gets the cause, the place or message id, and the reason."""
 
     notes: CrashNotes = field(default_factory=ForgottenNotes)
     on_set_aside: Callable[[Cause, str, str], None] = lambda _cause, _place, _reason: None
@@ -76,7 +76,7 @@ class _SetAside(msgspec.Struct):
 
 
 class _Notes(msgspec.Struct):
-    """Where the service ended last, and how often in a row; and the places that it passes over since."""
+    """Where the service last ended, how often in a row, and the places that it passes over since."""
 
     place: str = ""
     ends: int = 0
@@ -84,7 +84,7 @@ class _Notes(msgspec.Struct):
 
 
 class Quarantine:
-    """Of one service. `passing` are more exceptions that say nothing about a place."""
+    """The quarantine of one service. `passing` lists further exceptions that say nothing about a place."""
 
     def __init__(self, dead: DeadLetters, means: QuarantineMeans, *, passing: tuple[type[Exception], ...] = ()) -> None:
         self._dead = dead
@@ -94,33 +94,33 @@ class Quarantine:
 
     @property
     def last_place(self) -> str:
-        """Where the life before this one ended; empty when it did not end by itself."""
+        """Where the process before this one ended; empty when it did not end by an error of its own."""
         return self._notes.place
 
     def watch(self, place: str) -> AbstractContextManager[None]:
-        """An exception that leaves the block is noted as an end at this place, and goes on its way."""
+        """Note an exception that leaves the block as an end at this place, and let it propagate."""
         return _Watch(self, place)
 
     def is_poison(self, place: str) -> bool:
         return place in self._notes.places if self._notes.places else False
 
     def reason(self, place: str) -> str:
-        """Of a place that is poison."""
+        """Why a place is poison."""
         return self._notes.places[place].reason
 
     async def bury(self, record: Recorded, place: str) -> None:
-        """The record of a place that is poison becomes a dead letter, once."""
+        """Make a dead letter, once, of the record at a place that is poison."""
         found = self._notes.places[place]
         if found.is_told:
             return
-        with suppress(Rejected):  # it stays where it is, in the log
+        with suppress(Rejected):  # the record stays in the log
             await self._dead.append(record, found.reason)
         self._means.on_set_aside(Cause.POISON, place, found.reason)
         found.is_told = True
         self._save()
 
     def tell(self, place: str) -> None:
-        """Of a place that is poison and has no record."""
+        """Report a poison place that has no record."""
         found = self._notes.places[place]
         if not found.is_told:
             self._means.on_set_aside(Cause.POISON, place, found.reason)
@@ -128,14 +128,14 @@ class Quarantine:
             self._save()
 
     async def refuse(self, message: Message, refusal: Rejected) -> None:
-        """The message becomes a dead letter, its body cut."""
+        """Make a dead letter of the message, with its body cut."""
         reason = f"{Cause.REFUSED}: {refusal}"
-        with suppress(Rejected):  # nothing of it can be stored; that it was there is told below
+        with suppress(Rejected):  # nothing of it can be stored; the report below says that it existed
             await self._dead.append(_as_record(message), reason, Origin.WRITE)
         self._means.on_set_aside(Cause.REFUSED, message.message_id, reason)
 
     def note(self, place: str, error: Exception) -> None:
-        """The service ends here by itself."""
+        """Note that the service ends here by an error of its own."""
         if isinstance(error, self._passing):
             return
         notes = self._notes
@@ -155,7 +155,7 @@ class Quarantine:
 
 
 class _Watch(AbstractContextManager[None]):
-    """A class, since a generator costs three times as much, and there is one around each event and request."""
+    """A class, because a generator costs three times as much, and there is one around each event and request."""
 
     __slots__ = ("_place", "_quarantine")
 
@@ -176,13 +176,13 @@ def place_of(record: Recorded) -> str:
 
 
 def _read(notes: CrashNotes) -> _Notes:
-    """Empty when they cannot be read: they only shorten the way to what they say."""
+    """The saved notes; empty when they cannot be read, because they only save the time to find a place again."""
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(notes.load(), type=_Notes)
     return _Notes()
 
 
 def _as_record(message: Message) -> Recorded:
-    """As if it had been stored, at no sequence."""
+    """The message as if it had been stored, at no sequence."""
     headers = {**message.headers, MESSAGE_ID_HEADER: message.message_id}
     return Recorded(0, message.subject, headers, message.body[:BODY_BYTES_MAX], datetime.now(UTC))

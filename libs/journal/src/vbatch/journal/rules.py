@@ -1,4 +1,4 @@
-"""What makes a message acceptable and a filter match: the rules both journals apply before anything is sent."""
+"""What makes a message acceptable and a filter match: the rules that both journals apply before sending anything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HEADER_LINE_BYTES = len(": \r\n")
 
 
 def outgoing_headers(message: Message) -> dict[str, str]:
-    """The message's own headers, its id and the current trace context; Rejected when they would not survive."""
+    """The message's own headers, its id and the trace context. Raises Rejected when the wire would change them."""
     if len(message.subject) > SUBJECT_CHARS_MAX or not _SUBJECT.fullmatch(message.subject):
         raise Rejected(f"not a subject to publish on: {message.subject[:SUBJECT_CHARS_MAX]!r}")
     headers = dict(message.headers)
@@ -49,6 +49,7 @@ def wire_bytes(headers: Mapping[str, str], body: bytes) -> int:
 
 
 def check_filter(subject_filter: str) -> None:
+    """Raise Rejected unless the text is a NATS subject filter."""
     if not _FILTER.fullmatch(subject_filter):
         raise Rejected(f"not a subject filter: {subject_filter!r}")
 
@@ -77,6 +78,7 @@ def dead_letter_of(record: Recorded, reason: str, origin: Origin) -> Message:
 
 
 def from_dead_letter(stored: Recorded) -> DeadLetter:
+    """The inverse of `dead_letter_of`, for a stored dead letter."""
     headers = dict(stored.headers)
     reason, origin = headers.pop(DEAD_REASON), Origin(headers.pop(DEAD_ORIGIN))
     sequence = int(headers.pop(DEAD_SEQUENCE))
@@ -88,7 +90,7 @@ def from_dead_letter(stored: Recorded) -> DeadLetter:
 
 
 def _survives(name: str, value: str) -> bool:
-    """The wire keeps this header as it is, and it does not steer the server."""
+    """Whether the wire keeps this header unchanged and the header does not control the server."""
     if name[:5].lower() == _RESERVED_PREFIX or not _HEADER_NAME.fullmatch(name):
         return False
     return _HEADER_VALUE.fullmatch(value) is not None

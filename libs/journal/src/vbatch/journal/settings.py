@@ -1,4 +1,4 @@
-"""The journal's settings: where the server is, who we are, and every limit. It reads no environment."""
+"""The journal's settings: the server's address, the service's name, and every limit. It reads no environment."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BURIAL_BYTES_MAX = 16 * KIB
 SIDE_STREAM_BYTES_MAX = 256 * MIB
 SIDE_STREAM_BYTES_MIN = 8 * MIB
 SIDE_STREAMS_SHARE = 16
-"""WORK and DEAD are each this part of EVT, within the two bounds: a small disk has room for small ones."""
+"""WORK and DEAD each get this fraction of EVT, within the two bounds, so that they stay small on a small disk."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class LogSettings(Protocol):
-    """What a service's own settings say of the log."""
+    """What the settings of a service say about the log."""
 
     @property
     def nats_url(self) -> str: ...
@@ -40,12 +40,12 @@ class LogSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JournalSettings:
-    """`url` is one server, or several of a cluster with commas between them.
+    """`url` is one server, or several servers of a cluster separated by commas.
 
     `name` is the service: it names the connection, its inbox prefix `_INBOX_<name>` and its ephemeral consumers.
 
-    Streams are sized by `*_bytes_max`, counted uncompressed; their sum must fit the server's max_file_store, and the
-    server itself must run with `sync_interval: always` (an acknowledgement is otherwise not yet on the disk).
+    Streams are sized by `*_bytes_max`, counted uncompressed; their sum must fit the server's max_file_store. The server
+    itself must run with `sync_interval: always`, because otherwise an acknowledged message is not yet on the disk.
     """
 
     url: str
@@ -54,10 +54,10 @@ class JournalSettings:
     credentials_file: Path | None = None
 
     waits_for_space: bool = False
-    """A refused write is tried again until there is room, instead of raising Full: for single writers."""
+    """Retry a refused write until there is room, instead of raising Full: for single writers."""
     space_retry_seconds: float = 1.0
     store_folder: Path | None = None
-    """The server's store, where this process can see its disk; below `store_free_bytes_min` nothing is written."""
+    """The server's store, if this process can see its disk; below `store_free_bytes_min` nothing is written."""
     store_free_bytes_min: int = 0
 
     connect_seconds: float = 10.0
@@ -74,10 +74,10 @@ class JournalSettings:
     work_in_flight_max: int = 2
     work_deliveries_max: int = 10
     work_orders_max: int = 256
-    """Orders kept for one life of a runner, settled ones too; four times what a scheduler may leave unsettled."""
+    """Orders kept for one epoch of a runner, settled ones too; four times what a scheduler may leave unsettled."""
 
     replicas: int = 1
-    """Servers that keep each stream: 1, or 3 of a cluster, which lives on when one of them is gone."""
+    """The servers that keep each stream: 1, or 3 of a cluster, which survives the loss of one of them."""
     log_stream: str = "EVT"
     work_stream: str = "WORK"
     dead_stream: str = "DEAD"
@@ -90,7 +90,7 @@ class JournalSettings:
 
     @classmethod
     def of(cls, settings: LogSettings, name: str) -> JournalSettings:
-        """Those of the service `name`."""
+        """The settings of the service `name`."""
         beside = side_stream_bytes(settings.log_bytes_max)
         return cls(
             url=settings.nats_url,
@@ -115,7 +115,7 @@ class JournalSettings:
 
     @property
     def dead_letter_bytes_max(self) -> int:
-        """The largest message still fits when it is buried with its reason."""
+        """Large enough for a dead letter with the largest message and its reason."""
         return self.message_bytes_max + BURIAL_BYTES_MAX
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Whether the store takes messages: what it refused last, a look at the disk below it, and waiting for room.
+"""Whether the store takes messages: its last refusal, a check of the disk below it, and waiting for room.
 
-JetStream answers a stream at its own limit with an error, but goes deaf on a full disk until it is started again; so
-writers that can see its folder stop while there is still something left.
+JetStream reports a stream at its own limit with an error, but stops answering on a full disk until it is restarted. So
+writers that can see its folder stop while some space is left.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from vbatch.journal.port import Full
 T = TypeVar("T")
 OnRefusal = Callable[[str], None]
 Watcher = Callable[[str | None], None]
-"""Called with what the store refused with, or None when it takes messages again."""
+"""Called with the store's refusal, or with None when it takes messages again."""
 
 
 class SpaceWait:
-    """One connection's view. `refusal` is why a write waits now; None while none does."""
+    """The state of one connection. `refusal` is why a write waits now; None while no write waits."""
 
     def __init__(self, folder: Path | None = None, *, free_bytes_min: int = 0, retry_seconds: float = 1.0) -> None:
         self._folder = folder
@@ -39,20 +39,20 @@ class SpaceWait:
         self._watchers.append(watcher)
 
     def check_disk(self) -> None:
-        """Raises Full when the disk of the store has less left than it must keep; what cannot be seen is not checked.
+        """Raise Full when the disk of the store has less space left than it must keep.
 
-        One statvfs: microseconds on a local disk.
+        A disk that this process cannot see passes. The check costs one statvfs: microseconds on a local disk.
         """
         free = _free_bytes(self._folder)
         if free is not None and free < self._free_bytes_min:
             raise Full(f"{self._folder} has {free} bytes free, the log stops at {self._free_bytes_min}")
 
     async def pause(self) -> None:
-        """Between two tries of a refused write."""
+        """Wait between two tries of a refused write."""
         await asyncio.sleep(self._retry_seconds)
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try for as long as there is no room. Safe to repeat: what was refused was not stored."""
+        """Try until there is room. Repeating is safe: a refused write was not stored."""
         with self.waiting() as refused:
             while True:
                 try:
@@ -63,7 +63,7 @@ class SpaceWait:
 
     @contextmanager
     def waiting(self) -> Iterator[OnRefusal]:
-        """For one write, which says what it was refused with; leaving it, that write waits no more."""
+        """Waiting of one write, which reports each refusal; leaving the context ends the waiting."""
         key = object()
 
         def refused(text: str) -> None:

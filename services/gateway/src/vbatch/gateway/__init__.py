@@ -1,1 +1,1 @@
-"""The HTTP edge: files, batches, models, events."""
+"""The HTTP API: files, batches, models and events."""

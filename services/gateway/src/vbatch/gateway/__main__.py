@@ -1,4 +1,4 @@
-"""`python -m vbatch.gateway`: settings from the environment, one process until SIGTERM."""
+"""`python -m vbatch.gateway`: reads its settings from the environment and runs one process until SIGTERM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gateway asks of the world: the read model, the log, the growing answers, the blob store, time and chance."""
+"""What the gateway needs: the read model, the log, the growing answers, the blob store, the time and random numbers."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from vbatch.journal.port import Log
 
 
 class ReadModelUnavailable(Exception):
-    """PostgreSQL is away or results has not made the schema yet; a retry can help."""
+    """Raised when PostgreSQL is unreachable or results has not created the schema yet; a retry can help."""
 
 
 class Reads(Protocol):
     """The read model that results writes. Every method raises ReadModelUnavailable.
 
-    A file that was deleted or has expired by `now` is not there; nothing of another owner is ever there.
+    It shows no file that was deleted or has expired by `now`, and nothing of another owner.
     """
 
     async def file(self, owner: OwnerId, file_id: FileId, now: datetime) -> FileRecord | None: ...
 
     async def files(self, owner: OwnerId, params: ListFilesParams, now: datetime) -> list[FileRecord]:
-        """One more than `ask.limit`, if there are more."""
+        """Return one more than `params.limit`, if there are more."""
         ...
 
     async def is_read_by_a_batch(self, file_id: FileId) -> bool:
@@ -46,15 +46,15 @@ class Reads(Protocol):
     async def batch(self, owner: OwnerId, batch_id: BatchId) -> BatchRecord | None: ...
 
     async def batches(self, owner: OwnerId, params: ListBatchesParams) -> list[BatchRecord]:
-        """Newest first; one more than `ask.limit`, if there are more."""
+        """Return the newest first; one more than `params.limit`, if there are more."""
         ...
 
     async def outcomes(self, batch: BatchRecord, params: ListResultsParams) -> list[OutcomePlace]:
-        """By input line; only what `batch.partial_bytes` covers."""
+        """Return outcomes by input line; only those that `batch.partial_bytes` covers."""
         ...
 
     async def last_line(self, batch: BatchRecord) -> int:
-        """The highest input line with an outcome; 0 when there is none."""
+        """Return the highest input line with an outcome; 0 if there is none."""
         ...
 
     async def usage(self, owner: OwnerId, now: datetime, day: datetime) -> Usage:
@@ -86,27 +86,28 @@ class Projection(Protocol):
     """How far results has projected the log."""
 
     async def reaches(self, sequence: int, seconds_max: float) -> bool:
-        """Wait until everything up to `sequence` can be read; False when that takes too long."""
+        """Wait until everything up to `sequence` can be read; False if that takes too long."""
         ...
 
 
 class SchedulerUnavailable(Exception):
-    """The scheduler does not tell what it foresees; a retry can help."""
+    """Raised when the scheduler's forecast cannot be read; a retry can help."""
 
 
 class ForecastFeed(Protocol):
-    """What the scheduler foretells of unfinished batches, of all owners."""
+    """The scheduler's forecast of unfinished batches, of all owners."""
 
     def of(self, batch_id: BatchId) -> ForecastEntry | None:
-        """As of a moment ago, at once; None for a batch that is over or new, or when the scheduler is away."""
+        """Return the latest forecast at once; None if the batch is over or new, or the scheduler unreachable."""
         ...
 
     def forecast(self) -> Forecast:
-        """As of a moment ago, at once. Raises SchedulerUnavailable."""
+        """Return the latest forecast at once. Raises SchedulerUnavailable."""
         ...
 
     async def why(self, batch_id: BatchId) -> Explanation | None:
-        """As of now; None for a batch that the scheduler does not have. Raises SchedulerUnavailable."""
+        """Return the current explanation; None for a batch that the scheduler does not know. Raises
+        SchedulerUnavailable."""
         ...
 
     async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
@@ -153,13 +154,13 @@ class DiskGuard(Protocol):
     """The places that new work fills."""
 
     async def check(self, upload_bytes: int = 0) -> None:
-        """Raises Refusal when there is no room for new work, and for an upload of so many bytes."""
+        """Raises Refusal if there is no space for new work, or for an upload of this many bytes."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The ports, time, chance and the limits of what is written.
+    """The ports, the time, random numbers and the limits of what is written.
 
     `partial` holds the growing JSONL of each batch, under the names of `contracts.read_model`.
     """

@@ -1,4 +1,4 @@
-"""The settings of the gateway, and the files they name; what every service needs comes from the chassis."""
+"""The settings of the gateway and the files they name; those that every service needs come from the chassis."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class GatewaySettings(ServiceSettings):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Settings with what their files hold."""
+    """The settings with the contents of their files."""
 
     settings: GatewaySettings
     keys: ApiKeys
@@ -100,7 +100,7 @@ class Configuration:
 
 
 def read_configuration(settings: GatewaySettings) -> Configuration:
-    """Raises BadSettings, which names the file and what is wrong in it."""
+    """Read the files. Raises BadSettings, which names the file and what is wrong in it."""
     return Configuration(settings, _keys(settings), _models(settings.models_file))
 
 

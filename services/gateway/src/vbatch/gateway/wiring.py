@@ -98,12 +98,12 @@ class Duty(Protocol):
 
 
 class ConnectionDead(Exception):
-    """NATS will never answer this process again: a new one must start."""
+    """Raised when NATS will never answer this process again: a new one must start."""
 
 
 def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
-    """The ASGI application on parts that are ready; it opens and closes nothing."""
-    app = FastAPIOffline(  # the pages of /docs come from here, not from a content network
+    """Build the ASGI application on open parts; it opens and closes nothing itself."""
+    app = FastAPIOffline(  # the pages of /docs come from here, not from a CDN
         title="vLLM Batch Server",
         description=DESCRIPTION,
         redoc_url=None,
@@ -139,14 +139,16 @@ def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
     )
     app.add_middleware(RequestMiddleware, metrics=parts.metrics, body_timeouts=parts.body_timeouts)
     if traced:
-        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # a start without traces is spared it
+        from opentelemetry.instrumentation.fastapi import (
+            FastAPIInstrumentor,
+        )  # a start without traces skips it
 
         FastAPIInstrumentor.instrument_app(app, excluded_urls="/health,/ready,/metrics")
     return app
 
 
 async def run(configuration: Configuration, stop: Stop) -> None:
-    """Serve until `stop`. Raises PortTaken, Unavailable when NATS is not there, ConnectionDead."""
+    """Serve until `stop`. Raises PortTaken, ConnectionDead, or Unavailable if NATS is unreachable."""
     settings = configuration.settings
     with listening_socket(settings) as listener:
         async with open_parts(configuration) as (parts, journal):
@@ -162,7 +164,7 @@ def listening_socket(settings: GatewaySettings) -> socket.socket:
 
 @asynccontextmanager
 async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppState, Journal]]:
-    """Everything the application stands on, and the registry brought to models.toml."""
+    """Open everything the application needs, and bring the registry in line with models.toml."""
     settings = configuration.settings
     if settings.postgres_url is None:
         raise ValueError("the gateway needs a PostgreSQL")
@@ -192,7 +194,7 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
 async def serving(
     app: FastAPI, parts: AppState, listener: socket.socket, limits: ConnectionLimits
 ) -> AsyncIterator[int]:
-    """Serve while the block runs; yields the port. Leaving ends event streams, then waits for other answers."""
+    """Serve while the block runs; yields the port. Leaving it ends event streams, then waits for other answers."""
     server = _Server(_server_config(app, limits))
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     port: int = listener.getsockname()[1]
@@ -283,7 +285,7 @@ def _disk_guard(settings: GatewaySettings, log: Log) -> MeasuredDiskGuard:
 
 
 def _disks(settings: GatewaySettings) -> list[Disk]:
-    """What is not on a disk of this machine has a limit of its own, or none."""
+    """Return the guard; a place that is not on a disk of this machine has a limit of its own, or none."""
     files = urlsplit(settings.blob_url)
     disks = [Disk("files", Path(unquote(files.path)), is_for_uploads=True)] if files.scheme == "file" else []
     return disks + ([Disk("event log", settings.log_folder)] if settings.log_folder else [])
@@ -311,7 +313,7 @@ async def _following(feed: ProjectionFeed) -> AsyncIterator[ProjectionFeed]:
 
 @asynccontextmanager
 async def _beside(*duties: Duty) -> AsyncIterator[None]:
-    """The duties run while the block does."""
+    """Run the duties while the block runs."""
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(duty.run()) for duty in duties]
         try:
@@ -354,5 +356,5 @@ def _server_config(app: FastAPI, limits: ConnectionLimits) -> Config:
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the process (chassis), not to the server."""
+        """Leave signals to the process (chassis), not to the server."""
         yield

@@ -1,1 +1,1 @@
-"""One device: loads a model, keeps the engine full, records outcomes."""
+"""Runs one device: loads a model, keeps the engine full and records the outcomes."""

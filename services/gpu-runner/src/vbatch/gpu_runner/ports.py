@@ -1,4 +1,4 @@
-"""What the runner asks of the world besides the journal: engines, input files, room for large answers."""
+"""What the runner needs besides the journal: engines, input files, and storage for large answers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vbatch.gpu_runner.core.concurrency import EngineStats
 from vbatch.gpu_runner.core.profile import Profile
 
 Clock = Callable[[], datetime]
-"""Aware UTC."""
+"""The current time, as aware UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`retry_after` is the pause the engine asked for, in seconds."""
+    """An engine's HTTP answer; `retry_after` is the pause the engine asked for, in seconds."""
 
     status_code: int
     body: bytes
@@ -26,45 +26,46 @@ class Answer:
 
 
 class ConnectionLost(Exception):
-    """The engine did not answer this request; it may be gone, or may only have closed a connection."""
+    """Raised when the engine did not answer this request; it may have died or only closed a connection."""
 
 
 class RequestTimedOut(Exception):
-    """The engine did not answer within the time limit of a request."""
+    """Raised when the engine did not answer within the time limit of a request."""
 
 
 class AnswerTooLarge(Exception):
-    """The answer exceeds what is taken into memory; the text says how much that is."""
+    """Raised when the answer is larger than what is taken into memory; the text gives that limit."""
 
 
 class EngineFailed(Exception):
-    """The engine did not come up; the text is the end of its own words."""
+    """Raised when the engine did not start; the text is the end of its own output."""
 
 
 class InputUnreadable(Exception):
-    """The input file is not there or not what was validated; trying again will not help."""
+    """Raised when the input file is missing or not the validated one; retrying does not help."""
 
 
 Gate: TypeAlias = Callable[[], Awaitable[None]]
-"""Returns as soon as a request may leave; at once, without a turn of the loop, while it may anyway."""
+"""Returns as soon as a request may leave; if it already may, without a turn of the event loop."""
 
 
 async def open_gate() -> None:
-    """It may."""
+    """Opens at once."""
 
 
 class Engine(Protocol):
-    """A server that answers, until it is stopped or gone."""
+    """A server that answers until it is stopped or dies."""
 
     @property
     def definition(self) -> ModelDefinition: ...
 
     @property
     def concurrency(self) -> int:
-        """Requests to keep inside it at once, to begin with."""
+        """How many requests to keep inside at once, initially."""
 
     async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
-        """Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it takes the request back.
+        """Send one request. Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it takes the request
+        back.
 
         The gate is passed right before the request leaves, when there is a connection for it.
         """
@@ -95,19 +96,19 @@ class Launcher(Protocol):
         """How the model would be launched now, with what the device chooses for it."""
 
     async def launch(self, definition: ModelDefinition) -> Engine:
-        """Wait until the memory of the engine before is free; return when the new one answers. Raises EngineFailed."""
+        """Wait until the previous engine's memory is free; return when the new one answers. Raises EngineFailed."""
 
     async def expect(self, definition: ModelDefinition) -> None:
-        """Make the start of a model that is likely next shorter. That may take some of the machine's time from the one
-        that runs, so it is not called for nothing."""
+        """Shorten the start of a model that is likely next. It may take time of the machine from the running engine, so
+        it should not be called without need."""
 
     async def close(self) -> None:
-        """End what it keeps ready for the next launch."""
+        """End what is kept ready for the next launch."""
 
 
 class InputFiles(Protocol):
     async def read(self, blob: str, requests: Sequence[RequestRef]) -> list[bytes]:
-        """The lines of these requests, in their order. Raises InputUnreadable."""
+        """Return the lines of these requests, in order. Raises InputUnreadable."""
 
 
 class AnswerFiles(Protocol):

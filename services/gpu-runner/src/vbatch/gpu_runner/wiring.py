@@ -1,4 +1,4 @@
-"""Builds a runner from its settings: one at a time in a home, after a sweep of what the last one left."""
+"""Builds a runner from its settings: one at a time per home folder, after sweeping what the last one left."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 async def run(settings: RunnerSettings, stop: Stop) -> None:
-    """One life of the runner. Raises what ends it other than the wish to stop."""
+    """Run one life of the runner. Raises what ends it, except a requested stop."""
     paths = _paths(settings)
     paths.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with hold_lock(paths.run_folder / "lock"):
@@ -54,7 +54,7 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
             log.warning("leftovers_killed", pids=killed)
         paths.remove_slots()
         async with connect(_journal_settings(settings)) as journal:
-            await journal.topology()  # whichever service comes first makes the streams
+            await journal.topology()  # the first service to start creates the streams
             files = BlobFiles(open_blobs(settings.blob_url))
             registry = service_registry(SERVICE)
             means = QuarantineMeans(NotesFile(paths.run_folder / "ends.json"), tell_of_set_aside(registry))
@@ -87,7 +87,7 @@ def _launcher(settings: RunnerSettings, paths: RunnerPaths, device: Device) -> M
 async def tune_model(
     settings: RunnerSettings, definition: ModelDefinition, described: OnTrial
 ) -> tuple[Candidate, Device]:
-    """The best profile of a model on this device, which must be free. Raises LockHeld, Untunable."""
+    """Return the best profile of a model on this device, which must be free. Raises LockHeld, Untunable."""
     paths = _paths(settings)
     paths.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with hold_lock(paths.run_folder / "lock"):
@@ -105,7 +105,7 @@ async def tune_model(
 async def _watched(
     settings: RunnerSettings, runner: Runner, journal: Journal, files: BlobFiles, *, registry: CollectorRegistry
 ) -> AsyncIterator[None]:
-    """Health and metrics while the block runs."""
+    """Serve health and metrics while the block runs."""
     registry.register(RunnerCollector(runner.metrics, runner.feed, asyncio.get_running_loop().time))
     readiness = _readiness(runner, journal, files)
     report_waiting_writes(journal.waiting_writes, readiness, registry)

@@ -1,4 +1,4 @@
-"""What results asks of the world: a database that holds the read model, and a folder of growing JSONL files."""
+"""What results needs from outside: a database that holds the read model, and a folder of growing JSONL files."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class CheckpointMoved(Exception):
 
 
 class ReadModelMismatch(Exception):
-    """What is there was made by another version of the read model; the text says what to do."""
+    """The existing read model was made by another version; the text says what to do."""
 
 
 class Placed(NamedTuple):
-    """Where the output line of an outcome stands in the growing JSONL of its batch."""
+    """Where the output line of an outcome is in the growing JSONL of its batch."""
 
     line: int
     start: int
@@ -34,14 +34,14 @@ class Placed(NamedTuple):
 
 
 class Sealable(NamedTuple):
-    """A batch whose counting is over, and the blob of its input file, if that is known."""
+    """A batch whose counting is over, and the blob of its input file if it is known."""
 
     row: BatchRow
     input_blob: str | None
 
 
 class StoredFile(NamedTuple):
-    """A sealed file that can still be asked for, or one whose bytes may go."""
+    """A sealed file that can still be requested, or a file whose bytes may be removed."""
 
     sequence: int
     id: str
@@ -50,7 +50,7 @@ class StoredFile(NamedTuple):
 
 
 class GoneOutput(NamedTuple):
-    """An output or error file that was deleted or has expired; its batch has ended. `sequence` is the file's."""
+    """An output or error file that was deleted or has expired, of a batch that has ended. `sequence` is the file's."""
 
     sequence: int
     file_id: FileId
@@ -62,61 +62,61 @@ class ReadModel(Protocol):
     """Every method raises Trouble."""
 
     async def prepare(self) -> None:
-        """Make the schema if it is absent. Raises ReadModelMismatch."""
+        """Create the schema if it is absent. Raises ReadModelMismatch."""
 
     async def load(self) -> State:
-        """What folding needs, as of the checkpoint."""
+        """What folding needs, at the checkpoint."""
 
     async def write(self, after: int, changes: Changes) -> None:
-        """All of it or nothing, moving the checkpoint from `after`. Raises CheckpointMoved when it stands elsewhere."""
+        """Write all changes or none; move the checkpoint from `after`. Raises CheckpointMoved if it is not there."""
 
     async def sealable(self, batch_id: BatchId) -> Sealable | None:
-        """None when the batch has ended, or is still being counted."""
+        """The batch to seal; None when it has ended or is still being counted."""
 
     async def outcomes_after(self, batch_sequence: int, line: int, limit: int) -> list[Placed]:
-        """At most `limit`, in line order, after `line`."""
+        """The outcomes after `line`, in line order, at most `limit`."""
 
     async def outcomes_between(self, batch_sequence: int, first: int, last: int) -> list[Placed]:
-        """In line order, both ends included."""
+        """The outcomes from `first` to `last`, both included, in line order."""
 
     async def checkpoint(self) -> int: ...
 
     async def ended(self, after: int, limit: int) -> list[Sealable]:
-        """Batches that were counted and have ended, in the order of their creation, behind sequence `after`."""
+        """Batches that were counted and have ended, in order of creation, after sequence `after`."""
 
     async def sealed_files(self, batch_id: BatchId, now: datetime) -> list[StoredFile]:
-        """Those of a batch that are neither deleted nor expired."""
+        """The sealed files of a batch that are neither deleted nor expired."""
 
     async def unwanted_files(self, gone_before: datetime, after: int, limit: int) -> list[StoredFile]:
-        """Files deleted or expired before that time, which no unfinished batch reads, behind sequence `after`."""
+        """Files deleted or expired before `gone_before` that no unfinished batch reads, after sequence `after`."""
 
     async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
-        """Of batches that have ended, in the order of the files, behind sequence `after`."""
+        """Gone files of batches that have ended, in the order of the files, after sequence `after`."""
 
 
 class PartialFiles(Protocol):
-    """The growing JSONL files. All methods block: call them in a thread. They raise Trouble."""
+    """The growing JSONL files. All methods block, so call them in a thread. They raise Trouble."""
 
     def enter(self, folder: str) -> None:
-        """From now on work in this folder below the results folder; it is made where it is absent."""
+        """Work from now on in this folder below the results folder; it is created if absent."""
 
     def cut(self, lengths: Mapping[BatchId, int]) -> None:
-        """Forget what stands beyond these lengths. Raises ReadModelMismatch when a file is shorter."""
+        """Cut the files to these lengths. Raises ReadModelMismatch when a file is shorter."""
 
     def append(self, growth: Mapping[BatchId, Growth]) -> None:
-        """Write each at its start, over whatever a lost transaction left there, and wait for the disk."""
+        """Write each growth at its start, over whatever a lost transaction left there, and wait for the disk."""
 
     def read(self, batch_id: BatchId, places: Sequence[Placed]) -> list[bytes]:
         """The lines at these places, in their order."""
 
     def blocks(self, batch_id: BatchId, length: int) -> Iterator[bytes]:
-        """Its first `length` bytes, block by block; less where the file is shorter, nothing where it is missing."""
+        """Its first `length` bytes, block by block; fewer if the file is shorter, none if it is missing."""
 
     def remove(self, batch_id: BatchId) -> None:
-        """Of a batch that has ended; one that is not there is removed already."""
+        """Remove the file of a batch that has ended; one that does not exist counts as removed."""
 
     def remove_copies(self, batch_id: BatchId) -> bool:
-        """Remove it from every other folder below the results folder too; False where one of them is being filled."""
+        """Remove it from every other folder below the results folder; return False if one of them is being filled."""
 
 
 class Difference(NamedTuple):
@@ -127,35 +127,35 @@ class Difference(NamedTuple):
 
 
 class Served(NamedTuple):
-    """The read model that is served: how far it is and where its growing JSONL stand."""
+    """The read model that is served: its sequence, and the folder of its growing JSONL."""
 
     sequence: int
     folder: str
 
 
 class Snapshot(Protocol):
-    """The served read model as of one moment."""
+    """The served read model at one moment."""
 
     @property
     def served(self) -> Served: ...
 
     def differences(self, schema: str) -> AsyncIterator[Difference]:
-        """Rows that it and `schema` do not share."""
+        """The rows in which it and `schema` differ."""
 
 
 class Generations(Protocol):
     """Read models side by side. Every method raises Trouble."""
 
     async def served(self) -> Served | None:
-        """None when there is none, or one of another version."""
+        """The served read model; None when there is none, or one of another version."""
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
-        """Only while something of this version is served."""
+        """A snapshot; it requires that a read model of this version is served."""
 
     async def serve(self, schema: str) -> None:
-        """Exchange the names, all at once: what was served is kept as the replaced one."""
+        """Exchange the names in one step: what was served is kept as the replaced read model."""
 
     async def drop(self, schema: str) -> None: ...
 
     async def folders(self) -> set[str]:
-        """Those that the read models which are there name."""
+        """The folders that the existing read models name."""

@@ -1,4 +1,4 @@
-"""The settings of results; what every service needs comes from the chassis."""
+"""The settings of results; the chassis provides what every service needs."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ CONNECT_SECONDS = 3.0
 
 
 class ConnectionDead(Exception):
-    """NATS will never answer this process again: a new one must start."""
+    """NATS will never answer this process again: a new process must start."""
 
 
 async def run(settings: ResultsSettings, stop: Stop) -> None:
@@ -113,7 +113,7 @@ def _readings(
 
 
 async def _until_stopped(dependencies: Dependencies, progress: Progress, stop: Stop) -> None:
-    """Whichever comes first: the wish to stop, the death of the connection, the end of serving (never a good one)."""
+    """Wait for the first of: a request to stop, the death of the connection, the end of serving (always an error)."""
     serving = asyncio.ensure_future(serve(dependencies, progress))
     others = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(dependencies.journal.dead_event.wait())]
     try:
@@ -132,7 +132,7 @@ async def _until_stopped(dependencies: Dependencies, progress: Progress, stop: S
 async def rebuild_dependencies(
     settings: ResultsSettings, on_progress: Callable[[ReplayProgress], None]
 ) -> AsyncIterator[ReplayDependencies]:
-    """What `vbatch rebuild` works on: the same log, database, folder and blobs as the service."""
+    """What `vbatch rebuild` works with: the same log, database, folder and blobs as the service."""
     url = _postgres_url(settings)
     async with connect(replace(JournalSettings.of(settings, "rebuild"), connect_seconds=CONNECT_SECONDS)) as journal:
         yield ReplayDependencies(

@@ -1,1 +1,1 @@
-"""Which request runs next: validates, plans, dispatches, ends batches."""
+"""Decides which request runs next: validates files, plans and dispatches batches, and ends them."""

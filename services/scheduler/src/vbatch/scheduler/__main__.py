@@ -1,4 +1,4 @@
-"""`python -m vbatch.scheduler`. The worker that reads files imports this module as well, and needs nothing of it."""
+"""`python -m vbatch.scheduler`. The worker that reads files also imports this module, but needs nothing from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scheduler asks of the world besides the journal: a clock, and someone who reads input files."""
+"""What the scheduler needs besides the journal: a clock, and a reader of input files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from vbatch.scheduler.core.decide import PlanResult
 from vbatch.scheduler.core.planning.validation import FileRules
 
 Clock = Callable[[], datetime]
-"""Aware UTC."""
+"""Returns aware UTC."""
 
 
 class Planner(Protocol):
     """Reads input files without holding up the event loop."""
 
     async def plan(self, blob: str, file_bytes: int, rules: FileRules) -> PlanResult:
-        """The plan of a fit file or all its faults; small files do not wait for large ones.
+        """The plan of a valid file, or all its faults; small files do not wait for large ones.
 
         Raises InputMissing, PlanningTrouble.
         """
@@ -35,4 +35,4 @@ class PlanningTrouble(Exception):
 
 
 class CheckerDied(PlanningTrouble):
-    """The process that read the file died; of the file, or of something else."""
+    """The process that read the file died, because of the file or of something else."""

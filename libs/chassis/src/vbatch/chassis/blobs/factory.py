@@ -1,4 +1,4 @@
-"""Which store a URL names."""
+"""Chooses the store that a URL names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vbatch.chassis.blobs.port import Blobs
 
 
 def open_blobs(url: str) -> Blobs:
-    """The store at `url`: file:// for a local folder, or what obstore speaks (s3://, gs://…).
+    """The store at `url`: file:// for a local folder, or a scheme that obstore knows (s3://, gs://…).
 
     Raises BlobTrouble for a URL that names no store. Each store is imported only where it is used: obstore is a large
     native library.

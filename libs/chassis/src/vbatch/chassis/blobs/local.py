@@ -1,7 +1,7 @@
-"""Blobs as files of a local folder, written beside their place, synced and renamed.
+"""Blobs as files of a local folder: each is written to a partial file, synced and renamed.
 
-Straight on the file descriptor, in a thread: obstore's local store syncs nothing, and a loop of pread is 2.5
-times as fast on ranges of 500 bytes.
+It works on file descriptors, in a thread: obstore's local store syncs nothing, and a loop of pread is 2.5 times as fast
+on ranges of 500 bytes.
 """
 
 import asyncio
@@ -91,12 +91,12 @@ class LocalBlobs(Blobs):
             return [f"{folder}/{name}" for name in found]
 
     async def remove_abandoned(self) -> int:
-        """Remove what killed writers left behind; returns how many. A living one holds the lock of its file."""
+        """Remove the partial files of killed writers; return how many. A live writer holds the lock of its file."""
         return await asyncio.to_thread(_remove_abandoned, self._root / PARTIAL_FOLDER)
 
 
 class _Descriptor:
-    """A file descriptor that is never closed under a thread: a cancelled await leaves its thread running."""
+    """A file descriptor that is never closed while a thread uses it: a cancelled await leaves its thread running."""
 
     def __init__(self, number: int) -> None:
         self._number: int | None = number
@@ -123,7 +123,7 @@ class _Descriptor:
 
 
 class _FileWriter:
-    """Pieces gathered to a few megabytes, so that a thread is asked rarely."""
+    """Gathers pieces to a few megabytes, so that it rarely needs a thread."""
 
     def __init__(self, partial: Path, number: int, name: str, root: Path) -> None:
         self._partial, self._name, self._root = partial, name, root
@@ -177,7 +177,7 @@ def _new_partial(root: Path) -> tuple[Path, int]:
         fcntl.flock(number, fcntl.LOCK_EX)
         if os.fstat(number).st_nlink:
             return partial, number
-        os.close(number)  # taken for abandoned before it was locked
+        os.close(number)  # removed as abandoned before it was locked
 
 
 def _write_all(number: int, content: bytes) -> None:
@@ -187,7 +187,7 @@ def _write_all(number: int, content: bytes) -> None:
 
 
 def _upwards(folder: Path, root: Path) -> Iterator[Path]:
-    """`folder` and those above it up to `root`: any of them may be new."""
+    """`folder` and its parents up to `root`: any of them may be new."""
     yield folder
     while folder != root:
         folder = folder.parent
@@ -204,7 +204,7 @@ def _read_ranges(path: Path, name: str, ranges: Sequence[Range]) -> list[bytes]:
 
 def _read_exactly(number: int, name: str, offset: int, length: int) -> bytes:
     content = os.pread(number, length, offset)
-    while len(content) < length:  # the kernel gives at most 2 GiB at once, and less near a signal
+    while len(content) < length:  # the kernel returns at most 2 GiB at once, and less when a signal arrives
         more = os.pread(number, length - len(content), offset + len(content))
         if not more:
             raise beyond_end(name, offset, length)
@@ -245,7 +245,7 @@ def _remove_abandoned(folder: Path) -> int:
 
 
 def _is_removed(partial: Path) -> bool:
-    """Whether it was there and nobody writes it any more."""
+    """Remove a partial file that no process writes any more; return whether it was removed."""
     try:
         number = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a blob store promises, its names and its kinds of trouble; the stores themselves stand beside it."""
+"""What a blob store promises, its names and its errors; the stores are in the modules beside it."""
 
 import re
 from abc import ABC, abstractmethod
@@ -37,7 +37,7 @@ class BlobStoreFull(BlobTrouble):
 
 
 class BadBlobName(ValueError):
-    """A name that no store of ours would take; names come from code, so this is a bug."""
+    """No store of ours takes this name; names come from code, so this is a bug."""
 
 
 class BlobWriter(Protocol):
@@ -45,23 +45,23 @@ class BlobWriter(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes taken so far."""
+        """The bytes taken so far."""
         ...
 
     async def write(self, piece: bytes) -> None:
-        """Take `piece`; waits for a store slower than the caller. Raises BlobStoreFull, BlobTrouble."""
+        """Take `piece`; wait if the store is slower than the caller. Raises BlobStoreFull, BlobTrouble."""
         ...
 
 
 class Blobs(ABC):
-    """Blobs by name. A write is whole and durable or did not happen; a name written again is replaced.
+    """Blobs by name. A write is whole and durable or did not happen; writing a name again replaces its blob.
 
-    Every method raises BlobTrouble, and the readers BlobMissing.
+    Every method raises BlobTrouble, and the readers raise BlobMissing.
     """
 
     @abstractmethod
     def writer(self, name: str) -> AbstractAsyncContextManager[BlobWriter]:
-        """Write a blob in pieces with bounded memory; it is there, and durable, when the block ends well."""
+        """Write a blob in pieces with bounded memory; it exists, and is durable, when the block ends without error."""
 
     @abstractmethod
     def read_stream(
@@ -71,23 +71,23 @@ class Blobs(ABC):
 
     @abstractmethod
     async def read_ranges(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
-        """The bytes of each (offset, length), in the order asked. One beyond the end is BlobTrouble."""
+        """The bytes of each (offset, length), in the given order. Raises BlobTrouble for a range beyond the end."""
 
     @abstractmethod
     async def size(self, name: str) -> int:
-        """Bytes in the blob."""
+        """The size of the blob in bytes."""
 
     @abstractmethod
     async def delete(self, name: str) -> None:
-        """Remove the blob; one that is not there is removed already."""
+        """Remove the blob; one that does not exist counts as removed."""
 
     @abstractmethod
     async def older_than(self, seconds: float, folder: str, *, is_deep: bool = False) -> list[str]:
-        """The names of the blobs right below `folder`, or anywhere below it, last written more than `seconds` ago."""
+        """The names of the blobs directly below `folder`, or at any depth, last written more than `seconds` ago."""
 
     async def remove_abandoned(self) -> int:
-        """Remove what writers of killed processes left unfinished; how many files that were. A store that never
-        shows an unfinished write has none."""
+        """Remove the unfinished files of killed writers; return how many there were. A store that never shows an
+        unfinished write has none."""
         return 0
 
     async def read_range(self, name: str, offset: int, length: int) -> bytes:
@@ -104,12 +104,12 @@ class Blobs(ABC):
 
 
 def checked(name: str) -> str:
-    """`name`, if it can be a blob's: plain segments joined by slashes, none hidden or leading upwards."""
+    """`name`, if it is valid: plain segments joined by slashes, none hidden or leading upwards. Raises BadBlobName."""
     if len(name) > NAME_BYTES_MAX or not _NAME.fullmatch(name):
         raise BadBlobName(f"{name[:80]!r} is no blob name")
     return name
 
 
 def beyond_end(name: str, offset: int, length: int) -> BlobTrouble:
-    """The trouble of a range that the blob does not have."""
+    """The error for a range that the blob does not have."""
     return BlobTrouble(f"{name} has no {length} bytes at {offset}", can_retry=False)

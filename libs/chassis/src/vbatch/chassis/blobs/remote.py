@@ -35,7 +35,7 @@ FOR_GOOD = (
 
 
 class RemoteBlobs(Blobs):
-    """The store behind an obstore URL; credentials come from the environment, named as its own tools do."""
+    """The store behind an obstore URL; credentials come from the environment, named as the vendor's tools name them."""
 
     def __init__(self, store: "ObjectStore") -> None:
         self._store = store
@@ -54,7 +54,7 @@ class RemoteBlobs(Blobs):
             self._store, checked(name), buffer_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT_MAX
         )
         yield _Upload(upload, name)
-        # Reached only when the block ended well: an upload that is never closed is never visible.
+        # Reached only when the block ended without an error: an upload that is never closed is never visible.
         with _named_trouble(name):
             await upload.close()
 

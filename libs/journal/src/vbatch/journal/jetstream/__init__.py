@@ -1,6 +1,7 @@
-"""The journal on a real NATS server, over nats-py's connection, publish and subscribe only.
+"""The journal on a real NATS server. It uses only connection, publish and subscribe of nats-py.
 
-Its higher layers lose or stall (publish_async, fetch, ordered consumers), so requests, pulls and publishing are ours.
+nats-py's higher layers lose messages or stall (publish_async, fetch, ordered consumers), so requests, pulls and
+publishing are our own.
 """
 
 from vbatch.journal.jetstream.journal import JetStreamJournal, connect

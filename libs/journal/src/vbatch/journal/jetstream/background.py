@@ -1,4 +1,4 @@
-"""A task that lives exactly as long as the context it runs beside."""
+"""A task that lives exactly as long as the context beside which it runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Not a TaskGroup, because callers tell Conflict from Full and must not meet them inside an ExceptionGroup."""
+    """Run `work` meanwhile. Not a TaskGroup: callers tell Conflict from Full and must not get an ExceptionGroup."""
     task = asyncio.create_task(work)
     try:
         yield

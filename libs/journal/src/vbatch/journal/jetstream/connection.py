@@ -1,4 +1,4 @@
-"""The connection to the server: it reconnects for ever, tells its watchers of a loss, sends nothing while down."""
+"""The connection to the server: it reconnects without limit, tells its watchers of a loss, sends nothing while down."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ CLOSE_SECONDS = 2.0
 CANCEL_SECONDS = 0.1
 FLUSH_SECONDS = 10
 SEND_BUFFER_BYTES = 32 * MIB
-# Never reached, because send() waits at SEND_BUFFER_BYTES: nats-py swallows a cancellation while it waits at its own.
+# Never reached, because send() waits at SEND_BUFFER_BYTES: nats-py swallows a cancellation while it waits at its own
+# limit.
 _CLIENT_BUFFER_BYTES = 1024 * MIB
 
 
@@ -32,13 +33,13 @@ NO_KEY = "authorization: the server asks for a key, and none is set (VBATCH_NATS
 class _Client(Client):
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        """nats-py's own looks at every character of every name: two thirds of the time a replay takes."""
+        """Replaces nats-py's parser, which looks at every character of every name: two thirds of a replay's time."""
         fields = (line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n"))
         return {name.strip(): value.strip() for name, separator, value in fields if separator}
 
 
 class Watcher(Protocol):
-    """Told, without awaiting, that answers in flight will never come."""
+    """An object that is told, without awaiting, that answers in flight will never come."""
 
     def connection_lost(self) -> None: ...
 
@@ -89,7 +90,7 @@ class Connection:
         return self._client.new_inbox()
 
     async def wait_connected(self) -> None:
-        """Returns when sending makes sense; waits for ever, so bound it. Unavailable once the connection is dead."""
+        """Return when sending makes sense. It waits without limit, so bound it. Raises Unavailable once it is dead."""
         await self._up.wait()
         if self.dead.is_set():
             raise Unavailable("the connection is closed for good; this process must be restarted")
@@ -97,7 +98,7 @@ class Connection:
     async def send(
         self, subject: str, body: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
-        """Hand one message to the socket, in the order of calls; Unavailable when there is no connection now."""
+        """Hand one message to the socket, in the order of calls. Raises Unavailable when there is no connection now."""
         if not self.is_connected:
             raise Unavailable("not connected")
         try:
@@ -108,7 +109,7 @@ class Connection:
             raise Unavailable(f"could not send: {error!r}") from error
 
     async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
-        """Without nats-py's limits, which drop messages silently: whoever subscribes bounds what can arrive."""
+        """Subscribe without nats-py's limits, which drop messages silently: the subscriber bounds what can arrive."""
         try:
             return await self._client.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
         except nats.errors.Error as error:
@@ -120,7 +121,7 @@ class Connection:
             await subscription.unsubscribe()
 
     async def _connect(self) -> None:
-        """Within its time, also where nats-py swallows a cancellation and would try for ever."""
+        """Connect within the time allowed, even where nats-py swallows a cancellation and would try without end."""
         # One dict of mixed options.
         trying = asyncio.ensure_future(self._client.connect(**self._options()))  # type: ignore[arg-type]
         turned_away = asyncio.ensure_future(self._turned_away.wait())
@@ -141,8 +142,8 @@ class Connection:
 
     @property
     def _lacks_key(self) -> bool:
-        """The server says first of all whether it asks for a key. What follows when none is brought may be its word on
-        it or a connection that is reset, as it happens."""
+        """Whether the server refuses us for lack of a key. It first says whether it asks for a key; when none is given,
+        either an error message or a connection reset may follow."""
         has_key = self._settings.nkey_seed or self._settings.credentials_file
         return bool(self._client._server_info.get("auth_required")) and not has_key
 

@@ -1,4 +1,4 @@
-"""The DEAD stream: messages nobody could use, with the reason and where they came from."""
+"""The DEAD stream: messages that could not be used, with the reason and their origin."""
 
 from __future__ import annotations
 

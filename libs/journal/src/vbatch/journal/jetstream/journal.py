@@ -1,4 +1,4 @@
-"""Puts the parts together on one connection; opening it makes nothing on the server."""
+"""Assembles the parts on one connection; opening it creates nothing on the server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class JetStreamJournal:
 
 @asynccontextmanager
 async def connect(settings: JournalSettings) -> AsyncIterator[JetStreamJournal]:
-    """Unavailable when there is no server within `connect_seconds`; afterwards it reconnects for ever."""
+    """Connect, then reconnect without limit. Raises Unavailable when no server answers within `connect_seconds`."""
     async with (
         Connection(settings) as connection,
         Requests(

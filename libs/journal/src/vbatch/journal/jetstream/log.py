@@ -51,4 +51,4 @@ class JetStreamLog:
             try:
                 return Lease(message.subject, await self.append(message, guard))
             except Conflict:
-                continue  # a rival was quicker; the later of us wins
+                continue  # another process was faster; the later of the two wins

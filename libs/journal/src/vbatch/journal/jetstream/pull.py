@@ -1,6 +1,6 @@
 """One generation of pulling from one consumer: anything unusual breaks it, and its owner opens the next.
 
-Repairing a pull in place is where clients lose messages; a fresh inbox can never be answered by a stale request.
+Repairing a pull in place is where clients lose messages; a new inbox can never be answered by a stale request.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class PullBroken(Exception):
 
 
 class PullRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of a JetStream pull request; `expires` and `idle_heartbeat` are nanoseconds."""
+
     batch: int
     expires: int
     idle_heartbeat: int
@@ -38,7 +40,7 @@ def pull_request(*, messages: int, heartbeat_seconds: float, bytes_max: int = 0)
 
 
 class Pull:
-    """`wanted` says how many requests should be outstanding now; it is asked whenever something has changed."""
+    """One generation. `wanted` says how many requests should be outstanding; it is called after every change."""
 
     def __init__(self, connection: Connection, subject: str, request: PullRequest, wanted: Callable[[], int]) -> None:
         self._connection = connection
@@ -66,7 +68,7 @@ class Pull:
             await self._connection.unsubscribe(self._subscription)
 
     async def take(self) -> list[Msg]:
-        """What has arrived, at least one; PullBroken when nothing more will come."""
+        """Return what has arrived, at least one message. Raises PullBroken when nothing more will come."""
         while True:
             await self._request_more()
             if self._arrived:
@@ -77,12 +79,12 @@ class Pull:
             await self._wait_change()
 
     def left_over(self) -> list[Msg]:
-        """What arrived and was not taken, for an owner who must give it back."""
+        """The messages that arrived and were not taken, for an owner who must return them."""
         left, self._arrived = self._arrived, []
         return left
 
     def look_again(self) -> None:
-        """`wanted` may answer differently now."""
+        """Call `wanted` again, because its answer may have changed."""
         self._changed.set()
 
     def connection_lost(self) -> None:
@@ -98,7 +100,8 @@ class Pull:
             self._heard_at = asyncio.get_running_loop().time()
 
     def _claimed(self) -> int:
-        """A request for one message counts until its message is taken, since only then `wanted` knows of it."""
+        """The number of outstanding requests. One for a single message counts until it is taken: only then does
+        `wanted` know of it."""
         return self._outstanding + (len(self._arrived) if self._one_message else 0)
 
     async def _wait_change(self) -> None:
@@ -135,6 +138,6 @@ class Pull:
             self.fail(f"{status} {description}")
 
     def fail(self, reason: str) -> None:
-        """Ends this generation; what has arrived can still be taken."""
+        """End this generation; what has arrived can still be taken."""
         self._broken = self._broken or reason
         self._changed.set()

@@ -1,4 +1,4 @@
-"""Questions and answers: every request of one connection shares one inbox subscription, told apart by a number."""
+"""Requests and replies: the requests of one connection share one inbox subscription, distinguished by a number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vbatch.journal.space_wait import SpaceWait
 
 T = TypeVar("T")
 OnReply = Callable[[Msg | None], None]
-"""Gets the answer, or None when the connection was lost before it came."""
+"""Called with the reply, or with None when the connection was lost before it came."""
 
 NO_RESPONDERS = "503"
 BACKOFF_FIRST_SECONDS = 0.02
@@ -50,7 +50,7 @@ class Requests:
         self.connection_lost()
 
     def expect(self, on_reply: OnReply) -> tuple[int, str]:
-        """A number to forget by, and the reply subject to send along; `on_reply` is called at most once."""
+        """Return a number for `forget` and the reply subject to send along; `on_reply` is called at most once."""
         self._count += 1
         self._waiting[self._count] = on_reply
         return self._count, f"{self._prefix}{self._count}"
@@ -64,7 +64,7 @@ class Requests:
             on_reply(None)
 
     async def request(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> Msg:
-        """One attempt. Unavailable says that it may or may not have been heard."""
+        """Make one attempt. Unavailable says that the server may or may not have received it."""
         await self.connection.wait_connected()
         answer: asyncio.Future[Msg | None] = asyncio.get_running_loop().create_future()
         number, reply = self.expect(lambda message: None if answer.done() else answer.set_result(message))
@@ -83,10 +83,10 @@ class Requests:
         return message
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what ends in Unavailable, with growing pauses, until it succeeds or the deadline has passed."""
+        """Repeat an attempt that raises Unavailable, with growing pauses, until it succeeds or the deadline passes."""
         trouble: Exception = Unavailable("not connected")
         pause = BACKOFF_FIRST_SECONDS
-        with suppress(TimeoutError):  # the deadline: what stood in the way is told below
+        with suppress(TimeoutError):  # the deadline; the exception below says what stood in the way
             async with asyncio.timeout(self.deadline_seconds):
                 while not self.connection.dead.is_set():
                     try:
@@ -108,5 +108,5 @@ class Requests:
 
 
 def is_unheard(message: Msg) -> bool:
-    """The server answers with this at once when no stream, consumer or API takes the subject."""
+    """Whether no stream, consumer or API takes the subject: the server answers with this at once."""
     return message.headers is not None and message.headers.get(STATUS) == NO_RESPONDERS

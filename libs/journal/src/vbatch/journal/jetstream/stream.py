@@ -1,4 +1,4 @@
-"""Appends to and leader reads from one stream: idempotent, retried, with every answer turned into one of our errors."""
+"""Appends to one stream and reads from its leader: idempotent, retried, with every server error turned into ours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vbatch.journal.settings import JournalSettings
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message checked and ready for the socket."""
+    """A message that is checked and ready for the socket."""
 
     subject: str
     body: bytes
@@ -40,7 +40,7 @@ class Stream:
         self._settings = settings
 
     def envelope(self, message: Message, guard: Guard | None = None) -> Envelope:
-        """Rejected here costs nothing; an oversize message reaching the server would cost the connection."""
+        """Check a message. Rejecting it here costs nothing; at the server, an oversize message costs the connection."""
         headers = outgoing_headers(message)
         headers[wire.EXPECTED_STREAM] = self.name
         if guard is not None:
@@ -58,7 +58,8 @@ class Stream:
         try:
             return await self._persist(lambda: self._store(envelope))
         except Conflict:
-            # The server checks the guard before it looks for duplicates, so our own stored write looks like a rival.
+            # The server checks the guard before it looks for duplicates, so our own stored write looks like another
+            # writer's.
             stored = await self.last(guard.subject_filter) if guard else None
             if stored is None or stored.message_id != message.message_id:
                 raise
@@ -84,17 +85,18 @@ class Stream:
         return await self._read({"last_by_subj": subject_filter})
 
     async def first_after(self, after: int, subject_filter: str) -> Recorded | None:
+        """The first message on the filter behind sequence `after`."""
         return await self._read({"seq": after + 1, "next_by_subj": subject_filter})
 
     async def last_sequence(self) -> int:
         return (await self._state()).last_seq
 
     async def count(self) -> int:
-        """Messages that are there now."""
+        """The number of messages in the stream now."""
         return (await self._state()).messages
 
     async def delete(self, sequence: int) -> None:
-        """Take one message out; it need not be there. Only for streams without `deny_delete`."""
+        """Delete one message; it need not exist. Only for streams without `deny_delete`."""
         body = msgspec.json.encode({"seq": sequence, "no_erase": True})
 
         async def attempt() -> None:
@@ -135,7 +137,7 @@ class Stream:
         return stored_sequence(reply.data, envelope.subject)
 
     async def _store_all(self, envelopes: Sequence[Envelope]) -> int:
-        """Each attempt is a new batch: a broken one is dropped by the server and cannot be continued."""
+        """Each attempt is a new batch: the server drops a broken one, and it cannot be continued."""
         if len(envelopes) == 1:
             return await self._store(envelopes[0])
         self._requests.space.check_disk()
@@ -164,7 +166,7 @@ class Stream:
 
 
 def stored_sequence(answer: bytes, subject: str) -> int:
-    """The sequence an acknowledgement tells; raises what a refusal means."""
+    """The sequence in an acknowledgement. A refusal raises the exception that it stands for."""
     ack = wire.publish_acks.decode(answer)
     if ack.error is not None:
         raise wire.refusal(ack.error, subject)

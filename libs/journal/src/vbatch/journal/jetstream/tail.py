@@ -1,6 +1,6 @@
-"""Following the log: ephemeral consumers without acknowledgements, each opened behind the last record handed over.
+"""Follows the log: ephemeral consumers without acknowledgements, each opened behind the last record handed over.
 
-The sequence numbers of consumer and stream are checked on every record, so a lost frame costs a new consumer, no data.
+The sequence numbers of consumer and stream are checked on every record, so a lost frame costs a new consumer, not data.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vbatch.journal.settings import JournalSettings
 
 OUTSTANDING_PULLS = 2
 INACTIVE_SECONDS = 60.0
-_UNBOUNDED_MESSAGES = 1_000_000  # the bytes of a pull end it long before
+_UNBOUNDED_MESSAGES = 1_000_000  # the bound on bytes ends a pull long before
 
 
 class ConsumerConfig(msgspec.Struct, frozen=True):
@@ -98,7 +98,7 @@ class Tail(AsyncIterator[list[Recorded]]):
 
     async def _open(self) -> Pull:
         while True:
-            # A connection may be away for as long as it likes; only a server that answers can refuse for good.
+            # A connection may be away for any length of time; only a server that answers can refuse for good.
             await self._requests.connection.wait_connected()
             try:
                 return await self._open_pull(await self._requests.persist(self._create_consumer))

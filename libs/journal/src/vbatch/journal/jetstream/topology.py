@@ -1,4 +1,4 @@
-"""The three streams as they must be: made when missing, adjusted where that is safe, refused where it is not."""
+"""The three streams as they must be: created when missing, adjusted where that is safe, refused where it is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEAD_SUBJECTS = "dead.>"
 
 # Changing one of these under stored messages would lose or reorder them, or weaken what an acknowledgement means.
 FIXED = ("subjects", "storage", "retention", "discard", "deny_delete", "persist_mode", "mirror", "sources")
-# What the server leaves out of its answer when it has the usual value.
+# The values that the server leaves out of its answer because they are the defaults.
 _ABSENT: Mapping[str, object] = MappingProxyType(
     {"deny_delete": False, "persist_mode": "default", "mirror": None, "sources": None}
 )
@@ -32,7 +32,8 @@ def wanted_streams(settings: JournalSettings) -> list[StreamConfig]:
     dead = _stream(settings, settings.dead_stream, DEAD_SUBJECTS, settings.dead_bytes_max)
     log |= {"allow_atomic": True, "deny_delete": True}
     dead |= {"max_msg_size": settings.dead_letter_bytes_max}
-    # Orders that were settled long ago give way, or a busy week would fill the queue: it refuses when it is full.
+    # Orders that were settled long ago are dropped, or a busy week would fill the queue, which refuses orders when
+    # full.
     work |= {"max_age": int(settings.work_age_seconds_max * 1e9), "max_msgs_per_subject": settings.work_orders_max}
     return [log, work, dead]
 
@@ -58,7 +59,7 @@ def _stream(settings: JournalSettings, name: str, subjects: str, bytes_max: int)
 
 
 async def provide(requests: Requests, settings: JournalSettings) -> None:
-    """Safe to run by several services at once and at every start; needs the rights of an administrator."""
+    """Create or adjust the streams. Safe for several services at once and at every start; needs admin rights."""
     for config in wanted_streams(settings):
         await _provide_stream(requests, config)
 
@@ -98,7 +99,7 @@ async def _command(requests: Requests, verb: str, config: StreamConfig) -> None:
     async def attempt() -> None:
         reply = await requests.request(f"$JS.API.STREAM.{verb}.{config['name']}", body)
         error = wire.answers.decode(reply.data).error
-        if error is not None and error.err_code != wire.STREAM_NAME_IN_USE:  # in use: another service made it
+        if error is not None and error.err_code != wire.STREAM_NAME_IN_USE:  # in use: another service created it
             raise wire.refusal(error, f"stream {config['name']} {verb.lower()}")
 
     await requests.persist(attempt)

@@ -22,7 +22,7 @@ DESCRIPTION = "Description"
 
 NO_MESSAGE_FOUND = 10037
 NOTHING_TO_DELETE = (10037, 10043, 10057)
-"""No such message; a sequence beyond the stream, or one that is deleted already."""
+"""There is no such message: the sequence is beyond the stream, or deleted already."""
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 STREAM_NAME_IN_USE = 10058
@@ -31,7 +31,7 @@ _PUBLISH_CONTROLS = (EXPECTED_STREAM, EXPECTED_SEQUENCE, EXPECTED_FILTER, BATCH_
 _WRONG_LAST_SEQUENCE = 10071
 _DUPLICATE_IN_BATCH = 10201
 _FULL = {10077, 10023, 10047}  # maximum bytes, insufficient resources, insufficient storage
-# Another guarded write is in flight (clustered); a batch lost its middle or its leader: sending it again can help.
+# Another guarded write is in flight (clustered), or a batch lost its middle or its leader: sending it again can help.
 _TRANSIENT = {10164, 10176, 10208}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -94,7 +94,7 @@ answers = msgspec.json.Decoder(Answer)
 
 
 def refusal(error: ApiError, subject: str) -> Conflict | Full | Unavailable | Rejected:
-    """What an error of the server means to a caller."""
+    """The exception that an error of the server stands for."""
     text = f"{subject}: {error.description} ({error.err_code})"
     if error.err_code in (_WRONG_LAST_SEQUENCE, _DUPLICATE_IN_BATCH):
         return Conflict(text)
@@ -106,7 +106,7 @@ def refusal(error: ApiError, subject: str) -> Conflict | Full | Unavailable | Re
 
 
 def reader_refusal(error: ApiError, what: str) -> Unavailable | Rejected:
-    """For opening a reader: a stream that does not exist yet may be made by another service that starts now."""
+    """The same for opening a reader: a stream that does not exist yet may be created by another starting service."""
     text = f"{what}: {error.description} ({error.err_code})"
     if error.err_code == STREAM_NOT_FOUND or error.code >= 500:
         return Unavailable(text)
@@ -114,7 +114,7 @@ def reader_refusal(error: ApiError, what: str) -> Unavailable | Rejected:
 
 
 class DeliveryTokens(NamedTuple):
-    """What `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<ns>.<pending>` says."""
+    """The parts of `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<ns>.<pending>`."""
 
     delivery_count: int
     stream_sequence: int
@@ -123,7 +123,7 @@ class DeliveryTokens(NamedTuple):
 
 
 def delivery_tokens(reply: str) -> DeliveryTokens:
-    """Reads both forms; the newer one has the domain and account before the stream."""
+    """Read both forms; the newer one has the domain and account before the stream."""
     tokens = reply.split(".")
     first = 4 if len(tokens) == 9 else 6
     return DeliveryTokens(*map(int, tokens[first : first + 4]))

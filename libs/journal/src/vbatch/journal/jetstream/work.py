@@ -1,6 +1,6 @@
 """The WORK stream: orders put once, and taken one by one with explicit, confirmed acknowledgements.
 
-While a delivery is unsettled the queue tells the server so; acknowledgements confirm work, they never fence a worker.
+While a delivery is unsettled the queue tells the server so. Acknowledgements confirm work; they never fence a worker.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vbatch.journal.settings import JournalSettings
 HEARTBEATS_PER_ACK_WAIT = 4
 ACK_PENDING_MAX = 1000
 FORGOTTEN_SECONDS = 3_600.0
-"""A consumer that nobody has used for so long is gone from the server; taking under its name again starts anew."""
+"""The server drops a consumer that was unused for this long; taking under its name creates it again."""
 UNCONFIRMED_MAX = 1000
 _ACK, _NAK, _TERM, _PROGRESS = b"+ACK", b"-NAK", b"+TERM", b"+WPI"
 _FINAL = (_ACK, _TERM)
@@ -42,7 +42,7 @@ class ConsumerConfig(msgspec.Struct, frozen=True):
     ack_policy: str = "explicit"
     max_ack_pending: int = ACK_PENDING_MAX
     inactive_threshold: int = int(FORGOTTEN_SECONDS * 1e9)
-    max_deliver: int = -1  # this queue buries what was delivered too often, so that it is not lost from sight
+    max_deliver: int = -1  # this queue makes dead letters of messages delivered too often, so that they stay visible
 
 
 class CreateConsumer(msgspec.Struct, frozen=True):
@@ -116,11 +116,11 @@ class Taker(AsyncIterator[JetStreamDelivery]):
     async def settle(self, delivery: JetStreamDelivery, verdict: bytes) -> None:
         """Ask the server to confirm the verdict, and remember it when no confirmation comes.
 
-        A server killed at this moment forgets that it delivered at all and ignores the verdict; what it then delivers
-        again is settled as before without being handed out.
+        A server that is killed at this moment forgets the delivery and ignores the verdict; when it delivers the
+        message again, the message is settled as before and not handed out.
         """
         sequence = delivery.message.sequence
-        self._held.pop(sequence, None)  # first, for a redelivery can overtake the confirmation
+        self._held.pop(sequence, None)  # first, because a redelivery can overtake the confirmation
         try:
             async with asyncio.timeout(self._requests.attempt_seconds):
                 await self._requests.request(delivery.reply, verdict)
@@ -136,13 +136,13 @@ class Taker(AsyncIterator[JetStreamDelivery]):
             del self._unconfirmed[next(iter(self._unconfirmed))]
 
     async def keep_alive(self) -> None:
-        """Tells the server of every unsettled delivery that it is still in hand, until cancelled."""
+        """Tell the server, until cancelled, that every unsettled delivery is still in hand."""
         while True:
             await asyncio.sleep(self._settings.ack_wait_seconds / HEARTBEATS_PER_ACK_WAIT)
             await self._tell_all(_PROGRESS)
 
     async def aclose(self) -> None:
-        """What is unsettled goes back at once instead of after the acknowledgement wait."""
+        """Return what is unsettled at once, instead of after the acknowledgement wait."""
         if self._pull is not None:
             await self._accept(self._pull.left_over())
         await self._drop_pull()
@@ -162,7 +162,7 @@ class Taker(AsyncIterator[JetStreamDelivery]):
             await self._notify(repeated, self._unconfirmed.get(repeated.message.sequence, _PROGRESS))
 
     def _hold(self, delivery: JetStreamDelivery) -> bool:
-        """False when it is no news: still in hand here, so only its reply subject changes, or settled before."""
+        """Whether the delivery is new. If still in hand, only its reply subject changes; if settled, it is ignored."""
         sequence = delivery.message.sequence
         if sequence in self._unconfirmed:
             return False
@@ -210,7 +210,7 @@ class Taker(AsyncIterator[JetStreamDelivery]):
             await pull.close()
 
     async def _provide_consumer(self) -> None:
-        """Looks first: a worker may be allowed to use a consumer that it may not create."""
+        """Look before creating it: a worker may be allowed to use a consumer that it may not create."""
         stream, name = self._settings.work_stream, self._consumer
         reply = await self._requests.request(f"$JS.API.CONSUMER.INFO.{stream}.{name}", b"")
         error = wire.answers.decode(reply.data).error
@@ -234,7 +234,7 @@ class JetStreamWorkQueue:
         return await self._stream.append(message)
 
     async def is_awaited(self, consumer: str) -> bool:
-        """A pull that waits at the server; the server forgets it when the connection of who asked is gone."""
+        """Whether a pull waits at the server, which forgets the pull when the connection of its sender is gone."""
 
         async def attempt() -> bool:
             reply = await self._requests.request(f"$JS.API.CONSUMER.INFO.{self._settings.work_stream}.{consumer}", b"")

@@ -1,1 +1,1 @@
-"""The gateway's sides to PostgreSQL, to multipart forms and to HTTP."""
+"""The gateway's adapters to PostgreSQL, to multipart forms and to HTTP."""

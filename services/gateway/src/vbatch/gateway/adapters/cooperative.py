@@ -1,4 +1,4 @@
-"""Long work of the event loop in turns: whoever else waits for an answer gets it in between."""
+"""Splits long work into turns, so that the event loop can serve other requests in between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Made = TypeVar("Made")
 async def map_cooperatively(
     make: Callable[[Given], Made], items: Iterable[Given], *, turn_seconds: float = TURN_SECONDS
 ) -> list[Made]:
-    """What `make` makes of each item, in their order. One call of it is never interrupted."""
+    """Return what `make` makes of each item, in order. A single call of `make` is never interrupted."""
     made: list[Made] = []
     began = perf_counter()
     for item in items:

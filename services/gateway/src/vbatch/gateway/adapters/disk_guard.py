@@ -1,4 +1,4 @@
-"""How much room there is, measured: the disks of the blobs and of the log, and the log's own limit."""
+"""Measures the free space: on the disks of the blobs and of the log, and below the log's own limit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vbatch.gateway.core.disk_guard import Space, Watermark, check_space
 from vbatch.journal.port import Log
 
 BELIEVED_SECONDS = 1.0
-"""How long one measurement is believed; what arrives in that time is small beside a sensible watermark."""
+"""How long one measurement is valid; what arrives in that time is small compared with a sensible watermark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A folder to look at; the place where it will be made, while it is not there yet."""
+    """A folder to measure, or its closest existing parent while it does not exist yet."""
 
     name: str
     folder: Path
@@ -32,7 +32,7 @@ class Disk:
 
 @dataclass(slots=True)
 class MeasuredDiskGuard:
-    """Disks have one watermark, the log's limit another."""
+    """The disks share one watermark; the log's limit has another."""
 
     disks: Sequence[Disk]
     disk_watermark: Watermark

@@ -1,4 +1,4 @@
-"""A multipart form read as it streams: the file's bytes are handed on in pieces, its fields are few and small."""
+"""Parses a multipart form as it streams: the file's bytes are passed on in pieces; the fields are few and small."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, par
 
 FIELD_BYTES_MAX = 1_024
 FORM_BYTES_MAX = 65_536
-"""What a form may hold besides its file: fields, headers, boundaries, and what stands before and behind them."""
+"""The most bytes of a form besides its file: fields, headers, boundaries, and anything before and after them."""
 _EXTENDED_FILENAME = re.compile(r"filename\*=utf-8'[^']*'([^;]+)", re.IGNORECASE)
 
 
@@ -23,7 +23,7 @@ def _unreadable(why: str) -> Refusal:
 
 
 class MultipartForm:
-    """Keeps the promise of flows.upload.Form. Parts may come in any order; `file_field` holds the bytes."""
+    """Implements flows.upload.Form. Parts may come in any order; `file_field` holds the bytes."""
 
     def __init__(
         self, content_type: str | None, stream: AsyncIterator[bytes], *, file_field: str, other_fields: Set[str]
@@ -43,7 +43,7 @@ class MultipartForm:
             raise _unreadable(str(error)) from error
 
     async def file_pieces(self) -> AsyncIterator[bytes]:
-        """The bytes of the file as they arrive. Raises Refusal."""
+        """Yield the bytes of the file as they arrive. Raises Refusal."""
         async for chunk in self._stream:
             self._feed(chunk)
             pieces = self._parts.take_pieces()
@@ -68,7 +68,7 @@ class MultipartForm:
 
 
 class _Parts:
-    """What the parser tells, part by part."""
+    """Receives the parser's callbacks, part by part."""
 
     def __init__(self, form: MultipartForm, file_field: str, other_fields: Set[str]) -> None:
         self.is_complete = False

@@ -1,4 +1,4 @@
-"""The read model in PostgreSQL: every query the gateway has. It never writes."""
+"""The read model in PostgreSQL: every query of the gateway. It never writes."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ TROUBLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.UndefinedTableError,  # results has not made the schema yet
-    asyncpg.UndefinedColumnError,  # it is of another version, until `vbatch rebuild --switch`
+    asyncpg.UndefinedTableError,  # results has not created the schema yet
+    asyncpg.UndefinedColumnError,  # the schema has another version, until `vbatch rebuild --switch`
 )
 
 FILE_COLUMNS = "id, purpose, filename, bytes, blob, created_at, expires_at"
@@ -60,10 +60,10 @@ FILES_OLDEST_FIRST = FILES % (">", "ASC")
 FILE_IN_USE = """
     SELECT EXISTS (SELECT FROM batch WHERE input_file_id = $1
                    AND status IN ('validating', 'in_progress', 'finalizing', 'cancelling'))"""
-# Row and folder in one statement: a rebuilt read model takes over between two.
+# Row and folder in one statement: a rebuilt read model may replace this one between two statements.
 BATCH_COLUMNS = "*, (SELECT folder FROM checkpoint) AS partial_folder"
 BATCH = f"SELECT {BATCH_COLUMNS} FROM batch WHERE owner = $1 AND id = $2"
-# PostgreSQL cannot take a NUL out of JSON, so metadata that holds one is not looked into: it matches no filter.
+# PostgreSQL cannot extract a NUL from JSON, so metadata that holds one is not examined: it matches no filter.
 BATCHES = rf"""
     SELECT {BATCH_COLUMNS} FROM batch
     WHERE owner = $1
@@ -112,7 +112,7 @@ CHECKPOINT = "SELECT sequence FROM checkpoint"
 
 
 class PostgresReads:
-    """Keeps the promises of ports.Reads on a pool of connections."""
+    """Implements ports.Reads on a pool of connections."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -183,7 +183,7 @@ class PostgresReads:
         return _model(rows[0]) if rows else None
 
     async def checkpoint(self) -> int:
-        """The sequence results has projected last; for readiness."""
+        """Return the last sequence that results has projected, for the readiness check."""
         rows = await self._rows(CHECKPOINT)
         return int(rows[0][0])
 
@@ -197,7 +197,7 @@ class PostgresReads:
 
 @asynccontextmanager
 async def open_reads(url: str) -> AsyncIterator[PostgresReads]:
-    """No connection is made before the first query, so a database that starts later is no trouble."""
+    """Open a pool that connects at the first query, so a database that starts later does no harm."""
     async with asyncpg.create_pool(
         url,
         min_size=0,
@@ -209,7 +209,7 @@ async def open_reads(url: str) -> AsyncIterator[PostgresReads]:
         try:
             yield PostgresReads(pool)
         finally:
-            pool.terminate()  # nothing is in flight that matters: the pool only reads
+            pool.terminate()  # nothing important is in flight: the pool only reads
 
 
 def _file(row: asyncpg.Record) -> FileRecord:
@@ -252,7 +252,7 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
         expired_at=row["expired_at"],
         cancelling_at=row["cancelling_at"],
         cancelled_at=row["cancelled_at"],
-        # Not in every version of the read model; an older one is served until `vbatch rebuild --switch`.
+        # Missing in older versions of the read model, which are served until `vbatch rebuild --switch`.
         priority=row.get("priority", 0),
         asked_priority=row.get("asked_priority", 0),
         paused_at=row.get("paused_at"),

@@ -1,4 +1,4 @@
-"""How far results has come, told by PostgreSQL as it happens, so that a write can be read back at once."""
+"""Follows how far results has projected the log, as PostgreSQL notifies it, so that writes can be read back at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECONNECT_SECONDS = 0.5
 
 
 class ProjectionFeed:
-    """Listens while `run` runs, on a connection of its own; also asks now and then, should a notice be lost."""
+    """Listens while `run` runs, on its own connection; also polls in case a notification is lost."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -24,7 +24,7 @@ class ProjectionFeed:
         self._waiting: set[tuple[int, asyncio.Future[None]]] = set()
 
     async def reaches(self, sequence: int, seconds_max: float) -> bool:
-        """Keeps the promise of ports.Projection."""
+        """Implements ports.Projection."""
         if self._reached >= sequence:
             return True
         waiter = (sequence, asyncio.get_running_loop().create_future())
@@ -39,7 +39,7 @@ class ProjectionFeed:
         return True
 
     async def run(self) -> None:
-        """For ever; a lost database is found again."""
+        """Run forever, reconnecting after the database was lost."""
         while True:
             try:
                 await self._listen()

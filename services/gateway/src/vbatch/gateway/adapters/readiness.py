@@ -1,4 +1,4 @@
-"""What the gateway cannot work without, measured."""
+"""Checks everything that the gateway cannot work without."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the scheduler foretells. The queue is fetched beside all asks and kept, every second while somebody looks:
-reading a batch never waits for the scheduler. Only a why is asked for while a client waits."""
+"""Reads the scheduler's forecasts. The queue is fetched in the background and kept, every second while somebody reads
+it, so reading a batch never waits for the scheduler. Only an explanation is fetched while a client waits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Kept:
 
 
 class SchedulerFeed:
-    """Keeps the promises of ports.Outlook; fetches while `run` runs."""
+    """Implements ports.ForecastFeed; fetches while `run` runs."""
 
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self._url = url.rstrip("/")
@@ -69,7 +69,7 @@ class SchedulerFeed:
         return checked
 
     async def run(self) -> None:
-        """For ever; a scheduler that comes back is heard again."""
+        """Run forever, reconnecting when the scheduler returns."""
         while True:
             try:
                 await self._fetch()
@@ -82,7 +82,7 @@ class SchedulerFeed:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Until somebody looks, who is shown what is kept; the next look finds it new."""
+        """Wait until somebody reads the forecast; that reader gets the one kept, the next reader a new one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(REST_SECONDS_MAX - FETCH_EVERY_SECONDS):
                 await self._looked_at.wait()
@@ -106,7 +106,7 @@ class SchedulerFeed:
         *,
         seconds_max: float = ANSWER_SECONDS_MAX,
     ) -> T | None:
-        """None where there is no such thing. Raises SchedulerUnavailable."""
+        """Return None if the object does not exist. Raises SchedulerUnavailable."""
         limit = aiohttp.ClientTimeout(total=seconds_max)
         try:
             async with self._http.get(self._url + path, params=query, timeout=limit) as answer:
@@ -121,7 +121,7 @@ class SchedulerFeed:
 
 @asynccontextmanager
 async def scheduler_feed(url: str) -> AsyncIterator[SchedulerFeed]:
-    """Nothing is fetched before `run`."""
+    """Open the feed; nothing is fetched before `run`."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX)) as http:
         yield SchedulerFeed(url, http)
 

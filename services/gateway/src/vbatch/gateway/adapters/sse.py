@@ -1,4 +1,4 @@
-"""Streams that stay open: how many there may be at once, how they end with the server, and the frames of events."""
+"""Long-lived streams: how many may be open at once, how they end with the server, and the format of events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OpenStreams:
         self.closing = asyncio.Event()
 
     def check_room(self) -> None:
-        """Raises Refusal when as many are open as may be."""
+        """Raises Refusal when the maximum number of streams is open."""
         if self.open_count >= self._streams_max:
             message = f"Too many open streams: at most {self._streams_max} may be open at once."
             raise Refusal(Reason.TOO_MANY_STREAMS, message)
@@ -45,7 +45,7 @@ class OpenStreams:
 
 
 class OpenStream(StreamingResponse):
-    """One open stream; it takes a place for as long as it is sent."""
+    """One open stream; it occupies a place for as long as it is sent."""
 
     def __init__(
         self, content: AsyncIterator[bytes], streams: OpenStreams, *, media_type: str, headers: Mapping[str, str]

@@ -16,7 +16,7 @@ _ENTRY = re.compile(r"([A-Za-z0-9_.-]{1,64})[ \t]+([0-9a-f]{64})")
 
 
 class BadKeyFile(ValueError):
-    """The text says which line is not `<name> <sha256 of the key, 64 hex digits>`."""
+    """The text names the line that is not `<name> <sha256 of the key, 64 hex digits>`."""
 
 
 class ApiKeys:
@@ -39,7 +39,7 @@ def digest_of(key: str) -> str:
 
 
 def key_in(authorization: str) -> str:
-    """What stands behind `Bearer`, or as the password (else the name) behind `Basic`; empty when there is no key."""
+    """Return the token after `Bearer`, or the password (else the name) after `Basic`; empty if there is no key."""
     scheme, _, credentials = authorization.partition(" ")
     match scheme.lower():
         case "bearer":
@@ -59,7 +59,8 @@ def _decoded(credentials: str) -> str:
 
 
 def read_key_file(text: str) -> ApiKeys:
-    """One key a line: a name, blanks, the key's SHA-256 in hex. Blank lines and lines with `#` first are skipped."""
+    """Parse one key per line: a name, blanks, the key's SHA-256 in hex. Blank lines and lines that start with `#` are
+    skipped."""
     owners: dict[str, OwnerId] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         entry = line.strip()

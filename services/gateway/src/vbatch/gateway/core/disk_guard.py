@@ -1,4 +1,4 @@
-"""Whether there is room for new work. What runs already may use up what is kept free here; new work may not."""
+"""Whether there is space for new work. Running work may use the space that is kept free here; new work may not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """What must stay free: the larger of a number of bytes and a share of the whole."""
+    """The space that must stay free: the larger of a number of bytes and a share of the whole."""
 
     free_bytes_min: int
     free_share_min: float
@@ -43,7 +43,7 @@ def check_space(spaces: Iterable[tuple[Space, Watermark]], upload_bytes: int) ->
 
 
 def readable_bytes(count: int) -> str:
-    """Bytes for people, with the exact figure where it is small."""
+    """Format bytes for people, with the exact figure if it is small."""
     size, unit = float(count), "bytes"
     for larger in UNITS:
         if size < 1024:

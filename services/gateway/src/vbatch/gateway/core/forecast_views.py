@@ -1,5 +1,5 @@
-"""What is foretold of batches, as their owner may see it: times, places and sentences; of others' batches only how many
-there are."""
+"""The forecast of batches as their owner may see it: times, places and sentences; other owners' batches are only
+counted."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WITHOUT_SCHEDULER = {
     BatchStatus.CANCELLING: "its files, which are being written: it is being cancelled",
     BatchStatus.FINALIZING: "its files, which are being written: every line has its answer or its end",
 }
-"""What an unfinished batch waits for that the scheduler does not have, or no longer."""
+"""What an unfinished batch waits for that the scheduler does not know yet, or no longer."""
 
 
 class EtaObject(BaseModel):
-    """When the last answer is foretold, in Unix seconds; a guess while too little was measured of a model."""
+    """When the last answer is expected, in Unix seconds; a guess while a model has few measurements."""
 
     earliest: int
     likely: int
@@ -32,14 +32,14 @@ class EtaObject(BaseModel):
 
 
 class AdmissionObject(BaseModel):
-    """Whether the batch will end within its window, as things stand, and the shortest window that it would keep."""
+    """Whether the batch is expected to end within its window, and the shortest window that it would meet."""
 
     feasible: bool
     earliest_completion_window: str | None
 
 
 class BatchForecastObject(BaseModel):
-    """All null where nothing is foretold: the batch is over, or paused, or the scheduler does not answer."""
+    """All fields are null without a forecast: the batch is over or paused, or the scheduler does not answer."""
 
     queue_position: int | None = None
     eta: EtaObject | None = None
@@ -64,7 +64,7 @@ class OthersObject(BaseModel):
 
 
 class QueueObject(BaseModel):
-    """The asker's unfinished batches in the order they run; the numbers between are others'."""
+    """Your unfinished batches in the order they run; the missing positions are other owners' batches."""
 
     object: Literal["queue"] = "queue"
     as_of: int
@@ -73,7 +73,7 @@ class QueueObject(BaseModel):
 
 
 class WhyObject(BatchForecastObject):
-    """`runs_first` are the asker's own batches that come before, `others_first` is how many of others' do."""
+    """`runs_first` are your own batches that come before, `others_first` counts those of other owners."""
 
     object: Literal["batch.why"] = "batch.why"
     batch_id: str
@@ -89,7 +89,7 @@ class WhyObject(BatchForecastObject):
 
 
 def forecast_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchForecastObject:
-    """A forecast is a moment old: what the batch itself says counts more."""
+    """Combine a batch with its forecast, which is slightly older: the batch's own state takes precedence."""
     if batch.status not in STEERABLE or foreseen is None:
         return BatchForecastObject()
     if (batch.paused_at is not None) != foreseen.is_paused:

@@ -1,4 +1,4 @@
-"""What a subscriber of one batch is sent: every event of its log, answers left out, until nothing more can come."""
+"""What a subscriber of one batch receives: every event of its log, without the answers, until nothing more can come."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEQUENCE_MAX = 2**63 - 1
 
 
 class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A chunk_completed without its answers; figures are of this chunk alone, so they stay true on resume."""
+    """A chunk_completed without its answers; the counts are of this chunk alone, so they stay true on resume."""
 
     at: str
     batch_id: str
@@ -27,14 +27,14 @@ class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def event_body(event: e.Event) -> bytes:
-    """One line of JSON."""
+    """Encode the event as one line of JSON."""
     if isinstance(event, e.ChunkOutline):
         return msgspec.json.encode(_summary(event))
     return msgspec.json.encode(event)
 
 
 def is_last(event: e.Event, *, cancel_came_before: bool) -> bool:
-    """Whether the batch is over with this event. A rejection after a cancel changes nothing: the cancel goes on."""
+    """Whether the batch ends with this event. A rejection after a cancel changes nothing: the cancel continues."""
     if isinstance(event, e.BatchRejected):
         return not cancel_came_before
     return isinstance(event, e.BatchSealed)
@@ -57,7 +57,7 @@ def _summary(chunk: e.ChunkOutline) -> ChunkSummary:
 
 
 def read_last_event_id(header: str | None, *, created: int) -> int:
-    """The sequence to go on behind. Raises Refusal for what no stream of ours ever sent."""
+    """Return the sequence after which to continue. Raises Refusal for an id that none of our streams sent."""
     if not header:
         return created - 1
     try:

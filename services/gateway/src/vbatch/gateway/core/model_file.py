@@ -1,4 +1,4 @@
-"""models.toml: reading it, and which events bring the log from what it says to what the file says."""
+"""models.toml: parses it, and finds the events that bring the log in line with it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class _ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """What the log says of a model: its definition, None once removed, and the sequence that says so."""
+    """The log's knowledge of a model: its definition, None once removed, and the sequence of that event."""
 
     definition: ModelDefinition | None
     sequence: int
 
 
 def read_model_file(text: str) -> tuple[ModelDefinition, ...]:
-    """The `[[model]]` entries. Raises BadModelFile."""
+    """Parse the `[[model]]` entries. Raises BadModelFile."""
     try:
         models = msgspec.convert(tomllib.loads(text), _ModelFile).model
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
@@ -67,7 +67,7 @@ def fold(known: Mapping[ModelId, KnownModel], event: e.Event, sequence: int) -> 
 def changes(
     known: Mapping[ModelId, KnownModel], wanted: Sequence[ModelDefinition], now: datetime
 ) -> list[tuple[e.ModelRegistered | e.ModelRemoved, int]]:
-    """Each event that is due, with the sequence its model must still be at (0: never heard of)."""
+    """Return each event that is due, with the sequence at which its model must still be (0: no event yet)."""
     due: list[tuple[e.ModelRegistered | e.ModelRemoved, int]] = []
     for model in wanted:
         current = known.get(model.id, KnownModel(None, 0))

@@ -1,4 +1,4 @@
-"""Lists in pages: what a client may ask for, and how a page tells that there is more."""
+"""Lists in pages: the parameters of a client, and how a page tells that there is more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNIX_SECONDS_MAX = 253_402_300_799
 
 @dataclass(frozen=True, slots=True)
 class ListFilesParams:
-    """At most `limit` objects behind the one called `after`."""
+    """At most `limit` objects after the one with the id `after`."""
 
     limit: int
     after: str | None = None
@@ -31,8 +31,8 @@ class ListFilesParams:
 
 @dataclass(frozen=True, slots=True)
 class ListBatchesParams:
-    """At most `limit` batches behind `after`: of any of the statuses, with all of the metadata, created not before
-    `created_after` and before `created_before`; None and empty ask for no such thing."""
+    """At most `limit` batches after `after`: in any of the statuses, with all of the metadata, created no earlier than
+    `created_after` and before `created_before`. None and empty values filter nothing."""
 
     limit: int
     after: str | None = None
@@ -44,7 +44,7 @@ class ListBatchesParams:
 
 @dataclass(frozen=True, slots=True)
 class TailResultsParams:
-    """Answers in the order recorded from byte `after_byte` on, and with `is_following` those to come."""
+    """Answers in the order recorded, from byte `after_byte` on, and with `is_following` those to come."""
 
     after_byte: int
     is_following: bool
@@ -52,7 +52,7 @@ class TailResultsParams:
 
 @dataclass(frozen=True, slots=True)
 class ListResultsParams:
-    """Outcomes by input line: at most `limit` behind `after_line`."""
+    """Outcomes by input line: at most `limit` after `after_line`."""
 
     after_line: int
     limit: int
@@ -79,7 +79,7 @@ def read_endpoints_ask(query: Mapping[str, str]) -> ListFilesParams:
 
 
 def parse_list_results(query: Mapping[str, str]) -> ListResultsParams | None:
-    """None when the client wants everything, in the order recorded."""
+    """Parse the query; None if the client wants everything, in the order recorded."""
     if "after_line" not in query and "limit" not in query:
         return None
     after_line = integer_of_text(query.get("after_line", "0"), "after_line")
@@ -90,7 +90,7 @@ def parse_list_results(query: Mapping[str, str]) -> ListResultsParams | None:
 
 
 def parse_tail_results(query: Mapping[str, str]) -> TailResultsParams | None:
-    """None when the client asks neither to follow nor to go on behind a byte."""
+    """Parse the query; None if the client wants neither to follow nor to continue after a byte."""
     if "follow" not in query and "after_byte" not in query:
         return None
     for name in ("after_line", "limit"):
@@ -111,7 +111,7 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
 
 
 def _statuses(query: Mapping[str, str]) -> tuple[BatchStatus, ...]:
-    """One or several, with commas between."""
+    """Parse one or several statuses, separated by commas."""
     try:
         return tuple(BatchStatus(name) for name in query["status"].split(",")) if "status" in query else ()
     except ValueError as error:
@@ -121,7 +121,7 @@ def _statuses(query: Mapping[str, str]) -> tuple[BatchStatus, ...]:
 
 
 def _metadata(query: Mapping[str, str]) -> dict[str, str]:
-    """`metadata[key]=value`, as the official clients write a nested query."""
+    """Parse `metadata[key]=value`, the form in which the official clients write a nested query."""
     wanted = {name[9:-1]: value for name, value in query.items() if name.startswith("metadata[") and name.endswith("]")}
     if len(wanted) > METADATA_FILTERS_MAX:
         message = f"Invalid 'metadata': at most {METADATA_FILTERS_MAX} pairs can be asked for."
@@ -143,7 +143,7 @@ def _limit(query: Mapping[str, str], default: int, most: int) -> int:
 
 
 def _after(query: Mapping[str, str]) -> str | None:
-    """An object's id; one that could be none is passed on as such, PostgreSQL knows no NUL."""
+    """Return an object's id; one with a NUL, which PostgreSQL cannot hold, is passed on as one that does not exist."""
     after = query.get("after")
     return after.replace("\0", "") if after is not None else None
 

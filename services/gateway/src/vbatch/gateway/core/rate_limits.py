@@ -40,7 +40,7 @@ class Allowance:
     wait_seconds: float
 
     def headers(self, unit: str = "requests") -> dict[str, str]:
-        """As OpenAI's inference routes tell it: durations have a unit."""
+        """Return the headers of OpenAI's inference routes, whose durations have a unit."""
         told = {
             f"x-ratelimit-limit-{unit}": str(self.limit),
             f"x-ratelimit-remaining-{unit}": str(self.remaining),
@@ -57,7 +57,7 @@ class RateLimit:
         self._buckets: dict[str, tuple[float, datetime]] = {}
 
     def take(self, holder: str, now: datetime) -> Allowance | None:
-        """Count one ask; None when nothing is limited. A clock that went back gives nothing and takes nothing."""
+        """Count one request; None if nothing is limited. A clock that was set back neither adds nor removes tokens."""
         if self.per_minute == 0:
             return None
         level = self._level(holder, now)

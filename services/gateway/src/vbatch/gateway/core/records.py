@@ -1,4 +1,4 @@
-"""A file, a batch and a model as the gateway knows them: read from the read model, or from an event just written."""
+"""A file, a batch and a model as the gateway knows them: from the read model, or from an event just written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRecord:
-    """`sequence` is that of its creation, `version` that of the last event that changed it."""
+    """`sequence` is the event that created it, `version` the last one that changed it."""
 
     id: BatchId
     sequence: int

@@ -1,4 +1,4 @@
-"""Why an ask is refused, and which answer each reason gets: the one table of the API's errors.
+"""Why a request is refused, and the answer to each reason: the one table of the API's errors.
 
 Wording and codes are OpenAI's where they are known; docs/compatibility.md lists the others.
 """
@@ -21,7 +21,7 @@ WORDS_CHARS_MAX = 1_000
 
 
 class Reason(StrEnum):
-    """What is wrong with an ask, or with us."""
+    """What is wrong with a request, or with the server."""
 
     KEY_MISSING = "key_missing"
     KEY_WRONG = "key_wrong"
@@ -103,7 +103,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.NO_SUCH_MODEL: Answer(404, "model_not_found"),
     Reason.BODY_UNREADABLE: Answer(400),
     Reason.BODY_TOO_LARGE: Answer(400),
-    # The rest of the body is not waited for, so the connection cannot be used again.
+    # The rest of the body is not read, so the connection cannot be used again.
     Reason.BODY_TOO_SLOW: Answer(408, "request_timeout", headers={"connection": "close"}),
     Reason.ENCODING_UNKNOWN: Answer(415, "unsupported_content_encoding"),
     Reason.HEAD_TOO_LARGE: Answer(431),
@@ -127,21 +127,21 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.BATCH_OVER: Answer(409, headers=DO_NOT_RETRY),
     Reason.IDEMPOTENCY_KEY_REUSED: Answer(409, "idempotency_key_reused", headers=DO_NOT_RETRY),
     Reason.TOO_MANY_STREAMS: Answer(429, "rate_limit_exceeded", "requests", RETRY_LATER),
-    Reason.RATE_LIMITED: Answer(429, "rate_limit_exceeded", "requests"),  # its headers tell when to come again
+    Reason.RATE_LIMITED: Answer(429, "rate_limit_exceeded", "requests"),  # its headers say when to try again
     Reason.MODEL_NOT_DELETABLE: Answer(403),
     Reason.LOGS_ELSEWHERE: Answer(404, "logs_elsewhere"),
     Reason.URL_UNKNOWN: Answer(404, "unknown_url"),
     Reason.METHOD_UNKNOWN: Answer(405, "method_not_supported"),
     Reason.SERVER_FAULT: Answer(500, type=SERVER_ERROR),
-    # Room is made by people: a client that asks again at once only sends its upload three times.
+    # Only people can make space: a client that retries at once would just send its upload three times.
     Reason.NO_ROOM: Answer(507, "insufficient_storage", SERVER_ERROR, DO_NOT_RETRY),
     Reason.UNAVAILABLE: Answer(503, "service_unavailable", SERVER_ERROR, RETRY_LATER),
 }
 
 
 class Refusal(Exception):
-    """The ask makes no sense, or not now. The message is for the client, `headers` are those of this one refusal;
-    ANSWERS has the rest."""
+    """The request is invalid, or cannot be served now. The message is for the client, `headers` belong to this one
+    refusal; ANSWERS has the rest."""
 
     def __init__(
         self, reason: Reason, message: str, param: str | None = None, headers: Mapping[str, str] | None = None
@@ -157,17 +157,17 @@ class Refusal(Exception):
         return ANSWERS[self.reason]
 
     def envelope(self) -> dict[str, dict[str, str | None]]:
-        """The body: all four keys, always."""
+        """Return the body: always with all four keys."""
         answer = self.answer
         return {"error": {"message": self.message, "type": answer.type, "param": self.param, "code": answer.code}}
 
     def mirrored_envelope(self) -> dict[str, dict[str, str | None]]:
-        """The body where OpenAI says it twice: on the routes of files."""
+        """Return the body that OpenAI sends on the routes of files, which contains the error twice."""
         return self.envelope() | {"detail": {"message": self.message, "code": self.answer.code}}
 
 
 def _bounded(text: str) -> str:
-    """A client's own words come back in errors, but not by the megabyte."""
+    """Limit the client's own text in an error message."""
     return text if len(text) <= WORDS_CHARS_MAX else text[:WORDS_CHARS_MAX] + "..."
 
 
@@ -176,7 +176,7 @@ def key_missing() -> Refusal:
 
 
 def key_wrong(key: str) -> Refusal:
-    """OpenAI's words to the letter, the place to look included: there are clients that match them."""
+    """Return OpenAI's exact text, including where to find a key: some clients match it."""
     words = "You can find your API key at https://platform.openai.com/account/api-keys."
     return Refusal(Reason.KEY_WRONG, f"Incorrect API key provided: {masked(key)}. {words}")
 
@@ -214,7 +214,7 @@ def quota_exceeded(words: str, param: str | None = None) -> Refusal:
 
 
 def masked(key: str) -> str:
-    """Enough of a key to recognise it by, never enough to use it."""
+    """Show enough of a key to recognise it, never enough to use it."""
     return f"{key[:3]}{'*' * 8}{key[-4:]}" if len(key) >= 20 else "*" * 8
 
 
@@ -245,7 +245,7 @@ def model_not_deletable(model_id: str) -> Refusal:
 
 
 def url_unknown(method: str, path: str) -> Refusal:
-    """With the way to go for those who look for online inference."""
+    """Refuse an unknown URL; a client that looks for online inference is told where to go."""
     message = f"Invalid URL ({method} {path})"
     if method == "POST" and path in BATCH_ENDPOINTS:
         message += ". This server answers batches only: put the request on a line of a file, then POST /v1/batches."
@@ -266,7 +266,7 @@ def type_invalid(name: str, expected: str, value: object) -> Refusal:
 
 
 def json_type(value: object) -> str:
-    """The JSON type of a decoded value, with its article."""
+    """Return the JSON type of a decoded value, with its article."""
     match value:
         case None:
             return "null"
@@ -289,13 +289,13 @@ def file_too_large() -> Refusal:
 
 
 def encoding_unknown(encoding: str, taken: Sequence[str]) -> Refusal:
-    """With the header by which a client learns what is taken (RFC 9110, 15.5.16)."""
+    """Refuse an encoding, with the header that lists the accepted ones (RFC 9110, 15.5.16)."""
     words = f"Content-Encoding '{encoding}' is not supported. Supported are: {', '.join(taken)}."
     return Refusal(Reason.ENCODING_UNKNOWN, words, headers={"accept-encoding": ", ".join(taken)})
 
 
 def file_not_jsonl(packing: str | None = None) -> Refusal:
-    """OpenAI's words; behind them what to do with a file that is compressed."""
+    """Return OpenAI's text, followed by what to do with a compressed file."""
     words = "Invalid file format for Batch API. Must be .jsonl"
     advice = f". This file is a {packing} archive: unpack it and upload the .jsonl file." if packing else ""
     return Refusal(Reason.FILE_NOT_JSONL, words + advice)
@@ -310,7 +310,7 @@ def parts_unfit(words: str, param: str = "part_ids") -> Refusal:
 
 
 def batch_over(words: str, status: str) -> Refusal:
-    """`words` is what was asked: `cancel`, `pause`."""
+    """Refuse to change a batch that is over; `words` is the command: `cancel`, `pause`."""
     return Refusal(Reason.BATCH_OVER, f"Cannot {words} a batch with status '{status}'.")
 
 

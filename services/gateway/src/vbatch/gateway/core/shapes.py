@@ -1,4 +1,4 @@
-"""Reading plain values out of an ask: what is a whole number, a string of a closed list, an expiry rule."""
+"""Parses plain values of a request: a whole number, a string from a fixed list, an expiry rule."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ EXPIRY_ANCHOR = "created_at"
 EXPIRY_SECONDS_MIN = 3_600
 EXPIRY_SECONDS_MAX = 2_592_000
 DIGITS_MAX = 1_000
-"""Of a number in a query or a form: enough to say that it is too large, few enough to be read at once."""
+"""The most digits of a number in a query or a form: enough to report it as too large, few enough to parse at once."""
 
 
 def json_object(raw: bytes, *, required: Sequence[str], optional: Sequence[str]) -> dict[str, object]:
-    """A JSON body with these keys; `required` ones are not null. Raises Refusal when a key is missing or unknown."""
+    """Parse a JSON body with these keys; `required` ones are not null. Raises Refusal for a missing or unknown key."""
     body = _parsed_object(raw)
     for name in required:
         if body.get(name) is None:
@@ -59,7 +59,7 @@ def bounded_string(text: str, name: str, chars_max: int) -> str:
 
 
 def integer_between(value: int, name: str, least: int, most: int) -> int:
-    """`value`, if it is within both bounds."""
+    """Return `value` if it is within both bounds. Raises Refusal."""
     if value < least:
         words = f"integer below minimum value. Expected a value >= {least}, but got {value} instead."
         raise Refusal(Reason.INTEGER_TOO_SMALL, f"Invalid '{name}': {words}", name)
@@ -70,7 +70,7 @@ def integer_between(value: int, name: str, least: int, most: int) -> int:
 
 
 def integer_of_text(text: str, name: str) -> int:
-    """A whole number from a query or a form field, of any size: whoever asks for it knows its bounds."""
+    """Parse a whole number of any size from a query or a form field; the caller checks its bounds."""
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX):
         raise type_invalid(name, "an integer", text)
@@ -78,7 +78,7 @@ def integer_of_text(text: str, name: str) -> int:
 
 
 def expiry_seconds(rule: object, name: str) -> int | None:
-    """`{"anchor": "created_at", "seconds": n}` → n. `name` is how the client calls the rule."""
+    """Parse `{"anchor": "created_at", "seconds": n}` to n. `name` is the client's name of the rule."""
     if rule is None:
         return None
     if not isinstance(rule, dict):
@@ -90,7 +90,7 @@ def expiry_seconds(rule: object, name: str) -> int | None:
 
 
 def checked_expiry(rule: Mapping[str, object], anchor_name: str, seconds_name: str) -> int:
-    """The seconds of a rule whose keys are `anchor` and `seconds`."""
+    """Return the seconds of a rule with the keys `anchor` and `seconds`."""
     for key, name in (("anchor", anchor_name), ("seconds", seconds_name)):
         if key not in rule:
             raise parameter_missing(name)

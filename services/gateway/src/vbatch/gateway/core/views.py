@@ -1,4 +1,4 @@
-"""The objects of the API: their keys in wire order, all always present, null when unset. They describe themselves in
+"""The objects of the API: their keys in wire order, always all present, null if unset. They also describe themselves in
 openapi.json."""
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class FileDeletedObject(BaseModel):
 
 
 class UploadObject(BaseModel):
-    """An upload in parts; it has a `file` from its completion on, and no such key before."""
+    """An upload in parts; the key `file` is present only once it is completed."""
 
     id: str
     object: Literal["upload"] = "upload"
@@ -171,13 +171,13 @@ class ErrorDetail(BaseModel):
 
 
 class FileErrorEnvelope(ErrorEnvelope):
-    """On the routes of files OpenAI says it twice; a fault of the server says it once."""
+    """On the routes of files OpenAI sends the error twice; a server error is sent once."""
 
     detail: ErrorDetail | None = None
 
 
 def page_json(ids: Sequence[str], objects: Sequence[str], *, has_more: bool) -> bytes:
-    """A `Page` of objects that are JSON already: a long one is never all in memory as objects."""
+    """Return a `Page` of objects that are already JSON, so that a long page is never held as objects."""
     first, last = (ids[0], ids[-1]) if ids else (None, None)
     data = [msgspec.Raw(each.encode()) for each in objects]
     return msgspec.json.encode(
@@ -222,7 +222,7 @@ def model_view(model: ModelRecord) -> ModelObject:
 
 
 def batch_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchObject:
-    """`foreseen` is what the scheduler foretold of it a moment ago, if it did."""
+    """Build the object; `foreseen` is the scheduler's latest forecast for it, if there is one."""
     forecast = forecast_view(batch, foreseen)
     return BatchObject(
         id=batch.id,

@@ -1,1 +1,1 @@
-"""What the gateway does with an ask: load, decide, append, wait until it can be read."""
+"""The flows of the gateway: load, decide, append, wait until the result can be read."""

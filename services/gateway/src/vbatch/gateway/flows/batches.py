@@ -1,4 +1,4 @@
-"""Batches: creating, finding, listing, steering, cancelling."""
+"""Creates, finds, lists, steers and cancels batches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ async def create_batch(dependencies: Dependencies, owner: OwnerId, params: Creat
 async def create_batch_once(
     dependencies: Dependencies, owner: OwnerId, params: CreateBatchParams, key: str
 ) -> BatchRecord:
-    """The batch of this idempotency key as it stands now, made if there is none. Raises Refusal for another ask."""
+    """Return the current batch of this idempotency key, created if there is none. Raises Refusal if its parameters
+    differ."""
     event = _created(dependencies, owner, params, _batch_id_of_key(owner, key))
     if await dependencies.log.last(batch_events(event.batch_id)) is None:
         await must_have_room_for_batch(dependencies, owner, params.priority)
@@ -50,7 +51,8 @@ async def create_batch_once(
 
 
 async def create_batch_again(dependencies: Dependencies, owner: OwnerId, params: CreateBatchParams) -> BatchRecord:
-    """The batch that the same ask made a moment ago, if its answer was lost; else a new one. Raises Refusal."""
+    """Return the batch that the same request created moments ago if its answer was lost; else a new one. Raises
+    Refusal."""
     newest = await dependencies.log.last(BATCHES_CREATED)
     if newest is not None:
         await must_read(dependencies, newest.sequence)
@@ -62,7 +64,7 @@ async def create_batch_again(dependencies: Dependencies, owner: OwnerId, params:
 
 
 async def find_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> BatchRecord:
-    """Raises Refusal when neither the read model nor the log knows the batch."""
+    """Find a batch. Raises Refusal if neither the read model nor the log knows it."""
     if not batch_id.startswith("batch"):
         raise not_a_batch_id(batch_id)
     batch = await _find(dependencies, owner, BatchId(batch_id)) if is_batch_id(batch_id) else None
@@ -83,9 +85,9 @@ async def list_batches(dependencies: Dependencies, owner: OwnerId, params: ListB
 
 
 async def cancel_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> BatchRecord:
-    """The batch after the cancel, as the fold decided: it may have ended first.
+    """Return the batch after the cancel, as the fold decided: it may have ended first.
 
-    Raises Refusal when the batch is unknown or over.
+    Raises Refusal if the batch is unknown or over.
     """
     batch = await find_batch(dependencies, owner, batch_id)
     check_cancellable(batch)
@@ -102,9 +104,9 @@ async def cancel_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str
 async def steer_batch(
     dependencies: Dependencies, owner: OwnerId, batch_id: str, params: SteeringCommand
 ) -> BatchRecord:
-    """The batch after the command, as the fold decided: it may have ended first.
+    """Return the batch after the command, as the fold decided: it may have ended first.
 
-    Raises Refusal when the batch is unknown or over.
+    Raises Refusal if the batch is unknown or over.
     """
     batch = await find_batch(dependencies, owner, batch_id)
     if isinstance(params, Prioritize):
@@ -138,7 +140,7 @@ def _created(
 
 
 def _batch_id_of_key(owner: OwnerId, key: str) -> BatchId:
-    """The same for ever, so a repeated create meets the first one in the log itself."""
+    """Derive the id from the key, so that a repeated create meets the first one in the log itself."""
     return BatchId("batch_" + hashlib.sha256(f"{owner}|{key}".encode()).hexdigest()[:32])
 
 

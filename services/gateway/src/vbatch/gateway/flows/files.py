@@ -1,4 +1,4 @@
-"""Files after their upload: finding, listing, reading, deleting."""
+"""Finds, lists, reads and deletes files after their upload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vbatch.gateway.ports import Dependencies
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """`size` is the whole file's; `part` is None when all of it is sent."""
+    """`size` is that of the whole file; `part` is None if all of it is sent."""
 
     file: FileRecord
     size: int
@@ -29,7 +29,7 @@ class Download:
 
 
 async def find_file(dependencies: Dependencies, owner: OwnerId, file_id: str) -> FileRecord:
-    """Raises Refusal when neither the read model nor the log knows the file."""
+    """Find a file. Raises Refusal if neither the read model nor the log knows it."""
     file = await _find(dependencies, owner, FileId(file_id)) if is_file_id(file_id) else None
     if file is None:
         raise no_such_file(file_id)
@@ -48,7 +48,7 @@ async def list_files(dependencies: Dependencies, owner: OwnerId, params: ListFil
 
 
 async def delete_file(dependencies: Dependencies, owner: OwnerId, file_id: str) -> FileId:
-    """The name is gone at once; the bytes stay while an unfinished batch still reads them."""
+    """Delete a file: its name is gone at once, its bytes stay while an unfinished batch still reads them."""
     file = await find_file(dependencies, owner, file_id)
     sequence = await append(dependencies, FileDeleted(at=dependencies.now(), file_id=file.id, owner=owner))
     await must_read(dependencies, sequence)
@@ -58,7 +58,8 @@ async def delete_file(dependencies: Dependencies, owner: OwnerId, file_id: str) 
 
 
 async def download(dependencies: Dependencies, owner: OwnerId, file_id: str, range_header: str | None) -> Download:
-    """Raises Refusal before the first byte: the file is unknown, has no content to give, or has no such range."""
+    """Open a download. Raises Refusal before the first byte if the file is unknown, has no content or has no such
+    range."""
     file = await find_file(dependencies, owner, file_id)
     if file.purpose in NOT_DOWNLOADABLE:
         message = f"Not allowed to download files of purpose: {file.purpose}"

@@ -1,4 +1,4 @@
-"""The events of one batch, live from the log, from any point on, each once."""
+"""The events of one batch, live from the log and from any sequence on, each once."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def has_nothing_more(batch: BatchRecord, after: int) -> bool:
 async def live_events(
     dependencies: Dependencies, batch: BatchRecord, after: int, *, heartbeat_seconds: float
 ) -> AsyncGenerator[LiveEvent | None, None]:
-    """Events behind sequence `after`, ending with the batch; None is a heartbeat: nothing came for a while.
+    """Yield events after sequence `after` until the batch ends; None is a heartbeat: nothing came for a while.
 
-    The last one is told when it can be read, too: whoever hears that a batch is over asks for its files next.
+    The last event is sent once its effect can be read: a client that learns the batch is over asks for its files next.
 
-    The log is asked once before this returns, so that a log that is away is known before the first event.
+    The log is queried once before this returns, so that an unreachable log is noticed before the first event.
     """
     cancel_came_before = await _was_cancelled_by(dependencies, batch, after)
     return _events(dependencies, batch, after, heartbeat_seconds, cancel_came_before)
@@ -64,7 +64,7 @@ async def _events(
 
 
 async def arrived(tail: AsyncIterator[list[Recorded]], seconds_max: float) -> list[Recorded]:
-    """What has arrived, or nothing after `seconds_max`; a pending read of a tail may be given up without loss."""
+    """Return what has arrived, or nothing after `seconds_max`; cancelling a pending read of a tail loses nothing."""
     try:
         async with asyncio.timeout(seconds_max):
             return await anext(tail)
@@ -73,7 +73,7 @@ async def arrived(tail: AsyncIterator[list[Recorded]], seconds_max: float) -> li
 
 
 def _read(record: Recorded) -> e.Event | None:
-    """None for what this version cannot read: results buries it, and a subscriber must not stumble over it for ever."""
+    """Decode a record; None if this version cannot: results rejects it, and a subscriber must not fail on it."""
     try:
         return decode_outline(record)
     except Unreadable as error:
@@ -87,5 +87,5 @@ async def _was_cancelled_by(dependencies: Dependencies, batch: BatchRecord, sequ
 
 
 def _name(record: Recorded) -> str:
-    """`batch.chunk_completed` and so on: the tail of the subject, which is the name in the catalogue."""
+    """Return the event's name, such as `batch.chunk_completed`: the tail of the subject, as in the catalogue."""
     return "batch." + record.subject.rsplit(".", 1)[1]

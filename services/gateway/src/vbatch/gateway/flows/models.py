@@ -1,4 +1,4 @@
-"""The model registry: listing it, and bringing the log to what models.toml says."""
+"""The model registry: lists it, and brings the log in line with models.toml."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REGISTRATION_TRIES_MAX = 10
 
 
 class RegistryContended(Exception):
-    """Others kept changing the registry: gateways with different models.toml, most likely."""
+    """Raised when others keep changing the registry: most likely gateways with different models.toml files."""
 
 
 async def list_models(dependencies: Dependencies) -> list[ModelRecord]:
@@ -30,7 +30,7 @@ async def list_models(dependencies: Dependencies) -> list[ModelRecord]:
 
 
 async def find_model(dependencies: Dependencies, model_id: str) -> ModelRecord:
-    """Raises Refusal when the model is unknown."""
+    """Find a model. Raises Refusal if it is unknown."""
     model = await dependencies.reads.model(ModelId(model_id)) if "\0" not in model_id else None
     if model is None:
         raise no_such_model(model_id)
@@ -38,7 +38,8 @@ async def find_model(dependencies: Dependencies, model_id: str) -> ModelRecord:
 
 
 async def register_models(dependencies: Dependencies, wanted: Sequence[ModelDefinition]) -> int:
-    """Append what the log lacks; the number of events. Several gateways may do it at once, each change is made once."""
+    """Append what the log lacks and return the number of events. Gateways may do this at once: each change is made
+    once."""
     appended = 0
     for _ in range(REGISTRATION_TRIES_MAX):
         due = changes(await _known_models(dependencies.log), wanted, dependencies.now())
@@ -56,12 +57,12 @@ async def _append_if_unchanged(
     try:
         await append(dependencies, event, Guard(f"evt.model.{model_token(model_id)}.>", sequence))
     except Conflict:
-        return False  # another gateway was quicker; the next look at the log tells whether anything is left to do
+        return False  # another gateway was faster; the next read of the log tells whether anything is left to do
     return True
 
 
 def _read(record: Recorded) -> e.Event | None:
-    """None for what this version cannot read: a gateway must start all the same."""
+    """Decode a record; None if this version cannot: the gateway must start all the same."""
     try:
         return decode(record)
     except Unreadable as error:

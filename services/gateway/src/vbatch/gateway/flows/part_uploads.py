@@ -1,4 +1,4 @@
-"""Uploads in parts. Their state is folded from the log at each ask, so any gateway can go on with any upload.
+"""Uploads in parts. Their state is folded from the log at each request, so any gateway can continue any upload.
 
 The sweep (flows.upload_sweep) removes the parts of uploads that are over.
 """
@@ -44,12 +44,12 @@ from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Conflict, Full, Guard
 
 APPEND_TRIES_MAX = 50
-"""Parts that arrive side by side are appended one by one; more than so many at one instant are told to come again."""
+"""Parts sent in parallel are appended one by one; a client with more at the same instant must retry."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Assembled:
-    """The parts as one blob."""
+    """The parts, joined into one blob."""
 
     file_id: FileId
     blob: str
@@ -76,7 +76,7 @@ async def create_upload(dependencies: Dependencies, owner: OwnerId, params: Crea
 
 
 async def find_upload(dependencies: Dependencies, owner: OwnerId, upload_id: str) -> PartUpload:
-    """As the log has it now. Raises Refusal."""
+    """Find an upload, folded from the log. Raises Refusal."""
     upload = await _load(dependencies, UploadId(upload_id)) if is_upload_id(upload_id) else None
     if upload is None or upload.created.owner != owner:
         raise no_such_upload(upload_id)
@@ -84,7 +84,7 @@ async def find_upload(dependencies: Dependencies, owner: OwnerId, upload_id: str
 
 
 async def add_part(dependencies: Dependencies, owner: OwnerId, upload_id: str, form: Form) -> e.UploadPartAdded:
-    """The part, durable. Raises Refusal; then, and when the client leaves, nothing is kept."""
+    """Add a part durably. Raises Refusal; then, and if the client disconnects, nothing is kept."""
     upload = await find_upload(dependencies, owner, upload_id)
     check_pending(upload, dependencies.now())
     part_id = new_part_id(dependencies.entropy(16))
@@ -103,7 +103,7 @@ async def add_part(dependencies: Dependencies, owner: OwnerId, upload_id: str, f
 async def complete_upload(
     dependencies: Dependencies, owner: OwnerId, upload_id: str, params: CompleteUploadParams
 ) -> tuple[e.UploadCreated, FileRecord]:
-    """The upload and the file its parts make; the same ask again is answered the same. Raises Refusal."""
+    """Return the upload and the file of its parts; the same request again gets the same answer. Raises Refusal."""
     upload = await find_upload(dependencies, owner, upload_id)
     if is_same_completion(upload, params):
         return upload.created, await _file_made(dependencies, owner, upload)
@@ -119,7 +119,7 @@ async def complete_upload(
     except Refusal:
         upload = await find_upload(
             dependencies, owner, upload_id
-        )  # the same ask may have won, sent twice by the client
+        )  # the same request, sent twice by the client, may have been first
         if not is_same_completion(upload, params):
             raise
         return upload.created, await _file_made(dependencies, owner, upload)
@@ -128,7 +128,7 @@ async def complete_upload(
 
 
 async def cancel_upload(dependencies: Dependencies, owner: OwnerId, upload_id: str) -> e.UploadCreated:
-    """The upload, cancelled; one that is cancelled already is answered as it is. Raises Refusal."""
+    """Cancel the upload; one that is already cancelled is returned as it is. Raises Refusal."""
     upload = await find_upload(dependencies, owner, upload_id)
     if upload.status(dependencies.now()) is not UploadStatus.CANCELLED:
         check_pending(upload, dependencies.now())
@@ -139,7 +139,7 @@ async def cancel_upload(dependencies: Dependencies, owner: OwnerId, upload_id: s
 
 
 def upload_event(record: Recorded) -> UploadEvent | None:
-    """None for what this version cannot read: it must not stand in the way of everything behind it."""
+    """Decode a record; None if this version cannot: it must not block the events after it."""
     try:
         return cast(UploadEvent, decode(record))
     except Unreadable as error:
@@ -166,7 +166,7 @@ async def _load(dependencies: Dependencies, upload_id: UploadId) -> PartUpload |
 async def _append_while_pending(
     dependencies: Dependencies, upload: PartUpload, events: Sequence[e.Event], blob: str | None = None
 ) -> int:
-    """Append behind what this upload has become, unless that is its end. `blob` is deleted when nothing was stored."""
+    """Append unless the upload has ended in the meantime. `blob` is deleted if nothing was stored."""
     try:
         for _ in range(APPEND_TRIES_MAX):
             try:
@@ -182,7 +182,7 @@ async def _append_while_pending(
 
 
 async def _assemble(dependencies: Dependencies, upload: PartUpload, params: CompleteUploadParams) -> _Assembled:
-    """Write the chosen parts behind each other. Raises Refusal, having kept nothing."""
+    """Join the chosen parts. Raises Refusal, and then keeps nothing."""
     parts = chosen_parts(upload, params.part_ids)
     file_id = new_file_id(dependencies.entropy(16))
     blob, look = f"files/{file_id}", uploads.JsonlProbe()
@@ -222,7 +222,7 @@ def _stored(dependencies: Dependencies, upload: PartUpload, assembled: _Assemble
 
 
 async def _file_made(dependencies: Dependencies, owner: OwnerId, upload: PartUpload) -> FileRecord:
-    """The file of a completed upload. Raises Refusal when it is deleted."""
+    """Return the file of a completed upload. Raises Refusal if it is deleted."""
     if not isinstance(upload.end, e.UploadCompleted):
         raise upload_not_pending(upload.status(dependencies.now()))
     await can_read(dependencies, upload.sequence)

@@ -1,4 +1,4 @@
-"""Why batches wait: what the scheduler foretells, cut to what the asker may see."""
+"""Why batches wait: the scheduler's forecast, reduced to what the owner may see."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from vbatch.gateway.ports import Dependencies
 
 
 def queue_of(dependencies: Dependencies, owner: OwnerId) -> QueueObject:
-    """Raises SchedulerUnavailable."""
+    """Return the owner's queue. Raises SchedulerUnavailable."""
     return queue_view(owner, dependencies.forecasts.forecast())
 
 
 async def why(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> WhyObject:
-    """Raises Refusal when the batch is unknown, and SchedulerUnavailable."""
+    """Explain why a batch waits. Raises SchedulerUnavailable, or Refusal if the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     told = None if batch.is_over else await dependencies.forecasts.why(batch.id)
     return why_view(owner, batch, told, dependencies.now())

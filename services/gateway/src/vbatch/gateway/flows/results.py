@@ -1,8 +1,8 @@
 """Answers so far: the growing JSONL while a batch runs, its sealed files once it is over, pages by input line, or the
 growing JSONL from a byte on, followed as it grows.
 
-Once a file of an ended batch is deleted or has expired, all of these answer as the content of that file does: the
-growing JSONL holds the lines of both files and is never served in the place of one.
+Once a file of an ended batch is deleted or has expired, all of these answer as that file's content does: the growing
+JSONL holds the lines of both files and never replaces one.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from vbatch.gateway.ports import Dependencies
 
 LINES_READ_AT_ONCE = 32
 LOOK_SECONDS = 15.0
-"""A follower looks at the batch at least so often, should results be slower than its log."""
+"""A follower checks the batch at least this often, in case results is slower than its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """`last_line` is the highest input line among those sent; more may follow when `is_incomplete`. `next_byte` is
-    where the growing JSONL ended; None for answers that are not read from it in order."""
+    """`last_line` is the highest input line among those sent; more may follow if `is_incomplete`. `next_byte` is where
+    the growing JSONL ended; None for answers that are not read from it in order."""
 
     is_incomplete: bool
     last_line: int
@@ -42,7 +42,7 @@ class Results:
 async def results_so_far(
     dependencies: Dependencies, owner: OwnerId, batch_id: str, params: ListResultsParams | None
 ) -> Results:
-    """Raises Refusal when the batch is unknown or its file is deleted."""
+    """Raises Refusal if the batch is unknown or its file is deleted."""
     batch = await find_batch(dependencies, owner, batch_id)
     files = await _sealed_files(dependencies, owner, batch)
     if params is not None:
@@ -54,10 +54,10 @@ async def results_so_far(
 
 
 async def results_from(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: TailResultsParams) -> Results:
-    """In the order recorded, whether the batch is over or not: what was counted once keeps its place for ever. When
-    the client follows, the content ends with the batch.
+    """Return answers in the order recorded, whether the batch is over or not: a recorded answer never changes its
+    place. If the client follows, the content ends with the batch.
 
-    Raises Refusal when the batch is unknown or its file is deleted.
+    Raises Refusal if the batch is unknown or its file is deleted.
     """
     batch = await find_batch(dependencies, owner, batch_id)
     await _sealed_files(dependencies, owner, batch)
@@ -90,7 +90,7 @@ async def _sealed(dependencies: Dependencies, files: list[FileRecord]) -> AsyncG
         try:
             async for piece in dependencies.blobs.read_stream(file.blob):
                 yield piece
-        except BlobMissing as error:  # deleted since it was looked up
+        except BlobMissing as error:  # deleted after it was looked up
             raise no_such_file(file.id) from error
 
 
@@ -134,6 +134,6 @@ async def _lines(
 
 
 def _answers_gone(batch: BatchRecord, error: BlobMissing) -> Exception:
-    """A growing JSONL that is missing went with a sealed file a moment ago; under a batch that runs, it is lost."""
+    """Explain a missing growing JSONL: it was just deleted with a sealed file; if the batch still runs, it is lost."""
     file_id = batch.output_file_id or batch.error_file_id
     return error if file_id is None else no_such_file(file_id)

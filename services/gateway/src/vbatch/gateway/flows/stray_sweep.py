@@ -1,6 +1,6 @@
-"""Removes bytes that no event speaks of: a gateway was killed between the last byte of an upload and its event.
+"""Removes bytes that no event names: a gateway was killed between the last byte of an upload and its event.
 
-Whether a file is known is asked of the log itself, never of the read model, which may be late or lost.
+The log itself is asked whether a file is known, never the read model, which may be late or lost.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from vbatch.journal.port import Full, Unavailable
 
 SWEEP_SECONDS = 3_600.0
 FILE_SECONDS = 2 * 3_600.0
-"""More than a form may take, and its event after it."""
+"""Longer than a form may take, with the event after it."""
 PART_SECONDS = 3 * 3_600.0
-"""An upload lives for an hour, its parts an hour longer: what is older belongs to none."""
+"""An upload lives for an hour, its parts an hour longer: older parts belong to no upload."""
 STRAYS_MAX = 64
-"""More than so many unknown files at once were not left by a crash: the log is another one, and nothing is removed."""
+"""More unknown files than this cannot be left by a crash: the log is a different one, and nothing is removed."""
 
 
 class StraySweep:
-    """Asks for each file once in the life of the process: what is in the log stays there."""
+    """Checks each known file once in the life of the process: what is in the log stays there."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
         self._known: set[str] = set()
 
     async def run(self) -> None:
-        """For ever; trouble with the world is met again at the next round."""
+        """Run forever; errors of the stores are retried in the next round."""
         while True:
             try:
                 await self.sweep()
@@ -40,7 +40,7 @@ class StraySweep:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def sweep(self) -> int:
-        """One round; how many blobs were removed."""
+        """Run one round; return how many blobs were removed."""
         strays = await self._stray_files()
         if len(strays) > STRAYS_MAX:
             get_logger().error("files_unknown_to_the_log", count=len(strays), example=strays[0])
@@ -52,7 +52,7 @@ class StraySweep:
         return len(strays)
 
     async def _stray_files(self) -> list[str]:
-        """Those that no event names; at most one more than may be removed."""
+        """Return the files that no event names; at most one more than may be removed."""
         strays: list[str] = []
         for blob in await self._dependencies.blobs.older_than(FILE_SECONDS, "files"):
             if blob not in self._known and len(strays) <= STRAYS_MAX:

@@ -1,4 +1,4 @@
-"""An upload: the bytes go to the blob store as they come, are hashed and looked at, then become a file of the log."""
+"""An upload: its bytes are stored, hashed and checked as they come, then become a file of the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vbatch.journal.port import Full
 
 
 class Form(Protocol):
-    """A multipart form whose fields fill up while its file is read; complete when the reading ends."""
+    """A multipart form whose fields fill up while its file is read; it is complete once the file has been read."""
 
     @property
     def fields(self) -> dict[str, str]: ...
@@ -30,7 +30,7 @@ class Form(Protocol):
     def filename(self) -> str: ...
 
     def file_pieces(self) -> AsyncIterator[bytes]:
-        """Raises Refusal for a form that is malformed or has no file."""
+        """Yield the bytes. Raises Refusal for a form that is malformed or has no file."""
         ...
 
 
@@ -44,7 +44,7 @@ class _Written:
 
 
 async def upload(dependencies: Dependencies, owner: OwnerId, form: Form) -> FileRecord:
-    """The file, durable and listed. Raises Refusal; then, and when the client leaves, nothing is kept."""
+    """Store the file durably and list it. Raises Refusal; then, and if the client disconnects, nothing is kept."""
     file_id = new_file_id(dependencies.entropy(16))
     blob = f"files/{file_id}"
     written = await _write(dependencies, blob, form)
@@ -54,10 +54,10 @@ async def upload(dependencies: Dependencies, owner: OwnerId, form: Form) -> File
         await must_have_room_for_bytes(dependencies, owner, written.bytes)
         sequence = await append(dependencies, event)
     except (Full, Refusal):
-        await dependencies.blobs.delete(blob)  # surely not in the log; after other trouble it may be, so the bytes stay
+        await dependencies.blobs.delete(blob)  # surely not in the log; after other errors it may be, so the bytes stay
         raise
     reached(Failpoint.FILE_RECORDED)
-    # When results is late the answer comes from the event: the file exists, whoever can list it by now.
+    # If results is late, the answer comes from the event: the file exists, even if it is not listed yet.
     await can_read(dependencies, sequence)
     return file_of(event)
 
@@ -77,7 +77,7 @@ async def _write(dependencies: Dependencies, blob: str, form: Form) -> _Written:
 
 
 def _purpose(form: Form, look: uploads.JsonlProbe) -> str:
-    """What only the whole form can tell: its fields may follow its file."""
+    """Check what needs the whole form: its fields may follow its file."""
     purpose = uploads.read_purpose(form.fields)
     uploads.check_content(purpose, look)
     return purpose

@@ -1,4 +1,4 @@
-"""Removes the bytes of parts whose upload is over: completed, cancelled or expired. Several gateways may sweep."""
+"""Removes the parts of uploads that are completed, cancelled or expired. Several gateways may sweep."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from vbatch.journal.port import Full, Rejected, Unavailable
 
 SWEEP_SECONDS = 60.0
 GRACE = timedelta(hours=1)
-"""After its expiry an upload may still be in the middle of a completion that began in time."""
+"""After its expiry an upload may still be in a completion that began in time."""
 
 
 class UploadSweep:
-    """Follows every upload in the log until its parts are removed; what is over needs no memory."""
+    """Follows every upload in the log until its parts are removed; then it is forgotten."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
@@ -31,7 +31,7 @@ class UploadSweep:
         self._kept: dict[UploadId, PartUpload] = {}
 
     async def run(self) -> None:
-        """For ever; trouble with the world is met again at the next round."""
+        """Run forever; errors of the stores are retried in the next round."""
         while True:
             try:
                 await self.sweep()
@@ -40,7 +40,7 @@ class UploadSweep:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def sweep(self) -> int:
-        """One round; how many uploads were cleared."""
+        """Run one round; return how many uploads were cleared."""
         await self._catch_up()
         now = self._dependencies.now()
         due = [candidate for candidate in self._kept.values() if _is_over(candidate, now - GRACE)]

@@ -1,4 +1,4 @@
-"""Appending an event and reading one's own write."""
+"""Appends events, and waits until one's own write can be read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ACTOR: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
 
 async def append(dependencies: Dependencies, event: Event, guard: Guard | None = None) -> int:
-    """The sequence of the event, now durable. Raises what Log.append raises."""
+    """Append the event durably and return its sequence. Raises what Log.append raises."""
     message = _message(event)
     sequence = await dependencies.log.append(message, guard)
     get_logger().info("event_appended", event_id=message.message_id, sequence=sequence)
@@ -39,23 +39,24 @@ async def append(dependencies: Dependencies, event: Event, guard: Guard | None =
 
 
 async def append_all(dependencies: Dependencies, events: Sequence[Event], guard: Guard) -> int:
-    """The sequence of the last event, all of them durable, or none. Raises what Log.append_all raises."""
+    """Append all events durably, or none; return the last sequence. Raises what Log.append_all raises."""
     return await dependencies.log.append_all([_message(event) for event in events], guard)
 
 
 async def can_read(dependencies: Dependencies, sequence: int) -> bool:
-    """Whether the read model shows `sequence` within the limit."""
+    """Whether the read model reaches `sequence` within the time limit."""
     return await dependencies.projection.reaches(sequence, dependencies.own_write_seconds_max)
 
 
 async def must_read(dependencies: Dependencies, sequence: int) -> None:
-    """For answers that only the fold can give. Raises Refusal: the write stands, its effect cannot be shown yet."""
+    """Wait for an answer that only the fold can give. Raises Refusal: the write stands, but its effect cannot be shown
+    yet."""
     if not await can_read(dependencies, sequence):
         raise unavailable("Your request was recorded, but its effect cannot be shown yet.")
 
 
 async def is_news(dependencies: Dependencies, subject_filter: str) -> bool:
-    """Whether the log holds more of an aggregate than could be read a moment ago; readable now. Raises Refusal.
+    """Whether the log holds more of an aggregate than could be read a moment ago; it is readable now. Raises Refusal.
 
     An acknowledged write whose projection is late, or was lost with the database, must not be answered "not found".
     """

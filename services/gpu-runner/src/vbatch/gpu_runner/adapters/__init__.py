@@ -1,1 +1,1 @@
-"""The parts of the runner that touch the world."""
+"""The runner's adapters: devices, engines, blobs and metrics."""

@@ -1,4 +1,4 @@
-"""Input files and large answers in the blob store, with its trouble in the runner's words."""
+"""Reads input files from the blob store and writes large answers to it, and translates its errors for the runner."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 class BlobFiles:
-    """Trouble that may pass is tried again, with pauses that double; `trouble` is why an answer waits to be stored."""
+    """Retries transient errors with pauses that double. `trouble` says why an answer waits to be stored."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
@@ -37,7 +37,8 @@ class BlobFiles:
         raise AssertionError("the loop returns or raises")
 
     async def put(self, blob: str, body: bytes) -> None:
-        """Waits for as long as the store is full or away: the answer has cost its computation already."""
+        """Store the answer, waiting while the store is full or unreachable: the answer has already cost its
+        computation."""
         pause = PAUSE_SECONDS
         while True:
             try:

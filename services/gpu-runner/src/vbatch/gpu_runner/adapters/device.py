@@ -1,4 +1,4 @@
-"""The device of this machine: an NVIDIA GPU when its driver answers, the processor otherwise."""
+"""The device of this machine: an NVIDIA GPU if its driver answers, otherwise the CPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEMORY_TOLERANCE_BYTES = 256 * MIB
 
 
 class DeviceTrouble(Exception):
-    """The driver's tool is there but does not answer as expected."""
+    """Raised when the driver's tool exists but does not answer as expected."""
 
 
 async def detect(index: int = 0, cpu_features: str = "") -> Device:
@@ -35,7 +35,7 @@ async def detect(index: int = 0, cpu_features: str = "") -> Device:
 
 
 async def free_bytes(device: Device) -> int | None:
-    """Free memory of a GPU; None where freeing is the kernel's business."""
+    """Return the free memory of a GPU; None for a CPU, where the kernel frees memory."""
     if device.kind is DeviceKind.CPU:
         return None
     answer = await _query(device.index, "memory.free")
@@ -57,7 +57,7 @@ def machine_free_bytes() -> int:
 
 
 async def wait_until_free(device: Device, wanted_bytes: int | None, seconds_max: float) -> bool:
-    """Whether about `wanted_bytes` became free in time; the driver is slower than the end of a process."""
+    """Whether about `wanted_bytes` became free in time. The driver frees memory later than the process ends."""
     if wanted_bytes is None:
         return True
     try:
@@ -72,7 +72,7 @@ async def wait_until_free(device: Device, wanted_bytes: int | None, seconds_max:
 
 
 async def _query(index: int, fields: str) -> str:
-    """One line of values without units; empty when there is no such GPU or the driver is not loaded."""
+    """Return one line of values without units; empty if there is no such GPU or the driver is not loaded."""
     command = ("nvidia-smi", "-i", str(index), f"--query-gpu={fields}", "--format=csv,noheader,nounits")
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL

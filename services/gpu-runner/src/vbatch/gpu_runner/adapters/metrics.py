@@ -1,4 +1,4 @@
-"""The runner's figures as Prometheus metrics, read when they are scraped."""
+"""Exposes the runner's counters as Prometheus metrics, read at each scrape."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What an engine's answer means: an outcome with its body untouched, and the tokens it cost.
+"""Interprets an engine's answer: an outcome with its body untouched, and the tokens it cost.
 
-A body that is not JSON is never passed on: it would break the files and messages it ends up in.
+A body that is not JSON is never passed on: it would break the files and messages that hold it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from vbatch.gpu_runner.core.feed import Request
 ENVELOPE_TEXT_CHARS_MAX = 2_000
 
 STATUS_MIN, STATUS_MAX = 200, 599
-"""Of an answer; 1xx only announces one."""
+"""The range of an answer's status; 1xx only announces an answer."""
 ODD_STATUS = "The engine answered with the status {status}, which is no answer."
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)]
-"""Of tokens; an engine that reports more is not believed."""
+"""A count of tokens; an engine that reports more is not believed."""
 
 
 class _InputDetails(msgspec.Struct):
@@ -34,7 +34,7 @@ class _OutputDetails(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    """The names of chat, completions and embeddings, and those of responses."""
+    """The names that chat, completions and embeddings use, and those that responses use."""
 
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
@@ -65,11 +65,11 @@ _SYNTAX_DECODER = msgspec.json.Decoder(msgspec.Raw)
 
 
 class NotJson(Exception):
-    """These bytes are no JSON document."""
+    """Raised when bytes are not a JSON document."""
 
 
 def outcome_of(request: Request, status_code: int, body: bytes, seconds: float) -> Outcome:
-    """The outcome of an HTTP answer, whatever its status, as long as it is one."""
+    """Return the outcome of an HTTP answer; an invalid status, or a success that is not JSON, becomes a fault."""
     if not STATUS_MIN <= status_code <= STATUS_MAX:
         message = ODD_STATUS.format(status=status_code)
         return fault_outcome(request, RequestFault.UNREADABLE_ANSWER, message=message, seconds=seconds)
@@ -90,13 +90,13 @@ def outcome_of(request: Request, status_code: int, body: bytes, seconds: float) 
 
 
 def fault_outcome(request: Request, fault: RequestFault, *, message: str = "", seconds: float = 0.0) -> Outcome:
-    """The outcome of a request that got no HTTP answer worth keeping."""
+    """Return the outcome of a request that got no HTTP answer worth keeping."""
     error = RequestError(code=fault, message=message or REQUEST_FAULT_MESSAGES[fault])
     return Outcome(line=request.line, custom_id=request.custom_id, error=error, seconds=seconds)
 
 
 def usage_of(body: bytes) -> Usage:
-    """The tokens an answer reports, none when it reports them in another shape. Raises NotJson."""
+    """Return the tokens that an answer reports; none if it reports them in another shape. Raises NotJson."""
     try:
         if not body.isascii():
             body.decode()
@@ -110,7 +110,7 @@ def usage_of(body: bytes) -> Usage:
 
 
 def error_envelope(text: bytes, status_code: int) -> bytes:
-    """OpenAI's error envelope around the text of an error answer that is not JSON."""
+    """Wrap the text of an error answer that is not JSON in OpenAI's error envelope."""
     message = text.decode(errors="replace").strip()[:ENVELOPE_TEXT_CHARS_MAX]
     kind = "invalid_request_error" if status_code < 500 else "server_error"
     error: Mapping[str, str | None] = {

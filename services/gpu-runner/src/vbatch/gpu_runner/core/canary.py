@@ -1,6 +1,7 @@
-"""One token asked of an engine before it first sleeps and after every wake: the same answer, or it starts anew.
+"""Asks an engine for one token before its first sleep and after each wake: if the answers differ, it is restarted.
 
-The token and its log probability are compared as vLLM's own snapshots do (vllm/snapshot); of an embedding, its numbers.
+The token and its log probability are compared as vLLM's own snapshots do (vllm/snapshot); for an embedding model, the
+numbers are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ NUMBERS_COMPARED = 16
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """What the engine said: a token with its log probability, or the first numbers of an embedding."""
+    """The engine's answer: a token with its log probability, or the first numbers of an embedding."""
 
     token: str
     numbers: tuple[float, ...]
@@ -50,7 +51,7 @@ _DECODER = msgspec.json.Decoder(_Answer)
 
 
 def canary_question(model: ModelId, endpoints: Sequence[str]) -> tuple[str, bytes]:
-    """The endpoint to ask and the body to send."""
+    """Return the endpoint and the body of the canary request."""
     if EMBEDDINGS in endpoints:
         return EMBEDDINGS, msgspec.json.encode({"model": model, "input": PROMPT})
     body = {"model": model, "prompt": PROMPT, "max_tokens": 1, "temperature": 0, "logprobs": 1}
@@ -58,7 +59,7 @@ def canary_question(model: ModelId, endpoints: Sequence[str]) -> tuple[str, byte
 
 
 def canary_in(answer: bytes) -> Canary | None:
-    """None when the answer has neither a token nor an embedding."""
+    """Return the canary in an answer; None if it has neither a token nor an embedding."""
     try:
         read = _DECODER.decode(answer)
     except msgspec.DecodeError:
@@ -69,7 +70,7 @@ def canary_in(answer: bytes) -> Canary | None:
 
 
 def agree(before: Canary, after: Canary) -> bool:
-    """NaN agrees with nothing, not even with itself."""
+    """Whether the two answers agree. NaN agrees with nothing, not even with itself."""
     pairs = zip(before.numbers, after.numbers, strict=False)
     same_length = len(before.numbers) == len(after.numbers)
     return before.token == after.token and same_length and all(abs(a - b) <= TOLERANCE for a, b in pairs)

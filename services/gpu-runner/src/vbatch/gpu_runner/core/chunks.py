@@ -1,4 +1,4 @@
-"""What a chunk is: outcomes of one slice recorded together, few enough, small enough and soon enough."""
+"""Groups the outcomes of one slice into chunks that are few enough, small enough and recorded soon enough."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vbatch.contracts.events import Outcome
 
 CHUNK_BYTES_MAX = limits.SMALL_CHUNK_BYTES_MAX
 CHUNK_OUTCOMES_MAX = limits.OUTCOMES_COUNT_MAX
-"""What a device that answers so many within CHUNK_SECONDS_MAX records with one wait for the disk."""
+"""A device that answers this many within CHUNK_SECONDS_MAX records them with one wait for the disk."""
 CHUNK_SECONDS_MAX = 0.5
 BODY_BYTES_MAX = limits.ANSWER_BYTES_MAX
-"""A larger answer goes to a blob: alone it would not fit a message with comfort."""
+"""A larger answer goes to a blob: it would nearly fill a message by itself."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -28,7 +28,7 @@ class Chunk:
 
 
 class Chunker:
-    """Gathers the outcomes of one slice. The caller closes a chunk CHUNK_SECONDS_MAX after its first outcome."""
+    """Collects the outcomes of one slice. The caller closes a chunk CHUNK_SECONDS_MAX after its first outcome."""
 
     def __init__(self) -> None:
         self._number = 1
@@ -37,7 +37,7 @@ class Chunker:
 
     @property
     def number(self) -> int:
-        """Of the chunk that is being gathered."""
+        """The number of the chunk that is being collected."""
         return self._number
 
     @property
@@ -45,7 +45,7 @@ class Chunker:
         return not self._outcomes
 
     def add(self, outcome: Outcome) -> list[Chunk]:
-        """The chunks that this outcome closed: none, one, or two when it is large itself."""
+        """Add an outcome; return the chunks it closed: none, one, or two if it is large itself."""
         size = outcome_bytes(outcome)
         closed = self.close() if self._bytes + size > CHUNK_BYTES_MAX else []
         self._outcomes.append(outcome)
@@ -55,7 +55,7 @@ class Chunker:
         return closed
 
     def close(self) -> list[Chunk]:
-        """The chunk gathered so far, if there is any."""
+        """Return the chunk collected so far, if there is one."""
         if not self._outcomes:
             return []
         chunk = Chunk(self._number, tuple(self._outcomes))
@@ -64,5 +64,5 @@ class Chunker:
 
 
 def outcome_bytes(outcome: Outcome) -> int:
-    """What the outcome takes on the wire, with the comma behind it."""
+    """Return the size of the outcome on the wire, with the comma after it."""
     return len(_ENCODER.encode(outcome)) + 1

@@ -1,4 +1,4 @@
-"""The command line and environment of an engine, from a model's definition and the device it is to run on."""
+"""Builds the command line and environment of an engine from a model's definition and its device."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from vbatch.gpu_runner.core.processor import Processor
 MAX_NUM_SEQS = "max-num-seqs"
 VLLM_MODULE = "vllm.entrypoints.openai.api_server"
 NO_ACCESS_LOG = "--disable-uvicorn-access-log"
-"""A line a request says nothing that the log of events does not, and costs the engine time."""
+"""A log line per request adds nothing to the log of events, and costs the engine time."""
 SIMULATED_MODULE = "vbatch.gpu_runner.simulated"
 LOCAL_ENVIRONMENT: Mapping[str, str] = {"HF_HUB_OFFLINE": "1"}
 VLLM_ENVIRONMENT: Mapping[str, str] = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",  # a host that may be asked must not send the engine to one that may not
+    "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",  # an allowed host must not redirect the engine to a forbidden one
 }
 NO_HOST = "none.invalid"
-"""vLLM fetches from anywhere unless some host is named; this one never is (RFC 2606)."""
+"""vLLM fetches from any host unless some host is named; this one never exists (RFC 2606)."""
 
 
 SLEEP_ARGUMENTS: Mapping[str, ArgumentValue] = {"enable-sleep-mode": True}
 SLEEP_ENVIRONMENT: Mapping[str, str] = {"VLLM_SERVER_DEV_MODE": "1"}
-"""Opens /sleep and /wake_up, to the owner of the socket alone."""
+"""Opens /sleep and /wake_up, which only the owner of the socket can reach."""
 DEVICE_BYTES = "memory-bytes"
-"""What a simulated engine claims to take."""
+"""The memory that a simulated engine claims to take."""
 
 
 class DeviceKind(StrEnum):
@@ -57,7 +57,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class EngineCommand:
-    """`environment` is set on top of the runner's own."""
+    """How to start an engine; `environment` is set on top of the runner's own."""
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -65,8 +65,8 @@ class EngineCommand:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are: the Python that has vLLM, our own, the socket (its folder takes the engine's own, too), and the
-    model's folder or hub id."""
+    """The paths of an engine: the Python that has vLLM, our own Python, the socket (whose folder also holds the
+    engine's other sockets), and the model's folder or hub id."""
 
     engine_python: str
     own_python: str
@@ -77,7 +77,7 @@ class Places:
 def engine_command(
     definition: ModelDefinition, device: Device, places: Places, *, can_sleep: bool = False
 ) -> EngineCommand:
-    """How to start the engine. Raises ValueError for an engine that is not started but connected to."""
+    """Return the command that starts the engine. Raises ValueError for an engine that is connected to, not started."""
     napping = SLEEP_ARGUMENTS if can_sleep else {}
     arguments = _argument_list({**guarded_arguments(definition, device), **napping})
     match definition.engine:
@@ -96,7 +96,7 @@ def engine_command(
 
 
 def may_sleep(definition: ModelDefinition, device: Device) -> bool:
-    """vLLM refuses to start with sleep mode on a CPU."""
+    """Whether the engine may sleep: vLLM refuses to start with sleep mode on a CPU."""
     is_able = definition.engine is EngineKind.VLLM and device.kind is DeviceKind.NVIDIA
     return is_able or definition.engine is EngineKind.SIMULATED
 
@@ -106,7 +106,7 @@ def effective_concurrency(definition: ModelDefinition, device: Device) -> int:
 
 
 def guarded_arguments(definition: ModelDefinition, device: Device) -> dict[str, ArgumentValue]:
-    """The effective ones, so that bodies make vLLM fetch from the hosts named and read no file of this machine."""
+    """The effective arguments, so that vLLM fetches media only from the named hosts and reads no local file."""
     arguments = effective_arguments(definition, device)
     if definition.engine is EngineKind.VLLM:
         arguments.pop(LOCAL_MEDIA, None)
@@ -115,7 +115,7 @@ def guarded_arguments(definition: ModelDefinition, device: Device) -> dict[str, 
 
 
 def effective_arguments(definition: ModelDefinition, device: Device) -> dict[str, ArgumentValue]:
-    """The model's arguments with the device's over them, spelled with dashes; `max-num-seqs` is always there."""
+    """Merge the model's arguments with those of the device, spelled with dashes; `max-num-seqs` is always set."""
     layers = [definition.arguments]
     if device.kind is DeviceKind.CPU:
         layers.append(definition.cpu.arguments)
@@ -133,7 +133,7 @@ def effective_environment(definition: ModelDefinition, device: Device) -> dict[s
 
 
 def _argument_list(arguments: Mapping[str, ArgumentValue]) -> list[str]:
-    """True is a bare flag, False takes a flag of an earlier layer back."""
+    """Format arguments: True is a bare flag, False removes a flag of an earlier layer."""
     words: list[str] = []
     for name, value in arguments.items():
         if name == MEDIA_HOSTS:
@@ -151,7 +151,7 @@ def _vllm_environment(definition: ModelDefinition, device: Device) -> dict[str, 
 
 
 def _core_binding(device: Device) -> dict[str, str]:
-    """vLLM's own choice leaves a core idle: on two cores 16.7 requests/s instead of 24.9 (measured)."""
+    """Bind threads to cores: vLLM's choice leaves a core idle (measured on two cores: 16.7 requests/s, not 24.9)."""
     if device.kind is not DeviceKind.CPU or not device.cores:
         return {}
     return {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, device.cores))}

@@ -1,7 +1,7 @@
-"""Which variables of the runner's environment an engine gets: those that programs, compilers, devices and model hubs
-are known to need, and no other. Cloud credentials, tokens and our own settings stay here.
+"""Which variables of the runner's environment an engine gets: only those that programs, compilers, devices and model
+hubs are known to need. Cloud credentials, tokens and our own settings are not passed on.
 
-What a model needs besides stands in its `environment` in models.toml.
+A model that needs others names them in its `environment` in models.toml.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ CERTIFICATES = r"SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
 ALWAYS = re.compile("|".join((PROGRAM, LIBRARIES, THREADS, DEVICES, ENGINES, CERTIFICATES)))
 
 HUB = re.compile(r"HF_TOKEN|HF_TOKEN_PATH|HF_ENDPOINT|(?:https?|all|no)_proxy", re.IGNORECASE)
-"""Only for an engine that may fetch its weights: a proxy's address may hold a password."""
+"""Passed only to an engine that may fetch its weights: a proxy's address may hold a password."""
 OFFLINE = "HF_HUB_OFFLINE"
 
 NEVER = re.compile(r"VLLM_API_KEY|VLLM_SERVER_DEV_MODE|VLLM_ALLOW_RUNTIME_LORA_UPDATING|VLLM_PLUGINS")
-"""Keys and routes of vLLM that are for whoever runs it by hand: the runner asks for what it needs itself."""
+"""Keys and routes for running vLLM by hand; the runner sets what it needs itself."""
 
 
 def inherited(machine: Mapping[str, str], command: Mapping[str, str], also: Set[str] = frozenset()) -> dict[str, str]:
-    """Of the environment `machine`, for a command with variables of its own; those in `also` besides."""
+    """Select variables from `machine` for a command that sets its own; names in `also` are passed on, too."""
     is_offline = command.get(OFFLINE) == "1"
     kept = {name for name in machine if _is_for_engines(name, is_offline=is_offline)} | (also & machine.keys())
     return {name: value for name, value in machine.items() if name in kept}

@@ -1,4 +1,4 @@
-"""What ended an engine, by its log: tracebacks of what followed stand behind the line that says it."""
+"""Finds what ended an engine in its log: tracebacks of later errors follow the line that names the cause."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from vbatch.gpu_runner.core.ladder import memory_line
 
 CAUSE_CHARS_MAX = 500
 _ERROR = re.compile(r"^(?:\(\w+ pid=\d+\) )?(?:ERROR .*?\] )?((?:\w+\.)*[A-Z]\w*(?:Error|Exception): .+)$")
-"""The end of a traceback as Python prints it, or as vLLM 0.32 logs it; no warning that quotes one."""
+"""The end of a traceback as Python prints it or vLLM 0.32 logs it, but not a warning that quotes one."""
 
 
 def cause_in(log: str) -> str:
-    """What speaks of memory, else the first error of the log's end; empty where it names none."""
+    """Return the line about memory, or else the first error near the end of the log; empty if there is none."""
     return memory_line(log) or next(filter(None, map(_error, log.splitlines())), "")
 
 

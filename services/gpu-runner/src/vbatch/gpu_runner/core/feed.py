@@ -1,8 +1,9 @@
-"""Which line of which slice is waiting, inside the engine or done. It says what to feed next; it does not feed.
+"""Tracks which line of which slice is waiting, inside the engine or done. It says what to feed next; it does not feed.
 
-Slices run in the order they came, and in their own order; but requests of one group, in whichever of them, go one after
-the other, so that the engine computes what they begin with once. Only the slices at the front that share the front's
-model may be fed, so a slice for another model is a border: the model changes when everything before it is done.
+Slices run in the order in which they came, and lines in their own order. But requests of one group, in any of the
+slices, run one after the other, so that the engine computes their shared prefix once. Only the slices at the front that
+share the first slice's model may be fed, so a slice for another model is a border: the model changes when everything
+before it is done.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.orders import FailSlice, RunSlice
 
 SLICES_READ_AHEAD, REQUESTS_READ_AHEAD = 3, 512
-"""Slices whose requests are held in memory: the one that runs, the next and one more; when they are short as many as
-make up so many requests."""
+"""Slices whose requests are held in memory: the running one, the next and one more; or, if they are short, as many
+slices as hold this many requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,12 @@ class Request:
     body: bytes
     group: int = 0
     place: str = ""
-    """The same in each life of a runner."""
+    """The same in every life of a runner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """What a slice closed early leaves undone, in the order of its lines; `suspects` were inside the engine."""
+    """The undone lines of a slice that was closed early, in order; `suspects` were inside the engine."""
 
     order: RunSlice | FailSlice
     lines: tuple[int, ...]
@@ -53,7 +54,8 @@ class _OpenSlice:
     unfinished: set[int] = field(default_factory=set)
 
     def read(self, requests: Iterable[Request]) -> None:
-        """Keep the requests by their groups, which stand in the order of their first requests; no group is its own."""
+        """Store the requests by group, in the order of each group's first request; a request without a group is its
+        own."""
         self.is_read = True
         for request in requests:
             self.waiting.setdefault(request.group or -request.line, deque()).append(request)
@@ -62,7 +64,7 @@ class _OpenSlice:
         return group in self.waiting
 
     def take(self, group: int) -> Request:
-        """The next request of this group, or of the first where it has none."""
+        """Return the next request of this group, or of the first group if this one has none."""
         key = group if group in self.waiting else next(iter(self.waiting))
         request = self.waiting[key].popleft()
         if not self.waiting[key]:
@@ -78,7 +80,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._slices: dict[SliceId, _OpenSlice] = {}
-        self._group = 0  # of the request taken last
+        self._group = 0  # the group of the last request taken
 
     def open(self, order: RunSlice, now: float) -> None:
         unfinished = {request.line for request in order.requests}
@@ -91,15 +93,14 @@ class Feed:
 
     @property
     def model_next(self) -> ModelId | None:
-        """The model that is wanted when the present one's slices are done; before such a slice is here, one whose work
-        waits."""
+        """The model to run after the current one's slices; if no such slice has arrived, the one whose work waits."""
         wanted, orders = self.model_wanted, [slice_.order for slice_ in self._slices.values()]
         behind = [*(order.model for order in orders), *(order.model_behind for order in reversed(orders))]
         return next((model for model in behind if model not in (wanted, None)), None)
 
     @property
     def wanted_since(self) -> float:
-        """When the oldest slice came; 0 without one."""
+        """When the oldest slice arrived; 0 if there is none."""
         return next((slice_.opened_at for slice_ in self._slices.values()), 0.0)
 
     @property
@@ -118,7 +119,7 @@ class Feed:
         return slice_id in self._slices
 
     def next_unread(self) -> RunSlice | None:
-        """The slice whose requests are to be read now; none while enough of them are in memory."""
+        """Return the next slice whose requests must be read; None while enough of them are in memory."""
         held = 0
         for number, open_slice in enumerate(self._slices.values()):
             if number >= SLICES_READ_AHEAD and held >= REQUESTS_READ_AHEAD:
@@ -129,12 +130,12 @@ class Feed:
         return None
 
     def put(self, slice_id: SliceId, requests: Iterable[Request]) -> None:
-        """The slice's requests are read; a slice that was closed meanwhile stays closed."""
+        """Store the requests of a slice; a slice that was closed in the meantime stays closed."""
         if found := self._slices.get(slice_id):
             found.read(requests)
 
     def take(self) -> Request | None:
-        """The next request to feed, inside from now on; None when nothing of the front model is ready."""
+        """Return the next request to feed and count it as inside; None if no request for the front model is ready."""
         ready = [open_slice for open_slice in self._front() if open_slice.waiting]
         if not ready:
             return None
@@ -145,12 +146,12 @@ class Feed:
         return request
 
     def _front(self) -> Iterator[_OpenSlice]:
-        """The slices that may be fed."""
+        """Yield the slices that may be fed."""
         model = self.model_wanted
         return takewhile(lambda slice_: slice_.order.model == model and slice_.is_read, self._slices.values())
 
     def finish(self, request: Request) -> bool:
-        """Whether the request was still ours: False when its slice was closed while it ran."""
+        """Whether the request was still open: False if its slice was closed while it ran."""
         found = self._slices.get(request.slice_id)
         if found is None:
             return False
@@ -161,11 +162,11 @@ class Feed:
         return True
 
     def close(self, slice_id: SliceId) -> Remainder:
-        """Give the slice up as it stands."""
+        """Close the slice and return what is left of it."""
         return self._slices.pop(slice_id).remainder()
 
     def pause_batch(self, batch_id: BatchId) -> list[Remainder]:
-        """Give up what of the batch is not inside; a slice of which something is inside goes on with that."""
+        """Give up the batch's requests that are not inside; a slice with requests inside continues with those."""
         held = [self._pause(slice_) for slice_ in list(self._slices.values()) if slice_.order.batch_id == batch_id]
         return [slice_ for slice_ in held if slice_.lines]
 

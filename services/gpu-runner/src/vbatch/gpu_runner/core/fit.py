@@ -1,7 +1,7 @@
-"""Whether a model fits the device, reckoned before it is loaded: weights + KV cache + what a process takes besides.
+"""Whether a model fits the device, calculated before it is loaded: weights + KV cache + process overhead.
 
-The KV cache of one token (vLLM, v1/kv_cache_interface.py): 2 * layers * KV heads * head size * bytes a value. Layers
-with a sliding window keep no more tokens than that window.
+The KV cache of one token (vLLM, v1/kv_cache_interface.py): 2 * layers * KV heads * head size * bytes a value. A layer
+with a sliding window keeps only the tokens of that window.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from vbatch.gpu_runner.core.command import Device, DeviceKind
 
 GIB = 1 << 30
 GPU_UTILIZATION_DEFAULT = 0.92
-"""vLLM's own (vllm/config/cache.py)."""
+"""vLLM's default (vllm/config/cache.py)."""
 GPU_OVERHEAD_BYTES = GIB * 3 // 2
-"""CUDA context, graphs, activations of a profile run; derived from published logs of 16 GB cards, not measured here."""
+"""CUDA context, graphs and profiling activations; derived from published logs of 16 GB cards, not measured here."""
 CPU_OVERHEAD_BYTES = GIB * 5 // 2
 """Three processes without weights and cache (measured: 0.8 + 0.7 + 0.7 GB)."""
 CPU_SHARE_MAX = 0.8
-"""Of the machine's memory: the server itself, its log and its database live there, too."""
+"""The share of the machine's memory for the engine: the server, its log and its database need the rest."""
 CPU_CACHE_DEFAULT_BYTES = 4 * GIB
 VALUE_BYTES: Mapping[str, float] = {"float32": 4, "float16": 2, "bfloat16": 2, "fp8": 1, "int8": 1}
 QUANTIZED_BYTES: Mapping[str, float] = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.55}
-"""Of a weight that is quantised while it is loaded. Other methods come with weights that already are."""
+"""The size of a weight that is quantised while it loads. Other methods load weights that already are."""
 QUANTIZED_SHARE = 0.9
-"""Of the weights; embeddings and norms stay as they are."""
+"""The share of the weights that is quantised; embeddings and norms are not."""
 FAMILY_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "gemma3_text": {
         "num_attention_heads": 8,
@@ -43,7 +43,7 @@ FAMILY_DEFAULTS: Mapping[str, Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What config.json and the weights' headers say. `context_tokens` is the longest the model takes.
+    """The facts from config.json and the weights' headers. `context_tokens` is the longest context of the model.
 
     `layers_sliding` of the layers keep only the last `window_tokens`. `is_quantized`: its weights come so.
     """
@@ -59,7 +59,7 @@ class ModelShape:
     is_quantized: bool = False
 
     def kv_bytes(self, tokens: int, value_bytes: float) -> int:
-        """The cache of one request with so many tokens."""
+        """Return the size of the cache of one request with this many tokens."""
         full = (self.layers - self.layers_sliding) * tokens
         sliding = self.layers_sliding * min(tokens, self.window_tokens)
         return int(2 * (full + sliding) * self.kv_heads * self.head_size * value_bytes)
@@ -67,7 +67,7 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The arithmetic of one model on one device, in bytes. `kv_bytes_wanted` holds one request of the longest kind."""
+    """The memory of one model on one device, in bytes. `kv_bytes_wanted` holds one request of maximum length."""
 
     memory_bytes: int
     weights_bytes: int
@@ -87,7 +87,7 @@ class Fit:
         return self.bytes_wanted <= self.memory_bytes
 
     def refusal(self) -> str:
-        """The arithmetic in one sentence, and what would fit."""
+        """Return the calculation in one sentence, and what would fit."""
         sums = (
             f"weights {_gib(self.weights_bytes)} + KV cache of one request of {self.tokens_wanted} tokens "
             f"{_gib(self.kv_bytes_wanted)} + {_gib(self.overhead_bytes)} besides = {_gib(self.bytes_wanted)}"
@@ -110,7 +110,7 @@ TOKENS_STEP = 256
 
 
 def fit(shape: ModelShape, arguments: Mapping[str, ArgumentValue], device: Device, cpu_cache_bytes: int) -> Fit:
-    """Reckon a model with its arguments (spelled with dashes) on a device. A CPU's cache is as large as it is told."""
+    """Calculate the memory of a model with its arguments (spelled with dashes); a CPU's cache has the size set."""
     weights, overhead = _weights(shape, arguments), _overhead(device)
     memory = _memory(arguments, device)
     if device.kind is DeviceKind.CPU:
@@ -131,7 +131,7 @@ def fit(shape: ModelShape, arguments: Mapping[str, ArgumentValue], device: Devic
 
 
 def cpu_cache_bytes(arguments: Mapping[str, ArgumentValue], environment: Mapping[str, str]) -> int:
-    """What a CPU engine is told to take for its cache (vllm/platforms/cpu.py)."""
+    """Return the cache size that a CPU engine is told to use (vllm/platforms/cpu.py)."""
     given = environment.get("VLLM_CPU_KVCACHE_SPACE") or ""
     if given.isdigit() and int(given):
         return int(given) * GIB
@@ -139,7 +139,7 @@ def cpu_cache_bytes(arguments: Mapping[str, ArgumentValue], environment: Mapping
 
 
 def shape_of(config: Mapping[str, Any], weights_bytes: int) -> ModelShape:
-    """From a config.json as Hugging Face has it. What it does not say counts as nothing: nothing is refused for it."""
+    """Read a Hugging Face config.json. A missing value counts as zero, so it never leads to a refusal."""
     said = {**config, **config.get("text_config", {})}
     text = {**FAMILY_DEFAULTS.get(str(said.get("model_type")), {}), **said}
     heads, hidden = _number(text, "num_attention_heads"), _number(text, "hidden_size")
@@ -166,7 +166,7 @@ def _sliding(text: Mapping[str, Any], layers: int) -> int:
 
 
 def _memory(arguments: Mapping[str, ArgumentValue], device: Device) -> int:
-    """What the engine may use of the device; on a GPU it fills all of that with cache."""
+    """Return the memory the engine may use; on a GPU it fills all of it with cache."""
     if device.kind is DeviceKind.CPU:
         return int(device.memory_bytes * CPU_SHARE_MAX)
     return int(device.memory_bytes * float(arguments.get("gpu-memory-utilization", GPU_UTILIZATION_DEFAULT)))
@@ -191,7 +191,7 @@ def _in_dtype(shape: ModelShape, arguments: Mapping[str, ArgumentValue]) -> int:
 
 
 def _tokens_in(left_bytes: int, shape: ModelShape, value_bytes: float) -> int:
-    """The longest request whose cache fits, in steps."""
+    """Return the longest request whose cache fits, rounded down to a step."""
     if left_bytes <= 0 or not shape.kv_bytes(1, value_bytes):
         return 0
     tokens = 0

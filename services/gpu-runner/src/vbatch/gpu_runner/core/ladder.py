@@ -1,7 +1,7 @@
 """The memory ladder: an engine that ran out of memory is started again with a smaller profile, one rung at a time.
 
-What each shortage looks like is taken from the engine's last words (vLLM 0.32, PyTorch, the kernel). Every rung moves
-one argument towards its end, so the ladder ends; then the model is reported as one that does not fit.
+The signs of each shortage come from an engine's last output (vLLM 0.32, PyTorch, the kernel). Every rung moves one
+argument towards its limit, so the ladder ends; then the model is reported as one that does not fit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vbatch.gpu_runner.core.command import MAX_NUM_SEQS, Device, DeviceKind, eff
 
 RUNGS_MAX = 8
 KERNEL_KILLED = "the kernel ended a process of this machine for want of memory"
-"""Said by who starts engines; the kernel itself leaves no word in their logs."""
+"""Written by the launcher: the kernel itself leaves no message in an engine's log."""
 GIB = 1 << 30
 
 
@@ -27,7 +27,7 @@ class Shortage(StrEnum):
     """Which memory ran out."""
 
     CACHE = "cache"
-    """The weights fit; what is left of the device's share has no room for the KV cache."""
+    """The weights fit, but the rest of the device's share is too small for the KV cache."""
     DEVICE = "device"
     HOST = "host"
 
@@ -46,18 +46,18 @@ SIGNS: tuple[tuple[Shortage, re.Pattern[str]], ...] = (
 
 
 def shortage_in(words: str) -> Shortage | None:
-    """Which memory ran out, by an engine's last words; None when they speak of something else."""
+    """Return which memory ran out according to an engine's last output; None if it is about something else."""
     return next((shortage for shortage, sign in SIGNS if sign.search(words)), None)
 
 
 def memory_line(log: str) -> str:
-    """The last line of a log that speaks of a shortage; empty when none does."""
+    """Return the last line of a log that speaks of a shortage; empty if none does."""
     return next((line.strip() for line in reversed(log.splitlines()) if shortage_in(line)), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Lever:
-    """One argument that takes memory. `usual` is what the engine takes when it is not set; 0: not ours to guess."""
+    """One argument that takes memory. `usual` is the engine's value if it is not set; 0 if we cannot know it."""
 
     name: str
     usual: float
@@ -66,7 +66,7 @@ class Lever:
     step: float = 0.0
 
     def next(self, value: float) -> float | None:
-        """One rung on; None at its end."""
+        """Return the next lower value; None at the end."""
         moved = round(value + self.step, 2) if self.step else float(int(value * self.factor))
         is_beyond = moved > self.end if self.step > 0 else moved < self.end
         return None if is_beyond else moved
@@ -88,7 +88,7 @@ LEVERS: Mapping[Shortage, tuple[Lever, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step down: what ran out, and what was made smaller for it. `number` counts from 1."""
+    """One step down: which memory ran out, and which argument was lowered. `number` counts from 1."""
 
     number: int
     shortage: Shortage
@@ -102,7 +102,7 @@ class Rung:
 
 @dataclass(slots=True)
 class Ladder:
-    """Where each model stands; it begins anew with another definition. `may_shorten` permits smaller contexts."""
+    """The rungs each model has taken; a new definition starts at the top. `may_shorten` permits smaller contexts."""
 
     device: Device | None = None
     may_shorten: bool = False
@@ -113,12 +113,12 @@ class Ladder:
         return rungs if known == definition else ()
 
     def applied(self, definition: ModelDefinition) -> ModelDefinition:
-        """The definition as it is to be started."""
+        """Return the definition with all rungs applied, as it will be started."""
         changed = {rung.name: rung.after for rung in self.rungs(definition)}
         return _changed(definition, changed) if changed else definition
 
     def step_down(self, definition: ModelDefinition, words: str) -> Rung | None:
-        """The next rung, taken; None when memory is not what the words speak of, or nothing is left to lower."""
+        """Take the next rung; None if `words` is not about memory, or nothing is left to lower."""
         shortage = shortage_in(words)
         rungs = self.rungs(definition)
         if shortage is None or self.device is None or len(rungs) >= RUNGS_MAX:
@@ -129,7 +129,7 @@ class Ladder:
         return rung
 
     def described(self, definition: ModelDefinition, words: str) -> str:
-        """`words` with what was tried, for a model that does not fit even so."""
+        """Return `words` with the rungs that were tried, for a model that still does not fit."""
         rungs, device = self.rungs(definition), self.device
         if shortage_in(words) is None or device is None:
             return f"{words}\nStarted with less memory than asked for: {'; '.join(map(str, rungs))}" if rungs else words
@@ -138,14 +138,14 @@ class Ladder:
         return f"{words}\nThe model does not fit: {has}; tried {tried}. {memory_line(words)}"
 
     def _next(self, definition: ModelDefinition, shortage: Shortage, rung_count: int) -> Rung | None:
-        """Levers take turns, so that no one of them is spent alone."""
+        """The levers take turns, so that none of them is used up alone."""
         levers = [lever for lever in LEVERS[shortage] if self._is_permitted(definition, lever)]
         for turn in range(len(levers)):
             lever = levers[(rung_count + turn) % len(levers)]
             before = self._value(definition, lever)
             after = lever.next(before) if before else None
             if lever is TOKENS and after is not None and after < self._value(definition, SEQS):
-                continue  # vLLM refuses a step that could not hold a token of each request
+                continue  # vLLM refuses a step that cannot hold one token per request
             if after is not None and after != before:
                 return Rung(rung_count + 1, shortage, lever.name, _plain(before), _plain(after))
         return None
@@ -162,7 +162,7 @@ class Ladder:
                 return lever is not LENGTH or self.may_shorten
 
     def _has_cpu_cache(self, definition: ModelDefinition) -> bool:
-        """On a CPU the size of the cache is set in bytes, and then the share says nothing."""
+        """On a CPU the cache size is set in bytes, and then the share has no effect."""
         is_cpu = self.device is not None and self.device.kind is DeviceKind.CPU
         return is_cpu and CPU_CACHE.name in {**definition.environment, **definition.cpu.environment}
 
@@ -175,7 +175,7 @@ class Ladder:
 
 
 def _changed(definition: ModelDefinition, changed: Mapping[str, ArgumentValue]) -> ModelDefinition:
-    """Over both layers, whichever the device takes."""
+    """Set the arguments in both layers, because the device decides which one applies."""
     arguments = {name: value for name, value in changed.items() if not name.isupper()}
     environment = {name: str(value) for name, value in changed.items() if name.isupper()}
     cpu = msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""What a runner counts about itself; whoever exposes figures reads them here."""
+"""What a runner counts about itself; the metrics adapter exposes it."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class ModelCounts:
 
 @dataclass(slots=True)
 class RunnerMetrics:
-    """Counts since start, and what is so right now."""
+    """Counts since the start, and the current state."""
 
     model: str = ""
     concurrency: int = 0
     stats: EngineStats | None = None
-    """Of the engine, as it was last asked."""
+    """The engine's stats when they were last read."""
     models: dict[str, ModelCounts] = field(default_factory=dict)
     retried_count: int = 0
     chunk_count: int = 0
@@ -96,7 +96,7 @@ class RunnerMetrics:
         self.time_shares.turn_to(activity, now)
 
     def answered(self, now: float) -> None:
-        """Only the first answer after a swap is of interest."""
+        """Only the first answer after a swap is measured."""
         if self._stopped_feeding_at is not None:
             self.first_answer_seconds_last = now - self._stopped_feeding_at
             self._stopped_feeding_at = None

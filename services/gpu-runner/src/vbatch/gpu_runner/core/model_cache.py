@@ -1,7 +1,8 @@
-"""Which models stay loaded beside the one that is wanted, which sleep and which go. Arithmetic of memory, nothing else.
+"""Which models stay loaded beside the wanted one, which sleep and which stop: pure arithmetic of memory.
 
-Sleeping keeps the weights in the machine's memory. Past versions of vLLM answered rubbish after some cycles of it, and
-left ever more behind on the device; so a model starts anew after so many wakes, or when more is left than at first.
+A sleeping model keeps its weights in the machine's memory. Past versions of vLLM answered garbage after some sleep
+cycles and left more and more on the device; so a model is restarted after a number of wakes, or when it leaves more
+than at first.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from vbatch.contracts.ids import ModelId
 
 WAKES_MAX = 20
 RESIDUE_GROWTH_MAX = 0.05
-"""Of what the first sleep left on the device."""
+"""The permitted growth, as a share of what the first sleep left on the device."""
 RESIDUE_TOLERANCE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Memory of a loaded model, in bytes. None of the device: nobody knows, so nothing may stand beside it.
+    """The memory of a loaded model, in bytes. None for the device: it is unknown, so no model may be loaded beside it.
 
-    `residue_bytes` stay on the device while it sleeps, `host_bytes` of the machine's memory hold its weights then.
+    While the model sleeps, `residue_bytes` stay on the device and `host_bytes` of the machine's memory hold its
+    weights.
     """
 
     device_bytes: int | None
@@ -31,12 +33,12 @@ class Need:
 
 
 NOTHING = Need(0)
-"""Of a model that is served elsewhere."""
+"""The need of a model that is served elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedModel:
-    """A model that is loaded and not wanted now; `used_at` in seconds of any one clock."""
+    """A loaded model that is not in use; `used_at` is in seconds of any one clock."""
 
     model: ModelId
     need: Need
@@ -47,7 +49,7 @@ class CachedModel:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBudget:
-    """What there is: `free_bytes` of the device now, with all residents in place, None where nobody can tell."""
+    """The memory there is: `free_bytes` of the device now, with all cached models loaded; None if it is unknown."""
 
     free_bytes: int | None
     host_free_bytes: int
@@ -67,9 +69,9 @@ class Step:
 
 
 def make_space(wanted: Need, model_cache: Sequence[CachedModel], room: DeviceBudget) -> list[Step]:
-    """What to do with the others so that the wanted model has room: the least recently used first, no more than needed.
+    """Return the steps that make space for the wanted model: least recently used first, and no more than needed.
 
-    It may not be enough; the engine then says so itself.
+    They may not be enough; the engine then reports it.
     """
     left, steps = sorted(model_cache, key=lambda cached: cached.used_at), list[Step]()
     while left and not _fits(wanted, left, room):
@@ -95,7 +97,7 @@ def _fits(wanted: Need, model_cache: Sequence[CachedModel], room: DeviceBudget) 
 def _move_over(
     oldest: CachedModel, model_cache: list[CachedModel], room: DeviceBudget
 ) -> tuple[list[Step], list[CachedModel], DeviceBudget]:
-    """One resident asleep, or gone; with it the oldest sleeper where there would be too many."""
+    """Put one cached model to sleep or stop it; also stop the oldest sleeper if there would be too many."""
     others = [cached for cached in model_cache if cached is not oldest]
     if not oldest.is_asleep and _may_sleep(oldest, room):
         asleep = replace(oldest, is_asleep=True)

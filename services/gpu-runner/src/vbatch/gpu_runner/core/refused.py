@@ -13,12 +13,12 @@ from vbatch.contracts.limits import CUSTOM_ID_BYTES_MAX
 
 MESSAGE = "The answer to this request could not be recorded: "
 PART_BASE = 1_000
-"""Parts of a refused chunk are numbered from its own number times this: a slice has fewer chunks than that, and a chunk
-fewer outcomes."""
+"""The parts of a refused chunk are numbered from its own number times this: a slice has fewer chunks, and a chunk fewer
+outcomes."""
 
 
 def stand_ins(event: e.Event, refusal: Exception) -> Sequence[e.Event]:
-    """The lines of a chunk one by one; one alone as failed; another event without its words; else nothing."""
+    """Replace a chunk by its lines one by one, a single line by a failed one, another event by one without its text."""
     match event:
         case e.ChunkCompleted(outcomes=(outcome,)):
             return [] if _is_stand_in(outcome) else [replace(event, outcomes=(_failed(outcome, refusal),))]
@@ -38,7 +38,7 @@ def _is_stand_in(outcome: e.Outcome) -> bool:
 
 
 def _failed(outcome: e.Outcome, refusal: Exception) -> e.Outcome:
-    """Without anything that an engine said, and with the beginning of a name that only an old log can hold."""
+    """A failed outcome without the engine's text, and with only the start of an id that an old log may hold."""
     error = e.RequestError(code=RequestFault.UNREADABLE_ANSWER, message=f"{MESSAGE}{refusal}")
     custom_id = cut(outcome.custom_id, CUSTOM_ID_BYTES_MAX)
     return e.Outcome(line=outcome.line, custom_id=custom_id, error=error, seconds=outcome.seconds)

@@ -1,4 +1,4 @@
-"""The models that exist, as the log tells it."""
+"""The models that exist, according to the log."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 
 
 class Registry:
-    """Folds `evt.model.>`; the newest definition of a model is the one in force.
+    """Folds `evt.model.>`; the newest definition of a model applies.
 
-    A removed model stays known: the batches that were accepted before still run.
+    A removed model stays known, because batches accepted earlier still run.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,7 @@
-"""Whether an answer is the last word on a request, or the request is sent again, and after which pause.
+"""Decides whether an answer is final, or the request is sent again, and after which pause.
 
-An engine that is busy is asked often; one that broke on a request a few times only, since it may break each time.
+A busy engine is tried often; an engine that failed on a request only a few times, since each try may make it fail
+again.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from vbatch.contracts.limits import RETRY_AFTER_BYTES_MAX
 from vbatch.gpu_runner.core.limits import Limits
 
 BUSY_STATUSES = frozenset({429, 503, 529})
-"""Come back later."""
+"""The server asks to try again later."""
 BROKEN_STATUSES = frozenset({500, 502, 504})
-"""Something failed that may not fail again."""
+"""An error that may not happen again."""
 DOUBLINGS_MAX = 16
 
 
 @dataclass(slots=True)
 class Tries:
-    """How often one request was sent again so far, by reason."""
+    """How often one request has been sent again, by reason."""
 
     busy: int = 0
     broken: int = 0
 
     def pause_before_next(self, status_code: int, retry_after: float | None, limits: Limits) -> float | None:
-        """Count one more try and return the seconds to wait before it; None when the answer stands."""
+        """Count one more try and return the seconds to wait before it; None if the answer is final."""
         if status_code in BUSY_STATUSES and self.busy < limits.busy_retries_max:
             self.busy += 1
         elif status_code in BROKEN_STATUSES and self.broken < limits.broken_retries_max:
@@ -41,7 +42,7 @@ class Tries:
 
 
 def read_retry_after(header: str | None, now: datetime) -> float | None:
-    """Seconds from now, of a number or a date (RFC 9110, 10.2.3); None for neither and for what lies behind us."""
+    """Return the seconds from now, from a number or a date (RFC 9110, 10.2.3); None if it is neither or in the past."""
     if header is None or len(header) > RETRY_AFTER_BYTES_MAX:
         return None
     seconds = _seconds(header.strip(), now)
@@ -52,9 +53,9 @@ def _seconds(text: str, now: datetime) -> float | None:
     try:
         return float(text)
     except ValueError:
-        pass  # no number: it may be a date
+        pass  # not a number: it may be a date
     try:
         at = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # no date, or one of a year that no clock shows
+    except (ValueError, OverflowError):  # not a date, or a year out of range
         return None
     return (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()

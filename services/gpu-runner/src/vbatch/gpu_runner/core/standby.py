@@ -1,4 +1,4 @@
-"""When a process that has imported the engine's code ahead of its turn can serve a model, and when one is worth having.
+"""Whether a process that imported the engine's code in advance can serve a model, and whether it is worth having one.
 
 What an engine reads from its environment while it is imported must be known when the standby starts; the rest may come
 with the order.
@@ -16,9 +16,9 @@ from vbatch.gpu_runner.core.command import Device, DeviceKind, EngineCommand
 
 GIB = 1 << 30
 STANDBY_BYTES = GIB * 3 // 4
-"""One process with vLLM imported (measured: 490 MB of its own, 200 MB of mapped libraries)."""
+"""The memory of one process that has imported vLLM (measured: 490 MB of its own, 200 MB of mapped libraries)."""
 LATE_VARIABLES = frozenset({"VLLM_CPU_KVCACHE_SPACE", "VLLM_SERVER_DEV_MODE"})
-"""Read when an engine is set up, not when it is imported."""
+"""Variables read when an engine is set up, not when it is imported."""
 BINDING_VARIABLE = "VLLM_CPU_OMP_THREADS_BIND"
 CORE_LIST = re.compile(r"\d+(,\d+)*")
 OPENMP_OF_OTHERS = ("libiomp", "libomp")
@@ -33,14 +33,14 @@ MODULES: Mapping[EngineKind, tuple[str, ...]] = {
     ),
     EngineKind.SIMULATED: ("uvloop", "vbatch.gpu_runner.simulated.server"),
 }
-"""What each engine imports at its start; a name that has moved away is imported late, as without a standby."""
+"""The modules each engine imports at its start; a module that has moved is imported later, as without a standby."""
 CPU_MODULES = ("vllm.v1.worker.cpu_worker",)
 GPU_MODULES = ("vllm.v1.worker.gpu_worker",)
 
 
 @dataclass(frozen=True, slots=True)
 class StandbyPlan:
-    """A process to have ready: whose Python, what it imports, and the environment that must be known by then."""
+    """The process to prepare: its Python, its imports, and the environment that must be known by then."""
 
     python: str
     modules: tuple[str, ...]
@@ -50,7 +50,7 @@ class StandbyPlan:
 
 @dataclass(frozen=True, slots=True)
 class StandbyOrder:
-    """What a waiting process is told: run `module` as a program, with these arguments, `environment` set first."""
+    """The order for a waiting process: run `module` as a program with these arguments, after setting `environment`."""
 
     module: str
     arguments: tuple[str, ...]
@@ -58,7 +58,7 @@ class StandbyOrder:
 
 
 def standby_plan(command: EngineCommand, kind: EngineKind, machine: Mapping[str, str]) -> StandbyPlan | None:
-    """The standby that could take this command; None where there can be none. `machine` is the environment around."""
+    """Return the standby that could run this command, None if none can. `machine` is the runner's environment."""
     if kind not in MODULES or not command.arguments[1:3]:
         return None
     environment = {name: value for name, value in command.environment.items() if name not in LATE_VARIABLES}
@@ -69,7 +69,7 @@ def standby_plan(command: EngineCommand, kind: EngineKind, machine: Mapping[str,
 
 
 def order_for(plan: StandbyPlan, command: EngineCommand) -> StandbyOrder | None:
-    """What to tell that process to be this engine; None when it cannot be."""
+    """Return the order that turns this standby into the engine; None if it cannot become it."""
     python, _, module, *arguments = command.arguments
     late = {name: value for name, value in command.environment.items() if name in LATE_VARIABLES}
     early = {name: value for name, value in command.environment.items() if name not in LATE_VARIABLES}
@@ -84,7 +84,7 @@ def affords_standby(available_bytes: int, spare_bytes: int) -> bool:
 
 
 def imports_for_free(device: Device) -> bool:
-    """Whether a standby takes nothing from the model that runs, and may begin at once: a GPU computes beside it."""
+    """Whether a standby takes nothing from the running model and may start at once: true beside a GPU."""
     return device.kind is not DeviceKind.CPU
 
 
@@ -95,7 +95,7 @@ def _worker_modules(kind: EngineKind, threads: Mapping[str, str]) -> tuple[str, 
 
 
 def _threads(environment: Mapping[str, str]) -> dict[str, str] | None:
-    """What vLLM sets for its CPU worker, which a forked one must have from its beginning; None where we cannot say.
+    """Return what vLLM sets for its CPU worker, which a forked worker needs from its start; None if we cannot know.
 
     See vllm/utils/ompmultiprocessing.py: a plain list of cores, and PyTorch's libgomp.
     """

@@ -1,7 +1,7 @@
-"""Which profiles of a model are tried against each other, who goes on to the next round, and how the best is written.
+"""Which profiles of a model are compared, which go on to the next round, and how the best one is written.
 
-Successive halving (Jamieson and Talwalkar 2016): every profile gets a little work, the better half twice as much. What
-helped by itself is tried together from the second round on.
+Successive halving (Jamieson and Talwalkar 2016): every profile gets a little work, the better half twice as much. From
+the second round on, the changes that helped one by one are also tried together.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SEQS_MIN, SEQS_MAX = 4, 512
 CPU_BLOCK_SIZES = (32, 64)
 """vLLM's attention on a CPU takes multiples of 32."""
 BATCHED_TOKENS_USUAL = 2048
-"""A server's own (vLLM 0.32)."""
+"""The default of a server (vLLM 0.32)."""
 REQUESTS_FIRST_ROUND_MIN = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What differs from the profile as it stands; nothing for that profile itself."""
+    """The arguments that differ from the current profile; empty for that profile itself."""
 
     changes: Mapping[str, ArgumentValue]
 
@@ -42,8 +42,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One profile's round; no rate when its engine did not come up or did not answer, then `fault` says why.
-    `start_seconds` is what each load of the model would take."""
+    """One profile's round. Without a rate the engine did not start or did not answer, and `fault` says why.
+    `start_seconds` is how long each load of the model would take."""
 
     candidate: Candidate
     requests: int
@@ -53,7 +53,7 @@ class Trial:
 
 
 def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
-    """The profile as it stands, and each of its arguments moved by itself."""
+    """The current profile, and each of its arguments changed by itself."""
     arguments = effective_arguments(definition, device)
     seqs, tokens = int(arguments[MAX_NUM_SEQS]), int(arguments.get(BATCHED_TOKENS, BATCHED_TOKENS_USUAL))
     moves: list[dict[str, ArgumentValue]] = [{}]
@@ -68,13 +68,13 @@ def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
 
 
 def first_round_requests(definition: ModelDefinition, device: Device) -> int:
-    """So many that the engine runs full for a while."""
+    """Enough requests to keep the engine full for a while."""
     return max(REQUESTS_FIRST_ROUND_MIN, 2 * int(effective_arguments(definition, device)[MAX_NUM_SEQS]))
 
 
 def combined(trials: Sequence[Trial]) -> list[Candidate]:
-    """After the first round: all the moves together that were better than the profile as it stands, of each argument
-    the best; none where that is no new profile."""
+    """After the first round, combine all changes that were better than the current profile, the best for each argument;
+    empty if that is not a new profile."""
     before = max((trial.requests_a_second for trial in trials if not trial.candidate.changes), default=0.0)
     better = [trial for trial in trials if trial.requests_a_second > before]
     changes: dict[str, ArgumentValue] = {}
@@ -84,14 +84,14 @@ def combined(trials: Sequence[Trial]) -> list[Candidate]:
 
 
 def next_round(trials: Sequence[Trial]) -> list[Candidate]:
-    """The better half, best first, and none that failed."""
+    """Return the better half, best first, without those that failed."""
     ranked = sorted((trial for trial in trials if not trial.fault), key=lambda trial: -trial.requests_a_second)
     return [trial.candidate for trial in ranked[: max(1, len(trials) // 2)]]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What an entry of models.toml should say of a device: of a CPU in its `cpu` table, which leaves the size alone."""
+    """The entry for models.toml: for a CPU in its `cpu` table, which does not set the size."""
 
     is_of_cpu: bool
     arguments: Mapping[str, ArgumentValue]
@@ -112,7 +112,7 @@ def profile_of(definition: ModelDefinition, device: Device, best: Candidate) -> 
 
 
 def toml(value: ArgumentValue) -> str:
-    return json.dumps(value)  # of these types JSON and TOML write the same
+    return json.dumps(value)  # JSON and TOML write values of these types alike
 
 
 def _table(arguments: Mapping[str, ArgumentValue]) -> str:

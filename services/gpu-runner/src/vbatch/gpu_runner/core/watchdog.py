@@ -1,4 +1,4 @@
-"""When an engine that has work counts as dead, though its process lives."""
+"""Decides when an engine that has work counts as dead although its process is running."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Watchdog:
-    """Times of the last signs of life, in seconds of any one clock."""
+    """The times of the last signs of life, in seconds of any one clock."""
 
     silence_seconds_max: float
     stall_seconds_max: float
@@ -21,20 +21,20 @@ class Watchdog:
         return cls(silence_seconds_max, stall_seconds_max, now, now, now)
 
     def saw_answer(self, now: float) -> None:
-        """Also to be called while there is nothing to answer."""
+        """Record an answer; call it also while there is nothing to answer."""
         self.answered_at = now
 
     def saw_health(self, now: float) -> None:
         self.healthy_at = now
 
     def saw_progress(self, progress: str | None, now: float) -> None:
-        """An engine that tells nothing of its progress is never called stuck."""
+        """Record the engine's progress. An engine that reports none is never called stuck."""
         if progress is None or progress != self._progress:
             self.moved_at = now
         self._progress = progress
 
     def verdict(self, now: float) -> str | None:
-        """Why the engine counts as dead; None while it does not."""
+        """Return why the engine counts as dead; None while it does not."""
         silent = now - max(self.answered_at, self.healthy_at)
         if silent >= self.silence_seconds_max:
             return f"the engine fell silent: no answer and no health for {silent:.0f} s"

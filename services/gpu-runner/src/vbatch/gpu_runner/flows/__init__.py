@@ -1,1 +1,1 @@
-"""The runner at work: orders in, requests through the engine, outcomes out."""
+"""The flows of the runner: orders in, requests through the engine, outcomes out."""

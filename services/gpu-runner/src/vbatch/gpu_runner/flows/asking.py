@@ -1,4 +1,4 @@
-"""One request's way through the engine: asked, asked again where that makes sense, and what came of it."""
+"""Sends one request through the engine, again where that makes sense, and returns its outcome."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ DROPPED_MESSAGE = "The engine closed the connection each time it got this reques
 
 
 class EngineGone(Exception):
-    """The engine does not answer any more: what is inside it is lost, not failed."""
+    """Raised when the engine no longer answers: the requests inside it are lost, not failed."""
 
 
 async def outcome_from(engine: Engine, request: Request, limits: Limits, metrics: RunnerMetrics, gate: Gate) -> Outcome:
-    """What became of the request. Raises EngineGone; never blames the request for the engine's death.
+    """Return the outcome of the request. Raises EngineGone; never blames the request for the engine's death.
 
-    Each try of it passes the gate.
+    Each try passes the gate.
     """
     clock = asyncio.get_running_loop().time
     started = clock()
@@ -41,7 +41,7 @@ async def outcome_from(engine: Engine, request: Request, limits: Limits, metrics
 async def _answer(
     engine: Engine, request: Request, limits: Limits, metrics: RunnerMetrics, gate: Gate
 ) -> Answer | None:
-    """The engine's last word; None when a healthy engine only ever closed the connection."""
+    """Return the engine's final answer; None if a healthy engine only ever closed the connection."""
     tries, lost_tries = Tries(), 0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Tells everyone who waits that something has changed. They look again; what has changed they see for themselves."""
+"""Wakes every waiter when something has changed. The waiters look for themselves at what has changed."""
 
 from __future__ import annotations
 

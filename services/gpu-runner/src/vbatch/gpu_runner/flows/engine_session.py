@@ -1,4 +1,4 @@
-"""Which model is on the device: loads the one that is wanted, keeps its window full, sees it die or lets it go."""
+"""Loads the wanted model on the device, keeps the engine full, and handles its death or its release."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from vbatch.gpu_runner.ports import AnswerFiles, Clock, Engine
 from vbatch.journal.quarantine import Quarantine
 
 EXPECT_SECONDS = 0.5
-"""Between two looks at what comes next."""
+"""The pause between two looks for the next model."""
 REST_SECONDS = 10.0
-"""An engine that had nothing to do for this long leaves the machine to what prepares the next start."""
+"""An engine idle for this long leaves the machine to the preparation of the next start."""
 LAST_WORDS_SECONDS_MAX = 1.0
-"""How long a dead engine's exit may take to become known; its words tell more than a lost connection."""
+"""How long to wait for a dead engine's exit; its last output says more than a lost connection."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -63,7 +63,7 @@ class EngineSession:
     _has_expected: bool = False
 
     async def serve(self) -> None:
-        """For ever. Cancelled, it leaves the engine running for `stop`, and the open slices in the feed."""
+        """Serve forever. When cancelled, the engine keeps running until `stop`, and open slices stay in the feed."""
         while True:
             model = self.feed.model_wanted
             if model is None and (first := self._first_to_expect()):
@@ -75,7 +75,8 @@ class EngineSession:
                 await self._keep(engine)
 
     async def stop(self) -> None:
-        """May be called again when it was cancelled: the engine is forgotten only once it is stopped."""
+        """Stop the engine. It may be called again after it was cancelled: the engine is forgotten only once it is
+        stopped."""
         if self.engine:
             self.metrics.model, self.metrics.concurrency, self.metrics.stats = "", 0, None
             await self.engine.stop()
@@ -103,7 +104,7 @@ class EngineSession:
         return first
 
     async def _load(self, model: ModelId) -> Engine | None:
-        """The engine that serves the model; without one, the model's slices are returned."""
+        """Return the engine that serves the model; None if there is none, and then the model's slices are returned."""
         wanted_at = max(self._fed_at, self.feed.wanted_since)
         self._has_expected = True
         self.metrics.turn_to(Activity.LOADING, _clock())
@@ -120,7 +121,7 @@ class EngineSession:
     # running
 
     async def _keep(self, engine: Engine) -> None:
-        """Return when another model is wanted and this one is drained, or when the engine has died; it is stopped."""
+        """Return when another model is wanted and this one is drained, or the engine has died; then it is stopped."""
         self._death = None
         self._concurrency = ConcurrencyLimit(engine.concurrency)
         async with asyncio.TaskGroup() as tasks:
@@ -139,7 +140,7 @@ class EngineSession:
             await self._release(engine)
 
     async def _expect_next(self, engine: Engine) -> None:
-        """Have the start of each model prepared that comes behind this one; after a rest, of whichever will come."""
+        """Prepare the start of each model that comes after this one; once the engine rests, of whichever is likely."""
         expected: ModelId | None = None
         busy_at = _clock()
         while True:
@@ -158,7 +159,7 @@ class EngineSession:
         return not self._inside and self.feed.model_wanted is not None and not self._may_feed(engine)
 
     def _may_feed(self, engine: Engine) -> bool:
-        """The front slice is this model's, and its definition is still the one that was loaded."""
+        """Whether the front slice is for this model and its definition is still the one that was loaded."""
         return self.feed.model_wanted == engine.definition.id and self.loading.is_current(engine)
 
     def _activity(self, engine: Engine) -> Activity:
@@ -167,7 +168,7 @@ class EngineSession:
         return Activity.HELD if self._may_feed(engine) and not self._may_record() else Activity.IDLE
 
     def _may_record(self) -> bool:
-        """What is fed now will find someone to record it: us, if the lease is still ours."""
+        """Whether the answers to what is fed now can be recorded by us: the lease must still be ours."""
         return self.lease_watch.is_fresh() and not self.recorder.is_behind
 
     @property
@@ -194,7 +195,7 @@ class EngineSession:
             self._declare_dead(str(error))
 
     async def _answer(self, engine: Engine, request: Request) -> None:
-        # Handed out before a freeze, it leaves after it.
+        # A request handed out before a freeze leaves after it.
         outcome = await outcome_from(engine, request, self.limits, self.metrics, self.lease_watch.until_fresh)
         reached(Failpoint.ANSWERED)
         self._answered_count += 1
@@ -206,7 +207,7 @@ class EngineSession:
             self.recorder.record(request.slice_id, outcome)
 
     def _set_aside(self, request: Request) -> None:
-        """The runner has ended at this request again and again: it fails, and the others go on."""
+        """Fail a request at which the runner has ended again and again, so that the others can run."""
         self.quarantine.tell(request.place)
         message = self.quarantine.reason(request.place)
         outcome = fault_outcome(request, RequestFault.UNREADABLE_ANSWER, message=message)
@@ -214,19 +215,19 @@ class EngineSession:
             self.recorder.record(request.slice_id, outcome)
 
     def _leave(self, request: Request, _task: asyncio.Task[None]) -> None:
-        """Also of a task that was cancelled before it began, which sees no `finally` of its own."""
+        """Runs also for a task that was cancelled before it started, which never reaches a `finally` of its own."""
         self._inside.pop((request.slice_id, request.line), None)
         self.changed.fire()
 
     async def _offloaded(self, request: Request, outcome: Outcome) -> Outcome:
-        """The outcome with its body in a blob."""
+        """Return the outcome with its body moved to a blob."""
         blob = answer_blob(self.epoch, request.slice_id, request.line)
         await self.answer_files.put(blob, bytes(outcome.body))
         reached(Failpoint.ANSWER_SHELVED)
         return msgspec.structs.replace(outcome, body=NO_ANSWER, body_blob=blob)
 
     async def _follow_stats(self, engine: Engine) -> None:
-        """Look at the engine's load while the window is full; less often while there is nothing to change."""
+        """Read the engine's stats while it is full; less often while there is nothing to change."""
         pause = self.limits.load_seconds
         while True:
             await asyncio.sleep(pause)
@@ -265,9 +266,9 @@ class EngineSession:
     async def _report_death(self, engine: Engine, reason: str) -> None:
         model = engine.definition.id
         detail = await _last_words(engine) or reason
-        is_short = self.loading.step_down(engine, detail)  # then nobody inside is to blame
+        is_short = self.loading.step_down(engine, detail)  # then no request inside is to blame
         reached(Failpoint.ENGINE_LOST)
-        remainders = self.feed.close_model(model)  # nothing is awaited between this and their return
+        remainders = self.feed.close_model(model)  # nothing is awaited between this and returning them
         crashed = EngineCrashed(
             at=self.now(),
             runner_id=self.runner_id,

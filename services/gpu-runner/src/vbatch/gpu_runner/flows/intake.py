@@ -1,4 +1,4 @@
-"""Takes orders off the queue: opens slices, recalls batches at once, and settles what needs no work."""
+"""Takes orders off the queue: opens slices, cancels batches at once, and settles orders that need no work."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Intake:
         await self._obey(order, delivery)
 
     def _is_stale(self, order: WorkOrder) -> bool:
-        """Meant for another life of this runner, or here a second time."""
+        """Whether the order is for another life of this runner, or came a second time."""
         if order.epoch != self.epoch:
             return True
         return isinstance(order, RunSlice | FailSlice) and order.slice_id in self._taken

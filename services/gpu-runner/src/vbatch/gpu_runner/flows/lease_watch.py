@@ -1,5 +1,5 @@
-"""Looks at the runner's lease again and again. A process that was frozen wakes up believing in a lease that may be
-another's by now: until it has looked, it feeds nothing, or it would burn the device on requests that were answered."""
+"""Checks the runner's lease continually. A frozen process wakes up believing in a lease that another may hold by now:
+until it has checked, it feeds nothing, or it would spend the device on requests that were already answered."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from vbatch.journal.port import Conflict, Lease, Log, Unavailable
 
 LOOK_SECONDS = 0.25
 FRESH_SECONDS = 1.0
-"""How long one look is believed: less than another process needs to take over and answer. Without NATS the feeding
-stops after it: nothing could be recorded either."""
+"""How long one check is valid: less than another process needs to take over and answer. Without NATS the feeding stops
+after this time, since nothing could be recorded either."""
 
 
 class LeaseWatch:
@@ -25,12 +25,12 @@ class LeaseWatch:
         return self._clock() - self._looked_at < FRESH_SECONDS
 
     async def until_fresh(self) -> None:
-        """Return once the lease was looked at lately: at once, but in a process that has just woken up."""
+        """Return once the lease was checked recently: at once, except in a process that has just woken up."""
         while not self.is_fresh():
             await self._changed.wait()
 
     async def keep(self, log: Log, lease: Lease) -> None:
-        """For ever. Raises Conflict (in a group) as soon as a newer lease exists: this life of the runner is over."""
+        """Run forever. Raises Conflict (in a group) once a newer lease exists: this life of the runner is over."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_await_newer(log, lease))
             tasks.create_task(self._look_again(log, lease))
@@ -41,7 +41,7 @@ class LeaseWatch:
             try:
                 newest = await log.last(lease.subject)
             except Unavailable:
-                continue  # it has waited for an answer up to its own deadline
+                continue  # it has waited for an answer until its own deadline
             if newest is None or newest.sequence != lease.epoch:
                 raise _lost(lease)
             self._looked_at = began_at
@@ -50,7 +50,7 @@ class LeaseWatch:
 
 
 async def _await_newer(log: Log, lease: Lease) -> None:
-    """Hears of it at once, also when nothing is to be recorded."""
+    """Raise as soon as a newer lease arrives, even if nothing is being recorded."""
     async with log.tail(lease.epoch, (lease.subject,)) as arrivals:
         async for _ in arrivals:
             raise _lost(lease)

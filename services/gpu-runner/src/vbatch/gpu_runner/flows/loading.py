@@ -1,4 +1,4 @@
-"""From the name of a model to an engine that serves it: with as much memory as there is, or with the reason why not."""
+"""From a model's id to an engine that serves it, with as much memory as there is; or the reason why not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 class NotLoaded(Exception):
-    """The model did not come up on this device; the text is for who waits for its answers."""
+    """Raised when the model did not start on this device; the text is for the owners of its batches."""
 
 
 @dataclass(kw_only=True)
@@ -41,7 +41,7 @@ class Loading:
     ladder: Ladder = field(default_factory=Ladder)
 
     async def load(self, model: ModelId) -> Engine:
-        """Raises NotLoaded, after the event that says so."""
+        """Load the model. Raises NotLoaded, after recording the event that says so."""
         definition = await self._definition(model)
         while True:
             started = self.ladder.applied(definition)
@@ -72,7 +72,7 @@ class Loading:
         log.info("model_loaded", model=model, seconds=round(seconds, 3), concurrency=engine.concurrency)
 
     async def expect(self, model: ModelId) -> None:
-        """Have the start of a model prepared that is likely next."""
+        """Prepare the start of the model that is likely next."""
         if definition := self.registry.find(model):
             await self.launcher.expect(definition)
 
@@ -82,17 +82,17 @@ class Loading:
         return found.id if found else None
 
     def is_current(self, engine: Engine) -> bool:
-        """Whether the model would be started as this engine was."""
+        """Whether the model would be started the same way as this engine was."""
         found = self.registry.find(engine.definition.id)
         return found is None or self.ladder.applied(found) == engine.definition
 
     def step_down(self, engine: Engine, words: str) -> bool:
-        """Whether this engine died for want of memory and the next start takes less."""
+        """Whether this engine died for lack of memory and its next start will take less."""
         found = self.registry.find(engine.definition.id)
         return self._step_down(found if found and self.is_current(engine) else engine.definition, words)
 
     async def _definition(self, model: ModelId) -> ModelDefinition:
-        """It may come a little later than the first order for it."""
+        """Return the definition, which may arrive a little later than the first order for it."""
         try:
             async with asyncio.timeout(self.limits.model_wait_seconds):
                 while (definition := self.registry.find(model)) is None:

@@ -1,4 +1,4 @@
-"""Reads the requests of slices ahead of their turn, and the names of those that are not to run."""
+"""Reads the requests of slices in advance, and the ids of requests that are not to run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.ports import InputFiles, InputUnreadable
 
 LINES_PER_TURN = 256
-"""Parsed without letting anyone else run: about a millisecond."""
+"""Lines parsed before other tasks get a turn: about a millisecond."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -70,7 +70,7 @@ class Reading:
         self.changed.fire()
 
     async def _lines(self, blob: str, requests: tuple[RequestRef, ...]) -> list[RequestLine]:
-        """Raises InputUnreadable, also when a line is not what validation has seen."""
+        """Read the lines. Raises InputUnreadable, also if a line is not the one that was validated."""
         lines: list[RequestLine] = []
         for raw, request in zip(await self.files.read(blob, requests), requests, strict=True):
             try:

@@ -1,4 +1,4 @@
-"""Records what became of every line of a slice, in chunks, and settles its order when all of that is stored."""
+"""Records the outcome of every line of a slice, in chunks, and settles the slice's order once all are stored."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Outgoing:
 
     @property
     def slice_id(self) -> SliceId:
-        """Empty for events of no slice."""
+        """The event's slice; empty for an event without one."""
         return self.event.slice_id if isinstance(self.event, ChunkCompleted | SliceReturned) else SliceId("")
 
 
@@ -61,9 +61,9 @@ def _outgoing(event: Event) -> _Outgoing:
 
 
 class Recorder:
-    """One runner's pen under one epoch. `record` and `give_back` never wait; `publish` does the storing.
+    """Records for one runner under one epoch. `record` and `give_back` never wait; `publish` stores.
 
-    `caught_up` fires when it is no longer behind.
+    `caught_up` fires when the recorder is no longer behind.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Recorder:
         self._records[order.slice_id] = _Record(order, delivery, len(order.requests))
 
     def record(self, slice_id: SliceId, outcome: Outcome) -> None:
-        """The line is done. A slice's last line closes its last chunk and settles its order."""
+        """Record the outcome of a line. The slice's last line closes its last chunk and settles its order."""
         record = self._records[slice_id]
         was_empty = record.chunker.is_empty
         record.open_count -= 1
@@ -121,12 +121,12 @@ class Recorder:
             self._close_later(slice_id, record.chunker)
 
     def give_back(self, remainder: Remainder, reason: ReturnReason, detail: str = "", *, inside: bool = False) -> None:
-        """The slice ends here: what is gathered is recorded, the rest returned. `inside` names the suspects."""
+        """End the slice: record what was collected and return the rest. `inside` names the suspects."""
         self._return(remainder, reason, detail, suspects=remainder.suspects if inside else ())
         self._settle(remainder.order.slice_id)
 
     def give_back_part(self, remainder: Remainder, reason: ReturnReason) -> None:
-        """These lines are returned, the slice goes on with the others. Once a slice: the reason names the event."""
+        """Return these lines; the slice continues with the others. Only once a slice: the reason names the event."""
         self._records[remainder.order.slice_id].open_count -= len(remainder.lines)
         self._return(remainder, reason, "", suspects=())
 
@@ -161,19 +161,19 @@ class Recorder:
         self._filled.fire()
 
     async def publish(self, publisher: Publisher) -> None:
-        """Store what comes, for ever. Raises what the publisher raises: Conflict says that this runner is fenced."""
+        """Store events forever. Raises what the publisher raises: Conflict means that this runner is fenced."""
         while True:
             await self.drain(publisher)
             await self._filled.wait()
 
     async def confirm(self, publisher: Publisher) -> None:
-        """See, for ever, that what was handed over is stored; raises what `publish` would only learn the next time."""
+        """Confirm forever that sent events are stored; raises early what `publish` would raise at its next call."""
         while True:
             await self._handed_over.wait()
             await publisher.flush()
 
     async def drain(self, publisher: Publisher) -> None:
-        """Hand everything that waits to the publisher, in order."""
+        """Send everything that waits to the publisher, in order."""
         while self._outbox or self._refused:
             if self._refused:
                 await self._set_aside(*self._refused.popleft())
@@ -195,8 +195,8 @@ class Recorder:
         self._filled.fire()
 
     async def _set_aside(self, outgoing: _Outgoing, refusal: Rejected) -> None:
-        """The refusal belongs to its lines: they are recorded one by one, and those that are refused alone as failed.
-        Of other events only the words are lost."""
+        """Record the lines of a refused chunk one by one, and those that are refused alone as failed. Other events lose
+        only their text."""
         instead = [_outgoing(event) for event in stand_ins(outgoing.event, refusal)]
         if len(instead) <= 1:
             await self._quarantine.refuse(outgoing.message, refusal)
@@ -207,14 +207,14 @@ class Recorder:
             self._on_stored(outgoing)
 
     async def next_settled(self) -> Delivery:
-        """An order all of whose lines are stored; it is time to take it off the queue."""
+        """Wait for an order whose lines are all stored and which can be taken off the queue."""
         return await self._settled.get()
 
     def settled_now(self) -> list[Delivery]:
         return [self._settled.get_nowait() for _ in range(self._settled.qsize())]
 
     def _settle(self, slice_id: SliceId) -> None:
-        """The last message of the slice stands at the end of the outbox: its order is done when that is stored."""
+        """Settle the order when the end of the outbox, the slice's last message, is stored."""
         self._outbox[-1].delivery = self._records.pop(slice_id).delivery
 
     def _send_chunks(self, record: _Record, chunks: list[Chunk]) -> None:

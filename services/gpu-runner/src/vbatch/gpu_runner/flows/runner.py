@@ -1,4 +1,4 @@
-"""One life of a runner: takes the lease, works until it is asked to stop or fenced, gives back what is open."""
+"""One life of a runner: takes the lease, works until it is asked to stop or is fenced, and returns open work."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 class Fenced(Exception):
-    """A newer runner holds the device; this one must end."""
+    """Raised when a newer runner holds the device; this one must end."""
 
 
 class JournalLost(Exception):
-    """The connection to the journal will not come back; a new process must take over."""
+    """Raised when the connection to the journal will not return; a new process must take over."""
 
 
 class StopWish(Protocol):
-    """The wish that the service ends."""
+    """The request that the service ends."""
 
     reason: str | None
 
@@ -66,7 +66,7 @@ class Dependencies:
 
 @dataclass
 class Runner:
-    """`feed` and `metrics` may be read by others, for health and metrics."""
+    """`feed` and `metrics` are public for the health check and the metrics."""
 
     runner_id: RunnerId
     pid: int
@@ -87,12 +87,12 @@ class Runner:
 
     @property
     def epoch(self) -> int:
-        """0 before the lease is taken."""
+        """The epoch of the lease; 0 before it is taken."""
         return self.lease.epoch if self.lease else 0
 
     @property
     def engine_state(self) -> str:
-        """For people: which model answers, if one does, and how long the swap to it took."""
+        """A description for people: which model answers, if any, and how long the swap to it took."""
         if not self.metrics.model:
             return "no model on the device"
         seconds = self.metrics.first_answer_seconds_last or self.metrics.swap_seconds_last
@@ -104,7 +104,7 @@ class Runner:
         return await engine.metrics() if engine else b""
 
     async def run(self, stop: StopWish) -> None:
-        """Return after a stop that was asked for. Raises Fenced, JournalLost or what went wrong in it."""
+        """Run until a requested stop. Raises Fenced, JournalLost or the error that ended it."""
         self.lease = lease = await self._acquire()
         reached(Failpoint.RUNNER_LEASED)
         log.info("runner_leased", runner_id=self.runner_id, epoch=lease.epoch, device=self.dependencies.device.name)
@@ -184,7 +184,7 @@ class Runner:
         deliveries: AsyncIterator[Delivery],
         publisher: Publisher,
     ) -> None:
-        """Until asked to stop; what has finished by then is recorded, what has not is still in the feed."""
+        """Work until asked to stop; what has finished by then is recorded, the rest is still in the feed."""
         recorder = session.recorder
         reading = Reading(self.dependencies.input_files, self.feed, recorder, self.changed)
         async with asyncio.TaskGroup() as tasks:
@@ -214,7 +214,7 @@ class Runner:
                 task.cancel()
 
     def _consumer(self, lease: Lease) -> str:
-        """A name of this life only: what an earlier one left unsettled does not hold this one up."""
+        """A consumer name for this life only: unsettled orders of an earlier life do not delay this one."""
         return f"{self.runner_id}-{lease.epoch}"
 
     async def _follow_models(self) -> None:
@@ -260,5 +260,5 @@ async def _settle(delivery: Delivery) -> None:
     try:
         await delivery.ack()
     except Unavailable as error:
-        # It will come again, and be dropped as taken or, in another life, as stale.
+        # It will be delivered again, and dropped as taken or, in another life, as stale.
         log.warning("order_not_acked", sequence=delivery.message.sequence, reason=str(error))

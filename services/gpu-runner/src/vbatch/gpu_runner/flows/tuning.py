@@ -1,4 +1,4 @@
-"""Tries profiles of one model against each other on the real engine, with a short fixed workload."""
+"""Compares profiles of one model on the real engine, with a short fixed workload."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vbatch.gpu_runner.core.tuning import (
 from vbatch.gpu_runner.ports import AnswerTooLarge, ConnectionLost, Engine, EngineFailed, Launcher, RequestTimedOut
 
 SHARED = "You are a careful assistant who answers in one sentence. " * 8
-"""Every prompt begins with it: about a hundred tokens that a prefix cache can share."""
+"""The start of every prompt: about a hundred tokens that a prefix cache can share."""
 OUTPUT_TOKENS = 32
 WARM_UP_REQUESTS = 4
 
@@ -29,11 +29,11 @@ OnTrial = Callable[[Trial], None]
 
 
 class Untunable(Exception):
-    """No profile of the model came up and answered; the text is what the last one said."""
+    """Raised when no profile of the model started and answered; the text is the last one's error."""
 
 
 async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, described: OnTrial) -> Candidate:
-    """The best profile; `told` hears of every trial. Raises Untunable."""
+    """Return the best profile; `described` receives every trial. Raises Untunable."""
     requests = first_round_requests(definition, device)
     trials = [
         await _trial(candidate, definition, device, launcher, requests, described)
@@ -82,7 +82,7 @@ async def _trial(
 
 
 async def _rate(engine: Engine, requests: int) -> float:
-    """Requests a second with the engine's window kept full."""
+    """Return the requests per second with the engine kept full."""
     clock = asyncio.get_running_loop().time
     await _ask_all(engine, WARM_UP_REQUESTS)
     began = clock()
@@ -102,11 +102,11 @@ async def _ask_all(engine: Engine, requests: int) -> None:
 
     ended = await asyncio.gather(*(ask(number) for number in range(requests)), return_exceptions=True)
     for trouble in filter(None, ended):
-        raise trouble  # once none of them asks any more
+        raise trouble  # once none of them is sending any more
 
 
 def _workload(definition: ModelDefinition) -> tuple[str, Callable[[int], bytes]]:
-    """The endpoint, and the body of each request."""
+    """Return the endpoint and a function that builds the body of each request."""
     endpoint = next(
         endpoint for endpoint in (CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS) if endpoint in definition.endpoints
     )

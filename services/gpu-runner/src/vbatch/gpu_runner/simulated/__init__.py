@@ -1,1 +1,1 @@
-"""A stand-in for an engine: the same HTTP interface, made-up answers that say so, faults on demand."""
+"""A simulated engine: the same HTTP interface, generated answers that say so, and faults on demand."""

@@ -1,4 +1,4 @@
-"""The simulator's answers: made from the request alone, so they repeat, and each one says that it is simulated.
+"""The simulator's answers: they depend only on the request, so they repeat, and each says that it is simulated.
 
 A body may carry `"simulate": {…}` to ask for a delay, a status, an oversized or broken answer, a hang or a crash.
 """
@@ -35,30 +35,30 @@ class Steer(msgspec.Struct, frozen=True):
     hang: bool = False
     crash: bool = False
     oom_above_seqs: int = 0
-    """Die for want of memory in an engine that may run more requests than this at once; 0: never."""
+    """Die for lack of memory in an engine that may run more requests than this at once; 0: never."""
     not_json: bool = False
     answer_bytes: int = 0
     busy_count: int = 0
     """Answer `busy_status` to this many tries of the same request first."""
     busy_status: int = 503
     retry_after: str | None = None
-    """The Retry-After of those answers."""
+    """The Retry-After header of those answers."""
     error_bytes: int = 0
-    """So much longer is the text of an error."""
+    """The number of bytes to add to an error's text."""
     finish_reason_bytes: int = 0
     tool_name_bytes: int = 0
-    """So long are the reason for the end, and the name of a function that the answer calls."""
+    """The length of the finish reason and of the name of a called function."""
     tokens: int | None = None
-    """What the answer says it took, whatever it did."""
+    """The usage that the answer reports, whatever it generated."""
     headers: dict[str, str] = {}
-    """More headers of the answer, as they are."""
+    """Additional headers of the answer, unchanged."""
     header_bytes: int = 0
-    """So long is one more."""
+    """The length of one more header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is generated for one choice; `is_cut` where the request's limit of tokens ended it."""
+    """The words generated for one choice; `is_cut` if the request's token limit ended it."""
 
     text: str
     is_cut: bool
@@ -69,7 +69,7 @@ class Words:
 
 
 class Body(msgspec.Struct, frozen=True):
-    """The part of a request that the simulator looks at."""
+    """The part of a request that the simulator reads."""
 
     model: str = ""
     messages: list[dict[str, Json]] = []
@@ -95,7 +95,7 @@ class Body(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`tokens` are those generated, `seconds` the time it takes once it runs."""
+    """`tokens` counts the generated ones, `seconds` is the time the answer takes once it runs."""
 
     status: int
     body: bytes
@@ -113,7 +113,7 @@ _DECODER = msgspec.json.Decoder(Body)
 
 
 def reply(path: str, raw: bytes, options: Options) -> tuple[Reply, Steer]:
-    """The answer to one POST and what the request asked for."""
+    """Return the answer to one POST and what the request asked of the simulator."""
     build = BUILDERS.get(path)
     if build is None:
         return error(404, f"The simulator does not serve {path}."), Steer()
@@ -165,7 +165,7 @@ def _headers(steer: Steer) -> Mapping[str, str]:
 
 
 def _lengthen(answer: dict[str, Json], steer: Steer) -> None:
-    """As a model does that repeats itself where a name is wanted."""
+    """Imitate a model that repeats itself in place of a name."""
     choices = answer.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if steer.finish_reason_bytes:
@@ -183,13 +183,13 @@ def _answer_words(body: Body, whole: list[str], options: Options) -> list[str]:
 
 
 def _choice_count(body: Body) -> int:
-    """`n` for each prompt: a completion may have several."""
+    """Return the number of choices: `n` for each prompt; a completion may have several prompts."""
     prompts = len(_inputs(body.prompt)) if body.prompt else 1
     return (body.n or 1) * prompts
 
 
 def _inputs(value: Json) -> list[Json]:
-    """Texts or lists of tokens; one text or one list of tokens is one."""
+    """Return a list of texts or lists of tokens; a single one becomes a list of one."""
     is_several = isinstance(value, list) and bool(value) and isinstance(value[0], (str, list))
     return cast(list[Json], value) if is_several else [value]
 
@@ -201,7 +201,7 @@ def _prompt_text(body: Body) -> str:
 
 
 def _text(value: Json) -> str:
-    """The words in a string, a list of strings, or a list of content parts."""
+    """Return the words in a string, a list of strings, or a list of content parts."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -240,7 +240,7 @@ def _completions(body: Body, prompt: list[str], words: Words) -> dict[str, Json]
 
 
 def _responses(body: Body, prompt: list[str], words: Words) -> dict[str, Json]:
-    """With every key that OpenAI's own has without tools, storage and reasoning."""
+    """Build a response with every key of OpenAI's own, without tools, storage and reasoning."""
     frame = _frame("resp", "response", body, prompt)
     frame["created_at"] = frame.pop("created")
     status = "incomplete" if words.is_cut else "completed"
@@ -271,7 +271,7 @@ def _embeddings(body: Body, prompt: list[str], _words: Words) -> dict[str, Json]
 
 
 def _encoded(vector: list[float], body: Body) -> Json:
-    """As numbers, or as base64 of little-endian 32-bit floats; every number here is exact in those."""
+    """Encode as numbers, or as base64 of little-endian 32-bit floats; every number here is exact in those."""
     if body.encoding_format != "base64":
         return cast(Json, vector)
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
@@ -283,7 +283,7 @@ def _score(body: Body, prompt: list[str], _words: Words) -> dict[str, Json]:
 
 
 def _rerank(body: Body, prompt: list[str], _words: Words) -> dict[str, Json]:
-    """Best first, as vLLM has it; `top_n` 0 or none: all."""
+    """Rank best first, as vLLM does; `top_n` 0 or missing: all."""
     pairs = zip(_scores(body), _right_texts(body), strict=False)
     rows = [
         {"index": i, "document": {"text": str(item)}, "relevance_score": one} for i, (one, item) in enumerate(pairs)
@@ -293,7 +293,7 @@ def _rerank(body: Body, prompt: list[str], _words: Words) -> dict[str, Json]:
 
 
 def _scores(body: Body) -> list[float]:
-    """One left text is compared with each right one, else they go in pairs."""
+    """Compare one left text with each right one; otherwise compare them in pairs."""
     left, right = _left_texts(body), _right_texts(body)
     left = left * len(right) if len(left) == 1 else left
     return [round(_digest(f"{one}|{other}")[0] / 255, 4) for one, other in zip(left, right, strict=False)]
@@ -326,7 +326,7 @@ def _name(prompt: list[str]) -> str:
 
 
 def _vector(text: str, body: Body) -> list[float]:
-    """Of length 1 only by chance: numbers from -1 to 127/128 in steps of 1/128."""
+    """Return numbers from -1 to 127/128 in steps of 1/128; the vector is not normalised."""
     dimensions = min(body.dimensions or EMBEDDING_DIMENSIONS, EMBEDDING_DIMENSIONS_MAX)
     return [(byte - 128) / 128 for byte in hashlib.shake_128(text.encode(errors="replace")).digest(dimensions)]
 
@@ -344,4 +344,4 @@ BUILDERS: Mapping[str, Build] = {
     RERANK: _rerank,
 }
 WITHOUT_TOKENS = frozenset({_embeddings, _score, _rerank})
-"""Builders of answers for which nothing is generated."""
+"""Builders of answers for which no tokens are generated."""

@@ -1,4 +1,4 @@
-"""How the simulator is set up as a whole: its command line."""
+"""The command line of the simulator."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`latency_seconds` is a request's, `token_seconds` comes on top for each token of its answer.
+    """`latency_seconds` applies to each request, `token_seconds` is added for each token of its answer.
 
-    Faults: `garbage_after_wakes` is what sleep mode has done to vLLM; `fail_to_start` exits before it listens,
-    `fail_when_forked` only where a standby was to be the engine, `crash_after` kills the process when that many
-    requests have come, `fork_grandchild` starts a process in a session of its own that ignores SIGTERM, as
-    EngineCore outlives its parent. `memory_seqs` is how many requests at once the memory takes: an engine told to
-    run more does not come up. `work_log` names a file that outlives the engine, so that a test can see which
-    requests were run twice, and how many were inside at once.
+    Faults: `garbage_after_wakes` imitates what sleep mode has done to vLLM. `fail_to_start` exits before it listens,
+    `fail_when_forked` only when a standby was to be the engine. `crash_after` kills the process when that many requests
+    have come. `fork_grandchild` starts a process in a session of its own that ignores SIGTERM, as EngineCore outlives
+    its parent. `memory_seqs` is how many requests at once fit in memory: an engine told to run more does not start.
+    `work_log` names a file that outlives the engine, so that a test can see which requests ran twice and how many were
+    inside at once.
     """
 
     model: str

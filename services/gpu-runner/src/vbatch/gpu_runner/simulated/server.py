@@ -1,6 +1,6 @@
 """HTTP/1.1 on an asyncio Protocol, and the queue of requests that run at once.
 
-A framework costs several times what an answer does; the runner is measured against this server.
+A web framework costs several times as much as an answer, and the runner is measured against this server.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Send = Callable[[Reply], None]
 
 
 class InFlightRequest:
-    """A request that waits, runs or is taken back."""
+    """A request that waits, runs or is cancelled."""
 
     __slots__ = ("is_over", "is_running", "raw", "reply", "send", "timer")
 
@@ -48,7 +48,7 @@ class InFlightRequest:
 
 
 class Simulation:
-    """At most `max_num_seqs` jobs run, or those that fit the cache; the rest wait in the order they came."""
+    """Runs at most `max_num_seqs` requests, or as many as fit the cache; the rest wait in the order they came."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -82,7 +82,7 @@ class Simulation:
         return request
 
     def nap(self, path: str) -> Reply:
-        """Fall asleep or wake up, as vLLM does it in its development mode."""
+        """Fall asleep or wake up, as vLLM does in its development mode."""
         if path == "/wake_up":
             self.wakes += self.is_asleep
         self.is_asleep = path == "/sleep"
@@ -97,7 +97,7 @@ class Simulation:
         return answer, steer
 
     def cancel(self, request: InFlightRequest) -> None:
-        """The client went away."""
+        """Cancel a request whose client has disconnected."""
         if request.timer:
             request.timer.cancel()
         if request.is_running:
@@ -164,7 +164,7 @@ class Simulation:
 
 
 class Connection(asyncio.Protocol):
-    """One client connection; the next request is read when the answer to the last is out."""
+    """One client connection; the next request is read when the last answer has been sent."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
@@ -175,7 +175,7 @@ class Connection(asyncio.Protocol):
         self._request: InFlightRequest | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is no subclass
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is not a subclass
 
     def connection_lost(self, _error: Exception | None) -> None:
         if self._request:
@@ -248,29 +248,29 @@ async def serve(options: Options, stop: asyncio.Event) -> None:
 
 
 def open_log(path: str) -> int:
-    """A descriptor whose every write goes to the end of the file, whole, also when the process is killed next."""
+    """Return a descriptor that appends every write whole, even if the process is killed right after."""
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
 def digest(raw: bytes) -> str:
-    """Names a request body in the log of what was done."""
+    """Return the name of a request body in the work log."""
     return hashlib.blake2b(raw, digest_size=12).hexdigest()
 
 
 def crash() -> None:
-    """Die as a segfault or the OOM killer would have it: no word, no cleaning up."""
+    """Die like a segfault or an OOM kill: without a message or cleanup."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run_out_of_memory(seqs: int) -> None:
-    """Die as an engine whose device is full: with its words, at once."""
+    """Die at once like an engine whose device is full, with its error message."""
     sys.stderr.write(f"{out_of_memory(seqs)}\n")
     sys.stderr.flush()
     os._exit(1)
 
 
 def out_of_memory(seqs: int) -> str:
-    """PyTorch's words for it."""
+    """Return PyTorch's error message."""
     return (
         f"torch.OutOfMemoryError: CUDA out of memory (simulated). Tried to allocate memory for {seqs} requests at once."
     )

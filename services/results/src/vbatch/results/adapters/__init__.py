@@ -1,1 +1,1 @@
-"""Where the results service touches the world: PostgreSQL, JSONL files, the blob store."""
+"""The adapters of results: PostgreSQL, JSONL files, the blob store."""

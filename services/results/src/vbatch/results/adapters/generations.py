@@ -1,4 +1,4 @@
-"""Read models side by side in one database: which is served, where two differ, and the exchange of their names."""
+"""Read models side by side in one database: which one is served, where two differ, and the exchange of their names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEYS = {
     "model": ("id",),
     "runner": ("id",),
 }
-"""Every table but `checkpoint`, whose sequence is made equal and whose folder is each one's own."""
+"""The tables to compare. `checkpoint` is left out: its sequence is made equal, and its folder always differs."""
 ROWS_AT_ONCE = 1000
 COMPARING_SECONDS_MAX = 1800.0
 LOCK_SECONDS_MAX = 30
@@ -80,7 +80,7 @@ class PostgresGenerations:
 
 
 class PostgresSnapshot:
-    """The digests of whole tables first; rows are only fetched from those that differ."""
+    """Compares digests of whole tables first; rows are only fetched from tables that differ."""
 
     def __init__(self, live: Connection, other: Connection, served: Served) -> None:
         self._live = live
@@ -111,7 +111,7 @@ class PostgresSnapshot:
 
 
 async def _pairs(left: Rows, right: Rows, key: tuple[str, ...]) -> AsyncIterator[tuple[Row | None, Row | None]]:
-    """Rows of two ordered runs, those of the same key together."""
+    """Merge two ordered runs of rows; rows with the same key form a pair."""
     ours, theirs = await anext(left, None), await anext(right, None)
     while ours is not None or theirs is not None:
         here, there = _key_of(ours, key), _key_of(theirs, key)
@@ -139,7 +139,7 @@ async def _served(connection: Connection) -> Served:
 
 
 async def _folder(connection: Connection, schema: str) -> str:
-    """An older version has no such column: its files stand in the results folder itself."""
+    """The folder of the JSONL files: the results folder itself in an older version, which has no such column."""
     query = f"SELECT to_jsonb(it) ->> 'folder' FROM \"{schema}\".checkpoint AS it"
     return await connection.fetchval(query) or ""
 

@@ -1,4 +1,4 @@
-"""The figures of results for Prometheus."""
+"""The Prometheus metrics of results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ERROR_CODE: Final = 6
 
 
 class ResultsMetrics:
-    """Counters are since the start of the process; rates are the reader's business."""
+    """Counters count from the start of the process; rates are computed by the reader."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._sequence = Gauge("vbatch_results_sequence", "Last projected stream sequence.", registry=registry)

@@ -1,4 +1,4 @@
-"""The growing JSONL files in one folder, written at known offsets and synced before anyone is told of them."""
+"""The growing JSONL files in one folder, written at known offsets and synced before anyone learns of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK_BYTES = 1 << 20
 
 
 class FolderOfPartials:
-    """One file a batch. Its one writer holds the folder's lock."""
+    """One file for each batch. Its only writer holds the folder's lock."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -78,7 +78,7 @@ class FolderOfPartials:
         path = folder / partial_results_path(batch_id)
         if not path.exists():
             return True
-        if folder == self._root:  # its lock is the service's own
+        if folder == self._root:  # the service itself holds its lock
             _remove(path)
             return True
         try:

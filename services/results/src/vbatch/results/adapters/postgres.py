@@ -57,7 +57,8 @@ _PLACED = "SELECT line, start, length, status_code FROM outcome WHERE batch_sequ
 
 
 class PostgresReadModel:
-    """`schema` is another one only while a read model is rebuilt beside the live one; `folder` is that of a new one."""
+    """The read model in one schema. `schema` differs only while a read model is rebuilt beside the live one; `folder`
+    is the folder of a new one."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], schema: str, folder: str) -> None:
         self._pool = pool
@@ -97,7 +98,7 @@ class PostgresReadModel:
 
     async def write(self, after: int, changes: Changes) -> None:
         async with self._transaction() as connection:
-            # First, so that a second projector waits here and then finds the checkpoint moved.
+            # This comes first, so that a second projector waits here and then finds the checkpoint moved.
             moved = await connection.execute(
                 "UPDATE checkpoint SET sequence = $1 WHERE sequence = $2", changes.sequence, after
             )
@@ -170,13 +171,13 @@ class PostgresReadModel:
 
 
 SERVER_SETTINGS = {"application_name": "vbatch-results", "synchronous_commit": "on"}
-"""What the gateway has told must not become untrue again: without waiting for the disk, a killed PostgreSQL falls back
-behind what it had committed, and a projector that has nothing to write never learns of it."""
+"""What the gateway has shown must stay true. Without waiting for the disk, a killed PostgreSQL falls back behind what
+it had committed, and a projector that has nothing to write never learns of it."""
 
 
 @asynccontextmanager
 async def read_model(url: str, schema: str = SCHEMA, folder: str = "") -> AsyncIterator[PostgresReadModel]:
-    """Connects when first asked, so it opens even while the server is away."""
+    """A read model that connects on first use, so it opens even while the server is away."""
     pool = asyncpg.create_pool(
         url,
         min_size=0,
@@ -250,7 +251,7 @@ def fingerprint() -> str:
 
 @contextmanager
 def trouble() -> Iterator[None]:
-    """What a retry can help becomes Trouble."""
+    """Turn errors that a retry can help into Trouble."""
     try:
         yield
     except PASSING as error:

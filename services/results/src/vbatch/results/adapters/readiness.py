@@ -1,4 +1,4 @@
-"""Whether results can do its work now: the log, the database, the lag of the projection, the blob store, the seals."""
+"""Whether results can work now: the log, the database, the lag of the projection, the blob store, the seals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def results_readiness(
         return f"checkpoint {await read_model.checkpoint()}"
 
     async def blob_store() -> str:
-        await blobs.exists(PROBED_BLOB)  # there or not: the store has answered
+        await blobs.exists(PROBED_BLOB)  # the store has answered, whether the blob exists or not
         return "answers"
 
     async def seals() -> str:
@@ -51,7 +51,7 @@ def results_readiness(
 
 
 class _Lag:
-    """Far behind is still ready while it moves from one look to the next."""
+    """A projection that is far behind is still ready while it moves between two checks."""
 
     def __init__(self, journal: Journal, progress: Progress, lag_max: int) -> None:
         self._journal = journal

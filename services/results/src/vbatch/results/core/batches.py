@@ -26,7 +26,7 @@ from vbatch.results.core.impossible_event import ImpossibleEvent
 from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
 
 NUMBER_MAX = 2**31 - 1
-"""Of lines in a file and of tokens in an outcome: the columns are 32 bits wide."""
+"""The bound on lines in a file and on tokens in an outcome: the columns are 32 bits wide."""
 
 Move = e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFinalizing | e.SealedEvent | e.SteeringEvent
 """The events that change the row of a batch that exists."""
@@ -41,7 +41,7 @@ class OpenBatch:
 
 
 def restored(row: BatchRow) -> OpenBatch:
-    """A batch as its row tells it; the lines that have an outcome are then recalled."""
+    """A batch restored from its row; the lines that have an outcome are added afterwards."""
     if row.in_progress_at is None or row.is_counted:
         return OpenBatch(row)
     ledger = Ledger(row.total, row.last_line)
@@ -50,14 +50,14 @@ def restored(row: BatchRow) -> OpenBatch:
 
 
 def counted_before(batch: OpenBatch, answered: Iterable[tuple[int, int | None]]) -> None:
-    """Line and status code of outcomes that counted before the checkpoint; their usage is in the row already."""
+    """Restore outcomes that counted before the checkpoint, as line and status code; the row has their usage already."""
     if batch.ledger is not None:
         for line, status_code in answered:
             batch.ledger.record(e.OutcomeOutline(line, status_code))
 
 
 def created(sequence: int, event: e.BatchCreated) -> BatchRow:
-    """Raises ImpossibleEvent."""
+    """The row of a new batch. Raises ImpossibleEvent."""
     _must_be_priority(event.priority)
     return BatchRow(
         id=event.batch_id,
@@ -77,7 +77,7 @@ def created(sequence: int, event: e.BatchCreated) -> BatchRow:
 
 
 def move(batch: OpenBatch, sequence: int, event: Move) -> bool:
-    """Apply an event that moves the status, steers or ends counting; whether it changed anything.
+    """Apply an event that changes the status, steers or ends counting; return whether it changed anything.
 
     Raises ImpossibleEvent.
     """
@@ -85,7 +85,7 @@ def move(batch: OpenBatch, sequence: int, event: Move) -> bool:
     moved = next_status(status, event)
     row = _steered(batch.row, moved, event)
     if isinstance(event, e.BatchFinalizing):
-        # Apart from the status: a batch being cancelled stays so while its counting ends.
+        # The status is separate: a batch that is being cancelled stays so while its counting ends.
         row = _counting_ended(row, batch.ledger, true_ending(status, event.ending), event)
     if moved is not status:
         row = _with_status(_with_facts(batch, row, event), moved, event.at)
@@ -98,7 +98,7 @@ def move(batch: OpenBatch, sequence: int, event: Move) -> bool:
 def count(
     batch: OpenBatch, sequence: int, chunk: e.ChunkCompleted, *, outcomes: list[OutcomeRow], lines: list[bytes]
 ) -> bool:
-    """Add the rows and output lines of the outcomes that count; whether any did. Raises ImpossibleEvent."""
+    """Add the rows and output lines of the outcomes that count; return whether any did. Raises ImpossibleEvent."""
     ledger, row = batch.ledger, batch.row
     if ledger is None or ledger.is_closed:
         return False
@@ -143,7 +143,7 @@ def _must_be_priority(priority: int) -> None:
 
 
 def _with_facts(batch: OpenBatch, row: BatchRow, event: Move) -> BatchRow:
-    """The row with what the event says beside the status that it brings."""
+    """The row with what the event says besides the status that it brings."""
     match event:
         case e.BatchValidated():
             if not 0 <= event.total <= event.last_line <= NUMBER_MAX:
@@ -164,11 +164,11 @@ def _with_facts(batch: OpenBatch, row: BatchRow, event: Move) -> BatchRow:
 
 
 def _with_status(row: BatchRow, status: BatchStatus, at: datetime) -> BatchRow:
-    """The row in its new status, with the time of the move in the status's own column."""
+    """The row in its new status, with the time of the change in the column of that status."""
     row = replace(row, status=status.value)
     match status:
         case BatchStatus.VALIDATING:
-            return row  # a batch is created in it; no event leads there
+            return row  # a batch is created in this status; no event leads to it
         case BatchStatus.FAILED:
             return replace(row, failed_at=at)
         case BatchStatus.IN_PROGRESS:

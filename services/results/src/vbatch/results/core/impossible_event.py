@@ -2,4 +2,4 @@
 
 
 class ImpossibleEvent(Exception):
-    """The text says what does not fit; the event is buried among the dead letters and changes nothing."""
+    """The text says what does not fit; the event becomes a dead letter and changes nothing."""

@@ -1,4 +1,4 @@
-"""Which answers in the blob store are still to be looked at: those of lives of runners that are not marked as swept."""
+"""Which answers in the blob store are not checked yet: those whose epoch has no mark that it was swept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vbatch.contracts.answers import epoch_of, swept_mark
 
 
 def unswept(blobs: Iterable[str]) -> dict[int, set[str]]:
-    """The answers of each such life, by its epoch."""
+    """The answers of each such epoch."""
     lives: dict[int, set[str]] = {}
     for blob in blobs:
         if (epoch := epoch_of(blob)) is not None:

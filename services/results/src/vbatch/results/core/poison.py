@@ -1,4 +1,4 @@
-"""What is left of an event that the read model cannot take, without anybody's words."""
+"""What remains of an event that the read model cannot take, without the texts of clients and engines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MESSAGE = "The faults of this file could not be recorded; the operator of the se
 
 
 def without_words(event: e.AnyEvent) -> e.AnyEvent | None:
-    """For events whose absence would leave a batch unknown or without an end; None where nothing is left.
+    """The event without its texts, if its absence would leave a batch unknown or without an end; otherwise None.
 
     Lines whose outcomes are passed over get an error when the files of their batch are written.
     """

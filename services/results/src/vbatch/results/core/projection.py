@@ -1,6 +1,7 @@
-"""What the read model says after an event: folds the log, in order, into a bounded set of row changes.
+"""The read model after an event: folds the log, in order, into a bounded set of row changes.
 
-The law of status and counting is `contracts.lifecycle`. Nothing here reads a clock: the same log gives the same rows.
+The rules of status and counting are in `contracts.lifecycle`. Nothing here reads a clock: the same log gives the same
+rows.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from vbatch.results.core.rows import BatchRow, FileRow, ModelRow, OutcomeRow, Ru
 
 @dataclass
 class State:
-    """What folding needs to know of everything at or before `sequence`: batches that have not ended, and runners.
+    """What folding needs to know of everything up to `sequence`: batches that have not ended, and runners.
 
-    `folder` is where the growing JSONL of this read model stand.
+    `folder` holds the growing JSONL of this read model.
     """
 
     sequence: int = 0
@@ -33,7 +34,7 @@ class State:
 
 @dataclass
 class Growth:
-    """What is added to the growing JSONL of one batch, from byte `start`."""
+    """The lines to add to the growing JSONL of one batch, from byte `start`."""
 
     start: int
     lines: list[bytes] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Changes:
 
 
 def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) -> None:
-    """Fold one event into both. Raises ImpossibleEvent, having changed nothing, when the event cannot be true."""
+    """Fold one event into both. If the event cannot be true, it changes nothing and raises ImpossibleEvent."""
     if event.at.tzinfo is None:
         raise ImpossibleEvent("its time has no zone")
     match event:
@@ -91,20 +92,20 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
         case e.BatchDispatched() | e.SliceReturned() | e.ChunkOutline():
             pass  # where a request runs is the scheduler's concern; an outline has no answer to keep
         case e.UploadEvent() | e.ProfileLowered() | e.LeaseTaken() | e.AccessEvent() | e.WebhookEvent():
-            pass  # no row tells of these
+            pass  # no row depends on these
         case _:
             assert_never(event)
 
 
 def passed(state: State, changes: Changes, sequence: int) -> None:
-    """Everything up to `sequence` is folded, or buried."""
+    """Everything up to `sequence` is folded or set aside."""
     state.sequence = changes.sequence = sequence
 
 
 def _file(changes: Changes, sequence: int, event: e.FileStored | e.FileDeleted) -> None:
     match event:
         case e.FileStored():
-            # The first wins: a seal repeated after a crash stores the same file again.
+            # The first one wins: a seal that is repeated after a crash stores the same file again.
             changes.files.setdefault(event.file_id, _file_row(sequence, event))
         case e.FileDeleted():
             changes.deletions.setdefault(event.file_id, (event.owner, event.at))

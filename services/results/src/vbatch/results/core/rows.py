@@ -1,4 +1,4 @@
-"""The rows of the read model as values: one field a column, named and ordered as in schema.sql."""
+"""The rows of the read model as values: one field for each column, named and ordered as in schema.sql."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FileRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`metadata` and `errors` are JSON text."""
+    """A row of `batch`; `metadata` and `errors` are JSON text."""
 
     id: str
     sequence: int
@@ -86,7 +86,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_counted(self) -> bool:
-        """Counting is over: nothing changes any more but the files and the status."""
+        """Whether counting is over: after that only the files and the status change."""
         return self.ending is not None
 
     @property
@@ -104,7 +104,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`definition` is JSON text."""
+    """A row of `model`; `definition` is JSON text."""
 
     id: str
     definition: str
@@ -125,5 +125,5 @@ class RunnerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def storable(text: str) -> str:
-    """PostgreSQL's text holds every character but NUL; the output lines keep even that."""
+    """PostgreSQL's text holds every character except NUL; the output lines keep even that."""
     return text.replace("\0", "\ufffd") if "\0" in text else text

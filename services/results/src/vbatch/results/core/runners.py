@@ -1,4 +1,4 @@
-"""What a runner is doing, as the operator sees it. An event of an older epoch says nothing any more."""
+"""What a runner is doing, as the operator sees it. An event of an older epoch has no effect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RowEvent = e.RunnerLeased | RunnerMove
 
 
 def after(runners: Mapping[RunnerId, RunnerRow], sequence: int, event: RowEvent) -> RunnerRow | None:
-    """The row after the event; None when it speaks of an older epoch, or of a runner that has no row."""
+    """The row after the event; None when the event has an older epoch or its runner has no row."""
     if isinstance(event, e.RunnerLeased):
         return _leased(sequence, event)
     row = runners.get(event.runner_id)

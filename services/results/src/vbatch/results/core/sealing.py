@@ -1,4 +1,4 @@
-"""Which line goes into which sealed file, what the files are called, and which events tell of them."""
+"""Which line goes into which sealed file, the names of the files, and the events that announce them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vbatch.contracts.lines import parse_request_line
 from vbatch.results.core.rows import BatchRow
 
 OUTPUT_EXPIRES_AFTER_SECONDS = 30 * 86_400
-"""OpenAI's default life of an output file."""
+"""OpenAI's default lifetime of an output file."""
 INPUT_LINE_BYTES_MAX = 64 << 20
 BOM = b"\xef\xbb\xbf"
 
@@ -31,7 +31,7 @@ SET_ASIDE = "The server could not record an answer to this request; its operator
 
 
 class SealRefused(Exception):
-    """What was counted and what is there do not agree; writing files would hide it. A retry will not help."""
+    """The counts and the lines do not agree; writing files would hide that. A retry will not help."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,19 @@ def never_ran_fault(row: BatchRow) -> RequestFault | None:
 
 
 def never_ran_message(fault: RequestFault) -> str:
-    """Of a batch that was ended for want of an answer that could be recorded; empty where the code says it all."""
+    """The message for a batch that ended because an answer could not be recorded; empty where the code is enough."""
     return SET_ASIDE if fault is RequestFault.UNREADABLE_ANSWER else ""
 
 
 def must_be_whole(row: BatchRow, files: Mapping[OutputKind, SealedFile]) -> None:
-    """Every request stands in exactly one of the files. Raises SealRefused."""
+    """Check that every request is in exactly one of the files. Raises SealRefused."""
     written = sum(file.line_count for file in files.values())
     if written != row.total:
         raise SealRefused(f"{row.id}: {written} lines for {row.total} requests")
 
 
 def file_stored(row: BatchRow, kind: OutputKind, file: SealedFile) -> e.FileStored:
-    """Its time is that of the end of counting, not of the sealing: sealed again, it is the same event."""
+    """The event of a sealed file. Its time is the end of counting, so that sealing again makes the same event."""
     ended_at = _ended_at(row)
     seconds = row.output_expires_after_seconds or OUTPUT_EXPIRES_AFTER_SECONDS
     return e.FileStored(
@@ -102,7 +102,7 @@ def sealed(row: BatchRow, files: Mapping[OutputKind, SealedFile], now: datetime)
 
 
 def custom_id_of(raw: bytes) -> str:
-    """Of a request line that validation has passed. Raises SealRefused."""
+    """The custom_id of a request line that validation has passed. Raises SealRefused."""
     try:
         return parse_request_line(raw).custom_id
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -110,9 +110,9 @@ def custom_id_of(raw: bytes) -> str:
 
 
 class RequestLines:
-    """Splits an input file that comes in blocks into its request lines: physical, 1-based, split on \\n only.
+    """Splits an input file that arrives in blocks into its request lines: physical, 1-based, split on \\n only.
 
-    Blank lines count but hold no request; a byte order mark and carriage returns are no part of a line.
+    Blank lines count but hold no request; a byte order mark and carriage returns are not part of a line.
     """
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ class RequestLines:
         return self._requests(whole)
 
     def end(self) -> list[tuple[int, bytes]]:
-        """What stood after the last line end."""
+        """The request after the last line end, if any."""
         rest, self._rest = self._rest, b""
         return self._requests([rest])
 

@@ -1,1 +1,1 @@
-"""Where the rules of results meet the world: one flow projects the log, the other seals what has ended."""
+"""Where the rules of results meet the outside world: one flow projects the log, another seals what has ended."""

@@ -1,7 +1,8 @@
-"""Takes large answers that no event refers to: their runner was killed between the blob and the chunk.
+"""Removes large answers to which no event refers: their runner was killed between the blob and the chunk.
 
-Asked of the log itself, and only about lives of runners that a newer lease has ended. From then on the server refuses
-what such a life still writes, so an answer that none of its events refers to by then is referred to by none for ever.
+The log itself is asked, and only about epochs that a newer lease has ended. From then on the server refuses what a
+runner with such an epoch still writes, so an answer to which no event of the epoch refers by then will never be
+referred to.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from vbatch.results.flows.transacting import decode_all
 
 
 class UnreadableChunk(Exception):
-    """It may refer to any answer of its life: they all stay."""
+    """The chunk may refer to any answer of its epoch, so all of them stay."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A life of a runner that is over: its lease, and the newest record on the subject of it."""
+    """An epoch that has ended: its lease, and the newest record on the lease's subject."""
 
     lease: Recorded
     end: Recorded
 
 
 class AnswerSweep:
-    """Each life once: a mark beside its answers says so when it has been over for `grace_seconds`, within which its
-    process may still have put one there, frozen and woken again."""
+    """Sweeps each epoch once and leaves a mark beside its answers. The epoch must have ended `grace_seconds` ago: until
+    then its process, frozen and woken again, may still have written an answer."""
 
     def __init__(self, log: Log, blobs: Blobs, *, grace_seconds: float, now: Callable[[], datetime]) -> None:
         self._log = log
@@ -44,11 +45,11 @@ class AnswerSweep:
         self._grace = timedelta(seconds=grace_seconds)
         self._now = now
         self._looked_at = 0
-        """The newest lease at the last look after which nothing was left to do."""
+        """The newest lease at the last look after which no work remained."""
         self._left_alone: set[int] = set()
 
     async def sweep(self) -> int:
-        """One round; how many blobs were removed. Blobs are listed only when a life has ended, or shortly after."""
+        """Do one round; return how many blobs were removed. Blobs are only listed after an epoch has ended."""
         newest = await self._log.last(RUNNER_LEASES)
         if newest is None or newest.sequence == self._looked_at:
             return 0
@@ -60,7 +61,7 @@ class AnswerSweep:
         return removed
 
     async def _ended(self, epoch: int) -> _Ended | None:
-        """None while it lives, and for the answers of another log."""
+        """The ended epoch; None while it is current, and for the answers of another log."""
         lease = await self._lease(epoch)
         end = await self._log.last(lease.subject) if lease else None
         if lease is None or end is None:
@@ -69,7 +70,7 @@ class AnswerSweep:
         return _Ended(lease, end) if end.sequence > epoch else None
 
     async def _swept(self, life: _Ended, answers: set[str]) -> int:
-        """How many of them are removed."""
+        """Remove the answers to which nothing refers; return how many."""
         try:
             strays = answers - await self._referred(life.lease)
         except UnreadableChunk as error:
@@ -94,13 +95,13 @@ class AnswerSweep:
         get_logger().error("answers_left_alone", epoch=epoch, reason=reason)
 
     async def _lease(self, epoch: int) -> Recorded | None:
-        """The record that began this life; there is a newer lease, so one comes."""
+        """The record that began this epoch; a newer lease exists, so the wait ends."""
         async with self._log.tail(epoch - 1, (RUNNER_LEASES,), headers_only=True) as arrivals:
             first = (await anext(arrivals))[0]
         return first if first.sequence == epoch else None
 
     async def _referred(self, lease: Recorded) -> set[str]:
-        """All that the events of the life refer to: it ends at the next record on the subject of its lease."""
+        """All blobs to which the epoch's events refer; it ends at the next record on the subject of its lease."""
         found: set[str] = set()
         async with self._log.tail(lease.sequence, (CHUNKS_COMPLETED, lease.subject)) as arrivals:
             async for records in arrivals:

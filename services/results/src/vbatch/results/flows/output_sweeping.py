@@ -1,8 +1,8 @@
-"""Takes the answers of files that were deleted or have expired, wherever else they stand: the growing JSONL of the
-batch, which holds the lines of both its files, and the large answers in the blob store.
+"""Removes the answers of files that were deleted or have expired from the other places that hold them: the growing
+JSONL of the batch, which holds the lines of both its files, and the large answers in the blob store.
 
-The log keeps what it holds: answers that fitted into a chunk. A large answer gives way to a note of its length, so that
-a rebuild comes to the same rows. Nothing of it needs a time of grace: no batch reads an output file.
+The log keeps what it holds: answers that fitted into a chunk. A note of its length replaces a large answer, so that a
+rebuild gives the same rows. No period of grace is needed: no batch reads an output file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FILES_AT_ONCE = 200
 
 
 class OutputSweep:
-    """Each file once in the life of the process, soon after it is deleted."""
+    """Sweeps each file once in the life of the process, soon after it is deleted."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class OutputSweep:
         self._swept: set[int] = set()
 
     def file_deleted(self) -> None:
-        """Look now and not only in the next round."""
+        """Sweep now and not only in the next round."""
         self._deleted.set()
 
     async def run(self) -> None:
-        """For ever; trouble is logged and met again in the next round."""
+        """Sweep until cancelled; trouble is logged and tried again in the next round."""
         while True:
             self._deleted.clear()
             try:
@@ -88,7 +88,7 @@ class OutputSweep:
                 get_logger().info("answers_removed", file_id=output.file_id, batch_id=output.batch_id)
 
     async def _is_swept(self, output: GoneOutput, *, has_large_answers: bool) -> bool:
-        """False where a copy must wait for a rebuild that is at work."""
+        """Whether the answers are removed; False where a copy must wait for a running rebuild."""
         await asyncio.to_thread(self._partials.remove, output.batch_id)
         if has_large_answers:
             await self._remove_large_answers(output)
@@ -110,7 +110,7 @@ class OutputSweep:
         return any((epoch := epoch_of(blob)) is not None and blob != swept_mark(epoch) for blob in blobs)
 
     async def _large_answers(self, output: GoneOutput, kind: OutputKind) -> AsyncIterator[str]:
-        """Those that any chunk of the batch refers to for a line of this kind, whether it counted or not."""
+        """The large answers of this kind to which any chunk of the batch refers, whether they counted or not."""
         newest = await self._log.last(chunks_of(output.batch_id))
         if newest is None:
             return

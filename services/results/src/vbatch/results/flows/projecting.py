@@ -1,6 +1,6 @@
-"""Follows the log from the checkpoint: reads, folds and writes it in bounded transactions, for ever.
+"""Follows the log from the checkpoint: reads, folds and writes it in bounded transactions, without end.
 
-After any trouble what is in memory is dropped and loaded again from the checkpoint: there is no other way to recover.
+After any trouble the state in memory is dropped and loaded again from the checkpoint: there is no other way to recover.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from vbatch.results.flows.transacting import TRANSACTION_EVENTS_MAX, Buried, Tra
 from vbatch.results.ports import PartialFiles, ReadModel
 
 GATHER_SECONDS = 0.05
-"""Pause after a transaction of answers alone: a fast device sends some while a commit is still on its way."""
+"""The pause after a transaction of answers alone: a fast device sends some while a commit is still in progress."""
 ANSWERS = (".chunk_completed", ".dispatched", ".slice_returned")
-"""How the subjects end of what happens many times in a batch's life."""
+"""The endings of the subjects of events that occur many times in a batch's life."""
 
 
 class Fenced(Exception):
@@ -35,7 +35,7 @@ class Fenced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What one transaction did; `state` is as of its last event."""
+    """What one transaction did; `state` includes its last event."""
 
     state: State
     changes: Changes
@@ -47,7 +47,7 @@ class Committed:
 
 
 class Projector:
-    """`trouble` is what keeps it from going on, None while it does."""
+    """Projects the log. `trouble` is what stops it at the moment; None while it works."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Projector:
         self.trouble: str | None = "not started"
 
     async def run(self) -> None:
-        """Raises Fenced, CheckpointMoved, ReadModelMismatch; trouble that passes is waited for."""
+        """Project until cancelled. Raises Fenced, CheckpointMoved, ReadModelMismatch; waits for trouble that passes."""
         while True:
             state = await self._begun()
             try:
@@ -80,7 +80,7 @@ class Projector:
             await asyncio.sleep(self._backoff.seconds())
 
     async def _begun(self) -> State:
-        """As soon as the database is there to be read."""
+        """The state at the checkpoint, as soon as the database can be read."""
         backoff = Backoff(ASK_SECONDS_MAX)
         while True:
             try:
@@ -106,7 +106,7 @@ class Projector:
                     await asyncio.sleep(GATHER_SECONDS)
 
     def _transactions_of(self, records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
-        """As many records at once as there may be; one by one where the life before ended, to find the one at fault."""
+        """As many records at once as allowed; one by one where the last process ended, to find the one at fault."""
         careful = [record for record in records if record.sequence <= self._careful_until]
         yield from ([record] for record in careful)
         if rest := records[len(careful) :]:
@@ -136,7 +136,7 @@ class Projector:
         try:
             await self._journal.dead.append(record, buried.reason)
         except Rejected as error:
-            # Too large to be buried. It stays where it is, in EVT; it must not stop the projection for ever.
+            # Too large for a dead letter. It stays in EVT, and must not stop the projection.
             get_logger().error("burial_refused", sequence=record.sequence, reason=str(error))
 
     def _must_not_be_fenced(self, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]) -> None:
@@ -146,11 +146,11 @@ class Projector:
 
 
 def _sequence_of(place: str) -> int:
-    """Of the event at which the life before ended; 0 when it ended elsewhere."""
+    """The sequence of the event at which the process before ended; 0 when it ended elsewhere."""
     kind, _, sequence = place.partition(":")
     return int(sequence) if kind == "log" and sequence.isdecimal() else 0
 
 
 def _are_answers(records: Sequence[Recorded]) -> bool:
-    """Nobody waits for these to be read back, and there are few of them: the projection keeps up."""
+    """Whether these are only answers, and few: nobody waits to read them back, and the projection keeps up."""
     return len(records) < TRANSACTION_EVENTS_MAX // 4 and all(record.subject.endswith(ANSWERS) for record in records)

@@ -1,6 +1,6 @@
-"""Makes the read model again from the log, beside the one that is served; compares them; exchanges them.
+"""Rebuilds the read model from the log, beside the one that is served; compares them; exchanges them.
 
-What is served stays served until the names are exchanged, in one transaction.
+The current one is served until the names are exchanged, in one transaction.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ POLL_SECONDS = 0.2
 
 
 class RebuildRefused(Exception):
-    """What was asked cannot be done now; the text says why and what to do."""
+    """The request cannot be fulfilled now; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
 class RebuildOptions:
-    """`until` is the last event to replay; it excludes the other two."""
+    """`until` is the last event to replay; it excludes the other two options."""
 
     verify: bool = False
     switch: bool = False
@@ -44,7 +44,7 @@ class RebuildOptions:
 
 
 async def rebuild(shop: ReplayDependencies, options: RebuildOptions) -> Report:
-    """Raises RebuildRefused, and what the log, the database, the disk or the blob store meets."""
+    """Rebuild the read model. Raises RebuildRefused, and errors of the log, the database, the disk and the blobs."""
     async with _alone(shop):
         if options.until is not None:
             return await _past(shop, options.until)
@@ -89,7 +89,7 @@ async def _rebuilt(shop: ReplayDependencies, options: RebuildOptions) -> Report:
 
 
 async def _remove_gone(shop: ReplayDependencies, replay: Replay, model: ReadModel) -> None:
-    """The growing JSONL of batches a file of which, as `model` says, is deleted or has expired."""
+    """Remove the growing JSONL of batches with a file that, according to `model`, is deleted or has expired."""
     async for output in gone_outputs(model, shop.now()):
         await asyncio.to_thread(replay.partials.remove, output.batch_id)
 
@@ -122,7 +122,7 @@ def _note(report: Report, difference: Difference) -> None:
 
 
 async def _serve(shop: ReplayDependencies, report: Report) -> None:
-    """Take the place of the results process, come to the head of the log, exchange the names, and let it go on."""
+    """Replace the results process, replay to the head of the log, exchange the names, and let the process continue."""
     async with _in_place_of_results(shop):
         reached(Failpoint.REBUILD_LEASED)
         async with opened(shop, report) as replay:
@@ -136,7 +136,7 @@ async def _serve(shop: ReplayDependencies, report: Report) -> None:
 
 @asynccontextmanager
 async def _in_place_of_results(shop: ReplayDependencies) -> AsyncIterator[None]:
-    """Its process stops when it reads of our lease, and gives up the folder; started again, it waits for the folder."""
+    """The results process stops when it reads of our lease, and releases the folder; a restarted one waits for it."""
     async with AsyncExitStack() as stack:
         for attempt in range(TAKE_OVER_TRIES):
             await take_lease(shop.journal.log, shop.pid, shop.now())
@@ -150,7 +150,7 @@ async def _in_place_of_results(shop: ReplayDependencies) -> AsyncIterator[None]:
 
 
 async def _is_projected_beyond(shop: ReplayDependencies, sequence: int) -> bool:
-    """Whether a results process goes on with what is served now: its own lease is the first event it adds."""
+    """Whether a results process continues with what is served now: its own lease is the first event it adds."""
     deadline = perf_counter() + shop.projecting_again_seconds
     while perf_counter() < deadline:
         served = await shop.generations.served()
@@ -162,7 +162,7 @@ async def _is_projected_beyond(shop: ReplayDependencies, sequence: int) -> bool:
 
 @asynccontextmanager
 async def _fresh(shop: ReplayDependencies, schema: str, folder: str) -> AsyncIterator[Replay]:
-    """An empty one, in place of what an earlier rebuild left there."""
+    """An empty read model that replaces whatever an earlier rebuild left there."""
     await shop.generations.drop(schema)
     await asyncio.to_thread(shutil.rmtree, shop.folder / folder, ignore_errors=True)
     async with own_folder(shop.folder / folder), opened(shop, Report(schema, folder)) as replay:
@@ -181,7 +181,7 @@ async def _alone(shop: ReplayDependencies) -> AsyncIterator[None]:
 
 
 async def _tidy(shop: ReplayDependencies) -> None:
-    """Remove the folders of read models that are no longer there."""
+    """Remove the folders of read models that no longer exist."""
     in_use = await shop.generations.folders()
     await asyncio.to_thread(_remove_unused, shop.folder, in_use)
 

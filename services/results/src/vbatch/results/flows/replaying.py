@@ -1,6 +1,6 @@
-"""One read model being filled from the log: what it takes, how far it is, what comes of it.
+"""A read model that is being filled from the log: its inputs, its progress and its result.
 
-Nothing is buried here: the service that projected these events first has done so.
+Nothing becomes a dead letter here: the service that first projected these events has done that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROJECTING_AGAIN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the replay is; `end` is where it will stop for now."""
+    """The progress of the replay; `end` is where it will stop for now."""
 
     sequence: int
     end: int
@@ -37,7 +37,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class ReplayDependencies:
-    """What a rebuild works on. `open_model` gives a read model of its own in a schema and folder."""
+    """What a rebuild works with. `open_model` returns a read model of its own in a schema and folder."""
 
     journal: Journal
     generations: Generations
@@ -49,13 +49,13 @@ class ReplayDependencies:
     now: Callable[[], datetime]
     on_progress: Callable[[Progress], None]
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
-    """With the notes of the service: what it set aside is set aside here."""
+    """Uses the notes of the service: what the service set aside is set aside here."""
     projecting_again_seconds: float = PROJECTING_AGAIN_SECONDS
 
 
 @dataclass
 class Report:
-    """What was made and found. `differences` holds the first ones, `difference_count` all."""
+    """The result of a rebuild. `differences` holds the first ones, `difference_count` counts all."""
 
     schema: str
     folder: str
@@ -71,7 +71,7 @@ class Report:
 
 
 class Replay:
-    """One read model being filled from the log."""
+    """A read model that is being filled from the log."""
 
     def __init__(
         self, shop: ReplayDependencies, read_model: ReadModel, partials: PartialFiles, state: State, report: Report
@@ -85,7 +85,7 @@ class Replay:
         self._transactions = Transactions(read_model, partials, shop.blobs, _pass_over)
 
     async def to(self, end: int) -> None:
-        """Up to and with sequence `end`."""
+        """Replay up to and including sequence `end`."""
         if self.state.sequence >= end:
             return
         started, before = perf_counter(), self.report.seconds
@@ -112,6 +112,7 @@ class Replay:
 
 @asynccontextmanager
 async def opened(shop: ReplayDependencies, report: Report) -> AsyncIterator[Replay]:
+    """A replay that continues at the checkpoint of the report's schema and folder."""
     partials = shop.partials()
     async with shop.open_model(report.schema, report.folder) as read_model:
         state = await Transactions(read_model, partials, shop.blobs, _pass_over).begin()

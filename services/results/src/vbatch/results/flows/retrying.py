@@ -7,17 +7,17 @@ from vbatch.journal.port import Full, Unavailable
 from vbatch.results.ports import Trouble
 
 PASSING = (Trouble, Unavailable, Full, BlobTrouble)
-"""Room can be made, and a missing blob put back; until then readers go on and `/ready` names the reason."""
+"""Room can be made, and a missing blob put back; until then readers keep running and `/ready` names the reason."""
 
 FIRST_SECONDS = 0.2
 ASK_SECONDS_MAX = 1.0
-"""Between questions to a database that is away: they cost nothing, and the rest of a pause is lost once it is back."""
+"""The longest pause between requests to a database that is away: they are cheap, and waiting longer wastes time."""
 WORK_SECONDS_MAX = 10.0
-"""Between tries that did their work for nothing, as on a full disk."""
+"""The longest pause between tries that did their work for nothing, as on a full disk."""
 
 
 class Backoff:
-    """Doubles from FIRST_SECONDS to `seconds_max` until something went well."""
+    """Doubles the pause from FIRST_SECONDS to `seconds_max`; `reset` follows a success."""
 
     def __init__(self, seconds_max: float) -> None:
         self._seconds_max = seconds_max

@@ -1,4 +1,4 @@
-"""The lines of a batch's final files, in input order, page by page: they follow from its rows, its growing JSONL and,
+"""The lines of a batch's final files, in input order, page by page. They follow from its rows, its growing JSONL and,
 where lines never ran, its input file."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KINDS: tuple[OutputKind, ...] = ("output", "error")
 
 
 class Page(NamedTuple):
-    """A run of lines for one of the files."""
+    """Consecutive lines for one of the files."""
 
     kind: OutputKind
     content: bytes
@@ -51,7 +51,7 @@ class SealedPages:
                     yield Page(kind, b"".join(lines), len(lines))
 
     async def _all_requests(self, sealable: Sealable, fault: RequestFault) -> AsyncIterator[Page]:
-        """Every request of the input file, in line order: its outcome, or that it never ran."""
+        """Every request of the input file, in line order: its outcome, or the error that it never ran."""
         async for requests in self._requests(sealable):
             first, last = requests[0][0], requests[-1][0]
             placed = await self._read_model.outcomes_between(sealable.row.sequence, first, last)

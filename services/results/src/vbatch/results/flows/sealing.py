@@ -1,6 +1,6 @@
-"""Writes the final files of batches whose counting is over, a few at once, beside the projection.
+"""Writes the final files of batches whose counting is over, several at once, beside the projection.
 
-Everything it writes follows from the log, so a seal that a crash cut off is simply done again.
+Everything it writes follows from the log, so a seal that a crash interrupted is simply repeated.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from vbatch.results.ports import PartialFiles, ReadModel, Sealable
 
 SHORT_SEALS_AT_ONCE_MAX, LONG_SEALS_AT_ONCE_MAX = 2, 1
 LONG_SEAL_REQUESTS = 100_000
-"""A second's work and more: such a seal goes apart, so that a small batch never waits for one."""
+"""A seal of this size takes a second or more: it runs apart, so that a small batch never waits for one."""
 SOURCE = "results"
 
 
 class Sealer:
-    """Takes batches once the projection has caught up.
+    """Seals batches once the projection has caught up.
 
-    `trouble` is what holds up the seals that wait for a retry; `refused` are those that no retry will help.
+    `trouble` is what delays the seals that wait for a retry; `refused` are the seals that no retry will help.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Sealer:
         self.refused: dict[BatchId, str] = {}
 
     def offer(self, state: State) -> None:
-        """Seal what of these has been counted; each batch is taken once. Those that ended are forgotten."""
+        """Seal the batches in this state that are counted; each is taken once. Ended ones are forgotten."""
         self._taken &= state.batches.keys()
         for batch_id, batch in state.batches.items():
             if batch.row.is_counted and batch_id not in self._taken:
@@ -74,7 +74,7 @@ class Sealer:
                 waiting.put_nowait(batch_id)
 
     async def run(self) -> None:
-        """For ever. Raises Conflict when a newer results process has the lease."""
+        """Seal until cancelled. Raises Conflict when a newer results process has the lease."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(SHORT_SEALS_AT_ONCE_MAX):
                 tasks.create_task(self._work(self._short))
@@ -108,7 +108,7 @@ class Sealer:
         self.trouble.pop(batch_id, None)
 
     async def _sealable(self, batch_id: BatchId) -> Sealable | None:
-        """As soon as the database is there to be read."""
+        """The batch to seal, as soon as the database can be read."""
         backoff = Backoff(ASK_SECONDS_MAX)
         while True:
             try:

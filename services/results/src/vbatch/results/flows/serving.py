@@ -1,4 +1,4 @@
-"""The life of the one results process: take the lease, own the folder, then project, seal and sweep side by side."""
+"""The life of the one results process: take the lease, own the folder, then project, seal and sweep concurrently."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from vbatch.results.ports import CheckpointMoved, PartialFiles, ReadModel, ReadM
 RESULTS_ID = "main"
 LOCK_NAME = ".lock"
 LOCK_SECONDS_MAX = 30.0
-"""An older process lets go of the folder as soon as it reads of our lease."""
+"""An older process releases the folder as soon as it reads of our lease."""
 LOCK_POLL_SECONDS = 0.1
 EXPECTED = (*PASSING, Fenced, CheckpointMoved, ReadModelMismatch)
-"""Ends of the service that are no event's fault."""
+"""Ends of the service for which no event is to blame."""
 
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What results works on, and who is told of its work."""
+    """What results works with, and the observers of its work."""
 
     journal: Journal
     read_model: ReadModel
@@ -54,7 +54,7 @@ class Dependencies:
 
 @dataclass
 class Progress:
-    """Where the process stands, for whoever asks: `caught_up_at` is the head of the log when it took the lease."""
+    """The progress of the process, for its observers: `caught_up_at` is the head of the log when it took the lease."""
 
     caught_up_at: int | None = None
     sequence: int = 0
@@ -64,7 +64,7 @@ class Progress:
 
 
 async def serve(dependencies: Dependencies, progress: Progress) -> None:
-    """For ever. Raises Conflict or Fenced when a newer process took over, and what cannot be helped by waiting."""
+    """Serve until cancelled. Raises Conflict or Fenced when a newer process took over, and unrecoverable errors."""
     lease = await take_lease(dependencies.journal.log, dependencies.pid, dependencies.now())
     reached(Failpoint.RESULTS_LEASED)
     async with own_folder(dependencies.folder, lambda: _must_be_newest(dependencies.journal.log, lease)):
@@ -85,7 +85,7 @@ async def serve(dependencies: Dependencies, progress: Progress) -> None:
 
 
 async def take_lease(log: Log, pid: int, now: datetime) -> Lease:
-    """Every older results process stops when it reads of it."""
+    """Append our lease; every older results process stops when it reads of it."""
     event = e.ResultsLeased(results_id=RESULTS_ID, pid=pid, at=now)
     lease = await log.acquire(codec.encode(event, source=SOURCE))
     get_logger().info("lease_taken", epoch=lease.epoch)
@@ -95,7 +95,7 @@ async def take_lease(log: Log, pid: int, now: datetime) -> Lease:
 def _follower(
     dependencies: Dependencies, progress: Progress, sealer: Sealer, output_sweep: OutputSweep
 ) -> Callable[[Committed], None]:
-    """Only once caught up does it seal: before that, the end of a batch may stand further on in the log."""
+    """Offers seals only once caught up: before that, the end of a batch may come later in the log."""
 
     def follow(committed: Committed) -> None:
         progress.sequence = committed.state.sequence
@@ -167,20 +167,20 @@ def _projector(
 
 
 async def _must_be_newest(log: Log, lease: Lease) -> None:
-    """The folder may be held by a process that is newer than this one, and will not let go. Raises Fenced."""
+    """Check that no newer process holds the folder, since that one will not release it. Raises Fenced."""
     newest = await log.last(lease.subject)
     if newest is not None and newest.sequence > lease.epoch:
         raise Fenced(f"a newer process took the lease at {newest.sequence}")
 
 
 async def _nothing() -> None:
-    """Asks no one."""
+    """The default check: do nothing."""
 
 
 @asynccontextmanager
 async def own_folder(folder: Path, while_held: Callable[[], Awaitable[None]] = _nothing) -> AsyncIterator[None]:
-    """Two writers would cut each other's files. Raises LockHeld when the other does not let go in time, and what
-    `while_held` raises, which is asked before each further try."""
+    """Hold the folder's lock, because two writers would cut each other's files. `while_held` is called before each
+    further try. Raises LockHeld when the other process does not release it in time, and what `while_held` raises."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
     with await _locked(folder / LOCK_NAME, while_held):
         yield

@@ -1,7 +1,7 @@
-"""Takes the bytes of files and answers that nobody can ask for any more, and counts the dead letters, now and then.
+"""Removes the bytes of files and answers that nobody can request any more, and counts the dead letters, at intervals.
 
 It appends nothing: which files are deleted or expired follows from the log and the clock, so a rebuild knows it too. A
-blob is only taken after a time of grace, within which a batch that was just accepted on the file has been projected.
+blob is only removed after a period of grace, within which a batch that was just accepted on the file is projected.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ FILES_AT_ONCE = 200
 
 @dataclass(frozen=True)
 class SweepTimes:
-    """`grace_seconds` lie between the end of a file and the end of its bytes."""
+    """`grace_seconds` is the time between the end of a file and the removal of its bytes."""
 
     every_seconds: float
     grace_seconds: float
 
 
 class Sweeper:
-    """Once the projection has caught up: before that, the batch that reads a file may stand further on in the log."""
+    """Sweeps once the projection has caught up: before that, the batch that reads a file may come later in the log."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Sweeper:
         self._swept: set[int] = set()
 
     async def run(self) -> None:
-        """For ever; trouble is logged and met again in the next round."""
+        """Sweep until cancelled; trouble is logged and tried again in the next round."""
         while True:
             try:
                 await self._round()
@@ -70,7 +70,7 @@ class Sweeper:
         await self._answers.sweep()
 
     async def sweep(self) -> None:
-        """Every file once in the life of the process; a blob that is gone already is no trouble."""
+        """Remove every file once in the life of the process; a blob that is gone already is not an error."""
         gone_before = self._now() - timedelta(seconds=self._times.grace_seconds)
         after = 0
         while files := await self._read_model.unwanted_files(gone_before, after, FILES_AT_ONCE):

@@ -1,6 +1,6 @@
 """One transaction of the projection: decode, fetch what chunks refer to, fold, write the lines, then the rows.
 
-The service and a rebuild from the log do the same here, so that they come to the same rows and bytes.
+The service and a rebuild from the log use the same code, so that they produce the same rows and bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vbatch.results.ports import PartialFiles, ReadModel
 TRANSACTION_EVENTS_MAX = 512
 TRANSACTION_BYTES_MAX = 4 << 20
 BODY_BYTES_MAX = 64 << 20
-"""Of one answer kept in a blob."""
+"""The bound on one answer kept in a blob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Buried:
 
 
 class Transactions:
-    """On one read model and its folder; `bury` is told of what changes nothing before the rows are written."""
+    """Transactions on one read model and its folder; `bury` gets what changes nothing before the rows are written."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Transactions:
         self._set_aside = bury
 
     async def begin(self) -> State:
-        """What the read model holds at its checkpoint; bytes that a lost transaction left are cut off."""
+        """The state at the checkpoint; bytes that a lost transaction left are cut off."""
         await self._read_model.prepare()
         state = await self._read_model.load()
         await asyncio.to_thread(self._partials.enter, state.folder)
@@ -63,6 +63,7 @@ class Transactions:
         return state
 
     async def apply(self, state: State, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]) -> Changes:
+        """Fold the records into `state`; write the lines, then the rows; return the changes."""
         after = state.sequence
         whole = [await self._with_bodies(event) for event in decoded]
         changes, buried = await asyncio.to_thread(self._fold, state, records, whole)
@@ -95,7 +96,7 @@ class Transactions:
 
 
 def transactions(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
-    """The records in parts that a transaction can take; a single one may be larger."""
+    """The records in parts that fit a transaction; a single record may be larger."""
     first = size = 0
     for index, record in enumerate(records):
         is_full = index - first >= TRANSACTION_EVENTS_MAX or size + len(record.body) > TRANSACTION_BYTES_MAX
@@ -107,12 +108,12 @@ def transactions(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
 
 
 def decode_all(records: Sequence[Recorded], quarantine: Quarantine | None = None) -> list[e.AnyEvent | Buried]:
-    """Without a quarantine nothing is set aside."""
+    """Decode the records. Without a quarantine nothing is set aside."""
     return [_decoded(record, quarantine) for record in records]
 
 
 def _decoded(record: Recorded, quarantine: Quarantine | None) -> e.AnyEvent | Buried:
-    """A record that is poison counts as one that cannot be read, or as what is left of it without its words."""
+    """A poison record counts as unreadable, or as what remains of it without its texts."""
     try:
         event = codec.decode(record)
     except codec.Unreadable as error:
@@ -125,7 +126,7 @@ def _decoded(record: Recorded, quarantine: Quarantine | None) -> e.AnyEvent | Bu
 def fold(
     state: State, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]
 ) -> tuple[Changes, list[Buried]]:
-    """All of them into `state`; the changes to write, and what was unreadable or misfit."""
+    """Fold all records into `state`; return the changes to write, and the unreadable records and impossible events."""
     changes, buried = Changes(), []
     for record, event in zip(records, decoded, strict=True):
         if isinstance(event, Buried):

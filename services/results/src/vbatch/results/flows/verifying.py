@@ -20,7 +20,7 @@ INPUT_IS_GONE = "cannot be made again: its input file is gone"
 
 
 class Verifier:
-    """`unverified` names what could not be compared, and why; that is no difference."""
+    """`unverified` names what could not be compared, and why; that is not a difference."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Verifier:
         self.unverified: list[str] = []
 
     async def differences(self, snapshot: Snapshot, schema: str) -> AsyncIterator[Difference]:
+        """The rows that differ, then the differences in the sealed files."""
         async for difference in snapshot.differences(schema):
             yield difference
         async for sealable in self._ended():
@@ -47,7 +48,7 @@ class Verifier:
                 yield difference
 
     async def partial_differences(self, lengths: dict[BatchId, int]) -> AsyncIterator[Difference]:
-        """In the growing JSONL of these batches, up to the bytes that count."""
+        """The differences in the growing JSONL of these batches, up to the bytes that count."""
         for batch_id, length in lengths.items():
             line = await asyncio.to_thread(self._differing_line, batch_id, length)
             if line is not None:
@@ -69,7 +70,7 @@ class Verifier:
         stored = {file.id: file for file in await self._rebuilt.sealed_files(batch_id, self._now())}
         files = {kind: stored.get(output_file_id(batch_id, kind)) for kind in KINDS}
         if {sealable.row.output_file_id, sealable.row.error_file_id} - {None} <= stored.keys():
-            # Else its answers were deleted, and the growing JSONL with them.
+            # Otherwise its answers were deleted, and the growing JSONL with them.
             async for difference in self.partial_differences({batch_id: sealable.row.partial_bytes}):
                 yield difference
         try:
@@ -97,7 +98,7 @@ class Verifier:
 
 
 class _Check:
-    """The bytes a sealed file must have, against those in the blob store."""
+    """Compares the bytes that a sealed file must have with the bytes in the blob store."""
 
     def __init__(self, blobs: Blobs, file: StoredFile) -> None:
         self._blobs = blobs

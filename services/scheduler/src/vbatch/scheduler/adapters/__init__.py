@@ -1,1 +1,1 @@
-"""Where the scheduler touches the world: the worker process that reads files, metrics."""
+"""The scheduler's adapters: the worker processes that read files, and metrics."""

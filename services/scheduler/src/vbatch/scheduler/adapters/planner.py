@@ -1,4 +1,4 @@
-"""Input files are read and checked in worker processes: 200 MB of JSON must not hold up the event loop.
+"""Worker processes read and check the input files: 200 MB of JSON must not block the event loop.
 
 Long files have a worker of their own, so that a batch of twenty requests does not wait until a million are ordered.
 """
@@ -21,15 +21,15 @@ from vbatch.scheduler.core.planning.validation import FileRules
 from vbatch.scheduler.ports import CheckerDied
 
 LONG_FILE_BYTES = 64 << 20
-"""A second's work and more: from here on a file is long."""
+"""A file of this size takes a second or more; from here on a file counts as long."""
 SHORT_FILES_PER_WORKER, LONG_FILES_PER_WORKER = 50, 1
-"""After so many files a worker is replaced: what one huge file left in its memory does not stay for ever."""
+"""A worker is replaced after this many files, so that it does not keep the memory that one huge file took."""
 LONG_FILE_NICENESS = 5
-"""Whoever waits for an answer goes before a file that takes seconds anyway."""
+"""The niceness of the worker for long files: work that a client waits for precedes a file that takes seconds anyway."""
 
 
 class ProcessPlanner:
-    """One short and one long file at a time, each in a process of its own."""
+    """Reads one short and one long file at a time, each in a process of its own."""
 
     def __init__(self, blob_url: str, plans: KeptPlans | None) -> None:
         self._plans = plans
@@ -45,14 +45,14 @@ class ProcessPlanner:
             self._plans.keep_only(blobs)
 
     def close(self) -> None:
-        """Without waiting for files that are being read."""
+        """Stop the workers without waiting for files that are being read."""
         self._short.close()
         self._long.close()
 
 
 @asynccontextmanager
 async def process_planner(blob_url: str, plans_folder: Path | None = None) -> AsyncIterator[ProcessPlanner]:
-    """Plans of long files are kept in the folder, if there is one."""
+    """A planner with its workers. It keeps the plans of long files in the folder, if one is given."""
     planner = ProcessPlanner(blob_url, KeptPlans(plans_folder) if plans_folder else None)
     try:
         yield planner
@@ -61,7 +61,7 @@ async def process_planner(blob_url: str, plans_folder: Path | None = None) -> As
 
 
 class _PlanningWorker:
-    """One worker; when it dies, or has read its files, the next one is started at once."""
+    """One worker; when it dies, or has read its number of files, the next one starts at once."""
 
     def __init__(self, blob_url: str, plans: KeptPlans | None, files_per_worker: int, *, niceness: int) -> None:
         self._blob_url = blob_url
@@ -92,7 +92,7 @@ class _PlanningWorker:
         self._begin_worker()
 
     def _begin_worker(self) -> None:
-        """With its imports under way, so that its first file does not wait for them."""
+        """Start the worker's imports early, so that its first file does not wait for them."""
         self._files_left = self._files_per_worker
         self._pool = ProcessPoolExecutor(
             max_workers=1,

@@ -1,6 +1,6 @@
-"""Plans of long files on disk: what took many seconds to find out is not found out again by the next scheduler.
+"""Plans of long files on disk, so that the next scheduler does not repeat the many seconds of work.
 
-Derived from the file alone, so losing one costs that time and nothing else.
+They follow from the file alone, so losing one costs only that time.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from vbatch.chassis.files import write_atomically
 from vbatch.scheduler.core.planning.plan import Plan, packed, unpacked
 
 PLANS_MAX = 8
-"""The newest stay; a plan of a million requests has 20 MB."""
+"""The newest plans stay; the plan of a million requests takes 20 MB."""
 ENDING = ".plan"
 
 
 class KeptPlans:
-    """In a folder of their own."""
+    """Plans in a folder of their own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -28,10 +28,10 @@ class KeptPlans:
         try:
             return unpacked(self._path(blob).read_bytes())
         except (OSError, msgspec.DecodeError):
-            return None  # never kept, given way to newer ones, or of another version: the file is read again
+            return None  # never kept, replaced by newer ones, or of another version: the file is read again
 
     def keep(self, blob: str, plan: Plan) -> None:
-        """Where the disk takes it."""
+        """Store the plan if the disk has room for it."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_atomically(self._path(blob), packed(plan))
@@ -40,7 +40,7 @@ class KeptPlans:
             return  # a full disk is no reason to refuse a batch
 
     def keep_only(self, blobs: Set[str]) -> None:
-        """Forget the plans of all other files."""
+        """Delete the plans of all other files."""
         kept = {self._path(blob) for blob in blobs}
         for path in self._folder.glob(f"*{ENDING}"):
             if path not in kept:

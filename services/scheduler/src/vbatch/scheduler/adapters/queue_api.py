@@ -59,7 +59,7 @@ def check_pages(checking: Checking, is_caught_up: Callable[[], bool]) -> list[we
 
 
 def _not_yet() -> web.Response:
-    """Half the log would tell half the queue."""
+    """The answer before the log is read: half the log would give half the queue."""
     return _json({"error": "The scheduler still reads the log."}, status=503)
 
 

@@ -1,4 +1,4 @@
-"""What a worker process does: reads one input file and checks it. It imports little, since each worker pays for it."""
+"""What a worker process does: it reads one input file and checks it. It imports little: each worker pays for it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 BLOCK_BYTES = 1 << 20
 
 RECURSION_MAX = 600
-"""Lines nested deeper are refused: lower than elsewhere, so that whoever reads an admitted line later can."""
+"""Lines nested deeper are refused. The limit is lower than elsewhere, so that later readers accept the line."""
 
 
 def check_file(blob_url: str, blob: str, rules: FileRules, plans: KeptPlans | None) -> PlanResult:
-    """Raises what can cross to the service: InputMissing, PlanningTrouble."""
+    """Check one file. Raises only errors that can cross to the service: InputMissing, PlanningTrouble."""
     if plans is not None and rules.was_found_fit and (plan := plans.find(blob)) is not None:
         return plan
     result = _checked(blob_url, blob, rules)
@@ -50,14 +50,14 @@ def _checked(blob_url: str, blob: str, rules: FileRules) -> PlanResult:
 
 
 def begin(service: int, niceness: int) -> None:
-    """The first that a worker does; `service` is the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the service, which stops us
-    die_with_parent(signal.SIGKILL, parent=service)  # which may have been killed during our imports
+    """Initialise the worker; `service` is the pid of the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the service, which stops the workers
+    die_with_parent(signal.SIGKILL, parent=service)  # the service may have been killed during our imports
     os.nice(niceness)
 
 
 def be_there() -> None:
-    """The first task of a worker; by then its imports are done."""
+    """The first task of a worker; its imports are done when it runs."""
 
 
 async def _feed(check: FileCheck, blobs: Blobs, blob: str) -> None:

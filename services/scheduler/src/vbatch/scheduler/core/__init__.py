@@ -1,1 +1,1 @@
-"""The rules of the scheduler: is a file fit to run, which requests next, when does a batch end. Pure."""
+"""The rules of the scheduler: whether a file can run, which requests run next, when a batch ends. Pure."""

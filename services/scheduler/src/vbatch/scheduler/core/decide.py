@@ -1,6 +1,7 @@
-"""What happens now: a pure function of the folded state, what reading the files found, and the time.
+"""What happens now: a pure function of the folded state, the results of reading the files, and the time.
 
-One decision dispatches at most one slice, or two runners would be sent the same lines; the flow folds it and asks on.
+One decision dispatches at most one slice, because otherwise two runners could get the same lines. The flow folds the
+decision and asks again.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_a
 from vbatch.scheduler.core.state.state import Runner, Slice, State
 
 OUTSTANDING_SLICES_MAX = 2
-"""Slices a runner holds: one runs, one is read ahead; more would only delay a cancel or a better job."""
+"""Slices that a runner holds: one runs, one is read ahead; more would only delay a cancel or a better batch."""
 SHORT_SLICES_MAX = 64
-"""Slices it holds while together they are less than a full one: many small batches fill an engine like a large one."""
+"""Slices that a runner holds while they sum to less than a full one: many small batches fill an engine, too."""
 FULL_ENGINES_HELD_MIN = 2
-"""Windows of requests a runner owes at least while there are any: where the window is wider than a slice, or the slices
-in hand wait for their last answers, two of them would let the engine run empty."""
+"""A runner with work holds requests for at least this many times its concurrency. Where the concurrency exceeds a
+slice, or the held slices wait for their last answers, two slices would let the engine run empty."""
 SLICE_REQUESTS_MIN, SLICE_REQUESTS_MAX = 64, 512
 SLICE_SECONDS = 0.1
-"""What a slice keeps a device busy for at least: an order waits for the disk twice before it runs."""
+"""A slice keeps a device busy for at least this long: an order waits for the disk twice before it runs."""
 SLICE_REQUESTS_UNKNOWN = 256
-"""For a runner whose window is not known yet."""
+"""The size of a slice for a runner whose concurrency is not known yet."""
 CANCEL_GRACE = timedelta(seconds=10)
-"""How long a runner may take to give recalled lines back before the batch ends without it."""
+"""How long a runner may take to return the lines of a cancelled batch before the batch ends without it."""
 
 PlanResult = Plan | tuple[e.BatchFault, ...]
-"""What reading a file found: its plan, or its faults."""
+"""The result of reading a file: its plan, or its faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class DecisionInput:
 
 
 def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
-    """Everything that should be recorded now, or nothing."""
+    """The events to record now; empty when nothing is due."""
     if state.given_up:
         return ends_of_given_up(state, given.now)
     stirring = [batch for batch in state.batches.values() if _may_step(batch, given.now)]
@@ -64,13 +65,13 @@ def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
 
 
 def _may_step(batch: PendingBatch, now: datetime) -> bool:
-    """Most batches only wait: a look at each must cost nothing."""
+    """Whether the batch could have a step to take. Most batches only wait, so this check must cost nothing."""
     has_all = batch.has_run and batch.ledger is not None and batch.ledger.is_full
     return has_all or not batch.waiting_count or stop_asked_at(batch, now) is not None
 
 
 def _next_step(state: State, batch: PendingBatch, given: DecisionInput) -> e.AnyEvent | None:
-    """The next step of one batch's life, if it is due."""
+    """The next step in the life of one batch, if it is due."""
     if ending := _ending(state, batch, given.now):
         missing = batch.ledger.total - batch.ledger.answered if batch.ledger else 0
         return e.BatchFinalizing(batch_id=batch.batch_id, ending=ending, never_ran_count=missing, at=given.now)
@@ -88,7 +89,7 @@ def _ending(state: State, batch: PendingBatch, now: datetime) -> e.Ending | None
     if stop_at is None:
         return None
     if state.slices_of_batch(batch.batch_id) and now < stop_at + CANCEL_GRACE:
-        return None  # the runner is still giving lines back
+        return None  # the runner is still returning lines
     return e.Ending.EXPIRED if batch.cancel_requested_at is None else e.Ending.CANCELLED
 
 
@@ -116,8 +117,8 @@ def _judged(batch: PendingBatch, result: PlanResult, now: datetime) -> e.AnyEven
 
 
 def _first_slice(state: State, given: DecisionInput) -> list[e.AnyEvent]:
-    """For the runner that holds least, of those that can be given one; one without a model before one that would give
-    up its own."""
+    """The first slice that some runner can take. The runner that holds least comes first, and a runner without a model
+    before one that would have to give up its own."""
     emptiest_first = sorted(
         state.runners.values(), key=lambda runner: (len(state.slices_of(runner.runner_id)), runner.model is not None)
     )
@@ -126,7 +127,7 @@ def _first_slice(state: State, given: DecisionInput) -> list[e.AnyEvent]:
 
 
 def _next_slice(state: State, runner: Runner, given: DecisionInput) -> e.AnyEvent | None:
-    """The next slice for a runner with room."""
+    """The next slice for a runner that can take one."""
     held = state.slices_of(runner.runner_id)
     if not _has_room(state, runner, held):
         return None
@@ -136,7 +137,7 @@ def _next_slice(state: State, runner: Runner, given: DecisionInput) -> e.AnyEven
         return None
     batch = state.batches[choice.batch_id]
     limit = SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(state, runner, batch.model)
-    if held and held[-1].event.batch_id == choice.batch_id:  # it would only go on
+    if held and held[-1].event.batch_id == choice.batch_id:  # it would only continue the slice before
         if follower := coschedule(state, held[-1], view, limit):
             return _dispatched(state, runner, Choice(follower.batch_id, follower.reason), follower.picked, given)
     picked = pick(batch, limit)
@@ -146,7 +147,7 @@ def _next_slice(state: State, runner: Runner, given: DecisionInput) -> e.AnyEven
 
 
 def _offered(state: State, runner: Runner, now: datetime) -> View:
-    """What could run there, less what ends sooner on others."""
+    """What could run on this runner, without the batches that end sooner on other runners."""
 
     def piece(candidate: Candidate) -> float:
         return candidate.work * min(
@@ -166,7 +167,7 @@ def _has_room(state: State, runner: Runner, held: list[Slice]) -> bool:
 
 
 def _slice_size(state: State, runner: Runner, model: ModelId | None) -> int:
-    """Twice the window, so that the engine stays full while the next slice is on its way; more for a fast device."""
+    """Twice the concurrency, so that the engine stays full while the next slice travels; more for a fast device."""
     throughput = state.costs.requests_a_second(model) * SLICE_SECONDS
     wanted = max(2 * runner.concurrency or SLICE_REQUESTS_UNKNOWN, int(throughput))
     return max(SLICE_REQUESTS_MIN, min(wanted, SLICE_REQUESTS_MAX))
@@ -195,9 +196,9 @@ def _model(batch: PendingBatch) -> ModelId:
 
 
 def work_order_for(state: State, slice_: Slice) -> RunSlice | FailSlice | None:
-    """The order that tells the runner of a slice; None while the plan is not there to say where its lines stand.
+    """The order that gives a slice to its runner; None while there is no plan to say where its lines are.
 
-    Only lines still owed are named: after a restart the same order is made again, smaller.
+    It names only the lines that are still unanswered, so the same order is smaller after a restart.
     """
     batch = state.batches.get(slice_.event.batch_id)
     if batch is None or batch.plan is None or batch.file is None:
@@ -217,7 +218,7 @@ def work_order_for(state: State, slice_: Slice) -> RunSlice | FailSlice | None:
 
 
 def _model_behind(state: State, model: ModelId) -> ModelId | None:
-    """Another model with work, that of the oldest batch."""
+    """The model of the oldest batch with work for another model."""
     waiting = (
         batch.model
         for batch in state.batches.values()

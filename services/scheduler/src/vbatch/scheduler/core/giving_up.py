@@ -1,4 +1,5 @@
-"""How a batch ends that cannot go on, through no fault of the service: with what it has, and a reason for the rest."""
+"""How a batch ends that cannot continue, through no fault of the service: with its outcomes, and one reason for the
+requests that have none."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ MESSAGE = "The server could not go on with this batch: {reason}"
 
 
 def end_of(batch_id: BatchId, batch: PendingBatch | None, reason: str, now: datetime) -> e.AnyEvent:
-    """A batch that was not found fit yet is failed; one that runs ends as it stands, and the lines without an outcome
-    become errors when its files are written."""
+    """The event that ends the batch. A batch that was not validated yet fails; one that runs ends as it is, and its
+    lines without an outcome become errors when its files are written."""
     if batch is None or batch.status is BatchStatus.VALIDATING:
         fault = e.BatchFault(code=FileFault.INVALID_REQUEST, message=MESSAGE.format(reason=reason))
         return e.BatchRejected(batch_id=batch_id, faults=(fault,), at=now)
@@ -27,12 +28,12 @@ def end_of(batch_id: BatchId, batch: PendingBatch | None, reason: str, now: date
 
 
 def ends_of_given_up(state: State, now: datetime) -> list[e.AnyEvent]:
-    """The events that end them, one each."""
+    """The events that end the given-up batches, one each."""
     return [end_of(batch_id, state.batches.get(batch_id), reason, now) for batch_id, reason in state.given_up.items()]
 
 
 def give_up(state: State, record: Recorded, reason: str) -> None:
-    """An event of a batch cannot be used. One of a batch that is over, or of none, changes nothing."""
+    """Give up the batch of an event that cannot be used. An event of no batch, or of an ended one, changes nothing."""
     _, aggregate, name, event = record.subject.split(".", 3)
     batch_id = BatchId(name)
     if aggregate == "batch" and (batch_id in state.batches or event == "created"):
@@ -40,7 +41,7 @@ def give_up(state: State, record: Recorded, reason: str) -> None:
 
 
 def forget(state: State, batch_id: BatchId) -> None:
-    """Even its end cannot be recorded: the others go on without it."""
+    """Drop a batch whose end cannot be recorded either: the others continue without it."""
     state.given_up.pop(batch_id, None)
     state.batches.pop(batch_id, None)
     for slice_ in state.slices_of_batch(batch_id):

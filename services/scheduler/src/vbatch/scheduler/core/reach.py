@@ -1,7 +1,7 @@
 """What a body may make the engine do besides computing: fetch media from the hosts that its model names, and run a chat
-template of its own where its model trusts them.
+template of its own where its model allows that.
 
-The engine is started to keep to the same; a line is told so here before anything runs.
+The engine is started with the same limits; here a line learns of its fault before anything runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vbatch.scheduler.core.planning.request_line import ABSENT, NULL_RAW, Body, 
 CONTENT_FIELDS = (
     "messages", "prompt", "input", "query", "queries", "documents", "items", "text_1", "text_2", "data_1", "data_2",
 )  # fmt: skip
-"""Where parts of a message may stand. A tool's schema or metadata may have keys of the same names."""
+"""The places where parts of a message may be. The schema or metadata of a tool may have keys of the same names."""
 URL_KEYS = frozenset({"image_url", "audio_url", "video_url", "file_url"})
 _MAY_HOLD_URL = re.compile(rb'_url"|\\u00[2-7]')
 """A key may be written with escapes."""
@@ -28,7 +28,7 @@ SHOWN_CHARS_MAX = 100
 
 
 def check_reach(body: Body, trust: Trust) -> None:
-    """Raises Unfit."""
+    """Check that the body stays within the trust. Raises Unfit."""
     if not trust.has_chat_templates and _has_template(body):
         message = (
             "A chat_template in a request is not taken: its model must have trust-request-chat-template in models.toml."
@@ -53,13 +53,13 @@ def _has_template(body: Body) -> bool:
 
 
 class _Arguments(msgspec.Struct):
-    """vLLM takes a template from there, too."""
+    """vLLM takes a template from these arguments, too."""
 
     chat_template: object = None
 
 
 def _urls(raw: msgspec.Raw) -> Iterator[str]:
-    """Of every part that names one, however deep."""
+    """The URL of every part that names one, at any depth."""
     if not _MAY_HOLD_URL.search(bytes(raw)):
         return
     left: list[object] = [msgspec.json.decode(raw)]
@@ -75,7 +75,7 @@ def _urls(raw: msgspec.Raw) -> Iterator[str]:
 
 
 def _url_of(value: object) -> str | None:
-    """`{"url": …}`, as in chat, or the URL itself."""
+    """The URL in `{"url": …}`, as in chat, or the value itself if it is a URL."""
     url = value.get("url") if isinstance(value, dict) else value
     return url if isinstance(url, str) else None
 

@@ -1,5 +1,5 @@
-"""The queue as it is foretold, kept for a moment: whoever asks, and however many do, forecasts hold up the scheduler
-for a small share of its time only."""
+"""The forecast of the queue, kept for a moment, so that forecasts take only a small share of the scheduler's time,
+however many callers ask."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import Clock
 
 BATCHES_MAX = 1_000
-"""So many batches one forecast lists, those that end first."""
+"""One forecast lists this many batches, the ones that end first."""
 KEPT_SECONDS_MIN = 0.5
 TIME_SHARE_MAX = 0.05
-"""Of the scheduler's time, what forecasts may take: a long one is kept longer."""
+"""The share of the scheduler's time that forecasts may take: a long one is kept longer."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Forecasting:
         return self._kept
 
     def why(self, batch_id: BatchId) -> Explanation | None:
-        """None for a batch that is unknown or has ended."""
+        """Why the batch has its place; None for a batch that is unknown or has ended."""
         return explain(self.state, self.policy, batch_id, self.clock())
 
     def _made(self) -> Forecast:

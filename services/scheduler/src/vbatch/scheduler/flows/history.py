@@ -1,5 +1,5 @@
-"""Reading the past. A new scheduler needs the life of every batch, but outcomes only of those that have not ended: of a
-log of a million answers it reads some thousand small events."""
+"""Reads the past. A new scheduler needs the life of every batch, but outcomes only of unfinished ones: of a log of a
+million answers it reads some thousand small events."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vbatch.journal.port import Log
 from vbatch.scheduler.core.state.state import State, evolve
 
 BULK = frozenset({"batch.dispatched", "batch.chunk_completed", "batch.slice_returned"})
-"""What happens many times in one batch's life."""
+"""The events that occur many times in the life of one batch."""
 RECENT_EVENTS = 5_000
-"""So much of the newest past is read whole, for the rates measured in it."""
+"""This many of the newest events are read whole, for the rates measured from them."""
 
 Fold = Callable[[Recorded], Awaitable[None]]
 
@@ -26,7 +26,7 @@ def skeleton_subjects() -> tuple[str, ...]:
 
 
 async def fold_past(log: Log, until: int, fold: Fold) -> int:
-    """Fold the skeleton of the past; the sequence from which on everything must be folded.
+    """Fold the skeleton of the past; return the sequence from which on everything must be folded.
 
     `until` is the sequence of an event of the skeleton: our own lease.
     """
@@ -44,7 +44,7 @@ async def _oldest_unfinished(log: Log, until: int) -> int:
         try:
             evolve(scratch, decode_outline(record), record.sequence)
         except Unreadable:
-            continue  # the fold that follows buries it
+            continue  # the following fold sets it aside as a dead letter
     return min([max(1, until - RECENT_EVENTS), *(batch.sequence for batch in scratch.batches.values())])
 
 

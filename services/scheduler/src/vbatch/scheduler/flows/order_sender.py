@@ -1,5 +1,5 @@
-"""Telling runners what the log says they shall do. Orders are made from the folded state, so a new scheduler makes the
-same ones again and the queue drops the repeats."""
+"""Sends runners the orders that follow from the log. Orders are made from the folded state, so a new scheduler makes
+the same ones again and the queue drops the repeats."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from vbatch.scheduler.ports import Clock
 
 @dataclass
 class OrderSender:
-    """What was put on the queue in this process's life."""
+    """Remembers what this process has put on the queue."""
 
     state: State
     queue: WorkQueue
     clock: Clock
     refused: Callable[[BatchId, Message, Rejected], Awaitable[None]]
-    """Told of an order that the queue will never take."""
+    """Called with an order that the queue will never take."""
     _ordered: set[SliceId] = field(default_factory=set)
     _cancelled: set[tuple[BatchId, int]] = field(default_factory=set)
     _paused: set[tuple[int, int]] = field(default_factory=set)
-    """Epoch of the runner and sequence of the pause."""
+    """The epoch of the runner and the sequence of the pause."""
 
     async def send(self) -> None:
-        """Put every order that is due and not yet put."""
+        """Put every order on the queue that is due and not yet there."""
         for slice_ in self._unordered():
             if order := work_order_for(self.state, slice_):
                 await self._put(slice_, order)

@@ -1,4 +1,4 @@
-"""Reading input files beside the event loop, and handing what they hold to the decisions."""
+"""Reads input files beside the event loop, and gives the results to the decisions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import CheckerDied, Clock, InputMissing, Planner, PlanningTrouble
 
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.2, 5.0
-"""A worker that was killed is there again at once; a store that is away is asked ever less often."""
+"""A worker that was killed is back at once; a store that is away is tried less and less often."""
 
 DEATHS_MAX = 6
-"""Workers in a row that die of one file; with the pauses between them more than six seconds, in which the machine may
-find memory again."""
+"""Workers in a row that die of one file. The pauses between them add up to more than six seconds, in which the machine
+may find memory again."""
 
 log = structlog.stdlib.get_logger()
 
@@ -38,7 +38,7 @@ class Limits:
 
 @dataclass
 class Planning:
-    """One task a batch whose plan is missing. `verdicts` wait here until the batch's validation is in the log."""
+    """One task for each batch whose plan is missing. `plan_results` wait until the batch's validation is in the log."""
 
     state: State
     planner: Planner
@@ -52,7 +52,7 @@ class Planning:
     """The batches whose files may have a plan on disk; None before the first look at what an earlier scheduler kept."""
 
     def advance(self, tasks: asyncio.TaskGroup) -> None:
-        """Give validated batches their plans, start reading for those that have none, forget those of ended ones."""
+        """Give validated batches their plans, start reading for the others, and forget the plans of ended batches."""
         self._attach()
         if self._planned is None or not self._planned <= self.state.batches.keys():
             self._forget_plans_of_ended_batches()
@@ -63,7 +63,7 @@ class Planning:
                 tasks.create_task(self._plan(batch))
 
     def _forget_plans_of_ended_batches(self) -> None:
-        """A plan says nothing of what a file holds, yet it goes with the last unfinished batch that reads the file."""
+        """A plan does not reveal what a file holds, yet it goes with the last unfinished batch that reads the file."""
         self.planner.keep_only({batch.file.blob for batch in self.state.batches.values() if batch.file is not None})
         self._planned = set(self.state.batches)
 
@@ -71,7 +71,7 @@ class Planning:
         for batch_id, result in list(self.plan_results.items()):
             batch = self.state.batches.get(batch_id)
             if batch is not None and batch.ledger is None:
-                continue  # the decision to validate or reject still needs the verdict
+                continue  # the decision to validate or reject still needs the result
             if batch is not None and isinstance(result, Plan):
                 batch.plan = result
             elif batch is not None and not isinstance(result, Plan):

@@ -1,5 +1,5 @@
-"""Looks whether every runner still asks for orders. One that has not for long is declared lost: its epoch loses its
-power and what it held waits again. A runner that was only cut off finds itself fenced, ends, and starts anew."""
+"""Checks that every runner still asks for orders. A runner that has been silent too long is declared lost: its epoch
+loses its power and its work waits again. A runner that was only cut off finds itself fenced, ends, and starts again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vbatch.scheduler.ports import Clock
 
 LOOK_SECONDS = 2.0
 SILENCE_SECONDS_MAX = 60.0
-"""More than any pause between two asks of a live runner, a restart of the log included."""
+"""Longer than any pause between two requests of a live runner for orders, including a restart of the log."""
 
 Life = tuple[RunnerId, int]
 
@@ -36,7 +36,7 @@ class RunnerWatch:
     _heard: dict[Life, float] = field(default_factory=dict)
 
     async def keep(self) -> None:
-        """For ever."""
+        """Look again and again until cancelled."""
         while True:
             try:
                 await self.look()
@@ -45,7 +45,7 @@ class RunnerWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Once."""
+        """Look once."""
         for runner in list(self.state.runners.values()):
             life, now = (runner.runner_id, runner.epoch), self.clock().timestamp()
             if await self.queue.is_awaited(consumer_of(runner)):
@@ -63,5 +63,5 @@ class RunnerWatch:
 
 
 def consumer_of(runner: Runner) -> str:
-    """The name under which a life of a runner takes its orders."""
+    """The name under which a runner with this epoch takes its orders."""
     return f"{runner.runner_id}-{runner.epoch}"

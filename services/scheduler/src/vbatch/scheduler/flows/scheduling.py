@@ -1,7 +1,7 @@
 """The loop: fold the log, decide, append, order.
 
-The scheduler acts only on what it has read back from the log, its own events included; so nothing is decided twice, and
-a new process that folds the same log goes on where the old one stopped.
+The scheduler acts only on what it has read back from the log, including its own events. So nothing is decided twice,
+and a new process that folds the same log continues where the old one stopped.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from vbatch.scheduler.ports import Clock, Planner
 
 SOURCE = "scheduler"
 TICK_SECONDS = 0.5
-"""How late an expiry or a due retry may be noticed."""
+"""The longest delay until an expiry or a due retry is noticed."""
 
 log = structlog.stdlib.get_logger()
 
 
 class JournalLost(Exception):
-    """The connection to NATS will not come back: the process must be started again."""
+    """The connection to NATS will not come back: the process must be restarted."""
 
 
 @dataclass
 class Scheduler:
-    """One scheduling process: it reads the log for ever, and acts once it has read all there was."""
+    """One scheduling process: it reads the log without end, and acts once it has caught up."""
 
     journal: Journal
     planner: Planner
@@ -66,7 +66,7 @@ class Scheduler:
         self.quarantine = Quarantine(self.journal.dead, self.means)
 
     async def run(self, stop: Stop) -> None:
-        """Until asked to stop. Raises Conflict (in a group) when a newer scheduler holds the lease, JournalLost."""
+        """Run until asked to stop. Raises Conflict (in a group) when a newer scheduler holds the lease, JournalLost."""
         taken = e.SchedulerLeased(scheduler_id=self.scheduler_id, pid=self.pid, at=self.clock())
         lease = await self.journal.log.acquire(encode(taken, source=SOURCE))
         reached(Failpoint.SCHEDULER_LEASED)
@@ -151,7 +151,7 @@ class Scheduler:
         await self._folded(sequence)
 
     async def _refused(self, batch_id: BatchId | None, message: Message, refusal: Rejected) -> None:
-        """It belongs to its batch: that is ended, and if not even that can be recorded, forgotten by this process."""
+        """End the batch of a refused message; if even the end cannot be recorded, this process forgets the batch."""
         await self.quarantine.refuse(message, refusal)
         if batch_id is None:
             return
@@ -173,7 +173,7 @@ class Scheduler:
             return  # time itself may have made something due
 
     async def _watch_lease(self, lease: Lease) -> None:
-        """A newer lease ends this life at once, also when nothing is to be appended that would be refused."""
+        """End this process as soon as there is a newer lease, even when it has nothing to append."""
         async with self.journal.log.tail(lease.epoch, (lease.subject,)) as lists:
             async for records in lists:
                 raise Conflict(f"a newer lease has sequence {records[-1].sequence}")
@@ -190,5 +190,5 @@ def _ids(event: e.Event) -> dict[str, str]:
 
 
 def slice_ids(epoch: int) -> Iterator[SliceId]:
-    """Unique for ever: no other scheduler has this epoch."""
+    """Slice ids that are unique: no other scheduler has this epoch."""
     return (SliceId(f"s-{epoch}-{number}") for number in count(1))

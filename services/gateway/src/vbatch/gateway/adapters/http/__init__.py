@@ -1,1 +1,1 @@
-"""The HTTP routes and what every answer has in common."""
+"""The HTTP routes, and what all answers have in common."""

@@ -1,4 +1,4 @@
-"""Making responses: objects of the API, refusals, streams whose trouble shows before their first byte."""
+"""Builds responses: objects of the API, refusals, and streams whose errors show before their first byte."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def object_answer(view: BaseModel) -> Response:
 
 
 async def page_answer(found: Sequence[Found], view: Callable[[Found], BaseModel], *, limit: int) -> Response:
-    """The page in `found`, of which one more than `limit` was read to see whether there is more."""
+    """Return the page in `found`, which holds up to one more than `limit` to show whether there is more."""
     shown = found[:limit]
     objects = await map_cooperatively(lambda each: view(each).model_dump_json(), shown)
     page = page_json([each.id for each in shown], objects, has_more=len(found) > limit)
@@ -48,7 +48,7 @@ def refusal_answer(refusal: Refusal, *, is_mirrored: bool = False) -> Response:
 async def stream_answer(
     content: AsyncIterator[bytes], *, media_type: str, headers: Mapping[str, str], status: int = 200
 ) -> Response:
-    """Trouble with the first piece is still answered as an error; later trouble cuts the connection."""
+    """Stream the content. An error in the first piece is answered as an error; a later one cuts the connection."""
     first = await anext(content, b"")
     return StreamingResponse(
         _with_first(first, content), status_code=status, media_type=media_type, headers=dict(headers)
@@ -56,7 +56,7 @@ async def stream_answer(
 
 
 async def read_body(request: Request) -> bytes:
-    """A JSON body, bounded. Raises Refusal."""
+    """Read a JSON body up to its limit. Raises Refusal."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -72,13 +72,13 @@ def check_length(request: Request, file_bytes_max: int) -> None:
 
 
 def announced_bytes(request: Request) -> int:
-    """The length of the body, if it is announced; 0 if not."""
+    """Return the announced length of the body; 0 if it is not announced."""
     length = request.headers.get("content-length", "")
     return int(length[:LENGTH_DIGITS_MAX]) if length.isdigit() else 0
 
 
 def attachment(filename: str) -> str:
-    """Content-Disposition of a download (RFC 6266): the plain form, and the exact one where they differ."""
+    """Return the Content-Disposition of a download (RFC 6266): the plain form, and the exact one if they differ."""
     plain = "".join(char if char.isascii() and char not in '"\\' else "_" for char in filename)
     exact = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='')}"
     return f'attachment; filename="{plain}"{exact}'

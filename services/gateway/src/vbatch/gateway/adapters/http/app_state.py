@@ -136,7 +136,7 @@ async def must_have_quota_for_file(request: Request, owner: User) -> None:
 
 
 async def must_have_space(request: Request, _owner: User) -> None:
-    """Raises Refusal when the disk or the log is too full. A file that is too large anywhere is refused elsewhere."""
+    """Raises Refusal when the disk or the log is too full. The size limit of a file is checked elsewhere."""
     await _app_state(request).dependencies.disk_guard.check(min(announced_bytes(request), FILE_BYTES_MAX))
 
 

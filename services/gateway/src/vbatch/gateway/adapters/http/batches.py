@@ -1,4 +1,4 @@
-"""The routes of batches, their answers so far and their live events."""
+"""The routes of batches, of their answers so far and of their live events."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     },
 )
 async def create_batch(request: Request, owner: User, dependencies: TheDependencies) -> Response:
-    """Create a batch. Only the shape of the ask is checked here: an unfit input file ends the batch as `failed`."""
+    """Create a batch. Only the request itself is checked here: an unsuitable input file ends the batch as `failed`."""
     params = parse_create_batch(await read_body(request))
     if key := request.headers.get("idempotency-key"):
         return _shown(dependencies, await flow.create_batch_once(dependencies, owner, params, key))
@@ -108,26 +108,26 @@ async def list_batches(request: Request, owner: Reader, dependencies: TheDepende
 
 @router.get("/{batch_id}", response_model=BatchObject, responses=errors(400, 404))
 async def retrieve_batch(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """One batch."""
+    """Retrieve a batch."""
     return _shown(dependencies, await flow.find_batch(dependencies, owner, batch_id))
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchObject, responses=errors(400, 404, 409))
 async def cancel_batch(batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
-    """Cancel a batch; asking twice is no error. A body is not read."""
+    """Cancel a batch; cancelling it again is not an error. The body is not read."""
     return _shown(dependencies, await flow.cancel_batch(dependencies, owner, batch_id))
 
 
 @router.post("/{batch_id}/pause", response_model=BatchObject, responses=errors(400, 404, 409))
 async def pause_batch(batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
-    """Start nothing more of a batch until it is resumed; requests inside the engine finish. Its window goes on, and it
-    can be cancelled. Asking twice is no error. A body is not read."""
+    """Start no more requests of a batch until it is resumed; requests inside the engine finish. Its completion window
+    keeps running, and it can be cancelled. Pausing it again is not an error. The body is not read."""
     return _shown(dependencies, await flow.steer_batch(dependencies, owner, batch_id, Pause()))
 
 
 @router.post("/{batch_id}/resume", response_model=BatchObject, responses=errors(400, 404, 409))
 async def resume_batch(batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
-    """Let a paused batch run again; asking twice is no error. A body is not read."""
+    """Let a paused batch run again; resuming it again is not an error. The body is not read."""
     return _shown(dependencies, await flow.steer_batch(dependencies, owner, batch_id, Resume()))
 
 
@@ -138,7 +138,7 @@ async def resume_batch(batch_id: Named, owner: User, dependencies: TheDependenci
     openapi_extra={"requestBody": body(JSON, UPDATE_BATCH)},
 )
 async def update_batch(request: Request, batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
-    """Change the priority of a batch: what of it has not started runs sooner, or later."""
+    """Change the priority of a batch: its requests that have not started run sooner or later."""
     params = parse_priority(await read_body(request))
     return _shown(dependencies, await flow.steer_batch(dependencies, owner, batch_id, params))
 
@@ -163,8 +163,8 @@ async def update_batch(request: Request, batch_id: Named, owner: User, dependenc
     },
 )
 async def batch_results(request: Request, batch_id: Named, caller: ReadingCaller, parts: TheAppState) -> Response:
-    """Answers so far, while the batch runs and after. `X-Incomplete` says whether more can follow, `X-Last-Line` is the
-    highest input line among those sent."""
+    """Return the answers so far, while the batch runs and afterwards. `X-Incomplete` says whether more can follow,
+    `X-Last-Line` is the highest input line among those sent."""
     dependencies, owner, tail = parts.dependencies, caller.owner, parse_tail_results(request.query_params)
     if tail is None:
         found = await results_so_far(dependencies, owner, batch_id, parse_list_results(request.query_params))
@@ -190,11 +190,11 @@ async def batch_results(request: Request, batch_id: Named, caller: ReadingCaller
     openapi_extra={"parameters": [header("Last-Event-ID", "Resume behind this event; without it from the start.")]},
 )
 async def batch_events(request: Request, batch_id: Named, caller: ReadingCaller, parts: TheAppState) -> Response:
-    """The batch's events, live from the log, each once, until it is over. Chunks come without their answers."""
+    """Stream the batch's events live, each once, until the batch is over. Chunks come without their answers."""
     batch = await flow.find_batch(parts.dependencies, caller.owner, batch_id)
     after = read_last_event_id(request.headers.get("last-event-id"), created=batch.sequence)
     if has_nothing_more(batch, after):
-        return Response(status_code=204)  # which tells an EventSource not to come back
+        return Response(status_code=204)  # which tells an EventSource not to reconnect
     parts.streams.check_room()
     events = await live_events(parts.dependencies, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
     return event_stream(events, parts.streams, still(parts, caller))

@@ -1,7 +1,7 @@
-"""One client connection: uvicorn's, with a limit on the time and the bytes of a request's head, and errors in our
-envelope also where no request was understood.
+"""One client connection: uvicorn's, with limits on the time and the bytes of a request's head, and with our error
+envelope even if no request could be parsed.
 
-uvicorn waits for a head for ever and keeps all of it, so idle sockets or an endless header would use the process up.
+uvicorn waits for a head forever and keeps all of it, so idle sockets or an endless header would exhaust the process.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from vbatch.gateway.adapters.http.request_middleware import add_openai_headers, 
 from vbatch.gateway.core.refusals import Reason, Refusal
 
 HEAD_BYTES_MAX = 65_536
-"""Of a request line and its headers."""
+"""The largest request line with its headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """`head_seconds` for a request's head to be whole, from the first byte or, on a new connection, from its start."""
+    """`head_seconds` is the time for a complete head, from its first byte or, on a new connection, from the start."""
 
     head_seconds: float
     connections_max: int
 
 
 class Connection(HttpToolsProtocol):
-    """`connection_class` makes the one with limits."""
+    """`connection_class` makes the subclass that has limits."""
 
     limits: ClassVar[ConnectionLimits]
 
@@ -53,7 +53,7 @@ class Connection(HttpToolsProtocol):
             return
         timer = self._head_timer
         super().data_received(data)
-        if timer is not None and timer is self._head_timer:  # all of it belongs to a head that is not whole yet
+        if timer is not None and timer is self._head_timer:  # all of it belongs to a head that is not complete yet
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 words = f"The head of your request is larger than {HEAD_BYTES_MAX} bytes."
@@ -69,7 +69,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's name for what it does with bytes that are no HTTP."""
+        """Refuse bytes that are not HTTP; the name is uvicorn's."""
         self._refuse(Refusal(Reason.BODY_UNREADABLE, msg))
 
     def _await_head(self) -> None:
@@ -86,7 +86,7 @@ class Connection(HttpToolsProtocol):
         self._refuse(Refusal(Reason.HEAD_TOO_SLOW, "The head of your request did not arrive in time."))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Tell, where nothing else is being told on this connection, and close."""
+        """Send the refusal, unless an answer is already being sent on this connection, and close."""
         if self.transport.is_closing():
             return
         self._head_came()
@@ -96,12 +96,12 @@ class Connection(HttpToolsProtocol):
 
 
 def connection_class(limits: ConnectionLimits) -> type[Connection]:
-    """uvicorn makes the connections itself, so what they share is a class."""
+    """Return a class with the shared limits: uvicorn itself makes the connections from it."""
     return type("LimitedConnection", (Connection,), {"limits": limits})
 
 
 def _as_bytes(refusal: Refusal) -> bytes:
-    """A whole answer, as it stands on the wire."""
+    """Return the complete answer as bytes on the wire."""
     answer = refusal_answer(refusal)
     message: Message = {"type": "http.response.start", "headers": answer.raw_headers}
     headers = MutableHeaders(scope=message)

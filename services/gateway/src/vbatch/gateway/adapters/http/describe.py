@@ -1,4 +1,4 @@
-"""How routes that read their asks by hand are described in openapi.json."""
+"""Describes the routes that parse their requests themselves in openapi.json."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ ANYWHERE = (401, 403, 429, 500, 503)
 
 
 def errors(*statuses: int) -> dict[int | str, Description]:
-    """The error answers of a route; those any route can give come by themselves."""
+    """Return the error answers of a route; those that every route can give are added automatically."""
     return {status: {"model": ErrorEnvelope, "description": WORDS[status]} for status in sorted({*statuses, *ANYWHERE})}
 
 
 def file_errors(*statuses: int) -> dict[int | str, Description]:
-    """The same for the routes of files, whose errors have one more key."""
+    """Return the same for the routes of files, whose errors have one more key."""
     return {status: each | {"model": FileErrorEnvelope} for status, each in errors(*statuses).items()}
 
 
@@ -214,7 +214,7 @@ COMPLETE_UPLOAD: Description = {
 
 
 def describe(app: FastAPI) -> None:
-    """Let openapi.json say what the routes do: FastAPI would list a 422 that none of them ever answers."""
+    """Describe the routes in openapi.json: FastAPI would list a 422 that none of them ever returns."""
 
     def document() -> Description:
         if app.openapi_schema is None:
@@ -223,7 +223,7 @@ def describe(app: FastAPI) -> None:
             )
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]  # the way FastAPI documents for changing the document
+    app.openapi = document  # type: ignore[method-assign]  # the documented way to change the document
 
 
 def _without_422(document: Description) -> Description:

@@ -1,7 +1,7 @@
-"""Compressed request bodies (RFC 9110, 8.4): unpacked as they stream, a bounded piece at a time.
+"""Unpacks compressed request bodies (RFC 9110, 8.4) as they arrive, in pieces of bounded size.
 
-How large an unpacked body may be is for its reader to say, as with a plain one. Here a body is refused that unpacks to
-far more than any text does.
+The reader of a body limits its unpacked size, as with a plain one. This module refuses a body that unpacks to far more
+than any text does.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ else:
 
 PIECE_BYTES_MAX = 256 * 1024
 RATIO_MAX = 1_000
-"""Unpacked bytes for each byte sent. Text in files of requests that are nearly alike stays below 300."""
+"""The most unpacked bytes for each byte sent. Files of nearly identical requests stay below 300."""
 FREE_BYTES = 1 << 20
-"""So many may be unpacked whatever their ratio: a small body has no statistics."""
+"""This many bytes may be unpacked at any ratio: the ratio of a small body means little."""
 ZSTD_WINDOW_LOG_MAX = 23
-"""8 MiB, what RFC 9659 lets a sender of `Content-Encoding: zstd` ask for."""
+"""8 MiB, the most that RFC 9659 lets a sender of `Content-Encoding: zstd` require."""
 GZIP_WINDOW_BITS = 31
-"""The largest window, and a gzip header and trailer that are checked."""
+"""The largest window, with a gzip header and trailer that are checked."""
 
 
 class Unpacker(Protocol):
@@ -41,7 +41,7 @@ class Unpacker(Protocol):
     def unused_data(self) -> bytes: ...
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """What `data` unpacks to, at most PIECE_BYTES_MAX at a time."""
+        """Yield the unpacked `data`, at most PIECE_BYTES_MAX at a time."""
 
 
 class _Gzip:
@@ -86,7 +86,7 @@ TROUBLE = (zlib.error, zstd.ZstdError)
 
 
 class Unpacking:
-    """A whole body: one stream or several behind each other, as both formats allow."""
+    """Unpacks a whole body: one stream, or several in sequence, as both formats allow."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
@@ -96,7 +96,7 @@ class Unpacking:
         self._unpacked_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Never empty pieces. Raises Refusal."""
+        """Yield pieces, none of them empty. Raises Refusal."""
         self._packed_bytes += len(data)
         while data:
             if self._unpacker.eof:
@@ -109,7 +109,7 @@ class Unpacking:
             data = self._unpacker.unused_data if self._unpacker.eof else b""
 
     def must_be_whole(self) -> None:
-        """Raises Refusal for a stream that was cut off; no bytes at all are an empty body."""
+        """Raises Refusal for a truncated stream; a body without any bytes is empty."""
         if self._is_begun and not self._unpacker.eof:
             raise self._unreadable("it ends in the middle")
 
@@ -131,7 +131,7 @@ class Unpacking:
 
 
 class UnpackedBody:
-    """ASGI's `receive` for a request whose body is compressed."""
+    """ASGI's `receive` for a request with a compressed body."""
 
     def __init__(self, receive: Receive, encoding: str) -> None:
         self._receive = receive
@@ -141,7 +141,7 @@ class UnpackedBody:
         self._is_read = self._is_whole = False
 
     async def receive(self) -> Message:
-        """Raises Refusal when somebody reads the body: routes that read none take any."""
+        """Raises Refusal when the body is read; routes that read no body never call it."""
         while not self._is_whole:
             if piece := next(self._pieces, b""):
                 return _part(piece, more_body=True)
@@ -165,7 +165,7 @@ class UnpackedBody:
 
 
 def unpacked(receive: Receive, encodings: str) -> Receive:
-    """`receive` for the value of a Content-Encoding header; empty and `identity` change nothing."""
+    """Return `receive` for the value of a Content-Encoding header; empty and `identity` change nothing."""
     encoding = encodings.strip().lower()
     return receive if encoding in ("", "identity") else UnpackedBody(receive, encoding).receive
 

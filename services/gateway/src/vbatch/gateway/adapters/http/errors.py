@@ -1,4 +1,4 @@
-"""Every exception an ask can meet becomes a Refusal here, so each error has the one envelope."""
+"""Turns every exception of a request into a Refusal, so that each error has the same envelope."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_ROOM: dict[type[Exception], str] = {Full: "The event log is full", BlobStoreF
 
 
 def add_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Refusals, trouble with the world, and what the framework itself refuses. `routes` are all there are."""
+    """Handle refusals, unavailable services and the framework's own errors. `routes` are all routes there are."""
     app.state.routes = [route for route in routes if isinstance(route, Route)]
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -80,7 +80,7 @@ def _refused(request: Request, refusal: Refusal) -> Response:
 
 
 def _method_unknown(request: Request) -> Refusal:
-    """With every method that the path has: the framework names those of one route only."""
+    """Return a refusal with every method of the path: the framework names only those of one route."""
     there = (route for route in request.app.state.routes if route.matches(request.scope)[0] is not Match.NONE)
     methods = sorted({method for route in there for method in route.methods})
     message = f"Not allowed to {request.method} on {request.url.path}."

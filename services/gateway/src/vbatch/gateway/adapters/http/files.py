@@ -54,8 +54,8 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
 async def upload_file(request: Request, owner: User, dependencies: TheDependencies) -> Response:
-    """Upload a file; parts may come in any order. A batch file may have 200 MB, or what the server is set to, any other
-    512 MB."""
+    """Upload a file; the parts of the form may come in any order. A batch file may have 200 MB, or what the server is
+    set to, any other file 512 MB."""
     check_length(request, bytes_max(None, dependencies.batch_file_bytes_max))
     content_type = request.headers.get("content-type")
     form = MultipartForm(content_type, request.stream(), file_field="file", other_fields=FIELDS)
@@ -85,7 +85,7 @@ async def list_files(request: Request, owner: Reader, dependencies: TheDependenc
 
 @router.get("/{file_id}", response_model=FileObject, responses=file_errors(404))
 async def retrieve_file(file_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """One file."""
+    """Retrieve a file."""
     return object_answer(file_view(await flow.find_file(dependencies, owner, file_id)))
 
 
@@ -119,7 +119,7 @@ async def check_file(request: Request, file_id: Named, owner: User, dependencies
     openapi_extra={"parameters": [header("Range", "One byte range: `bytes=first-last`.")]},
 )
 async def download_file(request: Request, file_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """The bytes of a file, or one range of them."""
+    """Download a file, or one byte range of it."""
     found = await flow.download(dependencies, owner, file_id, request.headers.get("range"))
     headers = {"content-disposition": attachment(found.file.filename), "accept-ranges": "bytes"}
     if found.part is None:

@@ -17,18 +17,18 @@ router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[NEEDS_REA
 
 @router.get("", response_model=ModelList, responses=errors())
 async def list_models(dependencies: TheDependencies) -> Response:
-    """All models that batches may name."""
+    """List all models that batches may use."""
     return object_answer(ModelList(data=[model_view(model) for model in await flow.list_models(dependencies)]))
 
 
 @router.get("/{model_id:path}", response_model=ModelObject, responses=errors(404))
 async def retrieve_model(model_id: Named, dependencies: TheDependencies) -> Response:
-    """One model; its id may hold slashes, plain or percent-encoded."""
+    """Retrieve a model; its id may hold slashes, plain or percent-encoded."""
     return object_answer(model_view(await flow.find_model(dependencies, model_id)))
 
 
 @router.delete("/{model_id:path}", response_model=None, status_code=403, responses=errors(403, 404))
 async def delete_model(model_id: Named, dependencies: TheDependencies) -> Response:
-    """Always refused: models are declared by the operator of this server, in models.toml."""
+    """Always refused: the operator of this server declares its models in models.toml."""
     await flow.find_model(dependencies, model_id)
     raise model_not_deletable(model_id)

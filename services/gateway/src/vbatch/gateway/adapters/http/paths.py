@@ -1,6 +1,6 @@
-"""The path of a request as routes match it: a slash that the client wrote as `%2F` belongs to a name, it parts none.
+"""The path of a request as routes match it: a slash that the client wrote as `%2F` is part of a name, not a separator.
 
-ASGI hands on the path decoded, where both look the same; the official client percent-encodes the ids it puts into URLs.
+ASGI passes on the decoded path, where both look the same; the official client percent-encodes the ids in its URLs.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pydantic import AfterValidator
 
 
 def routed_path(raw_path: bytes) -> str:
-    """Each segment decoded, but for its slashes, and for percent signs, so that `%252F` stays another name."""
+    """Decode each segment, except its slashes and percent signs, so that `%252F` remains a different name."""
     return "/".join(unquote(segment).replace("%", "%25").replace("/", "%2F") for segment in _segments(raw_path))
 
 
 def named(part: str) -> str:
-    """What `routed_path` kept apart, as the client meant it."""
+    """Return the name as the client meant it, with the characters that `routed_path` kept encoded."""
     return part.replace("%2F", "/").replace("%25", "%")
 
 

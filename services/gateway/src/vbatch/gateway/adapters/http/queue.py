@@ -1,4 +1,4 @@
-"""The routes that tell what a batch waits for."""
+"""The routes that explain what a batch waits for."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ router = APIRouter(prefix="/v1", tags=["queue"])
 
 @router.get("/queue", response_model=QueueObject, responses=errors())
 async def retrieve_queue(owner: Reader, dependencies: TheDependencies) -> Response:
-    """Your unfinished batches in the order they run, with when they start and end. Others' are only counted."""
+    """List your unfinished batches in the order they run, with their estimated start and end. Other owners' batches are
+    only counted."""
     return object_answer(flow.queue_of(dependencies, owner))
 
 
 @router.get("/batches/{batch_id}/why", response_model=WhyObject, responses=errors(400, 404))
 async def batch_why(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """What a batch waits for, what runs first, when it starts and ends, and what would change that."""
+    """Explain what a batch waits for, what runs first, when it starts and ends, and what would change that."""
     return object_answer(await flow.why(dependencies, owner, batch_id))

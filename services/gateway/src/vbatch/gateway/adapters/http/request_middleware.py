@@ -1,5 +1,5 @@
-"""Around every request: its path as routes match it, an id, OpenAI's headers, a log line, figures, and an answer even
-for a bug."""
+"""Wraps every request: its path as routes match it, an id, OpenAI's headers, a log line, metrics, and an answer even
+after a bug."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from vbatch.gateway.core.refusals import Reason, Refusal
 
 OPENAI_VERSION = "2020-10-01"
 NO_ORGANIZATION = "vbatch"
-PROJECT = "default"  # owners are all there is here; a project is asked for by clients that log it
-CLIENT_LEFT = 499  # nginx's word for it; nobody is there to read it
+PROJECT = "default"  # there are only owners here; some clients log the project
+CLIENT_LEFT = 499  # nginx's status for a client that has left; nobody reads it
 QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics"})
 
 
 @dataclass(frozen=True, slots=True)
 class BodyTimeouts:
-    """How long the body of a request is waited for: in silence, and altogether."""
+    """How long to wait for the body of a request: without any bytes, and in total."""
 
     silence_seconds: float
     body_seconds: float
@@ -63,7 +63,7 @@ class RequestMiddleware:
             await self._app(scope, receive, answering.send)
         except ClientDisconnect:
             answering.status = CLIENT_LEFT
-        except Exception:  # a bug, or trouble in the middle of a stream; the connection is cut when bytes were sent
+        except Exception:  # a bug, or an error in mid-stream; if bytes were sent, the connection is cut
             get_logger().exception("request_failed", method=scope["method"], path=scope["path"])
             if answering.status is not None:
                 raise
@@ -103,7 +103,7 @@ def _charge(scope: Scope, size: int) -> None:
 
 
 class _Body:
-    """The body of one request, which must go on coming: whoever holds a place here in silence is sent away."""
+    """The body of one request, which must keep arriving: a client that holds a place without sending is refused."""
 
     def __init__(self, receive: Receive, body_timeouts: BodyTimeouts) -> None:
         self._receive = receive
@@ -126,7 +126,7 @@ class _Body:
 
 
 class _Answering:
-    """One answer on its way out."""
+    """One answer while it is being sent."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.request_id = new_request_id()
@@ -160,7 +160,7 @@ def new_request_id() -> str:
 def add_openai_headers(
     headers: MutableHeaders, request_id: str, *, seconds: float, organization: str = NO_ORGANIZATION
 ) -> None:
-    """What stands on every answer of OpenAI's, whatever its status."""
+    """Add the headers that OpenAI sends with every answer, whatever its status."""
     headers["x-request-id"] = request_id
     headers["openai-version"] = OPENAI_VERSION
     headers["openai-organization"] = organization

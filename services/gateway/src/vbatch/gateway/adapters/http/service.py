@@ -1,4 +1,4 @@
-"""The routes for those who run the server: is it alive, can it work, how is it doing. They ask for no key."""
+"""The routes for operators: whether the server is alive, is ready, and how it is doing. They need no key."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready", responses={503: {"description": "A check failed; the body names it."}})
 async def ready(parts: TheAppState) -> JSONResponse:
-    """The event log, the read model and the file store can be used."""
+    """Check that the event log, the read model and the file store can be used."""
     report = await parts.readiness.report()
     return JSONResponse(report.as_json(), status_code=report.http_status)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"description": "Prometheus text."}})
 async def metrics(request: Request, parts: TheAppState) -> Response:
-    """Figures for Prometheus."""
+    """Return the metrics for Prometheus."""
     await parts.readings.refresh()
     parts.metrics.open_streams.set(parts.streams.open_count)
     body, content_type = await asyncio.to_thread(exposition, parts.registry, request.headers.get("accept"))

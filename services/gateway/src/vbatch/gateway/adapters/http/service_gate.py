@@ -1,8 +1,8 @@
-"""Who may read the pages of whoever runs the server: metrics tell the names of models and their rates, `/ready` what is
+"""Decides who may read the operators' pages: metrics reveal the names of models and their rates, `/ready` what is
 behind the gateway, `/docs` every route.
 
-On this machine anyone may; from elsewhere a key is asked for, unless the server is set to show them to all. `/health`
-says only that the process answers, and is open.
+From this machine anyone may read them; from elsewhere a key is required, unless the server is set to show them to all.
+`/health` says only that the process answers, and is open.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Admit = Callable[[str | None], object]
 
 
 class ServiceGate:
-    """ASGI middleware, inside the one that gives every answer its headers."""
+    """ASGI middleware, inside the one that adds the headers of every answer."""
 
     def __init__(self, app: ASGIApp, admit: Admit, *, is_open: bool) -> None:
         self._app = app
@@ -55,7 +55,7 @@ def _is_page(path: str) -> bool:
 
 
 def _is_from_here(scope: Scope, headers: Headers) -> bool:
-    """By loopback, or from an address of our own to itself."""
+    """Whether the client uses loopback or reaches an address of this machine from that same address."""
     client, server = scope.get("client"), scope.get("server")
     if client is None or any(name in headers for name in FORWARDED):
         return False

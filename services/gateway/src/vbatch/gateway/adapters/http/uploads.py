@@ -36,7 +36,7 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
     openapi_extra={"requestBody": body(JSON, CREATE_UPLOAD)},
 )
 async def create_upload(request: Request, owner: User, dependencies: TheDependencies) -> Response:
-    """Begin an upload in parts. It takes parts for an hour."""
+    """Create an upload in parts. It accepts parts for an hour."""
     params = parse_create_upload(await read_body(request), dependencies.batch_file_bytes_max)
     created = await flow.create_upload(dependencies, owner, params)
     return object_answer(upload_view(created, UploadStatus.PENDING))
@@ -50,7 +50,7 @@ async def create_upload(request: Request, owner: User, dependencies: TheDependen
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD_PART)},
 )
 async def add_upload_part(request: Request, upload_id: Named, owner: User, dependencies: TheDependencies) -> Response:
-    """Add a part of at most 64 MB. Parts may come side by side; completing puts them in order."""
+    """Add a part of at most 64 MB. Parts may be sent in parallel; completing the upload puts them in order."""
     check_length(request, PART_BYTES_MAX)
     content_type = request.headers.get("content-type")
     form = MultipartForm(content_type, request.stream(), file_field="data", other_fields=frozenset())
@@ -65,13 +65,13 @@ async def add_upload_part(request: Request, upload_id: Named, owner: User, depen
     openapi_extra={"requestBody": body(JSON, COMPLETE_UPLOAD)},
 )
 async def complete_upload(request: Request, upload_id: Named, owner: User, dependencies: TheDependencies) -> Response:
-    """Make the file of these parts, in this order."""
+    """Complete an upload: make a file of these parts, in this order."""
     params = parse_complete_upload(await read_body(request))
     return object_answer(completed_upload_view(*await flow.complete_upload(dependencies, owner, upload_id, params)))
 
 
 @router.post("/{upload_id}/cancel", response_model=UploadObject, responses=errors(400, 404))
 async def cancel_upload(upload_id: Named, owner: User, dependencies: TheDependencies) -> Response:
-    """Give an upload up; asking twice is no error. A body is not read."""
+    """Cancel an upload; cancelling it again is not an error. The body is not read."""
     cancelled = await flow.cancel_upload(dependencies, owner, upload_id)
     return object_answer(upload_view(cancelled, UploadStatus.CANCELLED))

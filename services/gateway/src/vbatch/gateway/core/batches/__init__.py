@@ -1,1 +1,1 @@
-"""What may be asked of batches, and what each ask means."""
+"""The requests about batches, and what each of them means."""

@@ -19,12 +19,12 @@ def check_cancellable(batch: BatchRecord) -> None:
 
 
 def with_cancel_requested(batch: BatchRecord) -> BatchRecord:
-    """The batch as the cancel found it: OpenAI answers `cancelling`, however soon the end comes after it."""
+    """Return the batch as the cancel found it: OpenAI answers `cancelling`, however soon the batch ends after it."""
     if batch.status is not BatchStatus.CANCELLED:
         return batch
     return replace(batch, status=BatchStatus.CANCELLING, cancelled_at=None, output_file_id=None, error_file_id=None)
 
 
 def answers_at_once(status: BatchStatus) -> bool:
-    """Cancelling a batch twice is no fault, and one whose counting is over ends by itself: neither needs an event."""
+    """Whether no event is needed: the batch is being cancelled already, or its requests are done and it ends anyway."""
     return status not in OPEN_TO_CANCEL

@@ -1,4 +1,4 @@
-"""What a create ask must look like. Whether its file exists or is fit to run is not asked here: the scheduler says."""
+"""Parses the parameters of a new batch. The scheduler, not this module, checks whether the file exists and can run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, type_invalid
 from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
 
 RETRY_SECONDS_MAX = 60
-"""The official client sends a lost ask again within 8 s, and each answer of ours comes within about 20."""
+"""The official client repeats a lost request within 8 s, and each of our answers comes within about 20 s."""
 COUNT_DIGITS_MAX = 9
 FILE_ID_CHARS_MAX = 256
 METADATA_PAIRS_MAX = 16
@@ -26,7 +26,7 @@ OPTIONAL = ("metadata", "output_expires_after", "priority")
 
 @dataclass(frozen=True, slots=True)
 class CreateBatchParams:
-    """A create ask that is well formed."""
+    """The well-formed parameters of a new batch."""
 
     input_file_id: FileId
     endpoint: str
@@ -41,7 +41,7 @@ class CreateBatchParams:
 
 
 def parse_create_batch(raw: bytes) -> CreateBatchParams:
-    """The parameters in a request body. Raises Refusal when one is missing, unknown, malformed or out of bounds."""
+    """Parse a request body. Raises Refusal if a parameter is missing, unknown, malformed or out of bounds."""
     body = json_object(raw, required=REQUIRED, optional=OPTIONAL)
     return CreateBatchParams(
         input_file_id=_input_file_id(body["input_file_id"]),
@@ -54,12 +54,12 @@ def parse_create_batch(raw: bytes) -> CreateBatchParams:
 
 
 def is_retry(count: str | None) -> bool:
-    """Whether the official client says that it sends an ask again: it counts its tries and sends no key."""
+    """Whether the official client says that it repeats a request: it counts its tries and sends no key."""
     return count is not None and count.isascii() and count.isdigit() and int(count[:COUNT_DIGITS_MAX]) > 0
 
 
 def check_same_params(batch: BatchRecord, params: CreateBatchParams) -> None:
-    """Raises Refusal when the batch of an idempotency key was made by another ask."""
+    """Raises Refusal if the batch of an idempotency key was created with other parameters."""
     if not is_made_by(batch, params):
         message = "This Idempotency-Key was used before with other parameters."
         raise Refusal(Reason.IDEMPOTENCY_KEY_REUSED, message)
@@ -78,7 +78,7 @@ def is_made_by(batch: BatchRecord, params: CreateBatchParams) -> bool:
 
 
 def _input_file_id(value: object) -> FileId:
-    """Any name a file could have; one that no file has is the scheduler's to refuse."""
+    """Accept any id that a file could have; the scheduler refuses one that no file has."""
     text = string(value, "input_file_id")
     if not text.isprintable() or len(text) > FILE_ID_CHARS_MAX:
         message = f"Invalid 'input_file_id': expected at most {FILE_ID_CHARS_MAX} printable characters."

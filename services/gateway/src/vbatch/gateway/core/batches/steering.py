@@ -1,4 +1,4 @@
-"""What an owner may ask of a batch's place in the queue: a pause, its end, another priority."""
+"""The owner's control over a batch in the queue: pause, resume and priority."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ SteeringCommand = Pause | Resume | Prioritize
 
 
 def parse_priority(raw: bytes) -> Prioritize:
-    """The ask in the body of a change. Raises Refusal."""
+    """Parse the body of a change of priority. Raises Refusal."""
     return Prioritize(priority_of(json_object(raw, required=("priority",), optional=())["priority"]))
 
 
 def priority_of(value: object) -> int:
-    """Raises Refusal."""
+    """Return a valid priority. Raises Refusal."""
     return integer_between(integer(value, "priority"), "priority", PRIORITY_MIN, PRIORITY_MAX)
 
 
 def check_steerable(batch: BatchRecord, params: SteeringCommand) -> None:
-    """Raises Refusal for a batch that is being ended or is over."""
+    """Raises Refusal for a batch that is ending or over."""
     if batch.status not in STEERABLE:
         raise batch_over(params.words, batch.status)
 
 
 def steering_event(batch: BatchRecord, params: SteeringCommand, now: datetime) -> e.Event | None:
-    """What makes it so; None when it already is. Raises Refusal."""
+    """Return the event that carries out the command; None if nothing would change. Raises Refusal."""
     check_steerable(batch, params)
     match params:
         case Pause():

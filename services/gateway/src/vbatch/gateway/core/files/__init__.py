@@ -1,1 +1,1 @@
-"""What may be asked of files and uploads, and what each ask means."""
+"""The requests about files and uploads, and what each of them means."""

@@ -1,4 +1,4 @@
-"""An upload in parts: what may be asked of one, what its events have made of it, which parts make the file."""
+"""An upload in parts: its parameters, its state after its events, and which parts make the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, integer, 
 PART_BYTES_MAX = 64 * 1024 * 1024
 UPLOAD_BYTES_MAX = 8 * 1024 * 1024 * 1024
 PARTS_MAX = 1_024
-"""Of one upload: eight gigabytes in parts of eight megabytes."""
+"""The most parts of one upload: eight gigabytes in parts of eight megabytes."""
 UPLOAD_SECONDS = 3_600
 MIME_TYPE_CHARS_MAX = 255
 CREATE_REQUIRED = ("bytes", "filename", "mime_type", "purpose")
@@ -39,7 +39,7 @@ class UploadStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CreateUploadParams:
-    """A create ask that is well formed; `file_expires_after_seconds` is None for a file that stays."""
+    """The well-formed parameters of a new upload; `file_expires_after_seconds` is None for a file that stays."""
 
     bytes: int
     filename: str
@@ -50,7 +50,7 @@ class CreateUploadParams:
 
 @dataclass(frozen=True, slots=True)
 class CompleteUploadParams:
-    """Which parts make the file, in order; `md5` is what the client expects of their bytes, in hex."""
+    """Which parts make the file, in order; `md5` is the hex digest that the client expects of their bytes."""
 
     part_ids: tuple[PartId, ...]
     md5: str | None
@@ -58,7 +58,7 @@ class CompleteUploadParams:
 
 @dataclass(frozen=True, slots=True)
 class PartUpload:
-    """An upload after its event at `sequence`. That it has expired is no event: time alone says so."""
+    """An upload after its event at `sequence`. Its expiry is not an event: it follows from the time alone."""
 
     created: e.UploadCreated
     sequence: int
@@ -83,7 +83,7 @@ class PartUpload:
 
 
 def parse_create_upload(raw: bytes, batch_bytes_max: int = uploads.BATCH_FILE_BYTES_MAX) -> CreateUploadParams:
-    """The parameters in a request body. Raises Refusal when one is missing, unknown, malformed or out of bounds."""
+    """Parse a request body. Raises Refusal if a parameter is missing, unknown, malformed or out of bounds."""
     body = json_object(raw, required=CREATE_REQUIRED, optional=CREATE_OPTIONAL)
     purpose = uploads.known_purpose(string(body["purpose"], "purpose"))
     expires_after = expiry_seconds(body.get("expires_after"), "expires_after")
@@ -97,7 +97,7 @@ def parse_create_upload(raw: bytes, batch_bytes_max: int = uploads.BATCH_FILE_BY
 
 
 def parse_complete_upload(raw: bytes) -> CompleteUploadParams:
-    """The parameters in a request body. Raises Refusal when one is missing, unknown or malformed."""
+    """Parse a request body. Raises Refusal if a parameter is missing, unknown or malformed."""
     body = json_object(raw, required=COMPLETE_REQUIRED, optional=COMPLETE_OPTIONAL)
     part_ids = body["part_ids"]
     if not isinstance(part_ids, list):
@@ -109,7 +109,7 @@ def parse_complete_upload(raw: bytes) -> CompleteUploadParams:
 
 
 def fold(upload: PartUpload | None, event: UploadEvent, sequence: int) -> PartUpload | None:
-    """The upload after one more event; None while its creation has not been seen."""
+    """Return the upload after one more event; None until its creation has been seen."""
     if isinstance(event, e.UploadCreated):
         return upload or PartUpload(event, sequence)
     if upload is None:
@@ -132,7 +132,7 @@ def check_pending(upload: PartUpload, now: datetime) -> None:
 
 
 def check_room(upload: PartUpload, part_bytes: int) -> None:
-    """Whether the upload can take a part of so many bytes, those that will not be used counted too."""
+    """Raises Refusal if the upload cannot take a part of this many bytes; parts that are not used later count, too."""
     if len(upload.parts) >= PARTS_MAX:
         raise parts_unfit(f"The Upload has {PARTS_MAX} parts and can take no more.", "data")
     if part_bytes > PART_BYTES_MAX:
@@ -147,7 +147,8 @@ def check_part(part_bytes: int) -> None:
 
 
 def chosen_parts(upload: PartUpload, part_ids: Sequence[PartId]) -> list[e.UploadPartAdded]:
-    """The parts in the order asked for. Raises Refusal when one is not there or their bytes are not those announced."""
+    """Return the chosen parts in order. Raises Refusal if one is missing or their bytes differ from the announced
+    number."""
     for part_id in part_ids:
         if part_id not in upload.parts:
             raise parts_unfit(f"No such UploadPart object: {part_id}")
@@ -164,7 +165,8 @@ def check_md5(expected: str | None, found: str) -> None:
 
 
 def is_same_completion(upload: PartUpload, params: CompleteUploadParams) -> bool:
-    """Whether the upload was completed by this very ask: the official client repeats what was not answered in time."""
+    """Whether this same request completed the upload: the official client repeats a request that is not answered in
+    time."""
     return isinstance(upload.end, e.UploadCompleted) and upload.end.part_ids == params.part_ids
 
 

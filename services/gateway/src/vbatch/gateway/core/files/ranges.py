@@ -1,4 +1,4 @@
-"""One byte range of a download (RFC 9110, 14). Several ranges at once are not served: the whole file is."""
+"""One byte range of a download (RFC 9110, 14). A request for several ranges gets the whole file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """From `start` to before `end`."""
+    """The bytes from `start` up to, but not including, `end`."""
 
     start: int
     end: int
 
 
 def read_range(header: str | None, size: int) -> ByteRange | None:
-    """None: send everything. Raises Refusal for a range the file does not have."""
+    """Parse a Range header; None: send everything. Raises Refusal for a range that the file does not have."""
     match = _ONE_RANGE.fullmatch((header or "").strip())
     if match is None or match.groups() == ("", ""):
         return None

@@ -1,4 +1,4 @@
-"""The rules of an upload: purposes, sizes, expiry, and what the content of a batch file must look like."""
+"""The rules of an upload: purposes, sizes, expiry, and the content of a batch file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH = "batch"
 PURPOSES = ("fine-tune", "assistants", BATCH, "user_data", "vision", "evals")
 NOT_DOWNLOADABLE = frozenset({"assistants", "user_data", "vision"})
 BATCH_FILE_BYTES_MAX = 209_715_200
-"""OpenAI's; a server may be set to take more."""
+"""OpenAI's limit; a server may be set to accept more."""
 FILE_BYTES_MAX = 512 * 1024 * 1024
 BATCH_FILE_SECONDS = 2_592_000
 FILENAME_CHARS_MAX = 255
@@ -33,13 +33,13 @@ PACKINGS = {
     b"BZh": "bzip2",
     b"\xfd7zXZ\x00": "xz",
 }
-"""How files of these formats begin."""
+"""The first bytes of files in these formats."""
 MAGIC_BYTES = max(map(len, PACKINGS))
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class JsonlProbe:
-    """Whether what has come so far could be JSONL: the first byte that is not blank opens an object."""
+    """Whether the content so far could be JSONL: the first byte that is not blank opens an object."""
 
     def __init__(self) -> None:
         self._magic = b""
@@ -63,12 +63,12 @@ class JsonlProbe:
 
     @property
     def packing(self) -> str | None:
-        """The format of an archive, as its first bytes tell it."""
+        """The format of an archive, according to its first bytes."""
         return next((name for magic, name in PACKINGS.items() if self._magic.startswith(magic)), None)
 
 
 def bytes_max(purpose: str | None, batch_bytes_max: int) -> int:
-    """The limit for a file whose purpose is known, or not yet."""
+    """Return the size limit of a file, whether or not its purpose is known yet."""
     if purpose is None:
         return max(FILE_BYTES_MAX, batch_bytes_max)
     return batch_bytes_max if purpose == BATCH else FILE_BYTES_MAX
@@ -80,7 +80,7 @@ def check_size(size: int, purpose: str | None, batch_bytes_max: int = BATCH_FILE
 
 
 def check_content(purpose: str, look: JsonlProbe) -> None:
-    """A batch file is judged by its content; its name and MIME type say nothing."""
+    """Check a batch file by its content; its name and MIME type say nothing."""
     if purpose == BATCH and not look.is_jsonl:
         raise file_not_jsonl(look.packing)
 
@@ -93,7 +93,7 @@ def read_purpose(fields: Mapping[str, str]) -> str:
 
 
 def known_purpose(purpose: str) -> str:
-    """Raises Refusal when the file is larger than its purpose allows."""
+    """Return the purpose if it is known. Raises Refusal."""
     if purpose not in PURPOSES:
         words = f"'{purpose}' is not one of [{', '.join(map(repr, PURPOSES))}] - 'purpose'"
         raise Refusal(Reason.PURPOSE_UNKNOWN, words, "purpose")
@@ -101,7 +101,7 @@ def known_purpose(purpose: str) -> str:
 
 
 def expiry_of(fields: Mapping[str, str], purpose: str) -> int | None:
-    """Seconds after creation; a batch file that names none lives 30 days."""
+    """Return the seconds from creation to expiry; a batch file without a rule lives 30 days."""
     given: dict[str, object] = {key: fields[name] for name, key in EXPIRY_FIELDS.items() if name in fields}
     if not given:
         return default_expiry(purpose)
@@ -116,6 +116,6 @@ def default_expiry(purpose: str) -> int | None:
 
 
 def clean_filename(name: str) -> str:
-    """The last part of what the client calls it, printable and bounded."""
+    """Return the last part of the client's file name, printable and bounded."""
     base = re.split(r"[/\\]", name.replace("%22", '"'))[-1]
     return _UNPRINTABLE.sub("", base)[:FILENAME_CHARS_MAX] or FILENAME_DEFAULT

@@ -1,5 +1,5 @@
-"""Whether a batch can keep its window as things stand, and which window it could keep. Nobody is refused for it: the
-forecast may be wrong, and the owner may well want what is done by then."""
+"""Whether the forecast says that a batch keeps its window, and which window it could keep. No batch is refused for it:
+the forecast may be wrong, and the owner may still want what is done by then."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vbatch.contracts.forecast import Admission
 
 
 def admission(*, created: datetime, expires: datetime, likely_end: datetime, latest_end: datetime) -> Admission:
-    """A window is counted from the creation, in whole hours."""
+    """The admission of a batch. A window is counted from the creation of the batch, in whole hours."""
     hours = max(1, ceil((latest_end - created) / timedelta(hours=1)))
     return Admission(
         feasible=likely_end <= expires,

@@ -1,4 +1,4 @@
-"""What keeps a batch from running at all, whatever else waits."""
+"""What prevents a batch from running at all, regardless of the queue."""
 
 from __future__ import annotations
 

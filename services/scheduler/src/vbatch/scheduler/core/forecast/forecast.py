@@ -1,4 +1,4 @@
-"""What the batches wait for, and when their answers may come. It tells what is foreseen; it decides nothing."""
+"""What the batches wait for, and when their answers may come. It reports the simulation; it decides nothing."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from vbatch.scheduler.core.state.state import State
 BEFORE_MAX = 20
 """How many of the batches that come before are named."""
 MODEL_DOUBT = 0.1
-"""Even a well measured rate moves."""
+"""Relative error of a well-measured rate: even such a rate changes."""
 ORDER_DOUBT = 0.15
-"""What waits may be overtaken when estimates change."""
+"""Relative error of the order: a waiting batch may be overtaken when estimates change."""
 GUESS_DOUBT = 9.0
-"""A speed that was not measured may be ten times another."""
+"""Relative error of a speed that was not measured: it may be ten times another."""
 OVERTAKING = 0.33
-"""Of the shorter work that arrives meanwhile, what is likely to come first; at the latest all of it."""
+"""The share of the shorter work that arrives meanwhile and likely runs first; for the latest end, all of it does."""
 
 
 def queue(state: State, policy: Policy, now: datetime) -> tuple[ForecastEntry, ...]:
-    """All unfinished batches, those that end first in front."""
+    """All unfinished batches; the ones that end first come first."""
     situation = _situation(state, policy, now)
     all_of_them = [situation.entry_of(batch) for batch in state.batches.values()]
     return tuple(
@@ -42,7 +42,7 @@ def queue(state: State, policy: Policy, now: datetime) -> tuple[ForecastEntry, .
 
 
 def explain(state: State, policy: Policy, batch_id: BatchId, now: datetime) -> Explanation | None:
-    """None for a batch that is unknown or has ended."""
+    """Why the batch has its place; None for a batch that is unknown or has ended."""
     batch = state.batches.get(batch_id)
     if batch is None:
         return None
@@ -61,7 +61,7 @@ def explain(state: State, policy: Policy, batch_id: BatchId, now: datetime) -> E
 
 @dataclass(frozen=True, slots=True)
 class _Situation:
-    """`starting` are the batches in the order they start, `running` those with requests on a device."""
+    """`starting` holds the batches in the order they start, `running` those with requests on a device."""
 
     state: State
     now: datetime
@@ -71,7 +71,7 @@ class _Situation:
     places: Mapping[BatchId, int]
     positions: Mapping[BatchId, int]
     guessed_from: int
-    """The place of the first of a model that was not measured: it and what comes after it end at a guess."""
+    """The index of the first batch whose model was not measured: the ends of it and of all behind it are guesses."""
 
     def entry_of(self, batch: PendingBatch) -> ForecastEntry:
         entry = self._with_times(self._bare(batch), batch)
@@ -161,9 +161,9 @@ def _forecast_entry(state: State, policy: Policy, now: datetime) -> Mapping[Batc
 def _with_end(
     entry: ForecastEntry, batch: PendingBatch, now: float, *, wait: float, doubt: float, load: float
 ) -> ForecastEntry:
-    """`wait` is how many seconds the end is away if nothing arrives, `doubt` how far that may be off, as a share of it,
-    `load` the share of the device that shorter batches take which arrive meanwhile."""
-    overtaken = load / (1.0 - load)  # the time in which the newcomers' work is done, newcomers of that time included
+    """The entry with its earliest, likely and latest end. `wait` is the seconds until the end if nothing arrives,
+    `doubt` the relative error of that, `load` the share of the device for shorter batches that arrive meanwhile."""
+    overtaken = load / (1.0 - load)  # the time for the work of newcomers, including those that arrive within that time
     earliest = _time(now + wait / (1.0 + doubt))
     likely = _time(now + wait * (1.0 + OVERTAKING * overtaken))
     latest = _time(now + wait * (1.0 + doubt) * (1.0 + overtaken))
@@ -175,7 +175,7 @@ def _with_end(
         admission=admission(
             created=batch.created.at,
             expires=batch.created.expires_at,
-            likely_end=earliest if entry.is_guess else likely,  # nobody is warned by a guess alone
+            likely_end=earliest if entry.is_guess else likely,  # a guess alone warns nobody
             latest_end=latest,
         ),
     )

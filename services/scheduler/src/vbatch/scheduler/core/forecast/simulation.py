@@ -1,4 +1,4 @@
-"""When batches would start and end if nothing new arrived: the policy is asked ahead, choice after choice."""
+"""When batches would start and end if nothing new arrived: the policy is asked for one choice after another."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from vbatch.scheduler.core.policy.placement import Holder, sooner_here
 from vbatch.scheduler.core.policy.policy import Candidate, Policy, View
 
 WEIGHED_MAX = 60_000
-"""Candidates weighed over all choices, some 0.2 s: more would hold up the scheduler. The rest is not foretold."""
+"""Candidates weighed over all choices, about 0.2 s: more would hold up the scheduler. The rest gets no forecast."""
 STAYS = 200
-"""How many stays of a model the work is cut into, if there is so much that a slice would be finer."""
+"""The number of stays of a model into which the work is cut when slices would be finer than that."""
 SLICE_SECONDS = 120.0
-"""How long a foretold stay lasts, at least."""
+"""The minimum length of a simulated stay."""
 
 
 @dataclass(slots=True)
 class SimulatedRun:
-    """What is foretold of one batch, in seconds since 1970; `reason` is why it is chosen the first time."""
+    """The simulated run of one batch, in seconds since 1970; `reason` is why the policy first chooses it."""
 
     starts: float
     work: float
@@ -29,11 +29,11 @@ class SimulatedRun:
     reason: str = ""
     ends: float | None = None
     served_until: float = 0.0
-    """So far: with several devices the last to begin is not always the last to end."""
+    """The latest end so far: with several devices the last to begin is not always the last to end."""
 
 
 def simulate(views: Sequence[View], policy: Policy) -> Mapping[BatchId, SimulatedRun]:
-    """The batches whose start falls into what can be looked ahead; a view for each device that there is."""
+    """The batches whose start the simulation reaches. `views` has one view for each device."""
     ahead = _Simulation(
         [_Device(view) for view in views],
         {candidate.batch_id: candidate for view in views for candidate in view.candidates},
@@ -44,7 +44,7 @@ def simulate(views: Sequence[View], policy: Policy) -> Mapping[BatchId, Simulate
 
 @dataclass(slots=True)
 class _Device:
-    """`models` are those it can load."""
+    """One simulated device; `models` are the models it can load."""
 
     view: View
     models: frozenset[ModelId] = field(init=False)
@@ -60,8 +60,8 @@ class _Device:
 
 @dataclass(slots=True)
 class _Simulation:
-    """Devices that go on by themselves, the one that is free first. A stay is chosen among all that waits, its batches
-    among those of its model."""
+    """Devices that run independently; the one that is free first acts next. It chooses a stay among all waiting work,
+    and the batches of the stay among those of its model."""
 
     devices: list[_Device]
     left: dict[BatchId, Candidate]
@@ -77,7 +77,7 @@ class _Simulation:
                 self.devices.remove(device)
 
     def _stay(self, policy: Policy, device: _Device, seconds: float) -> bool:
-        """Whether there was work for this device."""
+        """Simulate one stay; return whether there was work for this device."""
         waiting = [candidate for candidate in self.left.values() if candidate.model in device.models]
         first = self._choose(policy, device, waiting, seconds)
         if first is None:
@@ -92,7 +92,7 @@ class _Simulation:
     def _choose(
         self, policy: Policy, device: _Device, candidates: Sequence[Candidate], seconds: float
     ) -> Candidate | None:
-        """Serve what the policy takes of these for so long at most."""
+        """Serve what the policy chooses from the candidates, for at most `seconds`."""
         self.weighed += len(candidates)
         if not candidates or self.weighed > WEIGHED_MAX:
             return None

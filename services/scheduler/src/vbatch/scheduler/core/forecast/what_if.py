@@ -1,4 +1,4 @@
-"""What would bring a batch's answers sooner. Not a guess: the policy is asked again, with that one thing changed."""
+"""What would bring a batch's answers sooner. Not guesses: the policy is asked again with that one thing changed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_a
 from vbatch.scheduler.core.state.state import State
 
 PRIORITY_RAISE = 50
-"""What is tried: enough to tell whether priority helps at all."""
+"""The raise that is tried: enough to tell whether priority helps at all."""
 WORTH_SAYING = 0.9
-"""An end that is not sooner by a tenth of the wait is no help."""
+"""A change that shortens the wait by less than a tenth is no help."""
 
 
 def remedies(
     state: State, policy: Policy, batch: PendingBatch, run: SimulatedRun | None, now: datetime
 ) -> tuple[str, ...]:
-    """Sentences, the best first; none for a batch that is being ended. `course` is what is foretold of it."""
+    """Sentences, the best first; none for a batch that is being ended. `run` is the batch's simulated run."""
     if stop_asked_at(batch, now):
         return ()
     if batch.is_paused:

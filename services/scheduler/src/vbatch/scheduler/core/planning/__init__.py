@@ -1,1 +1,1 @@
-"""From the bytes of an input file to its plan: the requests it holds and the order in which they run."""
+"""From the bytes of an input file to its plan: its requests and the order in which they run."""

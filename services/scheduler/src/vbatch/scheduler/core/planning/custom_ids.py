@@ -1,6 +1,6 @@
-"""Which requests of a file may share a custom_id, told by eight bytes an id.
+"""Finds the requests of a file that may share a custom_id, with eight bytes for each id.
 
-Ids that are told apart here differ; those that are not may differ still, and only the lines themselves can say.
+Ids with different digests differ. Ids with equal digests may still differ, and only the lines themselves can tell.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class CustomIds:
         self._digests = array("q")
 
     def add(self, custom_id: str) -> None:
-        self._digests.append(hash(custom_id))  # keyed anew in each process: nobody can write a file full of collisions
+        self._digests.append(hash(custom_id))  # hash() is keyed per process: nobody can write a file full of collisions
 
     def doubtful(self) -> list[int]:
         """The indices, in order, of all ids whose digest occurs more than once."""

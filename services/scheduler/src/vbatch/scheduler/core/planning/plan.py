@@ -1,4 +1,4 @@
-"""The plan of a batch: which line stands where in its file, and in which order the lines run."""
+"""The plan of a batch: where each line is in its file, and in which order the lines run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _offsets() -> array[int]:
 class Plan:
     """Every request of a file, in file order, 16 bytes each, and 8 to 12 more once it is arranged.
 
-    Lines are physical, from 1; offsets in bytes.
+    Lines are physical, from 1; offsets are in bytes.
     """
 
     model: ModelId
@@ -43,7 +43,7 @@ class Plan:
         self.lengths.append(ref.length)
 
     def arrange(self, order: Iterable[int], groups: array[int] | None = None) -> None:
-        """Run the requests in this order of their indices, each index once; `groups` by index, 0 for none."""
+        """Set the order in which the requests run, as indices, each exactly once; `groups` is by index, 0 for none."""
         self._arranged = array("I", (self.lines[index] for index in order))
         self._groups = groups or _lines()
         grouped = (index for index, group in enumerate(self._groups) if group)
@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def order(self) -> Sequence[int]:
-        """The lines in the order they run: file order until it is arranged."""
+        """The lines in the order they run: file order until the plan is arranged."""
         return self._arranged or self.lines
 
     @property
@@ -66,11 +66,11 @@ class Plan:
         return sum(self.lengths)
 
     def refs(self, lines: Iterable[int]) -> tuple[RequestRef, ...]:
-        """Where these lines stand, in the order asked."""
+        """Where these lines are in the file, in the given order."""
         return tuple(self.ref(bisect_left(self.lines, line)) for line in lines)
 
     def groups_of(self, lines: Iterable[int]) -> Iterator[int]:
-        """The groups these lines are in, each line's own."""
+        """The group of each of these lines."""
         if self._groups:
             yield from filter(None, (self._groups[bisect_left(self.lines, line)] for line in lines))
 
@@ -83,7 +83,7 @@ class Plan:
             yield self.lines[index]
 
     def ref(self, index: int) -> RequestRef:
-        """Where the request with this index in the file stands."""
+        """Where the request with this index is in the file."""
         group = self._groups[index] if self._groups else 0
         return RequestRef(self.lines[index], self.offsets[index], self.lengths[index], group)
 
@@ -99,13 +99,13 @@ class _Packed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def packed(plan: Plan) -> bytes:
-    """For this machine: numbers stand as its processor has them."""
+    """The plan as bytes for this machine: numbers are in its processor's byte order."""
     columns = (plan.lines, plan.offsets, plan.lengths, array("I", plan.order), plan._groups, plan._by_group)
     return msgspec.msgpack.encode(_Packed(plan.model, *(column.tobytes() for column in columns)))
 
 
 def unpacked(raw: bytes) -> Plan:
-    """What was packed. Raises msgspec.DecodeError."""
+    """Restore a packed plan. Raises msgspec.DecodeError."""
     found = msgspec.msgpack.decode(raw, type=_Packed)
     columns = (_lines(), _offsets(), _lines(), _lines(), _lines(), _lines())
     contents = (found.lines, found.offsets, found.lengths, found.order, found.groups, found.by_group)

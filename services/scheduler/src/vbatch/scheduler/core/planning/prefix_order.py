@@ -1,8 +1,8 @@
-"""In which order a file's requests run: depth-first over the tree of their openings, so that an engine with a prefix
-cache finds each shared prefix once and while it is still there.
+"""The order in which a file's requests run: depth-first over the tree of their prompt prefixes, so that an engine with
+a prefix cache finds each shared prefix once, while it is still cached.
 
-It orders one file. That a group's first request runs a step before its siblings, so that they find its prefix, is for
-whoever feeds the engine to see to: the order only puts it first.
+The module orders one file. The first request of a group must run a step before its siblings, so that they find its
+prefix; this order only puts it first, and the code that feeds the engine sees to the rest.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import msgspec
 from vbatch.scheduler.core.planning.request_line import ABSENT, Body
 
 PREFIX_BYTES = (64, 256, 1024, 4096)
-"""Where requests that agreed so far may part: the levels of the tree. Bytes stand in for tokens."""
+"""The prefix lengths at which requests are compared: the levels of the tree. Bytes stand in for tokens."""
 GROUP_BYTES = 1024
-"""Requests of different batches that agree so far are worth running together; less is computed again in no time."""
+"""Requests of different batches that share this many bytes are worth running together; less is cheap to compute."""
 LAST_WAVE_REQUESTS = 768
-"""Three windows of 256: what still runs when nothing waits any more, where a long request begun late runs alone."""
+"""Three times a concurrency of 256: the requests that still run when nothing waits, where a long request that starts
+late would run alone."""
 OUTPUT_TOKENS_MAX = 2**32 - 1
 
 
@@ -32,17 +33,17 @@ _MESSAGES = msgspec.json.Decoder(list[_Message])
 
 
 class PromptPrefixes:
-    """What the order is made of: hashes of each request's opening and its output limit, 40 bytes a request.
+    """The input of the order: hashes of each request's prompt prefix and its output limit, 40 bytes a request.
 
-    The hashes are Python's own, different in each process; the order is the same in each, since only their
-    equality counts. Two different openings with one hash would be neighbours for nothing, no more.
+    The hashes are Python's own and differ in each process; the order does not, since only their equality counts. Two
+    different prefixes with one hash become neighbours without benefit; that is the only harm.
     """
 
     def __init__(self) -> None:
         self._levels = [array("q") for _ in PREFIX_BYTES]
         self._output_tokens = array("I")
         self.groups = array("I")
-        """Of each request, alike in every process, so that batches can be compared; 0 for a short opening."""
+        """The group of each request, the same in every process, so that batches compare; 0 for a short prefix."""
 
     def __len__(self) -> int:
         return len(self._output_tokens)
@@ -60,12 +61,12 @@ class PromptPrefixes:
         self._group(requests)
         before, wave = requests[:-LAST_WAVE_REQUESTS], requests[-LAST_WAVE_REQUESTS:]
         wave.sort(key=self._output_tokens.__getitem__, reverse=True)
-        led = before[-1:] + wave  # the request before the wave leads it: a group the wave cuts in two goes on first
+        led = before[-1:] + wave  # the request before the wave leads it: a group cut in two continues first
         self._group(led)
         return before[:-1] + led
 
     def _group(self, requests: list[int]) -> None:
-        """Sort in place, deepest level first: each sort keeps the order within what it puts together."""
+        """Sort in place, deepest level first; each sort keeps the order within the requests that it brings together."""
         for level in reversed(self._levels):
             _gather(requests, level)
 
@@ -81,14 +82,14 @@ def _gather(requests: list[int], hashes: array[int]) -> None:
 def prompt_prefix(body: Body) -> bytes:
     """The text that an engine reads first, as the JSON spells it: tools, instructions, then messages, prompt or input.
 
-    Chat templates put the tools into the system prompt, so they part requests before any message does.
+    Chat templates put the tools into the system prompt, so tools distinguish requests before any message does.
     """
     subject = body.messages or body.input or body.prompt or body.query or body.queries or body.text_1 or body.data_1
     return b"".join((body.tools, body.instructions, *_conversation(subject)))
 
 
 def _conversation(raw: msgspec.Raw) -> list[msgspec.Raw]:
-    """Roles and contents, without what else stands in a message; anything but a list of messages as it is."""
+    """The roles and contents of messages, without other fields; anything but a list of messages stays as it is."""
     try:
         messages = _MESSAGES.decode(raw)
     except (msgspec.ValidationError, RecursionError):
@@ -97,7 +98,7 @@ def _conversation(raw: msgspec.Raw) -> list[msgspec.Raw]:
 
 
 def output_tokens_max(body: Body) -> int:
-    """How much a request may write; one that sets no limit may write most."""
+    """How many tokens a request may write; one that sets no limit may write the most."""
     limit = body.max_completion_tokens or body.max_tokens or body.max_output_tokens
     digits = bytes(limit)
     return int(digits) if digits.isdigit() and len(digits) < 10 else OUTPUT_TOKENS_MAX

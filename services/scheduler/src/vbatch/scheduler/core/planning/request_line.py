@@ -1,6 +1,6 @@
-"""One line of an input file: read, held to the rules of its batch, or refused with a reason.
+"""Reads one line of an input file and checks it against the rules of its batch; refuses a bad line with a reason.
 
-A good line costs one decode that skips its content; only a bad line is looked at twice, to name its fault.
+A good line costs one decode that skips its content; only a bad line is read twice, to name its fault.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ UNPARSEABLE = "This line is not parseable as valid JSON."
 NULL = b"null"
 NULL_RAW = msgspec.Raw(NULL)
 QUOTE_BYTES_MAX = 256
-"""Of a client's own words in the message of a fault; what is cut says so."""
+"""The limit on a client's text quoted in the message of a fault; text that is cut says so."""
 
 
 class Body(msgspec.Struct, frozen=True):
-    """What validation and the order look at; where a key stands twice the last one counts, as in Python's json."""
+    """What validation and the order read; where a key occurs twice the last one counts, as in Python's json."""
 
     model: str
     stream: bool | None = None
@@ -53,6 +53,8 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True):
+    """A line of an input file, as far as validation reads it."""
+
     custom_id: str
     method: str
     url: str
@@ -60,7 +62,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class _Named(msgspec.Struct, frozen=True):
-    """All that is asked of a line that is at fault already."""
+    """The only field read from a line that is already at fault."""
 
     custom_id: str
 
@@ -72,7 +74,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Unfit(Exception):
-    """A line is refused; carries code, message and param."""
+    """A line is refused; the exception carries code, message and param."""
 
     def __init__(self, code: FileFault, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -80,8 +82,10 @@ class Unfit(Exception):
 
 
 def parse_line(raw: bytes) -> Line:
-    """Raises Unfit. Bytes that are no UTF-8 are refused wherever they stand: msgspec does not look into what it skips,
-    and the engine gets the body as it is.
+    """Parse one line. Raises Unfit.
+
+    Bytes that are not UTF-8 are refused wherever they are: msgspec does not look into what it skips, and the engine
+    gets the body as it is.
     """
     try:
         if not raw.isascii():
@@ -96,8 +100,8 @@ def parse_line(raw: bytes) -> Line:
 
 
 def _mended_line(raw: bytes, mended: bytes) -> Line:
-    """The line with U+FFFD for cut characters, as the engine will get it. Raises Unfit; also when the cut character is
-    in the custom_id: the answer could not be told by the id that its writer knows."""
+    """The line with U+FFFD for cut characters, as the engine will get it. Raises Unfit, also when the cut character is
+    in the custom_id: its author would not recognise the answer by the changed id."""
     line = parse_line(mended)
     if (half := _half_of_custom_id(raw)) is not None:
         message = f"Invalid 'custom_id': {half} is half of a surrogate pair, as when an emoji was cut in two."
@@ -106,18 +110,18 @@ def _mended_line(raw: bytes, mended: bytes) -> Line:
 
 
 def _half_of_custom_id(raw: bytes) -> str | None:
-    """The escape in it that is half of a surrogate pair, of a line that is JSON but for such halves."""
+    """The escape in the custom_id that is half of a surrogate pair; the line is valid JSON except for such halves."""
     half = _HALF.search(json.loads(raw)["custom_id"])
     return None if half is None else f"\\u{ord(half[0]):04x}"
 
 
 def _no_json(raw: bytes, error: Exception) -> Unfit:
-    """OpenAI's sentence, then where the fault is."""
+    """OpenAI's sentence, followed by the place of the fault."""
     return Unfit(FileFault.INVALID_JSON_LINE, f"{UNPARSEABLE} {json_fault(raw, error)}")
 
 
 def custom_id_of(raw: bytes) -> str:
-    """Whatever else is wrong with a line; empty when it has none."""
+    """The custom_id of a line, whatever else is wrong with the line; empty when it has none."""
     try:
         mended = with_whole_characters(raw)
         custom_id = _NAMED.decode(mended).custom_id
@@ -127,6 +131,7 @@ def custom_id_of(raw: bytes) -> str:
 
 
 def check_envelope(line: Line, endpoint: str) -> None:
+    """Check the fields around the body. Raises Unfit."""
     if not line.custom_id:
         raise _missing("custom_id")
     if not fits(line.custom_id, CUSTOM_ID_BYTES_MAX):
@@ -141,7 +146,7 @@ def check_envelope(line: Line, endpoint: str) -> None:
 
 
 def check_body(body: Body, endpoint: str, models: Mapping[ModelId, tuple[str, ...]]) -> None:
-    """`models`: the endpoints of each model there is."""
+    """Check a body against its endpoint. `models` has the endpoints of each known model. Raises Unfit."""
     if not body.model:
         raise _required("model")
     if (name := _missing_field(body, endpoint)) is not None:
@@ -159,16 +164,16 @@ def check_body(body: Body, endpoint: str, models: Mapping[ModelId, tuple[str, ..
 
 
 def input_count(raw: msgspec.Raw) -> int:
-    """How many inputs an embedding request has: texts or lists of tokens; one text or one list of tokens is one."""
+    """How many inputs an embedding request has: texts or lists of tokens. A single text or list of tokens is one."""
     try:
         items = _LIST.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        return 1  # a text, or what the engine will refuse
+        return 1  # a text, or a value that the engine will refuse
     return len(items) if items and bytes(items[0])[:1] in (b'"', b"[") else 1
 
 
 def _missing_field(body: Body, endpoint: str) -> str | None:
-    """The first field that is not there, of the set that is nearest to being whole; null is as good as nothing."""
+    """The first missing field of the set of fields that is closest to complete; null counts as missing."""
     nearest: list[str] = []
     for names in REQUIRED_BODY_FIELDS[endpoint]:
         absent = [name for name in names if (value := getattr(body, name)) is ABSENT or value == NULL_RAW]
@@ -187,12 +192,12 @@ def _missing(name: str) -> Unfit:
 
 
 def _diagnose(raw: bytes, complaint: str) -> Unfit:
-    """The first fault of a line that the decoder gave up on; it may never have seen the rest, which may be no JSON."""
+    """The first fault of a line that the decoder rejected. It may have stopped early, and the rest may not be JSON."""
     try:
         document = _object(raw)
         body = document.get("body", NULL)
         return _envelope_fault(document) or _body_fault(_object(body), complaint)
-    except msgspec.ValidationError:  # OpenAI has one sentence for what is no JSON and what is no object
+    except msgspec.ValidationError:  # OpenAI has one sentence for both invalid JSON and JSON that is not an object
         return Unfit(FileFault.INVALID_JSON_LINE, f"{UNPARSEABLE} A line must be an object.")
     except (msgspec.DecodeError, RecursionError) as error:
         if (mended := with_whole_characters(raw)) != raw:
@@ -201,7 +206,7 @@ def _diagnose(raw: bytes, complaint: str) -> Unfit:
 
 
 def _object(raw: bytes) -> dict[str, bytes]:
-    """The values of a JSON object as they are written."""
+    """The values of a JSON object, as they are written."""
     return {name: bytes(value) for name, value in _OBJECT.decode(raw).items()}
 
 

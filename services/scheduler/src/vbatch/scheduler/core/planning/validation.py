@@ -1,6 +1,6 @@
-"""Is a file fit to run, and in which order? Every line is checked, every fault is reported in line order.
+"""Whether a file can run, and in which order. Every line is checked, and every fault is reported in line order.
 
-A file is fed block by block and never held whole; of a request some 64 bytes are kept until the verdict, 28 after it.
+A file is fed block by block and never held whole; each request takes about 64 bytes until the result, 28 after it.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from vbatch.scheduler.core.reach import check_reach
 
 BOM = b"\xef\xbb\xbf"
 FAULTS_MAX = FAULTS_COUNT_MAX
-"""How many faults one rejection lists, as long as they fit its event; one more says how many were left out."""
+"""How many faults one rejection lists if they fit its event; one more fault says how many were left out."""
 FAULTS_ROOM = FAULTS_BYTES_MAX - 2 * FAULT_MESSAGE_BYTES_MAX
-"""Of the JSON of the faults that are listed; the rest is for the one more."""
+"""The bound on the JSON of the listed faults; the rest of the space is for the one additional fault."""
 REREAD_LINES_MAX, REREAD_BYTES_MAX = 1_024, 4 << 20
-"""Of the lines that may share a custom_id, so much is read again at a time, or one line if it alone is longer."""
+"""How many of the lines that may share a custom_id are read again at a time; a longer line is read alone."""
 
 ReadAgain = Callable[[Sequence[RequestRef]], list[bytes]]
-"""These lines of the file once more, in the order asked."""
+"""Reads these lines of the file again, in the given order."""
 
 DUPLICATE = (
     "The custom_id for this request is a duplicate of another request. "
@@ -55,16 +55,16 @@ ONE_MODEL = "Each batch must contain requests for a single model."
 
 @dataclass(frozen=True, slots=True)
 class FileRules:
-    """What a file is held to: its batch's endpoint, the models there are (id → endpoints), and limits."""
+    """What a file is checked against: its batch's endpoint, the known models (id → endpoints), and limits."""
 
     endpoint: str
     models: Mapping[ModelId, tuple[str, ...]]
     lines_max: int = 50_000
     line_bytes_max: int = 16 << 20
     was_found_fit: bool = False
-    """Before, by this log: a plan that was kept will do, and what was allowed then stays so."""
+    """This log validated the file before: a kept plan is good enough, and what was allowed then stays allowed."""
     trust: Mapping[ModelId, Trust] = field(default_factory=dict)
-    """Of models that may do more than compute."""
+    """The trust of models that may do more than compute."""
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class Faults:
         self._list(BatchFault(code=unfit.code, message=message, line=line, param=unfit.param))
 
     def with_others(self, others: Faults) -> Faults:
-        """Both in line order."""
+        """The faults of both, in line order."""
         both = Faults()
         for fault in merge(self.listed, others.listed, key=lambda fault: fault.line or inf):
             both._list(fault)
@@ -89,7 +89,7 @@ class Faults:
         return both
 
     def _list(self, fault: BatchFault) -> None:
-        """A fault that is left out lets no later one in: those listed are the first."""
+        """Once a fault is left out, no later one is listed: the listed faults are always the first."""
         size = len(msgspec.json.encode(fault)) + 1
         if self.left_out or len(self.listed) >= FAULTS_MAX or self.json_bytes + size > FAULTS_ROOM:
             self.left_out += 1
@@ -105,7 +105,7 @@ class Faults:
 
 
 class FileCheck:
-    """Feed the file's bytes in order, then ask for the `verdict`."""
+    """Feed the file's bytes in order, then ask for the `result`."""
 
     def __init__(self, rules: FileRules) -> None:
         self._rules = rules
@@ -127,12 +127,12 @@ class FileCheck:
         for raw in lines:
             self._take(raw)
         self._tail = last
-        if len(last) > self._rules.line_bytes_max:  # the fault is certain, the rest is not kept
+        if len(last) > self._rules.line_bytes_max:  # the fault is certain, so the rest is not kept
             self._tail = last[: self._rules.line_bytes_max + 1]
             self._tail_cut += len(last) - len(self._tail)
 
     def result(self, read_again: ReadAgain) -> Plan | tuple[BatchFault, ...]:
-        """The plan of a fit file, or all its faults."""
+        """The plan of a valid file, or all its faults."""
         self._take(self._tail)
         self._tail = b""
         faults = self._faults.with_others(self._duplicates(read_again))
@@ -145,7 +145,7 @@ class FileCheck:
 
     @property
     def is_hopeless(self) -> bool:
-        """The rest of the file need not be read."""
+        """Whether the rest of the file need not be read."""
         return self._requests > self._rules.lines_max
 
     def _take(self, raw: bytes) -> None:
@@ -184,7 +184,7 @@ class FileCheck:
         self._openings.add(line.body)
 
     def _note_id(self, custom_id: str, offset: int, length: int) -> None:
-        """Whatever else is wrong with a line, another must not have its id."""
+        """Note the id whatever else is wrong with the line: no other line may have it."""
         if custom_id:
             self._plan.add(RequestRef(self._line, offset, length))
             self._custom_ids.add(custom_id)
@@ -203,7 +203,8 @@ class FileCheck:
             raise Unfit(FileFault.MISMATCHED_MODEL, message, "body.model")
 
     def _check_inputs(self, line: Line) -> None:
-        """An embedding request may hold many inputs; together they are bounded like lines. Told once, where it is."""
+        """Bound the inputs of embedding requests: one request may hold many, and together they are bounded like lines.
+        The fault is reported once, at the line that exceeds the bound."""
         if self._rules.endpoint != EMBEDDINGS:
             return
         before, most = self._inputs, self._rules.lines_max
@@ -213,7 +214,7 @@ class FileCheck:
             raise Unfit(FileFault.TOO_MANY_TASKS, message, "body.input")
 
     def _duplicates(self, read_again: ReadAgain) -> Faults:
-        """The lines whose custom_id an earlier line has; equal digests are only a reason to look."""
+        """The lines whose custom_id an earlier line already has; equal digests are only a reason to compare."""
         faults, seen = Faults(), set[str]()
         doubtful = (self._plan.ref(index) for index in self._custom_ids.doubtful())
         for portion in _portions(doubtful):
@@ -226,7 +227,7 @@ class FileCheck:
 
 
 def _portions(refs: Iterable[RequestRef]) -> Iterator[list[RequestRef]]:
-    """Of bounded length and bytes."""
+    """Split the refs into portions of bounded length and bytes."""
     portion: list[RequestRef] = []
     size = 0
     for ref in refs:

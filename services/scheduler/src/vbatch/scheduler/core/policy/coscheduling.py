@@ -1,5 +1,6 @@
-"""Requests of other batches that begin like those just sent: they run with them, while the engine still holds what they
-share. Otherwise a second batch about the same documents would have every document computed a second time."""
+"""Co-scheduling: requests of other batches that share prompt prefixes with the slice just sent run with it, while the
+engine still holds those prefixes. Otherwise a second batch about the same documents would have every document
+computed a second time."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch
 from vbatch.scheduler.core.state.state import Slice, State
 
 FOLLOWERS_PER_GROUP_MAX = 16
-"""Of one batch, behind one slice: a text that everything begins with must not bring everything along."""
+"""The limit for one batch behind one slice: a text with which everything begins must not bring everything along."""
 BATCHES_MAX = 16
-"""So many other batches are looked at, those that arrived first."""
+"""How many other batches are considered; the ones that arrived first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class CoScheduled:
 
 
 def coschedule(state: State, leader: Slice, view: View, limit: int) -> CoScheduled | None:
-    """What shall run with this slice: of its model, of no lower priority, at most `limit` lines."""
+    """The lines to run with this slice: of its model, of no lower priority, at most `limit` lines."""
     batch = state.batches.get(leader.event.batch_id)
     if batch is None or batch.plan is None:
         return None

@@ -1,8 +1,8 @@
 """Which batches can still keep their deadlines, all of them together, and how little slack that leaves.
 
-The batches are kept in order of their deadlines; where the work due by a deadline, with a swap there and back for
-every model that is not loaded, is more than the time left, the longest is let go (Moore 1968, Hodgson's rule). Without
-that filter one batch that is lost anyway would cost every other its deadline.
+The batches are kept in order of their deadlines. Where the work due by a deadline, with a swap there and back for every
+model that is not loaded, exceeds the time left, the longest batch is dropped (Moore 1968, Hodgson's rule). Without that
+filter one batch that is late anyway would cost every other its deadline.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core.policy.policy import Candidate, View
 
 MARGIN = 1.15
-"""How much longer than estimated all of it may take: even a well measured rate moves."""
+"""How much longer than estimated all the work may take: even a well-measured rate changes."""
 ERRORS_COVERED = 1.0
-"""Errors of estimates are each batch's own, so those of many batches add up as squares do."""
+"""The errors of estimates are independent between batches, so they add up as squares do."""
 SWAPS_A_VISIT = 2.0
-"""There, and back to what was interrupted."""
+"""One swap to the model, and one back to the interrupted model."""
 
 Length = tuple[float, int, Candidate]
-"""Work with its sign turned, so that the longest is least; the place among the kept; the batch."""
+"""The negated work, so that the longest batch sorts first; the index among the kept batches; the batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slacks:
-    """Batches in order of deadline, and how many seconds could pass before each and all before it would be late."""
+    """Batches in order of deadline; for each, the seconds that may pass before it or a batch ahead of it is late."""
 
     batches: Sequence[Candidate]
     seconds: Sequence[float]
@@ -44,9 +44,10 @@ class Slacks:
 
 
 def protected(view: View) -> list[Candidate]:
-    """In order of deadline. Batches that would be late even alone are not among them: nothing can be saved there.
+    """The batches whose deadlines can be kept, in order of deadline. A batch that would be late even alone is left out:
+    it cannot be saved.
 
-    Estimates are believed here: who leaves room for their errors lets batches go that could have been kept.
+    The estimates are taken as exact here: a margin for their errors would drop batches that could have been kept.
     """
     swaps = _swaps(view)
     visits = {model: SWAPS_A_VISIT * swap for model, swap in swaps.items()}
@@ -71,19 +72,19 @@ def protected(view: View) -> list[Candidate]:
 
 
 def _longest_first(kept: Sequence[Candidate | None]) -> list[Length]:
-    """A heap, made only when it is asked for: mostly all fits."""
+    """A heap, built only when it is needed: usually everything fits."""
     lengths = [(-batch.work, number, batch) for number, batch in enumerate(kept) if batch is not None]
     heapify(lengths)
     return lengths
 
 
 def by_due(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """In order of deadline; those with the same stay oldest first."""
+    """The candidates in order of deadline; equal deadlines stay oldest first."""
     return sorted(candidates, key=attrgetter("due"))
 
 
 def slacks(view: View, batches: Sequence[Candidate]) -> Slacks:
-    """Of batches in order of deadline; here the errors of the estimates are given room."""
+    """The slacks of batches in order of deadline; here the errors of the estimates have a margin."""
     swaps, models, now = _swaps(view), set[ModelId](), view.now
     demand, squares, seconds = 0.0, 0.0, list[float]()
     for batch in batches:
@@ -98,8 +99,8 @@ def slacks(view: View, batches: Sequence[Candidate]) -> Slacks:
 
 
 def may_come_first(view: View, known: Slacks) -> list[Candidate]:
-    """Those of the tight batches that could run before all others without making any of them late: the first, and
-    each whose whole work fits into the slack of all before it (after Smith 1956, whose rule it is from the back)."""
+    """The tight batches that could run before all others without making any of them late: the first, and each whose
+    whole work fits into the slack of all before it (after Smith 1956, whose rule works from the back)."""
     swaps, seen, room, found = _swaps(view), set[ModelId](), float("inf"), list[Candidate]()
     for batch, slack in zip(known.tight(), known.seconds, strict=False):
         need = batch.work * (1.0 + ERRORS_COVERED * batch.error)

@@ -1,10 +1,10 @@
-"""The policy that keeps deadlines and spares swaps: density index with a protected set (docs/scheduling.md).
+"""The policy that keeps deadlines and saves swaps: density index with a protected set (docs/scheduling.md).
 
-*Guard*: when the slack of the batches that can keep their deadlines is short, they come first. *Density*: otherwise the
-model that finishes the most batches for the time, a swap counted as time; the loaded one is left early only when it
-stayed long enough to pay for its loading and another is clearly better. *First answers*: a batch not served before a
-quarter of its window goes before any that came later. Inside a model the shortest batch comes first, so a small one
-never waits for a large one; age and the owner's share shift that.
+*Guard*: when the batches that can keep their deadlines have little slack, they come first. *Density*: otherwise the
+policy chooses the model that finishes the most batches for the time, a swap counted as time. It leaves the loaded model
+early only when that has stayed long enough to pay for its loading and another is clearly better. *First answers*: a
+batch that was not served within a quarter of its window goes before any that came later. Within a model the shortest
+batch comes first, so a small one never waits for a large one; age and the owner's share shift that order.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from vbatch.scheduler.core.policy.starvation_guard import starving_batch
 
 Families = dict[ModelId, list[Candidate]]
 Chosen = tuple[Candidate, str]
-"""A batch and why."""
+"""A batch, and why it was chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """The policy's constants, and its parts, so that a study can leave one out."""
+    """The policy's constants and switches for its parts, so that a study can leave one out."""
 
     guard_seconds: float = 300.0
-    """The guard acts when less slack than this, and a swap, is left."""
+    """The guard acts when less slack than this plus a swap is left."""
     stay_crowd: float = 4.0
-    """A model stays for its own swap's time once for so many batches that wait: its loading held all of them up."""
+    """For every this many waiting batches a model stays one swap time longer: its loading delayed all of them."""
     stay_swaps_max: float = 3.0
-    """But no longer than so many times."""
+    """The upper bound of that stay, in swap times."""
     ageing_seconds: float = 4 * 3600.0
-    """A batch that waited so long counts twice."""
+    """A batch that has waited this long counts twice."""
     leave_gain: float = 2.0
-    """How much denser another model must be, both swaps counted, for the loaded one to be left with work."""
+    """How many times denser another model must be, swaps included, for a loaded model with work to be left."""
     has_guard: bool = True
     has_shortest_in_guard: bool = True
     has_filter: bool = True
@@ -63,7 +63,7 @@ class DensityPolicy:
         return Choice(batch.batch_id, reason)
 
     def _guarded(self, view: View) -> Chosen | None:
-        """The batch to serve so that no deadline that can be kept is lost; None while there is time."""
+        """The batch to serve now so that no deadline that can be kept is missed; None while there is time."""
         if not self.tuning.has_guard:
             return None
         kept = protected(view) if self.tuning.has_filter else by_due(view.candidates)
@@ -89,12 +89,12 @@ class DensityPolicy:
         return first, reasons.stayed(view, first, here)
 
     def _may_leave(self, view: View) -> bool:
-        """Whether the loaded model stayed long enough to have paid for its loading."""
+        """Whether the loaded model has stayed long enough to pay for its loading."""
         stay = min(self.tuning.stay_swaps_max, len(view.candidates) / self.tuning.stay_crowd)
         return view.loaded is None or view.resident >= stay * view.cost(view.loaded)
 
     def _better(self, view: View, here: list[Candidate], families: Families) -> list[Candidate] | None:
-        """The densest other model's batches, if it is time and worth the way there and back."""
+        """The batches of the densest other model, if it is time and the swaps there and back are worth it."""
         if not (self.tuning.has_density and families and self._may_leave(view)):
             return None
         back = view.cost(here[0].model)
@@ -105,8 +105,8 @@ class DensityPolicy:
         return families[model] if density > wanted else None
 
     def _density(self, view: View, batches: list[Candidate], setup: float) -> float:
-        """The most weight a second that some of these batches bring, the shortest first, after a set-up (Duenyas and
-        Van Oyen 1996)."""
+        """The highest weight per second that some of these batches bring, the shortest first, after a set-up (Duenyas
+        and Van Oyen 1996)."""
         weight, seconds, best = 0.0, setup, 0.0
         waiting = self._ratios(view, batches)
         heapify(waiting)
@@ -115,12 +115,12 @@ class DensityPolicy:
             weight += own_weight
             seconds += work
             if weight <= best * seconds:
-                break  # those after it bring even less for their work
+                break  # the batches behind it bring even less for their work
             best = weight / max(seconds, 1e-9)
         return best
 
     def _ratios(self, view: View, batches: Sequence[Candidate]) -> list[tuple[float, float, float]]:
-        """Work for the weight, the weight, the work."""
+        """For each batch: its work divided by its weight, its weight, its work."""
         a_second, now = 1.0 / self.tuning.ageing_seconds, view.now
         return [
             (
@@ -132,7 +132,7 @@ class DensityPolicy:
         ]
 
     def _shortest(self, view: View, batches: Sequence[Candidate]) -> Candidate:
-        """For its weight, a swap counted as work."""
+        """The batch with the least work for its weight; a swap counts as work."""
         swaps = {model: view.swap(model) for model in {batch.model for batch in batches}}
         costs = [
             ratio + swaps[batch.model] / weight
@@ -142,7 +142,7 @@ class DensityPolicy:
 
 
 def _oldest_first(view: View) -> View:
-    """So that the older comes first wherever batches are equal: what sorts or picks below keeps this order."""
+    """Sort the candidates so that the older of two equal batches comes first; every later sort keeps this order."""
     return replace(view, candidates=sorted(view.candidates, key=attrgetter("sequence")))
 
 

@@ -1,4 +1,4 @@
-"""What is left for one device where others hold the models: no load is worth its while that ends nothing sooner."""
+"""What remains for one device where others hold the models: a load that ends nothing sooner is not worth its time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vbatch.scheduler.core.policy.policy import Candidate, View
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Another device: the model it holds, and when it has done what it was given, in seconds since 1970."""
+    """Another device: the model it holds, and when it finishes its assigned work, in seconds since 1970."""
 
     model: ModelId
     free_at: float
@@ -24,8 +24,8 @@ Piece = Callable[[Candidate], float]
 
 
 def sooner_here(view: View, holders: Sequence[Holder], piece: Piece) -> View:
-    """The view without the batches that end where their model is held before their next piece could end here. Of a long
-    batch a piece ends sooner, so it is offered to both and spread."""
+    """The view without the batches that end where their model is held before their next piece could end here. One piece
+    of a long batch ends sooner, so the batch stays offered to both devices and is spread over them."""
     free_at = defaultdict[ModelId, list[float]](list)
     for holder in holders:
         if holder.model != view.loaded:
@@ -39,7 +39,7 @@ def sooner_here(view: View, holders: Sequence[Holder], piece: Piece) -> View:
 
 
 def _sooner_there(view: View, model: ModelId, free_at: Sequence[float], piece: Piece) -> Iterator[BatchId]:
-    """As if the holders did all that waits for the model, the shortest first."""
+    """The batches that end sooner at the holders, if these did all waiting work for the model, shortest first."""
     begins, busy_until = view.now + view.cost(model), sum(free_at)
     for candidate in sorted(
         (candidate for candidate in view.candidates if candidate.model == model), key=attrgetter("work", "sequence")

@@ -1,5 +1,7 @@
-"""Which batch a free device serves next: what a policy is told, what it answers, and the plain policy (stay on the
-model while it has work, then the oldest batch's model), which stays as a baseline."""
+"""Which batch a free device serves next: what a policy is told and what it answers.
+
+Includes the baseline policy: stay on the model while it has work, then serve the model of the oldest batch.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +17,21 @@ from vbatch.contracts.ids import BatchId, ModelId, OwnerId
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 
 PRIORITY_DOUBLES = 10.0
-"""So much more of priority weighs twice as much: the highest some thousand times the common one."""
+"""Each step of this size in priority doubles the weight: the highest weighs about a thousand times the default."""
 
 
 @cache
 def priority_weight(priority: int) -> float:
+    """Two to the power of priority / PRIORITY_DOUBLES."""
     return exp2(min(PRIORITY_MAX, max(PRIORITY_MIN, priority)) / PRIORITY_DOUBLES)
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A batch with requests that could run now. Times are seconds since 1970, work is seconds on the device.
 
-    `sequence` orders batches by age. `error` is how far the work may be off, as a share of it. `weight` is what serving
-    it is worth: its owner's share (1 for a fair one, more for one who was served less) times what `priority` makes of
-    it. A batch is late after `due`.
+    `sequence` orders batches by age. `error` is the relative error of the work. `weight` is the value of serving it:
+    its owner's share (1 for a fair one, more for an owner who was served less) times the factor of `priority`. A batch
+    is late after `due`.
     """
 
     batch_id: BatchId
@@ -48,8 +51,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class View:
     """What could run on one device at `now`, the moment its next free place is filled.
 
-    `loaded` is the model its last work was for, `resident` for how many seconds. `swap_seconds` says what it costs to
-    bring a model onto the device; one that is not named costs `swap_default`.
+    `loaded` is the model of its last work, `resident` for how many seconds. `swap_seconds` is the cost of bringing a
+    model onto the device; a model that it does not name costs `swap_default`.
     """
 
     now: float
@@ -60,17 +63,17 @@ class View:
     swap_default: float = 30.0
 
     def swap(self, model: ModelId) -> float:
-        """What it costs to serve this model next."""
+        """The seconds it costs to serve this model next."""
         return 0.0 if model == self.loaded else self.cost(model)
 
     def cost(self, model: ModelId) -> float:
-        """What it costs to bring this model onto the device from another."""
+        """The seconds it costs to replace another model on the device by this one."""
         return self.swap_seconds.get(model, self.swap_default)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`is_brief` asks for no more than first answers: the shortest slice there is."""
+    """The chosen batch. `is_brief` asks only for first answers: the shortest possible slice."""
 
     batch_id: BatchId
     reason: str
@@ -84,6 +87,7 @@ class Policy(Protocol):
 
 
 def stay_then_oldest(view: View) -> Choice | None:
+    """The baseline: the oldest batch of the loaded model, otherwise the oldest batch; None without candidates."""
     if not view.candidates:
         return None
     loaded = [candidate for candidate in view.candidates if candidate.model == view.loaded]

@@ -1,4 +1,4 @@
-"""Why a batch was chosen, in one sentence to the one who waits for another."""
+"""Why a batch was chosen, in one sentence for a reader who waits for another batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 
 def duration_text(seconds: float) -> str:
-    """A length of time as one would say it: two units at most, none below a second."""
+    """A duration in words: at most two units, none below a second."""
     if seconds < 1.5:
         return "1 s"
     if seconds < 2 * MINUTE:

@@ -1,5 +1,5 @@
-"""The promise that no batch waits past a quarter of its window for its first answers while the device works for one
-that came later. It is seen to some minutes before, with the shortest slice there is."""
+"""The promise that no batch waits longer than a quarter of its window for its first answers while the device works for
+one that came later. It is kept some minutes ahead, with the shortest possible slice."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from vbatch.scheduler.core.policy.policy import Candidate, View
 
 WINDOW_SHARE = 0.25
 VISIT_SECONDS = 30.0
-"""What first answers take, the swap aside."""
+"""The time that first answers take, without the swap."""
 SOON_SECONDS = 300.0
-"""How much slack is left when the promise begins to count."""
+"""The slack below which the promise takes effect."""
 AHEAD_SECONDS = 7200.0
-"""Promises due later than this cannot press: all models are loaded within it."""
+"""Promises due later than this cannot press: all models can be loaded within it."""
 
 Owed = tuple[float, int, Candidate]
-"""When first answers are promised, the batch's place among the oldest, and the batch."""
+"""The time by which first answers are promised, the batch's index among the oldest, and the batch."""
 
 
 def promised(candidate: Candidate) -> float:
-    """When the batch shall have been served first, in seconds since 1970."""
+    """The time by which the batch must have its first answers, in seconds since 1970."""
     return candidate.arrived + WINDOW_SHARE * (candidate.due - candidate.arrived)
 
 
 def starving_batch(view: View, chosen: Candidate) -> Candidate | None:
-    """Of the batches older than the chosen one, the one that must have its first answers before."""
+    """The batch, older than the chosen one, that must have its first answers first; None if there is none."""
     ahead, arrived = view.now + AHEAD_SECONDS, chosen.arrived
     unserved = [candidate for candidate in view.candidates if not candidate.has_run and candidate.arrived < arrived]
     owed = [(promise, number, batch) for number, batch in enumerate(unserved) if (promise := promised(batch)) < ahead]
@@ -35,12 +35,12 @@ def starving_batch(view: View, chosen: Candidate) -> Candidate | None:
         return None
     soon = view.now + VISIT_SECONDS
     if late := [batch for promise, _, batch in pressing if promise < soon]:
-        return min(late, key=attrgetter("arrived", "sequence"))  # or the younger of two late ones would be served first
+        return min(late, key=attrgetter("arrived", "sequence"))  # else the younger of two late ones would go first
     return next((batch for _, _, batch in pressing if batch.model == view.loaded), pressing[0][2])
 
 
 def _pressing(view: View, owed: list[Owed]) -> list[Owed]:
-    """Those up to the last promise that is kept only if the visits begin soon."""
+    """The batches up to the last promise that is kept only if the visits begin soon."""
     visits, models, length, soon = 0.0, set[ModelId](), 0, view.now + SOON_SECONDS
     for number, (promise, _, batch) in enumerate(owed, 1):
         visits += min(batch.work, VISIT_SECONDS)

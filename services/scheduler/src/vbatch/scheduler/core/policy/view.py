@@ -1,4 +1,4 @@
-"""What a policy is told of the state: the batches that could run, with what is known of their work."""
+"""What a policy is told of the state: the batches that could run, and the estimates of their work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vbatch.scheduler.core.state.state import Runner, State
 
 
 def view_of(state: State, runner: Runner, now: datetime) -> View:
-    """What could run on this runner after what it holds, whatever the others do."""
+    """What could run on this runner after the work it holds, whatever the other runners do."""
     free_at = now.timestamp() + backlog(state, runner)
     return View(
         now=free_at,
@@ -28,7 +28,7 @@ def view_of(state: State, runner: Runner, now: datetime) -> View:
 
 
 def views_of(state: State, now: datetime) -> list[View]:
-    """Of each runner that lives."""
+    """A view for each live runner."""
     return [view_of(state, runner, now) for runner in state.runners.values()]
 
 
@@ -41,7 +41,7 @@ def holders_beside(state: State, runner: Runner, now: datetime) -> list[Holder]:
 
 
 def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Candidate]:
-    """The batches with requests that could run there."""
+    """The batches with requests that could run on this runner."""
     ready = [batch for batch in state.batches.values() if _is_ready(batch, now)]
     models = {batch.model for batch in ready if batch.model is not None}
     gauges = {model: state.costs.model_cost(model) for model in models if may_send(state, runner_id, model, now)}
@@ -55,7 +55,7 @@ def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Cand
 
 
 def _is_ready(batch: PendingBatch, now: datetime) -> bool:
-    """Whether the batch has requests that may leave now; as it is asked of every batch, the usual answer is quick."""
+    """Whether the batch has requests that may be sent now. Every batch is asked, so the usual answer is fast."""
     if batch.plan is None or batch.is_paused or not batch.waiting_count:
         return False
     return (batch.held_until is None or now >= batch.held_until) and stop_asked_at(batch, now) is None
@@ -79,12 +79,12 @@ def _candidate(batch: PendingBatch, model: ModelId, model_cost: ModelCost, share
 
 
 def model_cost_of(state: State, batch: PendingBatch) -> ModelCost | None:
-    """What the batch's requests are measured with; None while its model is not known."""
+    """The cost of the batch's requests; None while its model is not known."""
     return state.costs.model_cost(batch.model) if batch.model is not None else None
 
 
 def seconds_of(batch: PendingBatch, model_cost: ModelCost, requests: int) -> float:
-    """What so many of the batch's requests take."""
+    """The seconds that this many of the batch's requests take."""
     ledger = batch.ledger
     if ledger is None or not batch.has_run:
         return model_cost.seconds(requests, batch.request_bytes)
@@ -92,7 +92,7 @@ def seconds_of(batch: PendingBatch, model_cost: ModelCost, requests: int) -> flo
 
 
 def backlog(state: State, runner: Runner) -> float:
-    """Seconds until the runner has done what it holds."""
+    """Seconds until the runner has finished what it holds."""
     owed = ((state.batches.get(slice_.event.batch_id), slice_) for slice_ in state.slices_of(runner.runner_id))
     return sum(
         seconds_of(batch, state.costs.model_cost(slice_.event.model), len(slice_.lines))
@@ -102,8 +102,8 @@ def backlog(state: State, runner: Runner) -> float:
 
 
 def held_until(state: State, runner: Runner, now: datetime) -> Mapping[BatchId, float]:
-    """When the runner will have answered the last request it holds of each batch, in seconds since 1970: it runs them
-    in the order they were sent."""
+    """When the runner will have answered the last request it holds of each batch, in seconds since 1970. It runs
+    requests in the order they were sent."""
     ends, at = dict[BatchId, float](), now.timestamp()
     for slice_ in state.slices_of(runner.runner_id):
         if batch := state.batches.get(slice_.event.batch_id):

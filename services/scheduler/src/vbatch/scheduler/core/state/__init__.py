@@ -1,1 +1,1 @@
-"""What the log says so far: batches, runners, slices, and what was measured of them."""
+"""What the log says so far: batches, runners, slices, and measurements of them."""

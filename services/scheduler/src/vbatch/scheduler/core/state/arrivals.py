@@ -1,4 +1,4 @@
-"""How much work arrives: what a forecast must expect to come before a long batch, though nobody knows it yet."""
+"""How much work arrives: what a forecast must expect to come before a long batch, although it is not known yet."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from statistics import median
 
 REMEMBERED_MAX = 1_000
-"""Batches."""
+"""A number of batches."""
 SLOT_SECONDS, SLOTS = 1800.0, 8
-"""Four hours in half hours: the median over them takes no burst for a habit."""
+"""Four hours in half hours: their median is not moved by a single burst."""
 SLOTS_MIN = 2
-"""Of less time than this nothing is concluded."""
+"""Fewer slots than this allow no conclusion."""
 LOAD_MAX = 0.8
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """The latest batches: when each was there to run, in seconds since 1970, and its work in seconds of a device."""
+    """The latest batches: when each was ready to run, in seconds since 1970, and its work in device seconds."""
 
     recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_MAX))
 
@@ -25,7 +25,7 @@ class Arrivals:
         self.recent.append((at, work))
 
     def load_of_shorter(self, work: float, now: float) -> float:
-        """Seconds of work a second, of batches shorter than this, as they came lately."""
+        """Seconds of work that recently arrived per second, from batches shorter than this."""
         if not self.recent:
             return 0.0
         slots = min(SLOTS, int((now - self.recent[0][0]) / SLOT_SECONDS))

@@ -1,5 +1,5 @@
-"""Which lines of a batch go out together. A line that was inside when an engine died is a suspect: suspects run apart
-from the rest, in ever smaller slices, at last alone, so that one bad request fails alone."""
+"""Which lines of a batch are sent together. A line that was inside when an engine died is a suspect: suspects run apart
+from the rest, in ever smaller slices and finally alone, so that one bad request fails alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch, Waiti
 SUSPECT_SLICE_SIZES = {1: 32, 2: 4}
 """Deaths so far → how many suspects run together; from three deaths on a line runs alone."""
 DEATHS_MAX = 6
-"""After so many deaths, three of them alone, the line is the culprit."""
+"""After this many deaths, three of them alone, the line is the culprit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
+    """The lines of the next slice: suspects, or lines that never met a death."""
+
     lines: tuple[int, ...]
     waiting: Waiting
     """The longest history among the lines."""
@@ -28,14 +30,14 @@ class Picked:
 
     @property
     def reason(self) -> str:
-        """Why these lines run apart; empty for a common slice."""
+        """Why these lines run apart; empty for an ordinary slice."""
         if not self.is_suspect:
             return ""
         return f"{len(self.lines)} suspects run apart: the engine died {self.waiting.deaths} times with them inside"
 
     @property
     def fault(self) -> e.RequestError | None:
-        """Set for a proven culprit, which shall fail and not run."""
+        """The error of a proven culprit, which fails without running; otherwise None."""
         if self.waiting.deaths < DEATHS_MAX:
             return None
         fault = RequestFault.ENGINE_CRASHED

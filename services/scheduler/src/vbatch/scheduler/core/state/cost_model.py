@@ -1,7 +1,8 @@
-"""How long things take, measured from the log: what a request costs, how fast a device serves a model, what a swap
-costs, how much service each owner had. Folded like all state, so a restarted scheduler knows what the old one knew.
+"""How long things take, measured from the log: the cost of a request, the speed of a model on a device, the cost of a
+swap, the service each owner had. It is folded like all state, so a restarted scheduler has the same knowledge.
 
-Work is counted in units, tokens as the device feels them, since requests differ too much to be counted by number.
+Work is counted in units, tokens weighted by what they cost the device, since requests differ too much to be counted by
+number.
 """
 
 from __future__ import annotations
@@ -15,35 +16,35 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId, OwnerId, RunnerId
 
 REQUEST_UNITS, OUTPUT_WEIGHT = 16.0, 2.0
-"""A request costs something even without tokens; an output token costs as two of the input (Sheng et al. 2024, VTC)."""
+"""A request costs something even without tokens; an output token costs two input tokens (Sheng et al. 2024, VTC)."""
 BYTES_A_TOKEN = 4.0
 OUTPUT_TOKENS_UNKNOWN = 200.0
-"""What a request is taken to answer before any of its model has."""
+"""The assumed output of a request until one of its model has finished."""
 UNITS_A_SECOND_UNKNOWN = 1_000.0
-"""A modest device, until it is measured."""
+"""The assumed speed, that of a modest device, until it is measured."""
 SWAP_SECONDS_UNKNOWN = 30.0
 SWAP_NEWS = 0.3
-"""What the latest load of a model counts against all before."""
+"""The weight of the latest load of a model against all earlier ones."""
 RATE_MEMORY_SECONDS = 600.0
 """Busy time after which a measurement has faded to a third."""
 RATE_TRUSTED_SECONDS = 10.0
 """Busy time before a measured rate counts as known."""
 THROUGHPUT_TRUSTED_SECONDS = 1.0
-"""Busy time before it counts for the size of slices, which has bounds of its own."""
+"""Busy time before a rate sets the size of slices, which has bounds of its own."""
 PRIOR_REQUESTS = 6.0
 """How many finished requests it takes until a batch's own length weighs as much as its model's."""
 ERROR_NEW = 0.5
-"""Relative error of a batch none of which has finished: batches of one model differ by as much, measured or not."""
+"""Relative error of a batch before any request has finished: batches of one model differ by this much."""
 SERVICE_HALF_LIFE_SECONDS = 3600.0
 SHARE_MAX = 4.0
-"""An owner's batches weigh at most so much more, or less, than a fair share's."""
+"""The weight of an owner's batches is at most this many times that of a fair share, and at least its inverse."""
 SHARE_SLACK_SECONDS = 60.0
-"""Service below this is no unfairness worth acting on."""
+"""Service below this is not an unfairness worth acting on."""
 
 
 @dataclass(slots=True)
 class ModelSpeed:
-    """Service of one model, fading sums: units, requests and output tokens over busy seconds."""
+    """The service of one model as fading sums: units, requests and output tokens over busy seconds."""
 
     units: float = 0.0
     requests: float = 0.0
@@ -76,7 +77,7 @@ class ModelSpeed:
 
 @dataclass(slots=True)
 class Service:
-    """Seconds of device time an owner had, half forgotten every hour."""
+    """Seconds of device time that an owner had; half of it fades every hour."""
 
     seconds: float
     at: float
@@ -87,21 +88,21 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """Turns requests of one model into seconds. `prior_units` is a request without its input, before any has finished
-    of its batch; `doubt` the relative error then."""
+    """Turns requests of one model into seconds. `prior_units` is the cost of a request without its input before any
+    request of its batch has finished; `doubt` is the relative error at that time."""
 
     seconds_a_unit: float
     prior_units: float
     doubt: float
 
     def seconds(self, requests: float, request_bytes: float, finished: int = 0, finished_units: float = 0.0) -> float:
-        """What so many requests of a batch take; the more of it have finished, the more they alone count."""
+        """The seconds for this many requests of a batch; the more of it have finished, the more they alone count."""
         prior = self.prior_units + request_bytes / BYTES_A_TOKEN
         a_request = (PRIOR_REQUESTS * prior + finished_units) / (PRIOR_REQUESTS + finished)
         return requests * a_request * self.seconds_a_unit
 
     def error(self, finished: int) -> float:
-        """How far off that may be, as a share of it."""
+        """The relative error of that estimate."""
         return self.doubt * sqrt(PRIOR_REQUESTS / (PRIOR_REQUESTS + finished)) if finished else self.doubt
 
 
@@ -113,7 +114,7 @@ class CostModel:
     _busy_since: dict[RunnerId, datetime] = field(default_factory=dict)
 
     def began(self, runner_id: RunnerId, at: datetime) -> None:
-        """The runner has work from now on; one that had some goes on."""
+        """The runner has work from now on; a runner that already had some keeps running."""
         self._busy_since.setdefault(runner_id, at)
 
     def paused(self, runner_id: RunnerId) -> None:
@@ -141,28 +142,29 @@ class CostModel:
             self.services[owner] = Service((before.by(now) if before else 0.0) + seconds, now)
 
     def requests_a_second(self, model: ModelId | None) -> float:
-        """As measured lately, roughly at first; 0 while nothing is known."""
+        """The recently measured rate, rough at first; 0 while nothing is known."""
         speed = self.speeds.get(model) if model is not None else None
         return speed.requests / speed.seconds if speed and speed.seconds >= THROUGHPUT_TRUSTED_SECONDS else 0.0
 
     @property
     def swap_default(self) -> float:
+        """The mean swap of the measured models, in seconds."""
         known = self.swap_seconds.values()
         return sum(known) / len(known) if known else SWAP_SECONDS_UNKNOWN
 
     def is_measured(self, model: ModelId | None) -> bool:
-        """Whether its speed is more than a guess."""
+        """Whether the model's speed is more than a guess."""
         return model is not None and self.speeds.get(model, UNMEASURED).is_known
 
     def model_cost(self, model: ModelId) -> ModelCost:
-        """What a model's batches are measured with, now."""
+        """The current cost of a model's requests."""
         speed = self.speeds.get(model, UNMEASURED)
         answered = speed.output_tokens / speed.requests if speed.requests else OUTPUT_TOKENS_UNKNOWN
         prior = REQUEST_UNITS + OUTPUT_WEIGHT * answered
         return ModelCost(1.0 / speed.units_a_second, prior, ERROR_NEW)
 
     def shares(self, owners: Iterable[OwnerId], now: float) -> dict[OwnerId, float]:
-        """What each owner's batches weigh: the fair share of recent service over the owner's own."""
+        """The weight of each owner's batches: the fair share of recent service divided by the owner's own."""
         had = {owner: self.services[owner].by(now) if owner in self.services else 0.0 for owner in set(owners)}
         fair = sum(had.values()) / max(1, len(had))
         return {
@@ -174,6 +176,7 @@ UNMEASURED = ModelSpeed()
 
 
 def units(requests: int, usage: e.Usage) -> float:
+    """The units of requests that have finished with this usage."""
     return REQUEST_UNITS * requests + usage.input_tokens + OUTPUT_WEIGHT * usage.output_tokens
 
 

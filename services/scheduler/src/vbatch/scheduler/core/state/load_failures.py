@@ -11,10 +11,10 @@ from vbatch.scheduler.core.state.state import ModelTrouble, State
 
 FAILURES_MAX = 3
 RETRY_AFTER = timedelta(seconds=5)
-"""Times the failures so far."""
+"""The pause before another try, multiplied by the number of failures so far."""
 FORGIVEN_AFTER = timedelta(minutes=5)
-"""After so long without a try a model that was given up gets another; where another runner can load it, times the
-failures so far."""
+"""A model that was given up gets another try after this long without one; where another runner can load it, multiplied
+by the number of failures so far."""
 FORGIVEN_AFTER_MAX = timedelta(hours=1)
 DETAIL_MAX = 500
 
@@ -32,7 +32,7 @@ def may_send(state: State, runner_id: RunnerId, model: ModelId, now: datetime) -
 
 
 def load_fault(state: State, model: ModelId, now: datetime) -> e.RequestError | None:
-    """What the model's requests fail with; None while it is worth a try on some runner."""
+    """The error with which the model's requests fail; None while it is worth trying on some runner."""
     troubles = [state.troubles.get((runner, model)) for runner in state.runners]
     known = [trouble for trouble in troubles if trouble is not None and _is_given_up(trouble, now)]
     if not known or len(known) < len(troubles):

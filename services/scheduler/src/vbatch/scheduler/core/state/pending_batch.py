@@ -1,6 +1,6 @@
 """One unfinished batch as the scheduler sees it: what is answered, what is on a runner, what waits.
 
-It is folded in place: a million lines copied for every event would be no state machine but a heater.
+It is folded in place, because copying a million lines for every event would be too slow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOLD_MAX = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A line that came back: how often it was sent out, and how often an engine died with it inside."""
+    """A line that came back: how often it was sent, and how often an engine died with it inside."""
 
     attempt: int
     deaths: int
@@ -30,7 +30,7 @@ class Waiting:
 
 @dataclass(slots=True)
 class PendingBatch:
-    """`plan` is None until the file was read, also after a restart: it is not in the log, it is made again."""
+    """`plan` is None until the file is read, also after a restart: the plan is not in the log, it is made again."""
 
     created: e.BatchCreated
     sequence: int
@@ -44,19 +44,19 @@ class PendingBatch:
     held_until: datetime | None = None
     holds: int = 0
     request_bytes: float = 0.0
-    """Of one request, on average."""
+    """The average over its requests."""
     has_run: bool = False
     steering: Steering = field(default_factory=Steering)
     throughput: Throughput = field(default_factory=Throughput)
     pause_sequence: int = 0
-    """Of the event that paused it; 0 while it may run."""
+    """The sequence of the event that paused the batch; 0 while it may run."""
     _total: int = 0
     _sent: bytearray = field(default_factory=bytearray)
     _sent_count: int = 0
     _cursor: int = 0
     arrived: float = field(init=False)
     due: float = field(init=False)
-    """Seconds since 1970, of the creation and of the end of the window."""
+    """`arrived` and `due`: the creation and the end of the window, in seconds since 1970."""
 
     def __post_init__(self) -> None:
         self.arrived = self.created.at.timestamp()
@@ -83,7 +83,7 @@ class PendingBatch:
         self._sent = bytearray(event.last_line + 1)
 
     def send(self, lines: tuple[int, ...]) -> dict[int, Waiting]:
-        """Lines that leave the queue, with their history."""
+        """Take lines out of the queue; return them with their history."""
         self.has_run = True
         for line in lines:
             self._sent_count += 1 - self._sent[line]
@@ -91,17 +91,19 @@ class PendingBatch:
         return {line: self.returned.pop(line, FIRST) for line in lines}
 
     def hold(self, at: datetime) -> None:
-        """Its lines came back through no fault of theirs that a quick repeat would mend: wait, longer each time."""
+        """Make the batch wait, longer each time: its lines came back through a fault that is not theirs and that a
+        quick retry would not mend."""
         self.holds += 1
         self.held_until = at + min(HOLD * self.holds, HOLD_MAX)
 
     def take_back(self, line: int, waiting: Waiting) -> None:
+        """A line came back: it waits again, unless it has an outcome."""
         if self.ledger is not None and not self.ledger.has(line):
             self.returned[line] = waiting
 
     @property
     def waiting_count(self) -> int:
-        """How many requests are neither answered nor on a runner; what is on a runner counts as sent."""
+        """How many requests are neither answered nor on a runner; requests on a runner count as sent."""
         return len(self.returned) + self._total - self._sent_count if self.has_run else self._total
 
     def next_lines(self, limit: int) -> tuple[int, ...]:
@@ -109,7 +111,7 @@ class PendingBatch:
         return tuple(islice(self._unsent(), limit))
 
     def never_sent(self, lines: Iterable[int]) -> Iterator[int]:
-        """Those of these lines that were never sent."""
+        """The lines among these that were never sent."""
         return (line for line in lines if not self._sent[line])
 
     def _unsent(self) -> Iterator[int]:
@@ -117,14 +119,14 @@ class PendingBatch:
             return
         lines, sent = self.plan.order, self._sent
         while self._cursor < len(lines) and sent[lines[self._cursor]]:
-            self._cursor += 1  # only a bookmark: what lies before it is never unsent again
+            self._cursor += 1  # only a bookmark: a line before it never becomes unsent again
         for index in range(self._cursor, len(lines)):
             if not sent[lines[index]]:
                 yield lines[index]
 
 
 def stop_asked_at(batch: PendingBatch, now: datetime) -> datetime | None:
-    """Since when the batch should no longer run, by its cancel or its expiry; None while it should."""
+    """The time since when the batch should no longer run, by its cancel or its expiry; None while it should."""
     if batch.cancel_requested_at is not None:
         return batch.cancel_requested_at
     return batch.created.expires_at if now >= batch.created.expires_at else None

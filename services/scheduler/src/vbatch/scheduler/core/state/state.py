@@ -1,4 +1,4 @@
-"""All the scheduler knows, folded from the log: files, models, runners, unfinished batches, slices on runners."""
+"""All that the scheduler knows, folded from the log: files, models, runners, unfinished batches, slices on runners."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
 HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
 
 BATCH_INPUT = "batch"
-"""The purpose of files that batches read; of others the scheduler need know nothing."""
+"""The purpose of files that batches read; the scheduler needs no other files."""
 Place = tuple[RunnerId, ModelId]
 """Where a model is, or should be, loaded."""
 
 
 @dataclass(slots=True)
 class Runner:
-    """A live runner process. `model` is the one it was last sent work for, `resident_since` when that became so."""
+    """A live runner process. `model` is that of the last work sent to it, `resident_since` the time of its first."""
 
     runner_id: RunnerId
     epoch: int
@@ -40,7 +40,7 @@ class Runner:
 
 @dataclass(slots=True)
 class Slice:
-    """Requests on a runner; `lines` are those it still owes, with their history."""
+    """Requests on a runner; `lines` are the requests that were not answered, with their history."""
 
     event: e.BatchDispatched
     lines: dict[int, Waiting]
@@ -52,7 +52,7 @@ class Slice:
 
 @dataclass(slots=True)
 class ModelTrouble:
-    """Loads of a model on one runner that failed in a row."""
+    """Consecutive failed loads of a model on one runner."""
 
     failures: int
     last_at: datetime
@@ -71,8 +71,8 @@ class State:
     costs: CostModel = field(default_factory=CostModel)
     arrivals: Arrivals = field(default_factory=Arrivals)
     given_up: dict[BatchId, str] = field(default_factory=dict)
-    """Batches that cannot go on, and why: a write of theirs was refused for good, or an event of theirs cannot be used.
-    They are ended next."""
+    """Batches that cannot continue, and why: one of their writes was refused for good, or one of their events cannot be
+    used. They are ended next."""
 
     def slices_of(self, runner_id: RunnerId) -> list[Slice]:
         return [slice_ for slice_ in self.slices.values() if slice_.event.runner_id == runner_id]
@@ -81,7 +81,7 @@ class State:
         return [slice_ for slice_ in self.slices.values() if slice_.event.batch_id == batch_id]
 
     def may_load_elsewhere(self, runner_id: RunnerId, model: ModelId) -> bool:
-        """Whether a live runner but this one has not failed to load the model."""
+        """Whether another live runner exists that has not failed to load the model."""
         return any(runner != runner_id and (runner, model) not in self.troubles for runner in self.runners)
 
 
@@ -122,7 +122,7 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
 
 
 def _input_of(state: State, event: e.BatchCreated) -> e.FileStored | None:
-    """The batch's file, unless it had expired by then: that is as good as deleted."""
+    """The batch's file, unless it had expired by then: an expired file counts as deleted."""
     file = state.files.get(event.input_file_id)
     is_expired = file is not None and file.expires_at is not None and file.expires_at <= event.at
     return None if is_expired else file
@@ -162,7 +162,7 @@ def _evolve_runner(
             state.runners.pop(event.runner_id, None)
         case e.RunnerLost():
             runner = state.runners.get(event.runner_id)
-            if runner is not None and runner.epoch == event.epoch:  # a life that began meanwhile will begin again
+            if runner is not None and runner.epoch == event.epoch:  # a runner that leased again will begin again
                 _take_back_all(state, event.runner_id)
                 del state.runners[event.runner_id]
         case e.ModelLoaded():
@@ -184,8 +184,8 @@ def _evolve_runner(
 
 
 def _take_back_all(state: State, runner_id: RunnerId) -> None:
-    """The runner's process is gone: what it owed waits again. Nobody is suspected, a process dies for many reasons. The
-    next one is asked again for what this one could not load: it may have more memory."""
+    """The runner's process is gone: its unanswered requests wait again. None becomes a suspect, because a process dies
+    for many reasons. The next process may try the models that this one could not load, as it may have more memory."""
     state.costs.paused(runner_id)
     state.troubles = {place: trouble for place, trouble in state.troubles.items() if place[0] != runner_id}
     for slice_ in state.slices_of(runner_id):
@@ -211,7 +211,7 @@ def _evolve_slices(
 def _dispatch(state: State, event: e.BatchDispatched) -> None:
     batch, runner = state.batches.get(event.batch_id), state.runners.get(event.runner_id)
     if batch is None or batch.is_paused or runner is None or runner.epoch != event.epoch:
-        return  # decided before the end or the pause of that batch, or the end of that runner, was read: they wait on
+        return  # decided before the end or pause of that batch, or the end of that runner, was read: they keep waiting
     state.slices[event.slice_id] = Slice(event, batch.send(event.lines))
     if event.fault is None:
         batch.throughput.begin(event.at.timestamp())
@@ -249,7 +249,7 @@ def _return_lines(state: State, event: e.SliceReturned) -> None:
 
 
 def _goes_elsewhere(state: State, slice_: Slice) -> bool:
-    """Its model did not load here; the next runner need not wait for that."""
+    """Whether the model of the slice did not load here, so that the next runner need not wait."""
     runner_id, model = slice_.event.runner_id, slice_.event.model
     return (runner_id, model) in state.troubles and state.may_load_elsewhere(runner_id, model)
 
@@ -271,7 +271,7 @@ def _rest_if_idle(state: State, runner_id: RunnerId) -> None:
 
 
 def _forget(state: State, batch: PendingBatch) -> None:
-    """The batch is over; a slice whose order was never heard must not keep its place on the runner."""
+    """The batch has ended; a slice whose order was never received must not keep its place on the runner."""
     for slice_ in state.slices_of_batch(batch.batch_id):
         del state.slices[slice_.event.slice_id]
         _rest_if_idle(state, slice_.event.runner_id)
@@ -295,7 +295,7 @@ def _evolve_batch(
         case e.BatchCancelRequested():
             batch.cancel_requested_at = batch.cancel_requested_at or event.at
         case e.BatchRejected():
-            if batch.status is BatchStatus.FAILED:  # a cancel that came first is ended by its own event
+            if batch.status is BatchStatus.FAILED:  # a batch with an earlier cancel is ended by its own event
                 del state.batches[event.batch_id]
         case e.BatchFinalizing():
             _forget(state, batch)
@@ -304,7 +304,7 @@ def _evolve_batch(
 
 
 def _work(state: State, batch: PendingBatch) -> float:
-    """What all of a new batch will take, in seconds."""
+    """The seconds that all the work of a new batch will take."""
     if batch.model is None or batch.ledger is None:
         return 0.0
     model_cost = state.costs.model_cost(batch.model)

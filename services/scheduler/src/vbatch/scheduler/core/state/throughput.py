@@ -1,4 +1,4 @@
-"""How many answers a second a batch gets, lately."""
+"""How many answers per second a batch recently got."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from math import exp
 
 THROUGHPUT_SECONDS = 60.0
-"""After so long an answer counts a third."""
+"""After this long an answer counts a third."""
 SEEN_SECONDS_MIN = 1.0
-"""A pace over less than this would be chance."""
+"""A rate over less time than this would be chance."""
 
 
 @dataclass(slots=True)
 class Throughput:
-    """Times are seconds since 1970. `began` is None until something of the batch was sent to a device."""
+    """Times are seconds since 1970. `began` is None until a request of the batch was sent to a device."""
 
     began: float | None = None
     at: float = 0.0
@@ -28,7 +28,7 @@ class Throughput:
         self.at = max(self.at, at)
 
     def by(self, now: float) -> float:
-        """Answers a second: the faded sum over the faded time."""
+        """Answers per second: the faded sum over the faded time."""
         if self.began is None:
             return 0.0
         seen = THROUGHPUT_SECONDS * (1.0 - exp(-max(0.0, now - self.began) / THROUGHPUT_SECONDS))

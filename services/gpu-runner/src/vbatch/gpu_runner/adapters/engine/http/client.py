@@ -1,4 +1,5 @@
-"""HTTP to an engine over a Unix socket or a base URL. It sends bodies as they are and judges no answer."""
+"""An HTTP client for an engine behind a Unix socket or a base URL. It sends bodies unchanged and does not judge
+answers."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 PROBE_SECONDS_MAX = 5.0
 PROBE_BYTES_MAX = 8 * 1024 * 1024
-"""Of an engine's metrics, or another answer to a look at it."""
+"""The largest answer to a probe, such as an engine's metrics."""
 FIGURE_MAX = 1e9
 HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 SOCKET_BASE = "http://engine"
@@ -27,9 +28,9 @@ STATS_METRICS = re.compile(rb"^vllm:(num_requests_running|num_requests_waiting|k
 
 
 class EngineClient:
-    """One session for probes and servers elsewhere, lanes for the requests of an engine on a socket.
+    """Uses one session for probes and remote servers, and a connection pool for requests to an engine on a socket.
 
-    Connections are not limited here: the window is the limit.
+    The client does not limit connections: the concurrency limit does.
     """
 
     def __init__(self, *, socket: str | None = None, base_url: str = SOCKET_BASE, request_seconds_max: float) -> None:
@@ -68,17 +69,17 @@ class EngineClient:
         return Answer(response.status, answer, pause)
 
     async def is_healthy(self) -> bool:
-        """A server without /health counts as healthy when it lists its models."""
+        """Whether the engine is healthy. A server without /health counts as healthy if it lists its models."""
         status = await self._probe_status("/health")
         return status == 200 or (status == 404 and await self._probe_status("/v1/models") == 200)
 
     async def progress(self) -> str | None:
-        """The engine's token counters, as text; None when it shows none."""
+        """Return the engine's token counters as text; None if it exposes none."""
         lines = (await self.metrics()).decode(errors="replace").splitlines()
         return "\n".join(line for line in lines if line.startswith(PROGRESS_METRICS)) or None
 
     async def stats(self) -> EngineStats | None:
-        """Summed over the engines behind one address; None when it shows no such metrics."""
+        """Return the stats, summed over the engines behind one address; None if the server exposes no such metrics."""
         return stats_in(await self.metrics())
 
     async def close(self) -> None:
@@ -87,7 +88,7 @@ class EngineClient:
         await self._session.close()
 
     async def metrics(self) -> bytes:
-        """As text for Prometheus; empty when there are none."""
+        """Return the metrics as Prometheus text; empty if there are none."""
         answer = await self._probe("/metrics")
         return answer.body if answer and answer.status_code == 200 else b""
 
@@ -105,7 +106,7 @@ class EngineClient:
 
 
 def stats_in(metrics: bytes) -> EngineStats | None:
-    """What vLLM's metrics say of its load: counts summed over its engines, the fullest KV cache."""
+    """Read the load from vLLM's metrics: counts are summed over its engines, the KV cache is the fullest one."""
     seen: dict[bytes, list[float]] = {}
     for name, text in STATS_METRICS.findall(metrics):
         if (value := _figure(text)) is None:
@@ -117,7 +118,7 @@ def stats_in(metrics: bytes) -> EngineStats | None:
 
 
 def _figure(text: bytes) -> float | None:
-    """A count or a share; None for what an engine cannot mean."""
+    """Parse a count or a share; None for a value that no engine can mean."""
     try:
         value = float(text)
     except ValueError:
@@ -126,7 +127,7 @@ def _figure(text: bytes) -> float | None:
 
 
 async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
-    """The body, piece by piece: nobody knows its length before. Raises AnswerTooLarge."""
+    """Read the body piece by piece, because its length is not known in advance. Raises AnswerTooLarge."""
     pieces, size = [], 0
     async for piece in response.content.iter_any():
         size += len(piece)

@@ -1,6 +1,6 @@
-"""HTTP/1.1 POST over a Unix socket, one exchange at a time on each connection: what an engine of ours is asked through.
+"""HTTP/1.1 POST over a Unix socket, with one exchange at a time on each connection, for the engines we start ourselves.
 
-A general client costs more than all else that happens to a request outside the engine; this one does what an
+A general client costs more than everything else that happens to a request outside the engine. This client does what an
 engine needs and refuses the rest: no redirects, no compression, no pipelining.
 """
 
@@ -18,15 +18,15 @@ from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate
 
 CONNECT_SECONDS_MAX = 10.0
 IDLE_SECONDS_MAX = 2.0
-"""Less than any server keeps an idle connection (vLLM: 5 s), so that we never write into one that is just closing."""
+"""Shorter than any server keeps an idle connection (vLLM: 5 s), so we never write to one that is just closing."""
 HEAD_BYTES_MAX = 64 * 1024
-"""Of an answer's status line and headers, as far as they come apart from its body."""
+"""The largest status line and headers of an answer, when they arrive separately from its body."""
 RETRY_AFTER = b"retry-after"
 FRAMED_BY = (b"content-length", b"transfer-encoding")
 
 
 class ConnectionPool:
-    """Connections to one socket. Their number is not limited here: the window is the limit."""
+    """Connections to one socket. The pool does not limit their number: the concurrency limit does."""
 
     def __init__(self, socket: str, *, request_seconds_max: float, answer_bytes_max: int) -> None:
         self._socket = socket
@@ -36,7 +36,8 @@ class ConnectionPool:
         self._loop = asyncio.get_running_loop()
 
     async def post(self, path: str, body: bytes, gate: Gate = open_gate) -> Answer:
-        """Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it closes the connection."""
+        """Send one request. Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it closes the
+        connection."""
         lane = await self._connection()
         await _passed(gate, lane)
         timer = self._loop.call_later(self._request_seconds_max, lane.run_out)
@@ -55,12 +56,12 @@ class ConnectionPool:
         return answer
 
     def close(self) -> None:
-        """The connections that nobody uses; those in use end with their exchange."""
+        """Close the idle connections; a connection in use closes after its exchange."""
         while self._idle:
             self._idle.pop().close()
 
     async def _connection(self) -> _Connection:
-        """The connection used last, if the engine surely still keeps it; those before it are older."""
+        """Return the most recently used connection if the engine surely still keeps it; all others are older."""
         while self._idle:
             lane = self._idle.pop()
             if not lane.is_lost and self._loop.time() - lane.idle_since < IDLE_SECONDS_MAX:
@@ -114,7 +115,7 @@ class _Connection(asyncio.Protocol):
         self._fail(RequestTimedOut())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is no subclass
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is not a subclass
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_lost = True
@@ -124,7 +125,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, received: bytes) -> None:
         if self._answer is None or self._answer.done():
-            self._transport.abort()  # nobody asked: the next answer here might be another request's
+            self._transport.abort()  # nothing was asked: the next answer here might belong to another request
             return
         try:
             self._parser.feed_data(received)
@@ -136,7 +137,7 @@ class _Connection(asyncio.Protocol):
             self._count_head(len(received))
 
     def _count_head(self, size: int) -> None:
-        """The parser itself would gather a head without an end."""
+        """Limit the head here: the parser would collect an endless one."""
         self._head_bytes += size
         if self._head_bytes > HEAD_BYTES_MAX:
             self._fail(AnswerTooLarge(f"The head of the engine's answer was larger than {HEAD_BYTES_MAX >> 10} KiB."))
@@ -161,7 +162,7 @@ class _Connection(asyncio.Protocol):
             self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        if self._parser.get_status_code() >= 200:  # what comes before it only says that the answer is on its way
+        if self._parser.get_status_code() >= 200:  # 1xx only says that the answer is on its way
             self.is_reusable = self._parser.should_keep_alive()
             self._finish()
 
@@ -185,7 +186,7 @@ async def _passed(gate: Gate, lane: _Connection) -> None:
 
 @lru_cache(maxsize=64)
 def _head(path: str) -> bytes:
-    """With a place for the length. The path is one of ours, so it holds neither spaces nor percent signs."""
+    """Return the head with a placeholder for the length. The path is our own: no spaces and no percent signs."""
     return (
         f"POST {path} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nAccept: */*\r\n"
         "Accept-Encoding: identity\r\nContent-Length: %d\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Turns a model's definition into an engine that answers: spawns vLLM or the simulator, or connects to a base URL."""
+"""Turns a model's definition into a ready engine: starts vLLM or the simulator, or connects to a base URL."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 class RunningEngine:
-    """An engine that answered; `child` is None for one that runs elsewhere."""
+    """An engine that is ready; `child` is None for an engine that runs elsewhere."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class RunningEngine:
 
 
 class EngineLauncher:
-    """Starts one engine after the other on one device, each in a slot: its socket, its log, its record of pids."""
+    """Starts engines on one device, each in a slot of its own: its socket, its log and its record of pids."""
 
     def __init__(self, paths: RunnerPaths, device: Device, limits: Limits) -> None:
         self._paths = paths
@@ -115,7 +115,7 @@ class EngineLauncher:
         self._slots: set[int] = set()
         self._standby: Standby | None = None
         self._models_served: set[ModelId] = set()
-        """Once there are two, each is likely to be followed by another."""
+        """Once there are two models, another one is likely to follow each of them."""
         self._trusts_standbys = limits.has_standby and can_fork()
 
     async def launch(self, definition: ModelDefinition) -> RunningEngine:
@@ -137,7 +137,7 @@ class EngineLauncher:
         return profile_on(definition, self._device, shape)
 
     async def need(self, definition: ModelDefinition) -> Need:
-        """What the loaded model will take. Raises EngineFailed when its source is none."""
+        """Return the memory that the loaded model will take. Raises EngineFailed if its source is invalid."""
         if definition.engine is EngineKind.VLLM and definition.source_fault() is None:
             completed = (await self.profile(definition)).definition
             source = await self._model_source(definition)
@@ -146,7 +146,7 @@ class EngineLauncher:
         return NOTHING if definition.engine is EngineKind.HTTP else Need(None if claimed is None else int(claimed))
 
     async def expect(self, definition: ModelDefinition) -> None:
-        """Have its weights in the page cache, and a process that has imported what it will run."""
+        """Read the model's weights into the page cache, and prepare a process that has imported the engine's code."""
         place = self._place(definition)
         await self._have_standby((await self.profile(definition)).definition, place)
         if definition.engine is EngineKind.VLLM and (folder := folder_of(place)):
@@ -159,21 +159,21 @@ class EngineLauncher:
         return engine
 
     async def close(self) -> None:
-        """End what waits to be an engine. Engines are for their holders to stop."""
+        """Stop the standby. Engines are stopped by their holders."""
         standby, self._standby = self._standby, None
         if standby:
             await standby.stop()
             self._leave_slot(standby.slot)
 
     async def _spawn(self, definition: ModelDefinition, source: str) -> RunningEngine:
-        """From the standby if it can be this engine, else, and when that fails, by a plain start."""
+        """Start from the standby if it fits this engine; otherwise, or if that fails, start a new process."""
         await self._wait_for_memory()
         try:
             engine = await self._from_standby(definition, source)
         except EngineFailed as error:
             log.warning("standby_failed", model=definition.id, detail=str(error))
             engine = await self._plainly(definition, source)
-            self._trusts_standbys = False  # where it failed a plain start did not
+            self._trusts_standbys = False  # it failed where a plain start did not
         engine = engine or await self._plainly(definition, source)
         try:
             self._models_served.add(definition.id)
@@ -185,7 +185,7 @@ class EngineLauncher:
         return engine
 
     async def _from_standby(self, definition: ModelDefinition, source: str) -> RunningEngine | None:
-        """None when there is none, or it cannot be this engine. Raises EngineFailed."""
+        """Return None if there is no standby or it does not fit this engine. Raises EngineFailed."""
         if (standby := self._standby) is None:
             return None
         order = standby.order_for(self._command(definition, source, standby.slot))
@@ -233,7 +233,7 @@ class EngineLauncher:
         self._slots.discard(slot)
 
     async def _have_standby(self, definition: ModelDefinition, source: str) -> None:
-        """Begin to import for this model, unless that is done or cannot be."""
+        """Start a standby for this model, unless one exists or none is possible."""
         if self._standby and self._standby.order_for(self._command(definition, source, self._standby.slot)):
             return
         await self.close()
@@ -258,9 +258,9 @@ class EngineLauncher:
         return self._trusts_standbys and is_ours and is_affordable
 
     async def _wait_for_memory(self) -> None:
-        """What the engine before took is to be free again; a new one that finds too little says so itself."""
+        """Wait until the memory of the previous engine is free again; a new engine reports a shortage itself."""
         if self._slots - {self._standby.slot if self._standby else None}:
-            return  # others are loaded beside it: how much is free says nothing of the one before
+            return  # others are loaded beside it: the free memory says nothing about the previous engine
         await wait_until_free(self._device, self._free_before, self._limits.memory_free_seconds_max)
         self._free_before = await free_bytes(self._device)
 
@@ -269,7 +269,7 @@ class EngineLauncher:
         return self._paths.process_paths(f"engine-{slot}", self._limits.engine_stop_seconds, sockets)
 
     async def _wait_ready(self, engine: RunningEngine) -> None:
-        """Raises EngineFailed after stopping it; also stopped when this is cancelled."""
+        """Wait until the engine is ready. Stops it when it fails or when this is cancelled. Raises EngineFailed."""
         try:
             async with asyncio.timeout(self._limits.startup_seconds_max):
                 await _until_healthy(engine)
@@ -296,7 +296,7 @@ class EngineLauncher:
         return source or (str(self._paths.home / "models" / definition.package) if definition.package else "")
 
     async def _prepared(self, package: str) -> Path:
-        """The folder of a model that comes in a package, made on first use. Raises EngineFailed."""
+        """Return the folder of a packaged model, prepared on first use. Raises EngineFailed."""
         target = self._paths.home / "models" / package
         if target.is_dir():
             return target

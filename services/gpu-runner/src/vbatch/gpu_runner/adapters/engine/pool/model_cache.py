@@ -1,4 +1,4 @@
-"""Models that stay loaded when another is wanted: beside it where both fit, asleep where the device can."""
+"""Keeps models loaded while another one runs: beside it if both fit, asleep if the device supports it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate
 
 SLEEP, WAKE = "/sleep?level=1&mode=keep", "/wake_up"
 NAP_SECONDS_MAX = 60.0
-"""For falling asleep, waking up, or the canary; published: seconds."""
+"""The time to fall asleep, to wake up, or to answer the canary; published figures are in seconds."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 @dataclass
 class _Loaded:
-    """A model that is loaded; `canary` is what it said before its first sleep, `residue_bytes` what that sleep left."""
+    """A loaded model. `canary` is its answer before its first sleep, `residue_bytes` what that sleep left on the
+    device."""
 
     engine: RunningEngine
     need: Need
@@ -51,7 +52,7 @@ class _Loaded:
 
 @dataclass
 class CachedEngine:
-    """An engine in use. Released, it may stay loaded; stopped, nothing of it is left."""
+    """An engine in use. After `release` it may stay loaded; after `stop` nothing of it is left."""
 
     loaded: _Loaded
     model_cache: ModelCache
@@ -91,7 +92,7 @@ class CachedEngine:
 
 @dataclass
 class ModelCache:
-    """A launcher that keeps what it has launched, as far as there is room. One engine is in use at a time."""
+    """A launcher that keeps engines loaded while memory allows. One engine is in use at a time."""
 
     launcher: EngineLauncher
     device: Device
@@ -100,7 +101,7 @@ class ModelCache:
     _loaded: dict[ModelId, _Loaded] = field(default_factory=dict)
 
     async def launch(self, definition: ModelDefinition) -> CachedEngine:
-        """At once where the model is loaded. Raises EngineFailed."""
+        """Return the engine, at once if the model is loaded. Raises EngineFailed."""
         need = await self.launcher.need(definition)
         found = self._loaded.pop(definition.id, None)
         if found and await self._is_usable_again(found, definition):
@@ -117,7 +118,7 @@ class ModelCache:
             await self.launcher.expect(definition)
 
     async def close(self) -> None:
-        """End all that is loaded and not in use, and what waits to be an engine."""
+        """Stop every loaded engine that is not in use, and the standby."""
         async with asyncio.TaskGroup() as tasks:
             for loaded in self._loaded.values():
                 tasks.create_task(loaded.engine.stop())
@@ -129,7 +130,7 @@ class ModelCache:
         self._loaded[loaded.engine.definition.id] = loaded
 
     async def _is_usable_again(self, found: _Loaded, definition: ModelDefinition) -> bool:
-        """Awake, healthy and still what is wanted; else it is stopped, and the model starts anew."""
+        """Whether the engine is awake, healthy and still current; otherwise it is stopped, so the model restarts."""
         is_usable = found.engine.definition == definition
         try:
             if is_usable and found.is_asleep:
@@ -143,7 +144,7 @@ class ModelCache:
         return False
 
     async def _woken(self, found: _Loaded) -> bool:
-        """Whether it answers after its wake as it did before its first sleep."""
+        """Whether the engine answers after waking up as it did before its first sleep."""
         awake = Need(max(0, (found.need.device_bytes or 0) - found.need.residue_bytes))
         await self._apply(make_space(awake, self._others(), await self._room()))
         if not await _told(found.engine, WAKE):
@@ -164,7 +165,7 @@ class ModelCache:
             await loaded.engine.stop()
 
     async def _asleep(self, loaded: _Loaded) -> bool:
-        """Whether it sleeps, and leaves no more of itself on the device than its first sleep did."""
+        """Whether the engine is asleep and leaves no more on the device than its first sleep did."""
         if loaded.canary is None:
             loaded.canary = await _canary(loaded.engine)
         before = await free_bytes(self.device)
@@ -210,7 +211,7 @@ async def _canary(engine: RunningEngine) -> Canary | None:
 
 
 async def _answered(engine: RunningEngine, path: str, body: bytes) -> bytes | None:
-    """The body of a 200; None for anything else, in time or not."""
+    """Return the body of a 200; None for any other answer or a timeout."""
     try:
         async with asyncio.timeout(NAP_SECONDS_MAX):
             answer = await engine.ask(path, body)

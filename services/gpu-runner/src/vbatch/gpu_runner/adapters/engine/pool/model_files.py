@@ -1,4 +1,4 @@
-"""The files of a model on this machine: what their headers say, and reading them ahead of their turn."""
+"""The files of a model on this machine: reads their headers, and preloads them into the page cache."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vbatch.gpu_runner.core.fit import GIB, Fit, ModelShape, cpu_cache_bytes, fi
 from vbatch.gpu_runner.core.model_cache import Need
 
 HEADER_BYTES_MAX = 100_000_000
-"""As the format has it (safetensors, "Format")."""
+"""The limit of the format itself (safetensors, "Format")."""
 SIZE_BYTES = 8
 SLEEPER_BYTES = GIB * 6 // 5
-"""What a sleeping model leaves on a GPU, by published logs (1.14-1.19 GiB); not measured here."""
+"""What a sleeping model leaves on a GPU according to published logs (1.14-1.19 GiB); not measured here."""
 
 
 def folder_of(source: str) -> Path | None:
-    """Where the model lies: a folder, or a snapshot in the Hugging Face cache; None where it is yet to be fetched."""
+    """Return the model's folder or its snapshot in the Hugging Face cache; None if it has not been fetched yet."""
     if Path(source).is_dir():
         return Path(source)
     snapshots = _hub_cache() / f"models--{source.replace('/', '--')}" / "snapshots"
@@ -29,7 +29,7 @@ def folder_of(source: str) -> Path | None:
 
 
 def shape_in(folder: Path) -> ModelShape | None:
-    """None when its files are of another kind than those we can read: then nothing is known against it."""
+    """Return the model's shape; None if its files are of a kind that we cannot read, so the model is not refused."""
     try:
         weights = sum(map(_tensor_bytes, _weight_files(folder)))
         config = json.loads((folder / "config.json").read_bytes())
@@ -45,13 +45,13 @@ def shape_of_source(source: str) -> ModelShape | None:
 
 
 def refusal_of(definition: ModelDefinition, source: str, device: Device) -> str | None:
-    """Why the model cannot fit the device; None when it can, or when too little is known of it."""
+    """Return why the model cannot fit the device; None if it can, or if too little is known."""
     found = _fit_of(definition, source, device)
     return None if found is None or found.is_fit else found.refusal()
 
 
 def need_of(definition: ModelDefinition, source: str, device: Device) -> Need:
-    """What the model takes once it is loaded."""
+    """Return the memory that the model takes once it is loaded."""
     found = _fit_of(definition, source, device)
     if found is None:
         return Need(None)
@@ -69,7 +69,7 @@ def _fit_of(definition: ModelDefinition, source: str, device: Device) -> Fit | N
 
 
 def read_ahead(folder: Path, bytes_max: int) -> int:
-    """Ask the kernel to have the weights in its page cache; returns at once, with how many bytes it was asked for."""
+    """Ask the kernel to read the weights into its page cache. Returns at once, with the number of bytes requested."""
     asked = 0
     for path in _weight_files(folder):
         with path.open("rb") as file:
@@ -86,7 +86,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
 
 
 def _tensor_bytes(path: Path) -> int:
-    """The length of a file's tensors, from its header."""
+    """Return the length of the tensors in a file, from its header."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(SIZE_BYTES), "little")
         if size > HEADER_BYTES_MAX:
@@ -96,6 +96,6 @@ def _tensor_bytes(path: Path) -> int:
 
 
 def _hub_cache() -> Path:
-    """Where huggingface_hub keeps what it fetches (its constants.py)."""
+    """Return the folder where huggingface_hub keeps what it fetches (its constants.py)."""
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()

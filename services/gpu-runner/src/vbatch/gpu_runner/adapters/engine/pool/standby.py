@@ -1,4 +1,4 @@
-"""A process that has imported the engine's code and waits for its order."""
+"""A process that has imported the engine's code and waits for an order to become that engine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PROGRAM = "import vbatch_standby; vbatch_standby.main()"
 NICENESS_BESIDE_WORK, NICENESS_ALONE = 19, 10
 """Alone it gets a third of a core beside services that start, not the crumbs."""
 ORDER_BYTES_MAX = 60_000
-"""What a pipe takes at once (pipe(7)), though the process reads it only when it has imported everything."""
+"""The capacity of a pipe (pipe(7)): the process reads the order only after it has imported everything."""
 
 
 class Standby:
-    """Waits under a guard like any engine; once ordered, its child is the engine."""
+    """Waits under a guard like any engine. Once it has its order, its child is the engine."""
 
     def __init__(self, plan: StandbyPlan, child: Child, orders: int, slot: int) -> None:
         self.plan = plan
@@ -45,11 +45,11 @@ class Standby:
         return cls(plan, child, writable, slot)
 
     def order_for(self, command: EngineCommand) -> StandbyOrder | None:
-        """None when it cannot be that engine, or is gone."""
+        """Return the order for this engine; None if the standby cannot become it or has ended."""
         return order_for(self.plan, command) if self.child.is_running else None
 
     def give(self, order: StandbyOrder) -> bool:
-        """Whether the order is on its way; a process that has just ended takes none."""
+        """Whether the order was sent; a process that has just ended takes none."""
         wire = _wire(order)
         if self._orders is None or len(wire) > ORDER_BYTES_MAX:
             return False
@@ -71,7 +71,7 @@ class Standby:
 
 
 def can_fork() -> bool:
-    """Under WSL the GPU's driver does not outlive a fork (vLLM spawns there, too)."""
+    """Under WSL the GPU's driver does not survive a fork (vLLM spawns there, too)."""
     return "microsoft" not in os.uname().release.lower()
 
 

@@ -1,1 +1,1 @@
-"""A folder of its own, so that nothing else of ours is importable in an engine's Python."""
+"""A folder of its own, so that none of our other modules can be imported by an engine's Python."""

@@ -1,7 +1,6 @@
-"""What the fork server imports first: from then on it ends when the process that started it does, and has imported the
-engine's code at its leisure.
+"""The first import of the fork server: makes it end with the process that started it, and imports the engine's code.
 
-By itself it lives as long as one of those that were forked from it, and those live as long as it.
+A fork server by itself lives as long as any process forked from it, and those processes live as long as it does.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import signal
 import threading
 
 IMPORTS_VARIABLE = "VBATCH_STANDBY_IMPORTS"
-"""Names of modules, with commas; one that has moved away is imported late, as without a standby."""
+"""Module names, separated by commas; a module that has moved is imported later, as without a standby."""
 NICENESS_VARIABLE = "VBATCH_STANDBY_NICENESS"
 """How far the imports give way; all the way where nothing else is said."""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

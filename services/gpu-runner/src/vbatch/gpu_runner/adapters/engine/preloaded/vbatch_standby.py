@@ -33,7 +33,7 @@ CORES_VARIABLE = "GOMP_CPU_AFFINITY"
 
 
 class PreloadedProcess(context.ForkServerProcess):
-    """Forked from the process that has imported everything, with its parent's environment of this moment."""
+    """A process forked from the one that has imported everything, with its parent's current environment."""
 
     _target: Callable[..., object] | None
     _args: tuple[Any, ...]
@@ -46,7 +46,7 @@ class PreloadedProcess(context.ForkServerProcess):
 
 
 class PreloadedContext(context.ForkServerContext):
-    """What `multiprocessing.get_context("spawn")` gives in these processes."""
+    """The result of `multiprocessing.get_context("spawn")` in these processes."""
 
     _name = "spawn"
     Process = PreloadedProcess
@@ -54,12 +54,12 @@ class PreloadedContext(context.ForkServerContext):
 
 def main() -> None:
     plan = json.loads(sys.argv[1])
-    tempfile.tempdir = plan["folder"]  # where multiprocessing keeps its sockets, also in what is forked
+    tempfile.tempdir = plan["folder"]  # multiprocessing keeps its sockets here, also in forked processes
     start_fork_server(plan["modules"], plan["threads"], plan["niceness"])
     tempfile.tempdir = None
     line = sys.stdin.readline()
     if not line:
-        return  # the runner has ended, or wants us no more
+        return  # the runner has ended, or no longer wants this process
     order = json.loads(line)
     os.environ.update(order["environment"])
     engine = PreloadedProcess(target=serve, args=(order["module"], order["arguments"]))
@@ -70,8 +70,8 @@ def main() -> None:
 
 
 def start_fork_server(modules: list[str], threads: Mapping[str, str], niceness: int) -> None:
-    """OpenMP reads its environment when it is loaded, so the fork server gets it; the engine's processes do not, but
-    for the worker, to which vLLM gives the same again."""
+    """Start the fork server with the `threads` environment, which OpenMP reads when it is loaded. The engine's
+    processes do not get it, except the worker, for which vLLM sets the same values again."""
     if threads:
         os.environ.update(threads)
         os.environ.update(openmp_preloaded())
@@ -84,7 +84,7 @@ def start_fork_server(modules: list[str], threads: Mapping[str, str], niceness: 
 
 
 def openmp_preloaded() -> dict[str, str]:
-    """PyTorch's libgomp ahead of all, as vLLM has it for its workers: else bound threads share one core."""
+    """Preload PyTorch's libgomp, as vLLM does for its workers: otherwise bound threads share one core."""
     torch = importlib.util.find_spec("torch")
     if torch is None or torch.origin is None or os.environ.get("LD_PRELOAD"):
         return {}
@@ -96,7 +96,7 @@ def openmp_preloaded() -> dict[str, str]:
 def run_forked(
     environment: Mapping[str, str], target: Callable[..., object], arguments: tuple[Any, ...], named: dict[str, Any]
 ) -> None:
-    """In a forked process: be what a spawned one would be, and end when the fork server does."""
+    """Run `target` in a forked process as in a spawned one, and end when the fork server does."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     os.environ.clear()
     os.environ.update(environment)
@@ -107,7 +107,7 @@ def run_forked(
 
 
 def spawn_by_fork() -> None:
-    """From here on "spawn" asks the fork server that this process came from; it would start one of its own."""
+    """Make "spawn" use the fork server that this process came from; otherwise it would start one of its own."""
     context._concrete_contexts["spawn"] = PreloadedContext()  # type: ignore[attr-defined]  # not in the stubs
     forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]  # it runs: we are its child
 

@@ -1,1 +1,1 @@
-"""Engine processes: their start, their guard, their folders and their end."""
+"""Engine processes: how they start, are guarded, keep their files and end."""

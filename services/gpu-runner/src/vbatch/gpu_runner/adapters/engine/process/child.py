@@ -1,4 +1,4 @@
-"""A program of ours under a guard: started with a log of its own, stopped whole, never outliving the runner."""
+"""A program under a guard: it has its own log, is stopped with all its children, and never outlives the runner."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from vbatch.gpu_runner.core.failure_cause import cause_in
 
 LAST_WORDS_BYTES = 4_000
 SEARCHED_BYTES = 256_000
-"""Tracebacks of what followed may stand behind the line that says what ended it."""
+"""How much of the log's end is searched: later tracebacks may follow the line that names the cause."""
 STOP_MARGIN_SECONDS = 2.0
-"""Beyond its grace a guard needs this long at most, unless the kernel holds a process."""
+"""A guard needs at most this long beyond its grace period, unless the kernel holds a process."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessPaths:
-    """Where one child keeps its log, its record of pids and the sockets it may have; how long it gets to end in."""
+    """The paths of one child: its log, its record of pids and its sockets; and the time it gets to end."""
 
     log: Path
     record: Path
@@ -35,7 +35,7 @@ class ProcessPaths:
 
 
 class Child:
-    """The guard's process and the pipe it watches."""
+    """The guard's process and the pipe that it watches."""
 
     def __init__(self, process: asyncio.subprocess.Process, pipe: int, process_paths: ProcessPaths) -> None:
         self._process = process
@@ -46,7 +46,7 @@ class Child:
     async def start(
         cls, command: EngineCommand, process_paths: ProcessPaths, *, stdin: int = asyncio.subprocess.DEVNULL
     ) -> Child:
-        """`stdin` is a descriptor for the program; the caller closes its own end of it."""
+        """Start the program under a guard. `stdin` is a descriptor for the program; the caller closes its own end."""
         for folder in (process_paths.log.parent, process_paths.record.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         readable, writable = os.pipe()
@@ -62,7 +62,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The guard's."""
+        """The pid of the guard."""
         return self._process.pid
 
     @property
@@ -70,23 +70,23 @@ class Child:
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """The program's exit code, 128 + the signal that killed it, once nothing of it is left."""
+        """Return the program's exit code, or 128 + the signal that killed it, once none of its processes is left."""
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it and all it started, within its grace and a margin. Raises NotSwept."""
+        """End the program and everything it started, within its grace period and a margin. Raises NotSwept."""
         self._ask_to_stop()
         try:
             async with asyncio.timeout(self._desk.grace_seconds + STOP_MARGIN_SECONDS):
                 await self._process.wait()
         except TimeoutError:
-            return  # the kernel holds a process; the guard stays with it
+            return  # the kernel holds a process; the guard waits for it
         finally:
             self._close_pipe()
-        await asyncio.to_thread(sweep_record, self._desk.record)  # only a guard that was killed leaves one
+        await asyncio.to_thread(sweep_record, self._desk.record)  # a record is left only if the guard was killed
 
     def last_words(self) -> str:
-        """What ended it, if its log says so, and the end of its log."""
+        """Return the cause of the end, if the log names one, and the end of the log."""
         log = self._log_end()
         words, cause = log[-LAST_WORDS_BYTES:].strip(), cause_in(log)
         return words if words.startswith(cause) else f"{cause}\n{words}"
@@ -134,7 +134,7 @@ async def _start_guard(
 
 @contextmanager
 def _fresh_log(path: Path) -> Iterator[int]:
-    """The log of this start; that of the start before is kept beside it."""
+    """Open a new log for this start; the previous log is kept beside it."""
     if path.exists():
         path.replace(path.with_suffix(path.suffix + ".1"))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -1,9 +1,10 @@
 """Stands between the runner and an engine, and leaves nothing of the engine behind, however the runner ends.
 
-A script for `python -I -S`, standard library only. It adopts every process the engine leaves behind, ends them all when
-its pipe from the runner closes, when it is told to, or when the engine itself ends, and exits only when none is left.
-It keeps a list of what it guards on disk, for a sweep in case it is itself killed. Where the runner is gone it removes
-the engine's sockets, too: the next runner takes seconds to come. A runner that lives does so itself.
+This is a script for `python -I -S`, with the standard library only. It adopts every process that the engine leaves
+behind. It ends them all when its pipe from the runner closes, when it is told to, or when the engine itself ends, and
+exits only when none is left. It records what it guards on disk, so that a sweep can end the processes if the guard
+itself is killed. If the runner has ended, it also removes the engine's sockets, because the next runner takes seconds
+to start; a live runner removes them itself.
 
     guard.py PIPE_FD RECORD_FILE SOCKET_FOLDER GRACE_SECONDS PROGRAM [ARGUMENT ...]
 """
@@ -22,10 +23,10 @@ from collections.abc import Iterator
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
 WATCH_SECONDS, WATCH_SECONDS_MAX = 0.25, 2.0
-"""Between two looks for new processes; a look reads all of /proc, so the pause doubles while none come."""
+"""The pause between two scans for new processes. A scan reads all of /proc, so the pause doubles while none appear."""
 KILL_PAUSE_SECONDS = 0.02
 ORPHANED_GRACE_SECONDS = 0.5
-"""What the engine gets to end in when the runner is gone and nobody waits for its last words."""
+"""The grace period of the engine when the runner has ended and nobody reads the engine's last output."""
 NO_PROGRAM = 127
 
 
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def start(program: list[str]) -> int:
-    """The pid of the engine, which the kernel kills when this guard ends."""
+    """Start the engine and return its pid; the kernel kills the engine when this guard ends."""
     guard = os.getpid()
     pid = os.fork()
     if pid:
@@ -62,7 +63,7 @@ def start(program: list[str]) -> int:
 
 
 def watch(engine: int, pipe: int, wake: int, record: Record, grace_seconds: float) -> tuple[int, float]:
-    """Wait for the end of the engine or of the runner's wish; the exit code, and how long others may take to end."""
+    """Wait until the engine ends or the runner asks for it; return its exit code and the others' grace period."""
     pause = WATCH_SECONDS
     while True:
         code = reap(engine)
@@ -82,7 +83,7 @@ def next_pause(pause: float, *, has_changed: bool) -> float:
 
 
 def reap(engine: int) -> int | None:
-    """Collect what has ended; the engine's exit code once it is among them, 128 + the signal that killed it."""
+    """Collect ended children; return the engine's exit code (128 + the signal that killed it) once it is among them."""
     code = None
     while True:
         try:
@@ -97,7 +98,7 @@ def reap(engine: int) -> int | None:
 
 
 def end_all(grace_seconds: float) -> None:
-    """Ask all descendants to end, then make them; return when there are none."""
+    """Send SIGTERM to all descendants, then SIGKILL; return when none is left."""
     deadline = time.monotonic() + grace_seconds
     if grace_seconds > 0:
         send_all(signal.SIGTERM)
@@ -108,13 +109,13 @@ def end_all(grace_seconds: float) -> None:
 
 
 def remove_sockets(folder: str) -> None:
-    """With the folder, which is the engine's own; without a name there is none."""
+    """Remove the engine's folder with its sockets; an empty name means that there is none."""
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def has_children() -> bool:
-    """Every descendant becomes a child in the end: this process adopts them."""
+    """Every descendant becomes a child in the end, because this process adopts them."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -151,7 +152,7 @@ def parents() -> Iterator[tuple[int, int]]:
 
 
 def stat_fields(pid: int) -> list[str]:
-    """Fields 3 and on of /proc/PID/stat (proc(5)): state, parent, …; empty when the process is gone."""
+    """Return fields 3 and later of /proc/PID/stat (proc(5)): state, parent, …; empty if the process has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].decode().split()
@@ -160,14 +161,14 @@ def stat_fields(pid: int) -> list[str]:
 
 
 class Record:
-    """Pids and start times on disk, in one boot of the machine: `pid start_ticks` a line after the boot's id."""
+    """Pids and start times on disk: the boot id of the machine, then one `pid start_ticks` a line."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.written: list[int] = []
 
     def write(self, pids: list[int]) -> bool:
-        """Whether these are others than before."""
+        """Write the record; return whether the pids have changed."""
         if pids == self.written:
             return False
         lines = [f"{pid} {fields[19]}" for pid in pids if (fields := stat_fields(pid))]
@@ -188,7 +189,7 @@ def boot_id() -> str:
 
 
 def wakeup_pipe() -> int:
-    """A descriptor that gets one byte a signal, its number."""
+    """Return a descriptor that receives one byte per signal: its number."""
     readable, writable = os.pipe()
     for descriptor in (readable, writable):
         os.set_blocking(descriptor, False)

@@ -1,4 +1,4 @@
-"""Whether the kernel has ended processes for want of memory: it tells nobody but its own counters."""
+"""Counts the processes that the kernel killed for lack of memory: only its own counters tell."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ COUNTERS = (
     Path("/sys/fs/cgroup/memory/memory.oom_control"),
     Path("/proc/vmstat"),
 )
-"""Of our control group (version 2, version 1), else of the whole machine."""
+"""The counters of our control group (version 2, version 1), or else of the whole machine."""
 
 
 def oom_kill_count() -> int:
-    """How many there were; 0 where no counter can be read."""
+    """Return the number of OOM kills; 0 if no counter can be read."""
     for path in COUNTERS:
         try:
             lines = path.read_text().splitlines()

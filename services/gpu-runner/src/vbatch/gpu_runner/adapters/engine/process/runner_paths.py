@@ -1,4 +1,4 @@
-"""Where one runner keeps its things: its engines' logs, records of pids, and the slots in which their sockets lie."""
+"""The paths of one runner: its engines' logs, their records of pids, and the slots that hold their sockets."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from vbatch.gpu_runner.adapters.engine.process.child import ProcessPaths
 from vbatch.gpu_runner.ports import EngineFailed
 
 SOCKET_PATH_BYTES_MAX = 107
-"""What the kernel takes (unix(7))."""
+"""The kernel's limit (unix(7))."""
 SLOT_PATH_BYTES_MAX = 50
-"""Of what stands in a slot: vLLM names its sockets by UUIDs."""
+"""Room for the names inside a slot: vLLM names its sockets by UUIDs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,17 @@ class RunnerPaths:
         return ProcessPaths(log, self.run_folder / f"{name}.pids", grace_seconds, sockets)
 
     def folder(self, name: str) -> str:
-        """A model folder: absolute, below the user's home (~), or below ours."""
+        """Return the path of a model folder: absolute, below the user's home (~), or below our home folder."""
         return str(self.home / Path(name).expanduser())
 
     def socket(self, slot: int) -> Path:
-        """In the folder of its slot, which holds whatever else that engine opens."""
+        """Return the socket's path in the folder of its slot, which also holds every other socket that the engine
+        opens."""
         return self._slots / f"engine-{slot}" / "engine.sock"
 
     def clear_slot(self, slot: int) -> None:
-        """Raises EngineFailed when the folder is another user's, who could then answer in the engine's place."""
+        """Empty the slot. Raises EngineFailed if the folder belongs to another user, who could answer in the engine's
+        place."""
         self._slots.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._slots.is_symlink() or self._slots.stat().st_uid != os.getuid():
             raise EngineFailed(f"{self._slots} belongs to someone else: remove it, or use a shorter home folder")
@@ -53,19 +55,19 @@ class RunnerPaths:
         folder.mkdir(mode=0o700)
 
     def remove_slot(self, slot: int) -> None:
-        """What an engine that has ended leaves of its sockets: nothing, however it ended."""
+        """Remove all sockets of an engine that has ended, however it ended."""
         shutil.rmtree(self.socket(slot).parent, ignore_errors=True)
         self._remove_empty()
 
     def remove_slots(self) -> None:
-        """Those of an earlier life, whichever it had."""
+        """Remove the slots of earlier lives of this runner."""
         for folder in self._slots.glob("engine-*/"):
             shutil.rmtree(folder, ignore_errors=True)
         self._remove_empty()
 
     @property
     def _slots(self) -> Path:
-        """Below home, or in a short folder of its own where the paths of sockets would become too long there."""
+        """Below the home folder, or in a short temporary folder if socket paths would become too long there."""
         if len(bytes(self.run_folder)) <= SOCKET_PATH_BYTES_MAX - SLOT_PATH_BYTES_MAX:
             return self.run_folder
         name = hashlib.sha256(bytes(self.run_folder)).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Ends what an earlier life of this runner left behind: processes a guard recorded and, killed itself, did not end.
+"""Ends processes that an earlier life of this runner left behind because their guard was itself killed.
 
-A process is only touched when its pid and its start time are those on record, in this boot of the machine.
+A process is touched only if its pid and its start time match the record, in this boot of the machine.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from vbatch.gpu_runner.adapters.engine.process.guard import boot_id, stat_fields
 
 SWEEP_SECONDS_MAX = 5.0
 GUARD_SECONDS_MAX = 2.0
-"""A guard that still lives is at its own work of ending the others, and sees those that no record knows yet."""
+"""How long to wait for a live guard: it is already ending the others, and sees processes that no record lists yet."""
 SWEEP_PAUSE_SECONDS = 0.02
 START_TICKS_FIELD = 19
 STATE_FIELD = 0
 
 
 class NotSwept(Exception):
-    """Processes of an earlier life do not end; the device may still be taken."""
+    """Raised when processes of an earlier life do not end; the device may still be in use."""
 
 
 def sweep(folder: Path) -> list[int]:
-    """Kill what is on record in `folder` and return the pids. Raises NotSwept when they do not end."""
+    """Kill the processes recorded in `folder` and return their pids. Raises NotSwept if they do not end."""
     killed: list[int] = []
     for record in sorted(folder.glob("*.pids")):
         killed += sweep_record(record)
@@ -33,7 +33,7 @@ def sweep(folder: Path) -> list[int]:
 
 
 def sweep_record(record: Path) -> list[int]:
-    """The same for one record, if it is there."""
+    """Do the same for one record, if it exists."""
     if not record.exists():
         return []
     lines = record.read_text().splitlines()
@@ -44,13 +44,13 @@ def sweep_record(record: Path) -> list[int]:
 
 
 def is_running(pid: int, start_ticks: str) -> bool:
-    """Whether this very process still lives; a zombie does not."""
+    """Whether exactly this process is still running; a zombie is not."""
     fields = stat_fields(pid)
     return bool(fields) and fields[START_TICKS_FIELD] == start_ticks and fields[STATE_FIELD] not in "ZX"
 
 
 def _leftovers(lines: list[str]) -> dict[int, str]:
-    """Pid → start time of those that live."""
+    """Return the start time of each recorded process that still runs, by pid."""
     if not lines or lines[0] != boot_id():
         return {}
     recorded = {int(pid): ticks for pid, ticks in (line.split() for line in lines[1:])}
@@ -58,7 +58,7 @@ def _leftovers(lines: list[str]) -> dict[int, str]:
 
 
 def _end(leftovers: dict[int, str], guard: int) -> None:
-    """`guard` stands first on record, whether it lives or not."""
+    """End the processes; `guard` is the first pid on record, running or not."""
     started = time.monotonic()
     living = leftovers
     while living := {pid: ticks for pid, ticks in living.items() if is_running(pid, ticks)}:
