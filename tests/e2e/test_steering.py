@@ -108,7 +108,7 @@ def test_a_waiting_batch_is_explained_and_listed_and_prioritized(stack: RunningS
 
     assert f"{second.id} is in_progress" in why.stdout and "It waits for " in why.stdout, why.stderr
     assert first.id in queue.stdout and second.id in queue.stdout, queue.stderr
-    assert "is of priority 9 from now on" in priority.stdout, priority.stderr
+    assert "is now at priority 9" in priority.stdout, priority.stderr
     client.batches.cancel(first.id)
     assert wait_for_end(client, second.id).status == "completed"
 

@@ -59,10 +59,12 @@ ENTRY = {
     "admission": {"feasible": False, "earliest_completion_window": "36h"},
 }
 WHY = ENTRY | {
-    "reason": "it is the shortest of 2 there, with about 4 min left",
+    "reason": "it is the shortest of 2 batches for its model, with about 4 min of work left",
     "runs_first": ["batch_own"],
     "others_first": 1,
-    "remedies": ["With priority 70 it would start in about 1 min and end in about 9 min, and others later."],
+    "remedies": [
+        "With priority 70 it would start in about 1 min and end in about 9 min; other batches would end later."
+    ],
 }
 
 

@@ -93,7 +93,7 @@ async def test_results_of_a_failed_batch_say_why_there_are_none(gateway: CannedG
     gateway.batch |= {"status": "failed", "errors": {"data": [{"line": 3, "message": "Not JSON."}]}}
     done = await gateway.run("results", samples.BATCH)
     assert done.exit_code == Exit.FAILED
-    assert "line 3: Not JSON. (1 fault in all)" in done.stderr
+    assert "line 3: Not JSON. (1 fault)" in done.stderr
 
 
 async def test_a_refusal_is_the_servers_words_and_an_exit_code(gateway: CannedGateway):

@@ -25,19 +25,19 @@ def test_a_why_answers_in_sentences():
         f"{samples.BATCH} is in_progress, 1,400 requests not yet started.",
         "It waits for 2 batches to run first.",
         "Ahead of it: 1 batch of yours, batch_own.",
-        "Ahead of it: 1 batch of others.",
+        "Ahead of it: 1 batch of other owners.",
         "It starts in about 60 s and ends in about 21 min (4 min to 38 min).",
-        "It is chosen because it is the shortest of 2 there, with about 4 min left.",
-        "As things stand it will not end within its window: a window of 36h would be enough. "
-        "What has not run by then stays unanswered.",
-        "With priority 70 it would start in about 1 min and end in about 9 min, and others later.",
+        "It is chosen because it is the shortest of 2 batches for its model, with about 4 min of work left.",
+        "It is not expected to end within its window: a window of 36h would be enough. "
+        "Requests that have not run by then stay unanswered.",
+        "With priority 70 it would start in about 1 min and end in about 9 min; other batches would end later.",
     ]
 
 
 def test_a_guess_is_called_one():
     eta = {"earliest": 4102445000, "likely": 4102446000, "latest": 4102447000, "is_guess": True}
     forecast = list(why(msgspec.convert(WHY | {"eta": eta}, Why), NOW))
-    assert "It starts in about 60 s and ends in about 21 min, at a guess (4 min to 38 min)." in forecast
+    assert "It starts in about 60 s and ends in about 21 min (a guess: 4 min to 38 min)." in forecast
     assert GUESS in forecast
 
 
@@ -65,13 +65,13 @@ def test_a_window_that_is_kept_needs_no_warning_and_one_that_cannot_be_says_so()
 
 
 def test_a_new_batch_is_told_when_it_ends_or_what_it_waits_for():
-    batch = msgspec.convert(BATCH | {"waiting_for": "a runner: none is alive"}, Batch)
-    assert list(forecast_line(batch, NOW)) == ["It waits for a runner: none is alive."]
+    batch = msgspec.convert(BATCH | {"waiting_for": "a gpu-runner: none is running"}, Batch)
+    assert list(forecast_line(batch, NOW)) == ["It waits for a gpu-runner: none is running."]
     late = Admission(feasible=False, earliest_completion_window="36h")
     foretold = msgspec.structs.replace(batch, eta=Eta(earliest=4102445000, likely=4102446000, latest=4102447000))
     forecast = list(forecast_line(msgspec.structs.replace(foretold, admission=late), NOW))
     assert forecast[0] == "It ends in about 21 min (4 min to 38 min)."
-    assert forecast[1].startswith("As things stand it will not end within 24h: a window of 36h would be enough.")
+    assert forecast[1].startswith("It is not expected to end within 24h: a window of 36h would be enough.")
 
 
 def test_a_watched_batch_that_waits_shows_the_forecast():
@@ -92,7 +92,7 @@ def test_a_forecast_is_not_shown_once_counting_is_over():
         (("pause", samples.BATCH), f"POST /v1/batches/{samples.BATCH}/pause", "is paused"),
         (("resume", samples.BATCH), f"POST /v1/batches/{samples.BATCH}/resume", "is waiting for its turn again"),
         (("why", samples.BATCH), f"GET /v1/batches/{samples.BATCH}/why", "It waits for 2 batches"),
-        (("queue",), "GET /v1/queue", "And 2 batches of others"),
+        (("queue",), "GET /v1/queue", "in the places between: 2 batches of other owners"),
     ],
 )
 async def test_a_command_asks_once_and_says_what_came_of_it(
@@ -108,7 +108,7 @@ async def test_a_command_asks_once_and_says_what_came_of_it(
 async def test_a_priority_may_be_negative(gateway: CannedGateway):
     done = await gateway.run("priority", samples.BATCH, "-30")
     assert json.loads(gateway.bodies[0]) == {"priority": -30}, done.output
-    assert "is of priority -30 from now on" in done.stdout
+    assert "is now at priority -30" in done.stdout
 
 
 async def test_submit_tells_when_the_batch_will_end_and_not_to_programs(gateway: CannedGateway, tmp_path: Path):

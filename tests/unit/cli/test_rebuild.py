@@ -15,4 +15,4 @@ from vbatch.cli.main import app
 )
 def test_options_that_exclude_each_other_are_refused(options: tuple[str, ...]):
     done = CliRunner().invoke(app, ["rebuild", *options])
-    assert (done.exit_code, "stand alone" in done.stderr) == (Exit.USAGE, True)
+    assert (done.exit_code, "cannot be combined" in done.stderr) == (Exit.USAGE, True)

@@ -44,7 +44,7 @@ def test_what_begins_like_the_slice_before_runs_with_it_before_its_batch_goes_on
     first, second = sent(world)
     assert (first.batch_id, second.batch_id) == (batch_id("a"), batch_id("b"))
     assert set(first.lines) >= {5} and second.lines == (3,)
-    assert "begin with texts that batch_a has just brought" in second.reason
+    assert "can reuse prompt prefixes of batch_a" in second.reason
 
 
 def test_short_openings_are_no_reason_to_ride():

@@ -152,7 +152,7 @@ def test_a_dispatch_says_why(world: World):
     world.running("a", 10)
     world.running("b", 10)
     world.runner()
-    assert dispatched(world.settle())[0].reason == "the oldest batch, and the device is empty; 1 other batches wait"
+    assert dispatched(world.settle())[0].reason == "the oldest batch, and the device is empty; 1 other batch waits"
 
 
 def test_a_batch_ends_when_every_line_has_an_outcome(world: World):

@@ -83,7 +83,9 @@ def test_a_model_is_not_left_for_a_gain_the_swaps_eat_up():
 
 def test_with_nothing_on_the_device_the_model_that_finishes_most_comes_first():
     many = [candidate(f"few{number}", 100, "large") for number in range(5)]
-    assert choose(view(candidate("one", 90), *many)).reason.startswith("the device is empty, and large finishes most")
+    assert choose(view(candidate("one", 90), *many)).reason.startswith(
+        "the device is empty, and large finishes the most batches"
+    )
 
 
 def test_a_batch_about_to_be_late_comes_first_even_at_the_price_of_a_swap():
@@ -135,21 +137,21 @@ def test_first_answers_are_fetched_in_time_from_every_model_that_owes_some():
     [
         (
             view(candidate("a", 600), loaded="small"),
-            "its model is on the device; it is the only one there, with about 10 min left",
+            "its model is on the device; it is the only batch for its model, with about 10 min of work left",
         ),
         (
             view(candidate("a", 60), candidate("b", 600), candidate("c", 600, "large"), loaded="small"),
-            "its model is on the device; it is the shortest of 2 there, with about 60 s left; "
+            "its model is on the device; it is the shortest of 2 batches for its model, with about 60 s of work left; "
             "1 other batch waits for other models",
         ),
         (
             view(candidate("a", 60, "large"), loaded="small"),
-            "nothing waits for small; it is the only one there, with about 60 s left",
+            "no batch waits for small; it is the only batch for its model, with about 60 s of work left",
         ),
         (
             view(candidate("a", 9_000), candidate("b", 30, "large"), loaded="small", resident=LONG_RESIDENT),
-            "1 batch of large can end soon, worth leaving small for despite 96 s of swapping; "
-            "it is the only one there, with about 30 s left",
+            "1 batch for large can end soon, which is worth leaving small despite 96 s of swapping; "
+            "it is the only batch for its model, with about 30 s of work left",
         ),
         (
             view(candidate("a", 3_000, due=3_200), loaded="small"),

@@ -40,7 +40,7 @@ def test_an_unknown_batch_is_not_explained(world: World):
 
 def test_a_batch_without_a_runner_waits_for_one(world: World):
     world.running("a", 10)
-    assert why(world, "a").batch.waits_for == "a runner: none is alive"
+    assert why(world, "a").batch.waits_for == "a gpu-runner: none is running"
 
 
 def test_a_batch_that_is_validated_waits_for_its_file(world: World):
@@ -54,7 +54,7 @@ def test_a_held_batch_waits_for_its_pause(world: World):
     sent = world.settle()[0]
     assert isinstance(sent, e.BatchDispatched)
     world.give_back(sent.slice_id, ReturnReason.INPUT_UNREADABLE)
-    assert why(world, "a").batch.waits_for == "a pause to pass: its requests came back"
+    assert why(world, "a").batch.waits_for == "a short pause to end: a runner returned its requests"
 
 
 def test_a_cancelled_batch_waits_for_its_runner(world: World):
@@ -62,7 +62,7 @@ def test_a_cancelled_batch_waits_for_its_runner(world: World):
     world.runner()
     world.settle()
     world.cancel(batch)
-    assert why(world, "a").batch.waits_for.startswith("the runner, to give back what it holds")
+    assert why(world, "a").batch.waits_for.startswith("the runner to return its requests")
 
 
 def test_a_waiting_batch_is_told_who_comes_first_and_when(world: World):
@@ -99,7 +99,7 @@ def test_an_end_is_a_guess_until_the_speed_of_its_model_is_measured(world: World
     world.finish(sent.slice_id)
     measured = why(world, "a").batch
     assert (guess.is_guess, measured.is_guess) == (True, False)
-    assert guess.waits_for.endswith("to go, at a guess")
+    assert guess.waits_for.endswith("left (a guess)")
 
 
 def test_what_waits_behind_a_model_that_was_not_measured_ends_at_a_guess_too(world: World):
@@ -132,7 +132,7 @@ def test_a_batch_that_is_all_on_the_runner_ends_with_what_the_runner_holds(world
     world.runner()
     world.settle()
     told = why(world, "a")
-    assert told.batch.waits_for.startswith("nothing, it runs now; about ")
+    assert told.batch.waits_for.startswith("nothing: it is running, with about ")
     assert told.batch.ends_at is not None
 
 
@@ -167,5 +167,5 @@ async def test_the_pages_tell_the_queue_and_the_why(world: World):
         told = await (await client.get("/why/batch_a")).json()
         unknown = await client.get("/why/batch_x")
     assert (listed["batches"][0]["batch_id"], listed["more"]) == ("batch_a", 0)
-    assert told["batch"]["waits_for"] == "a runner: none is alive"
+    assert told["batch"]["waits_for"] == "a gpu-runner: none is running"
     assert unknown.status == 404

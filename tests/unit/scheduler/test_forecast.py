@@ -57,8 +57,8 @@ def test_the_running_batch_has_place_0_and_the_others_count_from_1_in_the_order_
 def test_a_paused_batch_waits_for_its_owner_and_is_not_foretold(world: World):
     world.pause(world.running("a", 10))
     told = entry_of(world)["a"]
-    assert (told.waits_for, told.ends_at, told.admission) == ("its owner, to resume it: it is paused", None, None)
-    assert remedies(world, "a") == ("Resume it, and it waits for its turn again.",)
+    assert (told.waits_for, told.ends_at, told.admission) == ("its owner to resume it", None, None)
+    assert remedies(world, "a") == ("Resume it, so that it waits for its turn again.",)
 
 
 def test_a_batch_that_cannot_keep_its_window_is_told_one_it_can(world: World):
@@ -104,7 +104,7 @@ def test_more_priority_is_a_remedy_for_a_batch_that_waits_for_others(world: Worl
 def test_more_priority_is_no_remedy_for_a_batch_alone(world: World):
     world.running("a", 3_000)
     (told,) = remedies(world, "a")
-    assert told.startswith("More priority would not make it end much sooner")
+    assert told.startswith("A higher priority would not end it much sooner")
 
 
 def test_a_batch_without_a_runner_is_helped_by_one():

@@ -36,12 +36,12 @@ Examples = Annotated[Path, typer.Option(help="The folder with capitals.jsonl and
 
 
 def demo(examples: Examples = Path("examples")) -> None:
-    """Run two example batches for two models, from upload to answers, and stop everything again."""
+    """Run two example batches, from upload to answers, then stop everything again."""
     with ending():
         inputs = [examples / name for name in EXAMPLES]
         for path in inputs:
             if not path.is_file():
-                raise Misused(f"{path} is not there: run this in the project's folder, or give --examples.")
+                raise Misused(f"{path} does not exist: run this in the project's folder, or give --examples.")
         settings = local_settings()
         usual, began = Usual(settings.home), time.monotonic()
         if seconds := usual.seconds(DEMO):
@@ -57,7 +57,7 @@ def demo(examples: Examples = Path("examples")) -> None:
 def _running(stack: Stack, home: Path) -> Iterator[None]:
     """Start the stack and stop it on leaving; a stack that already runs is used and left running."""
     if stack.status().is_ready:
-        out.print("A server runs here already: it is used, and left running.")
+        out.print("A server is already running here: it is used and left running.")
         with _pointing_at_logs(stack):
             yield
         return
@@ -81,7 +81,7 @@ def _pointing_at_logs(stack: Stack) -> Iterator[None]:
     except CommandError as error:
         unwell = [each.name for each in stack.status().services if not each.is_ready]
         path = stack.log_path(unwell[0] if unwell else "gpu-runner")
-        raise CommandError(f"{error}\nWhat happened stands in {path}") from error
+        raise CommandError(f"{error}\nSee the log: {path}") from error
 
 
 async def _show(settings: LocalSettings, inputs: list[Path]) -> None:
@@ -98,7 +98,7 @@ async def _show(settings: LocalSettings, inputs: list[Path]) -> None:
             await _download(server, batch.id, answered)
             for line in answers.shown(path, answered, ANSWERS_SHOWN):
                 out.print(f"  {line}", markup=False)
-    out.print(f"\nThe answers lie in {folder}, all state in {settings.home}", markup=False)
+    out.print(f"\nThe answers are in {folder}, all data in {settings.home}", markup=False)
 
 
 async def _submit(server: Server, path: Path) -> Batch:

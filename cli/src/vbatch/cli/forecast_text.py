@@ -8,7 +8,7 @@ from vbatch.cli.api_types import Admission, Batch, Eta, QueueEntry, Why
 from vbatch.contracts.event_text import amount
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-GUESS = "Too little was measured yet of a model that this depends on; some ten seconds of its work will tell."
+GUESS = "This is a guess, because a model has few measurements yet; some ten seconds of its work improve it."
 
 
 def duration_text(seconds: float) -> str:
@@ -30,8 +30,9 @@ def ends(eta: Eta, now: float) -> str:
     if eta.likely - now < 1.5 and not eta.is_guess:
         return "at any moment"
     likely, earliest, latest = (duration_text(at - now) for at in (eta.likely, eta.earliest, eta.latest))
-    guess = ", at a guess" if eta.is_guess else ""
-    return f"in about {likely}{guess}" + ("" if earliest == latest else f" ({earliest} to {latest})")
+    parts = ("a guess" if eta.is_guess else "", "" if earliest == latest else f"{earliest} to {latest}")
+    detail = ": ".join(part for part in parts if part)
+    return f"in about {likely}" + (f" ({detail})" if detail else "")
 
 
 def warning(admission: Admission | None, window: str = "its window") -> str:
@@ -40,7 +41,7 @@ def warning(admission: Admission | None, window: str = "its window") -> str:
         return ""
     enough = admission.earliest_completion_window
     cure = f"a window of {enough} would be enough" if enough else "not even a week would be enough"
-    return f"As things stand it will not end within {window}: {cure}. What has not run by then stays unanswered."
+    return f"It is not expected to end within {window}: {cure}. Requests that have not run by then stay unanswered."
 
 
 def forecast_line(batch: Batch, now: float) -> Iterator[str]:
@@ -57,7 +58,11 @@ def why(forecast: Why, now: float) -> Iterator[str]:
     """Yield the explanation line by line."""
     left = f", {amount(forecast.waiting_requests, 'request')} not yet started" if forecast.waiting_requests else ""
     yield f"{forecast.batch_id} is {forecast.status}{left}."
-    yield f"It waits for {forecast.waiting_for}." if forecast.waiting_for else "Nothing is known of what it waits for."
+    yield (
+        f"It waits for {forecast.waiting_for}."
+        if forecast.waiting_for
+        else "The server does not know what it waits for."
+    )
     yield from _before(forecast)
     yield from _times(forecast, now)
     if forecast.reason:
@@ -80,7 +85,7 @@ def _before(forecast: Why) -> Iterator[str]:
     if own:
         yield f"Ahead of it: {batches(own)} of yours, {', '.join(forecast.runs_first)}."
     if others:
-        yield f"Ahead of it: {batches(others)} of others."
+        yield f"Ahead of it: {batches(others)} of other owners."
 
 
 def _times(forecast: Why, now: float) -> Iterator[str]:

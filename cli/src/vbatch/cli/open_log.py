@@ -17,7 +17,9 @@ from vbatch.local.log_access import log_settings
 
 NATS_SECONDS = 3.0
 
-NatsUrl = Annotated[str | None, typer.Option("--nats-url", envvar="VBATCH_NATS_URL", help="Where the log is.")]
+NatsUrl = Annotated[
+    str | None, typer.Option("--nats-url", envvar="VBATCH_NATS_URL", help="The NATS server of the event log.")
+]
 
 
 @asynccontextmanager

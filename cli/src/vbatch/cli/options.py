@@ -20,10 +20,12 @@ T = TypeVar("T")
 TABLE_COLUMNS_MAX = 200
 
 Url = Annotated[
-    str | None, typer.Option("--url", envvar="VBATCH_URL", help="The server; by default the one on this machine.")
+    str | None, typer.Option("--url", envvar="VBATCH_URL", help="The server's URL; by default that of this machine.")
 ]
-ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="VBATCH_API_KEY", help="Needed where keys are on.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs: one JSON document, or one a line.")]
+ApiKey = Annotated[
+    str | None, typer.Option("--api-key", envvar="VBATCH_API_KEY", help="The API key, if the server needs one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one document, or one per line.")]
 BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.")]
 
 out = Console(highlight=False, soft_wrap=True)

@@ -170,7 +170,7 @@ def summary(progress: Progress) -> str:
     """Describe in one sentence how the batch ended."""
     counts, usage = progress.counts, progress.usage
     if progress.faults:
-        return f"The file is unfit: {amount(len(progress.faults), 'fault')}."
+        return f"The file was rejected: {amount(len(progress.faults), 'fault')}."
     tokens = usage.input_tokens + usage.output_tokens
     return (
         f"The batch is {progress.status}: {counts.completed:,} answered, {counts.failed:,} failed of {counts.total:,}, "

@@ -11,7 +11,7 @@ from vbatch.journal.port import Log
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _AGO = re.compile(r"(\d{1,6})([smhd])")
-HELP = "a time like 2030-01-01T12:00 (of this machine's zone unless it names one), or how long ago, like 15m, 2h or 1d"
+HELP = "a time like 2030-01-01T12:00 (in this machine's zone unless it names one), or an age like 15m, 2h or 1d"
 
 
 def time_spec(text: str, now: datetime) -> datetime:
@@ -21,7 +21,7 @@ def time_spec(text: str, now: datetime) -> datetime:
             return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise Misused(f"{text!r} is no moment: give {HELP}.") from error
+        raise Misused(f"{text!r} is not a time: give {HELP}.") from error
 
 
 def later(text: str, now: datetime) -> datetime:

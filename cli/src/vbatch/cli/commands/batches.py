@@ -42,17 +42,17 @@ FORECAST_SECONDS_MAX, FORECAST_POLL_SECONDS = 3.0, 0.2
 """A forecast is up to a second old, and a file of some thousand lines is checked in less."""
 
 Endpoint = Annotated[
-    str | None, typer.Option(help="The path all requests name; by default what the file's first line says.")
+    str | None, typer.Option(help="The API path of all requests; by default that of the file's first line.")
 ]
-Window = Annotated[str, typer.Option(help="The time the batch may take, such as 24h.")]
-Metadata = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with the batch; repeat it.")]
+Window = Annotated[str, typer.Option(help="The completion window, such as 24h.")]
+Metadata = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with the batch; may be repeated.")]
 Priority = Annotated[
-    int, typer.Option(min=PRIORITY_MIN, max=PRIORITY_MAX, help="A higher one runs sooner; ten more count twice.")
+    int, typer.Option(min=PRIORITY_MIN, max=PRIORITY_MAX, help="Higher runs sooner; every ten count twice as much.")
 ]
-Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the end.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Return when the batch has ended, showing nothing.")]
-InputFile = Annotated[Path, typer.Argument(metavar="FILE", help="Requests, one JSON object a line.")]
-Limit = Annotated[int, typer.Option("-n", "--limit", min=1, max=BATCHES_SHOWN_MAX, help="At most this many.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the batch has ended.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait silently until the batch has ended.")]
+InputFile = Annotated[Path, typer.Argument(metavar="FILE", help="The requests, one JSON object per line.")]
+Limit = Annotated[int, typer.Option("-n", "--limit", min=1, max=BATCHES_SHOWN_MAX, help="List at most this many.")]
 
 
 def submit(
@@ -150,7 +150,7 @@ def endpoint_of(file: Path) -> str:
     except OSError as error:
         raise Misused(f"{file} cannot be read: {error.strerror}.") from error
     except msgspec.DecodeError as error:
-        raise Misused(f"The first line of {file} names no url: mend it, or give --endpoint.") from error
+        raise Misused(f"The first line of {file} has no url: correct it, or give --endpoint.") from error
 
 
 def pairs_of(metadata: list[str]) -> dict[str, str]:
@@ -166,7 +166,7 @@ async def _to_the_end(server: Server, batch_id: str, *, is_shown: bool, as_json:
         progress = await _shown_to_the_end(server, batch_id, is_shown=is_shown, as_json=as_json)
     except BaseException as error:
         if not isinstance(error, CommandError):
-            err.print(f"The batch goes on. See it again with: vbatch watch {batch_id}")
+            err.print(f"The batch keeps running. Watch it again with: vbatch watch {batch_id}")
         raise
     if not as_json:
         err.print(summary(progress), markup=False)
@@ -188,7 +188,7 @@ def _show_faults(progress: Progress) -> None:
         where = f"line {fault.line}: " if fault.line else ""
         err.print(f"  {where}{fault.message} ({fault.code})", markup=False)
     if len(progress.faults) > FAULTS_SHOWN:
-        err.print(f"  and {len(progress.faults) - FAULTS_SHOWN} more; `vbatch batches --json` has them all")
+        err.print(f"  and {len(progress.faults) - FAULTS_SHOWN} more; `vbatch batches --json` shows all of them")
 
 
 def _show(page: BatchPage) -> None:

@@ -23,12 +23,10 @@ LEASE = ".lease"
 ID_HEADER = "ce-id"
 RESERVED_PREFIX = "nats-"
 
-Sequence = Annotated[
-    int, typer.Argument(min=1, metavar="SEQ", help="The letter's own number, as `dead list` shows it.")
-]
-Full = Annotated[bool, typer.Option("--full", help="Answers whole, not only how they begin.")]
+Sequence = Annotated[int, typer.Argument(min=1, metavar="SEQ", help="The dead letter's number, from `dead list`.")]
+Full = Annotated[bool, typer.Option("--full", help="Show answers in full.")]
 
-app = typer.Typer(help="Messages nobody could use: list, show, retry, drop.", no_args_is_help=True)
+app = typer.Typer(help="Messages that could not be processed: list, show, retry, drop.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -81,7 +79,7 @@ def retry(sequence: Sequence, nats_url: NatsUrl = None) -> None:
             letter = await _letter(journal.dead, sequence)
             stored = await _send_again(journal, letter)
             await journal.dead.drop(sequence)
-        err.print(f"Sent again as {letter.origin} {stored}; the letter is dropped.")
+        err.print(f"Sent again as {letter.origin} {stored}; the dead letter is dropped.")
 
     run(ask())
 
@@ -110,7 +108,7 @@ async def _letters(dead: DeadLetters) -> AsyncIterator[DeadLetter]:
 async def _letter(dead: DeadLetters, sequence: int) -> DeadLetter:
     letter = await dead.get(sequence)
     if letter is None:
-        raise CommandError(f"There is no dead letter {sequence}; `vbatch dead list` shows those that are there.")
+        raise CommandError(f"There is no dead letter {sequence}; `vbatch dead list` lists them.")
     return letter
 
 
@@ -141,9 +139,9 @@ def _headers(headers: Mapping[str, str], message_id: str) -> dict[str, str]:
 def _must_be_of_use(letter: DeadLetter) -> None:
     """Raises Refused if the letter still cannot be processed."""
     if letter.original.subject.endswith(LEASE):
-        raise Refused("A lease cannot be said again: it would fence the process that works now. Drop the letter.")
+        raise Refused("A lease cannot be sent again: it would fence the running process. Drop the letter.")
     if letter.origin is Origin.WRITE:
-        raise Refused("It was refused by the log and never stored; here stands its beginning. Drop the letter.")
+        raise Refused("The log refused it and never stored it; only its beginning is here. Drop the letter.")
     try:
         if letter.origin is Origin.WORK:
             decode_order(letter.original.body)

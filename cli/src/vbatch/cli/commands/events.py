@@ -20,16 +20,16 @@ from vbatch.journal.port import Log
 from vbatch.local.log_access import nkey_file
 from vbatch.local.nats_users import READER
 
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as events happen.")]
-BatchOption = Annotated[str | None, typer.Option("--batch", metavar="ID", help="Only this batch's.")]
-TypeGlob = Annotated[str, typer.Option("--type", metavar="GLOB", help="Only names like this, such as 'runner.*'.")]
-After = Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only what follows this sequence.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new events.")]
+BatchOption = Annotated[str | None, typer.Option("--batch", metavar="ID", help="Only events of this batch.")]
+TypeGlob = Annotated[str, typer.Option("--type", metavar="GLOB", help="Only events with such a name: 'runner.*'.")]
+After = Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only events after this sequence.")]
 Since = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help=f"Only what was recorded from then: {HELP}.")
+    str | None, typer.Option("--since", metavar="TIME", help=f"Only events recorded from then on: {HELP}.")
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only what was recorded before then.")]
-Full = Annotated[bool, typer.Option("--full", help="Answers whole, not only how they begin.")]
-Sequence = Annotated[int, typer.Argument(min=1, metavar="SEQ", help="The event's place in the log.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only events recorded before then.")]
+Full = Annotated[bool, typer.Option("--full", help="Show answers in full.")]
+Sequence = Annotated[int, typer.Argument(min=1, metavar="SEQ", help="The event's sequence in the log.")]
 
 ACCESS = """\
 The log speaks NATS, on this machine only: {url}
@@ -85,7 +85,7 @@ def access() -> None:
         settings = local_settings()
         key = nkey_file(settings, READER)
         if key is None or not key.exists():
-            raise CommandError("This stack's log has no keys of ours: start it with `vbatch up`, or ask its operator.")
+            raise CommandError("This stack's log has no keys here: start it with `vbatch up`, or ask its operator.")
         out.print(ACCESS.format(url=settings.log_url, key=key), markup=False)
 
 

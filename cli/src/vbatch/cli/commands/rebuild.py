@@ -29,10 +29,10 @@ from vbatch.results.ports import ReadModelMismatch, Trouble
 from vbatch.results.settings import ResultsSettings
 from vbatch.results.wiring import rebuild_dependencies
 
-Verify = Annotated[bool, typer.Option("--verify", help="Compare it with what is served; exit code 1 if they differ.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Compare it with the served one; exit code 1 if they differ.")]
 Switch = Annotated[bool, typer.Option("--switch", help="Serve it from now on (with --verify: unless they differ).")]
 Until = Annotated[
-    str | None, typer.Option("--until", metavar="SEQ|TIME", help=f"The state of that event, or of {HELP}.")
+    str | None, typer.Option("--until", metavar="SEQ|TIME", help=f"Rebuild the state at this event, or at {HELP}.")
 ]
 Clean = Annotated[bool, typer.Option("--clean", help="Drop every read model that is not served, and nothing else.")]
 
@@ -50,7 +50,7 @@ def rebuild(
     logs.configure("rebuild", "warning")
     if clean:
         run(_cleaned())
-        err.print("Only what is served is left.")
+        err.print("Only the served read model is left.")
         return
     report = run(_made(RebuildOptions(verify, switch), until, as_json=as_json))
     _print(report, as_json=as_json)
@@ -60,7 +60,7 @@ def rebuild(
 
 def _must_agree(*, until: bool, clean: bool, other: bool) -> None:
     if until + clean + other > 1:
-        raise Misused("--until and --clean stand alone.")
+        raise Misused("--until and --clean cannot be combined with other modes.")
 
 
 async def _made(wishes: RebuildOptions, until: str | None, *, as_json: bool) -> Report:
@@ -98,7 +98,7 @@ def _troubles() -> Iterator[None]:
     except Unavailable as error:
         raise Unreachable(f"The log cannot be read ({error}). Start it with `vbatch up`.") from error
     except Trouble as error:
-        raise Unreachable(f"{error}. Is it running? `vbatch status` says.") from error
+        raise Unreachable(f"{error}. Is it running? Check with `vbatch status`.") from error
     except (RebuildRefused, ReadModelMismatch, BlobTrouble) as error:
         raise CommandError(f"{error}.") from error
 
@@ -136,16 +136,16 @@ def _print(report: Report, *, as_json: bool) -> None:
 
 def _verdict(report: Report) -> Iterator[str]:
     if report.difference_count:
-        yield f"What is served differs from the log in {amount(report.difference_count, 'place')}."
-        yield "Serve what follows from the log with: vbatch rebuild --switch"
+        yield f"The served read model differs from the log in {amount(report.difference_count, 'place')}."
+        yield "Serve the rebuilt one with: vbatch rebuild --switch"
     elif report.is_compared:
-        yield "What is served is equal to the log, row by row and byte by byte."
+        yield "The served read model is equal to the log, row by row and byte by byte."
     if not report.is_served:
         yield from _how_to_look(report)
     elif report.is_projected:
-        yield "It is served now, and results goes on with it. What was served before goes with: vbatch rebuild --clean"
+        yield "The rebuilt one is served now, and results continues it. Drop the old one with: vbatch rebuild --clean"
     else:
-        yield "It is served now, but no results process goes on with it: start one (`vbatch up`)."
+        yield "The rebuilt one is served now, but no results process continues it: start one (`vbatch up`)."
 
 
 def _how_to_look(report: Report) -> Iterator[str]:

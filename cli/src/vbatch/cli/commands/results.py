@@ -20,7 +20,7 @@ from vbatch.contracts.event_text import amount, size
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of the screen.")]
-Errors = Annotated[bool, typer.Option("--errors", help="The lines without an answer, instead of the answers.")]
+Errors = Annotated[bool, typer.Option("--errors", help="Download the lines without an answer instead.")]
 
 
 def results(
@@ -31,7 +31,7 @@ def results(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download the answers, one JSON object a line. While the batch runs, these are the answers so far."""
+    """Download the answers of a batch; while it runs, the answers so far."""
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
@@ -58,7 +58,7 @@ def _pieces(server: Server, batch: Batch, *, errors: bool) -> AsyncIterator[byte
             )
         return server.content(file_id)
     if errors:
-        raise CommandError(f"{batch.id} is {batch.status}; its errors are there when it has ended.")
+        raise CommandError(f"{batch.id} is {batch.status}; its errors are available once it has ended.")
     err.print(f"{batch.id} is {batch.status}: these are the outcomes so far, in the order they came.")
     return server.results(batch.id)
 
@@ -68,7 +68,7 @@ def _first_fault(batch: Batch) -> str:
     if not faults:
         return "no reason given."
     where = f"line {faults[0].line}: " if faults[0].line else ""
-    return f"{where}{faults[0].message} ({amount(len(faults), 'fault')} in all)"
+    return f"{where}{faults[0].message} ({amount(len(faults), 'fault')})"
 
 
 @contextmanager

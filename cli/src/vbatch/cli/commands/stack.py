@@ -117,7 +117,7 @@ def _start(stack: Stack) -> None:
         bring_up(stack)
     except CommandError as error:
         raise CommandError(
-            f"{error}\nMend that and run `vbatch up` again, or stop the rest with `vbatch down`."
+            f"{error}\nFix that and run `vbatch up` again, or stop the rest with `vbatch down`."
         ) from error
 
 

@@ -32,13 +32,13 @@ Level = Annotated[
         metavar="PRIORITY",
         min=PRIORITY_MIN,
         max=PRIORITY_MAX,
-        help="0 is the common one; ten more count twice as much.",
+        help="The default is 0; every ten more count twice as much.",
     ),
 ]
 
 
 def why(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Explain what a batch waits for, what runs first, when it starts and ends, and what would change that."""
+    """Explain what a batch waits for, when it ends, and what would change that."""
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
@@ -67,8 +67,8 @@ def queue(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> N
 
 
 def pause(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Pause a batch: no more of its requests start until it is resumed. Its completion window keeps running."""
-    _steer(lambda server: server.pause(batch), "paused; what is inside the engine finishes, its window goes on",
+    """Pause a batch: it starts no more requests. Its completion window keeps running."""
+    _steer(lambda server: server.pause(batch), "paused: running requests finish, its window keeps running",
            url=url, api_key=api_key, as_json=as_json)  # fmt: skip
 
 
@@ -80,8 +80,8 @@ def resume(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_jso
 def priority(
     batch: BatchArgument, level: Level, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
 ) -> None:
-    """Change a batch's priority, so that its requests that have not started run sooner or later."""
-    said = f"of priority {level} from now on"
+    """Change a batch's priority: what has not started runs sooner or later."""
+    said = f"now at priority {level}"
     _steer(lambda server: server.prioritize(batch, level), said, url=url, api_key=api_key, as_json=as_json)
 
 
@@ -100,9 +100,9 @@ def _steer(
 
 
 def _show(queue: Queue, now: float) -> None:
-    others = f"{batches(queue.others.batches)} of others"
+    others = f"{batches(queue.others.batches)} of other owners"
     if not queue.data:
-        out.print(f"None of your batches waits or runs; {others}.")
+        out.print(f"You have no unfinished batches. Also in the queue: {others}.")
         return
     headings = ("place", "batch", "model", "priority", "waiting", "req/s", "starts in", "ends in", "", "waits for")
     table = table_of(*headings, numbers=("place", "priority", "waiting", "req/s"))
@@ -110,4 +110,4 @@ def _show(queue: Queue, now: float) -> None:
         table.add_row(*cells(entry, now))
     print_table(table)
     if queue.others.batches:
-        out.print(f"And {others}, in the places between.")
+        out.print(f"Also in the queue, in the places between: {others}.")

@@ -23,13 +23,13 @@ from vbatch.gpu_runner.wiring import tune_model
 
 SHOWN_FAULT_CHARS = 160
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Its id in the models file.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="The model's id in the models file.")]
 ModelsFile = Annotated[Path, typer.Option("--models", envvar="VBATCH_GATEWAY_MODELS_FILE", help="The models file.")]
-Write = Annotated[bool, typer.Option("--write", help="Write the best profile into the models file, too.")]
+Write = Annotated[bool, typer.Option("--write", help="Also write the best profile into the models file.")]
 
 
 def tune(model: ModelArgument, models: ModelsFile = Path("models.toml"), write: Write = False) -> None:
-    """Measure engine arguments for a model and show the fastest profile. The server must be down."""
+    """Measure engine arguments for a model and show the best. The server must be down."""
     with ending():
         definition = _definition(models, model)
         trials: list[Trial] = []
@@ -38,7 +38,7 @@ def tune(model: ModelArgument, models: ModelsFile = Path("models.toml"), write: 
         except LockHeld as error:
             raise CommandError("the device is in use: run `vbatch down` first") from error
         except Untunable as error:
-            raise CommandError(f"no profile of {model} came up and answered: {error}") from error
+            raise CommandError(f"no profile of {model} started and answered: {error}") from error
         _show(trials)
         profile = profile_of(definition, device, best)
         out.print(f"\nBest: {best}. In {models}, for {model}:\n\n{profile}", markup=False)
@@ -56,7 +56,7 @@ def _definition(models: Path, model: str) -> ModelDefinition:
     if not found:
         raise Misused(f"{models} has no model {model}")
     if found[0].engine is EngineKind.HTTP:
-        raise Misused(f"{model} is served elsewhere: its arguments are not ours to tune")
+        raise Misused(f"{model} is served elsewhere: its arguments cannot be tuned here")
     return found[0]
 
 

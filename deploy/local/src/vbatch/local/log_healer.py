@@ -28,7 +28,7 @@ def main() -> None:
     look = answers_ok(health_url)
     while not (is_deaf(look) and has_room(store)):
         time.sleep(LOOK_SECONDS)
-    sys.stderr.write(f"log_healer: {store} has room again, the server is started anew\n")
+    sys.stderr.write(f"log_healer: {store} has space again, restarting the server\n")
     os.kill(pid, signal.SIGTERM)
 
 

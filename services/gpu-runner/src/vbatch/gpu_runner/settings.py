@@ -33,7 +33,7 @@ class RunnerSettings(ServiceSettings):
     orders_max: int = Field(
         128,
         ge=2,
-        description="Orders in hand at once; more than slices (64), so that recalls come through.",
+        description="Orders in hand at once; more than slices (64), so that cancels come through.",
     )
 
     request_seconds_max: float = Field(DEFAULTS.request_seconds_max, gt=0, description="A request's time limit.")

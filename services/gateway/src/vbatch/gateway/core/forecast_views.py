@@ -14,10 +14,10 @@ from vbatch.contracts.lifecycle import STEERABLE, BatchStatus
 from vbatch.gateway.core.records import BatchRecord
 
 WITHOUT_SCHEDULER = {
-    BatchStatus.VALIDATING: "the scheduler, to hear of it",
-    BatchStatus.IN_PROGRESS: "the scheduler, to hear of it",
-    BatchStatus.CANCELLING: "its files, which are being written: it is being cancelled",
-    BatchStatus.FINALIZING: "its files, which are being written: every line has its answer or its end",
+    BatchStatus.VALIDATING: "the scheduler to plan it",
+    BatchStatus.IN_PROGRESS: "the scheduler to plan it",
+    BatchStatus.CANCELLING: "its files to be written: it is being cancelled",
+    BatchStatus.FINALIZING: "its files to be written: all its requests are done",
 }
 """What an unfinished batch waits for that the scheduler does not know yet, or no longer."""
 

@@ -315,7 +315,7 @@ def batch_over(words: str, status: str) -> Refusal:
 
 
 def no_room(what: str) -> Refusal:
-    words = "The work that runs goes on. Delete files, or have the operator make room, then try again."
+    words = "Running work continues. Delete files, or ask the operator to make space, then try again."
     return Refusal(Reason.NO_ROOM, f"{what} {words}")
 
 

@@ -63,7 +63,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
         "parameters": [
-            header("Idempotency-Key", "The same key with the same ask gives the same batch, for ever."),
+            header("Idempotency-Key", "The same key with the same parameters always returns the same batch."),
             header("x-stainless-retry-count", "From 1 on, the batch of the same ask made in the last minute is given."),
         ],
     },
@@ -153,7 +153,7 @@ async def update_batch(request: Request, batch_id: Named, owner: User, dependenc
             query(
                 "limit",
                 {"type": "integer", "minimum": 1, "maximum": RESULTS_MAX, "default": RESULTS_DEFAULT},
-                "At most so many, in input order. Without `limit` and `after_line`: all, in the order recorded.",
+                "At most this many, in input order. Without `limit` and `after_line`: all, in the order recorded.",
             ),
             query(
                 "after_byte", NATURAL, "In the order recorded, from this byte on: `X-Next-Byte` of the answer before."

@@ -20,7 +20,7 @@ TROUBLE: dict[type[Exception], str] = {
     Unavailable: "The event log cannot be reached.",
     ReadModelUnavailable: "The read model cannot be reached.",
     BlobTrouble: "The file store failed.",
-    SchedulerUnavailable: "The scheduler does not answer; the batches go on.",
+    SchedulerUnavailable: "The scheduler does not answer; the batches keep running.",
     NotifierUnavailable: "The notifier does not answer; what is due is sent once it is back.",
 }
 

@@ -13,17 +13,17 @@ from vbatch.scheduler.core.state.state import State
 def blocked_reason(state: State, batch: PendingBatch, now: datetime) -> str:
     """Completes "it waits for"; empty when the batch only waits for its turn."""
     if stop_asked_at(batch, now):
-        return "the runner, to give back what it holds: the batch is being ended"
+        return "the runner to return its requests: the batch is ending"
     if batch.is_paused:
-        return "its owner, to resume it: it is paused"
+        return "its owner to resume it"
     if batch.status is BatchStatus.VALIDATING:
         return "its input file to be checked"
     if batch.plan is None or batch.model is None:
-        return "its input file to be read again, after a restart of the scheduler"
+        return "its input file to be read again after a restart of the scheduler"
     if not state.runners:
-        return "a runner: none is alive"
+        return "a gpu-runner: none is running"
     if batch.held_until is not None and now < batch.held_until:
-        return "a pause to pass: its requests came back"
+        return "a short pause to end: a runner returned its requests"
     if not any(may_send(state, runner, batch.model, now) for runner in state.runners):
-        return f"another try to load {batch.model}: the last one failed"
+        return f"the next try to load {batch.model}: the last one failed"
     return ""

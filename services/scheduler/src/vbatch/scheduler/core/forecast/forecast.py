@@ -113,20 +113,20 @@ class _Situation:
 
     def _turn(self, entry: ForecastEntry) -> str:
         if entry.runs_now:
-            return f"nothing, it runs now{self._to_go(entry)}"
+            return f"nothing: it is running{self._to_go(entry)}"
         if entry.starts_at is None:
-            return "its turn; too much waits to say when that is"
+            return "its turn: too many batches wait to estimate when"
         start = duration_text((entry.starts_at - self.now).total_seconds())
         before = self.places.get(entry.batch_id, 0)
         if not before:
-            return f"what is on the device, about {start}"
+            return f"the work on the device, about {start}"
         return f"{before} {'batch' if before == 1 else 'batches'} to run first, about {start}"
 
     def _to_go(self, entry: ForecastEntry) -> str:
         if entry.ends_at is None:
             return ""
-        guess = ", at a guess" if entry.is_guess else ""
-        return f"; about {duration_text((entry.ends_at - self.now).total_seconds())} to go{guess}"
+        guess = " (a guess)" if entry.is_guess else ""
+        return f", with about {duration_text((entry.ends_at - self.now).total_seconds())} left{guess}"
 
 
 def _situation(state: State, policy: Policy, now: datetime) -> _Situation:

@@ -30,7 +30,7 @@ def remedies(
     if stop_asked_at(batch, now):
         return ()
     if batch.is_paused:
-        return ("Resume it, and it waits for its turn again.",)
+        return ("Resume it, so that it waits for its turn again.",)
     if not state.runners:
         return ("Start a gpu-runner.",)
     if run is None or run.ends is None or blocked_reason(state, batch, now):
@@ -41,15 +41,15 @@ def remedies(
 def _priority(state: State, policy: Policy, batch: PendingBatch, run: SimulatedRun, now: datetime) -> str:
     raised = min(PRIORITY_MAX, batch.steering.priority + PRIORITY_RAISE)
     if raised == batch.steering.priority:
-        return "It has the highest priority already."
+        return "It already has the highest priority."
     changed = _with_priority(state, policy, batch.batch_id, raised, now)
     if changed is None or changed.ends is None or run.ends is None:
         return ""
     start, before, after = now.timestamp(), run.ends - now.timestamp(), changed.ends - now.timestamp()
     if after > WORTH_SAYING * before:
-        return "More priority would not make it end much sooner: most of the wait is its own work."
+        return "A higher priority would not end it much sooner: most of the wait is its own work."
     begins = f"start in about {duration_text(changed.starts - start)} and end in about {duration_text(after)}"
-    return f"With priority {raised} it would {begins}, and others later."
+    return f"With priority {raised} it would {begins}; other batches would end later."
 
 
 def _with_priority(
@@ -77,4 +77,4 @@ def _completion_window(batch: PendingBatch, run: SimulatedRun) -> str:
     late = (run.ends or 0.0) - batch.created.expires_at.timestamp()
     if late <= 0:
         return ""
-    return f"It is foretold to end {duration_text(late)} after its window: what has not run by then stays unanswered."
+    return f"It is expected to end {duration_text(late)} after its window: requests that miss it stay unanswered."

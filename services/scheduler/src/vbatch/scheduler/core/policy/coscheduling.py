@@ -39,7 +39,7 @@ def coschedule(state: State, leader: Slice, view: View, limit: int) -> CoSchedul
         return None
     for other in _others(view, batch):
         if lines := followers(state.batches[other.batch_id], groups, limit):
-            reason = f"{len(lines)} of its requests begin with texts that {batch.batch_id} has just brought"
+            reason = f"{len(lines)} of its requests can reuse prompt prefixes of {batch.batch_id}"
             return CoScheduled(other.batch_id, Picked(lines, FIRST), reason)
     return None
 

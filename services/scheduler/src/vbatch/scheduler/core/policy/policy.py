@@ -96,9 +96,9 @@ def stay_then_oldest(view: View) -> Choice | None:
 
 
 def _reason(chosen: Candidate, loaded: ModelId | None, *, others: int) -> str:
-    beside = f"; {others} other batches wait" if others else ""
+    beside = f"; {others} other {'batch waits' if others == 1 else 'batches wait'}" if others else ""
     if chosen.model == loaded:
         return f"its model is on the device{beside}"
     if loaded is None:
         return f"the oldest batch, and the device is empty{beside}"
-    return f"the oldest batch, and nothing waits for {loaded}{beside}"
+    return f"the oldest batch, and no batch waits for {loaded}{beside}"

@@ -33,19 +33,20 @@ def guarded(view: View, first: Candidate, tight: Sequence[Candidate]) -> str:
 
 def starved(view: View, first: Candidate) -> str:
     waited = duration_text(view.now - first.arrived)
-    return f"it has waited {waited} for its first answers, near a quarter of its window{_beside(view)}"
+    return f"it has waited {waited} for its first answers, close to a quarter of its window{_beside(view)}"
 
 
 def came_next(view: View, first: Candidate, family: list[Candidate]) -> str:
-    why = "the device is empty" if view.loaded is None else f"nothing waits for {view.loaded}"
+    why = "the device is empty" if view.loaded is None else f"no batch waits for {view.loaded}"
     if len(family) == len(view.candidates):
         return f"{why}; {_place(first, family)}"
-    return f"{why}, and {first.model} finishes most for the time; {_place(first, family)}{_beside(view, family)}"
+    gain = f"{first.model} finishes the most batches for its time"
+    return f"{why}, and {gain}; {_place(first, family)}{_beside(view, family)}"
 
 
 def left_for(view: View, first: Candidate, family: list[Candidate]) -> str:
     both_ways = duration_text(view.swap(first.model) + (view.cost(view.loaded) if view.loaded else 0.0))
-    gain = f"{_count(family)} of {first.model} can end soon, worth leaving {view.loaded} for"
+    gain = f"{_count(family)} for {first.model} can end soon, which is worth leaving {view.loaded}"
     return f"{gain} despite {both_ways} of swapping; {_place(first, family)}"
 
 
@@ -54,13 +55,13 @@ def stayed(view: View, first: Candidate, family: list[Candidate]) -> str:
 
 
 def _place(first: Candidate, family: list[Candidate]) -> str:
-    work = f"about {duration_text(first.work)} left"
+    work = f"about {duration_text(first.work)} of work left"
     if len(family) == 1:
-        return f"it is the only one there, with {work}"
+        return f"it is the only batch for its model, with {work}"
     if first.work <= min(candidate.work for candidate in family):
-        return f"it is the shortest of {len(family)} there, with {work}"
+        return f"it is the shortest of {len(family)} batches for its model, with {work}"
     if first.priority > min(candidate.priority for candidate in family):
-        return f"its priority {first.priority} puts it first of {len(family)} there, with {work}"
+        return f"its priority {first.priority} puts it first of {len(family)} batches for its model, with {work}"
     return f"its age and its owner's share put it first of {len(family)} there, with {work}"
 
 
