@@ -6,7 +6,7 @@ Library errors become a `CommandError` where they arise; `ending` prints it, so 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -18,6 +18,18 @@ class Exit(IntEnum):
     UNREACHABLE = 3
     REFUSED = 4
     INTERRUPTED = 130
+
+
+EXIT_MEANINGS: Mapping[Exit, str] = {
+    Exit.GOOD: "The command did what it was asked to do.",
+    Exit.FAILED: "The command ran, and what it was about did not end well: a batch did not complete, a program is not "
+    "ready, two read models differ.",
+    Exit.USAGE: "The command line or a setting cannot be used; the message names it.",
+    Exit.UNREACHABLE: "Nobody answers at that address. Trying again later can help.",
+    Exit.REFUSED: "The server understood the request and refused it.",
+    Exit.INTERRUPTED: "Ctrl-C ended the command. A batch that it watched keeps running.",
+}
+"""For people; docs/cli.md is generated from it."""
 
 
 class CommandError(Exception):

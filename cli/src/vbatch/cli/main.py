@@ -24,8 +24,9 @@ from vbatch.cli.commands import (
 )
 from vbatch.cli.demo import demo
 
+NAME = "vbatch"
 app = typer.Typer(
-    name="vbatch",
+    name=NAME,
     help="An OpenAI-compatible batch inference server on your own GPU.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -27,7 +27,13 @@ def _port_of(section: str, default: int) -> Callable[[], int]:
 
 
 def _service_port(section: str, default: int) -> int:
-    port: int = Field(default_factory=_port_of(section, default), validate_default=True, ge=1, le=65535)
+    port: int = Field(
+        default_factory=_port_of(section, default),
+        validate_default=True,
+        ge=1,
+        le=65535,
+        description=f"The port that `vbatch up` gives the {section.replace('_', '-')}.",
+    )
     return port
 
 
@@ -42,22 +48,33 @@ class LocalSettings(ServiceSettings):
     gpu_runner_port: int = _service_port("gpu_runner", 4084)
     results_port: int = _service_port("results", 4085)
     notifier_port: int = _service_port("notifier", 4086)
-    nats_port: int = Field(default=nats.PORT, ge=1, le=65535)
-    nats_monitor_port: int = Field(default=nats.MONITOR_PORT, ge=1, le=65535)
-    postgres_port: int = Field(default=postgres.PORT, ge=1, le=65535)
-    prometheus_port: int = Field(default=4222, ge=1, le=65535)
-    node_exporter_port: int = Field(default=4224, ge=1, le=65535)
-    alertmanager_port: int = Field(default=4226, ge=1, le=65535)
+    nats_port: int = Field(default=nats.PORT, ge=1, le=65535, description="The port of the embedded event log.")
+    nats_monitor_port: int = Field(
+        default=nats.MONITOR_PORT, ge=1, le=65535, description="The port of the event log's own monitoring pages."
+    )
+    postgres_port: int = Field(
+        default=postgres.PORT, ge=1, le=65535, description="The port of the embedded PostgreSQL."
+    )
+    prometheus_port: int = Field(default=4222, ge=1, le=65535, description="The port of Prometheus.")
+    node_exporter_port: int = Field(default=4224, ge=1, le=65535, description="The port of the node exporter.")
+    alertmanager_port: int = Field(default=4226, ge=1, le=65535, description="The port of Alertmanager.")
     monitoring: bool = Field(
         default_factory=lambda data: monitoring_marker(data["home"]).exists(),
         description="Run Prometheus, Alertmanager and the node exporter, too; by default as this stack was brought up.",
     )
-    scrape_seconds: int = Field(default=15, ge=1, le=60, description="Between two looks of Prometheus at a service.")
+    scrape_seconds: int = Field(default=15, ge=1, le=60, description="The time between two scrapes of a service.")
     monitoring_folder: Path = Field(
         default=Path("deploy/monitoring"), description="The configuration of Prometheus, its rules, and Alertmanager's."
     )
-    ready_seconds_max: float = Field(default=READY_SECONDS_MAX, gt=0)
-    work_niceness: int = Field(default=WORK_NICENESS, ge=0, le=19)
+    ready_seconds_max: float = Field(
+        default=READY_SECONDS_MAX, gt=0, description="How long `vbatch up` waits for each program to become ready."
+    )
+    work_niceness: int = Field(
+        default=WORK_NICENESS,
+        ge=0,
+        le=19,
+        description="The niceness of the scheduler, the runner with its engine, and results; 0 gives way to nobody.",
+    )
 
     @property
     def has_own_nats(self) -> bool:

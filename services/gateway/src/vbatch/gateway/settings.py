@@ -37,6 +37,9 @@ class GatewaySettings(ServiceSettings):
         False,
         description="Whether /ready, /metrics, /docs and /openapi.json ask nobody for a key; else only this machine.",
     )
+    guide_folder: Path = Field(
+        Path("site"), description="The built documentation, served at /docs/guide where the folder exists at the start."
+    )
     scheduler_url: str = Field("http://127.0.0.1:4083", description="Where the scheduler tells what it foresees.")
     notifier_url: str = Field("http://127.0.0.1:4086", description="Where the notifier tells what it has sent.")
     results_url: str = Field("http://127.0.0.1:4085", description="Where results says whether it is ready.")

@@ -46,6 +46,7 @@ from vbatch.gateway.adapters.http.app_state import AppState
 from vbatch.gateway.adapters.http.connection import ConnectionLimits, connection_class
 from vbatch.gateway.adapters.http.describe import describe
 from vbatch.gateway.adapters.http.errors import add_error_answers
+from vbatch.gateway.adapters.http.guide import add_guide
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
@@ -101,7 +102,7 @@ class ConnectionDead(Exception):
     """Raised when NATS will never answer this process again: a new one must start."""
 
 
-def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
+def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | None = None) -> FastAPI:
     """Build the ASGI application on open parts; it opens and closes nothing itself."""
     app = FastAPIOffline(  # the pages of /docs come from here, not from a CDN
         title="vLLM Batch Server",
@@ -132,6 +133,8 @@ def create_app(parts: AppState, *, traced: bool = False) -> FastAPI:
         app.include_router(router)
     add_error_answers(app, [route for router in routers for route in router.routes])
     describe(app)
+    if guide_folder is not None:
+        add_guide(app, guide_folder)
     app.add_middleware(
         ServiceGate,
         admit=lambda authorization: parts.access.caller(authorization, parts.dependencies.now()),
@@ -152,7 +155,8 @@ async def run(configuration: Configuration, stop: Stop) -> None:
     settings = configuration.settings
     with listening_socket(settings) as listener:
         async with open_parts(configuration) as (parts, journal):
-            app = create_app(parts, traced=settings.otlp_endpoint is not None)
+            is_traced = settings.otlp_endpoint is not None
+            app = create_app(parts, traced=is_traced, guide_folder=settings.guide_folder)
             async with serving(app, parts, listener, connection_limits(settings)):
                 await _until_stopped(stop, journal)
 
