@@ -44,12 +44,10 @@ def _faults_of(site: Path, page: Path, references: list[str]) -> Iterator[str]:
             continue
         if address.scheme or address.netloc:
             yield f"{page.relative_to(site)} loads {reference} from another host"
-        elif not _place(site, page, address.path).exists():
+        elif address.path.startswith("/"):
+            yield f"{page.relative_to(site)} loads {reference}, which works only where the site is served at the root"
+        elif not (page.parent / unquote(address.path)).exists():
             yield f"{page.relative_to(site)} loads {reference}, which is not there"
-
-
-def _place(site: Path, page: Path, path: str) -> Path:
-    return site / unquote(path).lstrip("/") if path.startswith("/") else page.parent / unquote(path)
 
 
 def _in_page(text: str) -> list[str]:

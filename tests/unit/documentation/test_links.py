@@ -43,11 +43,12 @@ def test_a_site_that_loads_from_another_host_or_a_missing_file_is_at_fault(tmp_p
     (tmp_path / "index.html").write_text(
         '<link rel="stylesheet" href="main.css"><script src="there.js"></script>'
         '<script src="//cdn.example/x.js"></script>'
-        '<img src="gone.svg"><a href="https://example.org">a link is no load</a>'
+        '<img src="gone.svg"><img src="/there.js"><a href="https://example.org">a link is no load</a>'
     )
     assert list(faults(tmp_path)) == [
         "index.html loads //cdn.example/x.js from another host",
         "index.html loads gone.svg, which is not there",
+        "index.html loads /there.js, which works only where the site is served at the root",
         "main.css loads https://fonts.example/a.css from another host",
         "main.css loads gone.png, which is not there",
     ]
