@@ -18,7 +18,7 @@ from vbatch.gateway.core.model_file import read_model_file
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 1.0
 """Long enough for a batch to be cancelled in its middle, short enough for the test."""
 
 
