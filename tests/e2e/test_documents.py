@@ -15,6 +15,7 @@ from tests.support.reader import Reader
 from tests.support.stack import RunningStack, stack_home
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gateway.core.model_file import read_model_file
+from vbatch.local.stack import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -41,8 +42,12 @@ def reader(home: RunningStack) -> Iterator[Reader]:
     environment = {name: value for name, value in os.environ.items() if name != "VBATCH_HOME"}
     url = {"OPENAI_BASE_URL": f"{home.url}/v1", "OPENAI_API_KEY": "none"}
     copying = Reader(project, environment | url, home.settings.gateway_port)
-    yield copying
-    copying.leave()
+    try:
+        yield copying
+    finally:
+        copying.leave()
+        for state in (project / "var", home.home / "vbatch-data"):  # a page that failed has not stopped its server
+            Stack(home.settings.model_copy(update={"home": state})).down()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/how-to.md"])
