@@ -20,7 +20,13 @@ log. It is installed in `.venv/bin`. Every command prints its help with `--help`
 - `--json` prints JSON for programs: one document, or one document on each line where there are several.
 - Results go to standard output; progress and errors go to standard error.
 """
-TYPE_NAMES: Mapping[str, str] = {"int": "integer", "float": "number", "str": "text", "Path": "path"}
+TYPE_NAMES: Mapping[str, str] = {
+    "int": "integer",
+    "float": "number",
+    "str": "text",
+    "Path": "path",
+    "list[str]": "text, repeatable",
+}
 
 
 def cli_page() -> str:

@@ -15,9 +15,11 @@ from pydantic.fields import FieldInfo
 
 from documentation.markdown import GENERATED, table
 from vbatch.chassis.settings import GIB, MIB, ServiceSettings, variable
+from vbatch.console.settings import ConsoleSettings
 from vbatch.gateway.settings import GatewaySettings
 from vbatch.gpu_runner.settings import RunnerSettings
 from vbatch.local.settings import LocalSettings
+from vbatch.notifier.settings import NotifierSettings
 from vbatch.results.settings import ResultsSettings
 from vbatch.scheduler.settings import SchedulerSettings
 
@@ -26,6 +28,8 @@ SERVICES: tuple[type[ServiceSettings], ...] = (
     SchedulerSettings,
     RunnerSettings,
     ResultsSettings,
+    NotifierSettings,
+    ConsoleSettings,
     LocalSettings,
 )
 ABOUT = {
@@ -33,6 +37,8 @@ ABOUT = {
     "scheduler": "Which request runs next.",
     "gpu_runner": "One device and its engines. A second runner has settings of its own.",
     "results": "The read model and the sealed files.",
+    "notifier": "The notifier sends webhooks.",
+    "console": "The console shows the server in a browser.",
     "local": "`vbatch up`, which starts NATS, PostgreSQL and the services on one machine.",
 }
 DERIVED_DEFAULTS: Mapping[str, str] = {
@@ -42,6 +48,9 @@ DERIVED_DEFAULTS: Mapping[str, str] = {
     "scheduler_port": "`port` of `[scheduler]`, or `4083`",
     "gpu_runner_port": "`port` of `[gpu_runner]`, or `4084`",
     "results_port": "`port` of `[results]`, or `4085`",
+    "notifier_port": "`port` of `[notifier]`, or `4086`",
+    "console_port": "`port` of `[console]`, or `4081`",
+    "monitoring": "as the stack was last started",
 }
 """Defaults that are computed when a service starts."""
 BOUND_SIGNS: Mapping[type, str] = {Ge: "≥", Gt: ">", Le: "≤", Lt: "<"}
@@ -53,6 +62,7 @@ TYPE_NAMES: Mapping[object, str] = {
     Path: "path",
     SecretStr: "text (secret)",
     types.NoneType: "none",
+    list[str]: "list of texts",
 }
 INTRODUCTION = """# Configuration
 
