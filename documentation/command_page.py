@@ -25,7 +25,6 @@ TYPE_NAMES: Mapping[str, str] = {
     "float": "number",
     "str": "text",
     "Path": "path",
-    "list[str]": "text, repeatable",
 }
 
 
@@ -82,7 +81,14 @@ def _value(option: TyperOption) -> str:
     bounds = "" if option.min is None and option.max is None else f", {option.min or 0} to {option.max}"
     if option.max is None and option.min is not None:
         bounds = f", from {option.min}"
-    return f"{option.metavar or TYPE_NAMES[option.bare_type()]}{bounds}"
+    return f"{option.metavar or _type_name(option.bare_type())}{bounds}"
+
+
+def _type_name(bare: str) -> str:
+    """A type as people call it; an option with a list may be given several times."""
+    if bare.startswith("list["):
+        return f"{_type_name(bare[5:-1])}, repeatable"
+    return TYPE_NAMES.get(bare, bare.lower())
 
 
 def _default(option: TyperOption) -> str:
