@@ -111,7 +111,7 @@ def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
     match event:
         case e.BatchCreated():
             window = duration((event.expires_at - event.at) / timedelta(seconds=1))
-            return f"created for {event.endpoint} on {event.input_file_id}, to be done within {window}"
+            return f"for {event.endpoint} on {event.input_file_id}, to be done within {window}"
         case e.BatchCancelRequested():
             return "its owner asks to cancel it"
         case e.BatchPaused():

@@ -280,6 +280,7 @@ def _watched(settings: GatewaySettings) -> list[WatchedService]:
         WatchedService("scheduler", settings.scheduler_url),
         *runners,
         WatchedService("results", settings.results_url),
+        WatchedService("notifier", settings.notifier_url),
     ]
 
 
