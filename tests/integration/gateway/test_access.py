@@ -34,6 +34,7 @@ OPEN = {"/health", "/ready", "/metrics"}
 REVOKED_SECONDS_MAX = 2.0
 BODIES: Mapping[tuple[str, str], Any] = {
     ("post", "/v1/batches/{batch_id}"): {"priority": 1},
+    ("post", "/v1/files/{file_id}/check"): {"endpoint": CHAT},
     ("post", "/v1/uploads/{upload_id}/complete"): {"part_ids": ["part_1"]},
     ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}"): {"name": "n"},
     ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}/test"): {"event_type": "batch.failed"},
@@ -148,6 +149,7 @@ async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, 
             "batch_id": batch.id,
             "upload_id": upload.id,
             "model_id": "plain",
+            "line": "1",
             "key_id": keys.spare.event.key_id,
             "owner": "ann",
         }

@@ -81,7 +81,7 @@ async def test_the_log_is_paged_backwards_without_a_gap(stage: Stage):
     assert seen == list(range(await stage.journal.log.last_sequence(), 0, -1))
     own = (await stage.ask("GET", f"/v1/events?batch_id={story.batch_id}")).json["data"]
     assert [event["type"] for event in own] == ["batch.validated", "batch.created"]
-    assert own[0]["sentence"].startswith("the file is good: 30 requests")
+    assert own[0]["sentence"].startswith("the file is valid: 30 requests")
 
 
 async def test_the_live_log_begins_now_and_is_resumed(stage: Stage):
