@@ -105,6 +105,7 @@ def test_only_the_api_and_its_pages_are_bound_elsewhere_and_the_gateway_is_told(
     elsewhere = {name for name, each in bound.items() for port in each.get("ports", []) if port["host_ip"] != LOOPBACK}
     assert elsewhere == {"gateway", "console"}
     assert bound["gateway"]["environment"]["VBATCH_GATEWAY_PUBLISHED_HOST"] == "0.0.0.0"
+    assert bound["console"]["environment"]["VBATCH_CONSOLE_PUBLISHED_HOST"] == "0.0.0.0"
     assert bound["gateway"]["environment"]["VBATCH_GATEWAY_API_KEYS_FILE"] == "/etc/vbatch/api_keys"
 
 

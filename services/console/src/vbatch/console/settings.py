@@ -16,6 +16,9 @@ class ConsoleSettings(ServiceSettings):
     section: ClassVar[str] = "console"
 
     port: int = Field(4081, ge=0, le=65535, description="Where the pages are served; 0 takes any free one.")
+    published_host: str | None = Field(
+        None, description="In a container: the address of its host at which the port is published, if not `host`."
+    )
     gateway_url: str = Field("http://127.0.0.1:4080", description="The API that the pages are a client of.")
     api_url: str = Field("", description="The API as visitors reach it, for the examples; by default `gateway_url`.")
     hosts: str = Field(
@@ -28,7 +31,7 @@ class ConsoleSettings(ServiceSettings):
 
     @property
     def is_loopback(self) -> bool:
-        return is_loopback(self.host)
+        return is_loopback(self.published_host or self.host)
 
     @property
     def shown_api_url(self) -> str:
