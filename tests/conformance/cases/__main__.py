@@ -19,6 +19,7 @@ from tests.conformance.cases import (
     files,
     lists,
     models,
+    observing,
     outcomes,
     steering,
     uploads,
@@ -27,7 +28,7 @@ from tests.conformance.cases import (
 )
 from tests.conformance.cases.server import Server
 
-SUBJECTS = (wire, models, files, uploads, lists, batches, faults, outcomes, endings, steering, webhooks)
+SUBJECTS = (wire, models, files, uploads, lists, batches, faults, outcomes, endings, steering, webhooks, observing)
 Case = Callable[[Server], Any]
 
 
