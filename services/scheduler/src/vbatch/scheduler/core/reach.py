@@ -35,7 +35,10 @@ def check_reach(body: Body, trust: Trust) -> None:
         )
         raise Unfit(FileFault.INVALID_REQUEST, message, "body.chat_template")
     for field in CONTENT_FIELDS:
-        for url in _urls(getattr(body, field)):
+        raw = getattr(body, field)
+        if raw is ABSENT:
+            continue  # nearly every field of nearly every body
+        for url in _urls(raw):
             if not _may_be_read(url, trust):
                 raise Unfit(FileFault.INVALID_REQUEST, _not_fetched(url, trust), f"body.{field}")
 
@@ -60,7 +63,7 @@ class _Arguments(msgspec.Struct):
 
 def _urls(raw: msgspec.Raw) -> Iterator[str]:
     """The URL of every part that names one, at any depth."""
-    if not _MAY_HOLD_URL.search(bytes(raw)):
+    if not _MAY_HOLD_URL.search(raw):
         return
     left: list[object] = [msgspec.json.decode(raw)]
     while left:
