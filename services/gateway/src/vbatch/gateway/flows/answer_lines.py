@@ -37,7 +37,7 @@ CHUNK_TIMES_SECONDS_MAX = 5.0
 async def lines_of_batch(
     dependencies: Dependencies, owner: OwnerId, batch_id: str, params: LinesAsk
 ) -> tuple[list[LineObject], bool]:
-    """In input order, and whether there are more. Raises Refusal (E4, E5)."""
+    """In input order, and whether there are more. Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     found = await dependencies.reads.lines(batch, params)
     records = found[: params.limit]
@@ -50,7 +50,7 @@ async def lines_of_batch(
 
 
 async def line_detail(dependencies: Dependencies, owner: OwnerId, batch_id: str, line: int) -> ShownLine:
-    """Raises Refusal (E4, E5)."""
+    """Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     records = [
         record for record in await dependencies.reads.lines(batch, LinesAsk(line - 1, limit=1)) if record.line == line
@@ -61,7 +61,7 @@ async def line_detail(dependencies: Dependencies, owner: OwnerId, batch_id: str,
 
 
 async def faults_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> FaultList:
-    """The most frequent first. Raises Refusal (E4, E5)."""
+    """The most frequent first. Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     faults = await dependencies.reads.faults(batch)
     examples = [await _example(dependencies, batch, fault.first_line) for fault in faults]
@@ -69,7 +69,7 @@ async def faults_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: 
 
 
 async def series_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> SeriesObject:
-    """Raises Refusal (E4, E5)."""
+    """Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     chunks = await dependencies.reads.chunks(batch)
     return series_of(chunks, await _times(dependencies, batch, chunks))

@@ -27,7 +27,7 @@ def read_check_ask(raw: bytes) -> str:
 
 
 async def check_file(dependencies: Dependencies, owner: OwnerId, file_id: str, endpoint: str) -> FileCheckObject:
-    """Raises Refusal (E3), SchedulerUnavailable."""
+    """Raises Refusal when the file is unknown, and SchedulerUnavailable."""
     file = await find_file(dependencies, owner, file_id)
     checked = await dependencies.forecasts.check(file.blob, file.bytes, endpoint)
     listed = checked.faults[:FAULTS_SHOWN_MAX]
