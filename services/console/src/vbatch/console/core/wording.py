@@ -106,20 +106,6 @@ def number(count: float) -> str:
     return f"{count:,.0f}"
 
 
-def amount(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def size(count: int) -> str:
-    """Bytes with a decimal unit."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
-
-
 def percent(part: int, whole: int) -> float:
     """0 to 100, never 100 before the end."""
     if not whole:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from vbatch.console.core import wording
 from vbatch.console.core.bars import progress_of
 from vbatch.console.core.views import series_sentence
+from vbatch.contracts.event_text import amount, size
 
 PACKAGE = "vbatch.console.adapters"
 
@@ -28,12 +29,12 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        amount=wording.amount,
+        amount=amount,
         clock=clock,
         moment=moment,
         number=wording.number,
         shown=wording.shown_text,
-        size=wording.size,
+        size=size,
         span=wording.span,
         compact_json=compact_json,
     )
