@@ -1,0 +1,176 @@
+"""The events of batches: their life, and the slices that run them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from vbatch.contracts import limits
+from vbatch.contracts.bounds import Items, Json
+from vbatch.contracts.events.base import Event
+from vbatch.contracts.events.outcomes import (
+    BatchFault,
+    ModelTotal,
+    Outcome,
+    OutcomeOutline,
+    RequestCounts,
+    RequestError,
+    Usage,
+)
+from vbatch.contracts.failures import ReturnReason
+from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId
+
+
+class BatchCreated(Event, frozen=True, kw_only=True):
+    """A batch was accepted; only its shape was checked. It must end by `expires_at`. Higher `priority` runs sooner."""
+
+    batch_id: BatchId
+    owner: OwnerId
+    input_file_id: FileId
+    endpoint: limits.Word
+    completion_window: limits.Word
+    expires_at: datetime
+    metadata: limits.Metadata | None = None
+    output_expires_after_seconds: int | None = None
+    priority: int = 0
+
+
+class BatchCancelRequested(Event, frozen=True, kw_only=True):
+    """The owner asked for the batch to end; requests that are running are returned."""
+
+    batch_id: BatchId
+
+
+class BatchPaused(Event, frozen=True, kw_only=True):
+    """No request of the batch starts until it is resumed; those inside the engine finish. Its window keeps running."""
+
+    batch_id: BatchId
+
+
+class BatchResumed(Event, frozen=True, kw_only=True):
+    """The batch may run again."""
+
+    batch_id: BatchId
+
+
+class BatchPriorityChanged(Event, frozen=True, kw_only=True):
+    """The owner changed the priority of the batch: its remaining requests run sooner or later than before."""
+
+    batch_id: BatchId
+    priority: int
+
+
+class BatchValidated(Event, frozen=True, kw_only=True):
+    """Every line is well formed. `last_line` is the highest physical line that holds a request."""
+
+    batch_id: BatchId
+    total: int
+    last_line: int
+    models: Annotated[tuple[ModelTotal, ...], Items(limits.MODELS_COUNT_MAX)]
+
+
+class BatchRejected(Event, frozen=True, kw_only=True):
+    """The input file is invalid, so nothing of it runs. The faults are in line order."""
+
+    batch_id: BatchId
+    faults: Annotated[tuple[BatchFault, ...], Json(limits.FAULTS_BYTES_MAX)]
+
+
+class BatchDispatched(Event, frozen=True, kw_only=True):
+    """A slice was leased to a runner: these lines, under this epoch. `reason` says why it was chosen.
+
+    If there is a `fault`, the runner does not run the lines; it records each as failed with that fault.
+    """
+
+    batch_id: BatchId
+    slice_id: SliceId
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    lines: limits.Lines
+    attempt: int
+    reason: limits.ReasonText
+    fault: RequestError | None = None
+
+
+class ChunkCompleted(Event, frozen=True, kw_only=True):
+    """Outcomes that were recorded together. `chunk` counts from 1 inside a slice."""
+
+    batch_id: BatchId
+    slice_id: SliceId
+    runner_id: RunnerId
+    epoch: int
+    chunk: int
+    model: ModelId
+    outcomes: Annotated[tuple[Outcome, ...], Json(limits.OUTCOME_BYTES_MAX)]
+
+
+class ChunkOutline(Event, frozen=True, kw_only=True):
+    """A ChunkCompleted read without its answers, for readers that only count."""
+
+    batch_id: BatchId
+    slice_id: SliceId
+    runner_id: RunnerId
+    epoch: int
+    chunk: int
+    model: ModelId
+    outcomes: tuple[OutcomeOutline, ...]
+
+
+class SliceReturned(Event, frozen=True, kw_only=True):
+    """The lines that the runner will not finish, and why. `suspects` were inside the engine when it died."""
+
+    batch_id: BatchId
+    slice_id: SliceId
+    runner_id: RunnerId
+    epoch: int
+    lines: limits.Lines
+    reason: ReturnReason
+    detail: limits.Detail = ""
+    suspects: limits.Lines = ()
+
+
+class Ending(StrEnum):
+    """The way in which counting stopped."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class BatchFinalizing(Event, frozen=True, kw_only=True):
+    """Counting has ended: outcomes recorded after this event do not count. Lines without an outcome never ran."""
+
+    batch_id: BatchId
+    ending: Ending
+    never_ran_count: int
+
+
+class BatchSealed(Event, frozen=True, kw_only=True):
+    """The fields that the three terminal events share: the files are written, fsynced and stored."""
+
+    batch_id: BatchId
+    counts: RequestCounts
+    usage: Usage
+    output_file_id: FileId | None = None
+    error_file_id: FileId | None = None
+
+
+class BatchCompleted(BatchSealed, frozen=True, kw_only=True):
+    """Every line has an outcome."""
+
+
+class BatchCancelled(BatchSealed, frozen=True, kw_only=True):
+    """The batch was ended by its owner; lines that never ran are in the error file."""
+
+
+class BatchExpired(BatchSealed, frozen=True, kw_only=True):
+    """The batch was ended by its window; lines that never ran are in the error file."""
+
+
+SealedEvent = BatchCompleted | BatchCancelled | BatchExpired
+SteeringEvent = BatchPaused | BatchResumed | BatchPriorityChanged
+StatusEvent = BatchCreated | BatchValidated | BatchRejected | BatchCancelRequested | BatchFinalizing | SealedEvent
+SliceEvent = BatchDispatched | ChunkCompleted | ChunkOutline | SliceReturned
+BatchEvent = StatusEvent | SteeringEvent | SliceEvent

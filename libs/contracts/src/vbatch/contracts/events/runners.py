@@ -1,0 +1,107 @@
+"""The events of runners and of the engines they run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from vbatch.contracts import limits
+from vbatch.contracts.bounds import Items
+from vbatch.contracts.events.base import Event
+from vbatch.contracts.ids import ModelId, RunnerId
+
+
+class RunnerLeased(Event, frozen=True, kw_only=True):
+    """A runner process took its device. The sequence of this event is its epoch; older epochs lose their power."""
+
+    runner_id: RunnerId
+    device: limits.ShortText
+    memory_bytes: int
+    pid: int
+
+
+class ProfileSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """One argument of an engine or, in capitals, a variable of its environment; and why it has this value."""
+
+    name: limits.ShortText
+    value: limits.ReasonText
+    reason: limits.ReasonText
+
+
+class ModelLoading(Event, frozen=True, kw_only=True):
+    """The runner starts an engine with this model; what ran before is gone from the device. `profile` is all that the
+    engine is told, what the device chose for it first; empty for one that is told nothing."""
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    profile: Annotated[tuple[ProfileSetting, ...], Items(limits.PROFILE_SETTINGS_COUNT_MAX)] = ()
+
+
+class ModelLoaded(Event, frozen=True, kw_only=True):
+    """The engine answers. `seconds` is the time from the last request fed to the previous engine until this one is
+    ready; `window` is how many requests may be inside the engine at once."""
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    seconds: float
+    window: int
+
+
+class ModelFailed(Event, frozen=True, kw_only=True):
+    """The engine did not start with this model; `detail` is the end of its own output."""
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    detail: limits.Detail
+
+
+class EngineCrashed(Event, frozen=True, kw_only=True):
+    """The engine died or fell silent while it served. `suspect_count` requests were inside it."""
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    detail: limits.Detail
+    suspect_count: int
+
+
+class ProfileLowered(Event, frozen=True, kw_only=True):
+    """The engine ran out of memory and is started again with less: `argument` changed from `before` to `after`.
+
+    `shortage` says which memory ran out: cache, device or host; `rung` counts the steps of this model from 1.
+    """
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    rung: int
+    shortage: limits.ShortText
+    argument: limits.ShortText
+    before: limits.ShortText
+    after: limits.ShortText
+    detail: limits.Detail
+
+
+class RunnerStopped(Event, frozen=True, kw_only=True):
+    """The runner process ends of its own accord and returns everything it held."""
+
+    runner_id: RunnerId
+    epoch: int
+    reason: limits.ReasonText
+
+
+class RunnerLost(Event, frozen=True, kw_only=True):
+    """The runner has not asked for its orders for `silent_seconds`: its process or machine is gone or cut off. The
+    event is stored among the leases, so the epoch has no power from here on; the runner's work runs elsewhere."""
+
+    runner_id: RunnerId
+    epoch: int
+    silent_seconds: float
+
+
+EngineEvent = ModelLoading | ModelLoaded | ModelFailed | EngineCrashed | ProfileLowered
+RunnerEvent = RunnerLeased | EngineEvent | RunnerStopped | RunnerLost
