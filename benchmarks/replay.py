@@ -21,8 +21,7 @@ from benchmarks import report
 from tests.support.nats import nats_server
 from tests.support.postgres import running_postgres
 from vbatch.chassis.blobs import open_blobs
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId, new_batch_id, new_file_id
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tests.simulation.stores import BlobStore, PartialStore, Tables
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import output_file_id
 from vbatch.contracts.message import Recorded
 

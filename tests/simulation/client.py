@@ -19,8 +19,7 @@ from tests.simulation.checks import InputLine, Reading
 from tests.simulation.engine import GAGGED, POISON
 from tests.simulation.journal import UNSTORABLE, SimulatedLog
 from tests.simulation.stores import BlobStore
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, new_batch_id, new_file_id
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 from vbatch.journal.port import Full, Unavailable

@@ -10,8 +10,7 @@ from typing import Any
 
 from tests.simulation.patching import all_replaced
 from tests.simulation.stores import TwinReadModel
-from vbatch.contracts import events as e
-from vbatch.contracts import lifecycle, lines
+from vbatch.contracts import events as e, lifecycle, lines
 from vbatch.contracts.codec import encode
 from vbatch.contracts.message import Message, Recorded
 from vbatch.gpu_runner.flows.intake import Intake

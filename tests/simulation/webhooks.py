@@ -21,8 +21,7 @@ from tests.simulation.loop import Lane, SimulatedLoop, Stuck
 from tests.simulation.run import BEGIN, _service_logs
 from tests.simulation.weather import Weather
 from tests.support.events import BATCH_CREATED, SAMPLES, WEBHOOK_CREATED
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import BatchId, DeliveryId, EndpointId, OwnerId
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.webhooks import DeliveryFault

@@ -21,8 +21,7 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.variants import Dataquery
-from grafana_foundation_sdk.models import common as common_models
-from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import common as common_models, dashboard as models
 
 from deploy.monitoring.dashboards.model import Dashboard, Kind, Panel, Query, Source, Step, Variable
 

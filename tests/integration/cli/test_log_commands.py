@@ -16,8 +16,7 @@ from tests.support import events as samples
 from tests.support.nats import nats_server, small_journal
 from vbatch.cli.exits import Exit
 from vbatch.cli.main import app
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import BatchId
 from vbatch.contracts.message import Message, Recorded
 from vbatch.contracts.orders import CancelBatch, encode_order

@@ -19,8 +19,7 @@ import msgspec
 
 from tests.support.events import MODEL, NOON, OWNER, RUNNER
 from vbatch.chassis.blobs import Blobs, open_blobs
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import BatchId, FileId, SliceId, new_batch_id, new_file_id
 from vbatch.contracts.lines import never_ran_line, output_line

@@ -7,8 +7,7 @@ import pytest
 
 from tests.integration.results.stage import Place, Story, results_running, tell
 from tests.support.events import NOON
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import output_file_id
 from vbatch.contracts.lines import output_line

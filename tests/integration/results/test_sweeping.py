@@ -13,8 +13,7 @@ import pytest
 
 from tests.integration.results.stage import Place, Story, eventually, results_running, tell
 from tests.support.events import OWNER, RUNNER, SLICE
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.answers import answer_blob, removed_bytes, swept_mark
 from vbatch.contracts.ids import OutputKind, SliceId, output_file_id
 from vbatch.journal.port import Journal

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tests.support.events import NOON, RUNNER
 from vbatch.cli.profiles import Profiles, read_profiles
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.event_text import event_text
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition

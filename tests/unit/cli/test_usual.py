@@ -15,8 +15,7 @@ from vbatch.cli.loads import usual_load_seconds
 from vbatch.cli.moving import elapsed, moving_line
 from vbatch.cli.progress_display import describe
 from vbatch.cli.usual import FILE_NAME, TIMES_KEPT, Usual, usual_line
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.settings import JournalSettings

@@ -1,6 +1,5 @@
 from tests.unit.console.samples import READY, RUNNER, batch, entry
-from vbatch.console.core import api_objects as api
-from vbatch.console.core import views
+from vbatch.console.core import api_objects as api, views
 from vbatch.contracts.lifecycle import BatchStatus
 
 NOW = 100

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.contracts.answers import REMOVAL_NOTE_BYTES_MAX, removal_note, removed_bytes, stand_in
 

@@ -9,12 +9,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.support.events import SAMPLES, SLICE
-from vbatch.contracts import codec, limits
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e, limits
 from vbatch.contracts.bounds import (
     CUT_MARK_BYTES_MAX,
     Items,

@@ -6,8 +6,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.contracts.json_faults import json_fault, with_whole_characters
 from vbatch.contracts.lines import parse_request_line

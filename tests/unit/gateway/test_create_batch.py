@@ -2,8 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.contracts.ids import FileId
 from vbatch.gateway.core.batches.create_batch import CreateBatchParams, is_retry, parse_create_batch

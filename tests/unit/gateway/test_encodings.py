@@ -9,8 +9,7 @@ from itertools import pairwise
 
 import pytest
 from backports import zstd
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from starlette.types import Message
 
 from vbatch.gateway.adapters.http.encodings import FREE_BYTES, PIECE_BYTES_MAX, RATIO_MAX, Unpacking, unpacked

@@ -2,8 +2,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vbatch.gateway.adapters.multipart import MultipartForm
 from vbatch.gateway.core.files.uploads import FIELDS

@@ -1,8 +1,7 @@
 import gzip
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.gateway.core.files import uploads
 from vbatch.gateway.core.refusals import Refusal

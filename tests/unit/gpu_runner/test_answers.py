@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.contracts.events import NO_USAGE, Usage
 from vbatch.contracts.failures import RequestFault

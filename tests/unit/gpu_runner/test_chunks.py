@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import msgspec
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.support.events import BATCH, MODEL, NOON, RUNNER, SLICE
 from vbatch.contracts import codec

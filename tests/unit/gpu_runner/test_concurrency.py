@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.gpu_runner.adapters.engine.http.client import stats_in
 from vbatch.gpu_runner.core.concurrency import (

@@ -4,8 +4,7 @@ from itertools import groupby
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vbatch.contracts.ids import BatchId, ModelId, SliceId

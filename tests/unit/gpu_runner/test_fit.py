@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.contracts.models import ArgumentValue
 from vbatch.gpu_runner.core.command import Device, DeviceKind

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ArgumentValue, DeviceOverrides, EngineKind, ModelDefinition

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.contracts.ids import ModelId
 from vbatch.gpu_runner.core.model_cache import CachedModel, DeviceBudget, Measure, Need, Step, make_space, residue_grows

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.retrying import Tries, read_retry_after

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import msgspec
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.support.events import BATCH, BATCH_CREATED, DELIVERY, ENDPOINT, KEY, MODEL, NOON, SAMPLES, WEBHOOK_CREATED
 from vbatch.contracts import events as e

@@ -11,8 +11,7 @@ import pytest
 
 from tests.support.events import CHUNK_COMPLETED, NOON, RUNNER, SLICE
 from vbatch.chassis.blobs import Blobs, open_blobs
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.answers import answer_blob, epoch_of, swept_mark
 from vbatch.contracts.events import NO_ANSWER
 from vbatch.contracts.ids import RunnerId

@@ -1,7 +1,6 @@
 """Where two files part is named by its line."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vbatch.results.core.comparing import differing_line
 

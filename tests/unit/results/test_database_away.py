@@ -13,8 +13,7 @@ from tests.simulation.loop import Lane, SimulatedLoop
 from tests.simulation.stores import SimulatedBlobs, Tables, TwinPartials, TwinReadModel
 from tests.simulation.weather import Weather
 from tests.support.events import BATCH, BATCH_CREATED, NOON
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.journal.settings import JournalSettings

@@ -13,8 +13,7 @@ from tests.simulation.loop import Lane, SimulatedLoop
 from tests.simulation.stores import PartialStore, SimulatedBlobs, Tables, TwinPartials, TwinReadModel
 from tests.simulation.weather import Weather
 from tests.support.events import BATCH, BATCH_CREATED, BATCH_VALIDATED, CHUNK_COMPLETED, NOON
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.failures import FileFault
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.quarantine import ENDS_MAX, ForgottenNotes, Quarantine, QuarantineMeans

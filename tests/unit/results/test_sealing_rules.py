@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.support.events import BATCH, BATCH_CREATED, BATCH_VALIDATED, CHUNK_COMPLETED, FINALIZING, NOON, OWNER
 from tests.unit.results.test_projection import CANCEL, CANCELLED, row_after

@@ -1,8 +1,7 @@
 """How what arrives is cut into transactions, and what is done with what cannot be read."""
 
 from tests.support.events import BATCH_CREATED, BATCH_VALIDATED, NOON
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.message import Recorded
 from vbatch.results.core.projection import State
 from vbatch.results.flows.transacting import (

@@ -6,8 +6,7 @@ from itertools import groupby
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.support.prefix_cache import BLOCK_BYTES, hit_share, question_major
 from vbatch.scheduler.core.planning.prefix_order import (
@@ -15,9 +14,9 @@ from vbatch.scheduler.core.planning.prefix_order import (
     OUTPUT_TOKENS_MAX,
     PREFIX_BYTES,
     PromptPrefixes,
+    output_tokens_max as limit_of,
     prompt_prefix,
 )
-from vbatch.scheduler.core.planning.prefix_order import output_tokens_max as limit_of
 from vbatch.scheduler.core.planning.request_line import Body
 
 PIECES = st.sampled_from(["", "a", "b" * 40, "c" * 200, "d" * 800, "e" * 3_500])

@@ -10,8 +10,7 @@ import typer
 
 from vbatch.cli.api_types import Batch, Queue, Why, read
 from vbatch.cli.client import Server, connect
-from vbatch.cli.forecast_text import batches, cells
-from vbatch.cli.forecast_text import why as sentences
+from vbatch.cli.forecast_text import batches, cells, why as sentences
 from vbatch.cli.options import (
     ApiKey,
     AsJson,

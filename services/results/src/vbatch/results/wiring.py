@@ -28,8 +28,7 @@ from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import PostgresReadModel, read_model
 from vbatch.results.adapters.postgres_metrics import postgres_reading
 from vbatch.results.adapters.readiness import results_readiness
-from vbatch.results.flows.replaying import Progress as ReplayProgress
-from vbatch.results.flows.replaying import ReplayDependencies
+from vbatch.results.flows.replaying import Progress as ReplayProgress, ReplayDependencies
 from vbatch.results.flows.serving import Dependencies, Progress, serve
 from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.flows.tracing import Tracing, unsent_since

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from vbatch.console.core import api_objects as api
-from vbatch.console.core import views
+from vbatch.console.core import api_objects as api, views
 from vbatch.console.core.conversations import Conversation, conversation_of
 from vbatch.console.ports import Api, ApiRefused, ApiUnreachable
 

@@ -14,8 +14,7 @@ from datetime import datetime
 from vbatch.chassis.blobs import Blobs, BlobWriter
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import BatchId, OutputKind
 from vbatch.journal.port import Lease, Log, Rejected
 from vbatch.journal.quarantine import Quarantine

@@ -13,8 +13,7 @@ from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.chassis.logs import get_logger
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.journal.port import Conflict, Journal, Lease, Log
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.results.flows.answer_sweeping import AnswerSweep

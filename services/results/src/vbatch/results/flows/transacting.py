@@ -13,8 +13,7 @@ import msgspec
 
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.failpoints import Failpoint, reached
-from vbatch.contracts import codec
-from vbatch.contracts import events as e
+from vbatch.contracts import codec, events as e
 from vbatch.contracts.answers import removed_bytes, stand_in
 from vbatch.contracts.message import Recorded
 from vbatch.journal.quarantine import Quarantine, place_of

@@ -44,8 +44,7 @@ from vbatch.gateway.core.keys import (
 from vbatch.gateway.core.limit_asks import read_limits
 from vbatch.gateway.core.quotas import read_quota
 from vbatch.gateway.core.shapes import bounded_string
-from vbatch.gateway.flows import audit
-from vbatch.gateway.flows import keys as flow
+from vbatch.gateway.flows import audit, keys as flow
 
 PACKAGE = "vbatch-gateway"
 

@@ -39,8 +39,7 @@ from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, parse_list_files
 from vbatch.gateway.core.server_views import FileCheckObject
 from vbatch.gateway.core.views import FileDeletedObject, FileObject, Page, file_view
 from vbatch.gateway.flows import files as flow
-from vbatch.gateway.flows.file_check import check_file as check
-from vbatch.gateway.flows.file_check import read_check_ask
+from vbatch.gateway.flows.file_check import check_file as check, read_check_ask
 from vbatch.gateway.flows.upload import upload
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
