@@ -20,11 +20,16 @@ CONTENT_FIELDS = (
 )  # fmt: skip
 """The places where parts of a message may be. The schema or metadata of a tool may have keys of the same names."""
 URL_KEYS = frozenset({"image_url", "audio_url", "video_url", "file_url"})
-_MAY_HOLD_URL = re.compile(rb'_url"|\\u00[2-7]')
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 """A key may be written with escapes."""
 _FETCHED = re.compile(r"https?://([a-z0-9.-]+)(:\d+)?([/?#][^\s\\]*)?", re.IGNORECASE)
 """No user, no address in brackets, no backslash: nothing that two parsers could read in two ways."""
 SHOWN_CHARS_MAX = 100
+
+
+def may_reach(raw: bytes) -> bool:
+    """Whether the JSON may have a key that `check_reach` looks for. Nearly no line has one, and this costs less."""
+    return b'_url"' in raw or b"chat_template" in raw or (b"\\u00" in raw and bool(_ESCAPED_ASCII.search(raw)))
 
 
 def check_reach(body: Body, trust: Trust) -> None:
@@ -35,10 +40,7 @@ def check_reach(body: Body, trust: Trust) -> None:
         )
         raise Unfit(FileFault.INVALID_REQUEST, message, "body.chat_template")
     for field in CONTENT_FIELDS:
-        raw = getattr(body, field)
-        if raw is ABSENT:
-            continue  # nearly every field of nearly every body
-        for url in _urls(raw):
+        for url in _urls(bytes(getattr(body, field))):
             if not _may_be_read(url, trust):
                 raise Unfit(FileFault.INVALID_REQUEST, _not_fetched(url, trust), f"body.{field}")
 
@@ -61,9 +63,9 @@ class _Arguments(msgspec.Struct):
     chat_template: object = None
 
 
-def _urls(raw: msgspec.Raw) -> Iterator[str]:
+def _urls(raw: bytes) -> Iterator[str]:
     """The URL of every part that names one, at any depth."""
-    if not _MAY_HOLD_URL.search(raw):
+    if not may_reach(raw):
         return
     left: list[object] = [msgspec.json.decode(raw)]
     while left:

@@ -33,7 +33,7 @@ from vbatch.scheduler.core.planning.request_line import (
     input_count,
     parse_line,
 )
-from vbatch.scheduler.core.reach import check_reach
+from vbatch.scheduler.core.reach import check_reach, may_reach
 
 BOM = b"\xef\xbb\xbf"
 FAULTS_MAX = FAULTS_COUNT_MAX
@@ -180,7 +180,7 @@ class FileCheck:
             raise
         self._note_id(line.custom_id, offset, len(raw))
         check_envelope(line, self._rules.endpoint)
-        self._check_body(line)
+        self._check_body(line, raw)
         self._openings.add(line.body)
 
     def _note_id(self, custom_id: str, offset: int, length: int) -> None:
@@ -189,10 +189,10 @@ class FileCheck:
             self._plan.add(RequestRef(self._line, offset, length))
             self._custom_ids.add(custom_id)
 
-    def _check_body(self, line: Line) -> None:
+    def _check_body(self, line: Line, raw: bytes) -> None:
         check_body(line.body, self._rules.endpoint, self._rules.models)
         model = ModelId(line.body.model)
-        if not self._rules.was_found_fit:
+        if not self._rules.was_found_fit and may_reach(raw):
             check_reach(line.body, self._rules.trust.get(model, NO_TRUST))
         if not self._plan.model:
             self._plan.model = model
