@@ -63,7 +63,7 @@ class Engine(Protocol):
     def concurrency(self) -> int:
         """How many requests to keep inside at once, initially."""
 
-    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
         """Send one request. Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it takes the request
         back.
 

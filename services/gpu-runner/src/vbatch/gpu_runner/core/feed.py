@@ -89,7 +89,8 @@ class Feed:
     @property
     def model_wanted(self) -> ModelId | None:
         """The model of the oldest slice that is not done."""
-        return next((slice_.order.model for slice_ in self._slices.values()), None)
+        oldest = next(iter(self._slices.values()), None)
+        return oldest.order.model if oldest else None
 
     @property
     def model_next(self) -> ModelId | None:

@@ -71,8 +71,10 @@ class RunnerMetrics:
 
     def count(self, outcome: Outcome, model: str) -> None:
         of_model = self._of(model)
-        of_model.succeeded_count += outcome.is_success
-        of_model.failed_count += not outcome.is_success
+        if outcome.is_success:
+            of_model.succeeded_count += 1
+        else:
+            of_model.failed_count += 1
         of_model.request_seconds.observe(outcome.seconds)
         if outcome.usage is not NO_USAGE:
             of_model.usage += outcome.usage
@@ -103,10 +105,11 @@ class RunnerMetrics:
 
     def _of(self, model: str) -> ModelCounts:
         """The figures of a model; beyond MODELS_MAX models the rest share one entry."""
-        name = model if model in self.models or len(self.models) < MODELS_MAX else OTHER_MODELS
-        if name not in self.models:
-            self.models[name] = ModelCounts()
-        return self.models[name]
+        counts = self.models.get(model)
+        if counts is None:
+            name = model if len(self.models) < MODELS_MAX else OTHER_MODELS
+            counts = self.models.setdefault(name, ModelCounts())
+        return counts
 
     def _swap_reason(self) -> SwapReason:
         if not self._model_before:

@@ -189,10 +189,12 @@ class EngineSession:
 
     async def _run(self, engine: Engine, request: Request) -> None:
         try:
-            with self.quarantine.watch(request.place):
-                await self._answer(engine, request)
+            await self._answer(engine, request)
         except EngineGone as error:
             self._declare_dead(str(error))
+        except Exception as error:
+            self.quarantine.note(request.place, error)
+            raise
 
     async def _answer(self, engine: Engine, request: Request) -> None:
         # A request handed out before a freeze leaves after it.

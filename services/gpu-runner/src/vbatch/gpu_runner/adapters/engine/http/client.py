@@ -4,6 +4,7 @@ answers."""
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -52,21 +53,10 @@ class EngineClient:
         )
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
 
-    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
         if self._connections is not None:
-            return await self._connections.post(endpoint, body, gate)
-        await gate()
-        url = _url(self._base_url, endpoint)
-        try:
-            async with self._session.post(url, data=body, allow_redirects=False) as response:
-                _check_size(response.content_length or 0)
-                answer = await _read(response, ANSWER_BYTES_MAX)
-        except TimeoutError as error:
-            raise RequestTimedOut from error
-        except aiohttp.ClientError as error:
-            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
-        pause = read_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
-        return Answer(response.status, answer, pause)
+            return self._connections.post(endpoint, body, gate)
+        return self._ask_remote(endpoint, body, gate)
 
     async def is_healthy(self) -> bool:
         """Whether the engine is healthy. A server without /health counts as healthy if it lists its models."""
@@ -91,6 +81,20 @@ class EngineClient:
         """Return the metrics as Prometheus text; empty if there are none."""
         answer = await self._probe("/metrics")
         return answer.body if answer and answer.status_code == 200 else b""
+
+    async def _ask_remote(self, endpoint: str, body: bytes, gate: Gate) -> Answer:
+        await gate()
+        url = _url(self._base_url, endpoint)
+        try:
+            async with self._session.post(url, data=body, allow_redirects=False) as response:
+                _check_size(response.content_length or 0)
+                answer = await _read(response, ANSWER_BYTES_MAX)
+        except TimeoutError as error:
+            raise RequestTimedOut from error
+        except aiohttp.ClientError as error:
+            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+        pause = read_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+        return Answer(response.status, answer, pause)
 
     async def _probe_status(self, path: str) -> int:
         answer = await self._probe(path)

@@ -38,21 +38,19 @@ class ConnectionPool:
     async def post(self, path: str, body: bytes, gate: Gate = open_gate) -> Answer:
         """Send one request. Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it closes the
         connection."""
-        lane = await self._connection()
-        await _passed(gate, lane)
-        timer = self._loop.call_later(self._request_seconds_max, lane.run_out)
+        connection = await self._connection()
+        timer = None
         try:
-            answer = await lane.exchange(path, body)
+            await gate()
+            timer = self._loop.call_later(self._request_seconds_max, connection.run_out)
+            answer = await connection.exchange(path, body)
         except BaseException:
-            lane.close()
+            connection.close()
             raise
         finally:
-            timer.cancel()
-        if lane.is_reusable:
-            lane.idle_since = self._loop.time()
-            self._idle.append(lane)
-        else:
-            lane.close()
+            if timer is not None:
+                timer.cancel()
+        self._keep(connection)
         return answer
 
     def close(self) -> None:
@@ -60,24 +58,31 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().close()
 
+    def _keep(self, connection: _Connection) -> None:
+        if connection.is_reusable:
+            connection.idle_since = self._loop.time()
+            self._idle.append(connection)
+        else:
+            connection.close()
+
     async def _connection(self) -> _Connection:
         """Return the most recently used connection if the engine surely still keeps it; all others are older."""
         while self._idle:
-            lane = self._idle.pop()
-            if not lane.is_lost and self._loop.time() - lane.idle_since < IDLE_SECONDS_MAX:
-                return lane
-            lane.close()
+            connection = self._idle.pop()
+            if not connection.is_lost and self._loop.time() - connection.idle_since < IDLE_SECONDS_MAX:
+                return connection
+            connection.close()
         return await self._connect()
 
     async def _connect(self) -> _Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                _, lane = await self._loop.create_unix_connection(
+                _, connection = await self._loop.create_unix_connection(
                     lambda: _Connection(self._answer_bytes_max), self._socket
                 )
         except (OSError, TimeoutError) as error:
             raise ConnectionLost(f"{type(error).__name__}: {error}") from error
-        return lane
+        return connection
 
 
 class _Connection(asyncio.Protocol):
@@ -97,16 +102,17 @@ class _Connection(asyncio.Protocol):
         self.is_reusable = False
         self.idle_since = 0.0
 
-    async def exchange(self, path: str, body: bytes) -> Answer:
+    def exchange(self, path: str, body: bytes) -> asyncio.Future[Answer]:
+        """Send one request and return its answer to come. Only once the last one is done."""
         self._pieces, self._size = [], 0
         self._is_framed = self._has_head = self.is_reusable = False
         self._retry_after, self._head_bytes = None, 0
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = answer = asyncio.get_running_loop().create_future()
         if self.is_lost:
             self._fail(ConnectionLost("the connection was closed"))
         else:
             self._transport.write(_head(path) % len(body) + body)
-        return await self._answer
+        return answer
 
     def close(self) -> None:
         self._transport.abort()
@@ -174,14 +180,6 @@ class _Connection(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
-
-
-async def _passed(gate: Gate, lane: _Connection) -> None:
-    try:
-        await gate()
-    except BaseException:
-        lane.close()
-        raise
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -72,8 +72,8 @@ class RunningEngine:
         self._client = client
         self._on_stopped = on_stopped
 
-    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
-        return await self._client.ask(endpoint, body, gate)
+    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
+        return self._client.ask(endpoint, body, gate)
 
     async def is_healthy(self) -> bool:
         if self.child and not self.child.is_running:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -65,8 +65,8 @@ class CachedEngine:
     def concurrency(self) -> int:
         return self.loaded.engine.concurrency
 
-    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
-        return await self.loaded.engine.ask(endpoint, body, gate)
+    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
+        return self.loaded.engine.ask(endpoint, body, gate)
 
     async def is_healthy(self) -> bool:
         return await self.loaded.engine.is_healthy()
