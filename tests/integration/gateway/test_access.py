@@ -162,7 +162,7 @@ async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, 
             "an expired key": (bearer(keys.expired), (401, "invalid_api_key")),
         }
         ranks = {scope.value: rank for rank, scope in enumerate(Scope)}
-        stage.parts.failed_keys.per_minute = 0  # counted elsewhere
+        stage.parts.admission.failed_keys.per_minute = 0  # counted elsewhere
         for route in routes:
             for who, (headers, expected) in refused.items():
                 assert await status_and_code(stage, route, ids, headers) == expected, (who, route)

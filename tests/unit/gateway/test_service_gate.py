@@ -13,11 +13,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
-from vbatch.gateway.core.access import Access, Caller
+from vbatch.gateway.core.access import Access
+from vbatch.gateway.core.admission import Admission
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys
+from vbatch.gateway.core.rate_limits import FAILED_KEYS_PER_MINUTE
 
 KEYS = ApiKeys({hashlib.sha256(b"secret").hexdigest(): OwnerId("alice")})
 HERE, ELSEWHERE, OWN = ("127.0.0.1", 5), ("203.0.113.7", 5), ("192.0.2.1", 5)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NO_HEADERS: Mapping[str, str] = {}
 PAGES = pytest.mark.parametrize("path", ["/metrics", "/ready", "/docs", "/docs/assets/swagger-ui.css", "/openapi.json"])
 
@@ -28,6 +31,7 @@ async def status_of(
     *,
     is_open: bool = False,
     keys: ApiKeys = KEYS,
+    admission: Admission | None = None,
     headers: Mapping[str, str] = NO_HEADERS,
 ) -> int:
     sent: list[Message] = []
@@ -43,15 +47,15 @@ async def status_of(
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "path": path, "client": client, "server": OWN, "headers": raw}
-    access = Access(keys, is_local=True, is_caught_up=True)
-    await ServiceGate(app, partial(_admit, access), is_open=is_open)(scope, receive, send)
+    admit = partial((admission or admission_with(keys)).admit, now=NOW)
+    await ServiceGate(app, admit, is_open=is_open)(scope, receive, send)
     if sent[0]["status"] != 200:
-        assert json.loads(sent[1]["body"])["error"]["type"] == "invalid_request_error"
+        assert json.loads(sent[1]["body"])["error"]["message"]
     return int(sent[0]["status"])
 
 
-def _admit(access: Access, authorization: str | None) -> Caller:
-    return access.caller(authorization, datetime(2026, 1, 1, tzinfo=UTC))
+def admission_with(keys: ApiKeys) -> Admission:
+    return Admission(Access(keys, is_local=True, is_caught_up=True))
 
 
 @PAGES
@@ -80,3 +84,12 @@ async def test_a_server_may_be_set_to_show_them_to_all(path: str):
 @pytest.mark.parametrize("path", ["/health", "/v1/models", "/document"])
 async def test_other_routes_are_left_to_their_own_rules(path: str):
     assert await status_of(path, ELSEWHERE) == 200
+
+
+async def test_wrong_keys_count_against_their_address_as_on_every_route():
+    admission = admission_with(KEYS)
+    wrong = {"authorization": "Bearer wrong"}
+    asked = partial(status_of, "/metrics", admission=admission, headers=wrong)
+    assert {await asked(ELSEWHERE) for _ in range(FAILED_KEYS_PER_MINUTE)} == {401}
+    assert await asked(ELSEWHERE) == 429
+    assert await asked(("203.0.113.8", 5)) == 401

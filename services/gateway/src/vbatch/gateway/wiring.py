@@ -62,8 +62,9 @@ from vbatch.gateway.adapters.service_watch import ServiceWatch, WatchedService
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.adapters.storage_metrics import storage_reading
 from vbatch.gateway.core.access import Access
+from vbatch.gateway.core.admission import Admission
 from vbatch.gateway.core.disk_guard import Watermark
-from vbatch.gateway.core.rate_limits import FAILED_KEYS_PER_MINUTE, KeyLimits, RateLimit
+from vbatch.gateway.core.rate_limits import KeyLimits
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.event_log import Ownership
 from vbatch.gateway.flows.model_loads import ModelLoads
@@ -137,7 +138,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
         add_guide(app, guide_folder)
     app.add_middleware(
         ServiceGate,
-        admit=lambda authorization: parts.access.caller(authorization, parts.dependencies.now()),
+        admit=lambda key, address: parts.admission.admit(key, address, parts.dependencies.now()),
         is_open=parts.has_open_pages,
     )
     app.add_middleware(RequestMiddleware, metrics=parts.metrics, body_timeouts=parts.body_timeouts)
@@ -258,7 +259,7 @@ def _parts(
         heartbeat_seconds=settings.heartbeat_seconds,
         body_timeouts=BodyTimeouts(settings.body_silence_seconds_max, settings.body_seconds_max),
         limits=KeyLimits(access, settings.pinned_limits),
-        failed_keys=RateLimit(FAILED_KEYS_PER_MINUTE),
+        admission=Admission(access),
         last_used={},
         ownership=Ownership(),
         model_loads=ModelLoads(journal.log),

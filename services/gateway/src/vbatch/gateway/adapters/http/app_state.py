@@ -28,10 +28,11 @@ from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.core.access import LOCAL_CALLER, Access, Caller, is_asked_from_here
+from vbatch.gateway.core.admission import Admission
 from vbatch.gateway.core.files.uploads import FILE_BYTES_MAX
 from vbatch.gateway.core.keys import owner_name
-from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited, RateLimit
-from vbatch.gateway.core.refusals import Reason, Refusal, scope_missing, too_many_failed_keys
+from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited
+from vbatch.gateway.core.refusals import Reason, Refusal, scope_missing
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.event_log import Ownership
 from vbatch.gateway.flows.model_loads import ModelLoads
@@ -60,7 +61,7 @@ class AppState:
     heartbeat_seconds: float
     body_timeouts: BodyTimeouts
     limits: KeyLimits
-    failed_keys: RateLimit
+    admission: Admission
     last_used: dict[str, datetime]
     """Of each key, in this process."""
     ownership: Ownership
@@ -84,7 +85,7 @@ async def caller_of(
     """The caller, let in and allowed. Raises Refusal when the key is missing, wrong or of too narrow a scope."""
     parts = _app_state(request)
     now = parts.dependencies.now()
-    caller = _let_in(parts, request, now)
+    caller = parts.admission.admit(request.headers.get("authorization"), address_of(request), now)
     parts.access.must_be_allowed(caller, Scope(scopes.scopes[0]))
     if caller is LOCAL_CALLER and scopes.scopes[0] == Scope.ADMIN:
         _must_be_asked_from_here(request)
@@ -147,20 +148,6 @@ def still(parts: AppState, caller: Caller) -> Callable[[], bool]:
 
 def _app_state(request: Request) -> AppState:
     return cast(AppState, request.app.state.parts)
-
-
-def _let_in(parts: AppState, request: Request, now: datetime) -> Caller:
-    """A wrong key counts against its address. Where too many came, only keys whose id is known are looked at."""
-    authorization, address = request.headers.get("authorization"), address_of(request)
-    allowance = parts.failed_keys.look(address, now)
-    if allowance is not None and allowance.wait_seconds and not parts.access.knows(authorization):
-        raise too_many_failed_keys(allowance.wait_seconds)
-    try:
-        return parts.access.caller(authorization, now)
-    except Refusal as refusal:
-        if refusal.reason is Reason.KEY_WRONG:
-            parts.failed_keys.charge(address, 1, now)
-        raise
 
 
 def _must_be_asked_from_here(request: Request) -> None:

@@ -21,8 +21,8 @@ FOLDERS = ("/docs/",)
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 """A proxy on this machine forwards requests from elsewhere."""
 
-Admit = Callable[[str | None], object]
-"""Takes the Authorization header; raises Refusal when its key opens nothing."""
+Admit = Callable[[str | None, str], object]
+"""Takes the Authorization header and the client's address; raises Refusal when the key opens nothing."""
 
 
 class ServiceGate:
@@ -47,7 +47,12 @@ class ServiceGate:
             return
         headers = Headers(raw=scope["headers"])
         if not _is_from_here(scope, headers):
-            self._admit(headers.get("authorization"))
+            self._admit(headers.get("authorization"), _address_of(scope))
+
+
+def _address_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client is not None else ""
 
 
 def _is_page(path: str) -> bool:
