@@ -5,7 +5,8 @@ import pytest
 from tests.support import events as samples
 from vbatch.contracts import events as e
 from vbatch.contracts.catalogue import BY_TYPE
-from vbatch.contracts.event_text import duration, event_text, lines_of, size
+from vbatch.contracts.durations import duration
+from vbatch.contracts.event_text import event_text, lines_of, size
 
 
 @pytest.mark.parametrize("event", samples.SAMPLES, ids=lambda event: BY_TYPE[type(event)].name)

@@ -13,8 +13,9 @@ from tests.unit.cli.canned_gateway import BATCH, ENTRY, WHY, CannedGateway
 from tests.unit.cli.test_live import seen, validated
 from vbatch.cli.api_types import Admission, Batch, Eta, QueueEntry, Why
 from vbatch.cli.exits import Exit
-from vbatch.cli.forecast_text import GUESS, cells, duration_text, ends, forecast_line, warning, why
+from vbatch.cli.forecast_text import GUESS, cells, ends, forecast_line, warning, why
 from vbatch.cli.progress_display import describe
+from vbatch.contracts.durations import rough_duration
 
 NOW = 4102444740.0
 LINE = '{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"model":"m","input":"x"}}\n'
@@ -52,7 +53,7 @@ def test_a_row_of_the_queue_says_place_start_end_and_lateness():
     ("seconds", "words"), [(0, "now"), (45, "45 s"), (600, "10 min"), (7500, "2 h 5 min"), (259_200, "3 days")]
 )
 def test_a_span_is_said_as_one_would_say_it(seconds: int, words: str):
-    assert duration_text(seconds) == words
+    assert rough_duration(seconds, shortest="now") == words
 
 
 def test_an_end_that_is_due_is_not_told_in_the_past():

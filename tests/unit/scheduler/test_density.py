@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from tests.support.scheduling import World, batch_id
 from vbatch.contracts import events as e
+from vbatch.contracts.durations import rough_duration
 from vbatch.contracts.ids import ModelId, OwnerId
 from vbatch.scheduler.core.decide import SLICE_REQUESTS_MIN
 from vbatch.scheduler.core.policy.deadline_guard import may_come_first, protected, slacks
 from vbatch.scheduler.core.policy.density import DensityPolicy, Tuning
 from vbatch.scheduler.core.policy.policy import Candidate, Choice, View
-from vbatch.scheduler.core.policy.reasons import duration_text
 
 HOUR, DAY = 3600.0, 86400.0
 SWAP = 48.0
@@ -167,7 +167,7 @@ def test_the_reason_is_a_sentence_one_can_act_on(seen: View, reason: str):
     [(0, "1 s"), (90, "90 s"), (150, "2 min"), (3600, "1 h"), (5400, "1 h 30 min"), (3 * DAY, "3 days")],
 )
 def test_spans_are_said_as_one_would(seconds: float, said: str):
-    assert duration_text(seconds) == said
+    assert rough_duration(seconds) == said
 
 
 candidates = st.builds(

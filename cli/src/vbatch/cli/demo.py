@@ -21,7 +21,7 @@ from vbatch.cli.options import err, local_settings, out
 from vbatch.cli.progress_display import ProgressDisplay, display_for, summary
 from vbatch.cli.usual import Usual, usual_line
 from vbatch.cli.watching import watch
-from vbatch.contracts.event_text import duration
+from vbatch.contracts.durations import duration
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.journal.settings import JournalSettings
 from vbatch.local.log_access import log_settings

@@ -5,31 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vbatch.cli.api_types import Admission, Batch, Eta, QueueEntry, Why
+from vbatch.contracts.durations import rough_duration
 from vbatch.contracts.event_text import amount
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
 GUESS = "This is a guess, because a model has few measurements yet; some ten seconds of its work improve it."
-
-
-def duration_text(seconds: float) -> str:
-    """Return `now`, `40 s`, `3 min`, `2 h 5 min`, `3 days`: a forecast is not accurate to the second."""
-    if seconds < 1.5:
-        return "now"
-    if seconds < 2 * MINUTE:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / MINUTE)
-    if minutes < 60:
-        return f"{minutes} min"
-    if seconds < 2 * DAY:
-        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
-    return f"{seconds / DAY:.0f} days"
 
 
 def ends(eta: Eta, now: float) -> str:
     """Return `in about 3 min (2 min to 5 min)`, marked as a guess if it is one."""
     if eta.likely - now < 1.5 and not eta.is_guess:
         return "at any moment"
-    likely, earliest, latest = (duration_text(at - now) for at in (eta.likely, eta.earliest, eta.latest))
+    likely, earliest, latest = (
+        rough_duration(at - now, shortest="now") for at in (eta.likely, eta.earliest, eta.latest)
+    )
     parts = ("a guess" if eta.is_guess else "", "" if earliest == latest else f"{earliest} to {latest}")
     detail = ": ".join(part for part in parts if part)
     return f"in about {likely}" + (f" ({detail})" if detail else "")
@@ -90,7 +78,7 @@ def _before(forecast: Why) -> Iterator[str]:
 
 def _times(forecast: Why, now: float) -> Iterator[str]:
     starts = (
-        f"starts in about {duration_text(forecast.starts_at - now)}"
+        f"starts in about {rough_duration(forecast.starts_at - now, shortest='now')}"
         if forecast.starts_at and forecast.starts_at - now > 1.5
         else ""
     )
@@ -103,7 +91,7 @@ def _times(forecast: Why, now: float) -> Iterator[str]:
 
 def cells(entry: QueueEntry, now: float) -> tuple[str, ...]:
     """Return a row of the queue's table."""
-    starts = duration_text(max(0.0, entry.starts_at - now)) if entry.starts_at else ""
+    starts = rough_duration(entry.starts_at - now, shortest="now") if entry.starts_at else ""
     finishes = ends(entry.eta, now).removeprefix("in about ") if entry.eta else ""
     rate = f"{entry.requests_per_second:,.1f}" if entry.requests_per_second else ""
     late = "late" if entry.admission and not entry.admission.feasible else ""

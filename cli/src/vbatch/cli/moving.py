@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
-from vbatch.contracts.event_text import duration
+from vbatch.contracts.durations import duration
 
 
 class Elapsed(ProgressColumn):

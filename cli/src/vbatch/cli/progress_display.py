@@ -15,7 +15,8 @@ from rich.table import Table
 from vbatch.cli.live import Progress
 from vbatch.cli.moving import elapsed
 from vbatch.cli.options import print_json
-from vbatch.contracts.event_text import amount, duration
+from vbatch.contracts.durations import duration
+from vbatch.contracts.event_text import amount
 
 BAR_COLUMNS = 20
 REFRESHES_PER_SECOND = 4

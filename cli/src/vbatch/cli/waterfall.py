@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vbatch.contracts.event_text import duration
+from vbatch.contracts.durations import duration
 from vbatch.results.core.spans import PREFIX, Span
 
 BAR_COLUMNS = 48

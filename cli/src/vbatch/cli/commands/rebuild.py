@@ -18,7 +18,8 @@ from vbatch.chassis.settings import POSTGRES_URL_FILE, BadSettings, load
 from vbatch.cli.exits import CommandError, Exit, Misused, Unreachable, ending
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, run
 from vbatch.cli.time_spec import HELP, last_before, time_spec
-from vbatch.contracts.event_text import amount, duration
+from vbatch.contracts.durations import duration
+from vbatch.contracts.event_text import amount
 from vbatch.journal.port import Log, Unavailable
 from vbatch.local.log_access import nkey_file
 from vbatch.local.nats_users import OPERATOR

@@ -15,7 +15,8 @@ from vbatch.cli.commands.doctor import first_look
 from vbatch.cli.exits import CommandError, Exit, Misused, ending
 from vbatch.cli.options import AsJson, err, local_settings, out, print_json, print_table, table_of
 from vbatch.cli.usual import usual_line
-from vbatch.contracts.event_text import duration, size
+from vbatch.contracts.durations import duration
+from vbatch.contracts.event_text import size
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.stack import Stack, StackStatus, last_lines
 

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from vbatch.contracts import events as e
 from vbatch.contracts.access_text import access_text
+from vbatch.contracts.durations import duration
 
 DTYPE = "dtype"
 """The profile setting that people ask about first."""
@@ -50,16 +51,6 @@ def event_text(event: e.AnyEvent) -> str:
 def amount(count: int, noun: str) -> str:
     """`1 request`, `3 requests`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def duration(seconds: float) -> str:
-    """`4.2 s`, `3 min 05 s`, `2 h 07 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def size(count: int) -> str:

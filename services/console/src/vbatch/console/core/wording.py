@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vbatch.console.core.api_objects import Admission, Batch, Eta
+from vbatch.contracts.durations import rough_duration
 from vbatch.contracts.lifecycle import BatchStatus
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -63,17 +64,7 @@ def batch_state(batch: Batch) -> State:
 
 
 def span(seconds: float) -> str:
-    """`4 s`, `3 min`, `2 h 5 min`, `3 days`: two units at most."""
-    if seconds < 1:
-        return "less than 1 s"
-    if seconds < 2 * MINUTE:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / MINUTE)
-    if minutes < 60:
-        return f"{minutes} min"
-    if seconds < 2 * DAY:
-        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
-    return f"{seconds / DAY:.0f} days"
+    return rough_duration(seconds, shortest="less than 1 s")
 
 
 def ends(eta: Eta, now: float) -> str:

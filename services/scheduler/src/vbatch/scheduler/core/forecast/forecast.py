@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from vbatch.contracts.durations import rough_duration
 from vbatch.contracts.forecast import BatchAhead, Explanation, ForecastEntry
 from vbatch.contracts.ids import BatchId
 from vbatch.scheduler.core.forecast.admission import admission
@@ -15,7 +16,6 @@ from vbatch.scheduler.core.forecast.blocked_reason import blocked_reason
 from vbatch.scheduler.core.forecast.simulation import SimulatedRun, simulate
 from vbatch.scheduler.core.forecast.what_if import remedies
 from vbatch.scheduler.core.policy.policy import Policy
-from vbatch.scheduler.core.policy.reasons import duration_text
 from vbatch.scheduler.core.policy.view import held_until, model_cost_of, seconds_of, views_of
 from vbatch.scheduler.core.state.pending_batch import PendingBatch
 from vbatch.scheduler.core.state.state import State
@@ -116,7 +116,7 @@ class _Situation:
             return f"nothing: it is running{self._to_go(entry)}"
         if entry.starts_at is None:
             return "its turn: too many batches wait to estimate when"
-        start = duration_text((entry.starts_at - self.now).total_seconds())
+        start = rough_duration((entry.starts_at - self.now).total_seconds())
         before = self.places.get(entry.batch_id, 0)
         if not before:
             return f"the work on the device, about {start}"
@@ -126,7 +126,7 @@ class _Situation:
         if entry.ends_at is None:
             return ""
         guess = " (a guess)" if entry.is_guess else ""
-        return f", with about {duration_text((entry.ends_at - self.now).total_seconds())} left{guess}"
+        return f", with about {rough_duration((entry.ends_at - self.now).total_seconds())} left{guess}"
 
 
 def _situation(state: State, policy: Policy, now: datetime) -> _Situation:

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from msgspec import structs
 
+from vbatch.contracts.durations import rough_duration
 from vbatch.contracts.ids import BatchId
 from vbatch.contracts.lifecycle import PRIORITY_MAX
 from vbatch.scheduler.core.forecast.blocked_reason import blocked_reason
 from vbatch.scheduler.core.forecast.simulation import SimulatedRun, simulate
 from vbatch.scheduler.core.policy.policy import Candidate, Policy, priority_weight
-from vbatch.scheduler.core.policy.reasons import duration_text
 from vbatch.scheduler.core.policy.view import views_of
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
 from vbatch.scheduler.core.state.state import State
@@ -48,7 +48,7 @@ def _priority(state: State, policy: Policy, batch: PendingBatch, run: SimulatedR
     start, before, after = now.timestamp(), run.ends - now.timestamp(), changed.ends - now.timestamp()
     if after > WORTH_SAYING * before:
         return "A higher priority would not end it much sooner: most of the wait is its own work."
-    begins = f"start in about {duration_text(changed.starts - start)} and end in about {duration_text(after)}"
+    begins = f"start in about {rough_duration(changed.starts - start)} and end in about {rough_duration(after)}"
     return f"With priority {raised} it would {begins}; other batches would end later."
 
 
@@ -77,4 +77,4 @@ def _completion_window(batch: PendingBatch, run: SimulatedRun) -> str:
     late = (run.ends or 0.0) - batch.created.expires_at.timestamp()
     if late <= 0:
         return ""
-    return f"It is expected to end {duration_text(late)} after its window: requests that miss it stay unanswered."
+    return f"It is expected to end {rough_duration(late)} after its window: requests that miss it stay unanswered."

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vbatch.contracts.durations import rough_duration
 from vbatch.scheduler.core.policy.policy import Candidate, View
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 
-def duration_text(seconds: float) -> str:
-    """A duration in words: at most two units, none below a second."""
-    if seconds < 1.5:
-        return "1 s"
-    if seconds < 2 * MINUTE:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / MINUTE)
-    if minutes < 60:
-        return f"{minutes} min"
-    if seconds < 2 * DAY:
-        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
-    return f"{seconds / DAY:.0f} days"
-
-
 def guarded(view: View, first: Candidate, tight: Sequence[Candidate]) -> str:
-    left, work = duration_text(first.due - view.now), duration_text(first.work)
+    left, work = rough_duration(first.due - view.now), rough_duration(first.work)
     if len(tight) == 1:
         return f"it must end within {left} and needs about {work}: it would be late if it waited longer{_beside(view)}"
     many = f"{len(tight)} batches can all keep their deadlines only if they start now"
@@ -32,7 +19,7 @@ def guarded(view: View, first: Candidate, tight: Sequence[Candidate]) -> str:
 
 
 def starved(view: View, first: Candidate) -> str:
-    waited = duration_text(view.now - first.arrived)
+    waited = rough_duration(view.now - first.arrived)
     return f"it has waited {waited} for its first answers, close to a quarter of its window{_beside(view)}"
 
 
@@ -45,7 +32,7 @@ def came_next(view: View, first: Candidate, family: list[Candidate]) -> str:
 
 
 def left_for(view: View, first: Candidate, family: list[Candidate]) -> str:
-    both_ways = duration_text(view.swap(first.model) + (view.cost(view.loaded) if view.loaded else 0.0))
+    both_ways = rough_duration(view.swap(first.model) + (view.cost(view.loaded) if view.loaded else 0.0))
     gain = f"{_count(family)} for {first.model} can end soon, which is worth leaving {view.loaded}"
     return f"{gain} despite {both_ways} of swapping; {_place(first, family)}"
 
@@ -55,7 +42,7 @@ def stayed(view: View, first: Candidate, family: list[Candidate]) -> str:
 
 
 def _place(first: Candidate, family: list[Candidate]) -> str:
-    work = f"about {duration_text(first.work)} of work left"
+    work = f"about {rough_duration(first.work)} of work left"
     if len(family) == 1:
         return f"it is the only batch for its model, with {work}"
     if first.work <= min(candidate.work for candidate in family):
