@@ -42,6 +42,8 @@ ABOUT = {
     "local": "`vbatch up`, which starts NATS, PostgreSQL and the services on one machine.",
 }
 DERIVED_DEFAULTS: Mapping[str, str] = {
+    "gateway_tls_certificate_file": "the gateway's own",
+    "console_tls_certificate_file": "the console's own",
     "postgres_url": "the embedded server of `home`",
     "blob_url": "`file://HOME/blobs`",
     "gateway_port": "`port` of `[gateway]`, or `4080`",

@@ -19,4 +19,4 @@ from vbatch.console.settings import ConsoleSettings
     ],
 )
 def test_a_port_that_is_published_on_loopback_alone_is_local(fields: dict[str, Any], is_local: bool):
-    assert ConsoleSettings(**fields).is_loopback is is_local
+    assert ConsoleSettings(**fields).is_local is is_local

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from vbatch.chassis.tls import client_context
 from vbatch.cli.exits import Misused, Refused, Unreachable
 
 CONNECT_SECONDS = 5.0
@@ -21,6 +22,7 @@ SILENCE_SECONDS_MAX = 60.0
 DOWNLOAD_CHUNK_BYTES = 1 << 18
 ERROR_BYTES_MAX = 2_000
 LINE_BYTES_MAX = 4 << 20
+TRUST = "Ask under a name of its certificate, and name your own authority in SSL_CERT_FILE."
 HINTS = {401: " Give the right one with --api-key or VBATCH_API_KEY."}
 
 
@@ -126,6 +128,8 @@ class Server:
                 yield response
         except aiohttp.InvalidURL as error:
             raise Misused(f"{self.url} is not a URL; give --url like http://127.0.0.1:4080.") from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise Unreachable(f"{self.url} is not trusted: {error.certificate_error}. {TRUST}") from error
         except (aiohttp.ClientConnectorError, TimeoutError) as error:
             raise Unreachable(f"No server answers at {self.url}. Start one with `vbatch up`, or give --url.") from error
         except aiohttp.ClientError as error:
@@ -137,7 +141,10 @@ async def connect(url: str, api_key: str | None) -> AsyncIterator[Server]:
     """Open a session; nothing is sent yet."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS_MAX)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout, read_bufsize=LINE_BYTES_MAX) as http:
+    connector = aiohttp.TCPConnector(ssl=client_context(url))
+    async with aiohttp.ClientSession(
+        headers=headers, timeout=timeout, read_bufsize=LINE_BYTES_MAX, connector=connector
+    ) as http:
         yield Server(url.rstrip("/").removesuffix("/v1"), http)
 
 

@@ -87,7 +87,7 @@ def _pointing_at_logs(stack: Stack) -> Iterator[None]:
 async def _show(settings: LocalSettings, inputs: list[Path]) -> None:
     folder = settings.home / "demo"
     folder.mkdir(parents=True, exist_ok=True)
-    async with connect(f"http://127.0.0.1:{settings.gateway_port}", None) as server:
+    async with connect(settings.gateway_url, None) as server:
         out.print("\nSubmitting two files, for two models: the device holds one at a time")
         submitted = {path: await _submit(server, path) for path in inputs}
         out.print("\nWatching both")

@@ -42,7 +42,7 @@ def local_settings() -> LocalSettings:
 
 def server_url(given: str | None) -> str:
     """Return the given URL, or that of the local stack's gateway."""
-    return given or f"http://127.0.0.1:{local_settings().gateway_port}"
+    return given or local_settings().gateway_url
 
 
 def run(command: Coroutine[Any, Any, T]) -> T:

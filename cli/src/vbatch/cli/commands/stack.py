@@ -44,8 +44,8 @@ def up(with_monitoring: MonitoringOption = False) -> None:
         with usual_line(err, settings.home, "up", "starting the programs"):
             _start(Stack(settings))
         took = duration(time.monotonic() - began)
-        out.print(f"Ready in {took}: http://127.0.0.1:{settings.gateway_port}/v1 (documentation at /docs).")
-        out.print(f"In a browser: http://127.0.0.1:{settings.console_port}")
+        out.print(f"Ready in {took}: {settings.gateway_url}/v1 (documentation at /docs).")
+        out.print(f"In a browser: {settings.console_url}")
         if settings.monitoring:
             prometheus, alerts = settings.prometheus_port, settings.alertmanager_port
             out.print(f"Prometheus: http://127.0.0.1:{prometheus}/alerts, Alertmanager: http://127.0.0.1:{alerts}")

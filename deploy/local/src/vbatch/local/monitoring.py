@@ -89,14 +89,21 @@ def prometheus_config(settings: LocalSettings) -> dict[str, Any]:
     config["global"]["scrape_timeout"] = f"{min(SCRAPE_TIMEOUT_SECONDS, settings.scrape_seconds)}s"
     config["rule_files"] = [str(path.parent / "rules" / "*.yml")]
     config["scrape_configs"] = [
-        {**target, "static_configs": [{"targets": [addresses[target["job_name"]]]}]}
+        {**target, **_over_tls(settings, name), "static_configs": [{"targets": [addresses[name]]}]}
         for target in config["scrape_configs"]
-        if target["job_name"] in addresses
+        if (name := target["job_name"]) in addresses
     ]
     config["alerting"] = {
         "alertmanagers": [{"static_configs": [{"targets": [f"{HOST}:{settings.alertmanager_port}"]}]}]
     }
     return config
+
+
+def _over_tls(settings: LocalSettings, name: str) -> Mapping[str, Any]:
+    """A gateway that speaks HTTPS is asked on loopback, under no name."""
+    if name != "gateway" or settings.gateway_tls_certificate_file is None:
+        return {}
+    return {"scheme": "https", "tls_config": {"insecure_skip_verify": True}}
 
 
 def _addresses(settings: LocalSettings) -> Mapping[str, str]:

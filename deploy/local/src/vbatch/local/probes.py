@@ -7,6 +7,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
 
+from vbatch.chassis.tls import client_context
+
 PROBE_SECONDS_MAX = 3.0
 BODY_BYTES_MAX = 65_536
 
@@ -18,7 +20,7 @@ class NotYet(Exception):
 def answers_ok(url: str) -> Callable[[], str]:
     """Return a probe of `url`: 200 means ready."""
     # No proxy: everything that is probed is on this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *_over_tls(url))
 
     def look() -> str:
         try:
@@ -32,6 +34,11 @@ def answers_ok(url: str) -> Callable[[], str]:
             raise NotYet(f"no answer from {url}: {reason}") from error
 
     return look
+
+
+def _over_tls(url: str) -> list[urllib.request.HTTPSHandler]:
+    context = client_context(url)
+    return [] if isinstance(context, bool) else [urllib.request.HTTPSHandler(context=context)]
 
 
 def exits_well(argv: Sequence[str]) -> Callable[[], str]:

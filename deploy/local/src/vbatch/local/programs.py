@@ -93,7 +93,7 @@ def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES)
         "VBATCH_GATEWAY_NOTIFIER_URL": f"http://{settings.host}:{settings.notifier_port}",
         "VBATCH_GATEWAY_RESULTS_URL": f"http://{settings.host}:{settings.results_port}",
         "VBATCH_GATEWAY_GPU_RUNNER_URLS": f"http://{settings.host}:{settings.gpu_runner_port}",
-        "VBATCH_CONSOLE_GATEWAY_URL": f"http://{settings.host}:{settings.gateway_port}",
+        "VBATCH_CONSOLE_GATEWAY_URL": settings.gateway_url,
         "VBATCH_PARENT_DEATH": "1",
         STACK_VARIABLE: str(settings.home),
     }
@@ -165,11 +165,17 @@ def _service(service: Service, settings: LocalSettings) -> Program:
         name=service.name,
         command=_command(service, settings),
         ports={service.port_variable: port},
-        probe=probes.answers_ok(f"http://{settings.host}:{port}/ready"),
+        probe=probes.answers_ok(f"{_base_url(service, settings)}/ready"),
         stage=1,
         stop_seconds_max=service.stop_seconds_max,
         environment=environment(settings, (service,)) | _key(service, settings) | _absolute_config(),
     )
+
+
+def _base_url(service: Service, settings: LocalSettings) -> str:
+    """Where the service is asked: those that clients and browsers reach may speak HTTPS."""
+    public = {"gateway": settings.gateway_url, "console": settings.console_url}
+    return public.get(service.name, f"http://{settings.host}:{_port(settings, service.port)}")
 
 
 def _command(service: Service, settings: LocalSettings) -> Command:

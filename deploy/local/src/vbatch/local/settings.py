@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -37,6 +37,11 @@ def _service_port(section: str, default: int) -> int:
     return port
 
 
+def _certificate_of(section: str) -> Callable[[dict[str, Any]], Path | None]:
+    """Return the certificate that the service itself will read: its own, or the one for all."""
+    return lambda data: file_table(section).get("tls_certificate_file", data["tls_certificate_file"])
+
+
 class LocalSettings(ServiceSettings):
     """If VBATCH_NATS_URL or VBATCH_POSTGRES_URL is set, that server is used and none is started here."""
 
@@ -48,6 +53,13 @@ class LocalSettings(ServiceSettings):
     gpu_runner_port: int = _service_port("gpu_runner", 4084)
     results_port: int = _service_port("results", 4085)
     notifier_port: int = _service_port("notifier", 4086)
+    tls_certificate_file: Path | None = Field(default=None, description="The certificate of every public service.")
+    gateway_tls_certificate_file: Path | None = Field(
+        default_factory=_certificate_of("gateway"), description="With it `vbatch up` asks the gateway over HTTPS."
+    )
+    console_tls_certificate_file: Path | None = Field(
+        default_factory=_certificate_of("console"), description="With it `vbatch up` asks the console over HTTPS."
+    )
     nats_port: int = Field(default=nats.PORT, ge=1, le=65535, description="The port of the embedded event log.")
     nats_monitor_port: int = Field(
         default=nats.MONITOR_PORT, ge=1, le=65535, description="The port of the event log's own monitoring pages."
@@ -77,6 +89,15 @@ class LocalSettings(ServiceSettings):
     )
 
     @property
+    def gateway_url(self) -> str:
+        """Where the API of this stack is asked from this machine."""
+        return _url(self.gateway_tls_certificate_file, self.gateway_port)
+
+    @property
+    def console_url(self) -> str:
+        return _url(self.console_tls_certificate_file, self.console_port)
+
+    @property
     def has_own_nats(self) -> bool:
         """Whether the log is on a server that this stack does not start."""
         return "nats_url" in self.model_fields_set
@@ -95,3 +116,7 @@ class LocalSettings(ServiceSettings):
     def log_url(self) -> str:
         """The address at which the services find the event log."""
         return self.nats_url if self.has_own_nats else f"nats://{nats.HOST}:{self.nats_port}"
+
+
+def _url(certificate_file: Path | None, port: int) -> str:
+    return f"http://127.0.0.1:{port}" if certificate_file is None else f"https://localhost:{port}"

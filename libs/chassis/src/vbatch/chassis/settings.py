@@ -59,6 +59,9 @@ class ServiceSettings(BaseSettings):
     nats_nkey_file: Path | None = Field(
         default=None, description="A file with this service's key for the event log: the seed of a NATS nkey."
     )
+    nats_ca_file: Path | None = Field(
+        default=None, description="Who signed the certificate of an event log at `tls://`, in PEM, if not known here."
+    )
     log_folder: Path | None = Field(
         default=None, description="The store of the event log's server, where its disk can be seen from here."
     )

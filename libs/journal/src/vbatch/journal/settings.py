@@ -29,6 +29,8 @@ class LogSettings(Protocol):
     @property
     def nats_nkey_seed(self) -> str | None: ...
     @property
+    def nats_ca_file(self) -> Path | None: ...
+    @property
     def log_folder(self) -> Path | None: ...
     @property
     def log_free_bytes_min(self) -> int: ...
@@ -52,6 +54,8 @@ class JournalSettings:
     name: str
     nkey_seed: str | None = field(default=None, repr=False)
     credentials_file: Path | None = None
+    ca_file: Path | None = None
+    """Who signed the server's certificate, in PEM, where this machine does not know it; needs a URL `tls://`."""
 
     waits_for_space: bool = False
     """Retry a refused write until there is room, instead of raising Full: for single writers."""
@@ -96,6 +100,7 @@ class JournalSettings:
             url=settings.nats_url,
             name=name,
             nkey_seed=settings.nats_nkey_seed,
+            ca_file=settings.nats_ca_file,
             store_folder=settings.log_folder,
             store_free_bytes_min=settings.log_free_bytes_min,
             log_bytes_max=settings.log_bytes_max,

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
-from vbatch.chassis.settings import ServiceSettings
+from vbatch.chassis.public_settings import PublicSettings
 
 
-class ConsoleSettings(ServiceSettings):
+class ConsoleSettings(PublicSettings):
     """`VBATCH_CONSOLE_<FIELD>`, or the table [console]."""
 
     section: ClassVar[str] = "console"
 
     port: int = Field(4081, ge=0, le=65535, description="Where the pages are served; 0 takes any free one.")
-    published_host: str | None = Field(
-        None, description="In a container: the address of its host at which the port is published, if not `host`."
-    )
     gateway_url: str = Field("http://127.0.0.1:4080", description="The API that the pages are a client of.")
+    gateway_ca_file: Path | None = Field(
+        None, description="Who signed the API's certificate, in PEM, where this machine does not know it."
+    )
     api_url: str = Field("", description="The API as visitors reach it, for the examples; by default `gateway_url`.")
     hosts: str = Field(
         "", description="Names under which browsers may ask, with blanks between; this machine's own always may."
@@ -30,17 +30,9 @@ class ConsoleSettings(ServiceSettings):
     upload_bytes_max: int = Field(600 << 20, ge=1 << 20, description="Bytes of a form with a file in it.")
 
     @property
-    def is_loopback(self) -> bool:
-        return is_loopback(self.published_host or self.host)
-
-    @property
     def shown_api_url(self) -> str:
         return (self.api_url or self.gateway_url).rstrip("/")
 
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+    @property
+    def has_secure_cookies(self) -> bool:
+        return self.is_behind_tls or self.has_tls

@@ -19,6 +19,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readiness import Check, NotReady, Readiness
+from vbatch.chassis.tls import ServerCertificate, client_context, context_factory, renewing, server_certificate
 from vbatch.console.adapters.http import actions, live, pages, service
 from vbatch.console.adapters.http.answers import add_error_pages
 from vbatch.console.adapters.http.rendering import environment
@@ -50,9 +51,10 @@ def create_app(parts: Parts) -> FastAPI:
 
 async def run(settings: ConsoleSettings, stop: Stop) -> None:
     """Serve until `stop`. Raises PortTaken."""
+    certificate = server_certificate(settings.tls_certificate_file, settings.tls_key_file)
     listener = listening_socket(settings.host, settings.port)
-    async with open_parts(settings) as parts, loop_lag(parts.registry):
-        server = _Server(_server_config(create_app(parts)))
+    async with open_parts(settings) as parts, loop_lag(parts.registry), renewing(certificate):
+        server = _Server(_server_config(create_app(parts), certificate))
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         get_logger().info("console_served", host=settings.host, port=listener.getsockname()[1])
         stopping = asyncio.ensure_future(stop.wait())
@@ -68,7 +70,8 @@ async def run(settings: ConsoleSettings, stop: Stop) -> None:
 
 @asynccontextmanager
 async def open_parts(settings: ConsoleSettings) -> AsyncIterator[Parts]:
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
+    trust = client_context(settings.gateway_url, settings.gateway_ca_file)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=trust)
     async with aiohttp.ClientSession(connector=connector) as http:
         parts = Parts(
             settings=settings,
@@ -99,9 +102,10 @@ def _gateway_check(parts: Parts) -> Check:
     return check
 
 
-def _server_config(app: FastAPI) -> Config:
+def _server_config(app: FastAPI, certificate: ServerCertificate | None) -> Config:
     return Config(
         app,
+        ssl_context_factory=context_factory(certificate),
         loop="none",
         lifespan="off",
         log_config=None,

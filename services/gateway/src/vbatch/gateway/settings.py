@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
-from vbatch.chassis.settings import BadSettings, ServiceSettings, variable
+from vbatch.chassis.public_settings import PublicSettings
+from vbatch.chassis.settings import BadSettings, variable
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, BadKeyFile, read_key_file
 from vbatch.gateway.core.files.part_uploads import UPLOAD_BYTES_MAX
@@ -18,16 +18,13 @@ from vbatch.gateway.core.model_file import BadModelFile, read_model_file
 from vbatch.gateway.core.rate_limits import Limited
 
 
-class GatewaySettings(ServiceSettings):
+class GatewaySettings(PublicSettings):
     """`VBATCH_GATEWAY_<FIELD>`, or the table [gateway]."""
 
     section: ClassVar[str] = "gateway"
     needs_postgres: ClassVar[bool] = True
 
     port: int = Field(4080, ge=0, le=65535, description="Where the API is served; 0 takes any free one.")
-    published_host: str | None = Field(
-        None, description="In a container: the address of its host at which the port is published, if not `host`."
-    )
     models_file: Path = Field(Path("models.toml"), description="The models that batches may name.")
     api_keys_file: Path | None = Field(
         None,
@@ -74,11 +71,6 @@ class GatewaySettings(ServiceSettings):
     heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")
 
     @property
-    def is_local(self) -> bool:
-        """Whether only this machine can reach the API."""
-        return is_loopback(self.published_host or self.host)
-
-    @property
     def pinned_limits(self) -> dict[Limited, int]:
         """The rate limits that are set here: they win over those of the log."""
         return {limited: getattr(self, limited) for limited in Limited if limited in self.model_fields_set}
@@ -105,13 +97,6 @@ class Configuration:
 def read_configuration(settings: GatewaySettings) -> Configuration:
     """Read the files. Raises BadSettings, which names the file and what is wrong in it."""
     return Configuration(settings, _keys(settings), _models(settings.models_file))
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _keys(settings: GatewaySettings) -> ApiKeys:

@@ -27,6 +27,7 @@ from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readings import Readings, readiness_reading
 from vbatch.chassis.sealed import SealedFolder
+from vbatch.chassis.tls import ServerCertificate, context_factory, renewing, server_certificate
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
 from vbatch.gateway.adapters.http import (
     access,
@@ -154,11 +155,12 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
 async def run(configuration: Configuration, stop: Stop) -> None:
     """Serve until `stop`. Raises PortTaken, ConnectionDead, or Unavailable if NATS is unreachable."""
     settings = configuration.settings
+    certificate = server_certificate(settings.tls_certificate_file, settings.tls_key_file)
     with listening_socket(settings) as listener:
-        async with open_parts(configuration) as (parts, journal):
+        async with open_parts(configuration) as (parts, journal), renewing(certificate):
             is_traced = settings.otlp_endpoint is not None
             app = create_app(parts, traced=is_traced, guide_folder=settings.guide_folder)
-            async with serving(app, parts, listener, connection_limits(settings)):
+            async with serving(app, parts, listener, connection_limits(settings), certificate):
                 await _until_stopped(stop, journal)
 
 
@@ -197,10 +199,14 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
 
 @asynccontextmanager
 async def serving(
-    app: FastAPI, parts: AppState, listener: socket.socket, limits: ConnectionLimits
+    app: FastAPI,
+    parts: AppState,
+    listener: socket.socket,
+    limits: ConnectionLimits,
+    certificate: ServerCertificate | None = None,
 ) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port. Leaving it ends event streams, then waits for other answers."""
-    server = _Server(_server_config(app, limits))
+    server = _Server(_server_config(app, limits, certificate))
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     port: int = listener.getsockname()[1]
     get_logger().info("api_served", host=listener.getsockname()[0], port=port)
@@ -344,9 +350,10 @@ def connection_limits(settings: GatewaySettings) -> ConnectionLimits:
     return ConnectionLimits(settings.head_seconds_max, settings.connections_max)
 
 
-def _server_config(app: FastAPI, limits: ConnectionLimits) -> Config:
+def _server_config(app: FastAPI, limits: ConnectionLimits, certificate: ServerCertificate | None) -> Config:
     return Config(
         app,
+        ssl_context_factory=context_factory(certificate),
         http=connection_class(limits),
         loop="none",
         lifespan="off",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
@@ -164,6 +165,8 @@ class Connection:
             "reconnected_cb": self._on_reconnected,
             "closed_cb": self._on_closed,
         }
+        if settings.ca_file is not None:
+            options["tls"] = ssl.create_default_context(cafile=str(settings.ca_file))
         if settings.nkey_seed:
             options["nkeys_seed_str"] = settings.nkey_seed
         if settings.credentials_file:

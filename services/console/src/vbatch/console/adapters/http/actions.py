@@ -145,7 +145,7 @@ async def login(request: Request) -> Response:
         max_age=parts.settings.session_seconds_max,
         httponly=True,
         samesite="strict",
-        secure=parts.settings.is_behind_tls,
+        secure=parts.settings.has_secure_cookies,
     )
     return response
 

@@ -79,7 +79,7 @@ async def visitor_of(request: Request) -> Visitor:
     if session is not None:
         return Visitor(parts.api(session.key), session.owner, session.token, session)
     me = await _keyless(parts)
-    if not parts.settings.is_loopback:
+    if not parts.settings.is_local:
         raise OpenToAll
     return Visitor(parts.api(None), me.owner, parts.sessions.local_token, None)
 

@@ -1,0 +1,101 @@
+"""TLS: a server's certificate, which a renewal replaces without a restart, and what a client trusts."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from vbatch.chassis.logs import get_logger
+from vbatch.chassis.public_settings import is_loopback
+from vbatch.chassis.settings import BadSettings
+
+ContextFactory: TypeAlias = Callable[[object, object], ssl.SSLContext]
+
+LOOK_SECONDS = 5.0
+"""The time between two looks at the files of a certificate."""
+
+
+class ServerCertificate:
+    """A certificate chain and its key in PEM. New connections get what the files held at the last good look."""
+
+    def __init__(self, certificate_file: Path, key_file: Path) -> None:
+        self._files = (certificate_file, key_file)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._stamp = self._stamp_now()
+        self.context.load_cert_chain(*self._files)
+
+    async def run(self) -> None:
+        """Load the files again whenever they change, forever. A bad pair is logged, and the one before stays."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.look()
+
+    def look(self) -> None:
+        stamp = self._stamp_now()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            # Into a context of its own first: a key that does not fit would leave the one in use with half a pair.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._files)
+            self.context.load_cert_chain(*self._files)
+        except OSError as error:  # ssl.SSLError is one
+            get_logger().error("certificate_not_loaded", path=str(self._files[0]), reason=str(error))
+        else:
+            get_logger().info("certificate_loaded", path=str(self._files[0]))
+
+    def _stamp_now(self) -> tuple[tuple[int, int], ...]:
+        """What changes with the files; empty while one is missing, as in the middle of a renewal."""
+        try:
+            return tuple((found.st_mtime_ns, found.st_ino) for found in map(Path.stat, self._files))
+        except OSError:
+            return ()
+
+
+def server_certificate(certificate_file: Path | None, key_file: Path | None) -> ServerCertificate | None:
+    """Return the certificate of these settings; None without any. Raises BadSettings."""
+    if certificate_file is None or key_file is None:
+        return None
+    try:
+        return ServerCertificate(certificate_file, key_file)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadSettings(f"{certificate_file} and {key_file} are no certificate and its key: {reason}") from error
+
+
+def client_context(url: str, ca_file: Path | None = None) -> ssl.SSLContext | bool:
+    """Return what a client of the URL trusts: the authorities of this machine, and those of the file; True, which
+    aiohttp takes as well, for a URL without TLS.
+
+    A server on loopback proves no name: its certificate names the machine as others see it.
+    """
+    if not url.startswith("https://"):
+        return True  # the authorities take a while to read
+    context = ssl.create_default_context()
+    if is_loopback(urlsplit(url).hostname or ""):
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def context_factory(certificate: ServerCertificate | None) -> ContextFactory | None:
+    """Return what uvicorn asks for its context; None serves plain HTTP."""
+    return None if certificate is None else lambda _config, _default: certificate.context
+
+
+@asynccontextmanager
+async def renewing(certificate: ServerCertificate | None) -> AsyncIterator[None]:
+    """Look for a renewed certificate while the block runs."""
+    task = asyncio.ensure_future(certificate.run()) if certificate is not None else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
