@@ -63,7 +63,7 @@ RUNNER_LIMITS = RunnerLimits(
 )
 SWEEP_TIMES = SweepTimes(every_seconds=1.0, grace_seconds=60.0)
 WAYS_TO_END = (
-    Conflict, Unavailable, Full, CheckpointMoved, LockHeld, BlobTrouble, running.Fenced, projecting.Fenced,
+    Conflict, Unavailable, Full, CheckpointMoved, LockHeld, BlobTrouble, projecting.Fenced,
     asyncio.CancelledError, TimeoutError,
 )  # fmt: skip
 """The errors that may end a process: it was fenced, or met a fault that its restart heals. All others are bugs."""
