@@ -20,10 +20,9 @@ from vbatch.contracts.lines import output_line
 from vbatch.contracts.message import Message
 from vbatch.contracts.read_model import partial_results_path
 from vbatch.journal.jetstream import connect
-from vbatch.journal.port import Journal
+from vbatch.journal.port import Fenced, Journal
 from vbatch.journal.settings import JournalSettings
 from vbatch.local import postgres
-from vbatch.results.flows.projecting import Fenced
 from vbatch.results.ports import ReadModelMismatch
 
 pytestmark = pytest.mark.integration
