@@ -13,7 +13,7 @@ from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import BatchId, FileId, OutputKind, OwnerId, output_file_id
 from vbatch.contracts.lifecycle import NEVER_RAN_FAULT
 from vbatch.contracts.lines import parse_request_line
-from vbatch.results.core.rows import BatchRow
+from vbatch.contracts.read_model.rows import BatchRow
 
 OUTPUT_EXPIRES_AFTER_SECONDS = 30 * 86_400
 """OpenAI's default lifetime of an output file."""
