@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 
+from vbatch.chassis.backoff import Backoff
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
@@ -19,7 +20,7 @@ from vbatch.journal.port import Rejected
 from vbatch.journal.quarantine import place_of
 from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.core.projection import Changes, State
-from vbatch.results.flows.retrying import ASK_SECONDS_MAX, PASSING, WORK_SECONDS_MAX, Backoff
+from vbatch.results.flows.retrying import ASK_SECONDS_MAX, FIRST_SECONDS, PASSING, WORK_SECONDS_MAX
 from vbatch.results.flows.transacting import TRANSACTION_EVENTS_MAX, Buried, Transactions, decode_all, transactions
 from vbatch.results.ports import PartialFiles, ReadModel
 
@@ -59,7 +60,7 @@ class Projector:
         self._journal = writer.journal
         self._transactions = Transactions(read_model, partials, blobs, self._set_aside)
         self._on_committed = on_committed
-        self._backoff = Backoff(WORK_SECONDS_MAX)
+        self._backoff = Backoff(FIRST_SECONDS, WORK_SECONDS_MAX)
         self.trouble: str | None = "not started"
 
     async def run(self) -> None:
@@ -74,7 +75,7 @@ class Projector:
 
     async def _begun(self) -> State:
         """The state at the checkpoint, as soon as the database can be read."""
-        backoff = Backoff(ASK_SECONDS_MAX)
+        backoff = Backoff(FIRST_SECONDS, ASK_SECONDS_MAX)
         while True:
             try:
                 return await self._transactions.begin()

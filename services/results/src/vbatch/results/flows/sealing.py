@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
 
+from vbatch.chassis.backoff import Backoff
 from vbatch.chassis.blobs import Blobs, BlobWriter
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
@@ -21,7 +22,7 @@ from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.core import sealing as rules
 from vbatch.results.core.projection import State
 from vbatch.results.core.sealing import SealedFile, SealRefused
-from vbatch.results.flows.retrying import ASK_SECONDS_MAX, PASSING, WORK_SECONDS_MAX, Backoff
+from vbatch.results.flows.retrying import ASK_SECONDS_MAX, FIRST_SECONDS, PASSING, WORK_SECONDS_MAX
 from vbatch.results.flows.sealed_pages import KINDS, Page, SealedPages
 from vbatch.results.ports import PartialFiles, ReadModel, Sealable
 
@@ -89,7 +90,7 @@ class Sealer:
                 await self._seal_at_last(batch_id)
 
     async def _seal_at_last(self, batch_id: BatchId) -> None:
-        backoff = Backoff(WORK_SECONDS_MAX)
+        backoff = Backoff(FIRST_SECONDS, WORK_SECONDS_MAX)
         while sealable := await self._sealable(batch_id):
             try:
                 await self._seal(sealable)
@@ -105,7 +106,7 @@ class Sealer:
 
     async def _sealable(self, batch_id: BatchId) -> Sealable | None:
         """The batch to seal, as soon as the database can be read."""
-        backoff = Backoff(ASK_SECONDS_MAX)
+        backoff = Backoff(FIRST_SECONDS, ASK_SECONDS_MAX)
         while True:
             try:
                 return await self._read_model.sealable(batch_id)
