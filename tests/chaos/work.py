@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.chaos.verdict import Place
 from vbatch.gpu_runner.core.chunks import CHUNK_SECONDS_MAX
-from vbatch.gpu_runner.flows.lease_watch import FRESH_SECONDS
+from vbatch.journal.single_writer import FRESH_SECONDS
 
 CLOCK_SECONDS = 0.05
 """Between the time an engine notes and the time the log notes, on one machine under load."""

@@ -66,22 +66,22 @@ def planted(mutation: str | None) -> AbstractContextManager[None]:
     return nullcontext() if mutation is None else MUTATIONS[mutation].planted()
 
 
-def campaign(seeds: Iterable[int], *, batches: int = 1, mutation: str | None = None) -> Report:
+def campaign(seeds: Iterable[int], *, processes: int = 1, mutation: str | None = None) -> Report:
     report, began = Report(), time.monotonic()
-    for result in _results(list(seeds), batches, mutation):
+    for result in _results(list(seeds), processes, mutation):
         report.add(result)
     report.wall_seconds = round(time.monotonic() - began, 3)
     report.seeds_per_second = round(report.seeds / max(report.wall_seconds, 0.001), 1)
     return report
 
 
-def _results(seeds: list[int], batches: int, mutation: str | None) -> Iterator[Result]:
+def _results(seeds: list[int], processes: int, mutation: str | None) -> Iterator[Result]:
     turns = [seeds[at : at + SEEDS_PER_TURN] for at in range(0, len(seeds), SEEDS_PER_TURN)]
-    if batches == 1:
+    if processes == 1:
         for turn in turns:
             yield from _turn(turn, mutation)
         return
-    with ProcessPoolExecutor(batches, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for results in pool.map(_turn, turns, repeat(mutation)):
             yield from results
 

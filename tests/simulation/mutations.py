@@ -11,17 +11,16 @@ from typing import Any
 from tests.simulation.patching import all_replaced
 from tests.simulation.stores import TwinReadModel
 from vbatch.contracts import events as e, lifecycle, lines
-from vbatch.contracts.codec import encode
 from vbatch.contracts.message import Message, Recorded
 from vbatch.gpu_runner.flows.intake import Intake
 from vbatch.journal.memory import MemoryStream
-from vbatch.journal.port import Delivery, Guard, Lease, Rejected
+from vbatch.journal.port import Delivery, Guard, Rejected
 from vbatch.journal.quarantine import Quarantine
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.scheduler.core.state import state as scheduling
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
-from vbatch.scheduler.flows.scheduling import SOURCE, Scheduler
+from vbatch.scheduler.flows.scheduling import Scheduler
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,8 @@ def _resume_by_count(state: scheduling.State, runner_id: str) -> None:
 # the scheduler decides again before it has read what it just recorded
 
 
-async def _append_only(scheduler: Scheduler, event: e.AnyEvent, lease: Lease) -> None:
-    await scheduler.journal.log.append(encode(event, source=SOURCE), lease.guard())
+async def _append_only(scheduler: Scheduler, event: e.AnyEvent) -> None:
+    await scheduler.writer.append(event)
 
 
 # a pause is read and ignored
@@ -139,6 +138,10 @@ async def _referred_to_by_none(_sweep: AnswerSweep, _lease: Recorded) -> set[str
 
 
 async def _refusal_raised(_quarantine: Quarantine, _message: Message, refusal: Rejected) -> None:
+    raise refusal
+
+
+def _refusal_raised_again(_scheduler: Scheduler, _batch_id: object, refusal: Rejected) -> None:
     raise refusal
 
 
@@ -195,7 +198,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "refused_append_ends_the_service": Mutation(
         "a write that is refused for good ends the service",
-        ((Quarantine, "refuse", _refusal_raised),),
+        ((Quarantine, "refuse", _refusal_raised), (Scheduler, "_give_up", _refusal_raised_again)),
         frozenset({"no_text_ends_a_service", "every_batch_ends"}),
         20,
     ),

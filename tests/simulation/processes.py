@@ -35,10 +35,10 @@ from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.core.limits import Limits as RunnerLimits
 from vbatch.gpu_runner.flows import runner as running
 from vbatch.journal.memory import MemoryJournal
-from vbatch.journal.port import Conflict, Full, Rejected, Unavailable
+from vbatch.journal.port import Fenced, Full, Rejected, Unavailable
 from vbatch.journal.quarantine import Cause, ForgottenNotes, QuarantineMeans
 from vbatch.results.core.projection import Changes
-from vbatch.results.flows import projecting, serving
+from vbatch.results.flows import serving
 from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.ports import CheckpointMoved
 from vbatch.scheduler.core.decide import PlanResult
@@ -63,8 +63,7 @@ RUNNER_LIMITS = RunnerLimits(
 )
 SWEEP_TIMES = SweepTimes(every_seconds=1.0, grace_seconds=60.0)
 WAYS_TO_END = (
-    Conflict, Unavailable, Full, CheckpointMoved, LockHeld, BlobTrouble, running.Fenced, projecting.Fenced,
-    asyncio.CancelledError, TimeoutError,
+    Fenced, Unavailable, Full, CheckpointMoved, LockHeld, BlobTrouble, asyncio.CancelledError, TimeoutError,
 )  # fmt: skip
 """The errors that may end a process: it was fenced, or met a fault that its restart heals. All others are bugs."""
 

@@ -32,10 +32,10 @@ from vbatch.gpu_runner.core import chunks
 from vbatch.gpu_runner.flows import engine_session
 from vbatch.journal import memory
 from vbatch.journal.memory import MemoryJournal
-from vbatch.journal.port import Lease
-from vbatch.journal.quarantine import Quarantine, QuarantineMeans
+from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.rules import matches
 from vbatch.journal.settings import JournalSettings
+from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.flows.projecting import Projector
 from vbatch.scheduler.core import decide
@@ -198,14 +198,13 @@ class _Run:
         """Return the stores of a new projector that read the same log in calm weather."""
         lane, weather, last = Lane("rebuild"), Weather(Random(0), is_calm=True), len(machine.reading.records)
         stores = Stores(Tables(), {}, machine.blobs)
+        journal = SimulatedJournal(machine.journal, lane, weather, machine.on_ack)
         projector = Projector(
-            SimulatedJournal(machine.journal, lane, weather, machine.on_ack),
-            Lease("evt.results.main.lease", last),
+            SingleWriter(journal, "results", QuarantineMeans(machine.notes["results"])),
             read_model=TwinReadModel(stores.tables, lane, weather, lambda tables, changes: None),
             partials=TwinPartials(stores.partials, weather),
             blobs=SimulatedBlobs(machine.blobs, lane, weather),
             on_committed=lambda committed: None,
-            quarantine=Quarantine(machine.journal.dead, QuarantineMeans(machine.notes["results"])),
         )
         projecting = asyncio.create_task(projector.run())
         await self._until(machine, lambda: stores.tables.sequence == last, seconds_max=CATCH_UP_SECONDS_MAX)

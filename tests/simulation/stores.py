@@ -19,9 +19,9 @@ from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble, BlobWriter
 from vbatch.chassis.blobs.port import BlobStoreFull, Range, beyond_end
 from vbatch.contracts.ids import BatchId, FileId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
+from vbatch.contracts.read_model.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, Growth, State
-from vbatch.results.core.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
 from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 BlobStore = dict[str, bytes]

@@ -26,17 +26,17 @@ from vbatch.contracts.ids import BatchId, DeliveryId, EndpointId, OwnerId
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.webhooks import DeliveryFault
 from vbatch.journal.memory import MemoryJournal
-from vbatch.journal.port import Conflict, Full, Unavailable
+from vbatch.journal.port import Fenced, Full, Unavailable
 from vbatch.journal.settings import JournalSettings
 from vbatch.notifier.core.schedule import Answer
-from vbatch.notifier.flows.serving import Fenced, Progress, serve
+from vbatch.notifier.flows.serving import Progress, serve
 from vbatch.notifier.ports import Dependencies
 
 OWNERS = (OwnerId("ann"), OwnerId("bob"))
 ENDPOINTS, BATCHES = 4, 15
 STORM_SECONDS, CALM_SECONDS = 60.0, 5 * 86_400.0
 POLL_SECONDS = 0.5
-WAYS_TO_END = (Conflict, Unavailable, Full, Fenced, asyncio.CancelledError)
+WAYS_TO_END = (Fenced, Unavailable, Full, asyncio.CancelledError)
 """How the process may end: fenced, or in trouble that its restart heals. Anything else is a bug."""
 NAMES = {
     e.BatchCompleted: "batch.completed",

@@ -7,19 +7,19 @@ import pytest
 
 from tests.integration.results.stage import Place, Story, results_running, tell
 from tests.support.events import NOON
-from vbatch.contracts import codec, events as e
+from vbatch.contracts import events as e
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import output_file_id
 from vbatch.contracts.lines import output_line
-from vbatch.contracts.message import Message
-from vbatch.journal.port import Conflict, Journal
-from vbatch.journal.quarantine import Quarantine, QuarantineMeans
+from vbatch.journal.port import Fenced, Journal
+from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
 from vbatch.results.core.projection import State
 from vbatch.results.flows import sealing
 from vbatch.results.flows.projecting import Projector
 from vbatch.results.flows.sealing import Sealer
+from vbatch.results.flows.serving import lease
 
 pytestmark = pytest.mark.integration
 
@@ -128,24 +128,20 @@ async def test_a_zombie_cannot_seal(place: Place, journal: Journal):
     await place.put_input(story)
     folder = place.home / "results"
     folder.mkdir(parents=True)
-    old = await journal.log.acquire(leased(1))
+    old = SingleWriter(journal, "results")
+    await old.take_lease(lease(1, NOON))
     states: list[State] = []
     async with read_model(place.postgres_url) as model:
         parts: dict[str, Any] = {"read_model": model, "partials": FolderOfPartials(folder), "blobs": place.blobs}
-        parts["quarantine"] = Quarantine(journal.dead, QuarantineMeans())
-        projector = Projector(journal, old, on_committed=lambda committed: states.append(committed.state), **parts)
+        projector = Projector(old, on_committed=lambda committed: states.append(committed.state), **parts)
         projecting = asyncio.create_task(projector.run())
         await place_told(place, journal, story, [*story.opening(), *story.chunks(), story.finalizing()])
         projecting.cancel()
-        head = (await journal.log.acquire(leased(2))).epoch
-        sealer = Sealer(journal.log, old, now=lambda: NOON, on_sealed=lambda event, size: None, **parts)
+        head = await SingleWriter(journal, "results").take_lease(lease(2, NOON))
+        sealer = Sealer(old, now=lambda: NOON, on_sealed=lambda event, size: None, **parts)
         sealer.offer(states[-1])
         with pytest.raises(ExceptionGroup) as caught:
             await sealer.run()
 
-    assert caught.value.subgroup(Conflict)
+    assert caught.value.subgroup(Fenced)
     assert await journal.log.last_sequence() == head
-
-
-def leased(pid: int) -> Message:
-    return codec.encode(e.ResultsLeased(results_id="main", pid=pid, at=NOON), source="results")

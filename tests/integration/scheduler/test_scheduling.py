@@ -23,7 +23,7 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.contracts.orders import CancelBatch, PauseBatch, RequestRef, RunSlice, decode_order
 from vbatch.contracts.subjects import work
 from vbatch.journal.memory import MemoryJournal
-from vbatch.journal.port import Conflict, Delivery
+from vbatch.journal.port import Delivery, Fenced
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.planner import process_planner
 from vbatch.scheduler.core.policy.policy import stay_then_oldest
@@ -277,7 +277,7 @@ async def test_an_older_scheduler_is_fenced_by_a_newer_one(stage: Stage):
             await stage.batch(requests(1))
             async with asyncio.timeout(WAIT_SECONDS):
                 await asyncio.Event().wait()
-    assert caught.group_contains(Conflict)
+    assert caught.group_contains(Fenced)
 
 
 async def test_an_older_scheduler_ends_even_when_it_has_nothing_to_write(stage: Stage):
@@ -287,7 +287,7 @@ async def test_an_older_scheduler_ends_even_when_it_has_nothing_to_write(stage: 
             await stage.tell(e.SchedulerLeased(scheduler_id="main", pid=2, at=utc_now()))
             async with asyncio.timeout(WAIT_SECONDS):
                 await asyncio.Event().wait()
-    assert caught.group_contains(Conflict)
+    assert caught.group_contains(Fenced)
 
 
 async def test_an_unreadable_event_is_buried_and_the_rest_goes_on(stage: Stage):

@@ -23,13 +23,13 @@ from vbatch.gpu_runner.core.profile import Profile
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.engine_session import EXPECT_SECONDS, EngineSession
-from vbatch.gpu_runner.flows.lease_watch import FRESH_SECONDS, LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.ports import Answer, Gate, open_gate
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
+from vbatch.journal.single_writer import FRESH_SECONDS, LeaseFreshness
 from vbatch.journal.space_wait import SpaceWait
 
 SMALL = ModelDefinition(id=order("s").model, engine=EngineKind.SIMULATED)
@@ -139,7 +139,7 @@ class Scene:
             recorder=recorder,
             answer_files=NoFiles(),
             changed=self.changed,
-            lease_watch=LeaseWatch(self.changed, lambda: self.seconds),
+            freshness=LeaseFreshness(self.changed.fire, lambda: self.seconds),
             quarantine=quarantine,
         )
 
@@ -187,8 +187,7 @@ async def test_requests_handed_out_before_a_freeze_begin_only_once_the_lease_was
     async with scene.serving():
         await woken.wait()
         assert scene.feed.inside_count == SilentEngine.concurrency and scene.engine.asked == 0
-        scene.seconds -= FRESH_SECONDS  # as a look does
-        scene.changed.fire()
+        scene.session.freshness.note_look(scene.seconds)
         await scene.engine.is_full.wait()
 
 

@@ -10,8 +10,8 @@ from itertools import chain, repeat
 from tests.support.events import NOON, SAMPLES, WEBHOOK_CREATED
 from vbatch.contracts import events as e
 from vbatch.journal.memory import MemoryJournal
-from vbatch.journal.port import Lease
 from vbatch.journal.settings import JournalSettings
+from vbatch.journal.single_writer import SingleWriter
 from vbatch.notifier.core.schedule import Answer
 from vbatch.notifier.core.state import State, evolve
 from vbatch.notifier.flows.delivering import Delivering
@@ -48,7 +48,9 @@ async def test_a_delivery_that_ripens_between_two_looks_at_the_clock_is_not_over
         evolve(state, event, sequence)
     journal = MemoryJournal(JournalSettings("nats://memory", "test"), lambda: NOON)
     world = Dependencies(journal, posts, NoSecrets(), pid=1, now=now, on_tried=lambda ended: None)
-    running = asyncio.create_task(Delivering(world, state, Lease("evt.notifier.main.lease", 0)).run())
+    writer = SingleWriter(journal, "notifier")
+    writer.position.advance(await writer.take_lease(e.NotifierLeased(notifier_id="main", pid=1, at=NOON)))
+    running = asyncio.create_task(Delivering(world, state, writer).run())
     try:
         async with asyncio.timeout(TRIED_SECONDS_MAX):
             await posts.came.wait()

@@ -15,12 +15,12 @@ from tests.simulation.weather import Weather
 from tests.support.events import BATCH, BATCH_CREATED, NOON
 from vbatch.contracts import codec, events as e
 from vbatch.journal.memory import MemoryJournal
-from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
+from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.core.projection import State
 from vbatch.results.flows.projecting import Projector
 from vbatch.results.flows.sealing import Sealer
-from vbatch.results.flows.serving import take_lease
+from vbatch.results.flows.serving import lease
 from vbatch.results.flows.transacting import decode_all, fold
 from vbatch.results.ports import Trouble
 
@@ -66,27 +66,28 @@ class Stage:
             sequence = await self.journal.log.append(codec.encode(event, source="test"))
         return sequence
 
+    async def writer(self) -> SingleWriter:
+        writer = SingleWriter(self.journal, "results")
+        await writer.take_lease(lease(1, NOON))
+        return writer
+
     async def projector(self) -> Projector:
         return Projector(
-            self.journal,
-            await take_lease(self.journal.log, 1, NOON),
+            await self.writer(),
             read_model=self.read_model,
             partials=self.partials,
             blobs=self.blobs,
             on_committed=lambda committed: None,
-            quarantine=Quarantine(self.journal.dead, QuarantineMeans()),
         )
 
     async def sealer(self) -> Sealer:
         return Sealer(
-            self.journal.log,
-            await take_lease(self.journal.log, 1, NOON),
+            await self.writer(),
             read_model=self.read_model,
             partials=self.partials,
             blobs=self.blobs,
             now=lambda: NOON,
             on_sealed=lambda event, size: self.ends.append(event),
-            quarantine=Quarantine(self.journal.dead, QuarantineMeans()),
         )
 
     async def project(self) -> State:

@@ -14,9 +14,10 @@ from tests.simulation.weather import Weather
 from tests.support.events import NOON
 from vbatch.chassis.files import hold_lock
 from vbatch.journal.memory import MemoryJournal
+from vbatch.journal.port import Fenced
 from vbatch.journal.settings import JournalSettings
-from vbatch.results.flows.projecting import Fenced
-from vbatch.results.flows.serving import LOCK_NAME, LOCK_POLL_SECONDS, Dependencies, Progress, serve, take_lease
+from vbatch.journal.single_writer import SingleWriter
+from vbatch.results.flows.serving import LOCK_NAME, LOCK_POLL_SECONDS, Dependencies, Progress, lease, serve
 from vbatch.results.flows.sweeping import SweepTimes
 
 SECONDS_MAX = 5.0
@@ -46,9 +47,10 @@ async def test_who_waits_for_the_folder_of_a_newer_process_ends_at_once(tmp_path
         older = asyncio.ensure_future(serve(world(tmp_path, journal), Progress()))
         await asyncio.sleep(2 * LOCK_POLL_SECONDS)
         assert not older.done()
-        await take_lease(journal.log, 2, NOON)
-        with pytest.raises(Fenced):
+        await SingleWriter(journal, "results").take_lease(lease(2, NOON))
+        with pytest.raises(ExceptionGroup) as caught:
             await asyncio.wait_for(older, SECONDS_MAX)
+    assert caught.value.subgroup(Fenced)
 
 
 async def test_who_has_the_newest_lease_waits_until_the_folder_is_free(tmp_path: Path):

@@ -26,9 +26,9 @@ from vbatch.contracts import events as e
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.lines import output_line
+from vbatch.contracts.read_model.rows import BatchRow
 from vbatch.results.core.impossible_event import ImpossibleEvent
 from vbatch.results.core.projection import Changes, State, passed, project
-from vbatch.results.core.rows import BatchRow
 
 LATER = NOON + timedelta(hours=1)
 CANCEL = e.BatchCancelRequested(batch_id=BATCH, at=LATER)

@@ -16,11 +16,12 @@ from tests.support.events import BATCH, BATCH_CREATED, BATCH_VALIDATED, CHUNK_CO
 from vbatch.contracts import codec, events as e
 from vbatch.contracts.failures import FileFault
 from vbatch.journal.memory import MemoryJournal
-from vbatch.journal.quarantine import ENDS_MAX, ForgottenNotes, Quarantine, QuarantineMeans
+from vbatch.journal.quarantine import ENDS_MAX, ForgottenNotes, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
+from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.core.projection import Changes
 from vbatch.results.flows.projecting import Projector
-from vbatch.results.flows.serving import take_lease
+from vbatch.results.flows.serving import lease
 
 CALM = Weather(Random(0), is_calm=True)
 LANE = Lane("results")
@@ -61,14 +62,14 @@ class Stage:
     async def life(self, until: int) -> Exception | None:
         """One process, until it has projected so far, or ends by itself."""
         reached = asyncio.Event()
+        writer = SingleWriter(self.journal, "results", QuarantineMeans(self.notes))
+        await writer.take_lease(lease(1, NOON))
         projector = Projector(
-            self.journal,
-            await take_lease(self.journal.log, 1, NOON),
+            writer,
             read_model=PickyReadModel(self.tables, LANE, CALM, lambda tables, changes: None),
             partials=TwinPartials(self.partials, CALM),
             blobs=SimulatedBlobs({}, LANE, CALM),
             on_committed=lambda committed: reached.set() if committed.state.sequence >= until else None,
-            quarantine=Quarantine(self.journal.dead, QuarantineMeans(self.notes)),
         )
         running, reaching = asyncio.create_task(projector.run()), asyncio.create_task(reached.wait())
         await asyncio.wait({running, reaching}, return_when=asyncio.FIRST_COMPLETED)

@@ -4,20 +4,20 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
 
 from tests.support.events import BATCH, BATCH_CREATED, BATCH_VALIDATED, CHUNK_COMPLETED, FINALIZING, NOON, OWNER
 from tests.unit.results.test_projection import CANCEL, CANCELLED, row_after
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import output_file_id
+from vbatch.results.core import sealing
 from vbatch.results.core.sealing import (
-    RequestLines,
     SealedFile,
     SealRefused,
     custom_id_of,
     file_stored,
     kind_of,
+    must_be_bounded,
     must_be_whole,
     never_ran_fault,
     never_ran_message,
@@ -90,18 +90,11 @@ def test_a_batch_that_is_still_counted_is_not_sealed():
         sealed(row_after(BATCH_CREATED, BATCH_VALIDATED), {}, NOON)
 
 
-def test_lines_are_physical_and_blank_ones_hold_no_request():
-    lines = RequestLines()
-    requests = lines.feed(b"\xef\xbb\xbf{1}\r\n\r\n \n{\xe2\x80\xa8 4}\n{5") + lines.feed(b"}") + lines.end()
-    assert requests == [(1, b"{1}"), (4, b"{\xe2\x80\xa8 4}"), (5, b"{5}")]
-
-
-@given(st.binary(max_size=60), st.integers(1, 7))
-def test_blocks_of_any_size_give_the_same_lines(content: bytes, size: int):
-    whole, parts = RequestLines(), RequestLines()
-    expected = whole.feed(content) + whole.end()
-    found = [request for at in range(0, len(content), size) for request in parts.feed(content[at : at + size])]
-    assert found + parts.end() == expected
+def test_a_line_that_validation_never_passes_refuses_the_seal(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sealing, "INPUT_LINE_BYTES_MAX", 4)
+    must_be_bounded([(1, 0, b"{  }")])
+    with pytest.raises(SealRefused, match="line 2 of the input file is too long"):
+        must_be_bounded([(2, 0, b"{   }")])
 
 
 def test_the_custom_id_is_read_as_the_client_wrote_it():

@@ -5,7 +5,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import NoReturn
 
 import uvloop
@@ -37,6 +38,18 @@ class Stop:
     async def wait(self) -> None:
         """Return once the end was requested."""
         await self._event.wait()
+
+
+async def until_stopped(stop: Stop, work: Coroutine[None, None, None]) -> None:
+    """Run the work until it ends or the stop is requested, which cancels it. Raises what the work raises."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
 
 
 def run_service(

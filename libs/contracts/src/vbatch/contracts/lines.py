@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from vbatch.contracts.events import Outcome, RequestError
@@ -17,6 +19,57 @@ LINE_SEPARATORS = (
     (b"\r", b" "),
 )
 """The bytes that split a record for some reader. In JSON the first three occur only in strings, the others outside."""
+
+BOM = b"\xef\xbb\xbf"
+
+
+RawLine = tuple[int, int, bytes]
+"""A request as it stands in its file: its physical line, 1-based, the offset of its bytes, and its bytes. A bare tuple,
+because validation makes one of every line of a file."""
+
+
+class RequestLines:
+    """Splits an input file, fed in blocks, into its request lines: physical, 1-based, split on \\n only.
+
+    Blank lines count but hold no request; a byte order mark and white space at the end are not part of a line. Of a
+    line longer than `bytes_max` bytes only the beginning is kept, but more than that, so that the reader knows it.
+    """
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._line = 0
+        self._offset = 0
+        self._rest = b""
+        self._cut_bytes = 0
+
+    def feed(self, block: bytes) -> list[RawLine]:
+        """The requests on the lines that end in this block."""
+        *whole, rest = (self._rest + block).split(b"\n")
+        requests = self._requests(whole)
+        self._rest = rest
+        if len(rest) > self._bytes_max:
+            self._rest = rest[: self._bytes_max + 1]
+            self._cut_bytes += len(rest) - len(self._rest)
+        return requests
+
+    def end(self) -> list[RawLine]:
+        """The request after the last line end, if any."""
+        rest, self._rest = self._rest, b""
+        return self._requests([rest])
+
+    def _requests(self, raws: Sequence[bytes]) -> list[RawLine]:
+        requests = []
+        line, offset = self._line, self._offset
+        for raw in raws:
+            line += 1
+            start, offset = offset, offset + len(raw) + self._cut_bytes + 1
+            self._cut_bytes = 0
+            if line == 1 and raw.startswith(BOM):
+                raw, start = raw[len(BOM) :], start + len(BOM)
+            if raw := raw.rstrip():
+                requests.append((line, start, raw))
+        self._line, self._offset = line, offset
+        return requests
 
 
 class RequestLine(msgspec.Struct, frozen=True):

@@ -56,6 +56,14 @@ class Conflict(Exception):
     """The guard did not hold: another writer appended, or a newer lease exists. Decide again, or stop."""
 
 
+class Fenced(Conflict):
+    """A newer lease exists: this process has no power any more and must end."""
+
+
+class ConnectionLost(Exception):
+    """The connection to the journal will never come back: the process must end, so that another one starts."""
+
+
 class Unavailable(Exception):
     """A failure that a retry can help. The append may have been stored; the same message can safely be sent again."""
 

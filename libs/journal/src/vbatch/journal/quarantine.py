@@ -21,7 +21,7 @@ import msgspec
 
 from vbatch.contracts.bounds import cut
 from vbatch.contracts.message import MESSAGE_ID_HEADER, Message, Recorded
-from vbatch.journal.port import Conflict, DeadLetters, Full, Origin, Rejected, Unavailable
+from vbatch.journal.port import Conflict, ConnectionLost, DeadLetters, Full, Origin, Rejected, Unavailable
 
 ENDS_MAX = 3
 PLACES_MAX = 1_000
@@ -29,7 +29,7 @@ PLACES_MAX = 1_000
 ERROR_BYTES_MAX = 500
 BODY_BYTES_MAX = 16 * 1024
 """The bytes of a refused write that its dead letter keeps: the write may have been refused for its size."""
-TROUBLE: tuple[type[Exception], ...] = (Conflict, Unavailable, Full)
+TROUBLE: tuple[type[Exception], ...] = (Conflict, ConnectionLost, Unavailable, Full)
 """Ends that say nothing about a place: the log was away or full, or another process took over."""
 
 

@@ -24,7 +24,7 @@ from vbatch.chassis.blobs import Blobs, open_blobs
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
-from vbatch.chassis.process import Stop
+from vbatch.chassis.process import Stop, until_stopped
 from vbatch.chassis.readings import Readings, readiness_reading
 from vbatch.chassis.sealed import SealedFolder
 from vbatch.chassis.tls import ServerCertificate, context_factory, renewing, server_certificate
@@ -75,6 +75,7 @@ from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.flows.webhooks import Webhooks
 from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed, Services
 from vbatch.gateway.settings import Configuration, GatewaySettings
+from vbatch.journal.connection_watch import connection_lost
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Log
 from vbatch.journal.settings import JournalSettings
@@ -98,10 +99,6 @@ needs stands beside its security scheme. `GET /v1/me` says who you are."""
 
 class Duty(Protocol):
     async def run(self) -> None: ...
-
-
-class ConnectionDead(Exception):
-    """Raised when NATS will never answer this process again: a new one must start."""
 
 
 def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | None = None) -> FastAPI:
@@ -153,7 +150,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
 
 
 async def run(configuration: Configuration, stop: Stop) -> None:
-    """Serve until `stop`. Raises PortTaken, ConnectionDead, or Unavailable if NATS is unreachable."""
+    """Serve until `stop`. Raises PortTaken, ConnectionLost, or Unavailable if NATS is unreachable."""
     settings = configuration.settings
     certificate = server_certificate(settings.tls_certificate_file, settings.tls_key_file)
     with listening_socket(settings) as listener:
@@ -161,7 +158,7 @@ async def run(configuration: Configuration, stop: Stop) -> None:
             is_traced = settings.otlp_endpoint is not None
             app = create_app(parts, traced=is_traced, guide_folder=settings.guide_folder)
             async with serving(app, parts, listener, connection_limits(settings), certificate):
-                await _until_stopped(stop, journal)
+                await until_stopped(stop, connection_lost(journal))
 
 
 def listening_socket(settings: GatewaySettings) -> socket.socket:
@@ -333,17 +330,6 @@ async def _beside(*duties: Duty) -> AsyncIterator[None]:
         finally:
             for task in running:
                 task.cancel()
-
-
-async def _until_stopped(stop: Stop, journal: Journal) -> None:
-    waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(journal.dead_event.wait())]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-    if journal.dead_event.is_set() and not stop.is_requested():
-        raise ConnectionDead("the connection to NATS is dead")
 
 
 def connection_limits(settings: GatewaySettings) -> ConnectionLimits:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from vbatch.chassis.clock import utc_now
@@ -13,7 +12,7 @@ from vbatch.chassis.health import serve_health
 from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
-from vbatch.chassis.process import Stop
+from vbatch.chassis.process import Stop, until_stopped
 from vbatch.chassis.sealed import SealedFolder
 from vbatch.journal.jetstream.journal import connect
 from vbatch.journal.port import Journal
@@ -30,15 +29,11 @@ from vbatch.notifier.settings import NotifierSettings
 SERVICE = "notifier"
 
 
-class ConnectionDead(Exception):
-    """NATS will never answer this process again: a new one must start."""
-
-
 async def run(settings: NotifierSettings, stop: Stop) -> None:
     async with connect(replace(JournalSettings.of(settings, SERVICE), waits_for_space=True)) as journal:
         await journal.topology()
         async with _served(settings, journal) as (dependencies, progress):
-            await _until_stopped(dependencies, progress, stop)
+            await until_stopped(stop, serve(dependencies, progress))
 
 
 @asynccontextmanager
@@ -61,19 +56,3 @@ async def _served(settings: NotifierSettings, journal: Journal) -> AsyncIterator
             async with loop_lag(registry):
                 yield dependencies, progress
             readiness.begin_stopping()
-
-
-async def _until_stopped(dependencies: Dependencies, progress: Progress, stop: Stop) -> None:
-    """Whichever comes first: the wish to stop, the death of the connection, the end of serving (never a good one)."""
-    serving = asyncio.ensure_future(serve(dependencies, progress))
-    others = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(dependencies.journal.dead_event.wait())]
-    try:
-        await asyncio.wait([serving, *others], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in others:
-            task.cancel()
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
-    if dependencies.journal.dead_event.is_set() and not stop.is_requested():
-        raise ConnectionDead("the connection to NATS is dead")

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from vbatch.contracts.ids import BatchId, FileId
+from vbatch.contracts.read_model.rows import BatchRow
 from vbatch.results.core.projection import Changes, Growth, State
-from vbatch.results.core.rows import BatchRow
 
 
 class Trouble(Exception):

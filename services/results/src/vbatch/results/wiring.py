@@ -15,7 +15,7 @@ from vbatch.chassis.health import serve_health
 from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
-from vbatch.chassis.process import Stop
+from vbatch.chassis.process import Stop, until_stopped
 from vbatch.chassis.readings import Reading
 from vbatch.journal.jetstream.journal import connect
 from vbatch.journal.port import Journal
@@ -39,15 +39,11 @@ CONNECT_SECONDS = 3.0
 """How long a command waits for the log; the service itself waits longer."""
 
 
-class ConnectionDead(Exception):
-    """NATS will never answer this process again: a new process must start."""
-
-
 async def run(settings: ResultsSettings, stop: Stop) -> None:
     async with connect(replace(JournalSettings.of(settings, SERVICE), waits_for_space=True)) as journal:
         await journal.topology()
         async with _traced(settings, journal), _served(settings, journal) as (dependencies, progress):
-            await _until_stopped(dependencies, progress, stop)
+            await until_stopped(stop, serve(dependencies, progress))
 
 
 @asynccontextmanager
@@ -65,7 +61,7 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             folder=settings.results_folder,
             pid=os.getpid(),
             now=utc_now,
-            on_committed=lambda committed: metrics.committed(committed, is_live=progress.is_caught_up),
+            on_committed=lambda committed: metrics.committed(committed, is_live=progress.position.is_caught_up),
             on_sealed=metrics.sealed,
             on_dead_letters=metrics.dead_letters,
             sweep_times=SweepTimes(settings.sweep_seconds, settings.sweep_grace_seconds),
@@ -103,28 +99,12 @@ def _readings(
     settings: ResultsSettings, journal: Journal, model: PostgresReadModel, progress: Progress
 ) -> dict[str, Reading]:
     readings = {
-        "lag": lag_reading(journal.log, lambda: progress.sequence),
+        "lag": lag_reading(journal.log, lambda: progress.position.sequence),
         "postgres": postgres_reading(model.database_reading),
     }
     if settings.nats_monitor_url is not None:
         readings["nats"] = nats_reading(settings.nats_monitor_url.rstrip("/"))
     return readings
-
-
-async def _until_stopped(dependencies: Dependencies, progress: Progress, stop: Stop) -> None:
-    """Wait for the first of: a request to stop, the death of the connection, the end of serving (always an error)."""
-    serving = asyncio.ensure_future(serve(dependencies, progress))
-    others = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(dependencies.journal.dead_event.wait())]
-    try:
-        await asyncio.wait([serving, *others], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in others:
-            task.cancel()
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
-    if dependencies.journal.dead_event.is_set() and not stop.is_requested():
-        raise ConnectionDead("the connection to NATS is dead")
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.read_model import SCHEMA
+from vbatch.contracts.read_model.rows import columns
 from vbatch.gateway.adapters.cooperative import map_cooperatively
 from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesAsk
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
@@ -47,7 +48,7 @@ TROUBLE = (
     asyncpg.UndefinedColumnError,  # the schema has another version, until `vbatch rebuild --switch`
 )
 
-FILE_COLUMNS = "id, purpose, filename, bytes, blob, created_at, expires_at"
+FILE_COLUMNS = columns(FileRecord)
 ALIVE = "deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"
 FILE = f"SELECT {FILE_COLUMNS} FROM file WHERE owner = $1 AND {ALIVE} AND id = $3"
 FILES = f"""
@@ -75,8 +76,8 @@ BATCHES = rf"""
            (SELECT bool_and(metadata ->> wanted.key = wanted.value IS TRUE)
             FROM unnest($7::text[], $8::text[]) AS wanted (key, value)) END)
     ORDER BY sequence DESC LIMIT $3"""
-OUTCOMES = """
-    SELECT line, start, length FROM outcome
+OUTCOMES = f"""
+    SELECT {columns(OutcomePlace)} FROM outcome
     WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
     ORDER BY line LIMIT $4"""
 LAST_LINE = "SELECT coalesce(max(line), 0) FROM outcome WHERE batch_sequence = $1 AND start + length <= $2"
@@ -87,8 +88,8 @@ USAGE = """
            (SELECT coalesce(sum(bytes), 0) FROM file
             WHERE owner = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)),
            (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM batch WHERE owner = $1 AND created_at >= $3)"""
-LINES = """
-    SELECT line, start, length, custom_id, status_code, error_code, input_tokens, output_tokens, seconds FROM outcome
+LINES = f"""
+    SELECT {columns(LineRecord)} FROM outcome
     WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
       AND ($5::boolean IS NULL OR coalesce(status_code BETWEEN 200 AND 299, false) = $5)
       AND ($6::text IS NULL OR strpos(custom_id, $6) > 0)
@@ -104,10 +105,10 @@ CHUNKS = """
            count(*) FILTER (WHERE NOT coalesce(status_code BETWEEN 200 AND 299, false)), coalesce(sum(output_tokens), 0)
     FROM outcome WHERE batch_sequence = $1 AND start + length <= $2
     GROUP BY sequence ORDER BY sequence"""
-RUNNERS = "SELECT id, state, device, memory_bytes, model, request_window, detail, since FROM runner ORDER BY id"
-DEFINED_MODELS = "SELECT definition, registered_at FROM model WHERE removed_at IS NULL ORDER BY id"
-MODELS = "SELECT id, registered_at FROM model WHERE removed_at IS NULL ORDER BY id"
-MODEL = "SELECT id, registered_at FROM model WHERE removed_at IS NULL AND id = $1"
+RUNNERS = f"SELECT {columns(RunnerRecord)} FROM runner ORDER BY id"
+DEFINED_MODELS = f"SELECT {columns(DefinedModel)} FROM model WHERE removed_at IS NULL ORDER BY id"
+MODELS = f"SELECT {columns(ModelRecord)} FROM model WHERE removed_at IS NULL ORDER BY id"
+MODEL = f"SELECT {columns(ModelRecord)} FROM model WHERE removed_at IS NULL AND id = $1"
 CHECKPOINT = "SELECT sequence FROM checkpoint"
 
 

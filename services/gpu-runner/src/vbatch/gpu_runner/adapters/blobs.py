@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from vbatch.chassis.backoff import Backoff
 from vbatch.chassis.blobs import Blobs, BlobTrouble
 from vbatch.contracts.orders import RequestRef
 from vbatch.gpu_runner.ports import InputUnreadable
@@ -39,7 +40,7 @@ class BlobFiles:
     async def put(self, blob: str, body: bytes) -> None:
         """Store the answer, waiting while the store is full or unreachable: the answer has already cost its
         computation."""
-        pause = PAUSE_SECONDS
+        backoff = Backoff(PAUSE_SECONDS, PUT_PAUSE_SECONDS_MAX)
         while True:
             try:
                 return await self._put(blob, body)
@@ -48,8 +49,7 @@ class BlobFiles:
                     raise
                 self.trouble = str(error)
                 log.warning("answer_waits_for_its_blob", blob=blob, reason=str(error))
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, PUT_PAUSE_SECONDS_MAX)
+            await asyncio.sleep(backoff.seconds())
 
     async def _put(self, blob: str, body: bytes) -> None:
         async with self._blobs.writer(blob) as writer:

@@ -24,11 +24,11 @@ from vbatch.gpu_runner.core.time_shares import Activity
 from vbatch.gpu_runner.core.watchdog import Watchdog
 from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
-from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading, NotLoaded
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.ports import AnswerFiles, Clock, Engine
 from vbatch.journal.quarantine import Quarantine
+from vbatch.journal.single_writer import LeaseFreshness
 
 EXPECT_SECONDS = 0.5
 """The pause between two looks for the next model."""
@@ -51,7 +51,7 @@ class EngineSession:
     changed: ChangeSignal
     metrics: RunnerMetrics
     limits: Limits
-    lease_watch: LeaseWatch
+    freshness: LeaseFreshness
     now: Clock
     quarantine: Quarantine
     engine: Engine | None = None
@@ -169,7 +169,7 @@ class EngineSession:
 
     def _may_record(self) -> bool:
         """Whether the answers to what is fed now can be recorded by us: the lease must still be ours."""
-        return self.lease_watch.is_fresh() and not self.recorder.is_behind
+        return self.freshness.is_fresh() and not self.recorder.is_behind
 
     @property
     def _is_full(self) -> bool:
@@ -198,7 +198,7 @@ class EngineSession:
 
     async def _answer(self, engine: Engine, request: Request) -> None:
         # A request handed out before a freeze leaves after it.
-        outcome = await outcome_from(engine, request, self.limits, self.metrics, self.lease_watch.until_fresh)
+        outcome = await outcome_from(engine, request, self.limits, self.metrics, self.freshness.until_fresh)
         reached(Failpoint.ANSWERED)
         self._answered_count += 1
         self._concurrency.answered(_clock())

@@ -24,23 +24,15 @@ from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.engine_session import EngineSession
 from vbatch.gpu_runner.flows.intake import Intake
-from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.reading import Reading
 from vbatch.gpu_runner.flows.recorder import SOURCE, Recorder
 from vbatch.gpu_runner.ports import AnswerFiles, Clock, InputFiles, Launcher
-from vbatch.journal.port import Conflict, Delivery, Journal, Lease, Publisher, Unavailable
-from vbatch.journal.quarantine import Quarantine, QuarantineMeans, place_of
+from vbatch.journal.port import Delivery, Fenced, Journal, Publisher, Unavailable
+from vbatch.journal.quarantine import QuarantineMeans
+from vbatch.journal.single_writer import Folding, LeaseFreshness, SingleWriter
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
-
-
-class Fenced(Exception):
-    """Raised when a newer runner holds the device; this one must end."""
-
-
-class JournalLost(Exception):
-    """Raised when the connection to the journal will not return; a new process must take over."""
 
 
 class StopWish(Protocol):
@@ -76,19 +68,16 @@ class Runner:
     registry: Registry = field(default_factory=Registry)
     metrics: RunnerMetrics = field(default_factory=RunnerMetrics)
     changed: ChangeSignal = field(default_factory=ChangeSignal)
-    lease: Lease | None = None
     _session_now: EngineSession | None = None
-    quarantine: Quarantine = field(init=False)
+    writer: SingleWriter = field(init=False)
 
     def __post_init__(self) -> None:
-        self.quarantine = Quarantine(
-            self.dependencies.journal.dead, self.dependencies.means, passing=(Fenced, JournalLost)
-        )
+        self.writer = SingleWriter(self.dependencies.journal, SOURCE, self.dependencies.means)
 
     @property
     def epoch(self) -> int:
         """The epoch of the lease; 0 before it is taken."""
-        return self.lease.epoch if self.lease else 0
+        return self.writer.epoch
 
     @property
     def engine_state(self) -> str:
@@ -104,48 +93,47 @@ class Runner:
         return await engine.metrics() if engine else b""
 
     async def run(self, stop: StopWish) -> None:
-        """Run until a requested stop. Raises Fenced, JournalLost or the error that ended it."""
-        self.lease = lease = await self._acquire()
+        """Run until a requested stop. Raises Fenced, ConnectionLost or the error that ended it (in a group)."""
+        epoch = await self.writer.take_lease(self._leased())
         reached(Failpoint.RUNNER_LEASED)
-        log.info("runner_leased", runner_id=self.runner_id, epoch=lease.epoch, device=self.dependencies.device.name)
+        log.info("runner_leased", runner_id=self.runner_id, epoch=epoch, device=self.dependencies.device.name)
         recorder = Recorder(
             runner_id=self.runner_id,
-            epoch=lease.epoch,
+            epoch=epoch,
             metrics=self.metrics,
             limits=self.limits,
             caught_up=self.changed,
             waiting_writes=self.dependencies.journal.waiting_writes,
             now=self.dependencies.now,
-            quarantine=self.quarantine,
+            quarantine=self.writer.quarantine,
         )
         self.dependencies.journal.waiting_writes.watch(lambda _refusal: self.changed.fire())
-        session = self._session_now = self._session(lease.epoch, recorder)
+        session = self._session_now = self._session(epoch, recorder)
         try:
             async with (
-                self.dependencies.journal.publisher(lease) as publisher,
+                self.writer.publisher() as publisher,
                 self.dependencies.journal.work.take(
-                    subjects.work(self.runner_id, lease.epoch), self._consumer(lease)
+                    subjects.work(self.runner_id, epoch), self._consumer(epoch)
                 ) as deliveries,
             ):
-                await self._work(stop, lease, session, deliveries=deliveries, publisher=publisher)
-                await self._leave(stop, recorder, lease.epoch, publisher)
-        except* Conflict as group:
-            log.error("runner_fenced", runner_id=self.runner_id, epoch=lease.epoch)
-            raise Fenced(f"a newer lease than {lease.epoch} exists") from group
+                await self._work(stop, session, deliveries=deliveries, publisher=publisher)
+                await self._leave(stop, recorder, epoch, publisher)
+        except* Fenced:
+            log.error("runner_fenced", runner_id=self.runner_id, epoch=epoch)
+            raise
         finally:
             await session.stop()
             await self.dependencies.launcher.close()
 
-    async def _acquire(self) -> Lease:
+    def _leased(self) -> RunnerLeased:
         device = self.dependencies.device
-        leased = RunnerLeased(
+        return RunnerLeased(
             at=self.dependencies.now(),
             runner_id=self.runner_id,
             device=device.name,
             memory_bytes=device.memory_bytes,
             pid=self.pid,
         )
-        return await self.dependencies.journal.log.acquire(codec.encode(leased, source=SOURCE))
 
     def _session(self, epoch: int, recorder: Recorder) -> EngineSession:
         loading = Loading(
@@ -170,15 +158,14 @@ class Runner:
             changed=self.changed,
             metrics=self.metrics,
             limits=self.limits,
-            lease_watch=LeaseWatch(self.changed, asyncio.get_running_loop().time),
+            freshness=LeaseFreshness(self.changed.fire, asyncio.get_running_loop().time),
             now=self.dependencies.now,
-            quarantine=self.quarantine,
+            quarantine=self.writer.quarantine,
         )
 
     async def _work(
         self,
         stop: StopWish,
-        lease: Lease,
         session: EngineSession,
         *,
         deliveries: AsyncIterator[Delivery],
@@ -189,7 +176,7 @@ class Runner:
         reading = Reading(self.dependencies.input_files, self.feed, recorder, self.changed)
         async with asyncio.TaskGroup() as tasks:
             intake = Intake(
-                epoch=lease.epoch,
+                epoch=self.epoch,
                 feed=self.feed,
                 recorder=recorder,
                 changed=self.changed,
@@ -198,12 +185,12 @@ class Runner:
                 now=asyncio.get_running_loop().time,
             )
             duties: tuple[Coroutine[None, None, None], ...] = (
-                self._follow_models(),
-                self._watch_journal(),
+                self.writer.watch(),
+                self._following_models().follow(subjects=(subjects.MODEL_EVENTS,)),
                 intake.take_all(deliveries),
                 reading.read_ahead(),
                 session.serve(),
-                session.lease_watch.keep(self.dependencies.journal.log, lease),
+                session.freshness.keep(self.writer),
                 recorder.publish(publisher),
                 recorder.confirm(publisher),
                 _settle_all(recorder),
@@ -213,30 +200,18 @@ class Runner:
             for task in working:
                 task.cancel()
 
-    def _consumer(self, lease: Lease) -> str:
+    def _consumer(self, epoch: int) -> str:
         """A consumer name for this life only: unsettled orders of an earlier life do not delay this one."""
-        return f"{self.runner_id}-{lease.epoch}"
+        return f"{self.runner_id}-{epoch}"
 
-    async def _follow_models(self) -> None:
-        async with self.dependencies.journal.log.tail(0, (subjects.MODEL_EVENTS,)) as arrivals:
-            async for records in arrivals:
-                for record in records:
-                    await self._learn(record)
-                self.changed.fire()
-
-    async def _learn(self, record: Recorded) -> None:
-        place = place_of(record)
-        if self.quarantine.is_poison(place):
-            return await self.quarantine.bury(record, place)
-        try:
-            with self.quarantine.watch(place):
-                self.registry.evolve(codec.decode(record))
-        except codec.Unreadable as error:
-            log.error("model_event_unreadable", sequence=record.sequence, reason=str(error))
-
-    async def _watch_journal(self) -> None:
-        await self.dependencies.journal.dead_event.wait()
-        raise JournalLost("the connection to the journal is gone for good")
+    def _following_models(self) -> Folding:
+        """The runner acts on orders, not on what it folds, so it waits for no caught-up gate."""
+        return Folding(
+            writer=self.writer,
+            evolve=lambda event, _sequence: self.registry.evolve(event),
+            on_folded=self.changed.fire,
+            on_unreadable=_pass_over,
+        )
 
     async def _leave(self, stop: StopWish, recorder: Recorder, epoch: int, publisher: Publisher) -> None:
         reason = stop.reason or "asked to"
@@ -248,6 +223,10 @@ class Runner:
             await publisher.flush()
         for delivery in recorder.settled_now():
             await _settle(delivery)
+
+
+async def _pass_over(record: Recorded, error: codec.Unreadable) -> None:
+    log.error("model_event_unreadable", sequence=record.sequence, reason=str(error))
 
 
 async def _settle_all(recorder: Recorder) -> None:

@@ -15,7 +15,7 @@ def delivery_pages(progress: Progress) -> list[web.RouteDef]:
     async def deliveries(request: web.Request) -> web.Response:
         page = page_of(progress.state, EndpointId(request.match_info["endpoint_id"]))
         if page is None:
-            return web.json_response({}, status=404 if progress.is_caught_up else 503)
+            return web.json_response({}, status=404 if progress.position.is_caught_up else 503)
         return web.Response(body=msgspec.json.encode(page), content_type="application/json")
 
     return [web.get("/deliveries/{endpoint_id}", deliveries)]

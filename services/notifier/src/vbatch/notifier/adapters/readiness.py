@@ -15,7 +15,7 @@ def notifier_readiness(journal: Journal, progress: Progress) -> Readiness:
 
     async def deliveries() -> str:
         delivering = progress.delivering
-        if not progress.is_caught_up or delivering is None:
+        if not progress.position.is_caught_up or delivering is None:
             raise NotReady("reading the log")
         endpoints, waiting = len(progress.state.endpoints), sum(1 for _ in progress.state.waiting())
         return f"{endpoints} endpoints, {waiting} deliveries wait, {delivering.in_flight_count} in flight"

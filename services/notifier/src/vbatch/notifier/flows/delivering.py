@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from functools import partial
 
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
@@ -13,7 +13,8 @@ from vbatch.contracts.codec import encode
 from vbatch.contracts.ids import DeliveryId, EndpointId
 from vbatch.contracts.message import MESSAGE_ID_HEADER, Recorded
 from vbatch.contracts.webhooks import DeliveryFault
-from vbatch.journal.port import Full, Lease, Unavailable
+from vbatch.journal.port import Full, Unavailable
+from vbatch.journal.single_writer import Deciding, SingleWriter
 from vbatch.notifier.core import signing
 from vbatch.notifier.core.decide import after_try, is_exhausted, next_moment, to_try
 from vbatch.notifier.core.schedule import Answer
@@ -28,41 +29,44 @@ EXHAUSTED = "webhook_exhausted"
 
 
 class Delivering:
-    """Works on a state that somebody else folds, who calls `on_folded` whenever it has changed."""
+    """Works on a state that somebody else folds, who sets `changed` whenever it has changed."""
 
-    def __init__(self, dependencies: Dependencies, state: State, lease: Lease) -> None:
+    def __init__(self, dependencies: Dependencies, state: State, writer: SingleWriter) -> None:
         self._dependencies = dependencies
         self._state = state
-        self._lease = lease
+        self._writer = writer
         self._in_flight: set[tuple[EndpointId, DeliveryId]] = set()
-        self._changed = asyncio.Event()
-        self._folded = asyncio.Event()
+        self.changed = asyncio.Event()
 
     @property
     def in_flight_count(self) -> int:
         return len(self._in_flight)
 
-    def on_folded(self) -> None:
-        self._changed.set()
-        folded, self._folded = self._folded, asyncio.Event()
-        folded.set()
-
     async def run(self) -> None:
-        """For ever. Raises Conflict when a newer process took over."""
+        """For ever, once all the past is folded. Raises Fenced when a newer process took over."""
+        await self._writer.position.caught_up()
+        get_logger().info("notifier_caught_up", endpoints=len(self._state.endpoints))
         async with asyncio.TaskGroup() as tasks:
-            while True:
-                self._changed.clear()
-                await self._queue_due()
-                now = self._dependencies.now()  # one moment for both: what ripens between two would be seen by neither
-                for delivery in to_try(self._state, self._in_flight, now):
-                    self._in_flight.add(_key(delivery))
-                    tasks.create_task(self._try(delivery))
-                await self._rest(now)
+            await Deciding(
+                writer=self._writer,
+                decide=lambda: list(self._state.due.values()),
+                append=self._queue,
+                act=partial(self._start_tries, tasks),
+                changed=self.changed,
+            ).run()
 
-    async def _queue_due(self) -> None:
-        for queued in list(self._state.due.values()):
-            await self._record([queued])
-            reached(Failpoint.DELIVERY_QUEUED)
+    async def _queue(self, queued: e.Event) -> None:
+        await self._record([queued])
+        reached(Failpoint.DELIVERY_QUEUED)
+
+    async def _start_tries(self, tasks: asyncio.TaskGroup) -> float:
+        """Return the seconds until the next delivery ripens."""
+        now = self._dependencies.now()  # one moment for both: what ripens between two would be seen by neither
+        for delivery in to_try(self._state, self._in_flight, now):
+            self._in_flight.add(_key(delivery))
+            tasks.create_task(self._try(delivery))
+        ripens = next_moment(self._state, now)
+        return REST_SECONDS_MAX if ripens is None else min((ripens - now).total_seconds(), REST_SECONDS_MAX)
 
     async def _try(self, delivery: Delivery) -> None:
         """One try, from the secret to the event; the place in flight is given back once the event is folded."""
@@ -80,7 +84,7 @@ class Delivering:
             self._dependencies.on_tried(answer.fault or str(answer.status_code))
         finally:
             self._in_flight.discard(_key(delivery))
-            self._changed.set()
+            self.changed.set()
 
     async def _post(self, endpoint: Endpoint, delivery: Delivery) -> Answer:
         now, queued = self._dependencies.now(), delivery.queued
@@ -116,34 +120,18 @@ class Delivering:
                 await self._wait_for_log(error)
 
     async def _record(self, events: Sequence[e.Event]) -> None:
-        """All or none, under the lease; returns once they are folded. A log that is away is waited for."""
-        messages = [encode(event, source=SOURCE) for event in events]
-        log, guard = self._dependencies.journal.log, self._lease.guard()
+        """All or none; returns once they are folded. A log that is away is waited for."""
         while True:
             try:
-                if len(messages) == 1:
-                    sequence = await log.append(messages[0], guard)
-                else:
-                    sequence = await log.append_all(messages, guard)
+                sequence = await self._writer.append(*events)
                 break
             except (Unavailable, Full) as error:
                 await self._wait_for_log(error)
-        while self._state.sequence < sequence:
-            await self._folded.wait()
+        await self._writer.position.wait_for(sequence)
 
     async def _wait_for_log(self, error: Exception) -> None:
         get_logger().warning("webhook_events_wait", reason=str(error))
         await asyncio.sleep(RETRY_SECONDS)
-
-    async def _rest(self, now: datetime) -> None:
-        """Until something changes or ripens."""
-        ripens = next_moment(self._state, now)
-        seconds = REST_SECONDS_MAX if ripens is None else (ripens - now).total_seconds()
-        try:
-            async with asyncio.timeout(min(max(seconds, 0.0), REST_SECONDS_MAX)):
-                await self._changed.wait()
-        except TimeoutError:
-            pass  # something is ripe, or it is time to look
 
 
 def _key(delivery: Delivery) -> tuple[EndpointId, DeliveryId]:

@@ -16,10 +16,10 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model import PROJECTED_CHANNEL, SCHEMA
+from vbatch.contracts.read_model.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, columns, storable
 from vbatch.results.adapters.postgres_metrics import DATABASE_QUERY, DatabaseReading
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, State
-from vbatch.results.core.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, storable
 from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 CONNECTIONS_MAX = 6
@@ -44,7 +44,7 @@ PASSING = (
 )
 
 _SEALABLE = "SELECT batch.*, file.blob FROM batch LEFT JOIN file ON file.id = batch.input_file_id"
-_STORED = "SELECT sequence, id, blob, bytes FROM file"
+_STORED = f"SELECT {columns(StoredFile)} FROM file"
 _UNWANTED = f"""
     {_STORED} WHERE (deleted_at < $1 OR expires_at < $1) AND sequence > $2
     AND NOT EXISTS (SELECT FROM batch WHERE input_file_id = file.id AND status <> ALL($4))
@@ -53,7 +53,7 @@ _GONE_OUTPUTS = """
     SELECT file.sequence, file.id, batch.id, batch.sequence FROM file JOIN batch ON batch.id = file.batch_id
     WHERE file.purpose = 'batch_output' AND (file.deleted_at <= $1 OR file.expires_at <= $1) AND file.sequence > $2
     AND batch.status = ANY($4) ORDER BY file.sequence LIMIT $3"""
-_PLACED = "SELECT line, start, length, status_code FROM outcome WHERE batch_sequence = $1"
+_PLACED = f"SELECT {columns(Placed)} FROM outcome WHERE batch_sequence = $1"
 
 
 class PostgresReadModel:
@@ -226,12 +226,12 @@ async def _write(connection: Connection, changes: Changes) -> None:
 async def _insert(connection: Connection, table: str, rows: Sequence[Row], *, replaces: bool) -> None:
     if not rows:
         return
-    columns = rows[0].__struct_fields__
-    places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
-    updates = ", ".join(f"{column} = EXCLUDED.{column}" for column in columns[1:])
+    names = rows[0].__struct_fields__
+    places = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    updates = ", ".join(f"{column} = EXCLUDED.{column}" for column in names[1:])
     otherwise = f"UPDATE SET {updates}" if replaces else "NOTHING"
     await connection.executemany(
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) ON CONFLICT (id) DO {otherwise}",
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places}) ON CONFLICT (id) DO {otherwise}",
         [[_storable(value) for value in msgspec.structs.astuple(row)] for row in rows],
     )
 

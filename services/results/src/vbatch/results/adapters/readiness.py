@@ -63,7 +63,7 @@ class _Lag:
         projector = self._progress.projector
         if projector is None or projector.trouble:
             raise NotReady(projector.trouble if projector and projector.trouble else "waiting for the lease")
-        sequence = self._progress.sequence
+        sequence = self._progress.position.sequence
         lag = max(0, await self._journal.log.last_sequence() - sequence)
         moved, self._seen = sequence != self._seen, sequence
         if lag > self._lag_max and not moved:

@@ -22,8 +22,8 @@ from vbatch.contracts.lifecycle import (
     true_ending,
 )
 from vbatch.contracts.lines import output_line
+from vbatch.contracts.read_model.rows import BatchRow, ModelRow, OutcomeRow, storable
 from vbatch.results.core.impossible_event import ImpossibleEvent
-from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
 
 NUMBER_MAX = 2**31 - 1
 """The bound on lines in a file and on tokens in an outcome: the columns are 32 bits wide."""

@@ -13,10 +13,10 @@ from typing import assert_never
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
+from vbatch.contracts.read_model.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
 from vbatch.results.core import batches, runners
 from vbatch.results.core.batches import OpenBatch
 from vbatch.results.core.impossible_event import ImpossibleEvent
-from vbatch.results.core.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
 
 
 @dataclass

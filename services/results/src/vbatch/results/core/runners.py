@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import RunnerId
-from vbatch.results.core.rows import RunnerRow
+from vbatch.contracts.read_model.rows import RunnerRow
 
 RunnerMove = e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | e.RunnerStopped | e.RunnerLost
 RowEvent = e.RunnerLeased | RunnerMove

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,13 +12,12 @@ from vbatch.contracts import events as e
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import BatchId, FileId, OutputKind, OwnerId, output_file_id
 from vbatch.contracts.lifecycle import NEVER_RAN_FAULT
-from vbatch.contracts.lines import parse_request_line
-from vbatch.results.core.rows import BatchRow
+from vbatch.contracts.lines import RawLine, RequestLines, parse_request_line
+from vbatch.contracts.read_model.rows import BatchRow
 
 OUTPUT_EXPIRES_AFTER_SECONDS = 30 * 86_400
 """OpenAI's default lifetime of an output file."""
 INPUT_LINE_BYTES_MAX = 64 << 20
-BOM = b"\xef\xbb\xbf"
 
 SEALED_EVENTS: Mapping[e.Ending, type[e.BatchSealed]] = {
     e.Ending.COMPLETED: e.BatchCompleted,
@@ -109,36 +108,16 @@ def custom_id_of(raw: bytes) -> str:
         raise SealRefused("a line of the input file that was valid no longer is") from error
 
 
-class RequestLines:
-    """Splits an input file that arrives in blocks into its request lines: physical, 1-based, split on \\n only.
+def request_lines() -> RequestLines:
+    """The reader of an input file, block by block."""
+    return RequestLines(INPUT_LINE_BYTES_MAX)
 
-    Blank lines count but hold no request; a byte order mark and carriage returns are not part of a line.
-    """
 
-    def __init__(self) -> None:
-        self._line = 0
-        self._rest = b""
-
-    def feed(self, block: bytes) -> list[tuple[int, bytes]]:
-        """The requests on the lines that end in this block."""
-        *whole, self._rest = (self._rest + block).split(b"\n")
-        if len(self._rest) > INPUT_LINE_BYTES_MAX:
-            raise SealRefused(f"line {self._line + len(whole) + 1} of the input file is too long")
-        return self._requests(whole)
-
-    def end(self) -> list[tuple[int, bytes]]:
-        """The request after the last line end, if any."""
-        rest, self._rest = self._rest, b""
-        return self._requests([rest])
-
-    def _requests(self, raws: list[bytes]) -> list[tuple[int, bytes]]:
-        requests = []
-        for raw in raws:
-            self._line += 1
-            text = (raw.removeprefix(BOM) if self._line == 1 else raw).strip()
-            if text:
-                requests.append((self._line, text))
-        return requests
+def must_be_bounded(requests: Sequence[RawLine]) -> None:
+    """Raises SealRefused for a line that validation never passes."""
+    for line, _, raw in requests:
+        if len(raw) > INPUT_LINE_BYTES_MAX:
+            raise SealRefused(f"line {line} of the input file is too long")
 
 
 def _file_id(row: BatchRow, kind: OutputKind, files: Mapping[OutputKind, SealedFile]) -> FileId | None:

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 
+from vbatch.chassis.backoff import Backoff
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
-from vbatch.contracts import events as e
 from vbatch.contracts.message import Recorded
-from vbatch.journal.port import Journal, Lease, Rejected
-from vbatch.journal.quarantine import Quarantine, place_of
+from vbatch.journal.port import Rejected
+from vbatch.journal.quarantine import place_of
+from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.core.projection import Changes, State
-from vbatch.results.flows.retrying import ASK_SECONDS_MAX, PASSING, WORK_SECONDS_MAX, Backoff
+from vbatch.results.flows.retrying import ASK_SECONDS_MAX, FIRST_SECONDS, PASSING, WORK_SECONDS_MAX
 from vbatch.results.flows.transacting import TRANSACTION_EVENTS_MAX, Buried, Transactions, decode_all, transactions
 from vbatch.results.ports import PartialFiles, ReadModel
 
@@ -27,10 +28,6 @@ GATHER_SECONDS = 0.05
 """The pause after a transaction of answers alone: a fast device sends some while a commit is still in progress."""
 ANSWERS = (".chunk_completed", ".dispatched", ".slice_returned")
 """The endings of the subjects of events that occur many times in a batch's life."""
-
-
-class Fenced(Exception):
-    """A newer results process has taken the lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +48,23 @@ class Projector:
 
     def __init__(
         self,
-        journal: Journal,
-        lease: Lease,
+        writer: SingleWriter,
         *,
         read_model: ReadModel,
         partials: PartialFiles,
         blobs: Blobs,
         on_committed: Callable[[Committed], None],
-        quarantine: Quarantine,
     ) -> None:
-        self._quarantine = quarantine
-        self._careful_until = _sequence_of(quarantine.last_place)
-        self._journal = journal
-        self._lease = lease
+        self._quarantine = writer.quarantine
+        self._careful_until = _sequence_of(writer.quarantine.last_place)
+        self._journal = writer.journal
         self._transactions = Transactions(read_model, partials, blobs, self._set_aside)
         self._on_committed = on_committed
-        self._backoff = Backoff(WORK_SECONDS_MAX)
+        self._backoff = Backoff(FIRST_SECONDS, WORK_SECONDS_MAX)
         self.trouble: str | None = "not started"
 
     async def run(self) -> None:
-        """Project until cancelled. Raises Fenced, CheckpointMoved, ReadModelMismatch; waits for trouble that passes."""
+        """Project until cancelled. Raises CheckpointMoved, ReadModelMismatch; waits for trouble that passes."""
         while True:
             state = await self._begun()
             try:
@@ -81,7 +75,7 @@ class Projector:
 
     async def _begun(self) -> State:
         """The state at the checkpoint, as soon as the database can be read."""
-        backoff = Backoff(ASK_SECONDS_MAX)
+        backoff = Backoff(FIRST_SECONDS, ASK_SECONDS_MAX)
         while True:
             try:
                 return await self._transactions.begin()
@@ -122,7 +116,6 @@ class Projector:
     async def _project(self, state: State, records: Sequence[Recorded]) -> None:
         started = perf_counter()
         decoded = await asyncio.to_thread(decode_all, records, self._quarantine)
-        self._must_not_be_fenced(records, decoded)
         changes = await self._transactions.apply(state, records, decoded)
         reached(Failpoint.ROWS_COMMITTED)
         body_bytes = sum(len(record.body) for record in records)
@@ -138,11 +131,6 @@ class Projector:
         except Rejected as error:
             # Too large for a dead letter. It stays in EVT, and must not stop the projection.
             get_logger().error("burial_refused", sequence=record.sequence, reason=str(error))
-
-    def _must_not_be_fenced(self, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]) -> None:
-        for record, event in zip(records, decoded, strict=True):
-            if isinstance(event, e.ResultsLeased) and record.sequence > self._lease.epoch:
-                raise Fenced(f"process {event.pid} took the lease at {record.sequence}")
 
 
 def _sequence_of(place: str) -> int:

@@ -16,9 +16,11 @@ from time import perf_counter
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.contracts.read_model import PAST_SCHEMA, REBUILT_SCHEMA, REPLACED_SCHEMA, SCHEMA
+from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.flows.output_sweeping import gone_outputs
 from vbatch.results.flows.replaying import Replay, ReplayDependencies, Report, opened
-from vbatch.results.flows.serving import own_folder, take_lease
+from vbatch.results.flows.sealing import SOURCE
+from vbatch.results.flows.serving import lease, own_folder
 from vbatch.results.flows.verifying import Verifier
 from vbatch.results.ports import Difference, ReadModel
 
@@ -139,7 +141,7 @@ async def _in_place_of_results(shop: ReplayDependencies) -> AsyncIterator[None]:
     """The results process stops when it reads of our lease, and releases the folder; a restarted one waits for it."""
     async with AsyncExitStack() as stack:
         for attempt in range(TAKE_OVER_TRIES):
-            await take_lease(shop.journal.log, shop.pid, shop.now())
+            await SingleWriter(shop.journal, SOURCE).take_lease(lease(shop.pid, shop.now()))
             try:
                 await stack.enter_async_context(own_folder(shop.folder))
                 break

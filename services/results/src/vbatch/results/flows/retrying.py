@@ -14,18 +14,3 @@ ASK_SECONDS_MAX = 1.0
 """The longest pause between requests to a database that is away: they are cheap, and waiting longer wastes time."""
 WORK_SECONDS_MAX = 10.0
 """The longest pause between tries that did their work for nothing, as on a full disk."""
-
-
-class Backoff:
-    """Doubles the pause from FIRST_SECONDS to `seconds_max`; `reset` follows a success."""
-
-    def __init__(self, seconds_max: float) -> None:
-        self._seconds_max = seconds_max
-        self._next = FIRST_SECONDS
-
-    def seconds(self) -> float:
-        seconds, self._next = self._next, min(2 * self._next, self._seconds_max)
-        return seconds
-
-    def reset(self) -> None:
-        self._next = FIRST_SECONDS

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import BatchId, OutputKind
-from vbatch.contracts.lines import never_ran_line
+from vbatch.contracts.lines import RawLine, never_ran_line
 from vbatch.results.core import sealing as rules
 from vbatch.results.core.sealing import SealRefused
 from vbatch.results.ports import PartialFiles, Placed, ReadModel, Sealable
@@ -58,27 +58,29 @@ class SealedPages:
             for page in await asyncio.to_thread(self._merged, BatchId(sealable.row.id), requests, placed, fault):
                 yield page
 
-    async def _requests(self, sealable: Sealable) -> AsyncIterator[Sequence[tuple[int, bytes]]]:
+    async def _requests(self, sealable: Sealable) -> AsyncIterator[Sequence[RawLine]]:
         if sealable.input_blob is None:
             raise SealRefused(f"{sealable.row.id}: its input file is not known")
-        lines = rules.RequestLines()
+        lines = rules.request_lines()
         async for block in self._blobs.read_stream(sealable.input_blob, chunk_bytes=INPUT_BLOCK_BYTES):
             if requests := lines.feed(block):
+                rules.must_be_bounded(requests)
                 yield requests
         if requests := lines.end():
+            rules.must_be_bounded(requests)
             yield requests
 
     def _merged(
         self,
         batch_id: BatchId,
-        requests: Sequence[tuple[int, bytes]],
+        requests: Sequence[RawLine],
         placed: Sequence[Placed],
         fault: RequestFault,
     ) -> list[Page]:
         read = self._partials.read(batch_id, placed) if placed else []
         answered = {place.line: (place.status_code, content) for place, content in zip(placed, read, strict=True)}
         contents: dict[OutputKind, list[bytes]] = {"output": [], "error": []}
-        for line, raw in requests:
+        for line, _, raw in requests:
             if line in answered:
                 status_code, content = answered[line]
                 contents[rules.kind_of(status_code)].append(content)

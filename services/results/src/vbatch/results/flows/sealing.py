@@ -11,17 +11,18 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
 
+from vbatch.chassis.backoff import Backoff
 from vbatch.chassis.blobs import Blobs, BlobWriter
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
-from vbatch.contracts import codec, events as e
+from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, OutputKind
-from vbatch.journal.port import Lease, Log, Rejected
-from vbatch.journal.quarantine import Quarantine
+from vbatch.journal.port import Rejected
+from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.core import sealing as rules
 from vbatch.results.core.projection import State
 from vbatch.results.core.sealing import SealedFile, SealRefused
-from vbatch.results.flows.retrying import ASK_SECONDS_MAX, PASSING, WORK_SECONDS_MAX, Backoff
+from vbatch.results.flows.retrying import ASK_SECONDS_MAX, FIRST_SECONDS, PASSING, WORK_SECONDS_MAX
 from vbatch.results.flows.sealed_pages import KINDS, Page, SealedPages
 from vbatch.results.ports import PartialFiles, ReadModel, Sealable
 
@@ -39,19 +40,16 @@ class Sealer:
 
     def __init__(
         self,
-        log: Log,
-        lease: Lease,
+        writer: SingleWriter,
         *,
         read_model: ReadModel,
         partials: PartialFiles,
         blobs: Blobs,
         now: Callable[[], datetime],
         on_sealed: Callable[[e.BatchSealed, int], None],
-        quarantine: Quarantine,
     ) -> None:
-        self._quarantine = quarantine
-        self._log = log
-        self._lease = lease
+        self._writer = writer
+        self._quarantine = writer.quarantine
         self._read_model = read_model
         self._pages = SealedPages(read_model, partials, blobs)
         self._blobs = blobs
@@ -73,7 +71,7 @@ class Sealer:
                 waiting.put_nowait(batch_id)
 
     async def run(self) -> None:
-        """Seal until cancelled. Raises Conflict when a newer results process has the lease."""
+        """Seal until cancelled. Raises Fenced when a newer results process has the lease."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(SHORT_SEALS_AT_ONCE_MAX):
                 tasks.create_task(self._work(self._short))
@@ -92,7 +90,7 @@ class Sealer:
                 await self._seal_at_last(batch_id)
 
     async def _seal_at_last(self, batch_id: BatchId) -> None:
-        backoff = Backoff(WORK_SECONDS_MAX)
+        backoff = Backoff(FIRST_SECONDS, WORK_SECONDS_MAX)
         while sealable := await self._sealable(batch_id):
             try:
                 await self._seal(sealable)
@@ -108,7 +106,7 @@ class Sealer:
 
     async def _sealable(self, batch_id: BatchId) -> Sealable | None:
         """The batch to seal, as soon as the database can be read."""
-        backoff = Backoff(ASK_SECONDS_MAX)
+        backoff = Backoff(FIRST_SECONDS, ASK_SECONDS_MAX)
         while True:
             try:
                 return await self._read_model.sealable(batch_id)
@@ -135,11 +133,9 @@ class Sealer:
         get_logger().info("batch_sealed", batch_id=batch_id, ending=sealable.row.ending, files=len(files))
 
     async def _append(self, event: e.Event) -> None:
-        message = codec.encode(event, source=SOURCE)
         try:
-            await self._log.append(message, self._lease.guard())
+            await self._writer.append(event)
         except Rejected as refusal:
-            await self._quarantine.refuse(message, refusal)
             raise SealRefused(f"its end was refused: {refusal}") from refusal
 
     async def _write_files(self, sealable: Sealable) -> dict[OutputKind, SealedFile]:

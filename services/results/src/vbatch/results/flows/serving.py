@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,12 +13,13 @@ from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.chassis.logs import get_logger
-from vbatch.contracts import codec, events as e
-from vbatch.journal.port import Conflict, Journal, Lease, Log
-from vbatch.journal.quarantine import Quarantine, QuarantineMeans
+from vbatch.contracts import events as e
+from vbatch.journal.port import Fenced, Journal
+from vbatch.journal.quarantine import QuarantineMeans
+from vbatch.journal.single_writer import Position, SingleWriter
 from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.flows.output_sweeping import OutputSweep
-from vbatch.results.flows.projecting import Committed, Fenced, Projector
+from vbatch.results.flows.projecting import Committed, Projector
 from vbatch.results.flows.retrying import PASSING
 from vbatch.results.flows.sealing import SOURCE, Sealer
 from vbatch.results.flows.sweeping import Sweeper, SweepTimes
@@ -29,7 +30,7 @@ LOCK_NAME = ".lock"
 LOCK_SECONDS_MAX = 30.0
 """An older process releases the folder as soon as it reads of our lease."""
 LOCK_POLL_SECONDS = 0.1
-EXPECTED = (*PASSING, Fenced, CheckpointMoved, ReadModelMismatch)
+EXPECTED = (*PASSING, CheckpointMoved, ReadModelMismatch)
 """Ends of the service for which no event is to blame."""
 
 
@@ -53,42 +54,43 @@ class Dependencies:
 
 @dataclass
 class Progress:
-    """The progress of the process, for its observers: `caught_up_at` is the head of the log when it took the lease."""
+    """The progress of the process, for its observers."""
 
-    caught_up_at: int | None = None
-    sequence: int = 0
+    position: Position = field(default_factory=Position)
     projector: Projector | None = None
     sealer: Sealer | None = None
-    is_caught_up: bool = False
 
 
 async def serve(dependencies: Dependencies, progress: Progress) -> None:
-    """Serve until cancelled. Raises Conflict or Fenced when a newer process took over, and unrecoverable errors."""
-    lease = await take_lease(dependencies.journal.log, dependencies.pid, dependencies.now())
+    """Serve until cancelled. Raises Fenced, ConnectionLost and unrecoverable errors (in a group)."""
+    journal, means = dependencies.journal, dependencies.means
+    writer = SingleWriter(journal, SOURCE, means, passing=EXPECTED, position=progress.position)
+    await writer.take_lease(lease(dependencies.pid, dependencies.now()))
+    get_logger().info("lease_taken", epoch=writer.epoch)
     reached(Failpoint.RESULTS_LEASED)
-    async with own_folder(dependencies.folder, lambda: _must_be_newest(dependencies.journal.log, lease)):
-        progress.caught_up_at = await dependencies.journal.log.last_sequence()
-        quarantine = Quarantine(dependencies.journal.dead, dependencies.means, passing=EXPECTED)
-        sealer, output_sweep = _sealer(dependencies, lease, quarantine), _output_sweep(dependencies, progress)
-        projector = _projector(dependencies, lease, quarantine, _follower(dependencies, progress, sealer, output_sweep))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(writer.watch())
+            tasks.create_task(_work(dependencies, progress, writer))
+    except* Fenced:
+        get_logger().error("fenced_by_a_newer_process", epoch=writer.epoch)
+        raise
+
+
+def lease(pid: int, now: datetime) -> e.ResultsLeased:
+    """The lease of the one results process, or of a rebuild in its place."""
+    return e.ResultsLeased(results_id=RESULTS_ID, pid=pid, at=now)
+
+
+async def _work(dependencies: Dependencies, progress: Progress, writer: SingleWriter) -> None:
+    """Wait for the folder, then work; a newer process, which is the one to get the folder, ends the wait too."""
+    async with own_folder(dependencies.folder):
+        sealer, output_sweep = _sealer(dependencies, writer), _output_sweep(dependencies, progress)
+        projector = _projector(dependencies, writer, _follower(dependencies, progress, sealer, output_sweep))
         progress.projector, progress.sealer = projector, sealer
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(projector.run())
-                tasks.create_task(sealer.run())
-                tasks.create_task(_sweeper(dependencies, progress).run())
-                tasks.create_task(output_sweep.run())
-        except* (Conflict, Fenced):
-            get_logger().error("fenced_by_a_newer_process", epoch=lease.epoch)
-            raise
-
-
-async def take_lease(log: Log, pid: int, now: datetime) -> Lease:
-    """Append our lease; every older results process stops when it reads of it."""
-    event = e.ResultsLeased(results_id=RESULTS_ID, pid=pid, at=now)
-    lease = await log.acquire(codec.encode(event, source=SOURCE))
-    get_logger().info("lease_taken", epoch=lease.epoch)
-    return lease
+        async with asyncio.TaskGroup() as tasks:
+            for duty in (projector, sealer, _sweeper(dependencies, progress), output_sweep):
+                tasks.create_task(duty.run())
 
 
 def _follower(
@@ -97,9 +99,8 @@ def _follower(
     """Offers seals only once caught up: before that, the end of a batch may come later in the log."""
 
     def follow(committed: Committed) -> None:
-        progress.sequence = committed.state.sequence
-        progress.is_caught_up = progress.sequence >= (progress.caught_up_at or 0)
-        if progress.is_caught_up:
+        progress.position.advance(committed.state.sequence)
+        if progress.position.is_caught_up:
             sealer.offer(committed.state)
         if committed.changes.deletions:
             output_sweep.file_deleted()
@@ -108,16 +109,14 @@ def _follower(
     return follow
 
 
-def _sealer(dependencies: Dependencies, lease: Lease, quarantine: Quarantine) -> Sealer:
+def _sealer(dependencies: Dependencies, writer: SingleWriter) -> Sealer:
     return Sealer(
-        dependencies.journal.log,
-        lease,
+        writer,
         read_model=dependencies.read_model,
         partials=dependencies.partials,
         blobs=dependencies.blobs,
         now=dependencies.now,
         on_sealed=dependencies.on_sealed,
-        quarantine=quarantine,
     )
 
 
@@ -134,7 +133,7 @@ def _sweeper(dependencies: Dependencies, progress: Progress) -> Sweeper:
         ),
         times=dependencies.sweep_times,
         now=dependencies.now,
-        is_caught_up=lambda: progress.is_caught_up,
+        is_caught_up=lambda: progress.position.is_caught_up,
         on_dead_letters=dependencies.on_dead_letters,
     )
 
@@ -147,45 +146,32 @@ def _output_sweep(dependencies: Dependencies, progress: Progress) -> OutputSweep
         dependencies.blobs,
         every_seconds=dependencies.sweep_times.every_seconds,
         now=dependencies.now,
-        is_caught_up=lambda: progress.is_caught_up,
+        is_caught_up=lambda: progress.position.is_caught_up,
     )
 
 
 def _projector(
-    dependencies: Dependencies, lease: Lease, quarantine: Quarantine, on_committed: Callable[[Committed], None]
+    dependencies: Dependencies, writer: SingleWriter, on_committed: Callable[[Committed], None]
 ) -> Projector:
     return Projector(
-        dependencies.journal,
-        lease,
+        writer,
         read_model=dependencies.read_model,
         partials=dependencies.partials,
         blobs=dependencies.blobs,
         on_committed=on_committed,
-        quarantine=quarantine,
     )
 
 
-async def _must_be_newest(log: Log, lease: Lease) -> None:
-    """Check that no newer process holds the folder, since that one will not release it. Raises Fenced."""
-    newest = await log.last(lease.subject)
-    if newest is not None and newest.sequence > lease.epoch:
-        raise Fenced(f"a newer process took the lease at {newest.sequence}")
-
-
-async def _nothing() -> None:
-    """The default check: do nothing."""
-
-
 @asynccontextmanager
-async def own_folder(folder: Path, while_held: Callable[[], Awaitable[None]] = _nothing) -> AsyncIterator[None]:
-    """Hold the folder's lock, because two writers would cut each other's files. `while_held` is called before each
-    further try. Raises LockHeld when the other process does not release it in time, and what `while_held` raises."""
+async def own_folder(folder: Path) -> AsyncIterator[None]:
+    """Hold the folder's lock, because two writers would cut each other's files. Raises LockHeld when the other process
+    does not release it in time."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
-    with await _locked(folder / LOCK_NAME, while_held):
+    with await _locked(folder / LOCK_NAME):
         yield
 
 
-async def _locked(path: Path, while_held: Callable[[], Awaitable[None]]) -> ExitStack:
+async def _locked(path: Path) -> ExitStack:
     deadline = asyncio.get_running_loop().time() + LOCK_SECONDS_MAX
     held = ExitStack()
     while True:
@@ -195,5 +181,4 @@ async def _locked(path: Path, while_held: Callable[[], Awaitable[None]]) -> Exit
         except LockHeld:
             if asyncio.get_running_loop().time() > deadline:
                 raise
-        await while_held()
         await asyncio.sleep(LOCK_POLL_SECONDS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from vbatch.chassis.backoff import Backoff
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId
 from vbatch.journal.quarantine import Quarantine
@@ -95,7 +96,7 @@ class Planning:
         self.on_change()
 
     async def _plan_at_last(self, batch: PendingBatch) -> None:
-        pause, deaths = RETRY_SECONDS, 0
+        backoff, deaths = Backoff(RETRY_SECONDS, RETRY_SECONDS_MAX), 0
         while batch.batch_id in self.state.batches:
             try:
                 self.plan_results[batch.batch_id] = await self._plan_result(batch)
@@ -107,8 +108,7 @@ class Planning:
                 if deaths == DEATHS_MAX:
                     self.state.given_up[batch.batch_id] = f"each process that checked its file died ({deaths} of them)"
                     break
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, RETRY_SECONDS_MAX)
+                await asyncio.sleep(backoff.seconds())
         if batch.batch_id not in self.state.batches:  # it ended while its file was read
             self._forget_plans_of_ended_batches()
 

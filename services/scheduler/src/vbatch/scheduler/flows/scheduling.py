@@ -14,13 +14,15 @@ from itertools import count
 import structlog
 
 from vbatch.chassis.failpoints import Failpoint, reached
-from vbatch.chassis.process import Stop
+from vbatch.chassis.process import Stop, until_stopped
 from vbatch.contracts import events as e
-from vbatch.contracts.codec import Unreadable, decode_outline, encode
+from vbatch.contracts.catalogue import BY_TYPE
+from vbatch.contracts.codec import Unreadable, decode_outline
 from vbatch.contracts.ids import BatchId, SliceId
 from vbatch.contracts.message import Message, Recorded
-from vbatch.journal.port import Conflict, Journal, Lease, Rejected
-from vbatch.journal.quarantine import Quarantine, QuarantineMeans, place_of
+from vbatch.journal.port import Journal, Rejected
+from vbatch.journal.quarantine import QuarantineMeans
+from vbatch.journal.single_writer import Deciding, Folding, SingleWriter
 from vbatch.scheduler.core.decide import DecisionInput, decide
 from vbatch.scheduler.core.giving_up import forget, give_up
 from vbatch.scheduler.core.policy.policy import Policy
@@ -32,14 +34,8 @@ from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX, RunnerWatch
 from vbatch.scheduler.ports import Clock, Planner
 
 SOURCE = "scheduler"
-TICK_SECONDS = 0.5
-"""The longest delay until an expiry or a due retry is noticed."""
 
 log = structlog.stdlib.get_logger()
-
-
-class JournalLost(Exception):
-    """The connection to NATS will not come back: the process must be restarted."""
 
 
 @dataclass
@@ -56,131 +52,98 @@ class Scheduler:
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
     scheduler_id: str = "main"
     state: State = field(default_factory=State)
-    is_caught_up: bool = False
     observe: Callable[[e.AnyEvent], None] = lambda _event: None
     """Told of each event that is read once all the past is folded, before the event itself is."""
-    quarantine: Quarantine = field(init=False)
+    writer: SingleWriter = field(init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.quarantine = Quarantine(self.journal.dead, self.means)
+        self.writer = SingleWriter(self.journal, SOURCE, self.means)
+
+    @property
+    def is_caught_up(self) -> bool:
+        return self.writer.position.is_caught_up
 
     async def run(self, stop: Stop) -> None:
-        """Run until asked to stop. Raises Conflict (in a group) when a newer scheduler holds the lease, JournalLost."""
-        taken = e.SchedulerLeased(scheduler_id=self.scheduler_id, pid=self.pid, at=self.clock())
-        lease = await self.journal.log.acquire(encode(taken, source=SOURCE))
+        """Run until asked to stop. Raises Fenced or ConnectionLost (in a group)."""
+        await until_stopped(stop, self._run())
+
+    async def _run(self) -> None:
+        await self.writer.take_lease(e.SchedulerLeased(scheduler_id=self.scheduler_id, pid=self.pid, at=self.clock()))
         reached(Failpoint.SCHEDULER_LEASED)
         async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(self._read(lease)),
-                tasks.create_task(self._act(lease)),
-                tasks.create_task(self._watch_connection()),
-                tasks.create_task(self._watch_lease(lease)),
-            ]
-            await stop.wait()
-            for task in running:
-                task.cancel()
+            tasks.create_task(self._read())
+            tasks.create_task(self._act())
+            tasks.create_task(self.writer.watch())
 
-    async def _read(self, lease: Lease) -> None:
-        start = await fold_past(self.journal.log, lease.epoch, self._fold)
-        async with self.journal.log.tail(after=start - 1) as lists:
-            async for records in lists:
-                for record in records:
-                    await self._fold(record)
-                self._changed.set()
-                await asyncio.sleep(0)  # a long history must not silence health
-
-    async def _fold(self, record: Recorded) -> None:
-        place = place_of(record)
-        if self.quarantine.is_poison(place):
-            self.state.sequence = record.sequence
-            give_up(self.state, record, self.quarantine.reason(place))
-            await self.quarantine.bury(record, place)
-            return
-        with self.quarantine.watch(place):
-            await self._evolve(record)
-
-    async def _evolve(self, record: Recorded) -> None:
-        try:
-            event = decode_outline(record)
-            if self.is_caught_up:
-                self.observe(event)
-            evolve(self.state, event, record.sequence)
-        except Unreadable as error:
-            self.state.sequence = record.sequence
-            log.error("event_unreadable", sequence=record.sequence, subject=record.subject, reason=str(error))
-            await self.journal.dead.append(record, str(error))
-
-    async def _act(self, lease: Lease) -> None:
-        await self._folded(lease.epoch)
-        self.is_caught_up = True
-        log.info("caught_up", sequence=self.state.sequence, epoch=lease.epoch, batches=len(self.state.batches))
-        planning = Planning(self.state, self.planner, self.clock, self.limits, self._changed.set, self.quarantine)
-        ordering = OrderSender(self.state, self.journal.work, self.clock, self._refused)
-        new_slice_id = slice_ids(lease.epoch).__next__
-        watch = RunnerWatch(
-            self.state,
-            self.journal.work,
-            self.clock,
-            lambda event: self._append(event, lease),
-            self.silence_seconds_max,
+    async def _read(self) -> None:
+        folding = Folding(
+            writer=self.writer,
+            evolve=self._evolve,
+            decode=decode_outline,
+            on_folded=self._changed.set,
+            on_poison=self._pass_over_poison,
+            on_unreadable=self._pass_over_unreadable,
         )
+        start = await fold_past(self.journal.log, self.writer.epoch, folding.fold)
+        await folding.follow(after=start - 1)
+
+    def _evolve(self, event: e.AnyEvent, sequence: int) -> None:
+        if self.writer.position.is_caught_up:
+            self.observe(event)
+        evolve(self.state, event, sequence)
+
+    def _pass_over_poison(self, record: Recorded, reason: str) -> None:
+        self.state.sequence = record.sequence
+        give_up(self.state, record, reason)
+
+    async def _pass_over_unreadable(self, record: Recorded, error: Unreadable) -> None:
+        self.state.sequence = record.sequence
+        log.error("event_unreadable", sequence=record.sequence, subject=record.subject, reason=str(error))
+        await self.journal.dead.append(record, str(error))
+
+    async def _act(self) -> None:
+        await self.writer.position.caught_up()
+        epoch, quarantine = self.writer.epoch, self.writer.quarantine
+        log.info("caught_up", sequence=self.state.sequence, epoch=epoch, batches=len(self.state.batches))
+        planning = Planning(self.state, self.planner, self.clock, self.limits, self._changed.set, quarantine)
+        ordering = OrderSender(self.state, self.journal.work, self.clock, self._order_refused)
+        watch = RunnerWatch(self.state, self.journal.work, self.clock, self._append, self.silence_seconds_max)
+        new_slice_id = slice_ids(epoch).__next__
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(watch.keep())
-            while True:
-                self._changed.clear()
+
+            def decide_now() -> list[e.AnyEvent]:
                 planning.advance(tasks)
-                events = decide(
-                    self.state, DecisionInput(self.clock(), planning.plan_results, self.policy, new_slice_id)
-                )
-                for event in events:
-                    await self._append(event, lease)
-                await ordering.send()
-                if not events:
-                    await self._wait_for_change()
+                now = DecisionInput(self.clock(), planning.plan_results, self.policy, new_slice_id)
+                return decide(self.state, now)
 
-    async def _append(self, event: e.AnyEvent, lease: Lease) -> None:
-        message = encode(event, source=SOURCE)
+            tasks.create_task(watch.keep())
+            await Deciding(
+                writer=self.writer, decide=decide_now, append=self._append, act=ordering.send, changed=self._changed
+            ).run()
+
+    async def _append(self, event: e.Event) -> None:
+        """Store the event and return once it is folded. The batch of a refused event is given up."""
         try:
-            sequence = await self.journal.log.append(message, lease.guard())
+            sequence = await self.writer.append(event)
         except Rejected as refusal:
-            await self._refused(getattr(event, "batch_id", None), message, refusal)
-            return
+            return self._give_up(getattr(event, "batch_id", None), refusal)
         reached(Failpoint.DECISION_RECORDED)
-        log.info("event_appended", event_id=message.message_id, sequence=sequence, **_ids(event))
-        await self._folded(sequence)
+        log.info("event_appended", event_id=BY_TYPE[type(event)].message_id(event), sequence=sequence, **_ids(event))
+        await self.writer.position.wait_for(sequence)
 
-    async def _refused(self, batch_id: BatchId | None, message: Message, refusal: Rejected) -> None:
+    async def _order_refused(self, batch_id: BatchId, message: Message, refusal: Rejected) -> None:
+        await self.writer.quarantine.refuse(message, refusal)
+        self._give_up(batch_id, refusal)
+
+    def _give_up(self, batch_id: BatchId | None, refusal: Rejected) -> None:
         """End the batch of a refused message; if even the end cannot be recorded, this process forgets the batch."""
-        await self.quarantine.refuse(message, refusal)
         if batch_id is None:
             return
         if batch_id in self.state.given_up:
             forget(self.state, batch_id)
         else:
             self.state.given_up[batch_id] = f"a record of it was refused ({refusal})"
-
-    async def _folded(self, sequence: int) -> None:
-        while self.state.sequence < sequence:
-            self._changed.clear()
-            await self._changed.wait()
-
-    async def _wait_for_change(self) -> None:
-        try:
-            async with asyncio.timeout(TICK_SECONDS):
-                await self._changed.wait()
-        except TimeoutError:
-            return  # time itself may have made something due
-
-    async def _watch_lease(self, lease: Lease) -> None:
-        """End this process as soon as there is a newer lease, even when it has nothing to append."""
-        async with self.journal.log.tail(lease.epoch, (lease.subject,)) as lists:
-            async for records in lists:
-                raise Conflict(f"a newer lease has sequence {records[-1].sequence}")
-
-    async def _watch_connection(self) -> None:
-        await self.journal.dead_event.wait()
-        raise JournalLost("the connection to NATS is closed for good")
 
 
 def _ids(event: e.Event) -> dict[str, str]:

@@ -18,6 +18,7 @@ from vbatch.contracts.events import BatchFault
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.limits import FAULT_MESSAGE_BYTES_MAX, FAULTS_BYTES_MAX, FAULTS_COUNT_MAX
+from vbatch.contracts.lines import RequestLines
 from vbatch.contracts.models import NO_TRUST, Trust
 from vbatch.contracts.orders import RequestRef
 from vbatch.scheduler.core.planning.custom_ids import CustomIds
@@ -35,7 +36,6 @@ from vbatch.scheduler.core.planning.request_line import (
 )
 from vbatch.scheduler.core.reach import check_reach, may_reach
 
-BOM = b"\xef\xbb\xbf"
 FAULTS_MAX = FAULTS_COUNT_MAX
 """How many faults one rejection lists if they fit its event; one more fault says how many were left out."""
 FAULTS_ROOM = FAULTS_BYTES_MAX - 2 * FAULT_MESSAGE_BYTES_MAX
@@ -113,28 +113,19 @@ class FileCheck:
         self._custom_ids = CustomIds()
         self._openings = PromptPrefixes()
         self._faults = Faults()
-        self._tail = b""
-        self._tail_offset = 0
-        self._tail_cut = 0
-        self._line = 0
+        self._lines = RequestLines(rules.line_bytes_max)
         self._requests = 0
         self._inputs = 0
 
     def feed(self, block: bytes) -> None:
-        """The next bytes of the file; lines end at `\\n` bytes only."""
-        lines = (self._tail + block).split(b"\n")
-        last = lines.pop()
-        for raw in lines:
-            self._take(raw)
-        self._tail = last
-        if len(last) > self._rules.line_bytes_max:  # the fault is certain, so the rest is not kept
-            self._tail = last[: self._rules.line_bytes_max + 1]
-            self._tail_cut += len(last) - len(self._tail)
+        """The next bytes of the file."""
+        for line, offset, raw in self._lines.feed(block):
+            self._take(line, offset, raw)
 
     def result(self, read_again: ReadAgain) -> Plan | tuple[BatchFault, ...]:
         """The plan of a valid file, or all its faults."""
-        self._take(self._tail)
-        self._tail = b""
+        for line, offset, raw in self._lines.end():
+            self._take(line, offset, raw)
         faults = self._faults.with_others(self._duplicates(read_again))
         if faults.listed:
             return faults.as_faults()
@@ -148,27 +139,21 @@ class FileCheck:
         """Whether the rest of the file need not be read."""
         return self._requests > self._rules.lines_max
 
-    def _take(self, raw: bytes) -> None:
-        offset = self._tail_offset
-        self._tail_offset += len(raw) + self._tail_cut + 1
-        self._tail_cut = 0
-        self._line += 1
-        if self._line == 1 and raw.startswith(BOM):
-            raw, offset = raw[len(BOM) :], offset + len(BOM)
-        raw = raw.rstrip()
-        if not raw or self.is_hopeless:
-            return
+    def _take(self, line: int, offset: int, raw: bytes) -> None:
         self._requests += 1
         if self.is_hopeless:
+            return self._note_too_many()
+        try:
+            self._admit(line, offset, raw)
+        except Unfit as unfit:
+            self._faults.add(unfit, line)
+
+    def _note_too_many(self) -> None:
+        if self._requests == self._rules.lines_max + 1:
             message = f"A batch may hold at most {self._rules.lines_max} requests."
             self._faults.add(Unfit(FileFault.TOO_MANY_TASKS, message), line=None)
-            return
-        try:
-            self._admit(raw, offset)
-        except Unfit as unfit:
-            self._faults.add(unfit, self._line)
 
-    def _admit(self, raw: bytes, offset: int) -> None:
+    def _admit(self, number: int, offset: int, raw: bytes) -> None:
         if len(raw) > self._rules.line_bytes_max:
             limit = self._rules.line_bytes_max
             raise Unfit(FileFault.LINE_TOO_LONG, f"This line is longer than {limit} bytes.")
@@ -176,17 +161,17 @@ class FileCheck:
             line = parse_line(raw)
         except Unfit as unfit:
             if unfit.code is not FileFault.INVALID_JSON_LINE:
-                self._note_id(custom_id_of(raw), offset, len(raw))
+                self._note_id(custom_id_of(raw), RequestRef(number, offset, len(raw)))
             raise
-        self._note_id(line.custom_id, offset, len(raw))
+        self._note_id(line.custom_id, RequestRef(number, offset, len(raw)))
         check_envelope(line, self._rules.endpoint)
         self._check_body(line, raw)
         self._openings.add(line.body)
 
-    def _note_id(self, custom_id: str, offset: int, length: int) -> None:
+    def _note_id(self, custom_id: str, ref: RequestRef) -> None:
         """Note the id whatever else is wrong with the line: no other line may have it."""
         if custom_id:
-            self._plan.add(RequestRef(self._line, offset, length))
+            self._plan.add(ref)
             self._custom_ids.add(custom_id)
 
     def _check_body(self, line: Line, raw: bytes) -> None:

@@ -1,4 +1,5 @@
-"""The rows of the read model as values: one field for each column, named and ordered as in schema.sql."""
+"""The rows of the read model as values, one field for each column. Results writes them; the gateway reads parts of
+them, and `columns` names these in its queries."""
 
 from __future__ import annotations
 
@@ -127,3 +128,8 @@ class RunnerRow(msgspec.Struct, frozen=True, kw_only=True):
 def storable(text: str) -> str:
     """PostgreSQL's text holds every character except NUL; the output lines keep even that."""
     return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def columns(row: type) -> str:
+    """The fields of a row type, or of a part of one, as the columns of a SELECT whose records fill it by place."""
+    return ", ".join(row.__annotations__)
