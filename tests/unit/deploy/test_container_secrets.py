@@ -46,6 +46,16 @@ def test_the_servers_configuration_knows_every_user_and_no_seed(folder: Path):
     assert 'listen: "0.0.0.0:4222"' in configuration and "sync_interval: always" in configuration
 
 
+def test_each_service_has_a_role_of_its_own_and_the_operator_is_the_owner(folder: Path):
+    users = {
+        reader: (folder / reader / "postgres-url").read_text().removeprefix("postgresql://").split(":")[0]
+        for reader in ("gateway", "results", "operator")
+    }
+    assert users == {"gateway": "vbatch_gateway", "results": "vbatch_results", "operator": "vbatch"}
+    roles = (folder / "postgres" / "roles.sql").read_text()
+    assert all((folder / MASTERS / user).read_text() in roles for user in ("vbatch_gateway", "vbatch_results"))
+
+
 def test_the_exporter_is_not_given_the_owners_password(folder: Path):
     assert [path.name for path in (folder / "postgres-exporter").iterdir()] == ["monitor-password"]
     assert (folder / "postgres/monitor-password").read_text() != (folder / "postgres/postgres-password").read_text()

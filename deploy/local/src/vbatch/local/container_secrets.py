@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vbatch.chassis.files import write_atomically
 from vbatch.local import nats, nats_users, postgres
+from vbatch.local.postgres_roles import Role, statements, url_of
 
 ANY_ADDRESS = "0.0.0.0"
 NATS_PORT, NATS_MONITOR_PORT = 4222, 8222
@@ -28,27 +29,33 @@ POSTGRES_URL_FILE = "postgres-url"
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A container of ours: who it is on the log, whether it opens the database, and whether the volume of sealed
-    webhook secrets is mounted into its own secrets, which are read-only there."""
+    """A container of ours: who it is on the log, in which role it opens the database if it does, and whether the volume
+    of sealed webhook secrets is mounted into its own secrets, which are read-only there."""
 
     folder: str
     log_user: str
-    opens_database: bool = False
+    database_role: Role | None = None
+    is_operator: bool = False
     shares_webhook_secrets: bool = False
+
+    @property
+    def opens_database(self) -> bool:
+        return self.is_operator or self.database_role is not None
 
 
 READERS = (
-    Reader("gateway", "gateway", opens_database=True, shares_webhook_secrets=True),
+    Reader("gateway", "gateway", Role.GATEWAY, shares_webhook_secrets=True),
     Reader("scheduler", "scheduler"),
-    Reader("results", "results", opens_database=True),
+    Reader("results", "results", Role.RESULTS),
     Reader("gpu-runner", "gpu-runner"),
     Reader("notifier", "notifier", shares_webhook_secrets=True),
-    Reader("operator", nats_users.OPERATOR, opens_database=True),
+    Reader("operator", nats_users.OPERATOR, is_operator=True),
 )
 
 PASSWORD_READERS = {
     "postgres": ("postgres",),
     "monitor": ("postgres", "postgres-exporter"),
+    **{role.user: () for role in Role},
     "grafana": ("grafana",),
     "label-studio-db": ("label-studio-db",),
     "label-studio-admin": (),
@@ -74,6 +81,9 @@ def provide(folder: Path, store: Path) -> None:
             _write(folder / reader / f"{name}-password", (masters / name).read_bytes())
     for each in READERS:
         _provide_reader(folder / each.folder, each, masters)
+    passwords = {role: (masters / role.user).read_text() for role in Role}
+    roles = "".join(f"{statement};\n" for statement in statements(passwords))
+    _write(folder / "postgres" / "roles.sql", roles.encode())
     _write(folder / "nats" / "nats.conf", _nats_configuration(masters, store).encode())
     _write(folder / "label-studio" / "environment", _label_studio_environment(masters).encode())
 
@@ -86,10 +96,15 @@ def _provide_password(path: Path) -> None:
 def _provide_reader(folder: Path, reader: Reader, masters: Path) -> None:
     _write(folder / NKEY_FILE, nats_users.key_file(masters, reader.log_user).read_bytes())
     if reader.opens_database:
-        url = postgres.url(masters / "postgres", POSTGRES_PORT, host=POSTGRES_HOST)
-        _write(folder / POSTGRES_URL_FILE, url.encode())
+        _write(folder / POSTGRES_URL_FILE, _database_url(reader.database_role, masters).encode())
     if reader.shares_webhook_secrets:
         (folder / WEBHOOKS).mkdir(parents=True, exist_ok=True)
+
+
+def _database_url(role: Role | None, masters: Path) -> str:
+    if role is None:
+        return postgres.url(masters / "postgres", POSTGRES_PORT, host=POSTGRES_HOST)
+    return url_of(role, (masters / role.user).read_text(), POSTGRES_PORT, host=POSTGRES_HOST)
 
 
 def _nats_configuration(masters: Path, store: Path) -> str:

@@ -55,11 +55,23 @@ def initialise(data_dir: Path, password_file: Path, *, durable: bool = True) -> 
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=data_dir.parent, prefix=f".{data_dir.name}.new-"))
     try:
-        _build_cluster(staging, _password(password_file), durable=durable)
+        _build_cluster(staging, provide_password(password_file), durable=durable)
         (staging / "data").rename(data_dir)
         sync_folder(data_dir.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def execute(data_dir: Path, statements: Sequence[str]) -> None:
+    """Run statements as the superuser on the database of a cluster that is not running. Raises LocalTrouble."""
+    said = _run(
+        [_binary("postgres"), "--single", "-j", "-D", str(data_dir), DATABASE],
+        touches=(data_dir,),
+        stdin="".join(f"{statement};\n\n" for statement in statements),
+    )
+    failed = [line for line in said.splitlines() if "ERROR:" in line or "FATAL:" in line]
+    if failed:  # the single-user mode exits with 0 all the same
+        raise LocalTrouble(f"PostgreSQL refused to be set up: {failed[0]}")
 
 
 def command(
@@ -105,7 +117,8 @@ def _must_have_password(data_dir: Path, password_file: Path) -> None:
         )
 
 
-def _password(password_file: Path) -> str:
+def provide_password(password_file: Path) -> str:
+    """Return the password of the file, which is made if it does not exist."""
     if not password_file.exists():
         password_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(password_file, secrets.token_urlsafe(PASSWORD_BYTES).encode(), mode=0o600)
@@ -134,10 +147,11 @@ def _build_cluster(staging: Path, password: str, *, durable: bool) -> None:
     )
 
 
-def _run(argv: Sequence[str], *, touches: Sequence[Path], stdin: str = "") -> None:
+def _run(argv: Sequence[str], *, touches: Sequence[Path], stdin: str = "") -> str:
+    """Return what the program writes to its standard error."""
     ran = privileges.unprivileged(argv, touches=touches)
     try:
-        subprocess.run(
+        done = subprocess.run(
             ran.argv,
             env=os.environ | ran.env,
             input=stdin,
@@ -147,6 +161,7 @@ def _run(argv: Sequence[str], *, touches: Sequence[Path], stdin: str = "") -> No
             timeout=INITDB_SECONDS_MAX,
             cwd="/",
         )
+        return done.stderr
     except subprocess.CalledProcessError as error:
         raise LocalTrouble(f"PostgreSQL could not be set up: {error.stderr.strip()[-2000:]}") from error
     except subprocess.TimeoutExpired as error:

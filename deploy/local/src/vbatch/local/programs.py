@@ -10,6 +10,7 @@ from vbatch.chassis.files import write_atomically
 from vbatch.chassis.settings import CONFIG_VARIABLE, POSTGRES_URL_FILE, STACK_VARIABLE
 from vbatch.local import log_access, monitoring, nats, nats_users, postgres, probes
 from vbatch.local.commands import Command
+from vbatch.local.postgres_roles import Role, RoleFiles, statements, url_of
 from vbatch.local.settings import LocalSettings
 
 
@@ -81,6 +82,18 @@ def prepare(settings: LocalSettings) -> None:
         postgres.initialise(settings.home / "postgres", password_file)
         url = postgres.url(password_file, settings.postgres_port)
         write_atomically(settings.home / POSTGRES_URL_FILE, url.encode())
+        _provide_roles(settings)
+
+
+def _provide_roles(settings: LocalSettings) -> None:
+    """Make the roles once: the cluster keeps them."""
+    files = RoleFiles(settings.home / "secrets")
+    if not files.are_there:
+        passwords = {role: postgres.provide_password(files.password(role)) for role in Role}
+        postgres.execute(settings.home / "postgres", statements(passwords))
+    for role in Role:
+        url = url_of(role, files.password(role).read_text().strip(), settings.postgres_port)
+        write_atomically(files.url(role), url.encode())
 
 
 def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES) -> dict[str, str]:

@@ -204,5 +204,18 @@ def _is_section(settings_class: type[ServiceSettings], key: str, value: object) 
 
 
 def _embedded_postgres_url(home: Path) -> SecretStr | None:
-    path = home / POSTGRES_URL_FILE
+    return _secret(home / POSTGRES_URL_FILE)
+
+
+def postgres_url_of(section: str) -> Any:  # noqa: ANN401 - what pydantic's Field itself returns
+    """The field `postgres_url` of a service with a role of its own in the embedded server; by default its URL there."""
+    own = Path("secrets") / f"postgres-{section}-url"
+    return Field(
+        default_factory=lambda data: _secret(data["home"] / own) or _embedded_postgres_url(data["home"]),
+        validate_default=True,
+        description="The read model; by default the embedded server, in a role of the service's own.",
+    )
+
+
+def _secret(path: Path) -> SecretStr | None:
     return SecretStr(path.read_text().strip()) if path.is_file() else None

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from vbatch.chassis.public_settings import PublicSettings
-from vbatch.chassis.settings import BadSettings, variable
+from vbatch.chassis.settings import BadSettings, postgres_url_of, variable
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, BadKeyFile, read_key_file
 from vbatch.gateway.core.files.part_uploads import UPLOAD_BYTES_MAX
@@ -24,6 +24,7 @@ class GatewaySettings(PublicSettings):
     section: ClassVar[str] = "gateway"
     needs_postgres: ClassVar[bool] = True
 
+    postgres_url: SecretStr | None = postgres_url_of(section)
     port: int = Field(4080, ge=0, le=65535, description="Where the API is served; 0 takes any free one.")
     models_file: Path = Field(Path("models.toml"), description="The models that batches may name.")
     api_keys_file: Path | None = Field(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from vbatch.chassis.settings import ServiceSettings
+from vbatch.chassis.settings import ServiceSettings, postgres_url_of
 
 
 class ResultsSettings(ServiceSettings):
@@ -16,6 +16,7 @@ class ResultsSettings(ServiceSettings):
     section: ClassVar[str] = "results"
     needs_postgres: ClassVar[bool] = True
 
+    postgres_url: SecretStr | None = postgres_url_of(section)
     port: int = Field(4085, ge=0, le=65535, description="Where health and metrics are served; 0 takes any free one.")
     lag_max: int = Field(
         50_000, ge=1, description="Events behind the log from which a projection that does not move is not ready."
