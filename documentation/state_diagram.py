@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from documentation.drawing import arrow, box, svg, text
 from vbatch.contracts import events as e
 from vbatch.contracts.catalogue import KINDS
-from vbatch.contracts.lifecycle import ARCS, TERMINAL, BatchStatus
+from vbatch.contracts.lifecycle import TRANSITIONS, TERMINAL, BatchStatus
 
 WIDTH, HEIGHT = 960, 380
 BOX_WIDTH, BOX_HEIGHT = 124, 40
@@ -43,7 +43,7 @@ DETOURS: Mapping[tuple[BatchStatus, BatchStatus], tuple[tuple[int, int], ...]] =
 def arcs() -> list[Arc]:
     """Every move of the transition table."""
     names: Mapping[type[e.Event], str] = {kind.type: kind.name for kind in KINDS}
-    return [Arc(source, names[event], target) for (source, event), target in ARCS.items()]
+    return [Arc(source, names[event], target) for (source, event), target in TRANSITIONS.items()]
 
 
 def state_mermaid() -> str:

@@ -13,7 +13,7 @@ from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import output_file_id
 from vbatch.contracts.message import Recorded
 
-ARCS: Mapping[str, frozenset[str]] = {
+TRANSITIONS: Mapping[str, frozenset[str]] = {
     "validating": frozenset({"in_progress", "failed", "cancelling", "finalizing"}),
     "in_progress": frozenset({"finalizing", "cancelling"}),
     "finalizing": frozenset({"completed", "expired"}),
@@ -211,7 +211,7 @@ def check_status(before: str | None, after: str) -> None:
     reached = {before or "validating"}
     frontier = set(reached)
     while frontier:
-        frontier = {to for status in frontier for to in ARCS.get(status, ())} - reached
+        frontier = {to for status in frontier for to in TRANSITIONS.get(status, ())} - reached
         reached |= frontier
     if after not in reached:
         raise Violation("status_moves_along_the_arcs", f"{before} became {after}")

@@ -15,7 +15,7 @@ from documentation.state_diagram import arcs, state_mermaid, state_svg
 from tests.support.paths import ROOT
 from vbatch.chassis.settings import ServiceSettings, variable
 from vbatch.cli.exits import EXIT_MEANINGS, Exit
-from vbatch.contracts.lifecycle import ARCS, BatchStatus
+from vbatch.contracts.lifecycle import TRANSITIONS, BatchStatus
 from vbatch.contracts.models import ModelDefinition
 
 
@@ -62,7 +62,7 @@ def test_every_exit_code_has_a_meaning():
 def test_the_state_diagram_has_every_state_and_every_move():
     picture, words = state_svg(), state_mermaid()
     assert all(f">{status}</text>" in picture for status in BatchStatus)
-    assert len(arcs()) == len(ARCS) == picture.count("<polyline")
+    assert len(arcs()) == len(TRANSITIONS) == picture.count("<polyline")
     assert all(f"    {arc.source} --> {arc.target} : {arc.event}\n" in words for arc in arcs())
 
 

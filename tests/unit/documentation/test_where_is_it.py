@@ -17,7 +17,7 @@ QUESTIONS = {
     "the longest completion window": ("COMPLETION_WINDOW", "contracts/completion_window.py"),
     "how a file is split into lines": ("RequestLines", "contracts/lines.py"),
     "what makes a line invalid": ("Unfit", "scheduler/core/planning/request_line.py"),
-    "which status may follow which": ("lifecycle", "contracts/lifecycle.py"),
+    "which status may follow which": ("TRANSITIONS", "contracts/lifecycle.py"),
     "which model is loaded next": ("density", "scheduler/core/policy/density.py"),
     "how a prefix group is formed": ("prefix", "scheduler/core/planning/prefix_order.py"),
     "how a poison request is found": ("bisection", "scheduler/core/state/bisection.py"),

@@ -30,7 +30,7 @@ class BatchStatus(StrEnum):
 
 TERMINAL = frozenset({BatchStatus.FAILED, BatchStatus.COMPLETED, BatchStatus.EXPIRED, BatchStatus.CANCELLED})
 
-ARCS: dict[tuple[BatchStatus, type[e.Event]], BatchStatus] = {
+TRANSITIONS: dict[tuple[BatchStatus, type[e.Event]], BatchStatus] = {
     (BatchStatus.VALIDATING, e.BatchValidated): BatchStatus.IN_PROGRESS,
     (BatchStatus.VALIDATING, e.BatchRejected): BatchStatus.FAILED,
     (BatchStatus.VALIDATING, e.BatchCancelRequested): BatchStatus.CANCELLING,
@@ -45,8 +45,8 @@ ARCS: dict[tuple[BatchStatus, type[e.Event]], BatchStatus] = {
 
 
 def next_status(status: BatchStatus, event: e.Event) -> BatchStatus:
-    """The status after the event; unchanged where ARCS has no move."""
-    return ARCS.get((status, type(event)), status)
+    """The status after the event; unchanged where TRANSITIONS has no move."""
+    return TRANSITIONS.get((status, type(event)), status)
 
 
 PRIORITY_MIN, PRIORITY_MAX = -100, 100
