@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from documentation.drawing import arrow, box, svg, text
 from vbatch.contracts import events as e
 from vbatch.contracts.catalogue import KINDS
-from vbatch.contracts.lifecycle import TRANSITIONS, TERMINAL, BatchStatus
+from vbatch.contracts.lifecycle import TERMINAL, TRANSITIONS, BatchStatus
 
 WIDTH, HEIGHT = 960, 380
 BOX_WIDTH, BOX_HEIGHT = 124, 40
