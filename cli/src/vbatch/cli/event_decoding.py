@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from vbatch.cli.live import ChunkSummary, LiveEvent
-from vbatch.cli.sse import ServerEvent
+from vbatch.client import LiveEvent as SentEvent
 from vbatch.contracts.catalogue import KINDS
 
 TYPES: Mapping[str, type[Any]] = {kind.name: kind.type for kind in KINDS} | {"batch.chunk_completed": ChunkSummary}
 
 
-def event_of(record: ServerEvent) -> LiveEvent | None:
+def event_of(record: SentEvent) -> LiveEvent | None:
     """Return the event; None if this command does not know its type: the server may be newer."""
     kind = TYPES.get(record.name)
     if kind is None:
