@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 
 from tests.unit.cli.canned_gateway import CHUNK, STORY
-from vbatch.client.core.live_events import LiveEvent, live_event
+from vbatch.client.core.live_events import LiveEvent, event_of, live_event
 from vbatch.client.core.progress import Progress, ProgressFold
 from vbatch.contracts import events as e
 from vbatch.contracts.catalogue import BY_TYPE
@@ -47,6 +47,7 @@ def test_a_chunk_that_comes_twice_counts_once():
 def test_an_event_that_is_not_known_here_changes_only_the_place():
     assert told(LiveEvent(9, "batch.invented_later", "{}")) == Progress(event_id=9)
     assert told(LiveEvent(9, "batch.validated", "no json")) == Progress(event_id=9)
+    assert event_of(LiveEvent(9, "batch.invented_later", "{}")) is None
 
 
 def test_a_record_that_was_seen_or_is_none_is_left_out():

@@ -70,7 +70,7 @@ def arrow_file(folder: Path) -> Path:
 
 
 def dataset_folder(folder: Path, rows: list[Mapping[str, object]] = ROWS) -> Path:
-    """As `datasets` 4 writes it with `save_to_disk`: two shards in Arrow's stream format, and a state."""
+    """As `datasets` 5.2 writes it with `save_to_disk`: two shards in Arrow's stream format, and a state."""
     folder = folder / "saved"
     folder.mkdir(parents=True)
     names = [f"data-0000{number}-of-00002.arrow" for number in range(2)]

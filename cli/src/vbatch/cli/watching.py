@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from vbatch.cli.api_types import Batch, read
 from vbatch.cli.client import Server
-from vbatch.cli.event_decoding import event_of
 from vbatch.cli.exits import CommandError
 from vbatch.cli.forecast_text import forecast_line
 from vbatch.cli.live import Progress
 from vbatch.cli.loads import usual_load_seconds
+from vbatch.client.core.live_events import event_of
 from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.events import BatchValidated
 from vbatch.contracts.subjects import RUNNER_EVENTS

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
 
-import msgspec
-
-from vbatch.client.core.live_events import LiveEvent
+from vbatch.client.core.live_events import ChunkSummary, LiveEvent, event_of
 from vbatch.contracts import events as e
-from vbatch.contracts.catalogue import KINDS
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, next_status
-
-
-class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch.chunk_completed as the gateway streams it: its lines, their outcomes and their cost; no answers."""
-
-    at: datetime
-    lines: tuple[int, ...]
-    succeeded: int
-    failed: int
-    usage: e.Usage = e.NO_USAGE
-
-
-EVENT_TYPES: Mapping[str, type[Any]] = {kind.name: kind.type for kind in KINDS} | {
-    "batch.chunk_completed": ChunkSummary
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +42,11 @@ class ProgressFold:
     def apply(self, record: LiveEvent) -> Progress:
         """Return the progress after the event. One that this client does not know changes only `event_id`: the server
         may be newer."""
-        after = self._after(_decoded(record))
+        after = self._after(event_of(record))
         self.progress = replace(after, event_id=max(after.event_id, record.id))
         return self.progress
 
-    def _after(self, event: e.Event | ChunkSummary | None) -> Progress:
+    def _after(self, event: e.AnyEvent | ChunkSummary | None) -> Progress:
         match event:
             case None:
                 return self.progress
@@ -106,14 +86,3 @@ def _sealed(progress: Progress, event: e.BatchSealed) -> Progress:
         input_tokens=event.usage.input_tokens,
         output_tokens=event.usage.output_tokens,
     )
-
-
-def _decoded(record: LiveEvent) -> e.Event | ChunkSummary | None:
-    kind = EVENT_TYPES.get(record.name)
-    if kind is None:
-        return None
-    try:
-        event: e.Event | ChunkSummary = msgspec.json.decode(record.data, type=kind)
-        return event
-    except msgspec.DecodeError:
-        return None
