@@ -76,6 +76,12 @@ async def test_the_answers_of_a_table_need_a_file(gateway: CannedGateway, table:
     assert "--join writes a file: give --output" in done.stderr
 
 
+async def test_options_of_a_join_need_one(gateway: CannedGateway):
+    done = await gateway.run("results", samples.BATCH, "--id-column", "id")
+    assert (done.exit_code, gateway.asked) == (Exit.USAGE, [])
+    assert "give --join as well" in done.stderr
+
+
 async def test_errors_have_a_column_of_their_own(gateway: CannedGateway, table: Path):
     done = await gateway.run("results", samples.BATCH, "--join", str(table), "-o", "out.csv", "--errors")
     assert (done.exit_code, gateway.asked) == (Exit.USAGE, [])

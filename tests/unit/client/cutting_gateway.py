@@ -30,6 +30,8 @@ class CuttingGateway:
     is_over: bool = True
     creates_lost: int = 0
     asked: list[str] = field(default_factory=list)
+    more: dict[str, object] = field(default_factory=dict)
+    """What else the batch says of itself."""
     keys: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -45,7 +47,7 @@ class CuttingGateway:
             case "batches":
                 return await self._create(request)
             case _:
-                return web.json_response(BATCH | ({"error_file_id": "file-errors"} if self.errors else {}))
+                return web.json_response(BATCH | self.more | ({"error_file_id": "file-errors"} if self.errors else {}))
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         self.keys.append(request.headers["Idempotency-Key"])

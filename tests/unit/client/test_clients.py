@@ -56,6 +56,10 @@ def answered(number: int) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 async def blocking(url: str, use: Callable[[Client], T]) -> T:
     def run() -> T:
         with Client(url) as client:
@@ -167,6 +171,16 @@ async def test_requests_that_never_ran_are_told_by_the_error_file(cutting: Cutti
     assert (report.answered, report.failed, report.missing) == (1, 2, 1)
     async with AsyncClient(cutting.url) as client:
         assert await client.join(BATCH, rows, tmp_path / "out.csv") == report
+
+
+async def test_a_batch_that_failed_has_nothing_to_join(cutting: CuttingGateway, tmp_path: Path):
+    cutting.more = {"status": "failed", "errors": {"data": [{"message": "No such model.", "line": 3}]}}
+    with pytest.raises(TableError, match=r"batch_1 failed before any request ran: row 3: No such model\."):
+        await blocking(cutting.url, lambda client: client.join(BATCH, [{"id": "a"}], tmp_path / "out.csv"))
+    async with AsyncClient(cutting.url) as client:
+        with pytest.raises(TableError, match="failed before any request ran"):
+            await client.join(BATCH, [{"id": "a"}], tmp_path / "out.csv")
+    assert names_in(tmp_path) == []
 
 
 async def test_a_table_at_fault_sends_nothing(cutting: CuttingGateway):

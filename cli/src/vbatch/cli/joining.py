@@ -28,6 +28,9 @@ class Joining:
         """Raises Misused, and the errors of the client."""
         if self.output is None:
             raise Misused("--join writes a file: give --output with a name in .csv, .tsv, .jsonl or .parquet.")
+        batch = server.batch(batch_id)
+        if not batch.is_over:
+            err.print(f"{batch.id} is {batch.status}: rows without an outcome so far have no answer.")
         report = server.join(
             batch_id,
             self.table,

@@ -116,18 +116,20 @@ class RowOptions:
 def prepared(file: Path, options: RowOptions, endpoint: str | None) -> Iterator[Submission]:
     """What will be uploaded. Raises Misused, which names the columns and rows at fault."""
     format, template = options.format, options.template(endpoint)
-    with _on_disk(file, format or Format.JSONL) as path, _named(file, path), reported():
+    with _on_disk(file, format or Format.JSONL) as path, _renamed(path, file), reported():
         with submission(path, template, endpoint=endpoint, format=format, split=options.split) as made:
             yield made
 
 
 @contextmanager
-def _named(file: Path, path: Path) -> Iterator[None]:
-    """Let messages say where the rows came from, not where they were put."""
+def _renamed(path: Path, file: Path) -> Iterator[None]:
+    """Let messages name standard input, not the file that has its copy."""
     try:
         yield
     except Misused as error:
-        raise Misused(str(error).replace(str(path), STANDARD_INPUT_NAME if path != file else str(file))) from error
+        if path == file:
+            raise
+        raise Misused(str(error).replace(str(path), STANDARD_INPUT_NAME)) from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from vbatch.client.core.requests import ID_COLUMN_KEY, RequestTemplate, RowIds
 from vbatch.client.core.results_cursor import ResultsCursor
 from vbatch.client.core.retries import Retries
 from vbatch.client.errors import Silent, Unreachable
-from vbatch.client.objects import Batch, StoredFile, read
+from vbatch.client.objects import Batch, StoredFile, must_have_run, read
 from vbatch.client.settings import api_key_from, url_from
 from vbatch.client.submission import submission
 from vbatch.client.tables.disk_index import temporary_file
@@ -160,6 +160,7 @@ class AsyncClient:
     ) -> JoinReport:
         """As `Client.join`."""
         batch = await self.batch(batch_id)
+        must_have_run(batch)
         ids = RowIds(id_column or (batch.metadata or {}).get(ID_COLUMN_KEY))
         table, columns = open_table(source, format=format, split=split), AnswerColumns(answer_column)
         await asyncio.to_thread(check_join, table, ids, Path(output), columns)

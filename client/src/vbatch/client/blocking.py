@@ -22,7 +22,7 @@ from vbatch.client.core.requests import ID_COLUMN_KEY, RequestTemplate, RowIds
 from vbatch.client.core.results_cursor import ResultsCursor
 from vbatch.client.core.retries import Retries
 from vbatch.client.errors import Silent, Unreachable
-from vbatch.client.objects import Batch, StoredFile, read
+from vbatch.client.objects import Batch, StoredFile, must_have_run, read
 from vbatch.client.settings import api_key_from, url_from
 from vbatch.client.submission import submission
 from vbatch.client.tables.joins import JoinReport, check_join, join
@@ -172,6 +172,7 @@ class Client:
         TableError; then `output` is as it was before.
         """
         batch = self.batch(batch_id)
+        must_have_run(batch)
         ids = RowIds(id_column or (batch.metadata or {}).get(ID_COLUMN_KEY))
         table, columns = open_table(source, format=format, split=split), AnswerColumns(answer_column)
         check_join(table, ids, Path(output), columns)

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from vbatch.client.errors import AnswerNotUnderstood
+from vbatch.client.errors import AnswerNotUnderstood, TableError
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 
 
@@ -60,6 +60,19 @@ class StoredFile(msgspec.Struct, frozen=True):
     id: str
     filename: str
     bytes: int
+
+
+def must_have_run(batch: Batch) -> None:
+    """Raises TableError for a batch that failed, which has no answers."""
+    if batch.status is not BatchStatus.FAILED:
+        return
+    faults = batch.errors.data if batch.errors else []
+    reason = f"{_place(faults[0])}{faults[0].message}" if faults else "the server gave no reason."
+    raise TableError(f"{batch.id} failed before any request ran: {reason}")
+
+
+def _place(fault: Fault) -> str:
+    return f"row {fault.line}: " if fault.line else ""
 
 
 T = TypeVar("T")

@@ -65,12 +65,14 @@ def results(
 ) -> None:
     """Download the answers of a batch; while it runs, the answers so far. With --join they come in a table."""
     if join is not None:
-        joining = Joining(join, output, answer_column, id_column, format, split)
         if errors:
             raise typer.BadParameter("leave it out: --join has a column for errors.", param_hint="--errors")
+        joining = Joining(join, output, answer_column, id_column, format, split)
         with ending(), reported(), Client(server_url(url), api_key=api_key) as server:
             joining.write(server, batch, as_json=as_json)
         return
+    if id_column or format or split:
+        raise typer.BadParameter("give --join as well.", param_hint="--id-column / --format / --split")
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
