@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("libs/*/src", "services/*/src", "cli/src", "deploy/local/src")
+SOURCES = ("libs/*/src", "services/*/src", "client/src", "cli/src", "deploy/local/src")
 LOOP_VARIABLE = "it"
 """A name that says nothing of what it holds; the glossary need not list it."""
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from tests.support import events as samples
 from tests.support.events import NOON
-from vbatch.cli.live import ChunkSummary, LiveEvent, Progress
+from vbatch.cli.live import LiveEvent, Progress
+from vbatch.client.core.live_events import ChunkSummary
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lifecycle import BatchStatus

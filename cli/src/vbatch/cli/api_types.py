@@ -7,31 +7,8 @@ from typing import TypeVar
 import msgspec
 
 from vbatch.cli.exits import CommandError
+from vbatch.client import Counts, Faults, StoredFile as StoredFile, Usage
 from vbatch.contracts.lifecycle import BatchStatus
-
-
-class Counts(msgspec.Struct, frozen=True):
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """One entry of a failed batch's `errors.data`."""
-
-    message: str = ""
-    code: str | None = None
-    line: int | None = None
-    param: str | None = None
-
-
-class Faults(msgspec.Struct, frozen=True):
-    data: list[Fault] = []
-
-
-class Usage(msgspec.Struct, frozen=True):
-    input_tokens: int = 0
-    output_tokens: int = 0
 
 
 class Eta(msgspec.Struct, frozen=True):
@@ -105,12 +82,6 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     others_first: int = 0
     remedies: list[str] = []
     admission: Admission | None = None
-
-
-class StoredFile(msgspec.Struct, frozen=True):
-    id: str
-    filename: str
-    bytes: int
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -13,14 +13,14 @@ import typer
 
 from vbatch.cli import answers
 from vbatch.cli.api_types import Batch, StoredFile, read
-from vbatch.cli.client import Server, connect
-from vbatch.cli.commands.batches import endpoint_of
+from vbatch.cli.client import Server, connect, reported
 from vbatch.cli.commands.stack import bring_up, stop
 from vbatch.cli.exits import CommandError, Misused, ending
 from vbatch.cli.options import err, local_settings, out
 from vbatch.cli.progress_display import ProgressDisplay, display_for, summary
 from vbatch.cli.usual import Usual, usual_line
 from vbatch.cli.watching import watch
+from vbatch.client.submission import submission
 from vbatch.contracts.durations import duration
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.journal.settings import JournalSettings
@@ -102,8 +102,9 @@ async def _show(settings: LocalSettings, inputs: list[Path]) -> None:
 
 
 async def _submit(server: Server, path: Path) -> Batch:
-    uploaded = read(await server.upload(path), StoredFile)
-    batch = read(await server.create(uploaded.id, endpoint_of(path), "24h", {"demo": path.stem}), Batch)
+    with reported(), submission(path, None) as made:
+        uploaded = read(await server.send(made.filename, made.content), StoredFile)
+    batch = read(await server.create(uploaded.id, made.endpoint, "24h", {"demo": path.stem}), Batch)
     out.print(f"  {path} is {batch.id}, {batch.endpoint}", markup=False)
     return batch
 

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
-
+from vbatch.client.core.live_events import ChunkSummary
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, next_status
@@ -17,16 +16,6 @@ from vbatch.gpu_runner.core.choices import DTYPE
 from vbatch.gpu_runner.core.profile import SAID
 
 SPEED_WINDOW = timedelta(seconds=30)
-
-
-class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch.chunk_completed as the gateway streams it: its lines, their outcomes and their cost; no answers."""
-
-    at: datetime
-    lines: tuple[int, ...]
-    succeeded: int
-    failed: int
-    usage: e.Usage = e.NO_USAGE
 
 
 LiveEvent = e.AnyEvent | ChunkSummary

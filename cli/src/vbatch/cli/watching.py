@@ -8,17 +8,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 
-from vbatch.cli import sse
 from vbatch.cli.api_types import Batch, read
 from vbatch.cli.client import Server
-from vbatch.cli.event_decoding import event_of
 from vbatch.cli.exits import CommandError
 from vbatch.cli.forecast_text import forecast_line
 from vbatch.cli.live import Progress
 from vbatch.cli.loads import usual_load_seconds
+from vbatch.client.core.live_events import event_of
 from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.events import BatchValidated
 from vbatch.contracts.subjects import RUNNER_EVENTS
@@ -38,16 +37,17 @@ async def watch(server: Server, batch_id: str, log: JournalSettings | None, on_c
     validated: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     runner_news = _runner_news(log, validated, progress, on_change)
     async with _beside(runner_news), _beside(_forecasts(server, batch_id, progress, on_change)):
-        async for record in sse.follow(server, batch_id):
-            event = event_of(record)
-            if event is None:
-                continue
-            progress.apply(event)
-            on_change(progress)
-            if isinstance(event, BatchValidated) and not validated.done():
-                validated.set_result(record.id)
-            if progress.is_over:
-                break
+        async with aclosing(server.events(batch_id)) as records:
+            async for record in records:
+                event = event_of(record)
+                if event is None:
+                    continue
+                progress.apply(event)
+                on_change(progress)
+                if isinstance(event, BatchValidated) and not validated.done():
+                    validated.set_result(record.id)
+                if progress.is_over:
+                    break
     return progress
 
 

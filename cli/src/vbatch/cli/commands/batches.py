@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from vbatch.cli.api_types import Batch, BatchPage, StoredFile, read
@@ -31,6 +30,18 @@ from vbatch.cli.options import (
     table_of,
 )
 from vbatch.cli.progress_display import display_for, summary
+from vbatch.cli.rows import (
+    IdColumn,
+    MaxTokens,
+    Model,
+    Param,
+    Prompt,
+    RowOptions,
+    Split,
+    System,
+    TableFormat,
+    prepared,
+)
 from vbatch.cli.watching import watch as follow_to_end
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN, STEERABLE, BatchStatus
 from vbatch.local.log_access import log_settings
@@ -42,7 +53,10 @@ FORECAST_SECONDS_MAX, FORECAST_POLL_SECONDS = 3.0, 0.2
 """A forecast is up to a second old, and a file of some thousand lines is checked in less."""
 
 Endpoint = Annotated[
-    str | None, typer.Option(help="The API path of all requests; by default that of the file's first line.")
+    str | None,
+    typer.Option(
+        help="The API path of all requests; by default that of the file's first line, or chat completions for rows."
+    ),
 ]
 Window = Annotated[str, typer.Option(help="The completion window, such as 24h.")]
 Metadata = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with the batch; may be repeated.")]
@@ -51,12 +65,27 @@ Priority = Annotated[
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the batch has ended.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait silently until the batch has ended.")]
-InputFile = Annotated[Path, typer.Argument(metavar="FILE", help="The requests, one JSON object per line.")]
+InputFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="The requests, one JSON object per line; with --prompt a table: CSV, TSV, JSON, JSON Lines, Parquet, "
+        "Arrow, or a folder of Hugging Face datasets. - is standard input.",
+    ),
+]
 Limit = Annotated[int, typer.Option("-n", "--limit", min=1, max=BATCHES_SHOWN_MAX, help="List at most this many.")]
 
 
 def submit(
     file: InputFile,
+    prompt: Prompt = None,
+    system: System = None,
+    model: Model = None,
+    id_column: IdColumn = None,
+    max_tokens: MaxTokens = None,
+    param: Param = None,
+    format: TableFormat = None,
+    split: Split = None,
     endpoint: Endpoint = None,
     window: Window = "24h",
     metadata: Metadata = None,
@@ -67,13 +96,25 @@ def submit(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Upload FILE and create a batch from it."""
+    """Upload FILE and create a batch from it. With --prompt, each row of a table becomes a request."""
+    rows = RowOptions(
+        prompt=prompt,
+        system=system,
+        model=model,
+        id_column=id_column,
+        max_tokens=max_tokens,
+        params=param or [],
+        format=format,
+        split=split,
+    )
 
     async def ask() -> None:
-        pairs, path = pairs_of(metadata or []), endpoint or endpoint_of(file)
+        pairs = pairs_of(metadata or [])
         async with connect(server_url(url), api_key) as server:
-            uploaded = read(await server.upload(file), StoredFile)
-            created = await server.create(uploaded.id, path, window, pairs, priority)
+            with prepared(file, rows, endpoint) as made:
+                uploaded = read(await server.send(made.filename, made.content), StoredFile)
+            pairs = dict(made.metadata) | pairs
+            created = await server.create(uploaded.id, made.endpoint, window, pairs, priority)
             batch = read(created, Batch)
             if as_json and not watch:
                 print_json(created)
@@ -136,21 +177,6 @@ async def _show_forecast(server: Server, batch: Batch) -> None:
             break
     for line in forecast_line(batch, time.time()):
         err.print(line, markup=False)
-
-
-def endpoint_of(file: Path) -> str:
-    """Return the `url` of the file's first line. Raises Misused."""
-
-    class First(msgspec.Struct):
-        url: str
-
-    try:
-        with file.open("rb") as lines:
-            return msgspec.json.decode(lines.readline().removeprefix(b"\xef\xbb\xbf"), type=First).url
-    except OSError as error:
-        raise Misused(f"{file} cannot be read: {error.strerror}.") from error
-    except msgspec.DecodeError as error:
-        raise Misused(f"The first line of {file} has no url: correct it, or give --endpoint.") from error
 
 
 def pairs_of(metadata: list[str]) -> dict[str, str]:

@@ -13,9 +13,13 @@ import msgspec
 import typer
 
 from vbatch.cli.api_types import Batch, read
-from vbatch.cli.client import Server, connect
-from vbatch.cli.exits import CommandError, Misused
+from vbatch.cli.client import Server, connect, reported
+from vbatch.cli.exits import CommandError, Misused, ending
+from vbatch.cli.joining import Joining
 from vbatch.cli.options import ApiKey, AsJson, BatchArgument, Url, err, print_json, run, server_url
+from vbatch.cli.rows import ROWS, Split, TableFormat
+from vbatch.client import Client
+from vbatch.client.core.joining import DEFAULT_COLUMN
 from vbatch.contracts.event_text import amount, size
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 
@@ -23,15 +27,52 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to th
 Errors = Annotated[bool, typer.Option("--errors", help="Download the lines without an answer instead.")]
 
 
+Join = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TABLE",
+        rich_help_panel=ROWS,
+        help="Write this table, whose rows were submitted, with the answers beside its columns to --output, as its "
+        "name ends: .csv, .tsv, .jsonl or .parquet.",
+    ),
+]
+AnswerColumn = Annotated[
+    str, typer.Option(metavar="NAME", rich_help_panel=ROWS, help="The name of the column with the answers.")
+]
+JoinIdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id-column",
+        metavar="COLUMN",
+        rich_help_panel=ROWS,
+        help="The column with the ids; by default that of submit.",
+    ),
+]
+
+
 def results(
     batch: BatchArgument,
     output: Output = None,
     errors: Errors = False,
+    join: Join = None,
+    answer_column: AnswerColumn = DEFAULT_COLUMN,
+    id_column: JoinIdColumn = None,
+    format: TableFormat = None,
+    split: Split = None,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download the answers of a batch; while it runs, the answers so far."""
+    """Download the answers of a batch; while it runs, the answers so far. With --join they come in a table."""
+    if join is not None:
+        if errors:
+            raise typer.BadParameter("leave it out: --join has a column for errors.", param_hint="--errors")
+        joining = Joining(join, output, answer_column, id_column, format, split)
+        with ending(), reported(), Client(server_url(url), api_key=api_key) as server:
+            joining.write(server, batch, as_json=as_json)
+        return
+    if id_column or format or split:
+        raise typer.BadParameter("give --join as well.", param_hint="--id-column / --format / --split")
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:

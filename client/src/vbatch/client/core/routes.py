@@ -1,0 +1,40 @@
+"""The routes of the gateway that the client uses, and the bodies it sends there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+FILES = "/v1/files"
+BATCHES = "/v1/batches"
+DEFAULT_WINDOW = "24h"
+
+
+def batch(batch_id: str, *more: str) -> str:
+    """The path of a batch, or of what belongs to it."""
+    return "/".join((BATCHES, quote(batch_id, safe=""), *more))
+
+
+def content(file_id: str) -> str:
+    return f"{FILES}/{quote(file_id, safe='')}/content"
+
+
+def range_from(start: int) -> dict[str, str]:
+    """The header that asks for a file from this byte on."""
+    return {"Range": f"bytes={start}-"} if start else {}
+
+
+def new_batch(
+    file_id: str, *, endpoint: str, completion_window: str, metadata: Mapping[str, str], priority: int
+) -> dict[str, object]:
+    """The body of a create; what is not set is left out."""
+    body: dict[str, object] = {
+        "input_file_id": file_id,
+        "endpoint": endpoint,
+        "completion_window": completion_window,
+    }
+    if metadata:
+        body["metadata"] = dict(metadata)
+    if priority:
+        body["priority"] = priority
+    return body
