@@ -8,7 +8,8 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -26,10 +27,12 @@ from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readings import Readings, readiness_reading
+from vbatch.chassis.reported_settings import reported_settings
 from vbatch.chassis.sealed import SealedFolder
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
 from vbatch.gateway.adapters.http import (
     access,
+    administration,
     answer_lines,
     batches,
     event_log,
@@ -51,6 +54,7 @@ from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
 from vbatch.gateway.adapters.input_lines import InputLines
+from vbatch.gateway.adapters.known_secrets import known_secrets
 from vbatch.gateway.adapters.log_folder import log_folder
 from vbatch.gateway.adapters.measured_projection import MeasuredProjection
 from vbatch.gateway.adapters.notifier import notifier_pages
@@ -59,19 +63,21 @@ from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
 from vbatch.gateway.adapters.scheduler import scheduler_feed
 from vbatch.gateway.adapters.service_watch import ServiceWatch, WatchedService
+from vbatch.gateway.adapters.settings_watch import SettingsWatch
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.adapters.storage_metrics import storage_reading
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.disk_guard import Watermark
 from vbatch.gateway.core.rate_limits import FAILED_KEYS_PER_MINUTE, KeyLimits, RateLimit
 from vbatch.gateway.flows.access_feed import AccessFeed
+from vbatch.gateway.flows.administration import Administration
 from vbatch.gateway.flows.event_log import Ownership
 from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.flows.webhooks import Webhooks
-from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed, Services
+from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed, ReportsSettings, Services
 from vbatch.gateway.settings import Configuration, GatewaySettings
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Log
@@ -96,6 +102,14 @@ needs stands beside its security scheme. `GET /v1/me` says who you are."""
 
 class Duty(Protocol):
     async def run(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the other services say of themselves, and of their settings."""
+
+    services: Services
+    settings: ReportsSettings
 
 
 class ConnectionDead(Exception):
@@ -125,6 +139,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
             models,
             webhooks,
             access,
+            administration,
             server,
             service,
         )
@@ -182,8 +197,8 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
         aiohttp.ClientSession() as http,
     ):
         await journal.topology()
-        services = ServiceWatch(_watched(settings), http)
-        parts = _parts(configuration, journal, reads, projection, forecasts, deliveries, services)
+        watched = Watched(ServiceWatch(_watched(settings), http), SettingsWatch(_watched(settings), http))
+        parts = _parts(configuration, journal, reads, projection, forecasts, deliveries, watched)
         await _sweep(parts.dependencies.blobs)
         changed = await register_models(parts.dependencies, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
@@ -219,7 +234,7 @@ def _parts(
     projection: ProjectionFeed,
     forecasts: ForecastFeed,
     deliveries: Deliveries,
-    services: Services,
+    watched: Watched,
 ) -> AppState:
     settings = configuration.settings
     access = Access(configuration.keys, is_local=settings.is_local)
@@ -235,7 +250,7 @@ def _parts(
         disk_guard=_disk_guard(settings, journal.log),
         forecasts=forecasts,
         access=access,
-        services=services,
+        services=watched.services,
         input_lines=InputLines(blobs),
         now=utc_now,
         entropy=os.urandom,
@@ -262,6 +277,9 @@ def _parts(
         last_used={},
         ownership=Ownership(),
         model_loads=ModelLoads(journal.log),
+        administration=Administration(dependencies, feed, journal.dead, watched.settings),
+        own_settings=reported_settings(settings),
+        known_secrets=partial(known_secrets, settings),
         has_open_pages=settings.has_open_pages,
     )
 
