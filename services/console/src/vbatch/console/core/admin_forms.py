@@ -10,7 +10,7 @@ import msgspec
 from vbatch.console.core.admin_objects import Change, Limits, Quota
 from vbatch.console.core.new_batch import Misfilled
 
-SCOPES = {"read": "look only", "user": "look, hand in and change", "admin": "everything, for every owner"}
+SCOPES = {"read": "look", "user": "look and change", "admin": "everything"}
 EXPIRY_DAYS = {
     "": "never",
     "1": "after a day",
