@@ -26,7 +26,7 @@ def _in_files(folder: Path) -> list[str]:
     for path in sorted(folder.rglob("*"))[:FILES_MAX]:
         with suppress(OSError, UnicodeDecodeError):
             if path.is_file() and path.stat().st_size <= SECRET_BYTES_MAX:
-                found.append(path.read_text().strip())
+                found += [line.strip() for line in path.read_text().splitlines()]
     return found
 
 
