@@ -27,7 +27,7 @@ from vbatch.cli.options import (
 )
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 
-OneBatch = Annotated[str | None, typer.Argument(metavar="[BATCH]", help="The batch's id; or --all.")]
+OneBatch = Annotated[str | None, typer.Argument(metavar="BATCH", help="The batch's id; or --all.")]
 AllWork = Annotated[bool, typer.Option("--all", help="All work of every owner; needs an admin key.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="With --all: why, for everybody who looks at the queue.")]
 Level = Annotated[

@@ -28,6 +28,7 @@ KEPT_NAMES = frozenset(
         "endpoint",
         "engine",
         "host",
+        "key",
         "kind",
         "level",
         "method",
@@ -42,7 +43,7 @@ KEPT_NAMES = frozenset(
         "type",
     }
 )
-"""Keys of log lines whose values come from closed lists, or are names that an operator chose."""
+"""Keys of log lines whose values come from closed lists, are ids, or are names that an operator chose."""
 CLIENTS_NAMES = frozenset({"custom_id"})
 """Keys that look like ids of ours and are texts of a client."""
 _WORD = re.compile(r"[\w.:/@+,*<>=-]{1,160}")
