@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     models = tmp_path_factory.mktemp("models") / "models.toml"
     models.write_text(MODELS)
-    with stack_beside_a_browser(models) as stack:
+    with stack_beside_a_browser(models, {"VBATCH_WEBHOOKS_ALLOW_PRIVATE": "true"}) as stack:
         yield stack
 
 

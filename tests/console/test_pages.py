@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from tests.console.admin_work import ask, bury, receiver
 from tests.console.conftest import watched
 from tests.console.work import Console, chat_lines, is_live
 
@@ -27,6 +28,13 @@ PLACES = {
     "models": "/models",
     "files": "/files",
     "events": "/events",
+    "admin": "/admin",
+    "logs": "/admin/logs",
+    "dead-letters": "/admin/dead-letters?letter={letter}",
+    "keys": "/admin/keys",
+    "webhooks": "/admin/webhooks?endpoint={hook}&delivery={delivery}",
+    "audit": "/admin/audit",
+    "config": "/config?show=set",
     "help": "/help",
     "missing": "/batches/batch_00000000000000000000000000000000",
 }
@@ -34,12 +42,27 @@ THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
-def busy(console: Console, finished: str, rejected: str) -> dict[str, str]:
+def administered(console: Console) -> dict[str, str]:
+    """Something for the pages of administrators: a quota, limits, a dead letter, webhooks that took and did not."""
+    ask(console, "POST", "/v1/admin/owners/research", {"unfinished_batches_max": 20, "stored_bytes_max": 10**12})
+    ask(console, "POST", "/v1/admin/limits", {"creates_per_minute_max": 60_000})
+    letter = bury(console, reason="poison: ended the service 3 times in a row: KeyError: 'total'", sequence=1)
+    with receiver() as taken:
+        made = {"name": "Team chat", "url": taken.url, "event_types": ["batch.completed"]}
+        hook = ask(console, "POST", "/v1/webhook_endpoints", made)["id"]
+        ask(console, "POST", f"/v1/webhook_endpoints/{hook}/test", {"event_type": "batch.completed"})
+        delivery = ask(console, "GET", f"/v1/webhook_endpoints/{hook}/deliveries")["data"][0]["id"]
+    ask(console, "POST", f"/v1/webhook_endpoints/{hook}/disable")
+    return {"letter": str(letter), "hook": hook, "delivery": delivery}
+
+
+@pytest.fixture(scope="module")
+def busy(console: Console, finished: str, rejected: str, administered: dict[str, str]) -> dict[str, str]:
     """A server with something of everything: ended, rejected, running and waiting batches."""
     slow = console.submit(chat_lines(3_000, "simulated-slow"), name="Spring questionnaire")
     console.submit(chat_lines(500), name="Product descriptions, German")
     console.wait_for(slow, "in_progress")
-    return {"finished": finished, "rejected": rejected, "running": slow}
+    return {"finished": finished, "rejected": rejected, "running": slow} | administered
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -51,7 +74,7 @@ def test_a_page_serves_every_reader_on_every_screen(
         page = context.new_page()
         troubles = watched(page, console.url)
         page.goto(PLACES[name].format(**busy))
-        for width in (1280, 360):
+        for width in (1920, 1280, 360):
             page.set_viewport_size({"width": width, "height": 800})
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert overflow <= 0, f"{name} is {overflow} px too wide on a screen of {width} px"

@@ -96,6 +96,29 @@ def test_a_paused_batch_stands_still_through_a_crash_and_completes_when_resumed(
     assert_each_line_once_in_order(given, found)
 
 
+def test_all_work_stands_still_through_a_crash_and_completes_when_it_is_resumed(stack: RunningStack, client: OpenAI):
+    given = [chat_line(number, SLOW_CHAT) for number in range(3_000)]
+    batch = submit(client, jsonl(given))
+    wait_for_progress(client, batch.id, 200)
+
+    client.post("/admin/queue/pause", cast_to=object, body={"reason": "a new disk"})
+    wait_until(lambda: inside(stack) == 0, "what was inside has finished", INSIDE_SECONDS_MAX)
+    kill(stack.process("scheduler"))
+    stack.wait_until_ready()
+    other = submit(client, jsonl([chat_line(1, OTHER_CHAT)]))
+    waits = "It waits for all work to be resumed"
+    wait_until(lambda: waits in stack.vbatch("why", other.id).stdout, "the other batch waits, too", INSIDE_SECONDS_MAX)
+    assert "a new disk" in stack.vbatch("queue").stdout and inside(stack) == 0
+    counts = client.batches.retrieve(batch.id).request_counts
+    assert counts is not None and counts.completed < len(given)
+
+    assert stack.vbatch("resume", "--all").returncode == 0
+    found = ended(client, batch.id)
+    assert found.batch.status == "completed" and found.errors == []
+    assert_each_line_once_in_order(given, found)
+    assert wait_for_end(client, other.id).status == "completed"
+
+
 def test_a_waiting_batch_is_explained_and_listed_and_prioritized(stack: RunningStack, client: OpenAI):
     first = submit(client, jsonl(long_line(number) for number in range(200)))
     wait_until(lambda: inside(stack) > 0, "the long requests are inside the engine", INSIDE_SECONDS_MAX)

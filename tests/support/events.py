@@ -255,4 +255,8 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
         at=NOON,
     ),
     e.WebhookExhausted(endpoint_id=ENDPOINT, delivery_id=DELIVERY, attempts=10, at=NOON),
+    e.QueuePaused(by=KEY, reason="the device is needed", at=NOON),
+    e.QueueResumed(by=KEY, at=NOON),
+    e.DeadLetterRetried(letter=17, subject="evt.batch.batch_1.created", by=KEY, at=NOON),
+    e.DeadLetterDropped(letter=18, subject="work.gpu0.7", by=KEY, at=NOON),
 )

@@ -151,6 +151,7 @@ async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, 
             "model_id": "plain",
             "line": "1",
             "key_id": keys.spare.event.key_id,
+            "letter_id": "1",
             "owner": "ann",
         }
         routes = await routes_of(stage)

@@ -108,10 +108,26 @@ async def test_a_service_does_its_whole_work_with_its_rights(server: NatsServer,
         assert isinstance(await scheduler.work.is_awaited("gpu0-1"), bool)
 
 
+async def test_the_gateway_looks_at_dead_letters_and_removes_one(server: NatsServer, keys: Path):
+    async with (
+        connect(as_user(server, keys, "scheduler")) as scheduler,
+        connect(as_user(server, keys, "gateway")) as gateway,
+    ):
+        await append(gateway, of("batch.created"))
+        record = await gateway.log.last("evt.batch.>")
+        assert record is not None
+        letter = await scheduler.dead.append(record, "no use")
+        assert [found.sequence for found in await gateway.dead.list()] == [letter]
+        await gateway.dead.drop(letter)
+        assert await gateway.dead.count() == 0
+        await must_be_denied(gateway.dead.append(record, "not its right"))
+
+
 async def test_a_service_cannot_remove_or_change_streams(server: NatsServer, keys: Path):
     for service in SERVICES:
         async with connect(as_user(server, keys, service)) as journal:
-            asks = ("STREAM.DELETE.EVT", "STREAM.PURGE.EVT", "STREAM.UPDATE.EVT", "STREAM.MSG.DELETE.DEAD")
+            asks = ["STREAM.DELETE.EVT", "STREAM.PURGE.EVT", "STREAM.UPDATE.EVT", "STREAM.MSG.DELETE.EVT"]
+            asks += ["STREAM.MSG.DELETE.DEAD"] if service != "gateway" else ["STREAM.PURGE.DEAD"]
             await must_be_denied(*(journal._requests.request(f"$JS.API.{ask}", b"{}") for ask in asks))
 
 

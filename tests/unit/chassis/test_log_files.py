@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vbatch.chassis.log_files import TEXT_CHARS_MAX, lines_about, parsed
+from vbatch.chassis import log_files
+from vbatch.chassis.log_files import TEXT_CHARS_MAX, LinesWanted, lines_about, newest_lines, parsed
 
 BATCH = "batch_1234"
 
@@ -63,3 +64,28 @@ def test_a_traceback_and_a_long_text_are_cut():
 def test_a_folder_without_logs_has_nothing_to_tell(tmp_path: Path):
     found = lines_about(tmp_path, BATCH, lines_max=10)
     assert (list(found.lines), found.has_more) == ([], False)
+
+
+def newest(folder: Path, lines_max: int = 100, **wanted: str) -> list[str]:
+    return [each.time[17:19] for each in newest_lines(folder, LinesWanted(**wanted), lines_max=lines_max).lines]
+
+
+def test_the_newest_lines_of_all_services_come_in_the_order_of_their_times(folder: Path):
+    assert newest(folder) == ["01", "02", "03", "04", "05"]
+    assert newest(folder, lines_max=2) == ["04", "05"]
+    assert newest_lines(folder, LinesWanted(), lines_max=2).has_more
+
+
+def test_lines_are_filtered_by_service_level_and_text(folder: Path):
+    (folder / "results.log").write_bytes(line(6, "results", level="warning", reason="Disk FULL"))
+    assert newest(folder, service="gpu-runner") == ["03", "05"]
+    assert newest(folder, level="warning") == ["06"]
+    assert newest(folder, text="disk full") == ["06"]
+    assert newest(folder, without="batch_") == ["05", "06"]
+
+
+def test_of_a_large_file_only_the_end_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(log_files, "TAIL_BYTES_MAX", 200)
+    (folder / "scheduler.log").write_bytes(b"".join(line(each) for each in range(10, 40)))
+    found = newest_lines(folder, LinesWanted(service="scheduler"), lines_max=100)
+    assert found.has_more and found.lines[-1].time.endswith("39Z") and len(found.lines) < 5

@@ -5,7 +5,15 @@ import pytest
 from tests.support.events import NOON, SAMPLES
 from vbatch.contracts.catalogue import BY_TYPE
 from vbatch.contracts.codec import decode_outline, encode
-from vbatch.contracts.events import AccessEvent, BatchPaused, ChunkOutline, FileStored, WebhookEvent
+from vbatch.contracts.events import (
+    AccessEvent,
+    BatchPaused,
+    ChunkOutline,
+    DeadLetterDropped,
+    DeadLetterRetried,
+    FileStored,
+    WebhookEvent,
+)
 from vbatch.contracts.message import Recorded
 from vbatch.gateway.core.event_log import AGGREGATES, owner_named_in, read_events_ask, shown, subject_filter
 from vbatch.gateway.core.refusals import Refusal
@@ -57,6 +65,7 @@ def test_a_stored_file_names_its_owner():
     assert owner_named_in(stored) == stored.owner
 
 
-def test_keys_quotas_and_webhooks_are_in_nobodys_log():
-    hidden = [event for event in SAMPLES if isinstance(event, AccessEvent | WebhookEvent)]
+def test_keys_quotas_webhooks_and_dead_letters_are_in_nobodys_log():
+    kinds = AccessEvent | WebhookEvent | DeadLetterRetried | DeadLetterDropped
+    hidden = [event for event in SAMPLES if isinstance(event, kinds)]
     assert hidden and not any(read_events_ask({"detail": "all"}).wants(recorded(event)) for event in hidden)

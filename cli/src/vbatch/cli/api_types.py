@@ -66,8 +66,12 @@ class Others(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
+    """`paused_at` is set while all work is paused."""
+
     data: list[QueueEntry]
     others: Others = Others()
+    paused_at: int | None = None
+    pause_reason: str | None = None
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):

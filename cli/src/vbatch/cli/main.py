@@ -6,6 +6,7 @@ import typer
 
 from vbatch.chassis.files import keep_private
 from vbatch.cli.commands import (
+    administration,
     audit,
     batches,
     dead,
@@ -47,6 +48,8 @@ app.command(rich_help_panel=SERVER)(stack.logs)
 app.command(rich_help_panel=SERVER)(demo)
 app.command(rich_help_panel=SERVER)(doctor.doctor)
 app.command(rich_help_panel=SERVER)(tune.tune)
+app.command(rich_help_panel=SERVER)(administration.settings)
+app.command("support-bundle", rich_help_panel=SERVER)(administration.support_bundle)
 app.command(rich_help_panel=WORK)(batches.submit)
 app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)

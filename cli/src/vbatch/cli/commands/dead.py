@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -12,16 +13,14 @@ from vbatch.cli.event_format import body_of
 from vbatch.cli.exits import CommandError, Refused
 from vbatch.cli.open_log import NatsUrl, opened_log
 from vbatch.cli.options import AsJson, err, out, print_json, print_table, run, table_of
-from vbatch.contracts.codec import Unreadable, decode
-from vbatch.contracts.message import Message
-from vbatch.contracts.orders import UnreadableOrder, decode_order
+from vbatch.contracts import events as e
+from vbatch.contracts.codec import encode
 from vbatch.journal.port import DeadLetter, DeadLetters, Journal, Origin, Rejected
+from vbatch.journal.resending import again, fault_of
 
 PAGE_LETTERS = 100
 REASON_CHARS_SHOWN = 100
-LEASE = ".lease"
-ID_HEADER = "ce-id"
-RESERVED_PREFIX = "nats-"
+OPERATOR = "operator"
 
 Sequence = Annotated[int, typer.Argument(min=1, metavar="SEQ", help="The dead letter's number, from `dead list`.")]
 Full = Annotated[bool, typer.Option("--full", help="Show answers in full.")]
@@ -78,6 +77,7 @@ def retry(sequence: Sequence, nats_url: NatsUrl = None) -> None:
         async with opened_log(nats_url) as journal:
             letter = await _letter(journal.dead, sequence)
             stored = await _send_again(journal, letter)
+            await _record(journal, e.DeadLetterRetried, letter)
             await journal.dead.drop(sequence)
         err.print(f"Sent again as {letter.origin} {stored}; the dead letter is dropped.")
 
@@ -91,6 +91,7 @@ def drop(sequence: Sequence, nats_url: NatsUrl = None) -> None:
     async def ask() -> None:
         async with opened_log(nats_url) as journal:
             letter = await _letter(journal.dead, sequence)
+            await _record(journal, e.DeadLetterDropped, letter)
             await journal.dead.drop(letter.sequence)
         err.print(f"Dropped {letter.original.subject}.")
 
@@ -114,7 +115,8 @@ async def _letter(dead: DeadLetters, sequence: int) -> DeadLetter:
 
 async def _send_again(journal: Journal, letter: DeadLetter) -> int:
     """Send the letter again. A second call stores nothing more: the message id follows from the letter."""
-    _must_be_of_use(letter)
+    if fault := fault_of(letter):
+        raise Refused(fault)
     message = again(letter)
     try:
         if letter.origin is Origin.WORK:
@@ -124,31 +126,10 @@ async def _send_again(journal: Journal, letter: DeadLetter) -> int:
         raise Refused(f"It cannot be sent again: {error}.") from error
 
 
-def again(letter: DeadLetter) -> Message:
-    """Return the original message under an id of its own."""
-    original = letter.original
-    message_id = f"{original.message_id or original.sequence}:retry:{letter.sequence}"
-    return Message(original.subject, original.body, message_id, _headers(original.headers, message_id))
-
-
-def _headers(headers: Mapping[str, str], message_id: str) -> dict[str, str]:
-    kept = {name: value for name, value in headers.items() if not name.lower().startswith(RESERVED_PREFIX)}
-    return kept | ({ID_HEADER: message_id} if ID_HEADER in kept else {})
-
-
-def _must_be_of_use(letter: DeadLetter) -> None:
-    """Raises Refused if the letter still cannot be processed."""
-    if letter.original.subject.endswith(LEASE):
-        raise Refused("A lease cannot be sent again: it would fence the running process. Drop the letter.")
-    if letter.origin is Origin.WRITE:
-        raise Refused("The log refused it and never stored it; only its beginning is here. Drop the letter.")
-    try:
-        if letter.origin is Origin.WORK:
-            decode_order(letter.original.body)
-        else:
-            decode(letter.original)
-    except (Unreadable, UnreadableOrder) as error:
-        raise Refused(f"It still cannot be read: {error}. Keep it for a newer version, or drop it.") from error
+async def _record(journal: Journal, kind: type[e.DeadLetterRetried | e.DeadLetterDropped], letter: DeadLetter) -> None:
+    """For the audit."""
+    event = kind(at=datetime.now(UTC), letter=letter.sequence, subject=letter.original.subject, by=OPERATOR)
+    await journal.log.append(encode(event, source=OPERATOR))
 
 
 def _document(letter: DeadLetter) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from vbatch.cli.api_types import Batch, Queue, Why, read
 from vbatch.cli.client import Server, connect
+from vbatch.cli.exits import Misused, ending
 from vbatch.cli.forecast_text import batches, cells, why as sentences
 from vbatch.cli.options import (
     ApiKey,
@@ -25,6 +27,9 @@ from vbatch.cli.options import (
 )
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 
+OneBatch = Annotated[str | None, typer.Argument(metavar="BATCH", help="The batch's id; or --all.")]
+AllWork = Annotated[bool, typer.Option("--all", help="All work of every owner; needs an admin key.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="With --all: why, for everybody who looks at the queue.")]
 Level = Annotated[
     int,
     typer.Argument(
@@ -65,15 +70,39 @@ def queue(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> N
     run(ask())
 
 
-def pause(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Pause a batch: it starts no more requests. Its completion window keeps running."""
-    _steer(lambda server: server.pause(batch), "paused: running requests finish, its window keeps running",
-           url=url, api_key=api_key, as_json=as_json)  # fmt: skip
+def pause(
+    batch: OneBatch = None,
+    all_work: AllWork = False,
+    reason: Reason = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pause a batch: it starts no more requests. Its completion window keeps running. With --all: all work."""
+    with ending():
+        chosen = _one_or_all(batch, all_work=all_work)
+        if chosen is not None and reason is not None:
+            raise Misused("--reason goes with --all.")
+    if chosen is None:
+        said = "All work is paused: running requests finish, completion windows keep running."
+        body = {"reason": reason} if reason else None
+        _steer_all("pause", said, body, url=url, api_key=api_key, as_json=as_json)
+    else:
+        said = "paused: running requests finish, its window keeps running"
+        _steer(lambda server: server.pause(chosen), said, url=url, api_key=api_key, as_json=as_json)
 
 
-def resume(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Resume a paused batch."""
-    _steer(lambda server: server.resume(batch), "waiting for its turn again", url=url, api_key=api_key, as_json=as_json)
+def resume(
+    batch: OneBatch = None, all_work: AllWork = False, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Resume a paused batch. With --all: all work, except batches that are paused themselves."""
+    with ending():
+        chosen = _one_or_all(batch, all_work=all_work)
+    if chosen is None:
+        _steer_all("resume", "All work is resumed.", None, url=url, api_key=api_key, as_json=as_json)
+    else:
+        said = "waiting for its turn again"
+        _steer(lambda server: server.resume(chosen), said, url=url, api_key=api_key, as_json=as_json)
 
 
 def priority(
@@ -82,6 +111,25 @@ def priority(
     """Change a batch's priority: what has not started runs sooner or later."""
     said = f"now at priority {level}"
     _steer(lambda server: server.prioritize(batch, level), said, url=url, api_key=api_key, as_json=as_json)
+
+
+def _one_or_all(batch: str | None, *, all_work: bool) -> str | None:
+    """The batch; None where all work is meant. Raises Misused."""
+    if (batch is None) != all_work:
+        raise Misused("Name a batch, or give --all.")
+    return batch
+
+
+def _steer_all(verb: str, said: str, body: object, *, url: str | None, api_key: str | None, as_json: bool) -> None:
+    async def steer() -> None:
+        async with connect(server_url(url), api_key) as server:
+            answer = await server.ask("POST", f"/v1/admin/queue/{verb}", body)
+        if as_json:
+            print_json(answer)
+        else:
+            out.print(said)
+
+    run(steer())
 
 
 def _steer(
@@ -99,6 +147,10 @@ def _steer(
 
 
 def _show(queue: Queue, now: float) -> None:
+    if queue.paused_at is not None:
+        since = datetime.fromtimestamp(queue.paused_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        why = f" ({queue.pause_reason})" if queue.pause_reason else ""
+        out.print(f"All work is paused since {since}{why}. `vbatch resume --all` ends that.", markup=False)
     others = f"{batches(queue.others.batches)} of other owners"
     if not queue.data:
         out.print(f"You have no unfinished batches. Also in the queue: {others}.")

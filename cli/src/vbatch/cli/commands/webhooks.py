@@ -40,7 +40,8 @@ Answer = Callable[[Server], Awaitable[bytes]]
 ENDS = ["batch.completed", "batch.failed", "batch.expired", "batch.cancelled"]
 
 app = typer.Typer(
-    help="Webhooks: create, list, test, deliveries, resend, rotate, enable, delete, types.", no_args_is_help=True
+    help="Webhooks: create, list, test, deliveries, resend, rotate, enable, disable, delete, types.",
+    no_args_is_help=True,
 )
 
 
@@ -113,6 +114,13 @@ def enable(endpoint: EndpointArgument, url: Url = None, api_key: ApiKey = None, 
     """Tell an endpoint again that was given up; what waited is sent now."""
     answer = _asked(lambda server: server.ask("POST", _path(endpoint, "enable")), url, api_key)
     _print(answer, f"{endpoint} is told again.", as_json=as_json)
+
+
+@app.command()
+def disable(endpoint: EndpointArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Send nothing to an endpoint until it is enabled; what waits, waits."""
+    answer = _asked(lambda server: server.ask("POST", _path(endpoint, "disable")), url, api_key)
+    _print(answer, f"{endpoint} is disabled.", as_json=as_json)
 
 
 @app.command()

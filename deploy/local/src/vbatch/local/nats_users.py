@@ -33,6 +33,9 @@ TAKING = (
     *("$JS.ACK.WORK.>", "$JS.ACK.*.*.WORK.>"),  # the second form has the domain and account before the stream
 )
 
+SETTLING = ("$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD")
+"""Looking at dead letters, and removing those that an administrator has dealt with."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -46,7 +49,7 @@ class User:
 def users() -> list[User]:
     """Return all users. A service may append only the events that the catalogue says it writes."""
     return [
-        _service("gateway"),
+        _service("gateway", *SETTLING),
         _service("scheduler", WORK_SUBJECTS, DEAD_SUBJECTS, WATCHING),
         _service("gpu-runner", DEAD_SUBJECTS, *TAKING),
         _service("results", DEAD_SUBJECTS),

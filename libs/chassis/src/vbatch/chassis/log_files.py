@@ -19,6 +19,10 @@ import msgspec
 BYTES_READ_MAX = 256 * 1024 * 1024
 """Of all files together, the newest first: half a second of a core."""
 LINE_BYTES_MAX = 64 * 1024
+TAIL_BYTES_MAX = 4 * 1024 * 1024
+"""Of the end of one file, where the newest lines are asked for."""
+LEVELS = ("debug", "info", "warning", "error", "critical")
+"""From the least to the most severe."""
 TEXT_CHARS_MAX = 1_000
 PATTERN = "*.log*"
 HEAD = frozenset({"time", "service", "level", "event", "logger", "exception", "stack"})
@@ -53,6 +57,60 @@ def lines_about(folder: Path, word: str, *, lines_max: int, bytes_max: int = BYT
     matches = chain.from_iterable(_matches(path, word.encode(), seen) for path in paths)
     found = heapq.nlargest(lines_max + 1, matches, key=lambda line: line.time)
     return Gathered(found[:lines_max][::-1], has_more=len(found) > lines_max or not are_all)
+
+
+@dataclass(frozen=True, slots=True)
+class LinesWanted:
+    """Lines of one service if that is named, of this level or a more severe one, with this text in them and
+    without that one, in whatever case."""
+
+    service: str = ""
+    level: str = "debug"
+    text: str = ""
+    without: str = ""
+
+    def takes_raw(self, raw: bytes) -> bool:
+        """Whether the bytes of a line fit, before they are parsed."""
+        plain = raw.lower()
+        return self.text.lower().encode() in plain and not (self.without and self.without.lower().encode() in plain)
+
+    def takes(self, line: LogLine) -> bool:
+        if self.service not in ("", line.service):
+            return False
+        return line.level not in LEVELS or LEVELS.index(line.level) >= LEVELS.index(self.level)
+
+
+def newest_lines(folder: Path, wanted: LinesWanted, *, lines_max: int, bytes_max: int = BYTES_READ_MAX) -> Gathered:
+    """The newest wanted lines of all files in `folder`, of each file only the end. Blocks: call it in a thread."""
+    paths, are_all = _newest_first(folder, bytes_max)
+    found: list[LogLine] = []
+    for path in paths:
+        lines, is_whole = _last_lines(path, wanted, lines_max + 1)
+        found, are_all = found + lines, are_all and is_whole
+    found = heapq.nlargest(lines_max + 1, found, key=lambda line: line.time)
+    return Gathered(found[:lines_max][::-1], has_more=len(found) > lines_max or not are_all)
+
+
+def _last_lines(path: Path, wanted: LinesWanted, count_max: int) -> tuple[list[LogLine], bool]:
+    """At most `count_max` lines of the file, and whether its beginning was read, too."""
+    end, is_whole = _tail(path)
+    found: list[LogLine] = []
+    for raw in reversed(end.splitlines()):
+        if len(raw) > LINE_BYTES_MAX or not wanted.takes_raw(raw):
+            continue
+        if (line := parsed(raw)) and wanted.takes(line):
+            found.append(line)
+        if len(found) == count_max:
+            break
+    return found, is_whole
+
+
+def _tail(path: Path) -> tuple[bytes, bool]:
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL_BYTES_MAX))
+        return file.read(TAIL_BYTES_MAX), size <= TAIL_BYTES_MAX
+    return b"", True
 
 
 def parsed(raw: bytes) -> LogLine | None:

@@ -175,6 +175,11 @@ def file_table(section: str) -> dict[str, Any]:
     return _table(_file_content(), section)
 
 
+def in_file(settings_class: type[ServiceSettings], field: str) -> bool:
+    """Whether the file gives the field a value. Raises BadSettings."""
+    return field in _from_file(settings_class)
+
+
 def _from_file(settings_class: type[ServiceSettings]) -> dict[str, Any]:
     content = _file_content()
     shared = {key: value for key, value in content.items() if not _is_section(settings_class, key, value)}

@@ -1,17 +1,20 @@
-"""Events of keys, quotas, limits and webhooks, as a person would say them."""
+"""Events of keys, quotas, limits, webhooks and of administration, as a person would say them."""
 
 from __future__ import annotations
 
 import msgspec
 
 from vbatch.contracts import events as e
+from vbatch.contracts.operation_text import operation_text
 
 Endpoint = e.WebhookCreated | e.WebhookUpdated | e.WebhookDeleted | e.WebhookDisabled | e.WebhookEnabled
 EndpointRequest = e.WebhookSecretRotated | e.WebhookTestAsked | e.WebhookResendAsked | e.WebhookQueued
 Delivery = e.WebhookDelivered | e.WebhookFailed | e.WebhookExhausted
 
 
-def access_text(event: e.AnyAccessEvent | e.AnyWebhookEvent) -> str:
+def access_text(event: e.AnyAccessEvent | e.AnyWebhookEvent | e.AnyOperationEvent) -> str:
+    if isinstance(event, e.OperationEvent):
+        return operation_text(event)
     if isinstance(event, e.AccessEvent):
         return _access(event)
     if isinstance(event, Endpoint):

@@ -25,6 +25,7 @@ FIELD_ID: Mapping[str, str] = {
     "key": "key_id",
     "webhook": "endpoint_id",
     "notifier": "notifier_id",
+    "dead_letter": "letter",
 }
 
 
@@ -61,7 +62,7 @@ class EventKind:
                 return model_token(event.model_id)
             case e.OwnerQuotaChanged():
                 return owner_token(event.owner)
-            case e.LimitsChanged():
+            case e.LimitsChanged() | e.QueuePaused() | e.QueueResumed():
                 return "main"
             case _:
                 return str(getattr(event, FIELD_ID[self.aggregate]))
@@ -127,7 +128,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("webhook.created", 1, e.WebhookCreated, ("gateway",)),
     EventKind("webhook.updated", 1, e.WebhookUpdated, ("gateway",), lambda event: _stamp(event)),
     EventKind("webhook.deleted", 1, e.WebhookDeleted, ("gateway",)),
-    EventKind("webhook.disabled", 1, e.WebhookDisabled, ("notifier",), lambda event: _stamp(event)),
+    EventKind("webhook.disabled", 1, e.WebhookDisabled, ("notifier", "gateway"), lambda event: _stamp(event)),
     EventKind("webhook.enabled", 1, e.WebhookEnabled, ("gateway",), lambda event: _stamp(event)),
     EventKind("webhook.secret_rotated", 1, e.WebhookSecretRotated, ("gateway",), lambda event: event.secret_ref),
     EventKind("webhook.test_asked", 1, e.WebhookTestAsked, ("gateway",), lambda event: event.delivery_id),
@@ -148,6 +149,10 @@ KINDS: tuple[EventKind, ...] = (
     EventKind(
         "webhook.exhausted", 1, e.WebhookExhausted, ("notifier",), lambda event: f"{event.delivery_id}:{event.attempts}"
     ),
+    EventKind("queue.paused", 1, e.QueuePaused, ("gateway",), lambda event: _stamp(event)),
+    EventKind("queue.resumed", 1, e.QueueResumed, ("gateway",), lambda event: _stamp(event)),
+    EventKind("dead_letter.retried", 1, e.DeadLetterRetried, ("gateway", "operator"), lambda event: _stamp(event)),
+    EventKind("dead_letter.dropped", 1, e.DeadLetterDropped, ("gateway", "operator"), lambda event: _stamp(event)),
 )
 
 BY_TYPE: Mapping[type[e.Event], EventKind] = {kind.type: kind for kind in KINDS}

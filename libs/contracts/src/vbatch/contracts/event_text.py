@@ -30,7 +30,7 @@ def event_text(event: e.AnyEvent) -> str:
             return _lease(event)
         case e.ModelRegistered() | e.ModelRemoved():
             return _service(event)
-        case e.AccessEvent() | e.WebhookEvent():
+        case e.AccessEvent() | e.WebhookEvent() | e.OperationEvent():
             return access_text(event)
         case (
             e.BatchCreated()

@@ -16,6 +16,7 @@ MODEL_EVENTS = "evt.model.>"
 KEY_EVENTS = "evt.key.>"
 OWNER_EVENTS = "evt.owner.>"
 LIMITS_EVENTS = "evt.limits.>"
+QUEUE_EVENTS = "evt.queue.>"
 WEBHOOK_EVENTS = "evt.webhook.>"
 WEBHOOK_CHANGES = tuple(
     f"evt.webhook.*.{event}" for event in ("created", "updated", "deleted", "disabled", "enabled", "secret_rotated")
@@ -52,6 +53,11 @@ def key_events(key_id: KeyId) -> str:
 def webhook_events(endpoint_id: EndpointId) -> str:
     """Everything that happened to one webhook endpoint, its deliveries included."""
     return f"evt.webhook.{endpoint_id}.>"
+
+
+def attempt_events(endpoint_id: EndpointId) -> tuple[str, ...]:
+    """How each attempt of each delivery to one webhook endpoint went."""
+    return (f"evt.webhook.{endpoint_id}.delivered", f"evt.webhook.{endpoint_id}.failed")
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:

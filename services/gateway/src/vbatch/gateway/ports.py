@@ -20,6 +20,8 @@ from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListRe
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord, ServiceReport
+from vbatch.gateway.core.service_logs import ServiceLogsAsk
+from vbatch.gateway.core.settings_views import SettingsReport
 from vbatch.journal.port import Log
 
 
@@ -123,6 +125,14 @@ class Services(Protocol):
         ...
 
 
+class ReportsSettings(Protocol):
+    """What the other services run with."""
+
+    async def reports(self) -> list[SettingsReport]:
+        """What each says of its settings now, or why it does not answer."""
+        ...
+
+
 class InputLines(Protocol):
     """Single lines of input files."""
 
@@ -147,6 +157,10 @@ class Logs(Protocol):
 
     async def about(self, batch_id: BatchId, limit: int) -> ServiceLines:
         """The newest lines that name the batch, at most `limit`."""
+        ...
+
+    async def newest(self, ask: ServiceLogsAsk) -> ServiceLines:
+        """The newest lines that are asked for."""
         ...
 
 

@@ -8,7 +8,8 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -26,11 +27,13 @@ from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop, until_stopped
 from vbatch.chassis.readings import Readings, readiness_reading
+from vbatch.chassis.reported_settings import reported_settings
 from vbatch.chassis.sealed import SealedFolder
 from vbatch.chassis.tls import ServerCertificate, context_factory, renewing, server_certificate
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
 from vbatch.gateway.adapters.http import (
     access,
+    administration,
     answer_lines,
     batches,
     event_log,
@@ -52,6 +55,7 @@ from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
 from vbatch.gateway.adapters.input_lines import InputLines
+from vbatch.gateway.adapters.known_secrets import known_secrets
 from vbatch.gateway.adapters.log_folder import log_folder
 from vbatch.gateway.adapters.measured_projection import MeasuredProjection
 from vbatch.gateway.adapters.notifier import notifier_pages
@@ -60,6 +64,7 @@ from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
 from vbatch.gateway.adapters.scheduler import scheduler_feed
 from vbatch.gateway.adapters.service_watch import ServiceWatch, WatchedService
+from vbatch.gateway.adapters.settings_watch import SettingsWatch
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.adapters.storage_metrics import storage_reading
 from vbatch.gateway.core.access import Access
@@ -67,13 +72,14 @@ from vbatch.gateway.core.admission import Admission
 from vbatch.gateway.core.disk_guard import Watermark
 from vbatch.gateway.core.rate_limits import KeyLimits
 from vbatch.gateway.flows.access_feed import AccessFeed
+from vbatch.gateway.flows.administration import Administration
 from vbatch.gateway.flows.event_log import Ownership
 from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.flows.webhooks import Webhooks
-from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed, Services
+from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed, ReportsSettings, Services
 from vbatch.gateway.settings import Configuration, GatewaySettings
 from vbatch.journal.connection_watch import connection_lost
 from vbatch.journal.jetstream import connect
@@ -101,6 +107,14 @@ class Duty(Protocol):
     async def run(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the other services say of themselves, and of their settings."""
+
+    services: Services
+    settings: ReportsSettings
+
+
 def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | None = None) -> FastAPI:
     """Build the ASGI application on open parts; it opens and closes nothing itself."""
     app = FastAPIOffline(  # the pages of /docs come from here, not from a CDN
@@ -124,6 +138,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
             models,
             webhooks,
             access,
+            administration,
             server,
             service,
         )
@@ -182,8 +197,8 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
         aiohttp.ClientSession() as http,
     ):
         await journal.topology()
-        services = ServiceWatch(_watched(settings), http)
-        parts = _parts(configuration, journal, reads, projection, forecasts, deliveries, services)
+        watched = Watched(ServiceWatch(_watched(settings), http), SettingsWatch(_watched(settings), http))
+        parts = _parts(configuration, journal, reads, projection, forecasts, deliveries, watched)
         await _sweep(parts.dependencies.blobs)
         changed = await register_models(parts.dependencies, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
@@ -223,7 +238,7 @@ def _parts(
     projection: ProjectionFeed,
     forecasts: ForecastFeed,
     deliveries: Deliveries,
-    services: Services,
+    watched: Watched,
 ) -> AppState:
     settings = configuration.settings
     access = Access(configuration.keys, is_local=settings.is_local)
@@ -239,7 +254,7 @@ def _parts(
         disk_guard=_disk_guard(settings, journal.log),
         forecasts=forecasts,
         access=access,
-        services=services,
+        services=watched.services,
         input_lines=InputLines(blobs),
         now=utc_now,
         entropy=os.urandom,
@@ -266,6 +281,9 @@ def _parts(
         last_used={},
         ownership=Ownership(),
         model_loads=ModelLoads(journal.log),
+        administration=Administration(dependencies, feed, journal.dead, watched.settings),
+        own_settings=reported_settings(settings),
+        known_secrets=partial(known_secrets, settings),
         has_open_pages=settings.has_open_pages,
     )
 

@@ -20,6 +20,7 @@ from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readiness import NotReady, Readiness
+from vbatch.chassis.reported_settings import settings_page
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
@@ -110,7 +111,7 @@ async def _watched(
     readiness = _readiness(runner, journal, files)
     report_waiting_writes(journal.waiting_writes, readiness, registry)
     readings = {"engine": engine_reading(runner.engine_metrics), "gpu": gpu_reading(Gpu(settings.gpu_index))}
-    pages = [engine_page(runner.engine_metrics)]
+    pages = [engine_page(runner.engine_metrics), settings_page(settings)]
     health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages, readings=readings)
     async with health, loop_lag(registry):
         yield

@@ -13,6 +13,7 @@ from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop, until_stopped
+from vbatch.chassis.reported_settings import settings_page
 from vbatch.chassis.sealed import SealedFolder
 from vbatch.journal.jetstream.journal import connect
 from vbatch.journal.port import Journal
@@ -50,7 +51,7 @@ async def _served(settings: NotifierSettings, journal: Journal) -> AsyncIterator
             now=utc_now,
             on_tried=metrics.tried,
         )
-        pages = delivery_pages(progress)
+        pages = [*delivery_pages(progress), settings_page(settings)]
         async with serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages) as port:
             get_logger().info("health_served", port=port)
             async with loop_lag(registry):

@@ -17,6 +17,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop, until_stopped
 from vbatch.chassis.readings import Reading
+from vbatch.chassis.reported_settings import settings_page
 from vbatch.journal.jetstream.journal import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.quarantine import QuarantineMeans
@@ -68,7 +69,15 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             means=QuarantineMeans(_notes(settings), tell_of_set_aside(registry)),
         )
         readings = _readings(settings, journal, model, progress)
-        async with serve_health(readiness, registry, host=settings.host, port=settings.port, readings=readings) as port:
+        health = serve_health(
+            readiness,
+            registry,
+            host=settings.host,
+            port=settings.port,
+            pages=[settings_page(settings)],
+            readings=readings,
+        )
+        async with health as port:
             get_logger().info("health_served", port=port)
             async with loop_lag(registry):
                 yield dependencies, progress

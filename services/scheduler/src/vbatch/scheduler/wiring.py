@@ -13,6 +13,7 @@ from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readings import Reading
+from vbatch.chassis.reported_settings import settings_page
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.quarantine import QuarantineMeans
@@ -60,7 +61,11 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
             registry,
             host=settings.host,
             port=settings.port,
-            pages=queue_api(forecasting) + check_pages(checking, lambda: scheduler.is_caught_up),
+            pages=[
+                *queue_api(forecasting),
+                *check_pages(checking, lambda: scheduler.is_caught_up),
+                settings_page(settings),
+            ],
             readings=_readings(scheduler, forecasting, journal),
         )
         async with loop_lag(registry), health:

@@ -50,6 +50,14 @@ from vbatch.contracts.events.models import (
     ModelRegistered as ModelRegistered,
     ModelRemoved as ModelRemoved,
 )
+from vbatch.contracts.events.operations import (
+    AnyOperationEvent as AnyOperationEvent,
+    DeadLetterDropped as DeadLetterDropped,
+    DeadLetterRetried as DeadLetterRetried,
+    OperationEvent as OperationEvent,
+    QueuePaused as QueuePaused,
+    QueueResumed as QueueResumed,
+)
 from vbatch.contracts.events.outcomes import (
     NO_ANSWER as NO_ANSWER,
     NO_USAGE as NO_USAGE,
@@ -102,6 +110,14 @@ from vbatch.contracts.events.webhooks import (
 )
 
 AnyEvent = (
-    FileEvent | AnyUploadEvent | BatchEvent | RunnerEvent | LeaseEvent | ModelEvent | AnyAccessEvent | AnyWebhookEvent
+    FileEvent
+    | AnyUploadEvent
+    | BatchEvent
+    | RunnerEvent
+    | LeaseEvent
+    | ModelEvent
+    | AnyAccessEvent
+    | AnyWebhookEvent
+    | AnyOperationEvent
 )
 """Every event there is; a `match` over it that ends in `assert_never` names the events it ignores."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from vbatch.console.adapters.admin_api import GatewayAdminApi
 from vbatch.console.core import api_objects as api
 from vbatch.console.ports import ApiRefused, ApiUnreachable, Download, LiveEvent, Upload
 
@@ -38,6 +39,10 @@ class GatewayApi:
     url: str
     http: aiohttp.ClientSession
     key: str | None
+
+    @property
+    def admin(self) -> GatewayAdminApi:
+        return GatewayAdminApi(self)
 
     async def me(self) -> api.Me:
         return await self._get("/v1/me", api.Me)
@@ -124,6 +129,16 @@ class GatewayApi:
         headers = {"Last-Event-ID": last_id} if last_id else {}
         async with self._answer("GET", "/v1/events/live", query, headers=headers, patience=ENDLESS) as answer:
             yield _events(answer)
+
+    async def get(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> T:
+        return await self._get(path, kind, query)
+
+    async def send(self, method: str, path: str, kind: type[T], body: bytes | None = None) -> T:
+        return _read(await self._ask(method, path, data=body), kind)
+
+    async def send_long(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """An ask whose answer takes its time."""
+        return await self._ask(method, path, data=body, patience=LONG)
 
     async def _get(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> T:
         return _read(await self._ask("GET", path, query), kind)

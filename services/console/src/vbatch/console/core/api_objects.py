@@ -6,11 +6,18 @@ import msgspec
 
 from vbatch.contracts.lifecycle import STEERABLE, TERMINAL, BatchStatus
 
+ADMIN_SCOPE = "admin"
+
 
 class Me(msgspec.Struct, frozen=True):
     owner: str
     key_id: str | None
     server_version: str
+    scopes: tuple[str, ...] = ()
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMIN_SCOPE in self.scopes
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -128,9 +135,13 @@ class Others(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
+    """`paused_at` is set while all work is paused."""
+
     as_of: int
     data: tuple[QueueEntry, ...]
     others: Others
+    paused_at: int | None = None
+    pause_reason: str | None = None
 
 
 class Why(msgspec.Struct, frozen=True):

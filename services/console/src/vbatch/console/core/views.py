@@ -70,6 +70,9 @@ class QueueView:
     others: api.Others | None
     as_of: int
     trouble: str | None = None
+    paused_at: int | None = None
+    """Since when all work is paused, if it is."""
+    pause_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,15 @@ def queue_of(queue: api.Queue, batches: Mapping[str, api.Batch], runners: Sequen
         if entry.model is not None and bar is not None:
             before = {entry.model}
     living = tuple(runner for runner in runners if _is_current(runner, now))
-    return QueueView(tuple(rows), axis, living, queue.others, queue.as_of)
+    return QueueView(
+        tuple(rows),
+        axis,
+        living,
+        queue.others,
+        queue.as_of,
+        paused_at=queue.paused_at,
+        pause_reason=queue.pause_reason,
+    )
 
 
 def milestones(events: Sequence[api.Event]) -> list[Milestone]:

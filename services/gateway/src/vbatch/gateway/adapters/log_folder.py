@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from vbatch.chassis.log_files import lines_about
+from vbatch.chassis.log_files import Gathered, LinesWanted, lines_about, newest_lines
 from vbatch.contracts.ids import BatchId
 from vbatch.gateway.core.log_lines import ServiceLine, ServiceLines
+from vbatch.gateway.core.service_logs import ServiceLogsAsk
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,17 @@ class LogFolder:
 
     async def about(self, batch_id: BatchId, limit: int) -> ServiceLines:
         async with self._turn:
-            found = await asyncio.to_thread(lines_about, self.folder, batch_id, lines_max=limit)
-        lines = [ServiceLine(each.time, each.service, each.level, each.event, each.details) for each in found.lines]
-        return ServiceLines(lines, found.has_more)
+            return _told(await asyncio.to_thread(lines_about, self.folder, batch_id, lines_max=limit))
+
+    async def newest(self, ask: ServiceLogsAsk) -> ServiceLines:
+        wanted = LinesWanted(ask.service, ask.level, ask.text, ask.without)
+        async with self._turn:
+            return _told(await asyncio.to_thread(newest_lines, self.folder, wanted, lines_max=ask.limit))
+
+
+def _told(found: Gathered) -> ServiceLines:
+    lines = [ServiceLine(each.time, each.service, each.level, each.event, each.details) for each in found.lines]
+    return ServiceLines(lines, found.has_more)
 
 
 def log_folder(folder: Path) -> LogFolder | None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from vbatch.contracts.audit import AuditEntry
 from vbatch.gateway.core.pages import BYTES_MAX
+from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.core.shapes import integer_between, integer_of_text
 
 ENTRIES_DEFAULT, ENTRIES_MAX = 100, 1_000
@@ -17,15 +18,24 @@ ENTRIES_DEFAULT, ENTRIES_MAX = 100, 1_000
 
 @dataclass(frozen=True, slots=True)
 class AuditAsk:
-    """At most `limit` entries behind sequence `after`, of one actor or one object if that is named."""
+    """At most `limit` entries behind sequence `after` and before `before`: of one actor, one object or one action if
+    that is named. They come oldest first, or newest first."""
 
     after: int
     limit: int
     actor: str | None = None
     object_id: str | None = None
+    action: str | None = None
+    before: int = BYTES_MAX
+    is_newest_first: bool = False
 
     def wants(self, entry: AuditEntry) -> bool:
-        return self.actor in (None, entry.actor) and self.object_id in (None, entry.object_id)
+        """Whether the entry fits the filters, wherever it stands; an action may be named by its beginning."""
+        return (
+            self.actor in (None, entry.actor)
+            and self.object_id in (None, entry.object_id)
+            and entry.action.startswith(self.action or "")
+        )
 
 
 class AuditEntryObject(BaseModel):
@@ -52,7 +62,23 @@ def read_audit_ask(query: Mapping[str, str]) -> AuditAsk:
     after = integer_between(integer_of_text(query.get("after", "0"), "after"), "after", 0, BYTES_MAX)
     limit = integer_of_text(query.get("limit", str(ENTRIES_DEFAULT)), "limit")
     limit = integer_between(limit, "limit", 1, ENTRIES_MAX)
-    return AuditAsk(after, limit, query.get("actor"), query.get("object_id"))
+    before = integer_of_text(query.get("before", str(BYTES_MAX)), "before")
+    return AuditAsk(
+        after,
+        limit,
+        query.get("actor"),
+        query.get("object_id"),
+        query.get("action"),
+        integer_between(before, "before", 1, BYTES_MAX),
+        _is_newest_first(query.get("order", "asc")),
+    )
+
+
+def _is_newest_first(order: str) -> bool:
+    if order not in ("asc", "desc"):
+        message = f"Invalid value: '{order}'. Supported values are: 'asc', and 'desc'."
+        raise Refusal(Reason.VALUE_INVALID, message, "order")
+    return order == "desc"
 
 
 def audit_view(entries: list[AuditEntry], limit: int) -> AuditPage:

@@ -22,9 +22,9 @@ EVENTS_DEFAULT, EVENTS_MAX = 50, 200
 CHUNK = "batch.chunk_completed"
 FREQUENT = frozenset({CHUNK, "batch.dispatched", "upload.part_added"})
 """Of these there may be thousands a batch; they are shown when all events are asked for."""
-AGGREGATES = ("file", "upload", "batch", "runner", "scheduler", "results", "model")
-"""What owners may see. Keys, quotas, limits and webhooks are told to administrators, by the audit."""
-OF_THE_SERVER = frozenset({"runner", "scheduler", "results", "model"})
+AGGREGATES = ("file", "upload", "batch", "runner", "scheduler", "results", "model", "queue")
+"""What owners may see. Keys, quotas, limits, webhooks and dead letters are told to administrators, by the audit."""
+OF_THE_SERVER = frozenset({"runner", "scheduler", "results", "model", "queue"})
 """Events of these belong to no owner: whoever may use the server sees them."""
 
 

@@ -11,8 +11,10 @@ from pydantic import BaseModel
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import OwnerId
 from vbatch.contracts.lifecycle import STEERABLE, BatchStatus
+from vbatch.gateway.core.queue_pause import QueuePause
 from vbatch.gateway.core.records import BatchRecord
 
+RUNNING = QueuePause()
 WITHOUT_SCHEDULER = {
     BatchStatus.VALIDATING: "the scheduler to plan it",
     BatchStatus.IN_PROGRESS: "the scheduler to plan it",
@@ -64,10 +66,13 @@ class OthersObject(BaseModel):
 
 
 class QueueObject(BaseModel):
-    """Your unfinished batches in the order they run; the missing positions are other owners' batches."""
+    """Your unfinished batches in the order they run; the missing positions are other owners' batches. `paused_at` is
+    set while all work is paused, of every owner."""
 
     object: Literal["queue"] = "queue"
     as_of: int
+    paused_at: int | None = None
+    pause_reason: str | None = None
     data: list[QueueEntryObject]
     others: OthersObject
 
@@ -97,12 +102,14 @@ def forecast_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchFo
     return BatchForecastObject(**_forecast(foreseen))
 
 
-def queue_view(owner: OwnerId, forecast: Forecast) -> QueueObject:
+def queue_view(owner: OwnerId, forecast: Forecast, pause: QueuePause = RUNNING) -> QueueObject:
     own = [batch for batch in forecast.batches if batch.owner == owner]
     others = [batch for batch in forecast.batches if batch.owner != owner]
     in_order = sorted(own, key=lambda entry: (entry.position is None, entry.position or 0))
     return QueueObject(
         as_of=_seconds(forecast.at),
+        paused_at=_seconds_or_none(pause.paused_at),
+        pause_reason=pause.reason or None,
         data=[_entry(entry) for entry in in_order],
         others=OthersObject(
             batches=len(others) + forecast.more, waiting_requests=sum(other.waiting_requests for other in others)

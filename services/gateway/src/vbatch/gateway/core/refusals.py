@@ -65,6 +65,8 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     MODEL_NOT_DELETABLE = "model_not_deletable"
     LOGS_ELSEWHERE = "logs_elsewhere"
+    NO_SUCH_DEAD_LETTER = "no_such_dead_letter"
+    NOT_RESENDABLE = "not_resendable"
     URL_UNKNOWN = "url_unknown"
     METHOD_UNKNOWN = "method_unknown"
     SERVER_FAULT = "server_fault"
@@ -130,6 +132,8 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.RATE_LIMITED: Answer(429, "rate_limit_exceeded", "requests"),  # its headers say when to try again
     Reason.MODEL_NOT_DELETABLE: Answer(403),
     Reason.LOGS_ELSEWHERE: Answer(404, "logs_elsewhere"),
+    Reason.NO_SUCH_DEAD_LETTER: Answer(404),
+    Reason.NOT_RESENDABLE: Answer(409, headers=DO_NOT_RETRY),
     Reason.URL_UNKNOWN: Answer(404, "unknown_url"),
     Reason.METHOD_UNKNOWN: Answer(405, "method_not_supported"),
     Reason.SERVER_FAULT: Answer(500, type=SERVER_ERROR),

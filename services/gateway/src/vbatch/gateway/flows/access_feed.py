@@ -1,5 +1,5 @@
-"""Follows keys, quotas, limits and webhook endpoints in the log, from its beginning and for ever: what one gateway
-changes, all know."""
+"""Follows keys, quotas, limits, webhook endpoints and the pause of all work in the log, from its beginning and for
+ever: what one gateway changes, all know."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import asyncio
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.message import Recorded
-from vbatch.contracts.subjects import KEY_EVENTS, LIMITS_EVENTS, OWNER_EVENTS, WEBHOOK_CHANGES
+from vbatch.contracts.subjects import KEY_EVENTS, LIMITS_EVENTS, OWNER_EVENTS, QUEUE_EVENTS, WEBHOOK_CHANGES
 from vbatch.gateway.core.access import Access
+from vbatch.gateway.core.queue_pause import QueuePause
 from vbatch.gateway.core.webhooks import Endpoints
 from vbatch.journal.port import Log, Unavailable
 
-SUBJECTS = (KEY_EVENTS, OWNER_EVENTS, LIMITS_EVENTS, *WEBHOOK_CHANGES)
+SUBJECTS = (KEY_EVENTS, OWNER_EVENTS, LIMITS_EVENTS, QUEUE_EVENTS, *WEBHOOK_CHANGES)
 RETRY_SECONDS = 0.5
 
 
@@ -21,6 +22,7 @@ class AccessFeed:
     def __init__(self, log: Log, access: Access) -> None:
         self.access = access
         self.endpoints = Endpoints()
+        self.queue_pause = QueuePause()
         self._log = log
         self._grown = asyncio.Event()
 
@@ -66,6 +68,7 @@ class AccessFeed:
             event = decode(record)
             self.access.evolve(event, record.sequence)
             self.endpoints.evolve(event)
+            self.queue_pause.evolve(event)
         except Unreadable as error:
             # A newer version of this server wrote it. A right that is not understood is not given.
             get_logger().error("access_event_passed_over", sequence=record.sequence, reason=str(error))

@@ -6,21 +6,46 @@ from vbatch.contracts.audit import AuditEntry, audit_entry, audit_subjects
 from vbatch.gateway.core.audit_asks import AuditAsk
 from vbatch.gateway.ports import Dependencies
 
+SPAN_EVENTS = 20_000
+"""So far back the newest entries are looked for at first, then four times as far, and so on."""
+SPAN_GROWTH = 4
+
 
 async def read_audit(dependencies: Dependencies, params: AuditAsk) -> list[AuditEntry]:
-    """Oldest first, behind `ask.after`; one more than `ask.limit`, if there are more."""
+    """In the order asked for; one more than `ask.limit`, if there are more."""
     subjects = audit_subjects()
     newest = [await dependencies.log.last(subject) for subject in subjects]
     head = max((record.sequence for record in newest if record is not None), default=0)
+    last = min(head, params.before - 1)
+    if last <= params.after:
+        return []
+    if params.is_newest_first:
+        return await _newest_first(dependencies, params, last)
+    return await _between(dependencies, params, params.after, last, count_max=params.limit + 1)
+
+
+async def _newest_first(dependencies: Dependencies, params: AuditAsk, last: int) -> list[AuditEntry]:
+    span = SPAN_EVENTS
+    while True:
+        after = max(params.after, last - span)
+        found = await _between(dependencies, params, after, last)
+        if len(found) > params.limit or after == params.after:
+            return found[::-1][: params.limit + 1]
+        span *= SPAN_GROWTH
+
+
+async def _between(
+    dependencies: Dependencies, params: AuditAsk, after: int, last: int, *, count_max: int | None = None
+) -> list[AuditEntry]:
+    """The wanted entries behind `after` up to `last`, oldest first; at most `count_max`. An audited event stands at
+    `last` or behind it."""
     found: list[AuditEntry] = []
-    if head <= params.after:
-        return found
-    async with dependencies.log.tail(params.after, subjects, headers_only=True) as tail:
+    async with dependencies.log.tail(after, audit_subjects(), headers_only=True) as tail:
         async for records in tail:
             for record in records:
                 entry = audit_entry(record.sequence, record.headers)
-                if entry is not None and params.wants(entry):
+                if entry is not None and record.sequence <= last and params.wants(entry):
                     found.append(entry)
-            if len(found) > params.limit or records[-1].sequence >= head:
-                return found[: params.limit + 1]
-    return found
+            if records[-1].sequence >= last or (count_max is not None and len(found) >= count_max):
+                break
+    return found[:count_max]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.forecast_views import QueueObject, WhyObject, queue_view, why_view
+from vbatch.gateway.core.queue_pause import QueuePause
 from vbatch.gateway.flows.batches import find_batch
 from vbatch.gateway.ports import Dependencies
 
 
-def queue_of(dependencies: Dependencies, owner: OwnerId) -> QueueObject:
+def queue_of(dependencies: Dependencies, owner: OwnerId, pause: QueuePause) -> QueueObject:
     """Return the owner's queue. Raises SchedulerUnavailable."""
-    return queue_view(owner, dependencies.forecasts.forecast())
+    return queue_view(owner, dependencies.forecasts.forecast(), pause)
 
 
 async def why(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> WhyObject:

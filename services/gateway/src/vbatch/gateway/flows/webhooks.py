@@ -9,10 +9,11 @@ from vbatch.chassis.sealed import SealedFolder
 from vbatch.contracts import events as e
 from vbatch.contracts.codec import decode
 from vbatch.contracts.ids import DeliveryId, EndpointId, asked_delivery_id, new_endpoint_id
-from vbatch.contracts.subjects import webhook_events
+from vbatch.contracts.subjects import attempt_events, webhook_events
 from vbatch.contracts.webhooks import SECRET_BYTES, DeliveryEntry
 from vbatch.gateway.core.access import Caller
 from vbatch.gateway.core.refusals import Reason, Refusal, unavailable
+from vbatch.gateway.core.webhook_attempts import ATTEMPTS_SHOWN_MAX, Attempt, attempt_of
 from vbatch.gateway.core.webhooks import (
     OLD_SECRET_HOURS,
     Endpoint,
@@ -25,6 +26,7 @@ from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.writing import append
 from vbatch.gateway.ports import Deliveries, Dependencies
 
+DISABLED_BY_HAND = "its owner disabled it"
 TEST_SECONDS_MAX = 25.0
 """A try takes 15 s at most, and may wait for others in flight."""
 
@@ -103,6 +105,33 @@ class Webhooks:
         if endpoint.disabled_reason is not None:
             await self._append(e.WebhookEnabled(at=self._dependencies.now(), endpoint_id=endpoint.id, by=caller.name))
         return self.find(caller, endpoint_id)
+
+    async def disable(self, caller: Caller, endpoint_id: str) -> Endpoint:
+        """Nothing is sent to it until it is enabled. Raises Refusal."""
+        endpoint = self.find(caller, endpoint_id)
+        if endpoint.disabled_reason is None:
+            event = e.WebhookDisabled(
+                at=self._dependencies.now(), endpoint_id=endpoint.id, by=caller.name, reason=DISABLED_BY_HAND
+            )
+            await self._append(event)
+        return self.find(caller, endpoint_id)
+
+    async def attempts(self, caller: Caller, endpoint_id: str, delivery_id: str) -> list[Attempt]:
+        """What was tried of one delivery, oldest first, as the log tells it. Raises Refusal."""
+        endpoint = self.find(caller, endpoint_id)
+        subjects = attempt_events(endpoint.id)
+        newest = [await self._dependencies.log.last(subject) for subject in subjects]
+        head = max((record.sequence for record in newest if record is not None), default=0)
+        found: list[Attempt] = []
+        if not head:
+            return found
+        async with self._dependencies.log.tail(0, subjects) as tail:
+            async for records in tail:
+                events = (decode(record) for record in records)
+                found += [attempt for event in events if (attempt := attempt_of(event, delivery_id)) is not None]
+                if records[-1].sequence >= head:
+                    break
+        return found[-ATTEMPTS_SHOWN_MAX:]
 
     async def test(self, caller: Caller, endpoint_id: str, event_type: str) -> int:
         """The status code the endpoint answers with. Raises Refusal when it gives no answer at all."""

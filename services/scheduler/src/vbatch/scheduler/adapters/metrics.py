@@ -121,9 +121,8 @@ def log_reading(log: Log, state: State) -> Reading:
 def state_metrics(state: State, now: datetime) -> Iterator[Metric]:
     yield _batches(state)
     batches = state.batches.values()
-    yield _gauge(
-        "vbatch_batches_paused", "Unfinished batches that are paused.", sum(batch.is_paused for batch in batches)
-    )
+    paused = sum(state.pause_of(batch) != 0 for batch in batches)
+    yield _gauge("vbatch_batches_paused", "Unfinished batches that are paused; while all work is, all of them.", paused)
     waiting = sum(batch.waiting_count for batch in batches)
     yield _gauge("vbatch_requests_waiting", "Requests neither answered nor on a runner.", waiting)
     yield from _queues(state, now)

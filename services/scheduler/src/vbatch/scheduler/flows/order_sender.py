@@ -29,8 +29,8 @@ class OrderSender:
     """Called with an order that the queue will never take."""
     _ordered: set[SliceId] = field(default_factory=set)
     _cancelled: set[tuple[BatchId, int]] = field(default_factory=set)
-    _paused: set[tuple[int, int]] = field(default_factory=set)
-    """The epoch of the runner and the sequence of the pause."""
+    _paused: set[tuple[int, BatchId, int]] = field(default_factory=set)
+    """The epoch of the runner, the batch, and the sequence of the pause."""
 
     async def send(self) -> None:
         """Put every order on the queue that is due and not yet there."""
@@ -43,7 +43,7 @@ class OrderSender:
             self._cancelled.add((slice_.event.batch_id, slice_.event.epoch))
         for slice_, pause in list(self._to_pause()):
             await self._put(slice_, PauseBatch(epoch=slice_.event.epoch, batch_id=slice_.event.batch_id, pause=pause))
-            self._paused.add((slice_.event.epoch, pause))
+            self._paused.add((slice_.event.epoch, slice_.event.batch_id, pause))
         self._ordered &= self.state.slices.keys()
 
     async def _put(self, slice_: Slice, order: WorkOrder) -> None:
@@ -69,8 +69,9 @@ class OrderSender:
 
     def _to_pause(self) -> Iterator[tuple[Slice, int]]:
         for batch in self.state.batches.values():
-            if not batch.is_paused:
+            pause = self.state.pause_of(batch)
+            if not pause:
                 continue
             for slice_ in self.state.slices_of_batch(batch.batch_id):
-                if (slice_.event.epoch, batch.pause_sequence) not in self._paused:
-                    yield slice_, batch.pause_sequence
+                if (slice_.event.epoch, batch.batch_id, pause) not in self._paused:
+                    yield slice_, pause

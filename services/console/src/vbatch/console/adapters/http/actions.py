@@ -137,7 +137,7 @@ async def login(request: Request) -> Response:
     except ApiRefused as error:
         words = "This key is not known to the server." if error.is_about_the_key else error.message
         return page(request, None, "login.html", {"trouble": words, "next": target}, status=403)
-    session = parts.sessions.begin(key, me.owner, request.headers.get("user-agent", ""))
+    session = parts.sessions.begin(key, me.owner, request.headers.get("user-agent", ""), is_admin=me.is_admin)
     response = RedirectResponse(target, SEE_OTHER)
     response.set_cookie(
         COOKIE,

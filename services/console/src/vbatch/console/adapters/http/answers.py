@@ -101,7 +101,8 @@ async def _unreachable(request: Request, error: Exception) -> Response:
 async def _no_such_page(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = "There is no page at this address." if error.status_code == 404 else str(error.detail)
-    return _trouble(request, error.status_code, "No such page", words)
+    title = "This cannot be done" if error.status_code == 400 else "No such page"
+    return _trouble(request, error.status_code, title, words)
 
 
 def _trouble(

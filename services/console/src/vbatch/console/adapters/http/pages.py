@@ -13,7 +13,7 @@ from starlette.responses import Response
 from vbatch.console.adapters.http.answers import is_from_script, page, rendered
 from vbatch.console.adapters.http.visitors import TheVisitor, Visitor, parts_of
 from vbatch.console.core.snippets import batch_snippets
-from vbatch.console.flows import pages
+from vbatch.console.flows import admin_pages, pages
 from vbatch.console.flows.live import Fragment
 from vbatch.console.flows.pages import PageAsk
 from vbatch.console.ports import Api
@@ -43,6 +43,13 @@ PAGES = {
     "models": Page("models.html", ("models",), pages.models),
     "files": Page("files.html", ("files",), pages.files),
     "events": Page("events.html", ("events",), pages.events),
+    "admin": Page("admin.html", ("admin",), admin_pages.admin_page),
+    "admin-logs": Page("admin_logs.html", ("admin_logs",), admin_pages.logs),
+    "dead-letters": Page("dead_letters.html", ("dead_letters",), admin_pages.dead_letters),
+    "keys": Page("admin_keys.html", ("api_keys", "owners"), admin_pages.keys),
+    "webhooks": Page("webhooks.html", ("webhooks",), admin_pages.webhooks),
+    "audit": Page("audit.html", ("audit",), admin_pages.audit),
+    "config": Page("config.html", ("settings", "changes"), admin_pages.config),
 }
 
 
@@ -123,18 +130,18 @@ async def show(request: Request, visitor: Visitor, name: str, batch_id: str = ""
     return page(request, visitor, chosen.template, _context(request, name, ask, view))
 
 
-async def fragments(request: Request, visitor: Visitor, name: str, ask: PageAsk) -> list[Fragment]:
-    """The parts of the page as they are now."""
+async def fragments(request: Request, visitor: Visitor, name: str, ask: PageAsk, *, path: str = "") -> list[Fragment]:
+    """The parts of the page as they are now; `path` is where the page stands, if not where it is asked for."""
     chosen = PAGES[name]
     view = await chosen.load(visitor.api, ask, _now())
-    context = _context(request, name, ask, view)
+    context = _context(request, name, ask, view) | ({"path": path} if path else {})
     return [Fragment(part, rendered(request, visitor, f"parts/{part}.html", context)) for part in chosen.fragments]
 
 
 def _context(request: Request, name: str, ask: PageAsk, view: object) -> dict[str, object]:
     url = parts_of(request).settings.shown_api_url
     snippets = batch_snippets(url, ask.batch_id) if name == "details" else []
-    return {"view": view, "tab": name, "live": _live_address(name, ask), "snippets": snippets}
+    return {"view": view, "tab": name, "live": _live_address(name, ask), "snippets": snippets, "api_url": url}
 
 
 def _live_address(name: str, ask: PageAsk) -> str:

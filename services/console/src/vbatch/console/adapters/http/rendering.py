@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from vbatch.console.core import wording
+from vbatch.console.core import admin_forms, wording
+from vbatch.console.core.admin_snippets import route_snippets
 from vbatch.console.core.bars import progress_of
 from vbatch.console.core.views import series_sentence
 from vbatch.contracts.event_text import amount, size
@@ -46,6 +47,8 @@ def environment() -> Environment:
         link=link,
         percent=wording.percent,
         progress_of=progress_of,
+        route_snippets=route_snippets,
+        admin_forms=admin_forms,
         runner_states=wording.RUNNER_STATES,
         series_sentence=series_sentence,
         service_states=wording.SERVICE_STATES,

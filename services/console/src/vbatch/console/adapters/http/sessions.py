@@ -24,6 +24,7 @@ class Session:
     token: str
     agent: str
     expires_at: float
+    is_admin: bool = False
 
 
 class Sessions:
@@ -33,12 +34,13 @@ class Sessions:
         self.local_token = secrets.token_urlsafe(TOKEN_BYTES)
         """The token of visitors who need no key."""
 
-    def begin(self, key: str, owner: str, agent: str) -> Session:
+    def begin(self, key: str, owner: str, agent: str, *, is_admin: bool = False) -> Session:
         """A new session under a new id; the oldest goes when there are too many."""
         if len(self._sessions) >= SESSIONS_MAX:
             self._sessions.pop(next(iter(self._sessions)))
         new_id, token = (secrets.token_urlsafe(TOKEN_BYTES) for _ in range(2))
-        session = Session(new_id, key, owner, token, _digest(agent), time.monotonic() + self._seconds_max)
+        ends_at = time.monotonic() + self._seconds_max
+        session = Session(new_id, key, owner, token, _digest(agent), ends_at, is_admin)
         self._sessions[new_id] = session
         return session
 

@@ -61,6 +61,7 @@ class Visitor:
     owner: str
     token: str
     session: Session | None
+    is_admin: bool = False
 
     @property
     def has_session(self) -> bool:
@@ -77,11 +78,11 @@ async def visitor_of(request: Request) -> Visitor:
     agent = request.headers.get("user-agent", "")
     session = parts.sessions.find(request.cookies.get(COOKIE), agent)
     if session is not None:
-        return Visitor(parts.api(session.key), session.owner, session.token, session)
+        return Visitor(parts.api(session.key), session.owner, session.token, session, session.is_admin)
     me = await _keyless(parts)
     if not parts.settings.is_local:
         raise OpenToAll
-    return Visitor(parts.api(None), me.owner, parts.sessions.local_token, None)
+    return Visitor(parts.api(None), me.owner, parts.sessions.local_token, None, me.is_admin)
 
 
 async def guarded(request: Request, visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:

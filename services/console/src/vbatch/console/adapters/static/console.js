@@ -53,6 +53,7 @@
   const refresh = (part) => { localise(part); draw(part); };
   refresh(document);
   document.addEventListener("htmx:afterSwap", (event) => refresh(event.detail.target));
+  document.addEventListener("htmx:oobAfterSwap", (event) => refresh(event.detail.target));
 
   // The stream: one a page, closed while nobody looks, resumed where it stood.
   const main = document.querySelector("[data-live]");
@@ -69,7 +70,7 @@
     say("stale", "Not live");
     if (!bar) return;
     bar.hidden = false;
-    bar.querySelector("span").textContent = `Not live since ${troubleSince.toLocaleTimeString(undefined, { hour12: false })}: ${words} Trying again.`;
+    bar.querySelector("span").textContent = `Not live since ${troubleSince.toLocaleTimeString(undefined, { hour12: false })}: ${words}${source ? " Trying again." : ""}`;
   };
   const fresh = () => {
     heardAt = Date.now();
@@ -103,7 +104,12 @@
     on("position", fresh);
     on("beat", fresh);
     on("trouble", (data) => { heardAt = Date.now(); stale(data.words); });
-    on("logged-out", () => { close(); location.assign("/login"); });
+    on("logged-out", () => {
+      close();
+      // The first key of a server logs out whoever has just made it: it is shown once, so the page stays.
+      if (document.getElementById("secret-text")) stale("the server asks for a key now. Copy it, then log in.");
+      else location.assign("/login");
+    });
     source.onerror = () => {
       stale("the console does not answer.");
       if (source && source.readyState === EventSource.CLOSED) { close(); setTimeout(open, 2000); }
@@ -174,7 +180,7 @@
   });
 
   // Keys, outside of fields: g then a letter goes, j and k walk a list, / searches, ? helps.
-  const places = { o: "/", q: "/queue", b: "/batches", n: "/batches/new", m: "/models", f: "/files", e: "/events", h: "/help" };
+  const places = { o: "/", q: "/queue", b: "/batches", n: "/batches/new", m: "/models", f: "/files", e: "/events", h: "/help", a: "/admin", k: "/admin/keys", c: "/config" };
   let waitsForPlace = false;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable]")) return;

@@ -169,11 +169,15 @@ async def change_limits(request: Request, caller: Admin, parts: TheAppState) -> 
             ),
             query("actor", STRING, "Only what this key did, or `local`, or `operator`."),
             query("object_id", STRING, "Only what was done to this object."),
+            query("action", STRING, "Only actions that begin so, such as `key` or `batch.created`."),
+            query("before", {"type": "integer", "minimum": 1}, "Only what stands before this entry."),
+            query("order", {"type": "string", "enum": ["asc", "desc"], "default": "asc"}, "`desc`: newest first."),
         ]
     },
 )
 async def read_audit(request: Request, _caller: Admin, dependencies: TheDependencies) -> Response:
-    """Who did what, when, and from where: every change that a request or an operator made, oldest first."""
+    """Who did what, when, and from where: every change that a request or an operator made, oldest first unless asked
+    otherwise. `last_id` continues the page, as `after`, or as `before` where the newest come first."""
     params = read_audit_ask(request.query_params)
     return object_answer(audit_view(await audit.read_audit(dependencies, params), params.limit))
 

@@ -23,6 +23,7 @@ from vbatch.chassis.readiness import Readiness
 from vbatch.chassis.readings import Readings
 from vbatch.contracts.access import Scope
 from vbatch.contracts.ids import OwnerId
+from vbatch.contracts.reported_settings import ReportedSettings
 from vbatch.gateway.adapters.http.answers import announced_bytes
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts
@@ -34,6 +35,7 @@ from vbatch.gateway.core.keys import owner_name
 from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited
 from vbatch.gateway.core.refusals import Reason, Refusal, scope_missing
 from vbatch.gateway.flows.access_feed import AccessFeed
+from vbatch.gateway.flows.administration import Administration
 from vbatch.gateway.flows.event_log import Ownership
 from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.quotas import must_have_room_for_bytes
@@ -66,6 +68,10 @@ class AppState:
     """Of each key, in this process."""
     ownership: Ownership
     model_loads: ModelLoads
+    administration: Administration
+    own_settings: ReportedSettings
+    known_secrets: Callable[[], list[str]]
+    """What must stand in no support bundle. Blocks."""
     has_open_pages: bool = False
 
 

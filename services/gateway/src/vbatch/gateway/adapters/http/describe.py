@@ -136,6 +136,11 @@ CHANGE_LIMITS: Description = {
     "additionalProperties": False,
     "properties": {name: _AMOUNT | {"type": "integer"} for name in RateLimits.__struct_fields__},
 }
+PAUSE_QUEUE: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"reason": {"type": ["string", "null"], "maxLength": keys.REASON_CHARS_MAX}},
+}
 _WEBHOOK_FIELDS: Description = {
     "name": {"type": "string", "minLength": 1, "maxLength": webhooks.NAME_CHARS_MAX},
     "url": {"type": "string", "maxLength": URL_CHARS_MAX, "example": "https://example.com/hook"},

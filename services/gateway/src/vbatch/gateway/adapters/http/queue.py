@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from vbatch.gateway.adapters.http.answers import object_answer
-from vbatch.gateway.adapters.http.app_state import Reader, TheDependencies
+from vbatch.gateway.adapters.http.app_state import Reader, TheAppState, TheDependencies
 from vbatch.gateway.adapters.http.describe import errors
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.core.forecast_views import QueueObject, WhyObject
@@ -15,10 +15,10 @@ router = APIRouter(prefix="/v1", tags=["queue"])
 
 
 @router.get("/queue", response_model=QueueObject, responses=errors())
-async def retrieve_queue(owner: Reader, dependencies: TheDependencies) -> Response:
+async def retrieve_queue(owner: Reader, parts: TheAppState) -> Response:
     """List your unfinished batches in the order they run, with their estimated start and end. Other owners' batches are
     only counted."""
-    return object_answer(flow.queue_of(dependencies, owner))
+    return object_answer(flow.queue_of(parts.dependencies, owner, parts.feed.queue_pause))
 
 
 @router.get("/batches/{batch_id}/why", response_model=WhyObject, responses=errors(400, 404))

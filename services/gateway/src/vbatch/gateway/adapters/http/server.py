@@ -27,8 +27,7 @@ router = APIRouter(prefix="/v1", tags=["server"])
 @router.get("/server", response_model=ServerObject, responses=errors())
 async def retrieve_server(_owner: Reader, parts: TheAppState) -> Response:
     """Whether each service can do its work, as it says itself, with when it was asked."""
-    report = await parts.readiness.report()
-    reports = [_own(parts, report.checks), *await parts.dependencies.services.reports()]
+    reports = await service_reports(parts)
     is_ready = all(each.state is ServiceState.READY for each in reports)
     return object_answer(
         ServerObject(version=_version(), is_ready=is_ready, services=[service_view(each) for each in reports])
@@ -46,6 +45,12 @@ async def retrieve_registry(_owner: Reader, parts: TheAppState) -> Response:
     """The models with where they come from, how they are served, and how their last loads went."""
     models = await parts.dependencies.reads.defined_models()
     return object_answer(registry_view(models, await parts.model_loads.histories()))
+
+
+async def service_reports(parts: AppState) -> list[ServiceReport]:
+    """What each service says of itself, the gateway first."""
+    report = await parts.readiness.report()
+    return [_own(parts, report.checks), *await parts.dependencies.services.reports()]
 
 
 def _own(parts: AppState, checks: dict[str, CheckResult]) -> ServiceReport:

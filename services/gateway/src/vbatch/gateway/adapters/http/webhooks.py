@@ -19,6 +19,7 @@ from vbatch.gateway.adapters.http.describe import (
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.core.pages import BATCHES_DEFAULT, BATCHES_MAX, read_endpoints_ask
 from vbatch.gateway.core.views import page_json
+from vbatch.gateway.core.webhook_attempts import WebhookAttemptList, attempts_view
 from vbatch.gateway.core.webhook_views import (
     WebhookDeliveryList,
     WebhookDeliveryObject,
@@ -146,6 +147,20 @@ async def test_webhook(
 async def enable_webhook(webhook_endpoint_id: Named, caller: UsingCaller, parts: TheAppState) -> Response:
     """Tell an endpoint again that was given up; what waited is sent now. Asking twice is no error."""
     return object_answer(endpoint_view(await parts.webhooks.enable(caller, webhook_endpoint_id)))
+
+
+@router.post(f"{ONE}/disable", response_model=WebhookEndpointObject, responses=errors(404))
+async def disable_webhook(webhook_endpoint_id: Named, caller: UsingCaller, parts: TheAppState) -> Response:
+    """Send nothing to an endpoint until it is enabled; what waits, waits. Asking twice is no error."""
+    return object_answer(endpoint_view(await parts.webhooks.disable(caller, webhook_endpoint_id)))
+
+
+@router.get(f"{ONE}/deliveries/{{delivery_id}}/attempts", response_model=WebhookAttemptList, responses=errors(404))
+async def list_attempts(
+    webhook_endpoint_id: Named, delivery_id: Named, caller: ReadingCaller, parts: TheAppState
+) -> Response:
+    """What was tried of one delivery, oldest first: when, how it was answered, how long that took."""
+    return object_answer(attempts_view(await parts.webhooks.attempts(caller, webhook_endpoint_id, delivery_id)))
 
 
 @router.get(f"{ONE}/deliveries", response_model=WebhookDeliveryList, responses=errors(404))

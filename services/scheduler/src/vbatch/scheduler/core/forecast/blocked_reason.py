@@ -16,6 +16,8 @@ def blocked_reason(state: State, batch: PendingBatch, now: datetime) -> str:
         return "the runner to return its requests: the batch is ending"
     if batch.is_paused:
         return "its owner to resume it"
+    if state.is_queue_paused:
+        return "all work to be resumed: an administrator paused it"
     if batch.status is BatchStatus.VALIDATING:
         return "its input file to be checked"
     if batch.plan is None or batch.model is None:

@@ -31,6 +31,8 @@ def remedies(
         return ()
     if batch.is_paused:
         return ("Resume it, so that it waits for its turn again.",)
+    if state.is_queue_paused:
+        return ("Resume all work: `vbatch resume --all`.",)
     if not state.runners:
         return ("Start a gpu-runner.",)
     if run is None or run.ends is None or blocked_reason(state, batch, now):

@@ -41,7 +41,9 @@ def holders_beside(state: State, runner: Runner, now: datetime) -> list[Holder]:
 
 
 def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Candidate]:
-    """The batches with requests that could run on this runner."""
+    """The batches with requests that could run on this runner; none while all work is paused."""
+    if state.is_queue_paused:
+        return []
     ready = [batch for batch in state.batches.values() if _is_ready(batch, now)]
     models = {batch.model for batch in ready if batch.model is not None}
     gauges = {model: state.costs.model_cost(model) for model in models if may_send(state, runner_id, model, now)}

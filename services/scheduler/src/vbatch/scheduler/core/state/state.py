@@ -70,9 +70,19 @@ class State:
     slices: dict[SliceId, Slice] = field(default_factory=dict)
     costs: CostModel = field(default_factory=CostModel)
     arrivals: Arrivals = field(default_factory=Arrivals)
+    queue_pause_sequence: int = 0
+    """The sequence of the event that paused all work; 0 while work may run."""
     given_up: dict[BatchId, str] = field(default_factory=dict)
     """Batches that cannot continue, and why: one of their writes was refused for good, or one of their events cannot be
     used. They are ended next."""
+
+    @property
+    def is_queue_paused(self) -> bool:
+        return self.queue_pause_sequence != 0
+
+    def pause_of(self, batch: PendingBatch) -> int:
+        """The sequence of the newest pause that holds the batch, its own or that of all work; 0 while it may run."""
+        return max(batch.pause_sequence, self.queue_pause_sequence)
 
     def slices_of(self, runner_id: RunnerId) -> list[Slice]:
         return [slice_ for slice_ in self.slices.values() if slice_.event.runner_id == runner_id]
@@ -103,9 +113,8 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             )
         case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
             _evolve_batch(state, event)
-        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
-            if batch := state.batches.get(event.batch_id):
-                batch.move(event, sequence)
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.OperationEvent():
+            _evolve_steering(state, event)
         case (
             e.ModelLoading()
             | e.EngineCrashed()
@@ -117,6 +126,21 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             | e.WebhookEvent()
         ):
             pass  # these decide nothing here: what follows from them has events of its own
+        case _:
+            assert_never(event)
+
+
+def _evolve_steering(state: State, event: e.SteeringEvent | e.AnyOperationEvent) -> None:
+    match event:
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
+            if batch := state.batches.get(event.batch_id):
+                batch.move(event, state.sequence)
+        case e.QueuePaused():
+            state.queue_pause_sequence = state.queue_pause_sequence or state.sequence
+        case e.QueueResumed():
+            state.queue_pause_sequence = 0
+        case e.DeadLetterRetried() | e.DeadLetterDropped():
+            pass  # what was sent again is an event of its own
         case _:
             assert_never(event)
 
@@ -210,7 +234,7 @@ def _evolve_slices(
 
 def _dispatch(state: State, event: e.BatchDispatched) -> None:
     batch, runner = state.batches.get(event.batch_id), state.runners.get(event.runner_id)
-    if batch is None or batch.is_paused or runner is None or runner.epoch != event.epoch:
+    if batch is None or state.pause_of(batch) or runner is None or runner.epoch != event.epoch:
         return  # decided before the end or pause of that batch, or the end of that runner, was read: they keep waiting
     state.slices[event.slice_id] = Slice(event, batch.send(event.lines))
     if event.fault is None:

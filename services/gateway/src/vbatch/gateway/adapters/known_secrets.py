@@ -1,0 +1,36 @@
+"""The secrets that this process can see, so that what it gives away can be searched for them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from vbatch.chassis.settings import ServiceSettings
+
+SECRET_BYTES_MAX = 4_096
+FILES_MAX = 1_000
+
+
+def known_secrets(settings: ServiceSettings) -> list[str]:
+    """The longest first: one may be a part of another. Blocks: call it in a thread."""
+    fields = (getattr(settings, name) for name in type(settings).model_fields)
+    told = [value.get_secret_value() for value in fields if isinstance(value, SecretStr)]
+    passwords = [_password(text) for text in told]
+    return sorted(filter(None, {*told, *passwords, *_in_files(settings.home / "secrets")}), key=len, reverse=True)
+
+
+def _in_files(folder: Path) -> list[str]:
+    found: list[str] = []
+    for path in sorted(folder.rglob("*"))[:FILES_MAX]:
+        with suppress(OSError, UnicodeDecodeError):
+            if path.is_file() and path.stat().st_size <= SECRET_BYTES_MAX:
+                found += [line.strip() for line in path.read_text().splitlines()]
+    return found
+
+
+def _password(url: str) -> str:
+    """Of `scheme://user:password@host`; empty where there is none."""
+    user_part = url.partition("://")[2].rpartition("@")[0]
+    return user_part.partition(":")[2]
