@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,12 +14,14 @@ from vbatch.contracts.ids import BatchId, EndpointId, FileId, ModelId, OwnerId
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.facets import FacetRecord
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.log_lines import ServiceLines
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord, ServiceReport
+from vbatch.gateway.core.text_search import Found, SearchAsk
 from vbatch.journal.port import Log
 
 
@@ -61,8 +63,13 @@ class Reads(Protocol):
         """What the owner has; tokens are those of batches created from `day` on."""
         ...
 
-    async def lines(self, batch: BatchRecord, params: LinesAsk) -> list[LineRecord]:
-        """By input line, one more than `params.limit`, if there are more; only what `batch.partial_bytes` covers."""
+    async def lines(self, batch: BatchRecord, params: LinesAsk, hits: Sequence[int] | None = None) -> list[LineRecord]:
+        """In the order asked for, one more than `params.limit`, if there are more; only what `batch.partial_bytes`
+        covers. `hits` are what the search of `params` found."""
+        ...
+
+    async def facets(self, batch: BatchRecord) -> list[FacetRecord]:
+        """Answers that are alike in what can be asked for, the most frequent first; at most FACETS_MAX kinds."""
         ...
 
     async def faults(self, batch: BatchRecord) -> list[FaultRecord]:
@@ -131,6 +138,14 @@ class InputLines(Protocol):
         ...
 
 
+class TextSearch(Protocol):
+    """Full-text search in stored lines."""
+
+    async def find(self, blobs: Blobs, name: str, size: int, ask: SearchAsk) -> Found:
+        """What a scan from `ask.place` finds in the first `size` bytes. Raises BlobMissing, BlobTrouble."""
+        ...
+
+
 class NotifierUnavailable(Exception):
     """The notifier does not tell what it has sent; a retry can help."""
 
@@ -175,6 +190,7 @@ class Dependencies:
     access: Access
     services: Services
     input_lines: InputLines
+    text_search: TextSearch
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     own_write_seconds_max: float

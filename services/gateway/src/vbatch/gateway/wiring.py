@@ -61,6 +61,7 @@ from vbatch.gateway.adapters.scheduler import scheduler_feed
 from vbatch.gateway.adapters.service_watch import ServiceWatch, WatchedService
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.adapters.storage_metrics import storage_reading
+from vbatch.gateway.adapters.text_search import TextSearch
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.disk_guard import Watermark
 from vbatch.gateway.core.rate_limits import FAILED_KEYS_PER_MINUTE, KeyLimits, RateLimit
@@ -237,6 +238,7 @@ def _parts(
         access=access,
         services=services,
         input_lines=InputLines(blobs),
+        text_search=TextSearch(),
         now=utc_now,
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -15,7 +15,9 @@ from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.read_model import SCHEMA
 from vbatch.gateway.adapters.cooperative import map_cooperatively
+from vbatch.gateway.adapters.postgres_lines import FACETS, line_record, lines_query
 from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.facets import FACETS_MAX, FacetRecord
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
@@ -87,14 +89,6 @@ USAGE = """
            (SELECT coalesce(sum(bytes), 0) FROM file
             WHERE owner = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)),
            (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM batch WHERE owner = $1 AND created_at >= $3)"""
-LINES = """
-    SELECT line, start, length, custom_id, status_code, error_code, input_tokens, output_tokens, seconds FROM outcome
-    WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
-      AND ($5::boolean IS NULL OR coalesce(status_code BETWEEN 200 AND 299, false) = $5)
-      AND ($6::text IS NULL OR strpos(custom_id, $6) > 0)
-      AND ($7::text IS NULL OR error_code = $7)
-      AND ($8::integer IS NULL OR status_code = $8)
-    ORDER BY line LIMIT $4"""
 FAULTS = """
     SELECT error_code, status_code, count(*), min(line) FROM outcome
     WHERE batch_sequence = $1 AND start + length <= $2 AND NOT coalesce(status_code BETWEEN 200 AND 299, false)
@@ -156,10 +150,13 @@ class PostgresReads:
         [row] = await self._rows(USAGE, owner, now, day, unfinished)
         return Usage(*(int(value) for value in row))
 
-    async def lines(self, batch: BatchRecord, params: LinesAsk) -> list[LineRecord]:
-        page = (batch.sequence, params.after_line, batch.partial_bytes, params.limit + 1)
-        filters = (params.is_success, params.custom_id, params.error_code, params.status_code)
-        return [LineRecord(*row) for row in await self._rows(LINES, *page, *filters)]
+    async def lines(self, batch: BatchRecord, params: LinesAsk, hits: Sequence[int] | None = None) -> list[LineRecord]:
+        query, arguments = lines_query(batch, params, hits)
+        return await map_cooperatively(line_record, await self._rows(query, *arguments))
+
+    async def facets(self, batch: BatchRecord) -> list[FacetRecord]:
+        rows = await self._rows(FACETS, batch.sequence, batch.partial_bytes, FACETS_MAX)
+        return [FacetRecord(*row) for row in rows]
 
     async def faults(self, batch: BatchRecord) -> list[FaultRecord]:
         rows = await self._rows(FAULTS, batch.sequence, batch.partial_bytes, FAULT_KINDS_MAX)

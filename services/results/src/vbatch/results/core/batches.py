@@ -22,6 +22,7 @@ from vbatch.contracts.lifecycle import (
     true_ending,
 )
 from vbatch.contracts.lines import output_line
+from vbatch.results.core.facets import facets_of
 from vbatch.results.core.impossible_event import ImpossibleEvent
 from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
 
@@ -199,7 +200,7 @@ def _must_be_possible(outcomes: Sequence[e.Outcome], last_line: int) -> None:
 
 
 def _outcome_row(batch_sequence: int, sequence: int, outcome: e.Outcome, start: int, length: int) -> OutcomeRow:
-    usage, error = outcome.usage, outcome.error
+    usage, error, facets = outcome.usage, outcome.error, facets_of(outcome)
     return (
         batch_sequence,
         outcome.line,
@@ -212,6 +213,11 @@ def _outcome_row(batch_sequence: int, sequence: int, outcome: e.Outcome, start: 
         usage.output_tokens,
         outcome.seconds,
         sequence,
+        None if facets.model is None else storable(facets.model),
+        None if facets.finish_reason is None else storable(facets.finish_reason),
+        facets.text_chars,
+        facets.is_json,
+        facets.text_hash,
     )
 
 
