@@ -67,7 +67,7 @@ async def lines(stage: Stage, story: Story, query: str) -> list[int]:
         ("contains=tides", [1, 3, 7]),
         ("contains=TIDES&finish_reason=length", [3]),
         ("contains=slow", [9]),
-        ("contains=request-4&search_in=requests", []),
+        ("contains=request-4&search_in=requests", [4]),
         ("order=seconds&limit=2", [9, 8]),
         ("order=-output_tokens&limit=3", [1, 2, 3]),
         ("order=-text_chars&outcome=succeeded&limit=2", [3, 7]),
@@ -113,13 +113,19 @@ async def test_answers_are_counted_by_what_they_have_in_common(stage: Stage, sto
 async def test_a_selection_is_exported(stage: Stage, story: Story):
     address = f"/v1/batches/{story.batch_id}/lines/export"
     jsonl = await stage.ask("GET", f"{address}?contains=tides")
-    assert [json.loads(line)["custom_id"] for line in jsonl.body.splitlines()] == ["request-1", "request-3", "request-7"]
+    assert [json.loads(line)["custom_id"] for line in jsonl.body.splitlines()] == [
+        "request-1",
+        "request-3",
+        "request-7",
+    ]
     table = await stage.ask("GET", f"{address}?format=csv&finish_reason=stop")
     rows = list(csv.DictReader(io.StringIO(table.body.decode())))
     assert [row["line"] for row in rows] == ["1", "2", "4", "5", "7", "8"]
     assert rows[2]["answer"] == "'=1+1" and table.headers["content-disposition"].startswith("attachment")
 
 
-@pytest.mark.parametrize("query", ["order=name", "is_json=maybe", "contains=x&search_in=both", "search_after=x&contains=y"])
+@pytest.mark.parametrize(
+    "query", ["order=name", "is_json=maybe", "contains=x&search_in=both", "search_after=x&contains=y"]
+)
 async def test_what_makes_no_sense_is_refused(stage: Stage, story: Story, query: str):
     assert (await stage.ask("GET", f"/v1/batches/{story.batch_id}/lines?{query}")).status == 400

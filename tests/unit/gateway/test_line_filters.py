@@ -20,7 +20,11 @@ def test_a_filter_out_of_bounds_is_refused(query: dict[str, str]):
 
 
 def test_answers_are_counted_by_each_value():
-    records = [FacetRecord("m", "stop", True, 5), FacetRecord("m", "length", False, 2), FacetRecord(None, None, None, 1)]
+    records = [
+        FacetRecord("m", "stop", True, 5),
+        FacetRecord("m", "length", False, 2),
+        FacetRecord(None, None, None, 1),
+    ]
     view = facets_view(records)
     assert view.models[0] == FacetValue(value="m", count=7)
     assert [each.value for each in view.finish_reasons] == ["stop", "length", None]

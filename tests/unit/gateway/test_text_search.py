@@ -49,9 +49,14 @@ def test_words_are_found_however_json_writes_them(words: str, is_ascii: bool):
     assert hits(words, [answer("nothing"), answer(text, is_ascii=is_ascii)]) == [1]
 
 
-def test_only_the_text_of_an_answer_counts():
-    lines = [answer("a whole sentence", custom_id="stop"), answer("we stop here"), answer("message")]
-    assert hits("stop", lines) == [1]
+def test_only_the_text_of_an_answer_and_its_custom_id_count():
+    lines = [
+        answer("a whole sentence"),
+        answer("we stop here"),
+        answer("message"),
+        answer("other", custom_id="full stop"),
+    ]
+    assert hits("stop", lines) == [1, 3]
     assert hits("message", lines) == [2]
 
 
@@ -71,7 +76,7 @@ LETTERS = 'aAbB\n\t\\"/ éÉ'
 
 @given(st.lists(st.text(LETTERS, max_size=12), max_size=8), st.text(LETTERS, min_size=1, max_size=3))
 def test_a_scan_finds_what_looking_at_each_text_finds(texts: list[str], words: str):
-    found = hits(words, [answer(text) for text in texts])
+    found = hits(words, [answer(text, "") for text in texts])
     assert {index for index, text in enumerate(texts) if words in text} <= set(found)
     assert all(words.casefold() in texts[index].casefold() for index in found)
 

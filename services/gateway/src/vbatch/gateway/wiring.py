@@ -39,6 +39,7 @@ from vbatch.gateway.adapters.http import (
     queue,
     server,
     service,
+    timeline,
     uploads,
     webhooks,
 )
@@ -120,6 +121,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
             uploads,
             batches,
             answer_lines,
+            timeline,
             logs,
             queue,
             event_log,

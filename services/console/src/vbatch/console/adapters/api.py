@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from vbatch.console.core import api_objects as api
+from vbatch.console.core import api_objects as api, reading_objects as reading
 from vbatch.console.ports import ApiRefused, ApiUnreachable, Download, LiveEvent, Upload
 
 ANSWER_SECONDS_MAX = 15.0
@@ -72,6 +72,9 @@ class GatewayApi:
     async def line(self, batch_id: str, line: int) -> api.LineDetail:
         return await self._get(_batch(batch_id, f"/lines/{line}"), api.LineDetail)
 
+    async def facets(self, batch_id: str) -> reading.Facets:
+        return await self._get(_batch(batch_id, "/facets"), reading.Facets)
+
     async def faults(self, batch_id: str) -> api.FaultKinds:
         return await self._get(_batch(batch_id, "/faults"), api.FaultKinds)
 
@@ -114,9 +117,12 @@ class GatewayApi:
     @asynccontextmanager
     async def download(self, file_id: str) -> AsyncGenerator[Download, None]:
         async with self._answer("GET", _file(file_id, "/content"), patience=LONG) as answer:
-            names = ("content-length", "content-disposition")
-            headers = {name: answer.headers[name] for name in names if name in answer.headers}
-            yield Download(headers, answer.content.iter_chunked(PIECE_BYTES))
+            yield _download_of(answer)
+
+    @asynccontextmanager
+    async def export(self, batch_id: str, query: Mapping[str, str]) -> AsyncGenerator[Download, None]:
+        async with self._answer("GET", _batch(batch_id, "/lines/export"), query, patience=LONG) as answer:
+            yield _download_of(answer)
 
     @asynccontextmanager
     async def live(self, last_id: str, batch_id: str | None) -> AsyncGenerator[AsyncIterator[LiveEvent], None]:
@@ -183,6 +189,12 @@ def _batch(batch_id: str, tail: str = "") -> str:
 
 def _file(file_id: str, tail: str = "") -> str:
     return f"/v1/files/{quote(file_id, safe='')}{tail}"
+
+
+def _download_of(answer: aiohttp.ClientResponse) -> Download:
+    names = ("content-length", "content-disposition")
+    headers = {name: answer.headers[name] for name in names if name in answer.headers}
+    return Download(headers, answer.content.iter_chunked(PIECE_BYTES))
 
 
 def _read(body: bytes, kind: type[T]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vbatch.console.core.reading_objects import Search
 from vbatch.contracts.lifecycle import STEERABLE, TERMINAL, BatchStatus
 
 
@@ -237,12 +238,17 @@ class Line(msgspec.Struct, frozen=True):
     seconds: float
     request: str | None
     answer: str | None
+    model: str | None = None
+    finish_reason: str | None = None
+    text_chars: int | None = None
+    is_json: bool | None = None
 
 
 class LinePage(msgspec.Struct, frozen=True):
     data: tuple[Line, ...]
     has_more: bool
     last_line: int | None
+    search: Search | None = None
 
 
 class LineDetail(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """Full-text search in the lines of a batch without an index: where a text can stand in JSON, and whether it does.
 
 A scan looks for the bytes that JSON may write the text as, which is fast and finds too much: keys, ids, other fields.
-Each line it finds is then decoded, and counts only where the text of its answer, or of its prompt, holds the words.
+Each line it finds is then decoded, and counts only where its `custom_id`, or the text of its answer or of its prompt,
+holds the words.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ BEGINNING = Place(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class SearchAsk:
-    """Lines whose answer or request holds `words`; the scan begins at `place`."""
+    """Lines whose answer or request, or `custom_id`, holds `words`; the scan begins at `place`."""
 
     words: str
     side: Side = Side.ANSWERS
@@ -175,7 +176,8 @@ def _text(line: bytes, side: Side) -> str:
         return ""
     if not isinstance(decoded, dict):
         return ""
-    return (answer_text(decoded) or "") if side is Side.ANSWERS else _asked(decoded)
+    said = (answer_text(decoded) or "") if side is Side.ANSWERS else _asked(decoded)
+    return f"{decoded.get('custom_id', '')}\n{said}"
 
 
 def _asked(line: dict[str, object]) -> str:

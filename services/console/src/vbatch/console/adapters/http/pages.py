@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from vbatch.console.adapters.http.answers import is_from_script, page, rendered
+from vbatch.console.adapters.http.answers import page, rendered
 from vbatch.console.adapters.http.visitors import TheVisitor, Visitor, parts_of
 from vbatch.console.core.snippets import batch_snippets
 from vbatch.console.flows import pages
@@ -76,14 +76,6 @@ async def overview(request: Request, batch_id: str, visitor: TheVisitor) -> Resp
 @router.get("/batches/{batch_id}/answers")
 async def answers(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
     return await show(request, visitor, "answers", batch_id)
-
-
-@router.get("/batches/{batch_id}/answers/{line}")
-async def answer(request: Request, batch_id: str, line: int, visitor: TheVisitor) -> Response:
-    """One line: a page of its own, or a panel beside the list."""
-    view = await pages.line(visitor.api, batch_id, line, _now())
-    template = "parts/line.html" if is_from_script(request) else "line.html"
-    return page(request, visitor, template, {"view": view, "tab": "answers", "live": ""})
 
 
 @router.get("/batches/{batch_id}/events")

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from vbatch.console.core import wording
+from vbatch.console.adapters.http.markdown import markdown_html
+from vbatch.console.core import selection, wording
 from vbatch.console.core.bars import progress_of
 from vbatch.console.core.views import series_sentence
 from vbatch.contracts.event_text import amount, size
@@ -31,6 +32,7 @@ def environment() -> Environment:
     made.filters.update(
         amount=amount,
         clock=clock,
+        markdown=markdown_html,
         moment=moment,
         number=wording.number,
         shown=wording.shown_text,
@@ -47,6 +49,7 @@ def environment() -> Environment:
         percent=wording.percent,
         progress_of=progress_of,
         runner_states=wording.RUNNER_STATES,
+        selection=selection,
         series_sentence=series_sentence,
         service_states=wording.SERVICE_STATES,
         unknown_state=wording.UNKNOWN,

@@ -42,7 +42,7 @@ FILTERS = [
     query("is_json", {"type": "boolean"}, "Only answers whose text is a JSON object or array, or is none."),
     query("chars_min", {"type": "integer", "minimum": 0}, "Only answers whose text has this many characters or more."),
     query("chars_max", {"type": "integer", "minimum": 0}, "Only answers whose text has this many characters or fewer."),
-    query("contains", STRING, "Only lines whose text holds these words, in small or capital letters."),
+    query("contains", STRING, "Only lines whose text or `custom_id` holds these words, in small or capital letters."),
     query(
         "search_in",
         {"type": "string", "enum": list(Side), "default": Side.ANSWERS.value},
