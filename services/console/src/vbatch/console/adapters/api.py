@@ -75,6 +75,9 @@ class GatewayApi:
     async def facets(self, batch_id: str) -> reading.Facets:
         return await self._get(_batch(batch_id, "/facets"), reading.Facets)
 
+    async def timeline(self, batch_id: str, query: Mapping[str, str]) -> reading.Timeline:
+        return await self._get(_batch(batch_id, "/timeline"), reading.Timeline, query)
+
     async def faults(self, batch_id: str) -> api.FaultKinds:
         return await self._get(_batch(batch_id, "/faults"), api.FaultKinds)
 

@@ -26,3 +26,48 @@ class Facets(msgspec.Struct, frozen=True):
     finish_reasons: tuple[FacetValue, ...]
     json_count: int
     text_count: int
+
+
+class Span(msgspec.Struct, frozen=True):
+    lane: str
+    kind: str
+    label: str
+    starts_at: float
+    ends_at: float | None
+    sequence: int
+
+
+class Mark(msgspec.Struct, frozen=True):
+    at: float
+    kind: str
+    sentence: str
+    sequence: int
+
+
+class State(msgspec.Struct, frozen=True):
+    """How a batch stood after one event."""
+
+    sequence: int
+    at: float
+    event: str
+    sentence: str
+    status: str
+    is_paused: bool
+    priority: int
+    total: int
+    completed: int
+    failed: int
+    output_tokens: int
+    slices_out: int
+    slices_returned: int
+    changed: tuple[str, ...]
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    starts_at: float
+    ends_at: float
+    is_over: bool
+    spans: tuple[Span, ...]
+    marks: tuple[Mark, ...]
+    steps: tuple[int, ...]
+    state: State

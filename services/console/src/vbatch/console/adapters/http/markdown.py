@@ -27,6 +27,8 @@ def markdown_html(text: str) -> Markup:
     """The reader escapes every text itself."""
     tokens = _READER.parse(shown_text(text))
     for token in tokens:
+        if token.type in ("th_open", "td_open"):
+            token.attrs.clear()  # how a column is aligned would be an inline style, which no page of ours has
         if token.type in ("heading_open", "heading_close"):
             level, token.tag = token.tag, "p"
             if token.nesting == 1:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from vbatch.console.adapters.http.answers import page, rendered
 from vbatch.console.adapters.http.visitors import TheVisitor, Visitor, parts_of
 from vbatch.console.core.snippets import batch_snippets
-from vbatch.console.flows import pages
+from vbatch.console.flows import histories, pages
 from vbatch.console.flows.live import Fragment
 from vbatch.console.flows.pages import PageAsk
 from vbatch.console.ports import Api
@@ -38,6 +38,7 @@ PAGES = {
     "batches": Page("batches.html", ("batches",), pages.batches),
     "overview": Page("overview.html", ("head", "overview"), pages.overview),
     "answers": Page("answers.html", ("head",), pages.answers),
+    "timeline": Page("timeline.html", ("head", "timeline"), histories.timeline),
     "batch-events": Page("batch_events.html", ("head", "events"), pages.batch_events),
     "details": Page("details.html", ("head", "details"), pages.details),
     "models": Page("models.html", ("models",), pages.models),
