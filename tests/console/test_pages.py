@@ -19,7 +19,12 @@ PLACES = {
     "new": "/batches/new?sample=1",
     "batch": "/batches/{finished}",
     "answers": "/batches/{finished}/answers",
+    "search": "/batches/{finished}/answers?contains=tides&is_json=false&order=-seconds",
     "line": "/batches/{finished}/answers/2",
+    "line-markdown": "/batches/{finished}/answers/2?as=markdown",
+    "line-json": "/batches/{finished}/answers/2?as=json",
+    "timeline": "/batches/{finished}/timeline",
+    "timeline-past": "/batches/{running}/timeline?at=1",
     "batch-events": "/batches/{finished}/events?detail=all",
     "details": "/batches/{finished}/details",
     "rejected": "/batches/{rejected}",
@@ -68,7 +73,7 @@ def test_a_page_can_be_read_without_scripts(browser: Browser, console: Console, 
     page = context.new_page()
     page.goto(PLACES[name].format(**busy))
     assert page.locator("h1").first.inner_text().strip()
-    if name in ("batch", "answers"):
+    if name in ("batch", "answers", "line-json"):
         assert "question-0001" in page.locator("main").inner_text()
     context.close()
 

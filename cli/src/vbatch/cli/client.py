@@ -69,6 +69,9 @@ class Server:
     async def prioritize(self, batch_id: str, priority: int) -> bytes:
         return await self._ask("POST", f"/v1/batches/{quote(batch_id, safe='')}", json={"priority": priority})
 
+    async def what_if(self, batch_id: str, priority: int) -> bytes:
+        return await self._ask("GET", f"/v1/batches/{quote(batch_id, safe='')}/what-if?priority={priority}")
+
     async def why(self, batch_id: str) -> bytes:
         return await self._ask("GET", f"/v1/batches/{quote(batch_id, safe='')}/why")
 

@@ -117,6 +117,11 @@ class ForecastFeed(Protocol):
         SchedulerUnavailable."""
         ...
 
+    async def if_priority(self, batch_id: BatchId, priority: int) -> Forecast | None:
+        """Return the forecast if the batch had this priority; None for a batch that the scheduler does not know.
+        Raises SchedulerUnavailable."""
+        ...
+
     async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
         """Whether a file could become a batch. Raises SchedulerUnavailable."""
         ...

@@ -57,6 +57,9 @@ class GatewayApi:
     async def why(self, batch_id: str) -> api.Why:
         return await self._get(_batch(batch_id, "/why"), api.Why)
 
+    async def what_if(self, batch_id: str, priority: int) -> api.Queue:
+        return await self._get(_batch(batch_id, "/what-if"), api.Queue, {"priority": str(priority)})
+
     async def batches(self, query: Mapping[str, str]) -> api.BatchPage:
         return await self._get("/v1/batches", api.BatchPage, query)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vbatch.console.core.reading_objects import Search
+from vbatch.console.core.reading_objects import DevicePlan, Search
 from vbatch.contracts.lifecycle import STEERABLE, TERMINAL, BatchStatus
 
 
@@ -132,6 +132,7 @@ class Queue(msgspec.Struct, frozen=True):
     as_of: int
     data: tuple[QueueEntry, ...]
     others: Others
+    devices: tuple[DevicePlan, ...] = ()
 
 
 class Why(msgspec.Struct, frozen=True):

@@ -71,3 +71,18 @@ class Timeline(msgspec.Struct, frozen=True):
     marks: tuple[Mark, ...]
     steps: tuple[int, ...]
     state: State
+
+
+class Stay(msgspec.Struct, frozen=True):
+    """A model on a device; Unix seconds."""
+
+    model: str
+    loads_at: int
+    starts_at: int
+    ends_at: int
+
+
+class DevicePlan(msgspec.Struct, frozen=True):
+    runner_id: str
+    stays: tuple[Stay, ...]
+    more: int

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vbatch.console.core import api_objects as api
 from vbatch.console.core.bars import Axis, Bar, axis_of, bar_of
+from vbatch.console.core.device_lanes import DeviceLane, Tried, lanes_of
 from vbatch.console.core.wording import ends, span
 from vbatch.contracts.lifecycle import BatchStatus
 
@@ -70,6 +71,8 @@ class QueueView:
     others: api.Others | None
     as_of: int
     trouble: str | None = None
+    plans: tuple[DeviceLane, ...] = ()
+    tried: Tried | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ def queue_of(queue: api.Queue, batches: Mapping[str, api.Batch], runners: Sequen
         if entry.model is not None and bar is not None:
             before = {entry.model}
     living = tuple(runner for runner in runners if _is_current(runner, now))
-    return QueueView(tuple(rows), axis, living, queue.others, queue.as_of)
+    plans = lanes_of(queue.devices, axis) if axis is not None else ()
+    return QueueView(tuple(rows), axis, living, queue.others, queue.as_of, plans=plans)
 
 
 def milestones(events: Sequence[api.Event]) -> list[Milestone]:

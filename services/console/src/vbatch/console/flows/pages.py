@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from vbatch.console.core import api_objects as api, views
 from vbatch.console.core.answer_parts import Shape
 from vbatch.console.core.conversations import Conversation, conversation_of
+from vbatch.console.core.device_lanes import tried_of, wanted_change
 from vbatch.console.core.selection import asked, selection_of
 from vbatch.console.ports import Api, ApiRefused, ApiUnreachable
 
@@ -115,7 +116,7 @@ async def hub(source: Api, _ask: PageAsk, now: int) -> views.Hub:
     return views.hub_of(server, runners.data, unfinished, ended.data, now)
 
 
-async def queue(source: Api, _ask: PageAsk, now: int) -> views.QueueView:
+async def queue(source: Api, ask: PageAsk, now: int) -> views.QueueView:
     runners = (await source.runners()).data
     try:
         told, page = await asyncio.gather(
@@ -125,7 +126,12 @@ async def queue(source: Api, _ask: PageAsk, now: int) -> views.QueueView:
         if error.status != 503:
             raise
         return views.QueueView((), None, runners, None, now, error.message)
-    return views.queue_of(told, {batch.id: batch for batch in page.data}, runners, now)
+    view = views.queue_of(told, {batch.id: batch for batch in page.data}, runners, now)
+    wanted = wanted_change(ask.query)
+    changed = await _or_none(source.what_if(wanted.batch_id, wanted.priority)) if wanted is not None else None
+    if wanted is None or changed is None:
+        return view
+    return replace(view, tried=tried_of(wanted, told, changed, {batch.id: batch.name for batch in page.data}))
 
 
 async def batches(source: Api, ask: PageAsk, now: int) -> BatchesView:

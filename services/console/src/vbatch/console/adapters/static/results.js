@@ -78,6 +78,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.key !== "j" && event.key !== "k") return;
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
-    if (panel && panel.childElementCount && document.activeElement.matches("[data-row]")) document.activeElement.click();
+    // Once the key has moved the focus, which another listener does.
+    setTimeout(() => { if (panel && panel.childElementCount && document.activeElement.matches("[data-row]")) document.activeElement.click(); });
   });
 })();
