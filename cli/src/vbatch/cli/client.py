@@ -93,6 +93,11 @@ class Server:
         async for piece in self._download(f"/v1/batches/{quote(batch_id, safe='')}/results"):
             yield piece
 
+    async def download(self, path: str) -> AsyncIterator[bytes]:
+        """Any other route whose answer may be long, piece by piece."""
+        async for piece in self._download(path):
+            yield piece
+
     async def content(self, file_id: str) -> AsyncIterator[bytes]:
         async for piece in self._download(f"/v1/files/{quote(file_id, safe='')}/content"):
             yield piece

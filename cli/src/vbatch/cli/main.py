@@ -13,6 +13,7 @@ from vbatch.cli.commands import (
     events,
     keys,
     limits,
+    lines,
     models,
     rebuild,
     results,
@@ -20,6 +21,7 @@ from vbatch.cli.commands import (
     steering,
     trace,
     tune,
+    usage,
     webhooks,
 )
 from vbatch.cli.demo import demo
@@ -50,6 +52,7 @@ app.command(rich_help_panel=SERVER)(tune.tune)
 app.command(rich_help_panel=WORK)(batches.submit)
 app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)
+app.command(rich_help_panel=WORK)(lines.lines)
 app.command(rich_help_panel=WORK)(batches.cancel)
 app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(steering.queue)
@@ -62,6 +65,7 @@ app.command(rich_help_panel=WORK)(models.models)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=WORK)
 app.add_typer(keys.app, name="keys", rich_help_panel=ACCESS)
 app.command(rich_help_panel=ACCESS)(limits.me)
+app.command(rich_help_panel=ACCESS)(usage.usage)
 app.command(rich_help_panel=ACCESS, context_settings=NEGATIVE)(limits.quota)
 app.command(rich_help_panel=ACCESS)(limits.limits)
 app.command(rich_help_panel=ACCESS)(audit.audit)

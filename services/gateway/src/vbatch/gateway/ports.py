@@ -22,6 +22,7 @@ from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord, ServiceReport
 from vbatch.gateway.core.text_search import Found, SearchAsk
+from vbatch.gateway.core.usage import UsageRow
 from vbatch.journal.port import Log
 
 
@@ -61,6 +62,10 @@ class Reads(Protocol):
 
     async def usage(self, owner: OwnerId, now: datetime, day: datetime) -> Usage:
         """What the owner has; tokens are those of batches created from `day` on."""
+        ...
+
+    async def usage_by_day(self, owner: OwnerId | None, begins: datetime, ends: datetime, limit: int) -> list[UsageRow]:
+        """Sums over the batches created in that time, the newest day first; None for the batches of all owners."""
         ...
 
     async def lines(self, batch: BatchRecord, params: LinesAsk, hits: Sequence[int] | None = None) -> list[LineRecord]:

@@ -41,6 +41,7 @@ from vbatch.gateway.adapters.http import (
     service,
     timeline,
     uploads,
+    usage,
     webhooks,
 )
 from vbatch.gateway.adapters.http.app_state import AppState
@@ -122,6 +123,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
             batches,
             answer_lines,
             timeline,
+            usage,
             logs,
             queue,
             event_log,

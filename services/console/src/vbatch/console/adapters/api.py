@@ -78,6 +78,12 @@ class GatewayApi:
     async def facets(self, batch_id: str) -> reading.Facets:
         return await self._get(_batch(batch_id, "/facets"), reading.Facets)
 
+    async def scopes(self) -> reading.Scopes:
+        return await self._get("/v1/me", reading.Scopes)
+
+    async def usage(self, query: Mapping[str, str], *, is_of_all: bool) -> reading.Usage:
+        return await self._get(_usage(is_of_all), reading.Usage, query)
+
     async def timeline(self, batch_id: str, query: Mapping[str, str]) -> reading.Timeline:
         return await self._get(_batch(batch_id, "/timeline"), reading.Timeline, query)
 
@@ -128,6 +134,11 @@ class GatewayApi:
     @asynccontextmanager
     async def export(self, batch_id: str, query: Mapping[str, str]) -> AsyncGenerator[Download, None]:
         async with self._answer("GET", _batch(batch_id, "/lines/export"), query, patience=LONG) as answer:
+            yield _download_of(answer)
+
+    @asynccontextmanager
+    async def usage_table(self, query: Mapping[str, str], *, is_of_all: bool) -> AsyncGenerator[Download, None]:
+        async with self._answer("GET", _usage(is_of_all), dict(query) | {"format": "csv"}) as answer:
             yield _download_of(answer)
 
     @asynccontextmanager
@@ -201,6 +212,10 @@ def _download_of(answer: aiohttp.ClientResponse) -> Download:
     names = ("content-length", "content-disposition")
     headers = {name: answer.headers[name] for name in names if name in answer.headers}
     return Download(headers, answer.content.iter_chunked(PIECE_BYTES))
+
+
+def _usage(is_of_all: bool) -> str:
+    return "/v1/admin/usage" if is_of_all else "/v1/usage"
 
 
 def _read(body: bytes, kind: type[T]) -> T:

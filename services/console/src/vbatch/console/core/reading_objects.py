@@ -86,3 +86,42 @@ class DevicePlan(msgspec.Struct, frozen=True):
     runner_id: str
     stays: tuple[Stay, ...]
     more: int
+
+
+class Scopes(msgspec.Struct, frozen=True):
+    """What of `GET /v1/me` says what a visitor may do."""
+
+    scopes: tuple[str, ...] = ()
+
+
+class UsageRow(msgspec.Struct, frozen=True):
+    day: str
+    owner: str
+    model: str | None
+    batches: int
+    requests: int
+    succeeded: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    answering_seconds: float
+
+
+class UsageTotals(msgspec.Struct, frozen=True):
+    batches: int
+    requests: int
+    succeeded: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    answering_seconds: float
+
+
+class Usage(msgspec.Struct, frozen=True):
+    first_day: str
+    last_day: str
+    data: tuple[UsageRow, ...]
+    totals: UsageTotals
+    has_more: bool

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from vbatch.console.core import api_objects as api, reading_objects as reading
 from vbatch.console.core.timeline_view import Lanes, StateRow, Steps, lanes_of, state_rows, steps_of
+from vbatch.console.core.usage_view import DayBar, Sums, bars_of, range_asked, sums_by
 from vbatch.console.flows.pages import PageAsk
 from vbatch.console.ports import Api
 
 DIGITS_MAX = 18
+ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +34,39 @@ async def timeline(source: Api, ask: PageAsk, now: int) -> TimelineView:
     query = {"at": at} if at.isascii() and at.isdigit() and 0 < len(at) <= DIGITS_MAX and int(at) else {}
     batch, told = await asyncio.gather(source.batch(ask.batch_id), source.timeline(ask.batch_id, query))
     return TimelineView(batch, told, lanes_of(told), steps_of(told), state_rows(told.state), bool(query), now)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageView:
+    """`is_of_all`: of all owners, which only an admin may see."""
+
+    usage: reading.Usage
+    bars: list[DayBar]
+    by_model: list[Sums]
+    by_owner: list[Sums]
+    days: int
+    is_of_all: bool
+    is_admin: bool
+    as_of: int
+
+
+async def usage(source: Api, ask: PageAsk, now: int) -> UsageView:
+    is_of_all, days = bool(ask.query.get("all")), range_asked(ask.query)
+    query = usage_query(days, now)
+    told, scopes = await asyncio.gather(source.usage(query, is_of_all=is_of_all), source.scopes())
+    return UsageView(
+        usage=told,
+        bars=bars_of(told),
+        by_model=sums_by(told, lambda row: row.model or "several models"),
+        by_owner=sums_by(told, lambda row: row.owner) if is_of_all else [],
+        days=days,
+        is_of_all=is_of_all,
+        is_admin=ADMIN in scopes.scopes,
+        as_of=now,
+    )
+
+
+def usage_query(days: int, now: int) -> dict[str, str]:
+    """The UTC days up to today."""
+    today = datetime.fromtimestamp(now, UTC).date()
+    return {"first_day": str(today - timedelta(days=days - 1)), "last_day": str(today)}

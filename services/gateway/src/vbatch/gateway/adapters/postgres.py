@@ -22,6 +22,7 @@ from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListRe
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord
+from vbatch.gateway.core.usage import COLUMNS as USAGE_COLUMNS, UsageRow
 from vbatch.gateway.ports import ReadModelUnavailable
 
 CONNECTIONS_MAX = 10
@@ -89,6 +90,12 @@ USAGE = """
            (SELECT coalesce(sum(bytes), 0) FROM file
             WHERE owner = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)),
            (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM batch WHERE owner = $1 AND created_at >= $3)"""
+USAGE_BY_DAY = """
+    SELECT (created_at AT TIME ZONE 'UTC')::date AS day, owner, model, count(*), sum(total), sum(completed),
+           sum(failed), sum(input_tokens), sum(output_tokens), sum(cached_tokens),
+           coalesce(sum(extract(epoch FROM last_outcome_at - first_outcome_at)), 0)::float
+    FROM batch WHERE ($1::text IS NULL OR owner = $1) AND created_at >= $2 AND created_at < $3
+    GROUP BY day, owner, model ORDER BY day DESC, owner, model NULLS LAST LIMIT $4"""
 FAULTS = """
     SELECT error_code, status_code, count(*), min(line) FROM outcome
     WHERE batch_sequence = $1 AND start + length <= $2 AND NOT coalesce(status_code BETWEEN 200 AND 299, false)
@@ -102,6 +109,8 @@ RUNNERS = "SELECT id, state, device, memory_bytes, model, request_window, detail
 DEFINED_MODELS = "SELECT definition, registered_at FROM model WHERE removed_at IS NULL ORDER BY id"
 MODELS = "SELECT id, registered_at FROM model WHERE removed_at IS NULL ORDER BY id"
 MODEL = "SELECT id, registered_at FROM model WHERE removed_at IS NULL AND id = $1"
+COUNTS = USAGE_COLUMNS[3:-1]
+"""The numbers of a row of usage, as USAGE_BY_DAY has them."""
 CHECKPOINT = "SELECT sequence FROM checkpoint"
 
 
@@ -149,6 +158,9 @@ class PostgresReads:
         unfinished = [status.value for status in BatchStatus if status not in TERMINAL]
         [row] = await self._rows(USAGE, owner, now, day, unfinished)
         return Usage(*(int(value) for value in row))
+
+    async def usage_by_day(self, owner: OwnerId | None, begins: datetime, ends: datetime, limit: int) -> list[UsageRow]:
+        return await map_cooperatively(_usage_row, await self._rows(USAGE_BY_DAY, owner, begins, ends, limit))
 
     async def lines(self, batch: BatchRecord, params: LinesAsk, hits: Sequence[int] | None = None) -> list[LineRecord]:
         query, arguments = lines_query(batch, params, hits)
@@ -207,6 +219,12 @@ async def open_reads(url: str) -> AsyncIterator[PostgresReads]:
             yield PostgresReads(pool)
         finally:
             pool.terminate()  # nothing important is in flight: the pool only reads
+
+
+def _usage_row(row: asyncpg.Record) -> UsageRow:
+    day, owner, model, *numbers, seconds = row
+    counts = dict(zip(COUNTS, (int(number) for number in numbers), strict=True))
+    return UsageRow(day=day, owner=owner, model=model, answering_seconds=round(seconds, 3), **counts)
 
 
 def _file(row: asyncpg.Record) -> FileRecord:

@@ -43,6 +43,7 @@ PAGES = {
     "details": Page("details.html", ("head", "details"), pages.details),
     "models": Page("models.html", ("models",), pages.models),
     "files": Page("files.html", ("files",), pages.files),
+    "usage": Page("usage.html", ("usage",), histories.usage),
     "events": Page("events.html", ("events",), pages.events),
 }
 
