@@ -14,6 +14,7 @@ from vbatch.contracts.ids import BatchId, EndpointId, FileId, ModelId, OwnerId
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
 from vbatch.gateway.core.facets import FacetRecord
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.log_lines import ServiceLines
@@ -75,6 +76,22 @@ class Reads(Protocol):
 
     async def facets(self, batch: BatchRecord) -> list[FacetRecord]:
         """Answers that are alike in what can be asked for, the most frequent first; at most FACETS_MAX kinds."""
+        ...
+
+    async def statistics(self, batches: Sequence[BatchRecord]) -> list[AnswerStatistics]:
+        """Of each batch that has an answer."""
+        ...
+
+    async def agreements(self, batches: Sequence[BatchRecord]) -> list[Agreement]:
+        """Of each but the first, with the first."""
+        ...
+
+    async def shared_lines(self, batches: Sequence[BatchRecord], ask: CompareAsk) -> list[int]:
+        """Lines of the first that are wanted, in input order; one more than `ask.limit`, if there are more."""
+        ...
+
+    async def compared(self, batches: Sequence[BatchRecord], lines: Sequence[int]) -> list[ComparedRecord]:
+        """These lines of all of them."""
         ...
 
     async def faults(self, batch: BatchRecord) -> list[FaultRecord]:

@@ -78,6 +78,12 @@ class GatewayApi:
     async def facets(self, batch_id: str) -> reading.Facets:
         return await self._get(_batch(batch_id, "/facets"), reading.Facets)
 
+    async def comparison(self, query: Mapping[str, str]) -> reading.Comparison:
+        return await self._get("/v1/comparisons", reading.Comparison, query)
+
+    async def compared(self, query: Mapping[str, str]) -> reading.ComparedPage:
+        return await self._get("/v1/comparisons/lines", reading.ComparedPage, query)
+
     async def scopes(self) -> reading.Scopes:
         return await self._get("/v1/me", reading.Scopes)
 
@@ -134,6 +140,11 @@ class GatewayApi:
     @asynccontextmanager
     async def export(self, batch_id: str, query: Mapping[str, str]) -> AsyncGenerator[Download, None]:
         async with self._answer("GET", _batch(batch_id, "/lines/export"), query, patience=LONG) as answer:
+            yield _download_of(answer)
+
+    @asynccontextmanager
+    async def compared_table(self, query: Mapping[str, str]) -> AsyncGenerator[Download, None]:
+        async with self._answer("GET", "/v1/comparisons/export", query, patience=LONG) as answer:
             yield _download_of(answer)
 
     @asynccontextmanager

@@ -125,3 +125,58 @@ class Usage(msgspec.Struct, frozen=True):
     data: tuple[UsageRow, ...]
     totals: UsageTotals
     has_more: bool
+
+
+class Share(msgspec.Struct, frozen=True):
+    """With its interval of 95 %; None where nothing was counted."""
+
+    count: int
+    of: int
+    share: float | None
+    low: float | None
+    high: float | None
+
+
+class ComparedBatch(msgspec.Struct, frozen=True):
+    batch_id: str
+    model: str | None
+    answered: int
+    succeeded: int
+    failed: int
+    cut: int
+    json_count: int
+    seconds_p50: float | None
+    seconds_p95: float | None
+    chars_p50: float | None
+    chars_p95: float | None
+    output_tokens: int
+    agreement: Share | None
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    data: tuple[ComparedBatch, ...]
+
+
+class ComparedAnswer(msgspec.Struct, frozen=True):
+    batch_id: str
+    succeeded: bool
+    status_code: int | None
+    error_code: str | None
+    finish_reason: str | None
+    output_tokens: int
+    seconds: float
+    text: str | None
+    agrees: bool
+
+
+class ComparedLine(msgspec.Struct, frozen=True):
+    line: int
+    custom_id: str
+    request: str | None
+    answers: tuple[ComparedAnswer | None, ...]
+
+
+class ComparedPage(msgspec.Struct, frozen=True):
+    data: tuple[ComparedLine, ...]
+    has_more: bool
+    last_line: int | None

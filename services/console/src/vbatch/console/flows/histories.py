@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from vbatch.console.core import api_objects as api, reading_objects as reading
+from vbatch.console.core.comparing import CHOICES, Row, row_of
 from vbatch.console.core.timeline_view import Lanes, StateRow, Steps, lanes_of, state_rows, steps_of
 from vbatch.console.core.usage_view import DayBar, Sums, bars_of, range_asked, sums_by
 from vbatch.console.flows.pages import PageAsk
@@ -14,6 +15,8 @@ from vbatch.console.ports import Api
 
 DIGITS_MAX = 18
 ADMIN = "admin"
+BATCHES_MIN = 2
+CHOICES_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,38 @@ def usage_query(days: int, now: int) -> dict[str, str]:
     """The UTC days up to today."""
     today = datetime.fromtimestamp(now, UTC).date()
     return {"first_day": str(today - timedelta(days=days - 1)), "last_day": str(today)}
+
+
+@dataclass(frozen=True, slots=True)
+class CompareView:
+    """`comparison` is None until two batches are chosen; then `choices` are batches to choose from."""
+
+    ids: list[str]
+    names: dict[str, str]
+    choices: tuple[api.Batch, ...]
+    comparison: reading.Comparison | None
+    rows: list[Row]
+    page: reading.ComparedPage | None
+    only: str
+    query: dict[str, str]
+    as_of: int
+
+
+async def compare(source: Api, ids: list[str], query: dict[str, str], now: int) -> CompareView:
+    """`query` has `only` and `after_line`."""
+    only = query.get("only", "")
+    only = only if only in CHOICES else CHOICES[0]
+    if len(ids) < BATCHES_MIN:
+        recent = await source.batches({"limit": str(CHOICES_SHOWN)})
+        names = {batch.id: batch.name for batch in recent.data}
+        return CompareView(ids, names, recent.data, None, [], None, only, {}, now)
+    place = {"after_line": query["after_line"]} if query.get("after_line", "").isdigit() else {}
+    asked = {"batches": ",".join(ids)}
+    comparison, page, *batches = await asyncio.gather(
+        source.comparison(asked),
+        source.compared(asked | {"only": only} | place),
+        *(source.batch(batch_id) for batch_id in ids),
+    )
+    names = {batch.id: batch.name for batch in batches}
+    rows = [row_of(line) for line in page.data]
+    return CompareView(ids, names, (), comparison, rows, page, only, asked | {"only": only} | place, now)

@@ -15,8 +15,17 @@ from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.read_model import SCHEMA
 from vbatch.gateway.adapters.cooperative import map_cooperatively
+from vbatch.gateway.adapters.postgres_comparing import (
+    AGREEMENTS,
+    COMPARED,
+    SHARED_LINES,
+    STATISTICS,
+    compared_record,
+    places_of,
+)
 from vbatch.gateway.adapters.postgres_lines import FACETS, line_record, lines_query
 from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
 from vbatch.gateway.core.facets import FACETS_MAX, FacetRecord
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
@@ -169,6 +178,23 @@ class PostgresReads:
     async def facets(self, batch: BatchRecord) -> list[FacetRecord]:
         rows = await self._rows(FACETS, batch.sequence, batch.partial_bytes, FACETS_MAX)
         return [FacetRecord(*row) for row in rows]
+
+    async def statistics(self, batches: Sequence[BatchRecord]) -> list[AnswerStatistics]:
+        rows = await self._rows(STATISTICS, *places_of(batches))
+        return [AnswerStatistics(*row) for row in rows]
+
+    async def agreements(self, batches: Sequence[BatchRecord]) -> list[Agreement]:
+        rows = await self._rows(AGREEMENTS, *places_of(batches), batches[0].sequence)
+        return [Agreement(*row) for row in rows]
+
+    async def shared_lines(self, batches: Sequence[BatchRecord], ask: CompareAsk) -> list[int]:
+        rows = await self._rows(
+            SHARED_LINES[ask.only], *places_of(batches), batches[0].sequence, ask.after_line, ask.limit + 1
+        )
+        return [int(row[0]) for row in rows]
+
+    async def compared(self, batches: Sequence[BatchRecord], lines: Sequence[int]) -> list[ComparedRecord]:
+        return [compared_record(row) for row in await self._rows(COMPARED, *places_of(batches), list(lines))]
 
     async def faults(self, batch: BatchRecord) -> list[FaultRecord]:
         rows = await self._rows(FAULTS, batch.sequence, batch.partial_bytes, FAULT_KINDS_MAX)

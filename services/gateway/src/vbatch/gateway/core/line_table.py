@@ -69,11 +69,12 @@ def table_row(record: LineRecord, request: bytes | None, answer: bytes | None) -
 
 def _row(values: tuple[object, ...]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow([_cell(value) for value in values])
+    csv.writer(text, lineterminator="\r\n").writerow([text_cell(value) for value in values])
     return text.getvalue().encode(errors="replace")
 
 
-def _cell(value: object) -> object:
+def text_cell(value: object) -> object:
+    """What a spreadsheet shows and does not compute."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 

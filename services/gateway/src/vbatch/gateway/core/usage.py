@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from pydantic import BaseModel
 
+from vbatch.gateway.core.line_table import text_cell
 from vbatch.gateway.core.refusals import Reason, Refusal
 
 DAYS_DEFAULT = 30
@@ -31,8 +32,6 @@ COLUMNS = (
     "cached_tokens",
     "answering_seconds",
 )
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""See core.line_table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +125,8 @@ def usage_table(usage: UsageObject) -> bytes:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for row in usage.data:
-        writer.writerow([_cell(getattr(row, column)) for column in COLUMNS])
+        writer.writerow([text_cell(getattr(row, column)) for column in COLUMNS])
     return text.getvalue().encode(errors="replace")
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def _day(query: Mapping[str, str], name: str) -> date | None:

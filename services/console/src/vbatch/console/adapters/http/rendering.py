@@ -15,6 +15,7 @@ from markupsafe import Markup
 from vbatch.console.adapters.http.markdown import markdown_html
 from vbatch.console.core import selection, wording
 from vbatch.console.core.bars import progress_of
+from vbatch.console.core.comparing import share_words
 from vbatch.console.core.views import series_sentence
 from vbatch.contracts.event_text import amount, size
 
@@ -51,6 +52,7 @@ def environment() -> Environment:
         runner_states=wording.RUNNER_STATES,
         selection=selection,
         series_sentence=series_sentence,
+        share_words=share_words,
         service_states=wording.SERVICE_STATES,
         unknown_state=wording.UNKNOWN,
         window_warning=wording.window_warning,
