@@ -30,25 +30,35 @@ HUGE_BYTES = 15 << 20
 @pytest.fixture(scope="module")
 def hostile(console: Console) -> str:
     """Hostile prompts, which the simulated engine echoes, under hostile names."""
-    lines = "".join(
+    return console.run(hostile_lines(), name=HOSTILE["image"], filename="<b>bold</b>.jsonl")
+
+
+@pytest.fixture(scope="module")
+def hostile_again(console: Console) -> str:
+    """The same, with other words before them, so that every answer differs."""
+    return console.run(hostile_lines("said "), name=HOSTILE["script"])
+
+
+def hostile_lines(before: str = "") -> str:
+    return "".join(
         json.dumps(
             {
                 "custom_id": f"{name} {text}"[:60],
                 "method": "POST",
                 "url": CHAT,
-                "body": {"model": "simulated-chat", "messages": [{"role": "user", "content": text}]},
+                "body": {"model": "simulated-chat", "messages": [{"role": "user", "content": before + text}]},
             }
         )
         + "\n"
         for name, text in HOSTILE.items()
     )
-    return console.run(lines, name=HOSTILE["image"], filename="<b>bold</b>.jsonl")
 
 
-def test_hostile_text_runs_nothing_on_any_page(page: Page, hostile: str):
+def test_hostile_text_runs_nothing_on_any_page(page: Page, hostile: str, hostile_again: str):
     places = ["/", "/queue", "/batches", "/files", "/events", f"/batches/{hostile}"]
     places += [f"/batches/{hostile}/{tail}" for tail in ("answers", "events?detail=all", "details")]
     places += [f"/batches/{hostile}/timeline", f"/batches/{hostile}/answers?contains=<script>&finish_reason=<b>"]
+    places += ["/usage", f"/compare?batches={hostile},{hostile_again}", "/compare?with=<script>&batches=<b>"]
     places += [
         f"/batches/{hostile}/answers/{line}?as={shape}"
         for line in range(1, len(HOSTILE) + 1)

@@ -32,6 +32,10 @@ PLACES = {
     "models": "/models",
     "files": "/files",
     "events": "/events",
+    "usage": "/usage?all=1",
+    "compare-choose": "/compare",
+    "compare": "/compare?batches={finished},{running}",
+    "queue-tried": "/queue?try={running}&priority=50",
     "help": "/help",
     "missing": "/batches/batch_00000000000000000000000000000000",
 }

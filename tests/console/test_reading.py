@@ -110,3 +110,59 @@ def test_a_batch_is_seen_as_it_was(page: Page, finished: str):
     page.keyboard.press("End")
     expect(state.locator("tr", has_text="Status")).to_contain_text("completed")
     expect(state.locator("tr", has_text="Succeeded")).to_contain_text("40")
+
+
+@pytest.fixture(scope="module")
+def other(console: Console) -> str:
+    """The forty questions, every third with another instruction."""
+    lines = chat_lines(40).splitlines()
+    changed = [
+        line.replace("short paragraph", "long essay") if index % 3 == 0 else line for index, line in enumerate(lines)
+    ]
+    return console.run("\n".join(changed) + "\n", name="Asked for essays")
+
+
+def test_batches_are_chosen_and_set_side_by_side(page: Page, finished: str, other: str):
+    page.goto("/compare")
+    for name in ("Forty questions", "Asked for essays"):
+        page.get_by_role("checkbox", name=name).check()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", name="Together")).to_be_visible()
+    expect(page.locator("tbody tr").nth(1)).to_contain_text("65 % (50 % to 78 %)")
+    page.get_by_role("link", name="Where they differ").click()
+    expect(page.get_by_role("link", name="Where they differ")).to_have_attribute("aria-current", "true")
+    first = page.locator(".compared").first
+    expect(first.locator(".different").first).to_be_visible()
+    assert {"long", "essay", "short", "paragraph"} & set(first.locator(".different").all_inner_texts())
+    with page.expect_download() as table:
+        page.get_by_role("link", name="CSV").click()
+    assert len(table.value.path().read_text().splitlines()) == 15
+
+
+def test_what_was_used_is_told_and_taken_away(page: Page, finished: str):
+    page.goto("/usage")
+    expect(page.get_by_role("heading", name="By model")).to_be_visible()
+    expect(page.locator("tbody").last).to_contain_text("simulated-chat")
+    with page.expect_download() as table:
+        page.get_by_role("link", name="CSV").click()
+    assert table.value.path().read_text().startswith("day,owner,model,")
+    page.get_by_role("link", name="All owners").click()
+    expect(page.get_by_role("heading", name="By owner")).to_be_visible()
+
+
+def test_another_priority_is_tried_without_being_set(page: Page, console: Console):
+    first = console.submit(chat_lines(2_000, "simulated-slow"), name="Runs before")
+    second = console.submit(chat_lines(2_000, "simulated-slow"), name="To be tried")
+    console.wait_for(second, "in_progress")
+    page.goto(f"/batches/{second}")
+    page.get_by_label("What if its priority were").fill("70")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("heading", name="If To be tried had priority 70")).to_be_visible()
+    expect(page.locator(".tried tbody tr").first).to_contain_text("To be tried")
+    expect(page.locator(".lanes .kind-running").first).to_be_attached()
+    with console.stack.client() as client:
+        assert client.batches.retrieve(second).priority == 0  # type: ignore[attr-defined]  # ours
+    page.get_by_role("button", name="Set this priority").click()
+    expect(page.locator(f"#row-{second}").get_by_label("Priority")).to_have_value("70")
+    for batch_id in (first, second):
+        console.cancel(batch_id)

@@ -16,7 +16,8 @@ LABEL_WIDTH_MIN = 12.0
 """Percent: a narrower bar has no room for the name of its model."""
 STAYS_SHOWN = 60
 DIGITS_MAX = 4
-SAME_SECONDS = 2
+SAME_SECONDS = 5
+"""Two forecasts that were made a moment apart differ so much on their own."""
 
 
 @dataclass(frozen=True, slots=True)
