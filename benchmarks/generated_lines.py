@@ -43,8 +43,9 @@ async def _made_large(stack: RunningStack, batch_id: BatchId, lines: int) -> int
         size = await _answers(stack, connection, batch_id, sequence, lines)
         await _input(stack, connection, batch_id, lines)
         await connection.execute(
-            "UPDATE batch SET total = $2::integer, completed = $2::integer - $3::integer, failed = $3, last_line = $2::integer, partial_bytes = $4,"
-            " output_file_id = NULL, error_file_id = NULL, version = version + 1 WHERE id = $1",
+            "UPDATE batch SET total = $2::integer, completed = $2::integer - $3::integer, failed = $3,"
+            " last_line = $2::integer, partial_bytes = $4, output_file_id = NULL, error_file_id = NULL,"
+            " version = version + 1 WHERE id = $1",
             batch_id,
             lines,
             lines // FAILED_EVERY,
