@@ -118,7 +118,7 @@ def _row(sequence: int, outcome: e.Outcome, start: int, length: int) -> OutcomeR
 async def _input(stack: RunningStack, connection: asyncpg.Connection, batch_id: str, lines: int) -> None:
     """The file of the batch keeps its name and its row, and gets these lines."""
     found = "SELECT file.id, file.blob FROM file JOIN batch ON batch.input_file_id = file.id WHERE batch.id = $1"
-    file = await connection.fetchrow(found, batch_id)
+    [file] = await connection.fetch(found, batch_id)
     path = stack.home / "blobs" / file["blob"]
     with path.open("wb") as content:
         content.writelines(_request(line) for line in range(1, lines + 1))

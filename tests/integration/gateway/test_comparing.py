@@ -10,6 +10,7 @@ from tests.integration.gateway.stage import Stage
 from tests.integration.results.stage import Story
 from tests.support.events import MODEL, NOON, RUNNER
 from vbatch.contracts import events as e
+from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import SliceId
 
 pytestmark = pytest.mark.integration
@@ -20,7 +21,7 @@ def answered(story: Story, *texts: str | None) -> e.ChunkCompleted:
     outcomes = []
     for line, text in enumerate(texts, 1):
         if text is None:
-            error = e.RequestError(code="request_timeout", message="Too slow")
+            error = e.RequestError(code=RequestFault.REQUEST_TIMEOUT, message="Too slow")
             outcomes.append(e.Outcome(line=line, custom_id=f"request-{line}", error=error))
             continue
         body = msgspec.json.encode({"choices": [{"finish_reason": "stop", "message": {"content": text}}]})

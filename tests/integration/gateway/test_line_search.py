@@ -11,6 +11,7 @@ from tests.integration.gateway.stage import Stage
 from tests.integration.results.stage import Story
 from tests.support.events import MODEL, NOON, RUNNER
 from vbatch.contracts import events as e
+from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import SliceId
 
 pytestmark = pytest.mark.integration
@@ -35,7 +36,9 @@ def outcome(line: int, text: str) -> e.Outcome:
 async def story(stage: Stage) -> Story:
     """Eight answers, told last line first, and a ninth line that timed out."""
     story = Story(1, total=9)
-    failed = e.Outcome(line=9, custom_id="request-9", error=e.RequestError(code="request_timeout", message="Too slow"))
+    failed = e.Outcome(
+        line=9, custom_id="request-9", error=e.RequestError(code=RequestFault.REQUEST_TIMEOUT, message="Too slow")
+    )
     outcomes = [outcome(line, text) for line, text in enumerate(TEXTS, 1)] + [failed]
     chunk = e.ChunkCompleted(
         batch_id=story.batch_id,

@@ -100,10 +100,9 @@ async def compare(source: Api, ids: list[str], query: dict[str, str], now: int) 
         return CompareView(ids, names, recent.data, None, [], None, only, {}, now)
     place = {"after_line": query["after_line"]} if query.get("after_line", "").isdigit() else {}
     asked = {"batches": ",".join(ids)}
-    comparison, page, *batches = await asyncio.gather(
-        source.comparison(asked),
-        source.compared(asked | {"only": only} | place),
-        *(source.batch(batch_id) for batch_id in ids),
+    (comparison, page), batches = await asyncio.gather(
+        asyncio.gather(source.comparison(asked), source.compared(asked | {"only": only} | place)),
+        asyncio.gather(*(source.batch(batch_id) for batch_id in ids)),
     )
     names = {batch.id: batch.name for batch in batches}
     rows = [row_of(line) for line in page.data]

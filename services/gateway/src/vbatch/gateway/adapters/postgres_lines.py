@@ -4,7 +4,7 @@ plan has to serve every ask."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import asyncpg
 
@@ -83,8 +83,9 @@ def lines_query(batch: BatchRecord, ask: LinesAsk, hits: Sequence[int] | None) -
 
 def line_record(row: asyncpg.Record) -> LineRecord:
     """The facets are missing in older versions of the read model, which are served until `vbatch rebuild --switch`."""
-    return LineRecord(
-        *(row[name] for name in SHOWN),
+    measured = LineRecord(*(row[name] for name in SHOWN))
+    return replace(
+        measured,
         model=row.get("model"),
         finish_reason=row.get("finish_reason"),
         text_chars=row.get("text_chars"),
