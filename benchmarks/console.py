@@ -30,6 +30,7 @@ from benchmarks.processes import Sampler
 from tests.support.stack import RunningStack, running_stack
 
 ANSWER_SECONDS_MAX = 60.0
+READY_SECONDS_MAX = 120.0
 LINE_BYTES = 400
 SMALL = 200
 ROUNDS = 3
@@ -149,21 +150,23 @@ def _first_paint(page: Page) -> float:
 
 
 def _tabs(browser: Browser, stack: RunningStack, client: OpenAI, requests: int, tabs: int) -> dict[str, report.Figure]:
-    alone = _rate(client, requests)
+    alone = _rate(_recorded(stack, _run(client, requests)))
     batch_id = _created(client, requests)
+    _steer(stack, batch_id, "pause")
     pages = [browser.new_context(base_url=_console(stack)).new_page() for _ in range(tabs)]
     for page in pages:
         page.goto(f"/batches/{batch_id}")
         page.evaluate(WATCH)
-    ended = batches.wait(client, client.batches.retrieve(batch_id))
+    _steer(stack, batch_id, "resume")
+    batches.wait(client, client.batches.retrieve(batch_id))
     pages[0].wait_for_timeout(SETTLE_SECONDS * 1_000)
     painted = [page.evaluate("window.painted") for page in pages]
     for page in pages:
         page.context.close()
-    delays = list(_delays(_recorded(stack, batch_id), painted))
+    recorded = _recorded(stack, batch_id)
+    delays = list(_delays(recorded, painted))
     if len(delays) < tabs:
         sys.exit(f"{len(delays)} delays in {tabs} tabs: nothing was measured")
-    beside = requests / max(1, (ended.completed_at or 0) - (ended.in_progress_at or 0))
     cuts = quantiles(delays, n=100)
     return {
         "tabs": tabs,
@@ -172,7 +175,7 @@ def _tabs(browser: Browser, stack: RunningStack, client: OpenAI, requests: int, 
         "event_to_pixel_p99_ms": round(cuts[98] * 1_000),
         "event_to_pixel_count": len(delays),
         "requests_per_second_without_tabs": round(alone),
-        "requests_per_second_with_tabs": round(beside),
+        "requests_per_second_with_tabs": round(_rate(recorded)),
     }
 
 
@@ -223,9 +226,16 @@ def _large(stack: RunningStack, batch_id: str, lines: int) -> dict[str, report.F
     return figures | {name: peak for name, peak in peaks.items()}
 
 
-def _rate(client: OpenAI, requests: int) -> float:
-    ended = batches.wait(client, client.batches.retrieve(_created(client, requests)))
-    return requests / max(1, (ended.completed_at or 0) - (ended.in_progress_at or 0))
+def _rate(recorded: Sequence[Recorded]) -> float:
+    """Answers a second between the first and the last chunk."""
+    first, last = recorded[0], recorded[-1]
+    return (last.answered - first.answered) / max(0.001, last.at - first.at)
+
+
+def _steer(stack: RunningStack, batch_id: str, action: str) -> None:
+    request = urllib.request.Request(f"{stack.url}/v1/batches/{batch_id}/{action}", method="POST")
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS_MAX):
+        pass
 
 
 def _run(client: OpenAI, requests: int) -> str:
@@ -269,7 +279,9 @@ def main(arguments: argparse.Namespace) -> int:
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("Chromium is needed: apt-get install --no-install-recommends chromium fonts-liberation")
-    with running_stack(environment=batches.limits(arguments.lines)) as stack:
+    patience = {"VBATCH_LOCAL_READY_SECONDS_MAX": str(READY_SECONDS_MAX)}
+    limits = batches.limits(max(arguments.lines, arguments.requests))
+    with running_stack(environment=limits | patience) as stack:
         figures = measure(chromium, stack, arguments)
     command = ["python", "-m", "benchmarks.console", f"--lines {arguments.lines}", f"--requests {arguments.requests}"]
     target = report.write("console", [*command, f"--tabs {arguments.tabs}"], figures)
