@@ -8,6 +8,7 @@ from vbatch.chassis.files import keep_private
 from vbatch.cli.commands import (
     audit,
     batches,
+    compare,
     dead,
     doctor,
     events,
@@ -53,11 +54,13 @@ app.command(rich_help_panel=WORK)(batches.submit)
 app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)
 app.command(rich_help_panel=WORK)(lines.lines)
+app.command(rich_help_panel=WORK)(compare.compare)
 app.command(rich_help_panel=WORK)(batches.cancel)
 app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(steering.queue)
 app.command(rich_help_panel=WORK)(steering.why)
 app.command(rich_help_panel=WORK)(trace.trace)
+app.command(rich_help_panel=WORK)(compare.timeline)
 app.command(rich_help_panel=WORK)(steering.pause)
 app.command(rich_help_panel=WORK)(steering.resume)
 app.command(rich_help_panel=WORK, context_settings=NEGATIVE)(steering.priority)
