@@ -20,6 +20,8 @@ HOSTILE = {
     "template": "{{ 7 * 7 }} {% raw %} ${7*7}",
     "ansi": "\x1b[2J\x1b[31mred\x07",
     "bidi": "\u202egnp.exe \u2066hidden\u2069",
+    "markdown": "[x](javascript:window.pwned=1) ![y](x:y)\n```\n</code></pre><script>window.pwned=1</script>",
+    "json": '{"<img src=x onerror=window.pwned=1>": ["<script>window.pwned=1</script>", 1e999]}',
     "close": "</textarea></pre></title></style>--><script>window.pwned = 1</script>",
 }
 HUGE_BYTES = 15 << 20
@@ -28,25 +30,40 @@ HUGE_BYTES = 15 << 20
 @pytest.fixture(scope="module")
 def hostile(console: Console) -> str:
     """Hostile prompts, which the simulated engine echoes, under hostile names."""
-    lines = "".join(
+    return console.run(hostile_lines(), name=HOSTILE["image"], filename="<b>bold</b>.jsonl")
+
+
+@pytest.fixture(scope="module")
+def hostile_again(console: Console) -> str:
+    """The same, with other words before them, so that every answer differs."""
+    return console.run(hostile_lines("said "), name=HOSTILE["script"])
+
+
+def hostile_lines(before: str = "") -> str:
+    return "".join(
         json.dumps(
             {
                 "custom_id": f"{name} {text}"[:60],
                 "method": "POST",
                 "url": CHAT,
-                "body": {"model": "simulated-chat", "messages": [{"role": "user", "content": text}]},
+                "body": {"model": "simulated-chat", "messages": [{"role": "user", "content": before + text}]},
             }
         )
         + "\n"
         for name, text in HOSTILE.items()
     )
-    return console.run(lines, name=HOSTILE["image"], filename="<b>bold</b>.jsonl")
 
 
-def test_hostile_text_runs_nothing_on_any_page(page: Page, hostile: str):
+def test_hostile_text_runs_nothing_on_any_page(page: Page, hostile: str, hostile_again: str):
     places = ["/", "/queue", "/batches", "/files", "/events", f"/batches/{hostile}"]
     places += [f"/batches/{hostile}/{tail}" for tail in ("answers", "events?detail=all", "details")]
-    places += [f"/batches/{hostile}/answers/{line}" for line in range(1, len(HOSTILE) + 1)]
+    places += [f"/batches/{hostile}/timeline", f"/batches/{hostile}/answers?contains=<script>&finish_reason=<b>"]
+    places += ["/usage", f"/compare?batches={hostile},{hostile_again}", "/compare?with=<script>&batches=<b>"]
+    places += [
+        f"/batches/{hostile}/answers/{line}?as={shape}"
+        for line in range(1, len(HOSTILE) + 1)
+        for shape in ("text", "markdown", "json", "raw")
+    ]
     for place in places:
         page.goto(place)
         page.wait_for_load_state("load")
@@ -75,7 +92,7 @@ def test_a_line_of_fifteen_megabytes_is_shown_by_its_beginning(page: Page, conso
     body = {"model": "simulated-chat", "messages": [{"role": "user", "content": "x" * HUGE_BYTES}]}
     line = json.dumps({"custom_id": "huge", "method": "POST", "url": CHAT, "body": body})
     batch_id = console.run(line + "\n", name="One huge line")
-    for tail in ("", "/answers", "/answers/1"):
+    for tail in ("", "/answers", "/answers/1", "/answers/1?as=markdown", "/answers/1?as=json", "/answers?contains=xxx"):
         page.goto(f"/batches/{batch_id}{tail}")
         expect(page.locator("main")).to_contain_text("huge")
         assert len(page.content()) < 1_000_000

@@ -138,3 +138,13 @@ async def names(content: aiohttp.StreamReader, most: int) -> list[str]:
         if line == b"\n" and len(found) == most:
             break
     return found
+
+
+async def test_the_life_of_a_batch_is_told_with_its_state_at_any_event(stage: Stage):
+    story = await told(stage)
+    view = (await stage.ask("GET", f"/v1/batches/{story.batch_id}/timeline")).json
+    assert view["state"]["completed"] + view["state"]["failed"] == story.total == view["state"]["total"]
+    assert not view["is_over"] and view["spans"][0]["kind"] == "validating"
+    before = (await stage.ask("GET", f"/v1/batches/{story.batch_id}/timeline?at={view['steps'][0]}")).json["state"]
+    assert (before["status"], before["total"], before["completed"]) == ("validating", 0, 0)
+    assert (await stage.ask("GET", f"/v1/batches/{story.batch_id}/timeline?at=x")).status == 400

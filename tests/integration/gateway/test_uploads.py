@@ -263,6 +263,7 @@ def world_of(stage: Stage) -> Dependencies:
         access=Access(NO_KEYS, is_local=True),
         services=None,  # type: ignore[arg-type]  # it asks nobody
         input_lines=None,  # type: ignore[arg-type]  # and shows no line
+        text_search=None,  # type: ignore[arg-type]  # and searches nothing
         now=lambda: datetime.now(UTC),
         entropy=lambda count: bytes(count),
         own_write_seconds_max=1.0,

@@ -54,6 +54,9 @@ class Server:
     async def prioritize(self, batch_id: str, priority: int) -> bytes:
         return await self._ask("POST", routes.batch(batch_id), json={"priority": priority})
 
+    async def what_if(self, batch_id: str, priority: int) -> bytes:
+        return await self._ask("GET", f"{routes.batch(batch_id, 'what-if')}?priority={priority}")
+
     async def why(self, batch_id: str) -> bytes:
         return await self._ask("GET", routes.batch(batch_id, "why"))
 
@@ -73,6 +76,11 @@ class Server:
     async def results(self, batch_id: str) -> AsyncIterator[bytes]:
         """Yield every outcome so far, as output lines, in the order they were recorded."""
         async for piece in self._download(routes.batch(batch_id, "results")):
+            yield piece
+
+    async def download(self, path: str) -> AsyncIterator[bytes]:
+        """Any other route whose answer may be long, piece by piece."""
+        async for piece in self._download(path):
             yield piece
 
     async def content(self, file_id: str) -> AsyncIterator[bytes]:

@@ -9,11 +9,13 @@ from vbatch.cli.commands import (
     administration,
     audit,
     batches,
+    compare,
     dead,
     doctor,
     events,
     keys,
     limits,
+    lines,
     models,
     rebuild,
     results,
@@ -21,6 +23,7 @@ from vbatch.cli.commands import (
     steering,
     trace,
     tune,
+    usage,
     webhooks,
 )
 from vbatch.cli.demo import demo
@@ -53,11 +56,14 @@ app.command("support-bundle", rich_help_panel=SERVER)(administration.support_bun
 app.command(rich_help_panel=WORK)(batches.submit)
 app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)
+app.command(rich_help_panel=WORK)(lines.lines)
+app.command(rich_help_panel=WORK)(compare.compare)
 app.command(rich_help_panel=WORK)(batches.cancel)
 app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(steering.queue)
 app.command(rich_help_panel=WORK)(steering.why)
 app.command(rich_help_panel=WORK)(trace.trace)
+app.command(rich_help_panel=WORK)(compare.timeline)
 app.command(rich_help_panel=WORK)(steering.pause)
 app.command(rich_help_panel=WORK)(steering.resume)
 app.command(rich_help_panel=WORK, context_settings=NEGATIVE)(steering.priority)
@@ -65,6 +71,7 @@ app.command(rich_help_panel=WORK)(models.models)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=WORK)
 app.add_typer(keys.app, name="keys", rich_help_panel=ACCESS)
 app.command(rich_help_panel=ACCESS)(limits.me)
+app.command(rich_help_panel=ACCESS)(usage.usage)
 app.command(rich_help_panel=ACCESS, context_settings=NEGATIVE)(limits.quota)
 app.command(rich_help_panel=ACCESS)(limits.limits)
 app.command(rich_help_panel=ACCESS)(audit.audit)

@@ -77,7 +77,7 @@ def results(
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
             pieces = _pieces(server, read(await server.batch(batch), Batch), errors=errors)
-            with _sink(output) as file:
+            with sink(output) as file:
                 lines, count = 0, 0
                 async for piece in pieces:
                     file.write(piece)
@@ -113,7 +113,7 @@ def _first_fault(batch: Batch) -> str:
 
 
 @contextmanager
-def _sink(output: Path | None) -> Iterator[BinaryIO]:
+def sink(output: Path | None) -> Iterator[BinaryIO]:
     """Yield stdout, or a file that appears under its name only once it is complete."""
     if output is None:
         yield sys.stdout.buffer

@@ -40,6 +40,10 @@ Level = Annotated[
     ),
 ]
 
+OnlyTried = Annotated[
+    bool, typer.Option("--try", help="Change nothing: list the queue as it would be with this priority.")
+]
+
 
 def why(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
     """Explain what a batch waits for, when it ends, and what would change that."""
@@ -58,16 +62,7 @@ def why(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: 
 
 def queue(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
     """List your unfinished batches in the order they run."""
-
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.queue()
-        if as_json:
-            print_json(answer)
-        else:
-            _show(read(answer, Queue), time.time())
-
-    run(ask())
+    _queue(lambda server: server.queue(), url=url, api_key=api_key, as_json=as_json)
 
 
 def pause(
@@ -106,9 +101,17 @@ def resume(
 
 
 def priority(
-    batch: BatchArgument, level: Level, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+    batch: BatchArgument,
+    level: Level,
+    only_tried: OnlyTried = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
 ) -> None:
     """Change a batch's priority: what has not started runs sooner or later."""
+    if only_tried:
+        _queue(lambda server: server.what_if(batch, level), url=url, api_key=api_key, as_json=as_json)
+        return
     said = f"now at priority {level}"
     _steer(lambda server: server.prioritize(batch, level), said, url=url, api_key=api_key, as_json=as_json)
 
@@ -144,6 +147,18 @@ def _steer(
             out.print(f"{read(answer, Batch).id} is {said}.")
 
     run(steer())
+
+
+def _queue(ask: Callable[[Server], Awaitable[bytes]], *, url: str | None, api_key: str | None, as_json: bool) -> None:
+    async def show() -> None:
+        async with connect(server_url(url), api_key) as server:
+            answer = await ask(server)
+        if as_json:
+            print_json(answer)
+        else:
+            _show(read(answer, Queue), time.time())
+
+    run(show())
 
 
 def _show(queue: Queue, now: float) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from vbatch.contracts.ids import BatchId, ModelId, OwnerId
+from vbatch.contracts.ids import BatchId, ModelId, OwnerId, RunnerId
 from vbatch.contracts.lifecycle import BatchStatus
 
 
@@ -51,12 +51,31 @@ class ForecastEntry(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: str = ""
 
 
+class Stay(msgspec.Struct, frozen=True, kw_only=True):
+    """A model on a device, in the forecast: it is loaded from `loads_at` to `starts_at`, which are equal where it is
+    there already, and serves until `ends_at`."""
+
+    model: ModelId
+    loads_at: datetime
+    starts_at: datetime
+    ends_at: datetime
+
+
+class DeviceForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What one runner is expected to do; `more` stays behind these are not listed."""
+
+    runner_id: RunnerId
+    stays: tuple[Stay, ...]
+    more: int = 0
+
+
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """The queue at one moment, ordered by forecast end; `more` batches are not listed."""
 
     at: datetime
     batches: tuple[ForecastEntry, ...]
     more: int = 0
+    devices: tuple[DeviceForecast, ...] = ()
 
 
 class BatchAhead(msgspec.Struct, frozen=True, kw_only=True):

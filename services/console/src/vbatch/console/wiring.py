@@ -20,7 +20,16 @@ from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readiness import Check, NotReady, Readiness
 from vbatch.chassis.tls import ServerCertificate, client_context, context_factory, renewing, server_certificate
-from vbatch.console.adapters.http import actions, admin_actions, admin_pages, live, pages, service
+from vbatch.console.adapters.http import (
+    actions,
+    admin_actions,
+    admin_pages,
+    histories,
+    live,
+    pages,
+    selections,
+    service,
+)
 from vbatch.console.adapters.http.answers import add_error_pages
 from vbatch.console.adapters.http.rendering import environment
 from vbatch.console.adapters.http.sessions import Sessions
@@ -39,7 +48,7 @@ def create_app(parts: Parts) -> FastAPI:
     """The ASGI application on parts that are ready; it opens and closes nothing."""
     app = FastAPI(title="vLLM Batch Server console", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
-    for module in (service, actions, admin_actions, pages, admin_pages, live):
+    for module in (service, actions, admin_actions, pages, admin_pages, selections, histories, live):
         app.include_router(module.router)
     add_error_pages(app)
     settings = parts.settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +14,8 @@ from vbatch.contracts.ids import BatchId, EndpointId, FileId, ModelId, OwnerId
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
+from vbatch.gateway.core.facets import FacetRecord
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.log_lines import ServiceLines
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
@@ -22,6 +24,8 @@ from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, Ou
 from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord, ServiceReport
 from vbatch.gateway.core.service_logs import ServiceLogsAsk
 from vbatch.gateway.core.settings_views import SettingsReport
+from vbatch.gateway.core.text_search import Found, SearchAsk
+from vbatch.gateway.core.usage import UsageRow
 from vbatch.journal.port import Log
 
 
@@ -63,8 +67,33 @@ class Reads(Protocol):
         """What the owner has; tokens are those of batches created from `day` on."""
         ...
 
-    async def lines(self, batch: BatchRecord, params: LinesAsk) -> list[LineRecord]:
-        """By input line, one more than `params.limit`, if there are more; only what `batch.partial_bytes` covers."""
+    async def usage_by_day(self, owner: OwnerId | None, begins: datetime, ends: datetime, limit: int) -> list[UsageRow]:
+        """Sums over the batches created in that time, the newest day first; None for the batches of all owners."""
+        ...
+
+    async def lines(self, batch: BatchRecord, params: LinesAsk, hits: Sequence[int] | None = None) -> list[LineRecord]:
+        """In the order asked for, one more than `params.limit`, if there are more; only what `batch.partial_bytes`
+        covers. `hits` are what the search of `params` found."""
+        ...
+
+    async def facets(self, batch: BatchRecord) -> list[FacetRecord]:
+        """Answers that are alike in what can be asked for, the most frequent first; at most FACETS_MAX kinds."""
+        ...
+
+    async def statistics(self, batches: Sequence[BatchRecord]) -> list[AnswerStatistics]:
+        """Of each batch that has an answer."""
+        ...
+
+    async def agreements(self, batches: Sequence[BatchRecord]) -> list[Agreement]:
+        """Of each but the first, with the first."""
+        ...
+
+    async def shared_lines(self, batches: Sequence[BatchRecord], ask: CompareAsk) -> list[int]:
+        """Lines of the first that are wanted, in input order; one more than `ask.limit`, if there are more."""
+        ...
+
+    async def compared(self, batches: Sequence[BatchRecord], lines: Sequence[int]) -> list[ComparedRecord]:
+        """These lines of all of them."""
         ...
 
     async def faults(self, batch: BatchRecord) -> list[FaultRecord]:
@@ -112,6 +141,11 @@ class ForecastFeed(Protocol):
         SchedulerUnavailable."""
         ...
 
+    async def if_priority(self, batch_id: BatchId, priority: int) -> Forecast | None:
+        """Return the forecast if the batch had this priority; None for a batch that the scheduler does not know.
+        Raises SchedulerUnavailable."""
+        ...
+
     async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
         """Whether a file could become a batch. Raises SchedulerUnavailable."""
         ...
@@ -138,6 +172,14 @@ class InputLines(Protocol):
 
     async def read(self, blob: str, size: int, lines: Iterable[int], bytes_max: int) -> dict[int, bytes]:
         """These lines, 1-based and as written, each cut at `bytes_max`. Raises BlobMissing, BlobTrouble."""
+        ...
+
+
+class TextSearch(Protocol):
+    """Full-text search in stored lines."""
+
+    async def find(self, blobs: Blobs, name: str, size: int, ask: SearchAsk) -> Found:
+        """What a scan from `ask.place` finds in the first `size` bytes. Raises BlobMissing, BlobTrouble."""
         ...
 
 
@@ -189,6 +231,7 @@ class Dependencies:
     access: Access
     services: Services
     input_lines: InputLines
+    text_search: TextSearch
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     own_write_seconds_max: float

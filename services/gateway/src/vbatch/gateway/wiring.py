@@ -36,6 +36,7 @@ from vbatch.gateway.adapters.http import (
     administration,
     answer_lines,
     batches,
+    comparisons,
     event_log,
     files,
     logs,
@@ -43,7 +44,9 @@ from vbatch.gateway.adapters.http import (
     queue,
     server,
     service,
+    timeline,
     uploads,
+    usage,
     webhooks,
 )
 from vbatch.gateway.adapters.http.app_state import AppState
@@ -67,6 +70,7 @@ from vbatch.gateway.adapters.service_watch import ServiceWatch, WatchedService
 from vbatch.gateway.adapters.settings_watch import SettingsWatch
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.adapters.storage_metrics import storage_reading
+from vbatch.gateway.adapters.text_search import TextSearch
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.admission import Admission
 from vbatch.gateway.core.disk_guard import Watermark
@@ -132,6 +136,9 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
             uploads,
             batches,
             answer_lines,
+            timeline,
+            comparisons,
+            usage,
             logs,
             queue,
             event_log,
@@ -256,6 +263,7 @@ def _parts(
         access=access,
         services=watched.services,
         input_lines=InputLines(blobs),
+        text_search=TextSearch(),
         now=utc_now,
         entropy=os.urandom,
         own_write_seconds_max=settings.own_write_seconds_max,

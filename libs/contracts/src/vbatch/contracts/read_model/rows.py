@@ -10,7 +10,24 @@ import msgspec
 from vbatch.contracts import events as e
 from vbatch.contracts.lifecycle import BatchStatus
 
-OutcomeRow = tuple[int, int, int, int, str, int | None, str | None, int, int, float, int]
+OutcomeRow = tuple[
+    int,
+    int,
+    int,
+    int,
+    str,
+    int | None,
+    str | None,
+    int,
+    int,
+    float,
+    int,
+    str | None,
+    str | None,
+    int | None,
+    bool | None,
+    int | None,
+]
 """A row of `outcome`; a bare tuple, because a million of them go straight into COPY."""
 
 OUTCOME_COLUMNS = (
@@ -25,6 +42,11 @@ OUTCOME_COLUMNS = (
     "output_tokens",
     "seconds",
     "sequence",
+    "model",
+    "finish_reason",
+    "text_chars",
+    "is_json",
+    "text_hash",
 )
 
 

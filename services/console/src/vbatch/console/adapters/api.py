@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from vbatch.console.adapters.admin_api import GatewayAdminApi
-from vbatch.console.core import api_objects as api
+from vbatch.console.core import api_objects as api, reading_objects as reading
 from vbatch.console.ports import ApiRefused, ApiUnreachable, Download, LiveEvent, Upload
 
 ANSWER_SECONDS_MAX = 15.0
@@ -62,6 +62,9 @@ class GatewayApi:
     async def why(self, batch_id: str) -> api.Why:
         return await self._get(_batch(batch_id, "/why"), api.Why)
 
+    async def what_if(self, batch_id: str, priority: int) -> api.Queue:
+        return await self._get(_batch(batch_id, "/what-if"), api.Queue, {"priority": str(priority)})
+
     async def batches(self, query: Mapping[str, str]) -> api.BatchPage:
         return await self._get("/v1/batches", api.BatchPage, query)
 
@@ -76,6 +79,24 @@ class GatewayApi:
 
     async def line(self, batch_id: str, line: int) -> api.LineDetail:
         return await self._get(_batch(batch_id, f"/lines/{line}"), api.LineDetail)
+
+    async def facets(self, batch_id: str) -> reading.Facets:
+        return await self._get(_batch(batch_id, "/facets"), reading.Facets)
+
+    async def comparison(self, query: Mapping[str, str]) -> reading.Comparison:
+        return await self._get("/v1/comparisons", reading.Comparison, query)
+
+    async def compared(self, query: Mapping[str, str]) -> reading.ComparedPage:
+        return await self._get("/v1/comparisons/lines", reading.ComparedPage, query)
+
+    async def scopes(self) -> reading.Scopes:
+        return await self._get("/v1/me", reading.Scopes)
+
+    async def usage(self, query: Mapping[str, str], *, is_of_all: bool) -> reading.Usage:
+        return await self._get(_usage(is_of_all), reading.Usage, query)
+
+    async def timeline(self, batch_id: str, query: Mapping[str, str]) -> reading.Timeline:
+        return await self._get(_batch(batch_id, "/timeline"), reading.Timeline, query)
 
     async def faults(self, batch_id: str) -> api.FaultKinds:
         return await self._get(_batch(batch_id, "/faults"), api.FaultKinds)
@@ -119,9 +140,22 @@ class GatewayApi:
     @asynccontextmanager
     async def download(self, file_id: str) -> AsyncGenerator[Download, None]:
         async with self._answer("GET", _file(file_id, "/content"), patience=LONG) as answer:
-            names = ("content-length", "content-disposition")
-            headers = {name: answer.headers[name] for name in names if name in answer.headers}
-            yield Download(headers, answer.content.iter_chunked(PIECE_BYTES))
+            yield _download_of(answer)
+
+    @asynccontextmanager
+    async def export(self, batch_id: str, query: Mapping[str, str]) -> AsyncGenerator[Download, None]:
+        async with self._answer("GET", _batch(batch_id, "/lines/export"), query, patience=LONG) as answer:
+            yield _download_of(answer)
+
+    @asynccontextmanager
+    async def compared_table(self, query: Mapping[str, str]) -> AsyncGenerator[Download, None]:
+        async with self._answer("GET", "/v1/comparisons/export", query, patience=LONG) as answer:
+            yield _download_of(answer)
+
+    @asynccontextmanager
+    async def usage_table(self, query: Mapping[str, str], *, is_of_all: bool) -> AsyncGenerator[Download, None]:
+        async with self._answer("GET", _usage(is_of_all), dict(query) | {"format": "csv"}) as answer:
+            yield _download_of(answer)
 
     @asynccontextmanager
     async def live(self, last_id: str, batch_id: str | None) -> AsyncGenerator[AsyncIterator[LiveEvent], None]:
@@ -198,6 +232,16 @@ def _batch(batch_id: str, tail: str = "") -> str:
 
 def _file(file_id: str, tail: str = "") -> str:
     return f"/v1/files/{quote(file_id, safe='')}{tail}"
+
+
+def _download_of(answer: aiohttp.ClientResponse) -> Download:
+    names = ("content-length", "content-disposition")
+    headers = {name: answer.headers[name] for name in names if name in answer.headers}
+    return Download(headers, answer.content.iter_chunked(PIECE_BYTES))
+
+
+def _usage(is_of_all: bool) -> str:
+    return "/v1/admin/usage" if is_of_all else "/v1/usage"
 
 
 def _read(body: bytes, kind: type[T]) -> T:

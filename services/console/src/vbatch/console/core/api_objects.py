@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vbatch.console.core.reading_objects import DevicePlan, Search
 from vbatch.contracts.lifecycle import STEERABLE, TERMINAL, BatchStatus
 
 ADMIN_SCOPE = "admin"
@@ -142,6 +143,7 @@ class Queue(msgspec.Struct, frozen=True):
     others: Others
     paused_at: int | None = None
     pause_reason: str | None = None
+    devices: tuple[DevicePlan, ...] = ()
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -248,12 +250,17 @@ class Line(msgspec.Struct, frozen=True):
     seconds: float
     request: str | None
     answer: str | None
+    model: str | None = None
+    finish_reason: str | None = None
+    text_chars: int | None = None
+    is_json: bool | None = None
 
 
 class LinePage(msgspec.Struct, frozen=True):
     data: tuple[Line, ...]
     has_more: bool
     last_line: int | None
+    search: Search | None = None
 
 
 class LineDetail(msgspec.Struct, frozen=True):

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from vbatch.console.core.answer_parts import (
+    Node,
+    ToolCall,
+    Vector,
+    pictures_of,
+    tool_calls_of,
+    tree_of,
+    vectors_of,
+)
 from vbatch.console.core.api_objects import LineDetail
 from vbatch.contracts.previews import answer_text, content_text, request_text
 
@@ -21,11 +30,13 @@ class Turn:
     role: str
     text: str
     cut_chars: int = 0
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`answer` is None while there is none; `is_error`: it says why there is no answer."""
+    """`answer` is None while there is none; `is_error`: it says why there is no answer. `tree` is the answer's text as
+    JSON, or else the output line."""
 
     turns: tuple[Turn, ...]
     answer: Turn | None
@@ -33,11 +44,15 @@ class Conversation:
     custom_id: str
     request_json: str
     answer_json: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    vectors: tuple[Vector, ...] = ()
+    tree: Node | None = None
 
 
 def conversation_of(detail: LineDetail) -> Conversation:
     request, answer = _object(detail.request), _object(detail.answer)
     said = answer_text(answer) if answer is not None else None
+    body = _body(answer)
     return Conversation(
         turns=tuple(_turns(request)),
         answer=_answer(detail, said),
@@ -45,6 +60,9 @@ def conversation_of(detail: LineDetail) -> Conversation:
         custom_id=str((request or answer or {}).get("custom_id", "")),
         request_json=_json(detail.request, detail.request_head),
         answer_json=_json(detail.answer, detail.answer_head),
+        tool_calls=tool_calls_of(body),
+        vectors=vectors_of(body),
+        tree=(tree_of(said) if said is not None else None) or tree_of(bytes(detail.answer)),
     )
 
 
@@ -55,9 +73,20 @@ def _turns(line: dict[str, object] | None) -> list[Turn]:
     messages = body.get("messages")
     if isinstance(messages, list):
         known = [message for message in messages[:MESSAGES_MAX] if isinstance(message, dict)]
-        return [_turn(str(message.get("role", "?")), content_text(message.get("content")) or "") for message in known]
+        return [_message_turn(message) for message in known]
     text = request_text(body)
     return [_turn("input", text)] if text is not None else []
+
+
+def _message_turn(message: dict[str, object]) -> Turn:
+    content = message.get("content")
+    turn = _turn(str(message.get("role", "?")), content_text(content) or "")
+    return replace(turn, pictures=pictures_of(content))
+
+
+def _body(answer: dict[str, object] | None) -> object:
+    response = answer.get("response") if answer is not None else None
+    return response.get("body") if isinstance(response, dict) else None
 
 
 def _answer(detail: LineDetail, said: str | None) -> Turn | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vbatch.console.core import api_objects as api
 from vbatch.console.core.bars import Axis, Bar, axis_of, bar_of
+from vbatch.console.core.device_lanes import DeviceLane, Tried, lanes_of
 from vbatch.console.core.wording import ends, span
 from vbatch.contracts.lifecycle import BatchStatus
 
@@ -73,6 +74,8 @@ class QueueView:
     paused_at: int | None = None
     """Since when all work is paused, if it is."""
     pause_reason: str | None = None
+    plans: tuple[DeviceLane, ...] = ()
+    tried: Tried | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,7 @@ def queue_of(queue: api.Queue, batches: Mapping[str, api.Batch], runners: Sequen
         queue.as_of,
         paused_at=queue.paused_at,
         pause_reason=queue.pause_reason,
+        plans=lanes_of(queue.devices, axis) if axis is not None else (),
     )
 
 

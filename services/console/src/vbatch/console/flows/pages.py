@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from vbatch.console.core import api_objects as api, views
+from vbatch.console.core.answer_parts import Shape
 from vbatch.console.core.conversations import Conversation, conversation_of
+from vbatch.console.core.device_lanes import tried_of, wanted_change
+from vbatch.console.core.selection import asked, selection_of
 from vbatch.console.ports import Api, ApiRefused, ApiUnreachable
 
 SHOWN_MAX = 100
 ENDED_SHOWN = 5
 FIRST_ANSWERS = 5
 BATCHES_A_PAGE = 25
-LINES_A_PAGE = 50
+LINES_A_PAGE = 100
 EVENTS_A_PAGE = 50
 FILES_A_PAGE = 50
 MILESTONES_MAX = 200
-LINE_FILTERS = ("outcome", "custom_id", "error_code", "status_code")
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -86,6 +88,7 @@ class LineView:
     batch: api.Batch
     line: int
     conversation: Conversation
+    shape: Shape
     as_of: int
 
 
@@ -113,7 +116,7 @@ async def hub(source: Api, _ask: PageAsk, now: int) -> views.Hub:
     return views.hub_of(server, runners.data, unfinished, ended.data, now)
 
 
-async def queue(source: Api, _ask: PageAsk, now: int) -> views.QueueView:
+async def queue(source: Api, ask: PageAsk, now: int) -> views.QueueView:
     runners = (await source.runners()).data
     try:
         told, page = await asyncio.gather(
@@ -123,7 +126,12 @@ async def queue(source: Api, _ask: PageAsk, now: int) -> views.QueueView:
         if error.status != 503:
             raise
         return views.QueueView((), None, runners, None, now, error.message)
-    return views.queue_of(told, {batch.id: batch for batch in page.data}, runners, now)
+    view = views.queue_of(told, {batch.id: batch for batch in page.data}, runners, now)
+    wanted = wanted_change(ask.query)
+    changed = await _or_none(source.what_if(wanted.batch_id, wanted.priority)) if wanted is not None else None
+    if wanted is None or changed is None:
+        return view
+    return replace(view, tried=tried_of(wanted, told, changed, {batch.id: batch.name for batch in page.data}))
 
 
 async def batches(source: Api, ask: PageAsk, now: int) -> BatchesView:
@@ -147,10 +155,9 @@ async def overview(source: Api, ask: PageAsk, now: int) -> OverviewView:
 
 
 async def answers(source: Api, ask: PageAsk, now: int) -> AnswersView:
-    names = (*LINE_FILTERS, "after_line")
-    query = {name: ask.query[name] for name in names if ask.query.get(name)}
+    query = selection_of(ask.query)
     batch, lines = await asyncio.gather(
-        source.batch(ask.batch_id), source.lines(ask.batch_id, query | {"limit": str(LINES_A_PAGE)})
+        source.batch(ask.batch_id), source.lines(ask.batch_id, asked(query) | {"limit": str(LINES_A_PAGE)})
     )
     return AnswersView(batch, lines, query, now)
 
@@ -167,9 +174,9 @@ async def details(source: Api, ask: PageAsk, now: int) -> DetailsView:
     return DetailsView(batch, raw.decode(errors="replace"), now)
 
 
-async def line(source: Api, batch_id: str, number: int, now: int) -> LineView:
+async def line(source: Api, batch_id: str, number: int, shape: Shape, now: int) -> LineView:
     batch, detail = await asyncio.gather(source.batch(batch_id), source.line(batch_id, number))
-    return LineView(batch, number, conversation_of(detail), now)
+    return LineView(batch, number, conversation_of(detail), shape, now)
 
 
 async def models(source: Api, _ask: PageAsk, now: int) -> ModelsView:

@@ -4,14 +4,37 @@ once, and kept for the files that were looked into last."""
 from __future__ import annotations
 
 import asyncio
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 
 from vbatch.chassis.blobs import Blobs
 
 BLOCK_BYTES = 1 << 20
 FILES_MAX = 64
 """Files whose counts are kept: eight bytes for each mebibyte of them."""
+NEWLINE = re.compile(rb"\n")
+
+
+@dataclass
+class Block:
+    """A mebibyte of a file, from byte `start` on."""
+
+    start: int
+    content: bytes
+
+    @cached_property
+    def behind_newlines(self) -> list[int]:
+        """Where in the file each line begins whose predecessor ends here."""
+        return [self.start + match.end() for match in NEWLINE.finditer(self.content)]
+
+    def part(self, start: int, length: int) -> bytes | None:
+        """None for bytes that are not all here."""
+        place = start - self.start
+        is_inside = place >= 0 and place + length <= len(self.content)
+        return self.content[place : place + length] if is_inside else None
 
 
 class InputLines:
@@ -23,7 +46,7 @@ class InputLines:
     async def read(self, blob: str, size: int, lines: Iterable[int], bytes_max: int) -> dict[int, bytes]:
         """These lines, 1-based and as written, each cut at `bytes_max`. Raises BlobMissing, BlobTrouble."""
         counts = await self._counts(blob)
-        blocks: dict[int, bytes] = {}
+        blocks: dict[int, Block] = {}
         found: dict[int, bytes] = {}
         for line in sorted(lines):
             start = 0 if line == 1 else await self._newline(blob, size, line - 1, counts, blocks)
@@ -31,8 +54,14 @@ class InputLines:
                 break
             end = await self._newline(blob, size, line, counts, blocks)
             length = (end - 1 if end is not None else size) - start
-            found[line] = await self._blobs.read_range(blob, start, min(length, bytes_max)) if length > 0 else b""
+            found[line] = await self._part(blob, start, min(length, bytes_max), blocks) if length > 0 else b""
         return found
+
+    async def _part(self, blob: str, start: int, length: int, blocks: dict[int, Block]) -> bytes:
+        for block in blocks.values():
+            if (part := block.part(start, length)) is not None:
+                return part
+        return await self._blobs.read_range(blob, start, length)
 
     async def _counts(self, blob: str) -> list[int]:
         """The number of newlines before each block, and of all of them."""
@@ -49,21 +78,19 @@ class InputLines:
             return counts
 
     async def _newline(
-        self, blob: str, size: int, number: int, counts: list[int], blocks: dict[int, bytes]
+        self, blob: str, size: int, number: int, counts: list[int], blocks: dict[int, Block]
     ) -> int | None:
         """Where the byte behind the newline of this number stands; None when the file has fewer."""
         if number > counts[-1]:
             return None
         index = bisect_left(counts, number) - 1
         block = await self._block(blob, size, index, blocks)
-        place = -1
-        for _ in range(number - counts[index]):
-            place = block.index(b"\n", place + 1)
-        return index * BLOCK_BYTES + place + 1
+        return block.behind_newlines[number - counts[index] - 1]
 
-    async def _block(self, blob: str, size: int, index: int, blocks: dict[int, bytes]) -> bytes:
+    async def _block(self, blob: str, size: int, index: int, blocks: dict[int, Block]) -> Block:
         if index not in blocks:
             blocks.clear()  # lines are read in order: those before are not needed again
             start = index * BLOCK_BYTES
-            blocks[index] = await self._blobs.read_range(blob, start, min(BLOCK_BYTES, size - start))
+            content = await self._blobs.read_range(blob, start, min(BLOCK_BYTES, size - start))
+            blocks[index] = Block(start, bytes(content))
         return blocks[index]

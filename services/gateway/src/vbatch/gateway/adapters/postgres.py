@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -16,11 +16,23 @@ from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.read_model import SCHEMA
 from vbatch.contracts.read_model.rows import columns
 from vbatch.gateway.adapters.cooperative import map_cooperatively
+from vbatch.gateway.adapters.postgres_comparing import (
+    AGREEMENTS,
+    COMPARED,
+    SHARED_LINES,
+    STATISTICS,
+    compared_record,
+    places_of,
+)
+from vbatch.gateway.adapters.postgres_lines import FACETS, line_record, lines_query
 from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
+from vbatch.gateway.core.facets import FACETS_MAX, FacetRecord
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord
+from vbatch.gateway.core.usage import COLUMNS as USAGE_COLUMNS, UsageRow
 from vbatch.gateway.ports import ReadModelUnavailable
 
 CONNECTIONS_MAX = 10
@@ -88,14 +100,12 @@ USAGE = """
            (SELECT coalesce(sum(bytes), 0) FROM file
             WHERE owner = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)),
            (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM batch WHERE owner = $1 AND created_at >= $3)"""
-LINES = f"""
-    SELECT {columns(LineRecord)} FROM outcome
-    WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
-      AND ($5::boolean IS NULL OR coalesce(status_code BETWEEN 200 AND 299, false) = $5)
-      AND ($6::text IS NULL OR strpos(custom_id, $6) > 0)
-      AND ($7::text IS NULL OR error_code = $7)
-      AND ($8::integer IS NULL OR status_code = $8)
-    ORDER BY line LIMIT $4"""
+USAGE_BY_DAY = """
+    SELECT (created_at AT TIME ZONE 'UTC')::date AS day, owner, model, count(*), sum(total), sum(completed),
+           sum(failed), sum(input_tokens), sum(output_tokens), sum(cached_tokens),
+           coalesce(sum(extract(epoch FROM last_outcome_at - first_outcome_at)), 0)::float
+    FROM batch WHERE ($1::text IS NULL OR owner = $1) AND created_at >= $2 AND created_at < $3
+    GROUP BY day, owner, model ORDER BY day DESC, owner, model NULLS LAST LIMIT $4"""
 FAULTS = """
     SELECT error_code, status_code, count(*), min(line) FROM outcome
     WHERE batch_sequence = $1 AND start + length <= $2 AND NOT coalesce(status_code BETWEEN 200 AND 299, false)
@@ -109,6 +119,8 @@ RUNNERS = f"SELECT {columns(RunnerRecord)} FROM runner ORDER BY id"
 DEFINED_MODELS = f"SELECT {columns(DefinedModel)} FROM model WHERE removed_at IS NULL ORDER BY id"
 MODELS = f"SELECT {columns(ModelRecord)} FROM model WHERE removed_at IS NULL ORDER BY id"
 MODEL = f"SELECT {columns(ModelRecord)} FROM model WHERE removed_at IS NULL AND id = $1"
+COUNTS = USAGE_COLUMNS[3:-1]
+"""The numbers of a row of usage, as USAGE_BY_DAY has them."""
 CHECKPOINT = "SELECT sequence FROM checkpoint"
 
 
@@ -157,10 +169,33 @@ class PostgresReads:
         [row] = await self._rows(USAGE, owner, now, day, unfinished)
         return Usage(*(int(value) for value in row))
 
-    async def lines(self, batch: BatchRecord, params: LinesAsk) -> list[LineRecord]:
-        page = (batch.sequence, params.after_line, batch.partial_bytes, params.limit + 1)
-        filters = (params.is_success, params.custom_id, params.error_code, params.status_code)
-        return [LineRecord(*row) for row in await self._rows(LINES, *page, *filters)]
+    async def usage_by_day(self, owner: OwnerId | None, begins: datetime, ends: datetime, limit: int) -> list[UsageRow]:
+        return await map_cooperatively(_usage_row, await self._rows(USAGE_BY_DAY, owner, begins, ends, limit))
+
+    async def lines(self, batch: BatchRecord, params: LinesAsk, hits: Sequence[int] | None = None) -> list[LineRecord]:
+        query, arguments = lines_query(batch, params, hits)
+        return await map_cooperatively(line_record, await self._rows(query, *arguments))
+
+    async def facets(self, batch: BatchRecord) -> list[FacetRecord]:
+        rows = await self._rows(FACETS, batch.sequence, batch.partial_bytes, FACETS_MAX)
+        return [FacetRecord(*row) for row in rows]
+
+    async def statistics(self, batches: Sequence[BatchRecord]) -> list[AnswerStatistics]:
+        rows = await self._rows(STATISTICS, *places_of(batches))
+        return [AnswerStatistics(*row) for row in rows]
+
+    async def agreements(self, batches: Sequence[BatchRecord]) -> list[Agreement]:
+        rows = await self._rows(AGREEMENTS, *places_of(batches), batches[0].sequence)
+        return [Agreement(*row) for row in rows]
+
+    async def shared_lines(self, batches: Sequence[BatchRecord], ask: CompareAsk) -> list[int]:
+        rows = await self._rows(
+            SHARED_LINES[ask.only], *places_of(batches), batches[0].sequence, ask.after_line, ask.limit + 1
+        )
+        return [int(row[0]) for row in rows]
+
+    async def compared(self, batches: Sequence[BatchRecord], lines: Sequence[int]) -> list[ComparedRecord]:
+        return [compared_record(row) for row in await self._rows(COMPARED, *places_of(batches), list(lines))]
 
     async def faults(self, batch: BatchRecord) -> list[FaultRecord]:
         rows = await self._rows(FAULTS, batch.sequence, batch.partial_bytes, FAULT_KINDS_MAX)
@@ -211,6 +246,12 @@ async def open_reads(url: str) -> AsyncIterator[PostgresReads]:
             yield PostgresReads(pool)
         finally:
             pool.terminate()  # nothing important is in flight: the pool only reads
+
+
+def _usage_row(row: asyncpg.Record) -> UsageRow:
+    day, owner, model, *numbers, seconds = row
+    counts = dict(zip(COUNTS, (int(number) for number in numbers), strict=True))
+    return UsageRow(day=day, owner=owner, model=model, answering_seconds=round(seconds, 3), **counts)
 
 
 def _file(row: asyncpg.Record) -> FileRecord:

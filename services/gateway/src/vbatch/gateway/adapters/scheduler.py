@@ -61,6 +61,9 @@ class SchedulerFeed:
     async def why(self, batch_id: BatchId) -> Explanation | None:
         return await self._get(f"/why/{batch_id}", Explanation)
 
+    async def if_priority(self, batch_id: BatchId, priority: int) -> Forecast | None:
+        return await self._get(f"/what-if/{batch_id}", Forecast, {"priority": str(priority)})
+
     async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
         query = {"blob": blob, "bytes": str(file_bytes), "endpoint": endpoint}
         checked = await self._get("/check", FileChecked, query, seconds_max=CHECK_SECONDS_MAX)

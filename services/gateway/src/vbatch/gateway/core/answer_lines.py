@@ -10,8 +10,10 @@ import msgspec
 from pydantic import BaseModel, JsonValue
 
 from vbatch.contracts.previews import answer_preview, request_preview
+from vbatch.gateway.core.line_filters import NO_FILTERS, LineFilters, read_line_filters
 from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.core.shapes import bounded_string, integer_between, integer_of_text
+from vbatch.gateway.core.text_search import Found, SearchAsk, place_text, read_search_ask
 
 LINES_DEFAULT, LINES_MAX = 50, 200
 LINE_MAX = 2**31 - 1
@@ -37,6 +39,8 @@ class LinesAsk:
     custom_id: str | None = None
     error_code: str | None = None
     status_code: int | None = None
+    filters: LineFilters = NO_FILTERS
+    search: SearchAsk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class LineRecord:
     input_tokens: int
     output_tokens: int
     seconds: float
+    model: str | None = None
+    finish_reason: str | None = None
+    text_chars: int | None = None
+    is_json: bool | None = None
 
     @property
     def is_success(self) -> bool:
@@ -90,17 +98,33 @@ class LineObject(BaseModel):
     input_tokens: int
     output_tokens: int
     seconds: float
+    model: str | None = None
+    finish_reason: str | None = None
+    text_chars: int | None = None
+    is_json: bool | None = None
     request: str | None
     answer: str | None
 
 
+class SearchObject(BaseModel):
+    """How far a search for `contains` came: `hits` lines hold the words in what was searched. `next` goes on behind it
+    as `search_after`; null when all was searched."""
+
+    hits: int
+    searched_bytes: int
+    total_bytes: int
+    next: str | None
+
+
 class LinePage(BaseModel):
-    """In input order. `last_line` continues the page as `after_line`."""
+    """In input order, or as `order` asks. `last_line` continues the page as `after_line`. `search` is null where
+    nothing was searched for."""
 
     object: str = "list"
     data: list[LineObject]
     has_more: bool
     last_line: int | None
+    search: SearchObject | None = None
 
 
 class LineDetailObject(BaseModel):
@@ -162,6 +186,8 @@ def read_lines_ask(query: Mapping[str, str]) -> LinesAsk:
         custom_id=_text(query, "custom_id"),
         error_code=_text(query, "error_code"),
         status_code=_number(query, "status_code", 0, 999),
+        filters=read_line_filters(query),
+        search=read_search_ask(query),
     )
 
 
@@ -180,8 +206,21 @@ def line_view(record: LineRecord, request: bytes | None, answer: bytes | None) -
         input_tokens=record.input_tokens,
         output_tokens=record.output_tokens,
         seconds=round(record.seconds, 3),
+        model=record.model,
+        finish_reason=record.finish_reason,
+        text_chars=record.text_chars,
+        is_json=record.is_json,
         request=request_preview(request) if request is not None else None,
         answer=answer_preview(answer) if answer is not None else None,
+    )
+
+
+def search_view(found: Found) -> SearchObject:
+    return SearchObject(
+        hits=len(found.hits),
+        searched_bytes=found.searched_to,
+        total_bytes=found.total_bytes,
+        next=place_text(found.next),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 
 from pydantic import BaseModel
 
-from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
+from vbatch.contracts.forecast import DeviceForecast, Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import OwnerId
 from vbatch.contracts.lifecycle import STEERABLE, BatchStatus
 from vbatch.gateway.core.queue_pause import QueuePause
@@ -65,6 +65,23 @@ class OthersObject(BaseModel):
     waiting_requests: int
 
 
+class StayObject(BaseModel):
+    """A model on a device: loaded from `loads_at` to `starts_at`, equal where it is there already, until `ends_at`."""
+
+    model: str
+    loads_at: int
+    starts_at: int
+    ends_at: int
+
+
+class DeviceObject(BaseModel):
+    """What a runner is expected to do, for all owners; `more` stays behind these are not listed."""
+
+    runner_id: str
+    stays: list[StayObject]
+    more: int
+
+
 class QueueObject(BaseModel):
     """Your unfinished batches in the order they run; the missing positions are other owners' batches. `paused_at` is
     set while all work is paused, of every owner."""
@@ -75,6 +92,7 @@ class QueueObject(BaseModel):
     pause_reason: str | None = None
     data: list[QueueEntryObject]
     others: OthersObject
+    devices: list[DeviceObject] = []
 
 
 class WhyObject(BatchForecastObject):
@@ -114,7 +132,21 @@ def queue_view(owner: OwnerId, forecast: Forecast, pause: QueuePause = RUNNING) 
         others=OthersObject(
             batches=len(others) + forecast.more, waiting_requests=sum(other.waiting_requests for other in others)
         ),
+        devices=[_device(device) for device in forecast.devices],
     )
+
+
+def _device(device: DeviceForecast) -> DeviceObject:
+    stays = [
+        StayObject(
+            model=stay.model,
+            loads_at=_seconds(stay.loads_at),
+            starts_at=_seconds(stay.starts_at),
+            ends_at=_seconds(stay.ends_at),
+        )
+        for stay in device.stays
+    ]
+    return DeviceObject(runner_id=device.runner_id, stays=stays, more=device.more)
 
 
 def why_view(owner: OwnerId, batch: BatchRecord, told: Explanation | None, now: datetime) -> WhyObject:

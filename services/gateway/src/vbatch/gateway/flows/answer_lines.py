@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -24,29 +25,52 @@ from vbatch.gateway.core.answer_lines import (
     ShownLine,
     fault_view,
     line_view,
+    search_view,
     series_of,
     shown_line,
 )
+from vbatch.gateway.core.facets import FacetsObject, facets_view
 from vbatch.gateway.core.records import BatchRecord
+from vbatch.gateway.core.text_search import Found, SearchAsk, Side
 from vbatch.gateway.flows.batches import find_batch
 from vbatch.gateway.ports import Dependencies
 
 CHUNK_TIMES_SECONDS_MAX = 5.0
 
 
-async def lines_of_batch(
-    dependencies: Dependencies, owner: OwnerId, batch_id: str, params: LinesAsk
-) -> tuple[list[LineObject], bool]:
-    """In input order, and whether there are more. Raises Refusal when the batch is unknown."""
+@dataclass(frozen=True, slots=True)
+class LinesFound:
+    """A page of lines, whether there are more, and what was searched, if anything was."""
+
+    records: Sequence[LineRecord]
+    has_more: bool
+    search: Found | None
+
+
+async def lines_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: LinesAsk) -> bytes:
+    """A `LinePage`. Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
-    found = await dependencies.reads.lines(batch, params)
-    records = found[: params.limit]
-    answers = await _answers(dependencies, batch, records, PREVIEW_BYTES_MAX)
-    requests = await _requests(dependencies, owner, batch, [record.line for record in records], PREVIEW_BYTES_MAX)
+    found = await find_lines(dependencies, owner, batch, params)
+    answers = await answers_of(dependencies, batch, found.records, PREVIEW_BYTES_MAX)
+    lines = [record.line for record in found.records]
+    requests = await requests_of(dependencies, owner, batch, lines, PREVIEW_BYTES_MAX)
     views = [
-        line_view(record, requests.get(record.line), answer) for record, answer in zip(records, answers, strict=True)
+        line_view(record, requests.get(record.line), answer)
+        for record, answer in zip(found.records, answers, strict=True)
     ]
-    return views, len(found) > params.limit
+    return page_of_lines(views, has_more=found.has_more, search=found.search)
+
+
+async def find_lines(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: LinesAsk) -> LinesFound:
+    """In the order asked for."""
+    search = await _search(dependencies, owner, batch, params.search) if params.search is not None else None
+    records = await dependencies.reads.lines(batch, params, search.hits if search is not None else None)
+    return LinesFound(records[: params.limit], len(records) > params.limit, search)
+
+
+async def facets_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> FacetsObject:
+    """Raises Refusal when the batch is unknown."""
+    return facets_view(await dependencies.reads.facets(await find_batch(dependencies, owner, batch_id)))
 
 
 async def line_detail(dependencies: Dependencies, owner: OwnerId, batch_id: str, line: int) -> ShownLine:
@@ -55,8 +79,8 @@ async def line_detail(dependencies: Dependencies, owner: OwnerId, batch_id: str,
     records = [
         record for record in await dependencies.reads.lines(batch, LinesAsk(line - 1, limit=1)) if record.line == line
     ]
-    answers = await _answers(dependencies, batch, records, SHOWN_BYTES_MAX, head_bytes=HEAD_BYTES)
-    requests = await _requests(dependencies, owner, batch, [line], SHOWN_BYTES_MAX + 1)
+    answers = await answers_of(dependencies, batch, records, SHOWN_BYTES_MAX, head_bytes=HEAD_BYTES)
+    requests = await requests_of(dependencies, owner, batch, [line], SHOWN_BYTES_MAX + 1)
     return shown_line(line, requests.get(line), answers[0] if answers else None)
 
 
@@ -73,6 +97,17 @@ async def series_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: 
     batch = await find_batch(dependencies, owner, batch_id)
     chunks = await dependencies.reads.chunks(batch)
     return series_of(chunks, await _times(dependencies, batch, chunks))
+
+
+async def _search(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, ask: SearchAsk) -> Found:
+    """In the growing answers, or in the input file; nothing is found in a file that is gone."""
+    if ask.side is Side.ANSWERS:
+        path = partial_results_path(batch.id, batch.partial_folder)
+        return await dependencies.text_search.find(dependencies.partial, path, batch.partial_bytes, ask)
+    file = await dependencies.reads.file(owner, batch.input_file_id, dependencies.now())
+    if file is None:
+        return Found((), 0, 0, None)
+    return await dependencies.text_search.find(dependencies.blobs, file.blob, file.bytes, ask)
 
 
 async def _times(dependencies: Dependencies, batch: BatchRecord, chunks: Sequence[ChunkRecord]) -> dict[int, datetime]:
@@ -97,10 +132,10 @@ async def _times(dependencies: Dependencies, batch: BatchRecord, chunks: Sequenc
 
 async def _example(dependencies: Dependencies, batch: BatchRecord, line: int) -> bytes | None:
     records = await dependencies.reads.lines(batch, LinesAsk(line - 1, limit=1))
-    return (await _answers(dependencies, batch, records[:1], PREVIEW_BYTES_MAX))[0] if records else None
+    return (await answers_of(dependencies, batch, records[:1], PREVIEW_BYTES_MAX))[0] if records else None
 
 
-async def _answers(
+async def answers_of(
     dependencies: Dependencies,
     batch: BatchRecord,
     records: Sequence[LineRecord],
@@ -118,7 +153,7 @@ async def _answers(
     return [next(texts) if length else None for length in lengths]
 
 
-async def _requests(
+async def requests_of(
     dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, lines: Sequence[int], bytes_max: int
 ) -> dict[int, bytes]:
     """Their input lines; none where the file is gone. A longer one is cut, which makes it no JSON."""
@@ -131,8 +166,10 @@ async def _requests(
         return {}
 
 
-def page_of_lines(views: Sequence[LineObject], *, has_more: bool) -> bytes:
+def page_of_lines(views: Sequence[LineObject], *, has_more: bool, search: Found | None) -> bytes:
     """A `LinePage`."""
     data = [msgspec.Raw(view.model_dump_json().encode()) for view in views]
     last = views[-1].line if views else None
-    return msgspec.json.encode({"object": "list", "data": data, "has_more": has_more, "last_line": last})
+    searched = search_view(search).model_dump() if search is not None else None
+    page = {"object": "list", "data": data, "has_more": has_more, "last_line": last, "search": searched}
+    return msgspec.json.encode(page)

@@ -19,3 +19,11 @@ async def why(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> WhyO
     batch = await find_batch(dependencies, owner, batch_id)
     told = None if batch.is_over else await dependencies.forecasts.why(batch.id)
     return why_view(owner, batch, told, dependencies.now())
+
+
+async def queue_if_priority(dependencies: Dependencies, owner: OwnerId, batch_id: str, priority: int) -> QueueObject:
+    """The owner's queue if the batch had this priority; as it is for a batch that has ended. Raises
+    SchedulerUnavailable, or Refusal if the batch is unknown."""
+    batch = await find_batch(dependencies, owner, batch_id)
+    forecast = await dependencies.forecasts.if_priority(batch.id, priority)
+    return queue_view(owner, forecast or dependencies.forecasts.forecast())

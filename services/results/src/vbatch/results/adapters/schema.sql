@@ -80,6 +80,11 @@ CREATE TABLE outcome (
     output_tokens  integer NOT NULL,
     seconds        real NOT NULL,             -- inside the engine
     sequence       bigint NOT NULL,           -- of the chunk that holds the answer
+    model          text,                      -- as the answer names it; this and what follows: null without a 2xx answer
+    finish_reason  text,                      -- of the first choice
+    text_chars     integer,                   -- of the answer's text; null where it is no text
+    is_json        boolean,                   -- whether that text is an object or an array
+    text_hash      bigint,                    -- equal for equal texts
     PRIMARY KEY (batch_sequence, line)
 );
 

@@ -23,6 +23,7 @@ from vbatch.contracts.lifecycle import (
 )
 from vbatch.contracts.lines import output_line
 from vbatch.contracts.read_model.rows import BatchRow, ModelRow, OutcomeRow, storable
+from vbatch.results.core.facets import facets_of
 from vbatch.results.core.impossible_event import ImpossibleEvent
 
 NUMBER_MAX = 2**31 - 1
@@ -199,7 +200,7 @@ def _must_be_possible(outcomes: Sequence[e.Outcome], last_line: int) -> None:
 
 
 def _outcome_row(batch_sequence: int, sequence: int, outcome: e.Outcome, start: int, length: int) -> OutcomeRow:
-    usage, error = outcome.usage, outcome.error
+    usage, error, facets = outcome.usage, outcome.error, facets_of(outcome)
     return (
         batch_sequence,
         outcome.line,
@@ -212,6 +213,11 @@ def _outcome_row(batch_sequence: int, sequence: int, outcome: e.Outcome, start: 
         usage.output_tokens,
         outcome.seconds,
         sequence,
+        None if facets.model is None else storable(facets.model),
+        None if facets.finish_reason is None else storable(facets.finish_reason),
+        facets.text_chars,
+        facets.is_json,
+        facets.text_hash,
     )
 
 

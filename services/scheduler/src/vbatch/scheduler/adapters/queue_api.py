@@ -1,4 +1,5 @@
-"""`GET /queue` and `GET /why/{batch_id}` on the health port: what is foretold of the pending batches, as JSON; and
+"""`GET /queue` and `GET /why/{batch_id}` on the health port: what is foretold of the pending batches, as JSON;
+`GET /what-if/{batch_id}?priority=N`: what would be foretold if that batch had this priority; and
 `GET /check`: whether a stored file could become a batch.
 
 For the operator and the gateway, which shows owners their own; the port is not for clients.
@@ -14,12 +15,14 @@ from aiohttp import web
 
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.ids import BatchId
+from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 from vbatch.scheduler.flows.checking import Checking
 from vbatch.scheduler.flows.forecasting import Forecasting
 from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 
 CHECK_SECONDS_MAX = 60.0
 LENGTH_DIGITS_MAX = 18
+PRIORITY_DIGITS_MAX = 3
 
 
 def queue_api(forecasting: Forecasting) -> list[web.RouteDef]:
@@ -35,7 +38,23 @@ def queue_api(forecasting: Forecasting) -> list[web.RouteDef]:
             return _json({"error": f"No batch {batch_id} is pending: it is unknown here, or it has ended."}, status=404)
         return _json(explanation)
 
-    return [web.get("/queue", queue_page), web.get("/why/{batch_id}", why_page)]
+    async def what_if_page(request: web.Request) -> web.Response:
+        if not forecasting.is_caught_up():
+            return _not_yet()
+        priority = _priority(request.query.get("priority", ""))
+        if priority is None:
+            return _json({"error": f"priority is a number from {PRIORITY_MIN} to {PRIORITY_MAX}."}, status=400)
+        batch_id = BatchId(request.match_info["batch_id"])
+        forecast = forecasting.if_priority(batch_id, priority)
+        if forecast is None:
+            return _json({"error": f"No batch {batch_id} is pending: it is unknown here, or it has ended."}, status=404)
+        return _json(forecast)
+
+    return [
+        web.get("/queue", queue_page),
+        web.get("/why/{batch_id}", why_page),
+        web.get("/what-if/{batch_id}", what_if_page),
+    ]
 
 
 def check_pages(checking: Checking, is_caught_up: Callable[[], bool]) -> list[web.RouteDef]:
@@ -56,6 +75,14 @@ def check_pages(checking: Checking, is_caught_up: Callable[[], bool]) -> list[we
             return _json({"error": str(error) or "The check takes too long."}, status=503)
 
     return [web.get("/check", check_page)]
+
+
+def _priority(text: str) -> int | None:
+    """None for what is no priority."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= PRIORITY_DIGITS_MAX):
+        return None
+    return int(text) if PRIORITY_MIN <= int(text) <= PRIORITY_MAX else None
 
 
 def _not_yet() -> web.Response:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
+import msgspec
+
 from vbatch.contracts.forecast import Explanation, Forecast
 from vbatch.contracts.ids import BatchId
-from vbatch.scheduler.core.forecast.forecast import explain, queue
+from vbatch.scheduler.core.forecast.forecast import PriorityTried, explain, whole_forecast
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import Clock
@@ -43,7 +45,16 @@ class Forecasting:
         """Why the batch has its place; None for a batch that is unknown or has ended."""
         return explain(self.state, self.policy, batch_id, self.clock())
 
+    def if_priority(self, batch_id: BatchId, priority: int) -> Forecast | None:
+        """The forecast if the batch had this priority; None for a batch that is unknown or has ended."""
+        if batch_id not in self.state.batches:
+            return None
+        return _bounded(whole_forecast(self.state, self.policy, self.clock(), tried=PriorityTried(batch_id, priority)))
+
     def _made(self) -> Forecast:
-        now = self.clock()
-        everything = queue(self.state, self.policy, now)
-        return Forecast(at=now, batches=everything[:BATCHES_MAX], more=max(0, len(everything) - BATCHES_MAX))
+        return _bounded(whole_forecast(self.state, self.policy, self.clock()))
+
+
+def _bounded(whole: Forecast) -> Forecast:
+    kept, more = whole.batches[:BATCHES_MAX], max(0, len(whole.batches) - BATCHES_MAX)
+    return msgspec.structs.replace(whole, batches=kept, more=more)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import AsyncGenerator
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from vbatch.console.adapters.http.answers import SEE_OTHER, THEME_COOKIE, THEMES, is_from_script, page
+from vbatch.console.adapters.http.downloads import sent
 from vbatch.console.adapters.http.sessions import COOKIE
 from vbatch.console.adapters.http.visitors import Guarded, TheVisitor, Visitor, parts_of
 from vbatch.console.core.guarding import is_local_path
@@ -25,7 +25,7 @@ from vbatch.console.core.new_batch import (
     read_priority,
 )
 from vbatch.console.core.snippets import create_snippets
-from vbatch.console.ports import ApiRefused, Download, Upload
+from vbatch.console.ports import ApiRefused, Upload
 
 KEY_CHARS_MAX = 512
 THEME_SECONDS = 365 * 86_400
@@ -100,17 +100,7 @@ async def create_batch(request: Request, visitor: Guarded) -> Response:
 @router.get("/files/{file_id}/content")
 async def download_file(file_id: str, visitor: TheVisitor) -> Response:
     """A file as a download: whatever is in it, no browser opens it as a page."""
-    opened = visitor.api.download(file_id)
-    download = await opened.__aenter__()
-
-    async def content() -> AsyncGenerator[bytes, None]:
-        try:
-            async for piece in download.content:
-                yield piece
-        finally:
-            await opened.__aexit__(None, None, None)
-
-    return StreamingResponse(content(), media_type="application/octet-stream", headers=_download_headers(download))
+    return await sent(visitor.api.download(file_id))
 
 
 @router.post("/files/{file_id}/delete")
@@ -203,7 +193,3 @@ async def _first_line(upload: Upload) -> bytes:
     head = await upload.read(FIRST_LINE_BYTES_MAX)
     await upload.seek(0)
     return head.lstrip().partition(b"\n")[0]
-
-
-def _download_headers(download: Download) -> dict[str, str]:
-    return dict(download.headers) | {"content-security-policy": "sandbox; default-src 'none'"}

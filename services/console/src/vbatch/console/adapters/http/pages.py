@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from vbatch.console.adapters.http.answers import is_from_script, page, rendered
+from vbatch.console.adapters.http.answers import page, rendered
 from vbatch.console.adapters.http.visitors import TheVisitor, Visitor, parts_of
 from vbatch.console.core.snippets import batch_snippets
-from vbatch.console.flows import admin_pages, pages
+from vbatch.console.flows import admin_pages, histories, pages
 from vbatch.console.flows.live import Fragment
 from vbatch.console.flows.pages import PageAsk
 from vbatch.console.ports import Api
@@ -38,10 +38,12 @@ PAGES = {
     "batches": Page("batches.html", ("batches",), pages.batches),
     "overview": Page("overview.html", ("head", "overview"), pages.overview),
     "answers": Page("answers.html", ("head",), pages.answers),
+    "timeline": Page("timeline.html", ("head", "timeline"), histories.timeline),
     "batch-events": Page("batch_events.html", ("head", "events"), pages.batch_events),
     "details": Page("details.html", ("head", "details"), pages.details),
     "models": Page("models.html", ("models",), pages.models),
     "files": Page("files.html", ("files",), pages.files),
+    "usage": Page("usage.html", ("usage",), histories.usage),
     "events": Page("events.html", ("events",), pages.events),
     "admin": Page("admin.html", ("admin",), admin_pages.admin_page),
     "admin-logs": Page("admin_logs.html", ("admin_logs",), admin_pages.logs),
@@ -83,14 +85,6 @@ async def overview(request: Request, batch_id: str, visitor: TheVisitor) -> Resp
 @router.get("/batches/{batch_id}/answers")
 async def answers(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
     return await show(request, visitor, "answers", batch_id)
-
-
-@router.get("/batches/{batch_id}/answers/{line}")
-async def answer(request: Request, batch_id: str, line: int, visitor: TheVisitor) -> Response:
-    """One line: a page of its own, or a panel beside the list."""
-    view = await pages.line(visitor.api, batch_id, line, _now())
-    template = "parts/line.html" if is_from_script(request) else "line.html"
-    return page(request, visitor, template, {"view": view, "tab": "answers", "live": ""})
 
 
 @router.get("/batches/{batch_id}/events")

@@ -12,9 +12,11 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from vbatch.console.core import admin_forms, wording
+from vbatch.console.adapters.http.markdown import markdown_html
+from vbatch.console.core import admin_forms, selection, wording
 from vbatch.console.core.admin_snippets import route_snippets
 from vbatch.console.core.bars import progress_of
+from vbatch.console.core.comparing import share_words
 from vbatch.console.core.views import series_sentence
 from vbatch.contracts.event_text import amount, size
 
@@ -32,6 +34,7 @@ def environment() -> Environment:
     made.filters.update(
         amount=amount,
         clock=clock,
+        markdown=markdown_html,
         moment=moment,
         number=wording.number,
         shown=wording.shown_text,
@@ -50,7 +53,9 @@ def environment() -> Environment:
         route_snippets=route_snippets,
         admin_forms=admin_forms,
         runner_states=wording.RUNNER_STATES,
+        selection=selection,
         series_sentence=series_sentence,
+        share_words=share_words,
         service_states=wording.SERVICE_STATES,
         unknown_state=wording.UNKNOWN,
         window_warning=wording.window_warning,

@@ -191,7 +191,8 @@
     if (event.key === "?") { const dialog = document.getElementById("keys"); if (dialog && !dialog.open) dialog.showModal(); return; }
     if (event.key === "j" || event.key === "k") {
       const links = [...document.querySelectorAll("[data-rows] a[data-row]")];
-      const at = links.indexOf(document.activeElement);
+      const focused = links.indexOf(document.activeElement);
+      const at = focused < 0 ? links.findIndex((link) => link.closest("tr.selected")) : focused;
       const next = links[Math.max(0, Math.min(links.length - 1, at + (event.key === "j" ? 1 : -1)))];
       if (next) next.focus();
     }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from vbatch.gateway.adapters.http.answers import JSON, object_answer
+from vbatch.gateway.adapters.http.answers import JSON, JSONL, attachment, object_answer, stream_answer
 from vbatch.gateway.adapters.http.app_state import Reader, TheDependencies
-from vbatch.gateway.adapters.http.describe import STRING, errors, query
+from vbatch.gateway.adapters.http.describe import STRING, errors, query, text_answer
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.core.answer_lines import (
     LINES_DEFAULT,
@@ -19,9 +19,36 @@ from vbatch.gateway.core.answer_lines import (
     line_of_path,
     read_lines_ask,
 )
+from vbatch.gateway.core.facets import FacetsObject
+from vbatch.gateway.core.line_filters import ORDERS
+from vbatch.gateway.core.line_table import ExportFormat, read_export_format
+from vbatch.gateway.core.text_search import Side
 from vbatch.gateway.flows import answer_lines as flow
+from vbatch.gateway.flows.batches import find_batch
+from vbatch.gateway.flows.line_export import exported_lines
+
+MEDIA_TYPES = {ExportFormat.JSONL: JSONL, ExportFormat.CSV: "text/csv; charset=utf-8"}
 
 router = APIRouter(prefix="/v1/batches/{batch_id}", tags=["batches"])
+
+
+FILTERS = [
+    query("outcome", {"type": "string", "enum": ["succeeded", "failed"]}, "Only lines that ended so."),
+    query("custom_id", STRING, "Only lines whose `custom_id` holds this text."),
+    query("error_code", STRING, "Only lines without an answer, for this reason."),
+    query("status_code", {"type": "integer"}, "Only lines whose answer had this status."),
+    query("model", STRING, "Only answers that this model says it gave."),
+    query("finish_reason", STRING, "Only answers that ended so, such as `stop` or `length`."),
+    query("is_json", {"type": "boolean"}, "Only answers whose text is a JSON object or array, or is none."),
+    query("chars_min", {"type": "integer", "minimum": 0}, "Only answers whose text has this many characters or more."),
+    query("chars_max", {"type": "integer", "minimum": 0}, "Only answers whose text has this many characters or fewer."),
+    query("contains", STRING, "Only lines whose text or `custom_id` holds these words, in small or capital letters."),
+    query(
+        "search_in",
+        {"type": "string", "enum": list(Side), "default": Side.ANSWERS.value},
+        "Where `contains` looks.",
+    ),
+]
 
 
 @router.get(
@@ -30,23 +57,59 @@ router = APIRouter(prefix="/v1/batches/{batch_id}", tags=["batches"])
     responses=errors(400, 404),
     openapi_extra={
         "parameters": [
-            query("after_line", {"type": "integer", "minimum": 0}, "Only lines behind this one."),
+            query(
+                "after_line", {"type": "integer", "minimum": 0}, "Only lines behind this one, in the order asked for."
+            ),
             query(
                 "limit",
                 {"type": "integer", "minimum": 1, "maximum": LINES_MAX, "default": LINES_DEFAULT},
                 "Page size.",
             ),
-            query("outcome", {"type": "string", "enum": ["succeeded", "failed"]}, "Only lines that ended so."),
-            query("custom_id", STRING, "Only lines whose `custom_id` holds this text."),
-            query("error_code", STRING, "Only lines without an answer, for this reason."),
-            query("status_code", {"type": "integer"}, "Only lines whose answer had this status."),
+            query(
+                "order",
+                {"type": "string", "enum": list(ORDERS), "default": ORDERS[0]},
+                "What lines are sorted by; a minus sorts the greatest first.",
+            ),
+            query("search_after", STRING, "Search behind what was searched: the `next` of a search."),
+            *FILTERS,
         ]
     },
 )
 async def batch_lines(request: Request, batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """The lines answered so far, in input order, with the beginnings of request and answer."""
-    views, has_more = await flow.lines_of_batch(dependencies, owner, batch_id, read_lines_ask(request.query_params))
-    return Response(flow.page_of_lines(views, has_more=has_more), media_type=JSON)
+    """The lines answered so far, in input order, with the beginnings of request and answer. `contains` reads up to a
+    gibibyte of text; a longer batch is searched on with `search_after`."""
+    page = await flow.lines_of_batch(dependencies, owner, batch_id, read_lines_ask(request.query_params))
+    return Response(page, media_type=JSON)
+
+
+@router.get(
+    "/lines/export",
+    response_class=Response,
+    responses={**text_answer(JSONL, "Output lines, or a table with a heading."), **errors(400, 404)},
+    openapi_extra={
+        "parameters": [
+            query(
+                "format",
+                {"type": "string", "enum": list(ExportFormat), "default": ExportFormat.JSONL.value},
+                "`jsonl` gives the output lines as the output file has them, `csv` a table of them with both texts.",
+            ),
+            *FILTERS,
+        ]
+    },
+)
+async def export_lines(request: Request, batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
+    """All lines of a batch that fit the filters, in input order."""
+    params, kind = read_lines_ask(request.query_params), read_export_format(request.query_params)
+    batch = await find_batch(dependencies, owner, batch_id)
+    content = exported_lines(dependencies, owner, batch, params, kind)
+    headers = {"content-disposition": attachment(f"{batch.id}.{kind}")}
+    return await stream_answer(content, media_type=MEDIA_TYPES[kind], headers=headers)
+
+
+@router.get("/facets", response_model=FacetsObject, responses=errors(400, 404))
+async def batch_facets(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
+    """How the successful answers so far divide: by model, by finish reason, by whether they are JSON."""
+    return object_answer(await flow.facets_of_batch(dependencies, owner, batch_id))
 
 
 @router.get("/lines/{line}", response_model=LineDetailObject, responses=errors(400, 404))

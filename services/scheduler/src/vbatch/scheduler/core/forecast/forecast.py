@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
 from vbatch.contracts.durations import rough_duration
-from vbatch.contracts.forecast import BatchAhead, Explanation, ForecastEntry
-from vbatch.contracts.ids import BatchId
+from vbatch.contracts.forecast import BatchAhead, DeviceForecast, Explanation, Forecast, ForecastEntry, Stay
+from vbatch.contracts.ids import BatchId, RunnerId
 from vbatch.scheduler.core.forecast.admission import admission
 from vbatch.scheduler.core.forecast.blocked_reason import blocked_reason
-from vbatch.scheduler.core.forecast.simulation import SimulatedRun, simulate
-from vbatch.scheduler.core.forecast.what_if import remedies
+from vbatch.scheduler.core.forecast.simulation import Simulated, SimulatedRun, SimulatedStay, simulate
+from vbatch.scheduler.core.forecast.what_if import remedies, with_priority
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.policy.view import held_until, model_cost_of, seconds_of, views_of
 from vbatch.scheduler.core.state.pending_batch import PendingBatch
@@ -22,6 +22,8 @@ from vbatch.scheduler.core.state.state import State
 
 BEFORE_MAX = 20
 """How many of the batches that come before are named."""
+STAYS_MAX = 200
+"""How many stays of models are listed for one device."""
 MODEL_DOUBT = 0.1
 """Relative error of a well-measured rate: even such a rate changes."""
 ORDER_DOUBT = 0.15
@@ -32,13 +34,27 @@ OVERTAKING = 0.33
 """The share of the shorter work that arrives meanwhile and likely runs first; for the latest end, all of it does."""
 
 
-def queue(state: State, policy: Policy, now: datetime) -> tuple[ForecastEntry, ...]:
+@dataclass(frozen=True, slots=True)
+class PriorityTried:
+    """A priority that a batch does not have: what would be if it had?"""
+
+    batch_id: BatchId
+    priority: int
+
+
+def queue(
+    state: State, policy: Policy, now: datetime, *, tried: PriorityTried | None = None
+) -> tuple[ForecastEntry, ...]:
     """All unfinished batches; the ones that end first come first."""
-    situation = _situation(state, policy, now)
+    return whole_forecast(state, policy, now, tried=tried).batches
+
+
+def whole_forecast(state: State, policy: Policy, now: datetime, *, tried: PriorityTried | None = None) -> Forecast:
+    """All unfinished batches, and what each device is expected to do."""
+    situation = _situation(state, policy, now, tried)
     all_of_them = [situation.entry_of(batch) for batch in state.batches.values()]
-    return tuple(
-        sorted(all_of_them, key=lambda entry: (entry.ends_at is None, entry.ends_at or now, not entry.runs_now))
-    )
+    in_order = sorted(all_of_them, key=lambda entry: (entry.ends_at is None, entry.ends_at or now, not entry.runs_now))
+    return Forecast(at=now, batches=tuple(in_order), devices=situation.devices)
 
 
 def explain(state: State, policy: Policy, batch_id: BatchId, now: datetime) -> Explanation | None:
@@ -72,6 +88,8 @@ class _Situation:
     positions: Mapping[BatchId, int]
     guessed_from: int
     """The index of the first batch whose model was not measured: the ends of it and of all behind it are guesses."""
+    devices: tuple[DeviceForecast, ...]
+    tried: PriorityTried | None
 
     def entry_of(self, batch: PendingBatch) -> ForecastEntry:
         entry = self._with_times(self._bare(batch), batch)
@@ -87,13 +105,17 @@ class _Situation:
             owner=batch.created.owner,
             model=batch.model,
             status=batch.status,
-            priority=batch.steering.priority,
+            priority=self._priority(batch),
             is_paused=batch.is_paused,
             waiting_requests=batch.waiting_count,
             runs_now=batch.batch_id in self.running,
             position=0 if batch.batch_id in self.running else self.positions.get(batch.batch_id),
             requests_per_second=round(batch.throughput.by(self.now.timestamp()), 2) if batch.ledger else None,
         )
+
+    def _priority(self, batch: PendingBatch) -> int:
+        is_tried = self.tried is not None and self.tried.batch_id == batch.batch_id
+        return self.tried.priority if is_tried and self.tried is not None else batch.steering.priority
 
     def _with_times(self, bare: ForecastEntry, batch: PendingBatch) -> ForecastEntry:
         run = self.runs.get(batch.batch_id)
@@ -129,8 +151,10 @@ class _Situation:
         return f", with about {rough_duration((entry.ends_at - self.now).total_seconds())} left{guess}"
 
 
-def _situation(state: State, policy: Policy, now: datetime) -> _Situation:
-    runs = _forecast_entry(state, policy, now)
+def _situation(state: State, policy: Policy, now: datetime, tried: PriorityTried | None = None) -> _Situation:
+    views = views_of(state, now)
+    simulated = simulate(with_priority(views, tried.batch_id, tried.priority) if tried else views, policy)
+    runs = _forecast_entry(state, simulated, now)
     running = frozenset(slice_.event.batch_id for slice_ in state.slices.values())
     starting = tuple(sorted(runs, key=lambda run: (runs[run].starts, run)))
     waiting = (batch_id for batch_id in starting if batch_id not in running)
@@ -144,11 +168,23 @@ def _situation(state: State, policy: Policy, now: datetime) -> _Situation:
         places={batch_id: place for place, batch_id in enumerate(starting)},
         positions={batch_id: position for position, batch_id in enumerate(waiting, 1)},
         guessed_from=next((place for place, is_measured in enumerate(measured) if not is_measured), len(starting)),
+        devices=tuple(
+            _device(runner_id, stays) for runner_id, stays in zip(state.runners, simulated.stays, strict=True)
+        ),
+        tried=tried,
     )
 
 
-def _forecast_entry(state: State, policy: Policy, now: datetime) -> Mapping[BatchId, SimulatedRun]:
-    runs = dict(simulate(views_of(state, now), policy))
+def _device(runner_id: RunnerId, stays: Sequence[SimulatedStay]) -> DeviceForecast:
+    shown = tuple(
+        Stay(model=stay.model, loads_at=_time(stay.loads), starts_at=_time(stay.starts), ends_at=_time(stay.ends))
+        for stay in stays[:STAYS_MAX]
+    )
+    return DeviceForecast(runner_id=runner_id, stays=shown, more=max(0, len(stays) - STAYS_MAX))
+
+
+def _forecast_entry(state: State, simulated: Simulated, now: datetime) -> Mapping[BatchId, SimulatedRun]:
+    runs = dict(simulated.runs)
     for runner in state.runners.values():
         for batch_id, ends in held_until(state, runner, now).items():
             batch = state.batches[batch_id]

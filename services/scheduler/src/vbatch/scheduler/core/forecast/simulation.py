@@ -32,14 +32,32 @@ class SimulatedRun:
     """The latest end so far: with several devices the last to begin is not always the last to end."""
 
 
-def simulate(views: Sequence[View], policy: Policy) -> Mapping[BatchId, SimulatedRun]:
-    """The batches whose start the simulation reaches. `views` has one view for each device."""
+@dataclass(frozen=True, slots=True)
+class SimulatedStay:
+    """A model on a device, in seconds since 1970: loaded from `loads`, serving from `starts` to `ends`."""
+
+    model: ModelId
+    loads: float
+    starts: float
+    ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """The batches whose start the simulation reaches, and the stays on each device, in the order of the views."""
+
+    runs: Mapping[BatchId, SimulatedRun]
+    stays: Sequence[Sequence[SimulatedStay]]
+
+
+def simulate(views: Sequence[View], policy: Policy) -> Simulated:
+    """`views` has one view for each device."""
+    devices = [_Device(view) for view in views]
     ahead = _Simulation(
-        [_Device(view) for view in views],
-        {candidate.batch_id: candidate for view in views for candidate in view.candidates},
+        list(devices), {candidate.batch_id: candidate for view in views for candidate in view.candidates}
     )
     ahead.go(policy)
-    return ahead.runs
+    return Simulated(ahead.runs, [device.stays for device in devices])
 
 
 @dataclass(slots=True)
@@ -48,14 +66,23 @@ class _Device:
 
     view: View
     models: frozenset[ModelId] = field(init=False)
+    stays: list[SimulatedStay] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.models = frozenset(candidate.model for candidate in self.view.candidates)
 
     def work(self, model: ModelId, seconds: float) -> None:
         view = self.view
+        self._stay(model, view.now, view.now + view.swap(model), seconds)
         resident = seconds if model != view.loaded else view.resident + seconds
         self.view = replace(view, now=view.now + view.swap(model) + seconds, loaded=model, resident=resident)
+
+    def _stay(self, model: ModelId, loads: float, starts: float, seconds: float) -> None:
+        """Work of the model that is there already makes its stay longer."""
+        if self.stays and loads == starts and self.stays[-1].model == model:
+            self.stays[-1] = replace(self.stays[-1], ends=starts + seconds)
+        else:
+            self.stays.append(SimulatedStay(model, loads, starts, starts + seconds))
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from vbatch.contracts.ids import BatchId
 from vbatch.contracts.lifecycle import PRIORITY_MAX
 from vbatch.scheduler.core.forecast.blocked_reason import blocked_reason
 from vbatch.scheduler.core.forecast.simulation import SimulatedRun, simulate
-from vbatch.scheduler.core.policy.policy import Candidate, Policy, priority_weight
+from vbatch.scheduler.core.policy.policy import Candidate, Policy, View, priority_weight
 from vbatch.scheduler.core.policy.view import views_of
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
 from vbatch.scheduler.core.state.state import State
@@ -57,7 +58,13 @@ def _priority(state: State, policy: Policy, batch: PendingBatch, run: SimulatedR
 def _with_priority(
     state: State, policy: Policy, batch_id: BatchId, priority: int, now: datetime
 ) -> SimulatedRun | None:
-    views = [
+    views = with_priority(views_of(state, now), batch_id, priority)
+    return simulate(views, policy).runs.get(batch_id)
+
+
+def with_priority(views: Sequence[View], batch_id: BatchId, priority: int) -> list[View]:
+    """The same situation, if the batch had this priority."""
+    return [
         replace(
             view,
             candidates=[
@@ -65,9 +72,8 @@ def _with_priority(
                 for candidate in view.candidates
             ],
         )
-        for view in views_of(state, now)
+        for view in views
     ]
-    return simulate(views, policy).get(batch_id)
 
 
 def _raised(candidate: Candidate, priority: int) -> Candidate:

@@ -1,0 +1,299 @@
+"""What the console costs and how fast it shows: pages in a real Chromium, twenty open tabs beside a running batch, and
+the answers of a large batch.
+
+python -m benchmarks.console [--lines 1000000] [--requests 20000] [--tabs 20]
+
+The lines of the large batch are generated (benchmarks.generated_lines). Chromium runs on the same processors as the
+server, so what the tabs cost the batch includes the browser itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import quantiles
+from urllib.parse import urlencode
+
+import msgspec
+from openai import OpenAI
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks import batches, report
+from benchmarks.generated_lines import RARE_WORD, make_large
+from benchmarks.processes import Sampler
+from tests.support.stack import RunningStack, running_stack
+
+ANSWER_SECONDS_MAX = 60.0
+READY_SECONDS_MAX = 120.0
+LINE_BYTES = 400
+SMALL = 200
+ROUNDS = 3
+SETTLE_SECONDS = 2.0
+EVENTS_A_PAGE = 200
+LOOKS_MAX, LOOK_MILLISECONDS = 100, 50
+MEGABYTE = 1_000_000
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+
+PAGES = {
+    "overview": "/",
+    "queue": "/queue",
+    "batches": "/batches",
+    "batch": "/batches/{batch}",
+    "answers": "/batches/{batch}/answers",
+    "line": "/batches/{batch}/answers/2",
+    "timeline": "/batches/{batch}/timeline",
+    "compare": "/compare?batches={batch},{other}",
+    "usage": "/usage",
+    "events": "/events",
+}
+READS: dict[str, dict[str, str]] = {
+    "first_rows": {},
+    "jump": {"after_line": "{nine_tenths}"},
+    "filter_failed": {"outcome": "failed"},
+    "filter_finish_reason": {"finish_reason": "length"},
+    "filter_json": {"is_json": "true", "chars_min": "300"},
+    "filter_custom_id": {"custom_id": "line-9999"},
+    "sort_seconds": {"order": "-seconds"},
+    "sort_length": {"order": "-text_chars"},
+    "search_rare": {"contains": RARE_WORD},
+    "search_frequent": {"contains": "volcanoes"},
+    "search_requests": {"contains": "gravity in 77", "search_in": "requests"},
+}
+WATCH = """() => {
+  window.painted = [];
+  const look = () => {
+    const found = /^([\\d,]+) of/.exec((document.querySelector('.figures dd') || {}).textContent || '');
+    const count = found ? Number(found[1].replaceAll(',', '')) : 0;
+    const last = window.painted.length ? window.painted[window.painted.length - 1][1] : -1;
+    if (count > last) requestAnimationFrame(() => window.painted.push([Date.now() / 1000, count]));
+  };
+  const head = document.querySelector('[data-fragment=head]');
+  new MutationObserver(look).observe(head, {subtree: true, childList: true, characterData: true});
+}"""
+"""Notes when each count of answers is in the frame that is about to be painted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """When the log stored a chunk, and how many answers there were then."""
+
+    at: float
+    answered: int
+
+
+class _Summary(msgspec.Struct):
+    succeeded: int
+    failed: int
+
+
+class _Event(msgspec.Struct):
+    type: str
+    at: float
+    data: msgspec.Raw
+
+
+class _EventPage(msgspec.Struct):
+    data: list[_Event]
+    has_more: bool
+    next_before: int | None
+
+
+def measure(chromium: str, stack: RunningStack, arguments: argparse.Namespace) -> dict[str, report.Figure]:
+    with stack.client() as client:
+        small, large = [_run(client, SMALL) for _ in range(2)], _run(client, 1)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+            figures = _pages(browser, stack, small)
+            figures |= _tabs(browser, stack, client, arguments.requests, arguments.tabs)
+            browser.close()
+    return figures | _large(stack, large, arguments.lines)
+
+
+def _pages(browser: Browser, stack: RunningStack, ended: Sequence[str]) -> dict[str, report.Figure]:
+    figures: dict[str, report.Figure] = {}
+    for name, place in PAGES.items():
+        figures |= _page(browser, stack, name, place.format(batch=ended[0], other=ended[1]))
+    figures["page_kb_max"] = max(float(figures[f"page_{name}_kb"] or 0) for name in PAGES)
+    figures["page_paint_ms_max"] = max(float(figures[f"page_{name}_paint_ms"] or 0) for name in PAGES)
+    return figures
+
+
+def _page(browser: Browser, stack: RunningStack, name: str, place: str) -> dict[str, report.Figure]:
+    """With an empty cache; bytes are those of decoded files, without compression. The best of some paints."""
+    paints, size = [], 0
+    for _ in range(ROUNDS):
+        with _opened(browser, stack) as page:
+            page.goto(place)
+            page.wait_for_load_state("load")
+            paints.append(_first_paint(page))
+            size = page.evaluate(
+                "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+                ".reduce((sum, each) => sum + each.decodedBodySize, 0)"
+            )
+    return {f"page_{name}_kb": round(size / 1_000, 1), f"page_{name}_paint_ms": round(min(paints), 1)}
+
+
+def _first_paint(page: Page) -> float:
+    """In milliseconds from the beginning of the navigation."""
+    for _ in range(LOOKS_MAX):
+        found = page.evaluate("(performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime")
+        if found is not None:
+            return float(found)
+        page.wait_for_timeout(LOOK_MILLISECONDS)
+    sys.exit(f"{page.url} was not painted: nothing was measured")
+
+
+def _tabs(browser: Browser, stack: RunningStack, client: OpenAI, requests: int, tabs: int) -> dict[str, report.Figure]:
+    alone = _rate(_recorded(stack, _run(client, requests)))
+    batch_id = _created(client, requests)
+    _steer(stack, batch_id, "pause")
+    pages = [browser.new_context(base_url=_console(stack)).new_page() for _ in range(tabs)]
+    for page in pages:
+        page.goto(f"/batches/{batch_id}")
+        page.evaluate(WATCH)
+    _steer(stack, batch_id, "resume")
+    batches.wait(client, client.batches.retrieve(batch_id))
+    pages[0].wait_for_timeout(SETTLE_SECONDS * 1_000)
+    painted = [page.evaluate("window.painted") for page in pages]
+    for page in pages:
+        page.context.close()
+    recorded = _recorded(stack, batch_id)
+    delays = list(_delays(recorded, painted))
+    if len(delays) < tabs:
+        sys.exit(f"{len(delays)} delays in {tabs} tabs: nothing was measured")
+    cuts = quantiles(delays, n=100)
+    return {
+        "tabs": tabs,
+        "batch_requests": requests,
+        "event_to_pixel_p50_ms": round(cuts[49] * 1_000),
+        "event_to_pixel_p99_ms": round(cuts[98] * 1_000),
+        "event_to_pixel_count": len(delays),
+        "requests_per_second_without_tabs": round(alone),
+        "requests_per_second_with_tabs": round(_rate(recorded)),
+    }
+
+
+def _delays(recorded: Sequence[Recorded], painted: Sequence[Sequence[Sequence[float]]]) -> Iterator[float]:
+    """For each chunk and tab: the seconds until a frame had its answers. Chunks before a tab looked are left out."""
+    for tab in painted:
+        first = tab[0][1] if tab else 0
+        for chunk in recorded:
+            at = next((seen for seen, count in tab if count >= chunk.answered), None)
+            if chunk.answered > first and at is not None:
+                yield at - chunk.at
+
+
+def _recorded(stack: RunningStack, batch_id: str) -> list[Recorded]:
+    chunks: list[tuple[float, int]] = []
+    before = ""
+    while True:
+        page = _events(stack, f"/v1/events?batch_id={batch_id}&detail=all&limit={EVENTS_A_PAGE}{before}")
+        for event in page.data:
+            if event.type == "batch.chunk_completed":
+                summary = msgspec.json.decode(event.data, type=_Summary)
+                chunks.append((event.at, summary.succeeded + summary.failed))
+        if not page.has_more:
+            break
+        before = f"&before={page.next_before}"
+    answered, recorded = 0, []
+    for at, count in reversed(chunks):
+        answered += count
+        recorded.append(Recorded(at, answered))
+    return recorded
+
+
+def _large(stack: RunningStack, batch_id: str, lines: int) -> dict[str, report.Figure]:
+    """The slowest of some asks, the first of which finds nothing kept."""
+    size = make_large(stack, batch_id, lines)
+    pids = {name: stack.pid(name) for name in ("gateway", "console")}
+    figures: dict[str, report.Figure] = {"lines": lines, "answers_mb": round(size / MEGABYTE, 1)}
+    with Sampler(pids, {}) as sampler:
+        for name, query in READS.items():
+            asked = {key: value.format(nine_tenths=lines * 9 // 10) for key, value in query.items()} | {"limit": "100"}
+            path = f"/v1/batches/{batch_id}/lines?{urlencode(asked)}"
+            figures[f"{name}_ms"] = round(max(_seconds(stack, path) for _ in range(ROUNDS)) * 1_000, 1)
+        figures["facets_ms"] = round(_seconds(stack, f"/v1/batches/{batch_id}/facets") * 1_000, 1)
+        figures["page_of_answers_ms"] = round(
+            max(_fetched(f"{_console(stack)}/batches/{batch_id}/answers") for _ in range(ROUNDS)) * 1_000, 1
+        )
+    peaks = {f"{name}_peak_rss_mb": round(peak / MEGABYTE, 1) for name, peak in sampler.peak_bytes.items()}
+    return figures | {name: peak for name, peak in peaks.items()}
+
+
+def _rate(recorded: Sequence[Recorded]) -> float:
+    """Answers a second between the first and the last chunk."""
+    first, last = recorded[0], recorded[-1]
+    return (last.answered - first.answered) / max(0.001, last.at - first.at)
+
+
+def _steer(stack: RunningStack, batch_id: str, action: str) -> None:
+    request = urllib.request.Request(f"{stack.url}/v1/batches/{batch_id}/{action}", method="POST")
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS_MAX):
+        pass
+
+
+def _run(client: OpenAI, requests: int) -> str:
+    return batches.wait(client, client.batches.retrieve(_created(client, requests))).id
+
+
+def _created(client: OpenAI, requests: int) -> str:
+    content = b"".join(batches.lines(requests, LINE_BYTES))
+    stored = client.files.create(file=("in.jsonl", content), purpose="batch")
+    return batches.create(client, stored.id).id
+
+
+@contextmanager
+def _opened(browser: Browser, stack: RunningStack) -> Iterator[Page]:
+    context = browser.new_context(base_url=_console(stack), viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def _console(stack: RunningStack) -> str:
+    return f"http://127.0.0.1:{stack.settings.console_port}"
+
+
+def _seconds(stack: RunningStack, path: str) -> float:
+    return _fetched(stack.url + path)
+
+
+def _fetched(url: str) -> float:
+    began = time.monotonic()
+    with urllib.request.urlopen(url, timeout=ANSWER_SECONDS_MAX) as answer:
+        answer.read()
+    return time.monotonic() - began
+
+
+def _events(stack: RunningStack, path: str) -> _EventPage:
+    with urllib.request.urlopen(stack.url + path, timeout=ANSWER_SECONDS_MAX) as answer:
+        return msgspec.json.decode(answer.read(), type=_EventPage)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        sys.exit("Chromium is needed: apt-get install --no-install-recommends chromium fonts-liberation")
+    patience = {"VBATCH_LOCAL_READY_SECONDS_MAX": str(READY_SECONDS_MAX)}
+    limits = batches.limits(max(arguments.lines, arguments.requests))
+    with running_stack(environment=limits | patience) as stack:
+        figures = measure(chromium, stack, arguments)
+    command = ["python", "-m", "benchmarks.console", f"--lines {arguments.lines}", f"--requests {arguments.requests}"]
+    target = report.write("console", [*command, f"--tabs {arguments.tabs}"], figures)
+    for name, figure in figures.items():
+        sys.stdout.write(f"{name:<40} {figure}\n")
+    sys.stdout.write(f"written to {target}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--tabs", type=int, default=20)
+    sys.exit(main(parser.parse_args()))

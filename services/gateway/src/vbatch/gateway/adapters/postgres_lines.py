@@ -1,0 +1,124 @@
+"""The queries for answered lines: only what is asked for is compared, so that PostgreSQL reads each row once and no
+plan has to serve every ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import asyncpg
+
+from vbatch.gateway.core.answer_lines import LINES_MAX, LineRecord, LinesAsk
+from vbatch.gateway.core.line_filters import LineOrder
+from vbatch.gateway.core.records import BatchRecord
+from vbatch.gateway.core.text_search import Side
+
+SUCCEEDED = "coalesce(status_code BETWEEN 200 AND 299, false)"
+VALUES = {
+    LineOrder.LINE: "line",
+    LineOrder.SECONDS: "seconds",
+    LineOrder.OUTPUT_TOKENS: "output_tokens",
+    LineOrder.TEXT_CHARS: "coalesce(text_chars, 0)",
+}
+HIT_COLUMNS = {Side.ANSWERS: "start = ANY(%s::bigint[])", Side.REQUESTS: "line = ANY(%s::integer[])"}
+UNFILTERED = ("batch_sequence = %s", "start + length <= %s")
+SHOWN = (
+    "line",
+    "start",
+    "length",
+    "custom_id",
+    "status_code",
+    "error_code",
+    "input_tokens",
+    "output_tokens",
+    "seconds",
+)
+FACETS = """
+    SELECT model, finish_reason, is_json, count(*) FROM outcome
+    WHERE batch_sequence = $1 AND start + length <= $2 AND status_code BETWEEN 200 AND 299
+    GROUP BY model, finish_reason, is_json ORDER BY count(*) DESC LIMIT $3"""
+
+
+@dataclass
+class LinesQuery:
+    """A query that grows by its conditions; every value is an argument, none is part of the text."""
+
+    conditions: list[str] = field(default_factory=list)
+    arguments: list[object] = field(default_factory=list)
+
+    def where(self, condition: str, *values: object) -> None:
+        """`condition` holds %s for each value; one without a value that is asked for is left out."""
+        if None not in values:
+            self.conditions.append(condition % tuple(self.argument(value) for value in values))
+
+    def argument(self, value: object) -> str:
+        self.arguments.append(value)
+        return f"${len(self.arguments)}"
+
+
+def lines_query(batch: BatchRecord, ask: LinesAsk, hits: Sequence[int] | None) -> tuple[str, list[object]]:
+    """At most one more than `ask.limit` rows; `hits` restricts them to what a search found."""
+    query, filters = LinesQuery(), ask.filters
+    for condition, value in zip(UNFILTERED, (batch.sequence, batch.partial_bytes), strict=True):
+        query.where(condition, value)
+    query.where(f"{SUCCEEDED} = %s", ask.is_success)
+    query.where("custom_id LIKE %s", _holding(ask.custom_id))
+    query.where("error_code = %s", ask.error_code)
+    query.where("status_code = %s", ask.status_code)
+    query.where("model = %s", filters.model)
+    query.where("finish_reason = %s", filters.finish_reason)
+    query.where("is_json = %s", filters.is_json)
+    query.where("text_chars >= %s", filters.chars_min)
+    query.where("text_chars <= %s", filters.chars_max)
+    if ask.search is not None:
+        query.where(HIT_COLUMNS[ask.search.side], list(hits or ()))
+    is_filtered = len(query.conditions) > len(UNFILTERED)
+    _behind(query, ask)
+    where, limit = " AND ".join(query.conditions), query.argument(ask.limit + 1)
+    return (
+        f"SELECT * FROM outcome WHERE {where} ORDER BY {_order(ask, is_filtered=is_filtered)} LIMIT {limit}",
+        query.arguments,
+    )
+
+
+def line_record(row: asyncpg.Record) -> LineRecord:
+    """The facets are missing in older versions of the read model, which are served until `vbatch rebuild --switch`."""
+    measured = LineRecord(*(row[name] for name in SHOWN))
+    return replace(
+        measured,
+        model=row.get("model"),
+        finish_reason=row.get("finish_reason"),
+        text_chars=row.get("text_chars"),
+        is_json=row.get("is_json"),
+    )
+
+
+def _behind(query: LinesQuery, ask: LinesAsk) -> None:
+    """Only what follows the line `after_line` in the order that is asked for."""
+    value, filters = VALUES[ask.filters.order], ask.filters
+    if filters.order is LineOrder.LINE:
+        if ask.after_line:
+            query.where("line < %s" if filters.is_descending else "line > %s", ask.after_line)
+    elif ask.after_line:
+        sign = "<" if filters.is_descending else ">"
+        place = f"(SELECT {value}, line FROM outcome WHERE batch_sequence = $1 AND line = %s)"
+        query.where(f"({value}, line) {sign} {place}", ask.after_line)
+
+
+def _order(ask: LinesAsk, *, is_filtered: bool) -> str:
+    """Rows lie in the order in which they were answered. To fetch a million of them one by one in input order takes
+    seconds, and that is what PostgreSQL does where it expects a page to be full soon and is wrong. A page that is
+    filtered is therefore sorted (`line + 0` is no column with an index); an export reads every row anyway."""
+    direction = " DESC" if ask.filters.is_descending else ""
+    if ask.filters.order is LineOrder.LINE:
+        return f"line + 0{direction}" if is_filtered and ask.limit <= LINES_MAX else f"line{direction}"
+    return f"{VALUES[ask.filters.order]}{direction}, line{direction}"
+
+
+def _holding(text: str | None) -> str | None:
+    """A pattern for whatever holds the text; of a pattern PostgreSQL knows better than of `strpos` how rare it is."""
+    if text is None:
+        return None
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return f"%{text}%"
