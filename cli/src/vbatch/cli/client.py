@@ -90,6 +90,11 @@ class Server:
         async for piece in self._download(f"/v1/batches/{quote(batch_id, safe='')}/results"):
             yield piece
 
+    async def merged(self, batch_id: str) -> AsyncIterator[bytes]:
+        """Yield one output line for each request of the batch and its retries."""
+        async for piece in self._download(f"/v1/batches/{quote(batch_id, safe='')}/results?merged=true"):
+            yield piece
+
     async def content(self, file_id: str) -> AsyncIterator[bytes]:
         async for piece in self._download(f"/v1/files/{quote(file_id, safe='')}/content"):
             yield piece

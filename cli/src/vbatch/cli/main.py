@@ -16,6 +16,7 @@ from vbatch.cli.commands import (
     models,
     rebuild,
     results,
+    retrying,
     stack,
     steering,
     trace,
@@ -51,6 +52,7 @@ app.command(rich_help_panel=WORK)(batches.submit)
 app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)
 app.command(rich_help_panel=WORK)(batches.cancel)
+app.command(rich_help_panel=WORK)(retrying.retry)
 app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(steering.queue)
 app.command(rich_help_panel=WORK)(steering.why)

@@ -82,7 +82,7 @@ def submit(
                 if not wait:
                     await _show_forecast(server, batch)
             if watch or wait:
-                await _to_the_end(server, batch.id, is_shown=watch, as_json=as_json)
+                await to_the_end(server, batch.id, is_shown=watch, as_json=as_json)
 
     run(ask())
 
@@ -93,7 +93,7 @@ def watch(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
             read(await server.batch(batch), Batch)
-            await _to_the_end(server, batch, is_shown=True, as_json=as_json)
+            await to_the_end(server, batch, is_shown=True, as_json=as_json)
 
     run(ask())
 
@@ -161,7 +161,7 @@ def pairs_of(metadata: list[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in metadata)
 
 
-async def _to_the_end(server: Server, batch_id: str, *, is_shown: bool, as_json: bool) -> None:
+async def to_the_end(server: Server, batch_id: str, *, is_shown: bool, as_json: bool) -> None:
     try:
         progress = await _shown_to_the_end(server, batch_id, is_shown=is_shown, as_json=as_json)
     except BaseException as error:

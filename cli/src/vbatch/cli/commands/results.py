@@ -22,20 +22,26 @@ from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of the screen.")]
 Errors = Annotated[bool, typer.Option("--errors", help="Download the lines without an answer instead.")]
 
+Merged = Annotated[bool, typer.Option("--merged", help="The newest answers of the batch and its retries together.")]
+
 
 def results(
     batch: BatchArgument,
     output: Output = None,
     errors: Errors = False,
+    merged: Merged = False,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Download the answers of a batch; while it runs, the answers so far."""
+    if merged and errors:
+        raise Misused("Give --merged or --errors, not both: the merged answers hold what failed, too.")
 
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
-            pieces = _pieces(server, read(await server.batch(batch), Batch), errors=errors)
+            found = read(await server.batch(batch), Batch)
+            pieces = server.merged(found.id) if merged else _pieces(server, found, errors=errors)
             with _sink(output) as file:
                 lines, count = 0, 0
                 async for piece in pieces:

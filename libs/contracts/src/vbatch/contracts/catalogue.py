@@ -84,7 +84,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("upload.completed", 1, e.UploadCompleted, ("gateway",), lambda event: event.file_id),
     EventKind("upload.cancelled", 1, e.UploadCancelled, ("gateway",)),
     EventKind("upload.parts_removed", 1, e.UploadPartsRemoved, ("gateway",)),
-    EventKind("batch.created", 2, e.BatchCreated, ("gateway",)),
+    EventKind("batch.created", 3, e.BatchCreated, ("gateway",)),
     EventKind("batch.cancel_requested", 1, e.BatchCancelRequested, ("gateway",)),
     EventKind("batch.paused", 1, e.BatchPaused, ("gateway",), lambda event: _stamp(event)),
     EventKind("batch.resumed", 1, e.BatchResumed, ("gateway",), lambda event: _stamp(event)),

@@ -111,7 +111,9 @@ def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
     match event:
         case e.BatchCreated():
             window = duration((event.expires_at - event.at) / timedelta(seconds=1))
-            return f"for {event.endpoint} on {event.input_file_id}, to be done within {window}"
+            model = f" with {event.model}" if event.model is not None else ""
+            again = f", a retry of {event.retry_of}" if event.retry_of is not None else ""
+            return f"for {event.endpoint}{model} on {event.input_file_id}, to be done within {window}{again}"
         case e.BatchCancelRequested():
             return "its owner asks to cancel it"
         case e.BatchPaused():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -16,6 +16,7 @@ from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.log_lines import ServiceLines
+from vbatch.gateway.core.merged_answers import Member, MergedPlaces
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
@@ -47,6 +48,14 @@ class Reads(Protocol):
 
     async def batches(self, owner: OwnerId, params: ListBatchesParams) -> list[BatchRecord]:
         """Return the newest first; one more than `params.limit`, if there are more."""
+        ...
+
+    async def family(self, owner: OwnerId, batch_id: BatchId) -> list[BatchRecord]:
+        """The batch that was first, its retries, and theirs: oldest first, at most FAMILY_MAX."""
+        ...
+
+    async def merged(self, members: Sequence[Member]) -> MergedPlaces:
+        """Where the answers that count stand; only those that each batch's `partial_bytes` covers."""
         ...
 
     async def outcomes(self, batch: BatchRecord, params: ListResultsParams) -> list[OutcomePlace]:

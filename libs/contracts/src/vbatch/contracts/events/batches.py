@@ -19,11 +19,15 @@ from vbatch.contracts.events.outcomes import (
     Usage,
 )
 from vbatch.contracts.failures import ReturnReason
-from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId
+from vbatch.contracts.ids import BatchId, FanoutId, FileId, ModelId, OwnerId, RunnerId, SliceId
 
 
 class BatchCreated(Event, frozen=True, kw_only=True):
-    """A batch was accepted; only its shape was checked. It must end by `expires_at`. Higher `priority` runs sooner."""
+    """A batch was accepted; only its shape was checked. It must end by `expires_at`. Higher `priority` runs sooner.
+
+    `retry_of` is the batch of which this one runs requests again. The batches of one fan-out share a `fanout_id`; the
+    `model` of each replaces the one that its lines name.
+    """
 
     batch_id: BatchId
     owner: OwnerId
@@ -34,6 +38,9 @@ class BatchCreated(Event, frozen=True, kw_only=True):
     metadata: limits.Metadata | None = None
     output_expires_after_seconds: int | None = None
     priority: int = 0
+    retry_of: BatchId | None = None
+    fanout_id: FanoutId | None = None
+    model: ModelId | None = None
 
 
 class BatchCancelRequested(Event, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -15,7 +15,9 @@ from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.read_model import SCHEMA
 from vbatch.gateway.adapters.cooperative import map_cooperatively
+from vbatch.gateway.adapters.families import FAMILY_IDS, merged_places
 from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.merged_answers import FAMILY_MAX, Member, MergedPlaces
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
@@ -75,6 +77,7 @@ BATCHES = rf"""
            (SELECT bool_and(metadata ->> wanted.key = wanted.value IS TRUE)
             FROM unnest($7::text[], $8::text[]) AS wanted (key, value)) END)
     ORDER BY sequence DESC LIMIT $3"""
+FAMILY = f"SELECT {BATCH_COLUMNS} FROM batch WHERE id IN ({FAMILY_IDS}) ORDER BY sequence LIMIT $3"
 OUTCOMES = """
     SELECT line, start, length FROM outcome
     WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
@@ -142,6 +145,16 @@ class PostgresReads:
         return await map_cooperatively(
             _batch, await self._rows(BATCHES, *page, list(params.statuses), *times, *metadata)
         )
+
+    async def family(self, owner: OwnerId, batch_id: BatchId) -> list[BatchRecord]:
+        return await map_cooperatively(_batch, await self._rows(FAMILY, owner, batch_id, FAMILY_MAX))
+
+    async def merged(self, members: Sequence[Member]) -> MergedPlaces:
+        try:
+            async with self._pool.acquire(timeout=CONNECT_SECONDS_MAX) as connection:
+                return await merged_places(connection, members)
+        except TROUBLE as error:
+            raise ReadModelUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def outcomes(self, batch: BatchRecord, params: ListResultsParams) -> list[OutcomePlace]:
         rows = await self._rows(OUTCOMES, batch.sequence, params.after_line, batch.partial_bytes, params.limit)
@@ -255,6 +268,9 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
         # Missing in older versions of the read model, which are served until `vbatch rebuild --switch`.
         priority=row.get("priority", 0),
         asked_priority=row.get("asked_priority", 0),
+        retry_of=row.get("retry_of"),
+        fanout_id=row.get("fanout_id"),
+        asked_model=row.get("asked_model"),
         paused_at=row.get("paused_at"),
         counts=e.RequestCounts(total=row["total"], completed=row["completed"], failed=row["failed"]),
         usage=_usage(row),

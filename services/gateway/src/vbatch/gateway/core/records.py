@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import BatchId, FileId, ModelId
+from vbatch.contracts.ids import BatchId, FanoutId, FileId, ModelId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 
 NO_COUNTS = e.RequestCounts(total=0, completed=0, failed=0)
@@ -51,6 +51,9 @@ class BatchRecord:
     cancelled_at: datetime | None = None
     priority: int = 0
     asked_priority: int = 0
+    retry_of: BatchId | None = None
+    fanout_id: FanoutId | None = None
+    asked_model: ModelId | None = None
     paused_at: datetime | None = None
     counts: e.RequestCounts = NO_COUNTS
     usage: e.Usage = e.NO_USAGE
@@ -96,4 +99,7 @@ def batch_of(event: e.BatchCreated, sequence: int) -> BatchRecord:
         output_expires_after_seconds=event.output_expires_after_seconds,
         priority=event.priority,
         asked_priority=event.priority,
+        retry_of=event.retry_of,
+        fanout_id=event.fanout_id,
+        asked_model=event.model,
     )

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     TOO_MANY_CONNECTIONS = "too_many_connections"
     PARAMETER_MISSING = "parameter_missing"
     PARAMETER_UNKNOWN = "parameter_unknown"
+    PARAMETERS_EXCLUSIVE = "parameters_exclusive"
     VALUE_INVALID = "value_invalid"
     TYPE_INVALID = "type_invalid"
     TOO_MANY_PROPERTIES = "too_many_properties"
@@ -60,6 +61,7 @@ class Reason(StrEnum):
     FILE_NOT_DOWNLOADABLE = "file_not_downloadable"
     RANGE_UNSATISFIABLE = "range_unsatisfiable"
     BATCH_OVER = "batch_over"
+    BATCH_NOT_RETRYABLE = "batch_not_retryable"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     TOO_MANY_STREAMS = "too_many_streams"
     RATE_LIMITED = "rate_limited"
@@ -111,6 +113,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.TOO_MANY_CONNECTIONS: Answer(503, "service_unavailable", SERVER_ERROR, RETRY_LATER),
     Reason.PARAMETER_MISSING: Answer(400, "missing_required_parameter"),
     Reason.PARAMETER_UNKNOWN: Answer(400, "unknown_parameter"),
+    Reason.PARAMETERS_EXCLUSIVE: Answer(400, "mutually_exclusive_parameters"),
     Reason.VALUE_INVALID: Answer(400, "invalid_value"),
     Reason.TYPE_INVALID: Answer(400, "invalid_type"),
     Reason.TOO_MANY_PROPERTIES: Answer(400, "object_above_max_properties"),
@@ -125,6 +128,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.FILE_NOT_DOWNLOADABLE: Answer(400),
     Reason.RANGE_UNSATISFIABLE: Answer(416),
     Reason.BATCH_OVER: Answer(409, headers=DO_NOT_RETRY),
+    Reason.BATCH_NOT_RETRYABLE: Answer(409, headers=DO_NOT_RETRY),
     Reason.IDEMPOTENCY_KEY_REUSED: Answer(409, "idempotency_key_reused", headers=DO_NOT_RETRY),
     Reason.TOO_MANY_STREAMS: Answer(429, "rate_limit_exceeded", "requests", RETRY_LATER),
     Reason.RATE_LIMITED: Answer(429, "rate_limit_exceeded", "requests"),  # its headers say when to try again

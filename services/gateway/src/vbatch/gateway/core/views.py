@@ -128,6 +128,8 @@ class BatchObject(BaseModel):
     requests_per_second: float | None
     waiting_for: str | None
     admission: AdmissionObject | None
+    retry_of: str | None
+    fanout_id: str | None
 
 
 class ModelObject(BaseModel):
@@ -227,7 +229,7 @@ def batch_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchObjec
     return BatchObject(
         id=batch.id,
         endpoint=batch.endpoint,
-        model=batch.model,
+        model=batch.model or batch.asked_model,
         errors=_errors_view(batch.errors),
         input_file_id=batch.input_file_id,
         completion_window=batch.completion_window,
@@ -255,6 +257,8 @@ def batch_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchObjec
         requests_per_second=forecast.requests_per_second,
         waiting_for=forecast.waiting_for,
         admission=forecast.admission,
+        retry_of=batch.retry_of,
+        fanout_id=batch.fanout_id,
     )
 
 

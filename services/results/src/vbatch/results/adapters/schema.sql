@@ -50,6 +50,9 @@ CREATE TABLE batch (
     cancelled_at      timestamptz,
     priority          smallint NOT NULL DEFAULT 0,
     asked_priority    smallint NOT NULL DEFAULT 0, -- at its creation: an Idempotency-Key is for one ask
+    retry_of          text,                   -- the batch of which this one runs requests again
+    fanout_id         text,                   -- shared by the batches of one fan-out
+    asked_model       text,                   -- replaces the model that the lines name
     paused_at         timestamptz,            -- null while it may run
     total             integer NOT NULL DEFAULT 0,
     completed         integer NOT NULL DEFAULT 0,
@@ -66,6 +69,8 @@ CREATE TABLE batch (
     version           bigint NOT NULL         -- sequence of the last event that changed this row
 );
 CREATE INDEX batch_by_owner ON batch (owner, sequence);
+CREATE INDEX batch_by_retry ON batch (retry_of) WHERE retry_of IS NOT NULL;
+CREATE INDEX batch_by_fanout ON batch (fanout_id) WHERE fanout_id IS NOT NULL;
 CREATE INDEX batch_unfinished ON batch (sequence) WHERE status IN ('validating', 'in_progress', 'finalizing', 'cancelling');
 
 CREATE TABLE outcome (

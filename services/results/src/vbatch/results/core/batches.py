@@ -72,6 +72,9 @@ def created(sequence: int, event: e.BatchCreated) -> BatchRow:
         expires_at=event.expires_at,
         priority=event.priority,
         asked_priority=event.priority,
+        retry_of=event.retry_of,
+        fanout_id=event.fanout_id,
+        asked_model=event.model,
         version=sequence,
     )
 

@@ -70,6 +70,9 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     counting_ended_at: datetime | None = None
     priority: int = 0
     asked_priority: int = 0
+    retry_of: str | None = None
+    fanout_id: str | None = None
+    asked_model: str | None = None
     paused_at: datetime | None = None
     total: int = 0
     completed: int = 0
