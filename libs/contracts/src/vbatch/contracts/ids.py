@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NewType
 
@@ -121,9 +121,14 @@ def made_file_id(batch_id: BatchId, content: str) -> FileId:
     return new_file_id(_digest("made", batch_id, content))
 
 
-def fanout_id_of(first: BatchId) -> FanoutId:
-    """`fanout_` + 32 hex digits, derived from its first batch."""
-    return FanoutId("fanout_" + _digest("fanout", first).hex()[:32])
+def fanout_id_of(first: BatchId, models: Sequence[ModelId]) -> FanoutId:
+    """`fanout_` + 32 hex digits, derived from its first batch and its models."""
+    return FanoutId("fanout_" + _digest("fanout", first, *models).hex()[:32])
+
+
+def fanout_batch_id(first: BatchId, model: ModelId) -> BatchId:
+    """The id of the batch that a fan-out makes for another model than its first one."""
+    return BatchId("batch_" + _digest("fanout", first, model).hex()[:32])
 
 
 def batch_request_id(batch_id: BatchId, line: int) -> str:

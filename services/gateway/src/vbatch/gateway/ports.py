@@ -10,7 +10,7 @@ from typing import Protocol
 from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.file_check import FileChecked
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
-from vbatch.contracts.ids import BatchId, EndpointId, FileId, ModelId, OwnerId
+from vbatch.contracts.ids import BatchId, EndpointId, FanoutId, FileId, ModelId, OwnerId
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
@@ -52,6 +52,10 @@ class Reads(Protocol):
 
     async def family(self, owner: OwnerId, batch_id: BatchId) -> list[BatchRecord]:
         """The batch that was first, its retries, and theirs: oldest first, at most FAMILY_MAX."""
+        ...
+
+    async def fanout(self, owner: OwnerId, fanout_id: FanoutId) -> list[BatchRecord]:
+        """The batches of a fan-out without their retries, in the order of its models; empty for one that is unknown."""
         ...
 
     async def merged(self, members: Sequence[Member]) -> MergedPlaces:

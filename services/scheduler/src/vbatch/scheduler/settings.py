@@ -32,6 +32,9 @@ class SchedulerSettings(ServiceSettings):
     port: int = Field(default=4083, ge=0, le=65535, description="The port of health and metrics.")
     lines_max: int = Field(default=50_000, ge=1, description="Requests one batch may hold.")
     line_bytes_max: int = Field(default=16 << 20, ge=1024, description="Bytes one request line may have.")
+    mixed_models: bool = Field(
+        default=False, description="Whether the lines of one file may name several models; OpenAI refuses that."
+    )
     runner_silence_seconds_max: float = Field(
         default=SILENCE_SECONDS_MAX,
         gt=0,

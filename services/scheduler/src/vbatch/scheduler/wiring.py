@@ -45,7 +45,7 @@ def service(settings: SchedulerSettings) -> Callable[[Stop], Awaitable[None]]:
 
 async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> None:
     readiness, registry = Readiness(), service_registry("scheduler")
-    limits = Limits(settings.lines_max, settings.line_bytes_max)
+    limits = Limits(settings.lines_max, settings.line_bytes_max, settings.mixed_models)
     async with process_planner(settings.blob_url, settings.home / "plans") as planner:
         policy, silence = POLICIES[settings.policy], settings.runner_silence_seconds_max
         means = QuarantineMeans(NotesFile(settings.home / "run" / "scheduler.ends.json"), tell_of_set_aside(registry))

@@ -10,8 +10,9 @@ import asyncpg
 import msgspec
 
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
+from vbatch.contracts.ids import BatchId, FanoutId, FileId, ModelId, OwnerId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
+from vbatch.contracts.limits import MODELS_COUNT_MAX
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.read_model import SCHEMA
 from vbatch.gateway.adapters.cooperative import map_cooperatively
@@ -78,6 +79,9 @@ BATCHES = rf"""
             FROM unnest($7::text[], $8::text[]) AS wanted (key, value)) END)
     ORDER BY sequence DESC LIMIT $3"""
 FAMILY = f"SELECT {BATCH_COLUMNS} FROM batch WHERE id IN ({FAMILY_IDS}) ORDER BY sequence LIMIT $3"
+FANOUT = f"""
+    SELECT {BATCH_COLUMNS} FROM batch WHERE owner = $1 AND fanout_id = $2
+    ORDER BY sequence LIMIT $3"""
 OUTCOMES = """
     SELECT line, start, length FROM outcome
     WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
@@ -148,6 +152,9 @@ class PostgresReads:
 
     async def family(self, owner: OwnerId, batch_id: BatchId) -> list[BatchRecord]:
         return await map_cooperatively(_batch, await self._rows(FAMILY, owner, batch_id, FAMILY_MAX))
+
+    async def fanout(self, owner: OwnerId, fanout_id: FanoutId) -> list[BatchRecord]:
+        return await map_cooperatively(_batch, await self._rows(FANOUT, owner, fanout_id, MODELS_COUNT_MAX))
 
     async def merged(self, members: Sequence[Member]) -> MergedPlaces:
         try:

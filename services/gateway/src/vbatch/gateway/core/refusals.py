@@ -37,6 +37,7 @@ class Reason(StrEnum):
     NO_SUCH_UPLOAD = "no_such_upload"
     NO_SUCH_BATCH = "no_such_batch"
     NO_SUCH_MODEL = "no_such_model"
+    NO_SUCH_FANOUT = "no_such_fanout"
     BODY_UNREADABLE = "body_unreadable"
     BODY_TOO_LARGE = "body_too_large"
     ENCODING_UNKNOWN = "encoding_unknown"
@@ -103,6 +104,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.NO_SUCH_UPLOAD: Answer(404),
     Reason.NO_SUCH_BATCH: Answer(404),
     Reason.NO_SUCH_MODEL: Answer(404, "model_not_found"),
+    Reason.NO_SUCH_FANOUT: Answer(404),
     Reason.BODY_UNREADABLE: Answer(400),
     Reason.BODY_TOO_LARGE: Answer(400),
     # The rest of the body is not read, so the connection cannot be used again.
@@ -239,8 +241,12 @@ def not_a_batch_id(text: str) -> Refusal:
     return Refusal(Reason.VALUE_INVALID, message, "batch_id")
 
 
-def no_such_model(model_id: str) -> Refusal:
-    return Refusal(Reason.NO_SUCH_MODEL, f"The model '{model_id}' does not exist", "model")
+def no_such_model(model_id: str, param: str = "model") -> Refusal:
+    return Refusal(Reason.NO_SUCH_MODEL, f"The model '{model_id}' does not exist", param)
+
+
+def no_such_fanout(fanout_id: str) -> Refusal:
+    return Refusal(Reason.NO_SUCH_FANOUT, f"No fan-out found with id '{fanout_id}'.")
 
 
 def model_not_deletable(model_id: str) -> Refusal:

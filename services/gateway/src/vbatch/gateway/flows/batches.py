@@ -19,7 +19,7 @@ from vbatch.gateway.core.quotas import check_priority
 from vbatch.gateway.core.records import BatchRecord, batch_of
 from vbatch.gateway.core.refusals import no_such_batch, not_a_batch_id, unavailable
 from vbatch.gateway.flows.new_batches import NewBatch
-from vbatch.gateway.flows.quotas import must_have_room_for_batch
+from vbatch.gateway.flows.quotas import must_have_room_for_batches
 from vbatch.gateway.flows.writing import append, append_all, can_read, is_news, must_read
 from vbatch.gateway.ports import Dependencies
 from vbatch.journal.port import Conflict, Full, Guard
@@ -27,7 +27,7 @@ from vbatch.journal.port import Conflict, Full, Guard
 
 async def create_batch(dependencies: Dependencies, owner: OwnerId, asked: NewBatch) -> BatchRecord:
     """A new batch, `validating`. Raises Refusal when the owner's quota is used up."""
-    await must_have_room_for_batch(dependencies, owner, asked.priority)
+    await must_have_room_for_batches(dependencies, owner, asked.priority, asked.batch_count)
     batch_id = new_batch_id(dependencies.now(), dependencies.entropy(10))
     files, created = await asked.events(dependencies, owner, batch_id)
     try:
@@ -38,7 +38,7 @@ async def create_batch(dependencies: Dependencies, owner: OwnerId, asked: NewBat
         raise
     reached(Failpoint.BATCH_RECORDED)
     await can_read(dependencies, sequence)
-    return batch_of(created, sequence)
+    return batch_of(created[0], sequence)
 
 
 async def create_batch_once(dependencies: Dependencies, owner: OwnerId, asked: NewBatch, key: str) -> BatchRecord:
@@ -47,7 +47,7 @@ async def create_batch_once(dependencies: Dependencies, owner: OwnerId, asked: N
     batch_id = _batch_id_of_key(owner, key)
     if await dependencies.log.last(batch_events(batch_id)) is not None:
         return await _existing(dependencies, owner, asked, batch_id)
-    await must_have_room_for_batch(dependencies, owner, asked.priority)
+    await must_have_room_for_batches(dependencies, owner, asked.priority, asked.batch_count)
     files, created = await asked.events(dependencies, owner, batch_id)
     try:
         sequence = await _append(dependencies, files, created, Guard(batch_events(batch_id), 0))
@@ -56,7 +56,7 @@ async def create_batch_once(dependencies: Dependencies, owner: OwnerId, asked: N
     reached(Failpoint.BATCH_RECORDED)
     if await can_read(dependencies, sequence):
         return await _existing(dependencies, owner, asked, batch_id)
-    return batch_of(created, sequence)
+    return batch_of(created[0], sequence)
 
 
 async def create_batch_again(dependencies: Dependencies, owner: OwnerId, asked: NewBatch) -> BatchRecord:
@@ -138,13 +138,16 @@ async def steer_batch(
 
 
 async def _append(
-    dependencies: Dependencies, files: Sequence[e.FileStored], created: e.BatchCreated, guard: Guard | None = None
+    dependencies: Dependencies,
+    files: Sequence[e.FileStored],
+    created: Sequence[e.BatchCreated],
+    guard: Guard | None = None,
 ) -> int:
-    """A file that is made for a batch is recorded with it, or not at all."""
-    if not files:
-        return await append(dependencies, created, guard)
+    """Batches of one request, and a file that is made for them, are recorded together or not at all."""
+    if not files and len(created) == 1:
+        return await append(dependencies, created[0], guard)
     reached(Failpoint.BLOB_STORED)
-    return await append_all(dependencies, [*files, created], guard)
+    return await append_all(dependencies, [*files, *created], guard)
 
 
 def _batch_id_of_key(owner: OwnerId, key: str) -> BatchId:

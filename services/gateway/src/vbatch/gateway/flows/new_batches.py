@@ -13,6 +13,7 @@ from vbatch.contracts import completion_window, events as e
 from vbatch.contracts.ids import BatchId, OwnerId, made_file_id
 from vbatch.gateway.core.answer_lines import LinesAsk
 from vbatch.gateway.core.batches.create_batch import CreateBatchParams, is_made_by
+from vbatch.gateway.core.batches.fanout import fanned_out
 from vbatch.gateway.core.batches.retry import (
     Outcomes,
     RetryParams,
@@ -23,7 +24,7 @@ from vbatch.gateway.core.batches.retry import (
     retry_content,
 )
 from vbatch.gateway.core.records import BatchRecord, FileRecord
-from vbatch.gateway.core.refusals import Reason, Refusal
+from vbatch.gateway.core.refusals import Reason, Refusal, no_such_model
 from vbatch.gateway.flows.made_files import made_file
 from vbatch.gateway.ports import Dependencies
 
@@ -36,15 +37,18 @@ class NewBatch(Protocol):
     @property
     def priority(self) -> int: ...
 
+    @property
+    def batch_count(self) -> int: ...
+
     def is_made_by(self, batch: BatchRecord) -> bool:
         """Whether this request created the batch."""
         ...
 
     async def events(
         self, dependencies: Dependencies, owner: OwnerId, batch_id: BatchId
-    ) -> tuple[list[e.FileStored], e.BatchCreated]:
-        """What must be appended together; the bytes of a file that is made for the batch are stored. Raises
-        Refusal."""
+    ) -> tuple[list[e.FileStored], list[e.BatchCreated]]:
+        """What must be appended together: the batch with this id, then the others of its fan-out. The bytes of a file
+        that is made for them are stored. Raises Refusal."""
         ...
 
 
@@ -58,12 +62,17 @@ class Created:
     def priority(self) -> int:
         return self.params.priority
 
+    @property
+    def batch_count(self) -> int:
+        return len(self.params.models) or 1
+
     def is_made_by(self, batch: BatchRecord) -> bool:
         return is_made_by(batch, self.params)
 
     async def events(
         self, dependencies: Dependencies, owner: OwnerId, batch_id: BatchId
-    ) -> tuple[list[e.FileStored], e.BatchCreated]:
+    ) -> tuple[list[e.FileStored], list[e.BatchCreated]]:
+        await self._must_know_models(dependencies)
         params, now = self.params, dependencies.now()
         created = e.BatchCreated(
             at=now,
@@ -77,7 +86,13 @@ class Created:
             output_expires_after_seconds=params.output_expires_after_seconds,
             priority=params.priority,
         )
-        return await self._inputs(dependencies, created), created
+        return await self._inputs(dependencies, created), fanned_out(created, params.models)
+
+    async def _must_know_models(self, dependencies: Dependencies) -> None:
+        """Raises Refusal: a mistyped model would otherwise be a fault of every line."""
+        for model in self.params.models:
+            if await dependencies.reads.model(model) is None:
+                raise no_such_model(model, "models")
 
     async def _inputs(self, dependencies: Dependencies, created: e.BatchCreated) -> list[e.FileStored]:
         if self.params.requests is None:
@@ -101,19 +116,23 @@ class Retried:
     def priority(self) -> int:
         return priority_of_retry(self.batch, self.params)
 
+    @property
+    def batch_count(self) -> int:
+        return 1
+
     def is_made_by(self, batch: BatchRecord) -> bool:
         return is_retry_by(batch, self.batch, self.params)
 
     async def events(
         self, dependencies: Dependencies, owner: OwnerId, batch_id: BatchId
-    ) -> tuple[list[e.FileStored], e.BatchCreated]:
+    ) -> tuple[list[e.FileStored], list[e.BatchCreated]]:
         retried, now = self.batch, dependencies.now()
         file_id = made_file_id(batch_id, retry_content(retried, self.params))
         pieces = _selected(dependencies, owner, retried, self.params)
         filename = f"{retried.id}_retry.jsonl"
         stored = await made_file(dependencies, owner, file_id=file_id, filename=filename, pieces=pieces)
         window = self.params.completion_window or retried.completion_window
-        return [stored], e.BatchCreated(
+        created = e.BatchCreated(
             at=now,
             batch_id=batch_id,
             owner=owner,
@@ -127,6 +146,7 @@ class Retried:
             retry_of=retried.id,
             model=retried.asked_model,
         )
+        return [stored], [created]
 
 
 async def _selected(

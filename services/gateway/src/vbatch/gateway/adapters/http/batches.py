@@ -70,14 +70,17 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     "",
     response_model=BatchObject,
     dependencies=[Depends(limit_creates), Depends(must_have_space)],
-    responses=errors(400, 403, 408, 409, 415, 429, 507),
+    responses=errors(400, 403, 404, 408, 409, 415, 429, 507),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
         "parameters": IDEMPOTENCY,
     },
 )
 async def create_batch(request: Request, owner: User, dependencies: TheDependencies) -> Response:
-    """Create a batch. Only the request itself is checked here: an unsuitable input file ends the batch as `failed`."""
+    """Create a batch. Only the request itself is checked here: an unsuitable input file ends the batch as `failed`.
+
+    With `requests` in place of `input_file_id` the server makes the input file. With `models` it makes a batch for each
+    of them, with one `fanout_id`, and returns the first."""
     asked = Created(parse_create_batch(await read_body(request)))
     return _shown(dependencies, await _created(request, owner, dependencies, asked))
 

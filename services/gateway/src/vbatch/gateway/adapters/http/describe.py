@@ -11,6 +11,7 @@ from vbatch.contracts import completion_window
 from vbatch.contracts.access import OWNER_PATTERN, Quota, RateLimits, Scope
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
+from vbatch.contracts.limits import MODELS_COUNT_MAX
 from vbatch.contracts.webhooks import URL_CHARS_MAX
 from vbatch.gateway.core import keys, quotas, shapes, webhooks
 from vbatch.gateway.core.batches import create_batch, retry
@@ -110,6 +111,14 @@ CREATE_BATCH: Description = {
         },
         "output_expires_after": _EXPIRY,
         "priority": _PRIORITY | {"type": ["integer", "null"], "default": 0},
+        "models": {
+            "type": ["array", "null"],
+            "minItems": 1,
+            "maxItems": MODELS_COUNT_MAX,
+            "uniqueItems": True,
+            "items": STRING,
+            "description": "Run every line on each of these models, in a batch of its own; the first one is returned.",
+        },
     },
 }
 RETRY_BATCH: Description = {

@@ -11,7 +11,8 @@ import msgspec
 
 from vbatch.contracts import completion_window
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
-from vbatch.contracts.ids import BatchId, FileId, made_file_id
+from vbatch.contracts.ids import BatchId, FileId, ModelId, fanout_id_of, made_file_id
+from vbatch.contracts.limits import MODELS_COUNT_MAX
 from vbatch.contracts.lines import single_line
 from vbatch.gateway.core.batches.steering import priority_of
 from vbatch.gateway.core.records import BatchRecord
@@ -29,13 +30,13 @@ REQUESTS_MAX = 1_000
 REQUIRED = ("endpoint", "completion_window")
 INPUTS = ("input_file_id", "requests")
 """Exactly one of them is required."""
-OPTIONAL = ("metadata", "output_expires_after", "priority")
+OPTIONAL = ("metadata", "output_expires_after", "priority", "models")
 
 
 @dataclass(frozen=True)
 class CreateBatchParams:
     """The well-formed parameters of a new batch. `requests` is the JSONL of an input file that is still to be made; an
-    input file that exists has an id instead."""
+    input file that exists has an id instead. With `models` every line runs on each of them, in a batch of its own."""
 
     input_file_id: FileId | None
     endpoint: str
@@ -44,6 +45,7 @@ class CreateBatchParams:
     output_expires_after_seconds: int | None
     priority: int = 0
     requests: bytes | None = None
+    models: tuple[ModelId, ...] = ()
 
     @property
     def window_seconds(self) -> int:
@@ -73,6 +75,7 @@ def parse_create_batch(raw: bytes) -> CreateBatchParams:
         output_expires_after_seconds=expiry_seconds(body.get("output_expires_after"), "output_expires_after"),
         priority=0 if body.get("priority") is None else priority_of(body["priority"]),
         requests=_requests(body["requests"], raw) if body.get("requests") is not None else None,
+        models=_models(body["models"]) if body.get("models") is not None else (),
     )
 
 
@@ -93,7 +96,9 @@ def key_reused() -> Refusal:
 
 
 def is_made_by(batch: BatchRecord, params: CreateBatchParams) -> bool:
-    return batch.retry_of is None and (
+    """Whether these parameters created the batch, as the first of its fan-out if they have models."""
+    fanout_id = fanout_id_of(batch.id, params.models) if params.models else None
+    return (batch.retry_of, batch.fanout_id) == (None, fanout_id) and (
         batch.input_file_id,
         batch.endpoint,
         batch.completion_window,
@@ -120,6 +125,18 @@ def _check_inputs(body: Mapping[str, object]) -> None:
             "Mutually exclusive parameters: 'input_file_id' and 'requests'. Ensure you are only providing one of them."
         )
         raise Refusal(Reason.PARAMETERS_EXCLUSIVE, message, "requests")
+
+
+def _models(value: object) -> tuple[ModelId, ...]:
+    if not isinstance(value, list):
+        raise type_invalid("models", "an array", value)
+    if not 1 <= len(value) <= MODELS_COUNT_MAX:
+        message = f"Invalid 'models': expected 1 to {MODELS_COUNT_MAX} models, but got {len(value)}."
+        raise Refusal(Reason.VALUE_INVALID, message, "models")
+    models = [string(model, f"models[{place}]") for place, model in enumerate(value)]
+    if len(set(models)) < len(models):
+        raise Refusal(Reason.VALUE_INVALID, "Invalid 'models': a model is named twice.", "models")
+    return tuple(ModelId(model) for model in models)
 
 
 class _Requests(msgspec.Struct, frozen=True):

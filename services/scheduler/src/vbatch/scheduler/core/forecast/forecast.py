@@ -85,7 +85,7 @@ class _Situation:
         return ForecastEntry(
             batch_id=batch.batch_id,
             owner=batch.created.owner,
-            model=batch.model,
+            model=next(iter(batch.waiting_models()), batch.model),
             status=batch.status,
             priority=batch.steering.priority,
             is_paused=batch.is_paused,

@@ -212,7 +212,7 @@ def _dispatch(state: State, event: e.BatchDispatched) -> None:
     batch, runner = state.batches.get(event.batch_id), state.runners.get(event.runner_id)
     if batch is None or batch.is_paused or runner is None or runner.epoch != event.epoch:
         return  # decided before the end or pause of that batch, or the end of that runner, was read: they keep waiting
-    state.slices[event.slice_id] = Slice(event, batch.send(event.lines))
+    state.slices[event.slice_id] = Slice(event, batch.send(event.lines, event.model))
     if event.fault is None:
         batch.throughput.begin(event.at.timestamp())
         state.costs.began(event.runner_id, event.at)
