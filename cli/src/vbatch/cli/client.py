@@ -5,7 +5,7 @@ Transport errors become Unreachable; 4xx and 5xx answers become Refused with the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -48,11 +48,18 @@ class Server:
             return await self._ask("POST", "/v1/files", data=form)
 
     async def create(
-        self, file_id: str, endpoint: str, window: str, metadata: Mapping[str, str], priority: int = 0
+        self,
+        file_id: str,
+        endpoint: str,
+        window: str,
+        metadata: Mapping[str, str],
+        priority: int = 0,
+        models: Sequence[str] = (),
     ) -> bytes:
         body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": window}
-        more = ({"metadata": dict(metadata)} if metadata else {}) | ({"priority": priority} if priority else {})
-        return await self._ask("POST", "/v1/batches", json=body | more)
+        more = {"metadata": dict(metadata), "priority": priority, "models": list(models)}
+        given = {name: value for name, value in more.items() if value}
+        return await self._ask("POST", "/v1/batches", json=body | given)
 
     async def batch(self, batch_id: str) -> bytes:
         return await self._ask("GET", f"/v1/batches/{quote(batch_id, safe='')}")
@@ -68,6 +75,14 @@ class Server:
 
     async def prioritize(self, batch_id: str, priority: int) -> bytes:
         return await self._ask("POST", f"/v1/batches/{quote(batch_id, safe='')}", json={"priority": priority})
+
+    async def fanout(self, fanout_id: str) -> bytes:
+        return await self._ask("GET", f"/v1/fanouts/{quote(fanout_id, safe='')}")
+
+    async def fanout_results(self, fanout_id: str) -> AsyncIterator[bytes]:
+        """Yield the answers of all models, one line for each request."""
+        async for piece in self._download(f"/v1/fanouts/{quote(fanout_id, safe='')}/results"):
+            yield piece
 
     async def why(self, batch_id: str) -> bytes:
         return await self._ask("GET", f"/v1/batches/{quote(batch_id, safe='')}/why")

@@ -11,6 +11,7 @@ from vbatch.cli.commands import (
     dead,
     doctor,
     events,
+    fanouts,
     keys,
     limits,
     models,
@@ -53,6 +54,7 @@ app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)
 app.command(rich_help_panel=WORK)(batches.cancel)
 app.command(rich_help_panel=WORK)(retrying.retry)
+app.command(rich_help_panel=WORK)(fanouts.fanout)
 app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(steering.queue)
 app.command(rich_help_panel=WORK)(steering.why)

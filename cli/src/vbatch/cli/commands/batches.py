@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from vbatch.cli.api_types import Batch, BatchPage, StoredFile, read
+from vbatch.cli.api_types import Batch, BatchPage, Fanout, StoredFile, read
 from vbatch.cli.client import Server, connect
 from vbatch.cli.exits import CommandError, Exit, Misused
 from vbatch.cli.forecast_text import forecast_line
@@ -49,6 +49,10 @@ Metadata = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="K
 Priority = Annotated[
     int, typer.Option(min=PRIORITY_MIN, max=PRIORITY_MAX, help="Higher runs sooner; every ten count twice as much.")
 ]
+Models = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,...", help="Run every request on each of these models, in a batch of its own."),
+]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the batch has ended.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait silently until the batch has ended.")]
 InputFile = Annotated[Path, typer.Argument(metavar="FILE", help="The requests, one JSON object per line.")]
@@ -61,6 +65,7 @@ def submit(
     window: Window = "24h",
     metadata: Metadata = None,
     priority: Priority = 0,
+    models: Models = None,
     watch: Watch = False,
     wait: Wait = False,
     url: Url = None,
@@ -73,16 +78,18 @@ def submit(
         pairs, path = pairs_of(metadata or []), endpoint or endpoint_of(file)
         async with connect(server_url(url), api_key) as server:
             uploaded = read(await server.upload(file), StoredFile)
-            created = await server.create(uploaded.id, path, window, pairs, priority)
+            created = await server.create(uploaded.id, path, window, pairs, priority, _names(models))
             batch = read(created, Batch)
+            fanout = read(await server.fanout(batch.fanout_id), Fanout) if batch.fanout_id else None
             if as_json and not watch:
                 print_json(created)
             elif not as_json:
-                out.print(batch.id)
+                _show_created(batch, fanout)
                 if not wait:
                     await _show_forecast(server, batch)
             if watch or wait:
-                await to_the_end(server, batch.id, is_shown=watch, as_json=as_json)
+                for each in fanout.batches if fanout else [batch]:
+                    await to_the_end(server, each.id, is_shown=watch, as_json=as_json)
 
     run(ask())
 
@@ -124,6 +131,24 @@ def batches(limit: Limit = BATCHES_SHOWN, url: Url = None, api_key: ApiKey = Non
             _show(read(answer, BatchPage))
 
     run(ask())
+
+
+def _names(models: str | None) -> list[str]:
+    """Return `a,b` as a list. Raises Misused for an empty name."""
+    names = [name.strip() for name in models.split(",")] if models is not None else []
+    if not all(names):
+        raise Misused("--models takes the names of models with commas between, such as a,b.")
+    return names
+
+
+def _show_created(batch: Batch, fanout: Fanout | None) -> None:
+    if fanout is None:
+        out.print(batch.id)
+        return
+    out.print(fanout.id)
+    for each in fanout.batches:
+        err.print(f"  {each.id} runs on {each.model}", markup=False)
+    err.print(f"The answers side by side: vbatch fanout {fanout.id} --results", markup=False)
 
 
 async def _show_forecast(server: Server, batch: Batch) -> None:

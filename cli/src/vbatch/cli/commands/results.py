@@ -35,19 +35,19 @@ def results(
     as_json: AsJson = False,
 ) -> None:
     """Download the answers of a batch; while it runs, the answers so far."""
-    if merged and errors:
-        raise Misused("Give --merged or --errors, not both: the merged answers hold what failed, too.")
 
     async def ask() -> None:
+        if merged and errors:
+            raise Misused("Give --merged or --errors, not both: the merged answers hold what failed, too.")
         async with connect(server_url(url), api_key) as server:
             found = read(await server.batch(batch), Batch)
             pieces = server.merged(found.id) if merged else _pieces(server, found, errors=errors)
-            with _sink(output) as file:
+            with sink(output) as file:
                 lines, count = 0, 0
                 async for piece in pieces:
                     file.write(piece)
                     lines, count = lines + piece.count(b"\n"), count + len(piece)
-        _report(output, lines, count, as_json=as_json)
+        report(output, lines, count, as_json=as_json)
 
     run(ask())
 
@@ -78,7 +78,7 @@ def _first_fault(batch: Batch) -> str:
 
 
 @contextmanager
-def _sink(output: Path | None) -> Iterator[BinaryIO]:
+def sink(output: Path | None) -> Iterator[BinaryIO]:
     """Yield stdout, or a file that appears under its name only once it is complete."""
     if output is None:
         yield sys.stdout.buffer
@@ -95,7 +95,7 @@ def _sink(output: Path | None) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
-def _report(output: Path | None, lines: int, count: int, *, as_json: bool) -> None:
+def report(output: Path | None, lines: int, count: int, *, as_json: bool) -> None:
     if output is None:
         return
     if as_json:
