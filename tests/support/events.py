@@ -148,8 +148,10 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
         retry_of=BatchId("batch_fedcba9876543210fedcba9876543210"),
         fanout_id=FanoutId("fanout_0123456789abcdef0123456789abcdef"),
         model=MODEL,
+        pause_on={e.Flaw.NOT_JSON: 0.1},
     ),
     e.BatchCancelRequested(batch_id=BATCH, at=NOON),
+    e.BatchQualityDropped(batch_id=BATCH, flaw=e.Flaw.NOT_JSON, count=12, answers=40, share_max=0.25, at=NOON),
     e.BatchPaused(batch_id=BATCH, at=NOON),
     e.BatchResumed(batch_id=BATCH, at=NOON),
     e.BatchPriorityChanged(batch_id=BATCH, priority=-20, at=NOON),
@@ -160,7 +162,10 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
         at=NOON,
     ),
     BATCH_DISPATCHED,
-    CHUNK_COMPLETED,
+    msgspec.structs.replace(
+        CHUNK_COMPLETED,
+        outcomes=(msgspec.structs.replace(OUTCOMES[0], flaws=(e.Flaw.CUT, e.Flaw.REPEATING)), *OUTCOMES[1:]),
+    ),
     e.SliceReturned(
         batch_id=BATCH,
         slice_id=SLICE,

@@ -19,7 +19,7 @@ KEYS = [
     "error_file_id", "created_at", "in_progress_at", "expires_at", "finalizing_at", "completed_at", "failed_at",
     "expired_at", "cancelling_at", "cancelled_at", "request_counts", "usage", "metadata",
     "priority", "paused_at", "queue_position", "eta", "requests_per_second", "waiting_for", "admission",
-    "retry_of", "fanout_id",
+    "retry_of", "fanout_id", "pause_on", "quality",
 ]  # fmt: skip
 
 

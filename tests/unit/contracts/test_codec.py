@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from tests.support.events import BATCH_CREATED, SAMPLES
+from tests.support.events import BATCH_CREATED, CHUNK_COMPLETED, SAMPLES
 from tests.support.paths import GOLDEN
 from vbatch.contracts import codec
 from vbatch.contracts.catalogue import BY_TYPE, KINDS
@@ -22,6 +22,7 @@ MODEL_LOADING = msgspec.structs.replace(BY_NAME["runner.model_loading"], profile
 OLD_SAMPLES = {
     "vbatch.batch.created.v1": BATCH_CREATED,
     "vbatch.batch.created.v2": msgspec.structs.replace(BATCH_CREATED, priority=10),
+    "vbatch.batch.chunk_completed.v1": CHUNK_COMPLETED,
     "vbatch.runner.model_loading.v1": MODEL_LOADING,
 }
 

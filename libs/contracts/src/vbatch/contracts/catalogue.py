@@ -86,14 +86,15 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("upload.parts_removed", 1, e.UploadPartsRemoved, ("gateway",)),
     EventKind("batch.created", 3, e.BatchCreated, ("gateway",)),
     EventKind("batch.cancel_requested", 1, e.BatchCancelRequested, ("gateway",)),
-    EventKind("batch.paused", 1, e.BatchPaused, ("gateway",), lambda event: _stamp(event)),
+    EventKind("batch.quality_dropped", 1, e.BatchQualityDropped, ("scheduler",), lambda event: event.flaw),
+    EventKind("batch.paused", 1, e.BatchPaused, ("gateway", "scheduler"), lambda event: _stamp(event)),
     EventKind("batch.resumed", 1, e.BatchResumed, ("gateway",), lambda event: _stamp(event)),
     EventKind("batch.priority_changed", 1, e.BatchPriorityChanged, ("gateway",), lambda event: _stamp(event)),
     EventKind("batch.validated", 1, e.BatchValidated, ("scheduler",)),
     EventKind("batch.rejected", 1, e.BatchRejected, ("scheduler",)),
     EventKind("batch.dispatched", 1, e.BatchDispatched, ("scheduler",), lambda event: event.slice_id),
     EventKind(
-        "batch.chunk_completed", 1, e.ChunkCompleted, ("gpu-runner",), lambda event: f"{event.slice_id}:{event.chunk}"
+        "batch.chunk_completed", 2, e.ChunkCompleted, ("gpu-runner",), lambda event: f"{event.slice_id}:{event.chunk}"
     ),
     EventKind("batch.slice_returned", 1, e.SliceReturned, ("gpu-runner",), lambda event: _return(event)),
     EventKind("batch.finalizing", 1, e.BatchFinalizing, ("scheduler",)),

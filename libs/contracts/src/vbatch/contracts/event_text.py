@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import assert_never
 
@@ -11,6 +11,14 @@ from vbatch.contracts.access_text import access_text
 
 DTYPE = "dtype"
 """The profile setting that people ask about first."""
+FLAW_TEXTS: Mapping[e.Flaw, str] = {
+    e.Flaw.EMPTY: "are empty",
+    e.Flaw.CUT: "were cut by their token limit",
+    e.Flaw.NOT_JSON: "are not the JSON that was asked for",
+    e.Flaw.REFUSED: "are refusals",
+    e.Flaw.REPEATING: "repeat themselves to the end",
+}
+"""Each completes "the answers"."""
 
 
 def event_text(event: e.AnyEvent) -> str:
@@ -23,7 +31,7 @@ def event_text(event: e.AnyEvent) -> str:
             return _slice(event)
         case e.RunnerLeased() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
             return _runner(event)
-        case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost():
+        case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost() | e.BatchQualityDropped():
             return _trouble(event)
         case e.SchedulerLeased() | e.ResultsLeased() | e.NotifierLeased():
             return _lease(event)
@@ -117,7 +125,7 @@ def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
         case e.BatchCancelRequested():
             return "its owner asks to cancel it"
         case e.BatchPaused():
-            return "paused by its owner"
+            return "paused: it starts no more requests"
         case e.BatchResumed():
             return "resumed by its owner"
         case e.BatchPriorityChanged():
@@ -134,6 +142,11 @@ def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
             return _sealed(event)
         case _:
             assert_never(event)
+
+
+def _quality(event: e.BatchQualityDropped) -> str:
+    share = f"{event.count / max(1, event.answers):.0%} of {amount(event.answers, 'answer')}"
+    return f"{share} {FLAW_TEXTS[event.flaw]}; the threshold is {event.share_max:.0%}"
 
 
 def _first_fault(faults: Sequence[e.BatchFault]) -> str:
@@ -188,8 +201,12 @@ def _first_choice(profile: Sequence[e.ProfileSetting]) -> str:
     return f" in {dtype.value}: {dtype.reason}" if dtype else ""
 
 
-def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost) -> str:
+def _trouble(
+    event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost | e.BatchQualityDropped,
+) -> str:
     match event:
+        case e.BatchQualityDropped():
+            return _quality(event)
         case e.EngineCrashed():
             inside = amount(event.suspect_count, "request")
             return f"the engine of {event.model} died with {inside} inside: {event.detail}"

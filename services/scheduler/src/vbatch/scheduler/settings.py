@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field
 
 from vbatch.chassis.settings import ServiceSettings
+from vbatch.scheduler.core.decide import FLAW_SHARE_MAX
 from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX
 
 
@@ -34,6 +35,13 @@ class SchedulerSettings(ServiceSettings):
     line_bytes_max: int = Field(default=16 << 20, ge=1024, description="Bytes one request line may have.")
     mixed_models: bool = Field(
         default=False, description="Whether the lines of one file may name several models; OpenAI refuses that."
+    )
+    flaw_share_max: float = Field(
+        default=FLAW_SHARE_MAX,
+        gt=0,
+        le=1,
+        description="The event batch.quality_dropped tells that this share of a batch's answers is empty, a refusal, "
+        "repeating, or not the JSON that was asked for. `pause_on` of a batch overrides it.",
     )
     runner_silence_seconds_max: float = Field(
         default=SILENCE_SECONDS_MAX,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import TypeVar
 
 import asyncpg
 import msgspec
@@ -25,6 +26,7 @@ from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, Ou
 from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord
 from vbatch.gateway.ports import ReadModelUnavailable
 
+Number = TypeVar("Number", int, float)
 CONNECTIONS_MAX = 10
 QUERY_SECONDS_MAX = 10.0
 CONNECT_SECONDS_MAX = 5.0
@@ -278,6 +280,8 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
         retry_of=row.get("retry_of"),
         fanout_id=row.get("fanout_id"),
         asked_model=row.get("asked_model"),
+        pause_on=_by_flaw(row.get("pause_on"), float),
+        flaws=_by_flaw(row.get("flaws"), int) or {},
         paused_at=row.get("paused_at"),
         counts=e.RequestCounts(total=row["total"], completed=row["completed"], failed=row["failed"]),
         usage=_usage(row),
@@ -288,6 +292,10 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
 
 def _metadata(text: str | None) -> dict[str, str] | None:
     return msgspec.json.decode(text, type=dict[str, str] | None) if text is not None else None
+
+
+def _by_flaw(text: str | None, number: type[Number]) -> dict[e.Flaw, Number] | None:
+    return msgspec.json.decode(text, type=dict[e.Flaw, number]) if text is not None else None
 
 
 def _errors(text: str | None) -> tuple[e.BatchFault, ...] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from vbatch.contracts import events as e
@@ -54,9 +55,11 @@ class BatchRecord:
     retry_of: BatchId | None = None
     fanout_id: FanoutId | None = None
     asked_model: ModelId | None = None
+    pause_on: dict[e.Flaw, float] | None = None
     paused_at: datetime | None = None
     counts: e.RequestCounts = NO_COUNTS
     usage: e.Usage = e.NO_USAGE
+    flaws: Mapping[e.Flaw, int] = field(default_factory=dict)
     partial_bytes: int = 0
     partial_folder: str = ""
 
@@ -102,4 +105,5 @@ def batch_of(event: e.BatchCreated, sequence: int) -> BatchRecord:
         retry_of=event.retry_of,
         fanout_id=event.fanout_id,
         asked_model=event.model,
+        pause_on=event.pause_on,
     )

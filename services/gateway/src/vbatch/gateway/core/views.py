@@ -10,7 +10,8 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 from pydantic import BaseModel
 
-from vbatch.contracts.events import NO_USAGE, BatchFault, UploadCreated, UploadPartAdded, Usage
+from vbatch.contracts.endpoints import TEXT_ENDPOINTS
+from vbatch.contracts.events import NO_USAGE, BatchFault, Flaw, UploadCreated, UploadPartAdded, Usage
 from vbatch.contracts.forecast import ForecastEntry
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.gateway.core.files.part_uploads import UploadStatus
@@ -96,6 +97,24 @@ class UsageObject(BaseModel):
     output_tokens_details: OutputTokensDetails
 
 
+class FlawObject(BaseModel):
+    """How many answers have this flaw, and their share of all successful ones."""
+
+    count: int
+    share: float
+
+
+class QualityObject(BaseModel):
+    """What is wrong with successful answers, as far as it shows without reading them."""
+
+    answers: int
+    empty: FlawObject
+    cut: FlawObject
+    not_json: FlawObject
+    refused: FlawObject
+    repeating: FlawObject
+
+
 class BatchObject(BaseModel):
     """OpenAI's 22 keys in the order it sends them, then ours."""
 
@@ -130,6 +149,8 @@ class BatchObject(BaseModel):
     admission: AdmissionObject | None
     retry_of: str | None
     fanout_id: str | None
+    pause_on: dict[Flaw, float] | None
+    quality: QualityObject | None
 
 
 class ModelObject(BaseModel):
@@ -259,7 +280,19 @@ def batch_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchObjec
         admission=forecast.admission,
         retry_of=batch.retry_of,
         fanout_id=batch.fanout_id,
+        pause_on=batch.pause_on,
+        quality=_quality_view(batch),
     )
+
+
+def _quality_view(batch: BatchRecord) -> QualityObject | None:
+    """None for a batch without an answer, or whose endpoint gives no text."""
+    answers = batch.counts.completed
+    if not answers or batch.endpoint not in TEXT_ENDPOINTS:
+        return None
+    counts = {flaw: batch.flaws.get(flaw, 0) for flaw in Flaw}
+    shares = {flaw: FlawObject(count=count, share=round(count / answers, 4)) for flaw, count in counts.items()}
+    return QualityObject(answers=answers, **shares)
 
 
 def _errors_view(faults: Sequence[BatchFault] | None) -> BatchErrorsObject | None:

@@ -85,6 +85,7 @@ class Created:
             metadata=params.metadata,
             output_expires_after_seconds=params.output_expires_after_seconds,
             priority=params.priority,
+            pause_on=params.pause_on,
         )
         return await self._inputs(dependencies, created), fanned_out(created, params.models)
 
@@ -145,6 +146,7 @@ class Retried:
             priority=self.priority,
             retry_of=retried.id,
             model=retried.asked_model,
+            pause_on=retried.pause_on,
         )
         return [stored], [created]
 

@@ -53,6 +53,7 @@ CREATE TABLE batch (
     retry_of          text,                   -- the batch of which this one runs requests again
     fanout_id         text,                   -- shared by the batches of one fan-out
     asked_model       text,                   -- replaces the model that the lines name
+    pause_on          json,                   -- {flaw: share}: what pauses the batch
     paused_at         timestamptz,            -- null while it may run
     total             integer NOT NULL DEFAULT 0,
     completed         integer NOT NULL DEFAULT 0,
@@ -62,6 +63,7 @@ CREATE TABLE batch (
     output_tokens     bigint NOT NULL DEFAULT 0,
     cached_tokens     bigint NOT NULL DEFAULT 0,
     reasoning_tokens  bigint NOT NULL DEFAULT 0,
+    flaws             json,                   -- {flaw: answers that have it}
     partial_bytes     bigint NOT NULL DEFAULT 0, -- how much of the growing JSONL counts; bytes beyond it are not yet true
     counting_ended_at timestamptz,            -- of batch.finalizing, also where the status stays cancelling
     first_outcome_at  timestamptz,

@@ -46,11 +46,14 @@ def restored(row: BatchRow) -> OpenBatch:
         return OpenBatch(row)
     ledger = Ledger(row.total, row.last_line)
     ledger.usage = row.usage
+    if row.flaws is not None:
+        ledger.flaws = msgspec.json.decode(row.flaws, type=dict[e.Flaw, int])
     return OpenBatch(row, ledger)
 
 
 def counted_before(batch: OpenBatch, answered: Iterable[tuple[int, int | None]]) -> None:
-    """Restore outcomes that counted before the checkpoint, as line and status code; the row has their usage already."""
+    """Restore outcomes that counted before the checkpoint, as line and status code; the row has their usage and flaws
+    already."""
     if batch.ledger is not None:
         for line, status_code in answered:
             batch.ledger.record(e.OutcomeOutline(line, status_code))
@@ -75,6 +78,7 @@ def created(sequence: int, event: e.BatchCreated) -> BatchRow:
         retry_of=event.retry_of,
         fanout_id=event.fanout_id,
         asked_model=event.model,
+        pause_on=_json(event.pause_on) if event.pause_on else None,
         version=sequence,
     )
 
@@ -228,6 +232,7 @@ def _counted(row: BatchRow, ledger: Ledger, sequence: int, chunk: e.ChunkComplet
         output_tokens=usage.output_tokens,
         cached_tokens=usage.cached_tokens,
         reasoning_tokens=usage.reasoning_tokens,
+        flaws=_json(ledger.flaws) if ledger.flaws else None,
         partial_bytes=partial_bytes,
         first_outcome_at=row.first_outcome_at or chunk.at,
         last_outcome_at=chunk.at,

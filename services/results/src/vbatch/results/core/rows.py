@@ -42,7 +42,7 @@ class FileRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `batch`; `metadata` and `errors` are JSON text."""
+    """A row of `batch`; `metadata`, `errors`, `pause_on` and `flaws` are JSON text."""
 
     id: str
     sequence: int
@@ -73,6 +73,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     retry_of: str | None = None
     fanout_id: str | None = None
     asked_model: str | None = None
+    pause_on: str | None = None
     paused_at: datetime | None = None
     total: int = 0
     completed: int = 0
@@ -82,6 +83,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    flaws: str | None = None
     partial_bytes: int = 0
     first_outcome_at: datetime | None = None
     last_outcome_at: datetime | None = None

@@ -21,6 +21,7 @@ from vbatch.scheduler.core.policy.coscheduling import coschedule
 from vbatch.scheduler.core.policy.placement import sooner_here
 from vbatch.scheduler.core.policy.policy import Candidate, Choice, Policy, View
 from vbatch.scheduler.core.policy.view import holders_beside, view_of
+from vbatch.scheduler.core.quality import quality_events
 from vbatch.scheduler.core.state.bisection import Picked, pick
 from vbatch.scheduler.core.state.load_failures import load_fault
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
@@ -41,6 +42,9 @@ SLICE_REQUESTS_UNKNOWN = 256
 CANCEL_GRACE = timedelta(seconds=10)
 """How long a runner may take to return the lines of a cancelled batch before the batch ends without it."""
 
+FLAW_SHARE_MAX = 0.5
+"""When the share of answers with a flaw reaches this, it is told."""
+
 PlanResult = Plan | tuple[e.BatchFault, ...]
 """The result of reading a file: its plan, or its faults."""
 
@@ -53,6 +57,7 @@ class DecisionInput:
     plan_results: Mapping[BatchId, PlanResult]
     policy: Policy
     new_slice_id: Callable[[], SliceId]
+    flaw_share_max: float = FLAW_SHARE_MAX
 
 
 def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
@@ -61,7 +66,13 @@ def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
         return ends_of_given_up(state, given.now)
     stirring = [batch for batch in state.batches.values() if _may_step(batch, given.now)]
     steps = [event for batch in stirring if (event := _next_step(state, batch, given))]
-    return steps or _first_slice(state, given)
+    return [*_quality(state, given), *steps] or _first_slice(state, given)
+
+
+def _quality(state: State, given: DecisionInput) -> list[e.AnyEvent]:
+    """What is to be told of the answers of all batches; most have no flaw, so that asking them costs nothing."""
+    flawed = (batch for batch in state.batches.values() if batch.ledger is not None and batch.ledger.flaws)
+    return [event for batch in flawed for event in quality_events(batch, given.flaw_share_max, given.now)]
 
 
 def _may_step(batch: PendingBatch, now: datetime) -> bool:

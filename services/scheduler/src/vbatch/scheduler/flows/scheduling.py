@@ -21,7 +21,7 @@ from vbatch.contracts.ids import BatchId, SliceId
 from vbatch.contracts.message import Message, Recorded
 from vbatch.journal.port import Conflict, Journal, Lease, Rejected
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans, place_of
-from vbatch.scheduler.core.decide import DecisionInput, decide
+from vbatch.scheduler.core.decide import FLAW_SHARE_MAX, DecisionInput, decide
 from vbatch.scheduler.core.giving_up import forget, give_up
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.state.state import State, evolve
@@ -53,6 +53,7 @@ class Scheduler:
     pid: int
     limits: Limits
     silence_seconds_max: float = SILENCE_SECONDS_MAX
+    flaw_share_max: float = FLAW_SHARE_MAX
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
     scheduler_id: str = "main"
     state: State = field(default_factory=State)
@@ -131,7 +132,8 @@ class Scheduler:
                 self._changed.clear()
                 planning.advance(tasks)
                 events = decide(
-                    self.state, DecisionInput(self.clock(), planning.plan_results, self.policy, new_slice_id)
+                    self.state,
+                    DecisionInput(self.clock(), planning.plan_results, self.policy, new_slice_id, self.flaw_share_max),
                 )
                 for event in events:
                     await self._append(event, lease)

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from vbatch.contracts import completion_window
 from vbatch.contracts.access import OWNER_PATTERN, Quota, RateLimits, Scope
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
+from vbatch.contracts.events import Flaw
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 from vbatch.contracts.limits import MODELS_COUNT_MAX
 from vbatch.contracts.webhooks import URL_CHARS_MAX
@@ -118,6 +119,13 @@ CREATE_BATCH: Description = {
             "uniqueItems": True,
             "items": STRING,
             "description": "Run every line on each of these models, in a batch of its own; the first one is returned.",
+        },
+        "pause_on": {
+            "type": ["object", "null"],
+            "additionalProperties": False,
+            "properties": {flaw.value: {"type": "number", "exclusiveMinimum": 0, "maximum": 1} for flaw in Flaw},
+            "description": "Pause the batch when the share of its answers with one of these flaws reaches this.",
+            "example": {"not_json": 0.1},
         },
     },
 }

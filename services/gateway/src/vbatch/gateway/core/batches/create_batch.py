@@ -11,12 +11,13 @@ import msgspec
 
 from vbatch.contracts import completion_window
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
+from vbatch.contracts.events import Flaw
 from vbatch.contracts.ids import BatchId, FileId, ModelId, fanout_id_of, made_file_id
 from vbatch.contracts.limits import MODELS_COUNT_MAX
 from vbatch.contracts.lines import single_line
 from vbatch.gateway.core.batches.steering import priority_of
 from vbatch.gateway.core.records import BatchRecord
-from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, type_invalid
+from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, parameter_unknown, type_invalid
 from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
 
 RETRY_SECONDS_MAX = 60
@@ -30,7 +31,7 @@ REQUESTS_MAX = 1_000
 REQUIRED = ("endpoint", "completion_window")
 INPUTS = ("input_file_id", "requests")
 """Exactly one of them is required."""
-OPTIONAL = ("metadata", "output_expires_after", "priority", "models")
+OPTIONAL = ("metadata", "output_expires_after", "priority", "models", "pause_on")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class CreateBatchParams:
     priority: int = 0
     requests: bytes | None = None
     models: tuple[ModelId, ...] = ()
+    pause_on: dict[Flaw, float] | None = None
 
     @property
     def window_seconds(self) -> int:
@@ -76,6 +78,7 @@ def parse_create_batch(raw: bytes) -> CreateBatchParams:
         priority=0 if body.get("priority") is None else priority_of(body["priority"]),
         requests=_requests(body["requests"], raw) if body.get("requests") is not None else None,
         models=_models(body["models"]) if body.get("models") is not None else (),
+        pause_on=_pause_on(body["pause_on"]) if body.get("pause_on") is not None else None,
     )
 
 
@@ -105,6 +108,7 @@ def is_made_by(batch: BatchRecord, params: CreateBatchParams) -> bool:
         batch.metadata,
         batch.output_expires_after_seconds,
         batch.asked_priority,
+        batch.pause_on,
     ) == (
         params.input_of(batch.id),
         params.endpoint,
@@ -112,6 +116,7 @@ def is_made_by(batch: BatchRecord, params: CreateBatchParams) -> bool:
         params.metadata,
         params.output_expires_after_seconds,
         params.priority,
+        params.pause_on,
     )
 
 
@@ -137,6 +142,24 @@ def _models(value: object) -> tuple[ModelId, ...]:
     if len(set(models)) < len(models):
         raise Refusal(Reason.VALUE_INVALID, "Invalid 'models': a model is named twice.", "models")
     return tuple(ModelId(model) for model in models)
+
+
+def _pause_on(value: object) -> dict[Flaw, float] | None:
+    """The shares at which the batch is paused, by flaw; None for an empty object."""
+    if not isinstance(value, dict):
+        raise type_invalid("pause_on", "an object", value)
+    for name in value:
+        if name not in list(Flaw):
+            raise parameter_unknown(f"pause_on.{name}")
+    return {Flaw(name): _share(share, f"pause_on.{name}") for name, share in value.items()} or None
+
+
+def _share(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise type_invalid(name, "a number", value)
+    if not 0 < value <= 1:
+        raise Refusal(Reason.VALUE_INVALID, f"Invalid '{name}': expected a share above 0, and at most 1.", name)
+    return float(value)
 
 
 class _Requests(msgspec.Struct, frozen=True):

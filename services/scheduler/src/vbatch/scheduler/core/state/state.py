@@ -103,9 +103,8 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             )
         case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
             _evolve_batch(state, event)
-        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
-            if batch := state.batches.get(event.batch_id):
-                batch.move(event, sequence)
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.BatchQualityDropped():
+            _evolve_steering(state, event)
         case (
             e.ModelLoading()
             | e.EngineCrashed()
@@ -119,6 +118,16 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             pass  # these decide nothing here: what follows from them has events of its own
         case _:
             assert_never(event)
+
+
+def _evolve_steering(state: State, event: e.SteeringEvent | e.BatchQualityDropped) -> None:
+    batch = state.batches.get(event.batch_id)
+    if batch is None:
+        return
+    if isinstance(event, e.BatchQualityDropped):
+        batch.flaws_told.add(event.flaw)
+    else:
+        batch.move(event, state.sequence)
 
 
 def _input_of(state: State, event: e.BatchCreated) -> e.FileStored | None:
