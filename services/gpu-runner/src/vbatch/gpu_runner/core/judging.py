@@ -21,7 +21,7 @@ PASSAGE_CHARS_MAX = 256
 characters."""
 PROBE_CHARS = 16
 REFUSAL_CHARS = 48
-REFUSAL_OPENINGS = (
+REFUSAL_BEGINNINGS = (
     *("i'm sorry, but i can", "i am sorry, but i can", "sorry, but i can", "i apologize, but i can"),
     *("i can't assist", "i can't help with", "i cannot assist", "i cannot help with", "i cannot provide"),
     *("i can't provide", "i'm unable to", "i am unable to", "i'm not able to", "i am not able to"),
@@ -130,8 +130,8 @@ def is_repeating(text: str) -> bool:
 
 
 def begins_as_a_refusal(text: str) -> bool:
-    opening = text[:REFUSAL_CHARS].lstrip().lower()
-    return opening.replace("’", "'").startswith(REFUSAL_OPENINGS)  # noqa: RUF001
+    beginning = text[:REFUSAL_CHARS].lstrip().lower()
+    return beginning.replace("’", "'").startswith(REFUSAL_BEGINNINGS)  # noqa: RUF001
 
 
 def _marks(text: str, asked: bytes, *, is_cut: bool, is_refused: bool, calls_tools: bool) -> int:
