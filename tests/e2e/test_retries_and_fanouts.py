@@ -76,5 +76,7 @@ def test_the_read_model_with_retries_and_fanouts_is_rebuilt_from_the_log(stack: 
     wait_for_end(client, batch.id)
     again = retry(client, batch.id, custom_ids=["request-2"])
     assert wait_for_end(client, again.id).status == "completed"
+    manifest: Any = client.get(f"/batches/{again.id}/manifest", cast_to=object)
+    assert [(engine["model"], engine["engine"]) for engine in manifest["engines"]] == [(CHAT, "simulated")]
     verified = stack.vbatch("rebuild", "--verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr

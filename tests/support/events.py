@@ -124,6 +124,15 @@ WEBHOOK_CREATED = e.WebhookCreated(
     by=KEY,
     at=NOON,
 )
+MODEL_LOADED = e.ModelLoaded(runner_id=RUNNER, epoch=EPOCH, model=MODEL, seconds=21.5, window=160, at=NOON)
+ORIGIN = e.EngineOrigin(
+    engine="vllm 0.19.1",
+    source="org/small-model",
+    revision="5f3c" * 10,
+    weights_sha256="ef" * 32,
+    template_sha256="12" * 32,
+    sampling_defaults='{"temperature":0.6}',
+)
 SAMPLES: tuple[e.AnyEvent, ...] = (
     FILE_STORED,
     e.FileDeleted(file_id=FILE, owner=OWNER, at=NOON),
@@ -183,7 +192,7 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
     _sealed(e.BatchExpired),
     e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=24 << 30, pid=41, at=NOON),
     e.ModelLoading(runner_id=RUNNER, epoch=EPOCH, model=MODEL, profile=(FLOAT32,), at=NOON),
-    e.ModelLoaded(runner_id=RUNNER, epoch=EPOCH, model=MODEL, seconds=21.5, window=160, at=NOON),
+    msgspec.structs.replace(MODEL_LOADED, origin=ORIGIN),
     e.ModelFailed(runner_id=RUNNER, epoch=EPOCH, model=MODEL, detail="out of memory", at=NOON),
     e.ProfileLowered(
         runner_id=RUNNER,

@@ -69,3 +69,12 @@ def a_model_that_is_not_here_is_refused_at_once(server: Server) -> None:
 def a_fanout_that_is_not_here_is_not_found(server: Server) -> None:
     for path in (f"/v1/fanouts/fanout_{ABSENT}", f"/v1/fanouts/fanout_{ABSENT}/results"):
         assert server.raw("GET", path).status == 404
+
+
+def a_batch_has_a_manifest(server: Server) -> None:
+    batch = server.ended(server.create(jsonl(request())).id)
+    manifest = server.raw("GET", f"/v1/batches/{batch.id}/manifest").json
+    assert (manifest["object"], manifest["batch_id"], manifest["is_final"]) == ("batch.manifest", batch.id, True)
+    assert [engine["model"] for engine in manifest["engines"]] == [CHAT]
+    assert manifest["output_file"]["id"] == batch.output_file_id and len(manifest["output_file"]["sha256"]) == 64
+    assert server.raw("GET", f"/v1/batches/batch_{ABSENT}/manifest").status == 404

@@ -41,14 +41,14 @@ def outcome(line: int, custom_id: str, answer: str | None) -> e.Outcome:
     return e.Outcome(line=line, custom_id=custom_id, status_code=200, body=body)
 
 
-async def runs(stage: Stage, batch_id: str, total: int, outcomes: list[e.Outcome]) -> None:
+async def runs(stage: Stage, batch_id: str, total: int, outcomes: list[e.Outcome], *, epoch: int = EPOCH) -> None:
     """The file is valid and these outcomes are recorded."""
     models = (e.ModelTotal(model=MODEL, requests=total, input_bytes=1),)
     chunk = e.ChunkCompleted(
         batch_id=BatchId(batch_id),
         slice_id=SliceId(f"s-{batch_id[-8:]}"),
         runner_id=RUNNER,
-        epoch=EPOCH,
+        epoch=epoch,
         chunk=1,
         model=MODEL,
         outcomes=tuple(outcomes),

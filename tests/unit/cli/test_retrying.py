@@ -81,3 +81,11 @@ async def test_a_fanout_shows_each_model_and_downloads_all_answers(gateway: Cann
     target = tmp_path / "answers.jsonl"
     done = await gateway.run("fanout", "fanout_1", "--results", "-o", str(target))
     assert (done.exit_code, target.read_text()) == (Exit.GOOD, '{"custom_id":"a"}\n')
+
+
+async def test_a_manifest_is_printed_or_written_to_a_file(gateway: CannedGateway, tmp_path: Path):
+    shown = await gateway.run("manifest", samples.BATCH)
+    assert (json.loads(shown.stdout), gateway.asked) == (gateway.batch, [f"GET /v1/batches/{samples.BATCH}/manifest"])
+    target = tmp_path / "manifest.json"
+    await gateway.run("manifest", samples.BATCH, "-o", str(target))
+    assert json.loads(target.read_text()) == gateway.batch

@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from tests.support.events import BATCH_CREATED, CHUNK_COMPLETED, SAMPLES
+from tests.support.events import BATCH_CREATED, CHUNK_COMPLETED, MODEL_LOADED, SAMPLES
 from tests.support.paths import GOLDEN
 from vbatch.contracts import codec
 from vbatch.contracts.catalogue import BY_TYPE, KINDS
@@ -24,6 +24,7 @@ OLD_SAMPLES = {
     "vbatch.batch.created.v2": msgspec.structs.replace(BATCH_CREATED, priority=10),
     "vbatch.batch.chunk_completed.v1": CHUNK_COMPLETED,
     "vbatch.runner.model_loading.v1": MODEL_LOADING,
+    "vbatch.runner.model_loaded.v1": MODEL_LOADED,
 }
 
 

@@ -14,6 +14,7 @@ from vbatch.cli.commands import (
     fanouts,
     keys,
     limits,
+    manifest,
     models,
     rebuild,
     results,
@@ -55,6 +56,7 @@ app.command(rich_help_panel=WORK)(results.results)
 app.command(rich_help_panel=WORK)(batches.cancel)
 app.command(rich_help_panel=WORK)(retrying.retry)
 app.command(rich_help_panel=WORK)(fanouts.fanout)
+app.command(rich_help_panel=WORK)(manifest.manifest)
 app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(steering.queue)
 app.command(rich_help_panel=WORK)(steering.why)

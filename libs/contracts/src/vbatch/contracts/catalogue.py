@@ -105,7 +105,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind(
         "runner.model_loading", 2, e.ModelLoading, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
     ),
-    EventKind("runner.model_loaded", 1, e.ModelLoaded, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),
+    EventKind("runner.model_loaded", 2, e.ModelLoaded, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),
     EventKind("runner.model_failed", 1, e.ModelFailed, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),
     EventKind(
         "runner.engine_crashed", 1, e.EngineCrashed, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"

@@ -27,6 +27,8 @@ UPCASTS: Mapping[str, tuple[str, Upcast | None]] = {
     "vbatch.batch.created.v2": ("vbatch.batch.created.v3", None),
     # The second version tells the flaws of answers; without them an answer has none.
     "vbatch.batch.chunk_completed.v1": ("vbatch.batch.chunk_completed.v2", None),
+    # The second version says where engine and model come from; of the first one's, nobody wrote that down.
+    "vbatch.runner.model_loaded.v1": ("vbatch.runner.model_loaded.v2", None),
     # The second version says with which profile; what the first one's was, nobody wrote down.
     "vbatch.runner.model_loading.v1": ("vbatch.runner.model_loading.v2", None),
 }

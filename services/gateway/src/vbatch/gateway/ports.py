@@ -14,6 +14,7 @@ from vbatch.contracts.ids import BatchId, EndpointId, FanoutId, FileId, ModelId,
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.batches.manifest import FileDigest
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.log_lines import ServiceLines
 from vbatch.gateway.core.merged_answers import Member, MergedPlaces
@@ -38,6 +39,10 @@ class Reads(Protocol):
 
     async def files(self, owner: OwnerId, params: ListFilesParams, now: datetime) -> list[FileRecord]:
         """Return one more than `params.limit`, if there are more."""
+        ...
+
+    async def digests(self, owner: OwnerId, file_ids: Sequence[FileId]) -> list[FileDigest]:
+        """Those of these files that there ever were."""
         ...
 
     async def is_read_by_a_batch(self, file_id: FileId) -> bool:

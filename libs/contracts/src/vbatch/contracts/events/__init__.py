@@ -68,6 +68,7 @@ from vbatch.contracts.events.outcomes import (
 from vbatch.contracts.events.runners import (
     EngineCrashed as EngineCrashed,
     EngineEvent as EngineEvent,
+    EngineOrigin as EngineOrigin,
     ModelFailed as ModelFailed,
     ModelLoaded as ModelLoaded,
     ModelLoading as ModelLoading,

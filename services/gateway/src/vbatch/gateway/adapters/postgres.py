@@ -14,11 +14,13 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FanoutId, FileId, ModelId, OwnerId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 from vbatch.contracts.limits import MODELS_COUNT_MAX
+from vbatch.contracts.manifest import EngineUse
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.read_model import SCHEMA
 from vbatch.gateway.adapters.cooperative import map_cooperatively
 from vbatch.gateway.adapters.families import FAMILY_IDS, merged_places
 from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.batches.manifest import FileDigest
 from vbatch.gateway.core.merged_answers import FAMILY_MAX, Member, MergedPlaces
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
@@ -62,6 +64,7 @@ FILES = f"""
     ORDER BY sequence %s LIMIT $5"""
 FILES_NEWEST_FIRST = FILES % ("<", "DESC")
 FILES_OLDEST_FIRST = FILES % (">", "ASC")
+DIGESTS = "SELECT id, bytes, sha256 FROM file WHERE owner = $1 AND id = ANY($2)"
 FILE_IN_USE = """
     SELECT EXISTS (SELECT FROM batch WHERE input_file_id = $1
                    AND status IN ('validating', 'in_progress', 'finalizing', 'cancelling'))"""
@@ -135,6 +138,9 @@ class PostgresReads:
         return await map_cooperatively(
             _file, await self._rows(query, owner, now, params.purpose, params.after, params.limit + 1)
         )
+
+    async def digests(self, owner: OwnerId, file_ids: Sequence[FileId]) -> list[FileDigest]:
+        return [FileDigest(*row) for row in await self._rows(DIGESTS, owner, file_ids)]
 
     async def is_read_by_a_batch(self, file_id: FileId) -> bool:
         rows = await self._rows(FILE_IN_USE, file_id)
@@ -282,6 +288,7 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
         asked_model=row.get("asked_model"),
         pause_on=_by_flaw(row.get("pause_on"), float),
         flaws=_by_flaw(row.get("flaws"), int) or {},
+        engines=_engines(row.get("engines")),
         paused_at=row.get("paused_at"),
         counts=e.RequestCounts(total=row["total"], completed=row["completed"], failed=row["failed"]),
         usage=_usage(row),
@@ -296,6 +303,10 @@ def _metadata(text: str | None) -> dict[str, str] | None:
 
 def _by_flaw(text: str | None, number: type[Number]) -> dict[e.Flaw, Number] | None:
     return msgspec.json.decode(text, type=dict[e.Flaw, number]) if text is not None else None
+
+
+def _engines(text: str | None) -> tuple[EngineUse, ...]:
+    return msgspec.json.decode(text, type=tuple[EngineUse, ...]) if text is not None else ()
 
 
 def _errors(text: str | None) -> tuple[e.BatchFault, ...] | None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, FanoutId, FileId, ModelId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
+from vbatch.contracts.manifest import EngineUse
 
 NO_COUNTS = e.RequestCounts(total=0, completed=0, failed=0)
 
@@ -59,6 +60,7 @@ class BatchRecord:
     paused_at: datetime | None = None
     counts: e.RequestCounts = NO_COUNTS
     usage: e.Usage = e.NO_USAGE
+    engines: tuple[EngineUse, ...] = ()
     flaws: Mapping[e.Flaw, int] = field(default_factory=dict)
     partial_bytes: int = 0
     partial_folder: str = ""

@@ -215,7 +215,7 @@ def file_view(file: FileRecord) -> FileObject:
         filename=file.filename,
         bytes=file.bytes,
         created_at=_seconds(file.created_at),
-        expires_at=_seconds_or_none(file.expires_at),
+        expires_at=seconds_or_none(file.expires_at),
     )
 
 
@@ -258,21 +258,21 @@ def batch_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchObjec
         output_file_id=batch.output_file_id,
         error_file_id=batch.error_file_id,
         created_at=_seconds(batch.created_at),
-        in_progress_at=_seconds_or_none(batch.in_progress_at),
+        in_progress_at=seconds_or_none(batch.in_progress_at),
         expires_at=_seconds(batch.expires_at),
-        finalizing_at=_seconds_or_none(batch.finalizing_at),
-        completed_at=_seconds_or_none(batch.completed_at),
-        failed_at=_seconds_or_none(batch.failed_at),
-        expired_at=_seconds_or_none(batch.expired_at),
-        cancelling_at=_seconds_or_none(batch.cancelling_at),
-        cancelled_at=_seconds_or_none(batch.cancelled_at),
+        finalizing_at=seconds_or_none(batch.finalizing_at),
+        completed_at=seconds_or_none(batch.completed_at),
+        failed_at=seconds_or_none(batch.failed_at),
+        expired_at=seconds_or_none(batch.expired_at),
+        cancelling_at=seconds_or_none(batch.cancelling_at),
+        cancelled_at=seconds_or_none(batch.cancelled_at),
         request_counts=RequestCountsObject(
             total=batch.counts.total, completed=batch.counts.completed, failed=batch.counts.failed
         ),
-        usage=_usage_view(batch.usage if batch.is_over else NO_USAGE),
+        usage=usage_view(batch.usage if batch.is_over else NO_USAGE),
         metadata=batch.metadata,
         priority=batch.priority,
-        paused_at=_seconds_or_none(batch.paused_at),
+        paused_at=seconds_or_none(batch.paused_at),
         queue_position=forecast.queue_position,
         eta=forecast.eta,
         requests_per_second=forecast.requests_per_second,
@@ -306,7 +306,7 @@ def _errors_view(faults: Sequence[BatchFault] | None) -> BatchErrorsObject | Non
     )
 
 
-def _usage_view(usage: Usage) -> UsageObject:
+def usage_view(usage: Usage) -> UsageObject:
     return UsageObject(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -320,5 +320,5 @@ def _seconds(at: datetime) -> int:
     return int(at.timestamp())
 
 
-def _seconds_or_none(at: datetime | None) -> int | None:
+def seconds_or_none(at: datetime | None) -> int | None:
     return _seconds(at) if at is not None else None

@@ -64,6 +64,7 @@ CREATE TABLE batch (
     cached_tokens     bigint NOT NULL DEFAULT 0,
     reasoning_tokens  bigint NOT NULL DEFAULT 0,
     flaws             json,                   -- {flaw: answers that have it}
+    engines           json,                   -- array of contracts.manifest.EngineUse: what gave the answers
     partial_bytes     bigint NOT NULL DEFAULT 0, -- how much of the growing JSONL counts; bytes beyond it are not yet true
     counting_ended_at timestamptz,            -- of batch.finalizing, also where the status stays cancelling
     first_outcome_at  timestamptz,
@@ -106,5 +107,7 @@ CREATE TABLE runner (
     model        text,                        -- loaded or loading
     request_window integer NOT NULL DEFAULT 0, -- requests inside the engine at once
     detail       text NOT NULL DEFAULT '',
-    since        timestamptz NOT NULL
+    since        timestamptz NOT NULL,
+    profile      json,                        -- array of contracts.events.ProfileSetting: what the engine was told
+    origin       json                         -- contracts.events.EngineOrigin: where engine and model come from
 );

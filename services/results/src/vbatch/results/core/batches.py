@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vbatch.contracts import events as e
+from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lifecycle import (
     PRIORITY_MAX,
     PRIORITY_MIN,
@@ -22,8 +23,9 @@ from vbatch.contracts.lifecycle import (
     true_ending,
 )
 from vbatch.contracts.lines import output_line
+from vbatch.results.core.engines import engine_use, with_engine
 from vbatch.results.core.impossible_event import ImpossibleEvent
-from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, storable
+from vbatch.results.core.rows import BatchRow, ModelRow, OutcomeRow, RunnerRow, storable
 
 NUMBER_MAX = 2**31 - 1
 """The bound on lines in a file and on tokens in an outcome: the columns are 32 bits wide."""
@@ -38,6 +40,8 @@ class OpenBatch:
 
     row: BatchRow
     ledger: Ledger | None = None
+    engine_of: tuple[RunnerRow | None, ModelId] | None = None
+    """The runner that gave the last answers, as it was then, and their model."""
 
 
 def restored(row: BatchRow) -> OpenBatch:
@@ -122,6 +126,16 @@ def count(
         return False
     batch.row = _counted(row, ledger, sequence, chunk, start)
     return True
+
+
+def note_engine(batch: OpenBatch, runner: RunnerRow | None, chunk: e.ChunkCompleted) -> None:
+    """Add the engine that gave these answers to those of the batch. A runner that has not changed adds nothing."""
+    if batch.engine_of is not None and batch.engine_of[0] is runner and batch.engine_of[1] == chunk.model:
+        return
+    batch.engine_of = (runner, chunk.model)
+    use = engine_use(runner, chunk)
+    if use is not None:
+        batch.row = replace(batch.row, engines=with_engine(batch.row.engines, use))
 
 
 def model_row(event: e.ModelRegistered) -> ModelRow:

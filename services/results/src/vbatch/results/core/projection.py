@@ -162,6 +162,7 @@ def _counted(state: State, changes: Changes, sequence: int, event: e.ChunkComple
         return
     growth = changes.growth.get(event.batch_id) or Growth(batch.row.partial_bytes)
     if batches.count(batch, sequence, event, outcomes=changes.outcomes, lines=growth.lines):
+        batches.note_engine(batch, state.runners.get(event.runner_id), event)
         changes.batches[event.batch_id] = batch.row
         changes.growth[event.batch_id] = growth
 

@@ -42,7 +42,7 @@ class FileRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `batch`; `metadata`, `errors`, `pause_on` and `flaws` are JSON text."""
+    """A row of `batch`; `metadata`, `errors`, `pause_on`, `flaws` and `engines` are JSON text."""
 
     id: str
     sequence: int
@@ -84,6 +84,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     flaws: str | None = None
+    engines: str | None = None
     partial_bytes: int = 0
     first_outcome_at: datetime | None = None
     last_outcome_at: datetime | None = None
@@ -118,6 +119,8 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunnerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `runner`; `profile` and `origin`, of the model loaded or loading, are JSON text."""
+
     id: str
     epoch: int
     state: str
@@ -127,6 +130,8 @@ class RunnerRow(msgspec.Struct, frozen=True, kw_only=True):
     request_window: int = 0
     detail: str = ""
     since: datetime
+    profile: str | None = None
+    origin: str | None = None
 
 
 def storable(text: str) -> str:

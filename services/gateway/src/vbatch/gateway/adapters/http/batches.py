@@ -30,6 +30,7 @@ from vbatch.gateway.adapters.http.describe import (
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.sse import event_stream, open_stream
 from vbatch.gateway.core.batches.create_batch import is_retry, parse_create_batch
+from vbatch.gateway.core.batches.manifest import ManifestObject
 from vbatch.gateway.core.batches.retry import parse_retry
 from vbatch.gateway.core.batches.steering import Pause, Resume, parse_priority
 from vbatch.gateway.core.live_events import read_last_event_id
@@ -47,6 +48,7 @@ from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.views import BatchObject, Page, batch_view
 from vbatch.gateway.flows import batches as flow
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
+from vbatch.gateway.flows.manifest import manifest_of
 from vbatch.gateway.flows.merged_results import merged_results
 from vbatch.gateway.flows.new_batches import Created, NewBatch, Retried
 from vbatch.gateway.flows.results import results_from, results_so_far
@@ -206,6 +208,13 @@ async def batch_results(request: Request, batch_id: Named, caller: ReadingCaller
         parts.streams.check_room()
         return open_stream(found.content, parts.streams, still(parts, caller), media_type=JSONL, headers=headers)
     return await stream_answer(found.content, media_type=JSONL, headers=headers)
+
+
+@router.get("/{batch_id}/manifest", response_model=ManifestObject, responses=errors(400, 404))
+async def batch_manifest(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
+    """What made the answers of a batch: models with revision and digest, engines with version and settings, devices,
+    and the digests of its files. Final once the batch has ended."""
+    return object_answer(await manifest_of(dependencies, owner, batch_id))
 
 
 @router.get(
