@@ -49,8 +49,9 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
     async with process_planner(settings.blob_url, settings.home / "plans") as planner:
         policy, silence = POLICIES[settings.policy], settings.runner_silence_seconds_max
         means = QuarantineMeans(NotesFile(settings.home / "run" / "scheduler.ends.json"), tell_of_set_aside(registry))
-        scheduler = Scheduler(journal, planner, policy, utc_now, os.getpid(), limits, silence, means)
-        scheduler.flaw_share_max = settings.flaw_share_max
+        scheduler = Scheduler(
+            journal, planner, policy, utc_now, os.getpid(), limits, silence, means, settings.flaw_share_max
+        )
         scheduler.observe = BatchTimes(scheduler.state, registry).observe
         _add_checks(readiness, journal, scheduler)
         report_waiting_writes(journal.waiting_writes, readiness, registry)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TypeVar
 
 import asyncpg
 import msgspec
@@ -28,7 +27,6 @@ from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, Ou
 from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord
 from vbatch.gateway.ports import ReadModelUnavailable
 
-Number = TypeVar("Number", int, float)
 CONNECTIONS_MAX = 10
 QUERY_SECONDS_MAX = 10.0
 CONNECT_SECONDS_MAX = 5.0
@@ -286,8 +284,8 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
         retry_of=row.get("retry_of"),
         fanout_id=row.get("fanout_id"),
         asked_model=row.get("asked_model"),
-        pause_on=_by_flaw(row.get("pause_on"), float),
-        flaws=_by_flaw(row.get("flaws"), int) or {},
+        pause_on=_pause_on(row.get("pause_on")),
+        flaws=_flaws(row.get("flaws")),
         engines=_engines(row.get("engines")),
         paused_at=row.get("paused_at"),
         counts=e.RequestCounts(total=row["total"], completed=row["completed"], failed=row["failed"]),
@@ -301,8 +299,12 @@ def _metadata(text: str | None) -> dict[str, str] | None:
     return msgspec.json.decode(text, type=dict[str, str] | None) if text is not None else None
 
 
-def _by_flaw(text: str | None, number: type[Number]) -> dict[e.Flaw, Number] | None:
-    return msgspec.json.decode(text, type=dict[e.Flaw, number]) if text is not None else None
+def _pause_on(text: str | None) -> dict[e.Flaw, float] | None:
+    return msgspec.json.decode(text, type=dict[e.Flaw, float]) if text is not None else None
+
+
+def _flaws(text: str | None) -> dict[e.Flaw, int]:
+    return msgspec.json.decode(text, type=dict[e.Flaw, int]) if text is not None else {}
 
 
 def _engines(text: str | None) -> tuple[EngineUse, ...]:

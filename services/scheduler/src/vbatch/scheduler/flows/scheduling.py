@@ -53,8 +53,8 @@ class Scheduler:
     pid: int
     limits: Limits
     silence_seconds_max: float = SILENCE_SECONDS_MAX
-    flaw_share_max: float = FLAW_SHARE_MAX
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
+    flaw_share_max: float = FLAW_SHARE_MAX
     scheduler_id: str = "main"
     state: State = field(default_factory=State)
     is_caught_up: bool = False

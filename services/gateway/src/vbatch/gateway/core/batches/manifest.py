@@ -92,8 +92,11 @@ def manifest_view(
 
 
 def _file_view(file_id: FileId, digests: Mapping[FileId, FileDigest]) -> FileDigestObject:
+    """The digest is null for a file that there never was: a client may name any as its input."""
     found = digests.get(file_id)
-    return FileDigestObject(id=file_id, bytes=found and found.bytes, sha256=found and found.sha256)
+    if found is None:
+        return FileDigestObject(id=file_id, bytes=None, sha256=None)
+    return FileDigestObject(id=file_id, bytes=found.bytes, sha256=found.sha256)
 
 
 def _engine_view(use: EngineUse) -> EngineObject:

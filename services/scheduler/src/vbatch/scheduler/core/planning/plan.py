@@ -137,8 +137,10 @@ class _Packed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def packed(plan: Plan) -> bytes:
     """The plan as bytes for this machine: numbers are in its processor's byte order."""
     columns = (plan.lines, plan.offsets, plan.lengths, array("I", plan.order), plan._groups, plan._by_group)
-    numbers = (column.tobytes() for column in columns)
-    return msgspec.msgpack.encode(_Packed(plan.model, *numbers, plan.models, plan._model_numbers))
+    lines, offsets, lengths, order, groups, by_group = (column.tobytes() for column in columns)
+    return msgspec.msgpack.encode(
+        _Packed(plan.model, lines, offsets, lengths, order, groups, by_group, plan.models, plan._model_numbers)
+    )
 
 
 def unpacked(raw: bytes) -> Plan:

@@ -69,8 +69,8 @@ def _weights_sha256(folder: Path) -> str:
 
 def _template_sha256(folder: Path) -> str:
     """The digest of the chat template, from its own file or the tokenizer's configuration."""
-    if template := _bytes(folder / "chat_template.jinja"):
-        return hashlib.sha256(template).hexdigest()
+    if own := _bytes(folder / "chat_template.jinja"):
+        return hashlib.sha256(own).hexdigest()
     try:
         configuration = msgspec.json.decode(_bytes(folder / "tokenizer_config.json"), type=dict[str, object])
         template = configuration["chat_template"]
