@@ -19,7 +19,9 @@ from vbatch.gpu_runner.core.judging import flaws_of
 
 ROUNDS, CALLS = 21, 2_000
 WORDS = "The answer to this question depends on what you mean by it, and on the number {number}. "
-SCHEMA = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}}
+SCHEMA: dict[str, object] = {
+    "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+}
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ async def answers_of(stage: Stage, fanout_id: str) -> dict[str, Any]:
     return {line["custom_id"]: line["answers"] for line in lines}
 
 
-def text_of(answer: Any) -> str | None:
+def text_of(answer: Any) -> Any:
     return answer and answer["response"] and answer["response"]["body"]["answer"]
 
 

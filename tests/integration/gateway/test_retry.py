@@ -14,7 +14,7 @@ from vbatch.contracts import events as e
 pytestmark = pytest.mark.integration
 
 
-async def retry(stage: Stage, batch_id: str, headers: dict[str, str] | None = None, **body: Any) -> Any:
+async def retry(stage: Stage, batch_id: str, headers: Any = None, **body: Any) -> Any:
     options: Any = {"headers": headers or {}}
     return await stage.client.post(f"/batches/{batch_id}/retry", cast_to=Batch, body=body or None, options=options)
 

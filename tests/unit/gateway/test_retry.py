@@ -40,7 +40,7 @@ def test_an_empty_body_selects_every_request_without_a_successful_answer():
 
 def test_a_selection_is_read_and_custom_ids_take_its_place():
     assert parse_retry(b'{"select": ["failed"]}').select == {Unanswered.FAILED}
-    assert parse_retry(b'{"custom_ids": ["a", "b", "a"], "priority": -3}').custom_ids == {"a", "b"}
+    assert parse_retry(b'{"custom_ids": ["a", "b", "a"], "priority": -3}').custom_ids == frozenset({"a", "b"})
 
 
 @pytest.mark.parametrize(
