@@ -18,7 +18,7 @@ def main() -> int:
     if asked.seed is not None:
         return _one(asked.seed, asked.mutation, is_verbose=asked.verbose)
     seeds = range(asked.first, asked.first + asked.seeds)
-    report = campaign(seeds, batches=asked.batches, mutation=asked.mutation)
+    report = campaign(seeds, batches=asked.jobs, mutation=asked.mutation)
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(report.as_record())).decode() + "\n")
     for failure in report.failures:
         sys.stderr.write(f"seed {failure['seed']} failed: {failure['text']}\n")
