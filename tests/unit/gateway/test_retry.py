@@ -31,7 +31,7 @@ OLD = replace(batch_of(BATCH_CREATED, 1), status=BatchStatus.COMPLETED)
 
 
 def line(custom_id: str) -> bytes:
-    return json.dumps({"custom_id": custom_id, "body": {}}).encode()
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": "/v1/x", "body": {}}).encode()
 
 
 def test_an_empty_body_selects_every_request_without_a_successful_answer():
@@ -117,3 +117,9 @@ def test_a_retry_is_recognised_by_its_batch_selection_window_and_priority():
               replace(EVERY, completion_window="1h"), replace(EVERY, custom_ids=frozenset({"a"}))]  # fmt: skip
     assert not any(is_retry_by(new, OLD, other) for other in others)
     assert not is_retry_by(replace(new, retry_of=new_id), OLD, EVERY)
+
+
+def test_a_line_with_half_an_emoji_in_its_body_is_found_by_its_custom_id():
+    raw = line("a").replace(b"{}", b'{"text": "\\ud83d"}')
+    selection = Selection(RetryParams(frozenset(), frozenset({"a"})), Outcomes(BatchStatus.COMPLETED))
+    assert selection.has(1, raw)

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
 from vbatch.contracts.ids import made_file_id
 from vbatch.contracts.lifecycle import BatchStatus
+from vbatch.contracts.lines import parse_request_line
 from vbatch.gateway.core.batches.create_batch import asked_window
 from vbatch.gateway.core.batches.steering import priority_of
 from vbatch.gateway.core.records import BatchRecord
@@ -115,13 +114,6 @@ class Outcomes:
         return Unanswered.FAILED if seen == 2 else self._never_ran
 
 
-class _Named(msgspec.Struct, frozen=True):
-    custom_id: str
-
-
-_NAMED = msgspec.json.Decoder(_Named)
-
-
 class SelectedLines:
     """The request lines of an input file that are to run again, as they are written; lines end at `\\n` only."""
 
@@ -163,7 +155,7 @@ class Selection:
     def has(self, line: int, raw: bytes) -> bool:
         if self._params.custom_ids is None:
             return self._outcomes.of(line) in self._params.select
-        custom_id = custom_id_of(raw)
+        custom_id = parse_request_line(raw).custom_id
         self.missing.discard(custom_id)
         return custom_id in self._params.custom_ids
 
@@ -176,11 +168,6 @@ class Selection:
         if not count:
             kinds = " or ".join(sorted(self._params.select))
             raise Refusal(Reason.VALUE_INVALID, f"No request of this batch is {kinds}: nothing to retry.", "select")
-
-
-def custom_id_of(raw: bytes) -> str:
-    """The custom_id of a request line that validation has passed."""
-    return _NAMED.decode(raw).custom_id
 
 
 def _select(value: object) -> frozenset[Unanswered]:
