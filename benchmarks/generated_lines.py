@@ -18,8 +18,8 @@ from vbatch.contracts.failures import RequestFault
 from vbatch.contracts.ids import BatchId
 from vbatch.contracts.lines import output_line
 from vbatch.contracts.read_model import SCHEMA, partial_results_path
+from vbatch.contracts.read_model.rows import OUTCOME_COLUMNS, OutcomeRow
 from vbatch.results.core.facets import facets_of
-from vbatch.results.core.rows import OUTCOME_COLUMNS, OutcomeRow
 
 WORDS = ("tides", "volcanoes", "bread", "light", "gravity", "vaccines", "bees", "taxes", "rivers", "glass", "steel")
 WORDS_AN_ANSWER = 40

@@ -17,7 +17,7 @@ from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gateway.core.model_file import read_model_file
 from vbatch.local.stack import Stack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
 ANSWER_SECONDS = 1.0
 """Long enough for a batch to be cancelled in its middle, short enough for the test."""

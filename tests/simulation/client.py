@@ -59,6 +59,8 @@ class Wish:
     pauses: tuple[tuple[float, float], ...]
     """How long the batch runs before a pause, and how long the pause lasts."""
     priority: int
+    model: ModelId | None
+    """Replaces the model that its lines name, as in a fan-out."""
     batch_id: BatchId = field(default=BatchId(""))
 
 
@@ -101,6 +103,7 @@ def _wish(random: Random, number: int) -> Wish:
             for _ in range(random.choice((0, 0, 0, 1, 3)))
         ),
         priority=random.choice((0, 0, random.randint(PRIORITY_MIN, PRIORITY_MAX))),
+        model=random.choice((None, None, *MODELS)),
     )
 
 
@@ -141,7 +144,7 @@ class Client:
             e.BatchCreated(
                 batch_id=wish.batch_id, owner=OWNER, input_file_id=file_id, endpoint=CHAT, completion_window="24h",
                 expires_at=self.now() + timedelta(seconds=wish.window_seconds), at=self.now(),
-                priority=wish.priority,
+                priority=wish.priority, model=wish.model,
             )
         )  # fmt: skip
         await asyncio.gather(self._steer(wish), self._give_up(wish, file_id))

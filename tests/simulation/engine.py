@@ -10,6 +10,7 @@ import msgspec
 
 from tests.simulation.journal import UNSTORABLE
 from tests.simulation.weather import Weather
+from vbatch.contracts.events import EngineOrigin
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.concurrency import WAITING_MAX, EngineStats
 from vbatch.gpu_runner.core.profile import Profile
@@ -147,6 +148,9 @@ class SimulatedLauncher:
         if self.weather.strikes(self.weather.load_failure):
             raise EngineFailed("out of simulated memory")
         return SimulatedEngine(definition, self.weather, self.answers, self.on_ask)
+
+    async def origin(self, definition: ModelDefinition) -> EngineOrigin:
+        return EngineOrigin(engine=definition.engine)
 
     async def profile(self, definition: ModelDefinition) -> Profile:
         return Profile(definition, ())

@@ -13,6 +13,7 @@ from vbatch.contracts.ids import (
     BatchId,
     DeliveryId,
     EndpointId,
+    FanoutId,
     FileId,
     KeyId,
     ModelId,
@@ -123,6 +124,15 @@ WEBHOOK_CREATED = e.WebhookCreated(
     by=KEY,
     at=NOON,
 )
+MODEL_LOADED = e.ModelLoaded(runner_id=RUNNER, epoch=EPOCH, model=MODEL, seconds=21.5, window=160, at=NOON)
+ORIGIN = e.EngineOrigin(
+    engine="vllm 0.19.1",
+    source="org/small-model",
+    revision="5f3c" * 10,
+    weights_sha256="ef" * 32,
+    template_sha256="12" * 32,
+    sampling_defaults='{"temperature":0.6}',
+)
 SAMPLES: tuple[e.AnyEvent, ...] = (
     FILE_STORED,
     e.FileDeleted(file_id=FILE, owner=OWNER, at=NOON),
@@ -141,8 +151,16 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
     e.UploadCompleted(upload_id=UPLOAD, part_ids=(PART,), file_id=FILE, at=NOON),
     e.UploadCancelled(upload_id=UPLOAD, at=NOON),
     e.UploadPartsRemoved(upload_id=UPLOAD, at=NOON),
-    msgspec.structs.replace(BATCH_CREATED, priority=10),
+    msgspec.structs.replace(
+        BATCH_CREATED,
+        priority=10,
+        retry_of=BatchId("batch_fedcba9876543210fedcba9876543210"),
+        fanout_id=FanoutId("fanout_0123456789abcdef0123456789abcdef"),
+        model=MODEL,
+        pause_on={e.Flaw.NOT_JSON: 0.1},
+    ),
     e.BatchCancelRequested(batch_id=BATCH, at=NOON),
+    e.BatchQualityDropped(batch_id=BATCH, flaw=e.Flaw.NOT_JSON, count=12, answers=40, share_max=0.25, at=NOON),
     e.BatchPaused(batch_id=BATCH, at=NOON),
     e.BatchResumed(batch_id=BATCH, at=NOON),
     e.BatchPriorityChanged(batch_id=BATCH, priority=-20, at=NOON),
@@ -153,7 +171,10 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
         at=NOON,
     ),
     BATCH_DISPATCHED,
-    CHUNK_COMPLETED,
+    msgspec.structs.replace(
+        CHUNK_COMPLETED,
+        outcomes=(msgspec.structs.replace(OUTCOMES[0], flaws=(e.Flaw.CUT, e.Flaw.REPEATING)), *OUTCOMES[1:]),
+    ),
     e.SliceReturned(
         batch_id=BATCH,
         slice_id=SLICE,
@@ -171,7 +192,7 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
     _sealed(e.BatchExpired),
     e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=24 << 30, pid=41, at=NOON),
     e.ModelLoading(runner_id=RUNNER, epoch=EPOCH, model=MODEL, profile=(FLOAT32,), at=NOON),
-    e.ModelLoaded(runner_id=RUNNER, epoch=EPOCH, model=MODEL, seconds=21.5, window=160, at=NOON),
+    msgspec.structs.replace(MODEL_LOADED, origin=ORIGIN),
     e.ModelFailed(runner_id=RUNNER, epoch=EPOCH, model=MODEL, detail="out of memory", at=NOON),
     e.ProfileLowered(
         runner_id=RUNNER,

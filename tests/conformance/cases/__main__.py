@@ -15,6 +15,7 @@ from typing import Any
 from tests.conformance.cases import (
     batches,
     endings,
+    families,
     faults,
     files,
     lists,
@@ -28,7 +29,21 @@ from tests.conformance.cases import (
 )
 from tests.conformance.cases.server import Server
 
-SUBJECTS = (wire, models, files, uploads, lists, batches, faults, outcomes, endings, steering, webhooks, observing)
+SUBJECTS = (
+    wire,
+    models,
+    files,
+    uploads,
+    lists,
+    batches,
+    faults,
+    outcomes,
+    endings,
+    families,
+    steering,
+    webhooks,
+    observing,
+)
 Case = Callable[[Server], Any]
 
 

@@ -70,7 +70,7 @@ def unreadable(name: str = "bad") -> Message:
 async def test_one_event_is_shown_with_its_headers_and_shortened_answers(log: Log):
     shown = await log.run("events", "show", "3")
     assert shown.exit_code == Exit.GOOD, shown.output
-    assert "ce-type: vbatch.batch.chunk_completed.v1" in shown.stdout
+    assert "ce-type: vbatch.batch.chunk_completed.v2" in shown.stdout
     assert "x" * 200 not in shown.stdout
     assert "--full shows them" in shown.stdout
 

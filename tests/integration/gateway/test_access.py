@@ -40,7 +40,7 @@ BODIES: Mapping[tuple[str, str], Any] = {
     ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}/test"): {"event_type": "batch.failed"},
 }
 """Where the body is read before the object is looked for."""
-OWNED = {"file_id", "batch_id", "upload_id", "webhook_endpoint_id"}
+OWNED = {"file_id", "batch_id", "fanout_id", "upload_id", "webhook_endpoint_id"}
 """Names in paths that mean an object of one owner."""
 
 
@@ -139,7 +139,10 @@ async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, 
     async with keyed(place, journal) as (stage, keys):
         ann = stage.client.with_options(api_key=keys.user.text)
         file = await ann.files.create(file=LINE, purpose="batch")
-        batch = await ann.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h")
+        models = {"models": ["plain"]}
+        batch: Any = await ann.batches.create(
+            input_file_id=file.id, endpoint=CHAT, completion_window="24h", extra_body=models
+        )
         upload = await ann.uploads.create(bytes=9, filename="a.jsonl", mime_type="text/jsonl", purpose="batch")
         hook = await ann.webhooks.create(name="n", url="https://example.com/", event_types=["batch.failed"])
         ids = {
@@ -147,6 +150,7 @@ async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, 
             "delivery_id": "evt_1",
             "file_id": file.id,
             "batch_id": batch.id,
+            "fanout_id": batch.fanout_id,
             "upload_id": upload.id,
             "model_id": "plain",
             "line": "1",

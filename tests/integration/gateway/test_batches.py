@@ -3,12 +3,15 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import openai
 import pytest
 
+from tests.integration.gateway.endings import created_of, outcome, runs
 from tests.integration.gateway.stage import CHAT, LINE, Stage
 from tests.support.events import NOON
 from vbatch.contracts import events as e
+from vbatch.contracts.events import Flaw
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import BatchId
 
@@ -19,6 +22,7 @@ KEYS = [
     "error_file_id", "created_at", "in_progress_at", "expires_at", "finalizing_at", "completed_at", "failed_at",
     "expired_at", "cancelling_at", "cancelled_at", "request_counts", "usage", "metadata",
     "priority", "paused_at", "queue_position", "eta", "requests_per_second", "waiting_for", "admission",
+    "retry_of", "fanout_id", "pause_on", "quality",
 ]  # fmt: skip
 
 
@@ -167,3 +171,35 @@ async def test_a_list_can_be_narrowed_and_still_be_paged(stage: Stage):
     assert await found(status="validating", metadata={"c": "red"}) == [both]
     assert len(await found(created_after=0)) == 4 and odd in await found(created_before=4_000_000_000)
     assert await found(created_before=1) == []
+
+
+async def test_the_quality_of_answers_is_counted_while_the_batch_runs(stage: Stage):
+    batch = await created_of(stage, *(f"r{n}" for n in range(8)), extra_body={"pause_on": {"not_json": 0.5}})
+    assert (batch.quality, batch.pause_on) == (None, {"not_json": 0.5})
+    flaws = [(Flaw.EMPTY, Flaw.CUT), (Flaw.CUT,), (), ()]
+    answers = [outcome(line, f"r{line - 1}", "x") for line in range(1, 5)]
+    flawed = [msgspec.structs.replace(answer, flaws=each) for answer, each in zip(answers, flaws, strict=True)]
+    await runs(stage, batch.id, 8, [*flawed, outcome(5, "r4", None)])
+
+    quality = (await stage.ask("GET", f"/v1/batches/{batch.id}")).json["quality"]
+    assert quality["answers"] == 4
+    assert {name: each["share"] for name, each in quality.items() if name != "answers" and each["count"]} == {
+        "empty": 0.25,
+        "cut": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("pause_on", "param", "code"),
+    [
+        ({"dull": 0.5}, "pause_on.dull", "unknown_parameter"),
+        ({"cut": 0}, "pause_on.cut", "invalid_value"),
+        ({"cut": 1.1}, "pause_on.cut", "invalid_value"),
+        ({"cut": True}, "pause_on.cut", "invalid_type"),
+        ([], "pause_on", "invalid_type"),
+    ],
+)
+async def test_a_bad_threshold_is_refused(stage: Stage, pause_on: object, param: str, code: str):
+    with pytest.raises(openai.BadRequestError) as refused:
+        await new_batch(stage, extra_body={"pause_on": pause_on})
+    assert (refused.value.param, refused.value.code) == (param, code)

@@ -105,6 +105,9 @@ class CannedGateway:
                 return _json({"id": samples.FILE, "filename": "in.jsonl", "bytes": 3})
             case "content" | "results":
                 return _text('{"custom_id":"a"}\n')
+            case "fanout_1":
+                fanout = {"id": "fanout_1", "models": ["a"], "is_over": True, "request_counts": {}}
+                return _json(fanout | {"batches": [self.batch]})
             case "why":
                 return _json(WHY)
             case "queue":

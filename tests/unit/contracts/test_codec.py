@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from tests.support.events import BATCH_CREATED, SAMPLES
+from tests.support.events import BATCH_CREATED, CHUNK_COMPLETED, MODEL_LOADED, SAMPLES
 from tests.support.paths import GOLDEN
 from vbatch.contracts import codec
 from vbatch.contracts.catalogue import BY_TYPE, KINDS
@@ -19,7 +19,13 @@ from vbatch.contracts.message import Message, Recorded
 
 BY_NAME = {BY_TYPE[type(sample)].name: sample for sample in SAMPLES}
 MODEL_LOADING = msgspec.structs.replace(BY_NAME["runner.model_loading"], profile=())
-OLD_SAMPLES = {"vbatch.batch.created.v1": BATCH_CREATED, "vbatch.runner.model_loading.v1": MODEL_LOADING}
+OLD_SAMPLES = {
+    "vbatch.batch.created.v1": BATCH_CREATED,
+    "vbatch.batch.created.v2": msgspec.structs.replace(BATCH_CREATED, priority=10),
+    "vbatch.batch.chunk_completed.v1": CHUNK_COMPLETED,
+    "vbatch.runner.model_loading.v1": MODEL_LOADING,
+    "vbatch.runner.model_loaded.v1": MODEL_LOADED,
+}
 
 
 def recorded(message: Message) -> Recorded:
@@ -65,7 +71,7 @@ def test_message_ids_tell_the_samples_apart():
 
 def test_headers_are_cloudevents_in_binary_mode():
     message = codec.encode(BY_NAME["batch.created"], source="gateway")
-    assert message.headers["ce-type"] == "vbatch.batch.created.v2"
+    assert message.headers["ce-type"] == "vbatch.batch.created.v3"
     assert message.headers["ce-source"] == "/vbatch/gateway"
     assert message.headers["ce-id"] == message.message_id
     assert message.subject.split(".")[2] == message.headers["ce-subject"]

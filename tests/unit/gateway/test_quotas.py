@@ -8,7 +8,7 @@ import pytest
 
 from vbatch.contracts.access import NO_QUOTA, Quota, RateLimits
 from vbatch.gateway.core.limit_asks import read_limits
-from vbatch.gateway.core.quotas import Usage, check_batch, check_bytes, check_priority, day_of, read_quota
+from vbatch.gateway.core.quotas import Usage, check_batches, check_bytes, check_priority, day_of, read_quota
 from vbatch.gateway.core.rate_limits import Limited
 from vbatch.gateway.core.refusals import Reason, Refusal
 
@@ -16,7 +16,7 @@ USAGE = Usage(unfinished_batches=3, unanswered_requests=500, stored_bytes=1_000,
 
 
 def test_without_a_quota_everything_fits():
-    check_batch(NO_QUOTA, USAGE)
+    check_batches(NO_QUOTA, USAGE, 1)
     check_bytes(NO_QUOTA, USAGE, 1 << 60)
     check_priority(NO_QUOTA, 100)
 
@@ -32,13 +32,13 @@ def test_without_a_quota_everything_fits():
 )
 def test_a_batch_more_than_the_quota_is_refused_and_not_to_be_tried_again(quota: Quota, words: str):
     with pytest.raises(Refusal, match=words) as refused:
-        check_batch(quota, USAGE)
+        check_batches(quota, USAGE, 1)
     answer = refused.value.answer
     assert (answer.status, answer.code, answer.headers["x-should-retry"]) == (429, "quota_exceeded", "false")
 
 
 def test_below_the_quota_a_batch_fits():
-    check_batch(Quota(unfinished_batches_max=4, unanswered_requests_max=501, tokens_per_day_max=71), USAGE)
+    check_batches(Quota(unfinished_batches_max=4, unanswered_requests_max=501, tokens_per_day_max=71), USAGE, 1)
 
 
 def test_bytes_fit_up_to_the_last_one():

@@ -12,7 +12,7 @@ import msgspec
 
 from tests.support.events import NOON
 from tests.unit.gpu_runner.test_feed import order, requests_of
-from vbatch.contracts.events import ModelRegistered
+from vbatch.contracts.events import EngineOrigin, ModelRegistered
 from vbatch.contracts.ids import BatchId, ModelId, RunnerId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.concurrency import EngineStats
@@ -88,6 +88,9 @@ class InstantLauncher:
 
     async def expect(self, definition: ModelDefinition) -> None:
         self.expected.put_nowait(definition)
+
+    async def origin(self, definition: ModelDefinition) -> EngineOrigin:
+        return EngineOrigin(engine=definition.engine)
 
     async def profile(self, definition: ModelDefinition) -> Profile:
         return Profile(definition, ())

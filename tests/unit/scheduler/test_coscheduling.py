@@ -11,7 +11,7 @@ import pytest
 from tests.support.prefix_cache import BLOCK_BYTES, hit_share, question_major
 from tests.support.scheduling import World, batch_id
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import BatchId
+from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.contracts.orders import RunSlice
 from vbatch.gpu_runner.core.feed import Feed, Request
 from vbatch.scheduler.core.decide import work_order_for
@@ -66,9 +66,9 @@ def test_a_batch_of_lower_priority_does_not_ride():
 def test_lines_that_were_sent_do_not_ride_again():
     world = world_of(("a", [7] * 20))
     batch = world.state.batches[batch_id("a")]
-    assert followers(batch, [7], 100) == tuple(range(1, FOLLOWERS_PER_GROUP_MAX + 1))
+    assert followers(batch, [7], 100, ModelId("small")) == tuple(range(1, FOLLOWERS_PER_GROUP_MAX + 1))
     sent(world)
-    assert followers(batch, [7], 100) == ()
+    assert followers(batch, [7], 100, ModelId("small")) == ()
 
 
 @pytest.mark.parametrize("cache_share", [0.2, 0.5])

@@ -44,6 +44,17 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     eta: Eta | None = None
     waiting_for: str | None = None
     admission: Admission | None = None
+    fanout_id: str | None = None
+
+
+class Fanout(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that runs on several models, in a batch for each."""
+
+    id: str
+    models: list[str]
+    is_over: bool
+    request_counts: Counts
+    batches: list[Batch]
 
 
 class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ own text.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import BinaryIO
 
@@ -32,12 +32,18 @@ class Server:
             return await self._client.transport.ask("POST", routes.FILES, upload=Upload(filename, content))
 
     async def create(
-        self, file_id: str, endpoint: str, window: str, metadata: Mapping[str, str], priority: int = 0
+        self,
+        file_id: str,
+        endpoint: str,
+        window: str,
+        metadata: Mapping[str, str],
+        priority: int = 0,
+        models: Sequence[str] = (),
     ) -> bytes:
         body = routes.new_batch(
             file_id, endpoint=endpoint, completion_window=window, metadata=metadata, priority=priority
         )
-        return await self._ask("POST", routes.BATCHES, json=body)
+        return await self._ask("POST", routes.BATCHES, json=body | ({"models": list(models)} if models else {}))
 
     async def batch(self, batch_id: str) -> bytes:
         return await self._ask("GET", routes.batch(batch_id))
@@ -56,6 +62,14 @@ class Server:
 
     async def what_if(self, batch_id: str, priority: int) -> bytes:
         return await self._ask("GET", f"{routes.batch(batch_id, 'what-if')}?priority={priority}")
+
+    async def fanout(self, fanout_id: str) -> bytes:
+        return await self._ask("GET", routes.fanout(fanout_id))
+
+    async def fanout_results(self, fanout_id: str) -> AsyncIterator[bytes]:
+        """Yield the answers of all models, one line for each request."""
+        async for piece in self._download(routes.fanout(fanout_id, "results")):
+            yield piece
 
     async def why(self, batch_id: str) -> bytes:
         return await self._ask("GET", routes.batch(batch_id, "why"))
@@ -81,6 +95,11 @@ class Server:
     async def download(self, path: str) -> AsyncIterator[bytes]:
         """Any other route whose answer may be long, piece by piece."""
         async for piece in self._download(path):
+            yield piece
+
+    async def merged(self, batch_id: str) -> AsyncIterator[bytes]:
+        """Yield one output line for each request of the batch and its retries."""
+        async for piece in self._download(routes.batch(batch_id, "results") + "?merged=true"):
             yield piece
 
     async def content(self, file_id: str) -> AsyncIterator[bytes]:

@@ -13,12 +13,15 @@ from vbatch.cli.commands import (
     dead,
     doctor,
     events,
+    fanouts,
     keys,
     limits,
     lines,
+    manifest,
     models,
     rebuild,
     results,
+    retrying,
     stack,
     steering,
     trace,
@@ -59,6 +62,9 @@ app.command(rich_help_panel=WORK)(results.results)
 app.command(rich_help_panel=WORK)(lines.lines)
 app.command(rich_help_panel=WORK)(compare.compare)
 app.command(rich_help_panel=WORK)(batches.cancel)
+app.command(rich_help_panel=WORK)(retrying.retry)
+app.command(rich_help_panel=WORK)(fanouts.fanout)
+app.command(rich_help_panel=WORK)(manifest.manifest)
 app.command(rich_help_panel=WORK)(batches.batches)
 app.command(rich_help_panel=WORK)(steering.queue)
 app.command(rich_help_panel=WORK)(steering.why)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from vbatch.cli.api_types import Batch, BatchPage, StoredFile, read
+from vbatch.cli.api_types import Batch, BatchPage, Fanout, StoredFile, read
 from vbatch.cli.client import Server, connect
 from vbatch.cli.exits import CommandError, Exit, Misused
 from vbatch.cli.forecast_text import forecast_line
@@ -63,6 +63,10 @@ Metadata = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="K
 Priority = Annotated[
     int, typer.Option(min=PRIORITY_MIN, max=PRIORITY_MAX, help="Higher runs sooner; every ten count twice as much.")
 ]
+Models = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,...", help="Run every request on each of these models, in a batch of its own."),
+]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the batch has ended.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait silently until the batch has ended.")]
 InputFile = Annotated[
@@ -90,6 +94,7 @@ def submit(
     window: Window = "24h",
     metadata: Metadata = None,
     priority: Priority = 0,
+    models: Models = None,
     watch: Watch = False,
     wait: Wait = False,
     url: Url = None,
@@ -114,16 +119,18 @@ def submit(
             with prepared(file, rows, endpoint) as made:
                 uploaded = read(await server.send(made.filename, made.content), StoredFile)
             pairs = dict(made.metadata) | pairs
-            created = await server.create(uploaded.id, made.endpoint, window, pairs, priority)
+            created = await server.create(uploaded.id, made.endpoint, window, pairs, priority, _names(models))
             batch = read(created, Batch)
+            fanout = read(await server.fanout(batch.fanout_id), Fanout) if batch.fanout_id else None
             if as_json and not watch:
                 print_json(created)
             elif not as_json:
-                out.print(batch.id)
+                _show_created(batch, fanout)
                 if not wait:
                     await _show_forecast(server, batch)
             if watch or wait:
-                await _to_the_end(server, batch.id, is_shown=watch, as_json=as_json)
+                for each in fanout.batches if fanout else [batch]:
+                    await to_the_end(server, each.id, is_shown=watch, as_json=as_json)
 
     run(ask())
 
@@ -134,7 +141,7 @@ def watch(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json
     async def ask() -> None:
         async with connect(server_url(url), api_key) as server:
             read(await server.batch(batch), Batch)
-            await _to_the_end(server, batch, is_shown=True, as_json=as_json)
+            await to_the_end(server, batch, is_shown=True, as_json=as_json)
 
     run(ask())
 
@@ -167,6 +174,24 @@ def batches(limit: Limit = BATCHES_SHOWN, url: Url = None, api_key: ApiKey = Non
     run(ask())
 
 
+def _names(models: str | None) -> list[str]:
+    """Return `a,b` as a list. Raises Misused for an empty name."""
+    names = [name.strip() for name in models.split(",")] if models is not None else []
+    if not all(names):
+        raise Misused("--models takes the names of models with commas between, such as a,b.")
+    return names
+
+
+def _show_created(batch: Batch, fanout: Fanout | None) -> None:
+    if fanout is None:
+        out.print(batch.id)
+        return
+    out.print(fanout.id)
+    for each in fanout.batches:
+        err.print(f"  {each.id} runs on {each.model}", markup=False)
+    err.print(f"The answers side by side: vbatch fanout {fanout.id} --results", markup=False)
+
+
 async def _show_forecast(server: Server, batch: Batch) -> None:
     """Print the expected end once the file is checked; do not wait for a long check."""
     deadline = time.monotonic() + FORECAST_SECONDS_MAX
@@ -187,7 +212,7 @@ def pairs_of(metadata: list[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in metadata)
 
 
-async def _to_the_end(server: Server, batch_id: str, *, is_shown: bool, as_json: bool) -> None:
+async def to_the_end(server: Server, batch_id: str, *, is_shown: bool, as_json: bool) -> None:
     try:
         progress = await _shown_to_the_end(server, batch_id, is_shown=is_shown, as_json=as_json)
     except BaseException as error:

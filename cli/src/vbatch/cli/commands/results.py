@@ -26,6 +26,8 @@ from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of the screen.")]
 Errors = Annotated[bool, typer.Option("--errors", help="Download the lines without an answer instead.")]
 
+Merged = Annotated[bool, typer.Option("--merged", help="The newest answers of the batch and its retries together.")]
+
 
 Join = Annotated[
     Path | None,
@@ -54,6 +56,7 @@ def results(
     batch: BatchArgument,
     output: Output = None,
     errors: Errors = False,
+    merged: Merged = False,
     join: Join = None,
     answer_column: AnswerColumn = DEFAULT_COLUMN,
     id_column: JoinIdColumn = None,
@@ -75,14 +78,17 @@ def results(
         raise typer.BadParameter("give --join as well.", param_hint="--id-column / --format / --split")
 
     async def ask() -> None:
+        if merged and errors:
+            raise Misused("Give --merged or --errors, not both: the merged answers hold what failed, too.")
         async with connect(server_url(url), api_key) as server:
-            pieces = _pieces(server, read(await server.batch(batch), Batch), errors=errors)
+            found = read(await server.batch(batch), Batch)
+            pieces = server.merged(found.id) if merged else _pieces(server, found, errors=errors)
             with sink(output) as file:
                 lines, count = 0, 0
                 async for piece in pieces:
                     file.write(piece)
                     lines, count = lines + piece.count(b"\n"), count + len(piece)
-        _report(output, lines, count, as_json=as_json)
+        report(output, lines, count, as_json=as_json)
 
     run(ask())
 
@@ -130,7 +136,7 @@ def sink(output: Path | None) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
-def _report(output: Path | None, lines: int, count: int, *, as_json: bool) -> None:
+def report(output: Path | None, lines: int, count: int, *, as_json: bool) -> None:
     if output is None:
         return
     if as_json:

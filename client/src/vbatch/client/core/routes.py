@@ -7,12 +7,18 @@ from urllib.parse import quote
 
 FILES = "/v1/files"
 BATCHES = "/v1/batches"
+FANOUTS = "/v1/fanouts"
 DEFAULT_WINDOW = "24h"
 
 
 def batch(batch_id: str, *more: str) -> str:
     """The path of a batch, or of what belongs to it."""
     return "/".join((BATCHES, quote(batch_id, safe=""), *more))
+
+
+def fanout(fanout_id: str, *more: str) -> str:
+    """The path of the batches of one file on several models, or of what belongs to them."""
+    return "/".join((FANOUTS, quote(fanout_id, safe=""), *more))
 
 
 def content(file_id: str) -> str:

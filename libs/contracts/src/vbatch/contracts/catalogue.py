@@ -85,16 +85,17 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("upload.completed", 1, e.UploadCompleted, ("gateway",), lambda event: event.file_id),
     EventKind("upload.cancelled", 1, e.UploadCancelled, ("gateway",)),
     EventKind("upload.parts_removed", 1, e.UploadPartsRemoved, ("gateway",)),
-    EventKind("batch.created", 2, e.BatchCreated, ("gateway",)),
+    EventKind("batch.created", 3, e.BatchCreated, ("gateway",)),
     EventKind("batch.cancel_requested", 1, e.BatchCancelRequested, ("gateway",)),
-    EventKind("batch.paused", 1, e.BatchPaused, ("gateway",), lambda event: _stamp(event)),
+    EventKind("batch.quality_dropped", 1, e.BatchQualityDropped, ("scheduler",), lambda event: event.flaw),
+    EventKind("batch.paused", 1, e.BatchPaused, ("gateway", "scheduler"), lambda event: _stamp(event)),
     EventKind("batch.resumed", 1, e.BatchResumed, ("gateway",), lambda event: _stamp(event)),
     EventKind("batch.priority_changed", 1, e.BatchPriorityChanged, ("gateway",), lambda event: _stamp(event)),
     EventKind("batch.validated", 1, e.BatchValidated, ("scheduler",)),
     EventKind("batch.rejected", 1, e.BatchRejected, ("scheduler",)),
     EventKind("batch.dispatched", 1, e.BatchDispatched, ("scheduler",), lambda event: event.slice_id),
     EventKind(
-        "batch.chunk_completed", 1, e.ChunkCompleted, ("gpu-runner",), lambda event: f"{event.slice_id}:{event.chunk}"
+        "batch.chunk_completed", 2, e.ChunkCompleted, ("gpu-runner",), lambda event: f"{event.slice_id}:{event.chunk}"
     ),
     EventKind("batch.slice_returned", 1, e.SliceReturned, ("gpu-runner",), lambda event: _return(event)),
     EventKind("batch.finalizing", 1, e.BatchFinalizing, ("scheduler",)),
@@ -105,7 +106,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind(
         "runner.model_loading", 2, e.ModelLoading, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
     ),
-    EventKind("runner.model_loaded", 1, e.ModelLoaded, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),
+    EventKind("runner.model_loaded", 2, e.ModelLoaded, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),
     EventKind("runner.model_failed", 1, e.ModelFailed, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"),
     EventKind(
         "runner.engine_crashed", 1, e.EngineCrashed, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"

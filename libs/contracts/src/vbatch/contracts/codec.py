@@ -20,13 +20,19 @@ Payload = dict[str, Any]
 Upcast = Callable[[Payload], Payload]
 
 CE_TYPE = "ce-type"
-UPCASTS: Mapping[str, tuple[str, Upcast]] = {
+UPCASTS: Mapping[str, tuple[str, Upcast | None]] = {
     # The second version may name a priority; without one it is the common 0.
-    "vbatch.batch.created.v1": ("vbatch.batch.created.v2", lambda payload: payload),
+    "vbatch.batch.created.v1": ("vbatch.batch.created.v2", None),
+    # The third version may name the batch that it retries, or its fan-out and model; the second knew neither.
+    "vbatch.batch.created.v2": ("vbatch.batch.created.v3", None),
+    # The second version tells the flaws of answers; without them an answer has none.
+    "vbatch.batch.chunk_completed.v1": ("vbatch.batch.chunk_completed.v2", None),
+    # The second version says where engine and model come from; of the first one's, nobody wrote that down.
+    "vbatch.runner.model_loaded.v1": ("vbatch.runner.model_loaded.v2", None),
     # The second version says with which profile; what the first one's was, nobody wrote down.
-    "vbatch.runner.model_loading.v1": ("vbatch.runner.model_loading.v2", lambda payload: payload),
+    "vbatch.runner.model_loading.v1": ("vbatch.runner.model_loading.v2", None),
 }
-"""`ce-type` of an old version → (`ce-type` it becomes, how)."""
+"""`ce-type` of an old version → (`ce-type` it becomes, how); None where the payload stays."""
 
 
 class Unreadable(Exception):
@@ -87,13 +93,11 @@ def _wanted(kind: EventKind, *, outline: bool) -> type[Event]:
 
 
 def _current(ce_type: str, body: bytes) -> tuple[EventKind, bytes]:
-    if ce_type not in UPCASTS:
-        return BY_CE_TYPE[ce_type], body
-    payload = msgspec.json.decode(body)
     while ce_type in UPCASTS:
         ce_type, upcast = UPCASTS[ce_type]
-        payload = upcast(payload)
-    return BY_CE_TYPE[ce_type], msgspec.json.encode(payload)
+        if upcast is not None:
+            body = msgspec.json.encode(upcast(msgspec.json.decode(body)))
+    return BY_CE_TYPE[ce_type], body
 
 
 @lru_cache(maxsize=64)

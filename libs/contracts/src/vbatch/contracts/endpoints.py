@@ -15,6 +15,9 @@ RERANK = "/v1/rerank"
 BATCH_ENDPOINTS: tuple[str, ...] = (CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, SCORE, RERANK)
 """The endpoints that POST /v1/batches accepts, in the order the error message lists them: like OpenAI's, chat first."""
 
+TEXT_ENDPOINTS = frozenset({CHAT_COMPLETIONS, COMPLETIONS, RESPONSES})
+"""The endpoints whose answers are text, which can be judged."""
+
 REQUIRED_BODY_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     CHAT_COMPLETIONS: (("messages",),),
     COMPLETIONS: (("prompt",),),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import assert_never
 
@@ -12,6 +12,14 @@ from vbatch.contracts.durations import duration
 
 DTYPE = "dtype"
 """The profile setting that people ask about first."""
+FLAW_TEXTS: Mapping[e.Flaw, str] = {
+    e.Flaw.EMPTY: "are empty",
+    e.Flaw.CUT: "were cut by their token limit",
+    e.Flaw.NOT_JSON: "are not the JSON that was asked for",
+    e.Flaw.REFUSED: "are refusals",
+    e.Flaw.REPEATING: "repeat themselves to the end",
+}
+"""Each completes "the answers"."""
 
 
 def event_text(event: e.AnyEvent) -> str:
@@ -24,7 +32,7 @@ def event_text(event: e.AnyEvent) -> str:
             return _slice(event)
         case e.RunnerLeased() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
             return _runner(event)
-        case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost():
+        case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost() | e.BatchQualityDropped():
             return _trouble(event)
         case e.SchedulerLeased() | e.ResultsLeased() | e.NotifierLeased():
             return _lease(event)
@@ -102,11 +110,13 @@ def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
     match event:
         case e.BatchCreated():
             window = duration((event.expires_at - event.at) / timedelta(seconds=1))
-            return f"for {event.endpoint} on {event.input_file_id}, to be done within {window}"
+            model = f" with {event.model}" if event.model is not None else ""
+            again = f", a retry of {event.retry_of}" if event.retry_of is not None else ""
+            return f"for {event.endpoint}{model} on {event.input_file_id}, to be done within {window}{again}"
         case e.BatchCancelRequested():
             return "its owner asks to cancel it"
         case e.BatchPaused():
-            return "paused by its owner"
+            return "paused: it starts no more requests"
         case e.BatchResumed():
             return "resumed by its owner"
         case e.BatchPriorityChanged():
@@ -123,6 +133,11 @@ def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
             return _sealed(event)
         case _:
             assert_never(event)
+
+
+def _quality(event: e.BatchQualityDropped) -> str:
+    share = f"{event.count / max(1, event.answers):.0%} of {amount(event.answers, 'answer')}"
+    return f"{share} {FLAW_TEXTS[event.flaw]}; the threshold is {event.share_max:.0%}"
 
 
 def _first_fault(faults: Sequence[e.BatchFault]) -> str:
@@ -177,8 +192,12 @@ def _first_choice(profile: Sequence[e.ProfileSetting]) -> str:
     return f" in {dtype.value}: {dtype.reason}" if dtype else ""
 
 
-def _trouble(event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost) -> str:
+def _trouble(
+    event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost | e.BatchQualityDropped,
+) -> str:
     match event:
+        case e.BatchQualityDropped():
+            return _quality(event)
         case e.EngineCrashed():
             inside = amount(event.suspect_count, "request")
             return f"the engine of {event.model} died with {inside} inside: {event.detail}"

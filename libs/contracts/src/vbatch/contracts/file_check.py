@@ -9,7 +9,8 @@ from vbatch.contracts.ids import ModelId
 
 
 class FileChecked(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a file is fit to run at an endpoint. An unfit one has faults, in line order, and no `model`.
+    """Whether a file is fit to run at an endpoint. An unfit one has faults, in line order, and no `model`; neither has
+    one for several models.
 
     `work_seconds` is what its requests take on one device that does nothing else, the load of the model left out;
     `is_guess`: too little was measured yet of the model.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NewType
 
 BatchId = NewType("BatchId", str)
+FanoutId = NewType("FanoutId", str)
 FileId = NewType("FileId", str)
 SliceId = NewType("SliceId", str)
 RunnerId = NewType("RunnerId", str)
@@ -23,6 +24,7 @@ DeliveryId = NewType("DeliveryId", str)
 MODEL_ID_BYTES_MAX = 256
 ID_BYTES_MAX: Mapping[object, int] = {
     BatchId: 64,
+    FanoutId: 64,
     FileId: 1024,  # also a client's name for the input file of a batch: 256 characters
     SliceId: 64,
     RunnerId: 64,
@@ -41,6 +43,7 @@ OutputKind = Literal["output", "error"]
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 FILE_ID_DIGITS = 22
 BATCH_ID_PATTERN = re.compile(r"batch_[0-9a-f]{32}")
+FANOUT_ID_PATTERN = re.compile(r"fanout_[0-9a-f]{32}")
 FILE_ID_PATTERN = re.compile(r"file-[0-9A-Za-z]{22}")
 UPLOAD_ID_PATTERN = re.compile(r"upload_[0-9a-f]{32}")
 API_KEY_PREFIX = "sk-vb-"
@@ -112,6 +115,22 @@ def output_file_id(batch_id: BatchId, kind: OutputKind) -> FileId:
     return new_file_id(_digest(batch_id, kind))
 
 
+def made_file_id(batch_id: BatchId, content: str) -> FileId:
+    """The id of an input file that the server makes for a batch; `content` names what is in it. It is derived, so a
+    repeated request makes the same file."""
+    return new_file_id(_digest("made", batch_id, content))
+
+
+def fanout_id_of(first: BatchId, models: Sequence[ModelId]) -> FanoutId:
+    """`fanout_` + 32 hex digits, derived from its first batch and its models."""
+    return FanoutId("fanout_" + _digest("fanout", first, *models).hex()[:32])
+
+
+def fanout_batch_id(first: BatchId, model: ModelId) -> BatchId:
+    """The id of the batch that a fan-out makes for another model than its first one."""
+    return BatchId("batch_" + _digest("fanout", first, model).hex()[:32])
+
+
 def batch_request_id(batch_id: BatchId, line: int) -> str:
     """The `id` of a line in an output file: `batch_req_` + 32 hex digits."""
     return "batch_req_" + _digest(batch_id, str(line)).hex()[:32]
@@ -129,6 +148,10 @@ def model_token(model_id: ModelId) -> str:
 
 def is_batch_id(text: str) -> bool:
     return BATCH_ID_PATTERN.fullmatch(text) is not None
+
+
+def is_fanout_id(text: str) -> bool:
+    return FANOUT_ID_PATTERN.fullmatch(text) is not None
 
 
 def is_file_id(text: str) -> bool:

@@ -102,6 +102,7 @@ class Ledger:
         self.completed = 0
         self.failed = 0
         self.usage = e.NO_USAGE
+        self.flaws: dict[e.Flaw, int] = {}
         self.is_closed = False
         self._answered = bytearray(last_line + 1)
 
@@ -114,6 +115,8 @@ class Ledger:
         self.completed += outcome.is_success
         self.failed += not outcome.is_success
         self.usage += outcome.usage
+        for flaw in outcome.flaws:
+            self.flaws[flaw] = self.flaws.get(flaw, 0) + 1
         return True
 
     def has(self, line: int) -> bool:

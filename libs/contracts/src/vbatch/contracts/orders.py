@@ -32,7 +32,7 @@ class RunSlice(Order, frozen=True, kw_only=True, tag="run"):
     """Run these requests on this model and record every outcome.
 
     `model_behind` is another model that has waiting work, so that the runner can prepare for it; it is a hint, not an
-    order.
+    order. With `replaces_model` the bodies name another model, and the runner puts this one in its place.
     """
 
     slice_id: SliceId
@@ -42,6 +42,7 @@ class RunSlice(Order, frozen=True, kw_only=True, tag="run"):
     attempt: int
     requests: tuple[RequestRef, ...]
     model_behind: ModelId | None = None
+    replaces_model: bool = False
 
 
 class FailSlice(Order, frozen=True, kw_only=True, tag="fail"):

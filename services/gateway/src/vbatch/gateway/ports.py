@@ -10,14 +10,16 @@ from typing import Protocol
 from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.file_check import FileChecked
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
-from vbatch.contracts.ids import BatchId, EndpointId, FileId, ModelId, OwnerId
+from vbatch.contracts.ids import BatchId, EndpointId, FanoutId, FileId, ModelId, OwnerId
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.batches.manifest import FileDigest
 from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
 from vbatch.gateway.core.facets import FacetRecord
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.log_lines import ServiceLines
+from vbatch.gateway.core.merged_answers import Member, MergedPlaces
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
@@ -45,6 +47,10 @@ class Reads(Protocol):
         """Return one more than `params.limit`, if there are more."""
         ...
 
+    async def digests(self, owner: OwnerId, file_ids: Sequence[FileId]) -> list[FileDigest]:
+        """Those of these files that there ever were."""
+        ...
+
     async def is_read_by_a_batch(self, file_id: FileId) -> bool:
         """Whether an unfinished batch still needs the bytes."""
         ...
@@ -53,6 +59,18 @@ class Reads(Protocol):
 
     async def batches(self, owner: OwnerId, params: ListBatchesParams) -> list[BatchRecord]:
         """Return the newest first; one more than `params.limit`, if there are more."""
+        ...
+
+    async def family(self, owner: OwnerId, batch_id: BatchId) -> list[BatchRecord]:
+        """The batch that was first, its retries, and theirs: oldest first, at most FAMILY_MAX."""
+        ...
+
+    async def fanout(self, owner: OwnerId, fanout_id: FanoutId) -> list[BatchRecord]:
+        """The batches of a fan-out without their retries, in the order of its models; empty for one that is unknown."""
+        ...
+
+    async def merged(self, members: Sequence[Member]) -> MergedPlaces:
+        """Where the answers that count stand; only those that each batch's `partial_bytes` covers."""
         ...
 
     async def outcomes(self, batch: BatchRecord, params: ListResultsParams) -> list[OutcomePlace]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from vbatch.contracts.events import EngineOrigin
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.orders import RequestRef
 from vbatch.gpu_runner.core.concurrency import EngineStats
@@ -94,6 +95,9 @@ class Engine(Protocol):
 class Launcher(Protocol):
     async def profile(self, definition: ModelDefinition) -> Profile:
         """How the model would be launched now, with what the device chooses for it."""
+
+    async def origin(self, definition: ModelDefinition) -> EngineOrigin:
+        """Where the engine and its model come from, as far as it is known once the model was launched."""
 
     async def launch(self, definition: ModelDefinition) -> Engine:
         """Wait until the previous engine's memory is free; return when the new one answers. Raises EngineFailed."""

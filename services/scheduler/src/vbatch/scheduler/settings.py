@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field
 
 from vbatch.chassis.settings import ServiceSettings
+from vbatch.scheduler.core.decide import FLAW_SHARE_MAX
 from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX
 
 
@@ -32,6 +33,16 @@ class SchedulerSettings(ServiceSettings):
     port: int = Field(default=4083, ge=0, le=65535, description="The port of health and metrics.")
     lines_max: int = Field(default=50_000, ge=1, description="Requests one batch may hold.")
     line_bytes_max: int = Field(default=16 << 20, ge=1024, description="Bytes one request line may have.")
+    mixed_models: bool = Field(
+        default=False, description="Whether the lines of one file may name several models; OpenAI refuses that."
+    )
+    flaw_share_max: float = Field(
+        default=FLAW_SHARE_MAX,
+        gt=0,
+        le=1,
+        description="The event batch.quality_dropped tells that this share of a batch's answers is empty, a refusal, "
+        "repeating, or not the JSON that was asked for. `pause_on` of a batch overrides it.",
+    )
     runner_silence_seconds_max: float = Field(
         default=SILENCE_SECONDS_MAX,
         gt=0,

@@ -46,11 +46,13 @@ def service(settings: SchedulerSettings) -> Callable[[Stop], Awaitable[None]]:
 
 async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> None:
     readiness, registry = Readiness(), service_registry("scheduler")
-    limits = Limits(settings.lines_max, settings.line_bytes_max)
+    limits = Limits(settings.lines_max, settings.line_bytes_max, settings.mixed_models)
     async with process_planner(settings.blob_url, settings.home / "plans") as planner:
         policy, silence = POLICIES[settings.policy], settings.runner_silence_seconds_max
         means = QuarantineMeans(NotesFile(settings.home / "run" / "scheduler.ends.json"), tell_of_set_aside(registry))
-        scheduler = Scheduler(journal, planner, policy, utc_now, os.getpid(), limits, silence, means)
+        scheduler = Scheduler(
+            journal, planner, policy, utc_now, os.getpid(), limits, silence, means, settings.flaw_share_max
+        )
         scheduler.observe = BatchTimes(scheduler.state, registry).observe
         _add_checks(readiness, journal, scheduler)
         report_waiting_writes(journal.waiting_writes, readiness, registry)

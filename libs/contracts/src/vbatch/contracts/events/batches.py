@@ -11,6 +11,7 @@ from vbatch.contracts.bounds import Items, Json
 from vbatch.contracts.events.base import Event
 from vbatch.contracts.events.outcomes import (
     BatchFault,
+    Flaw,
     ModelTotal,
     Outcome,
     OutcomeOutline,
@@ -19,11 +20,19 @@ from vbatch.contracts.events.outcomes import (
     Usage,
 )
 from vbatch.contracts.failures import ReturnReason
-from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, RunnerId, SliceId
+from vbatch.contracts.ids import BatchId, FanoutId, FileId, ModelId, OwnerId, RunnerId, SliceId
+
+FlawShares = Annotated[dict[Flaw, float], Items(len(Flaw))]
+"""Of successful answers, from 0 to 1."""
 
 
 class BatchCreated(Event, frozen=True, kw_only=True):
-    """A batch was accepted; only its shape was checked. It must end by `expires_at`. Higher `priority` runs sooner."""
+    """A batch was accepted; only its shape was checked. It must end by `expires_at`. Higher `priority` runs sooner.
+
+    `retry_of` is the batch of which this one runs requests again. The batches of one fan-out share a `fanout_id`; the
+    `model` of each replaces the one that its lines name. When the share of answers with a flaw reaches that in
+    `pause_on`, the batch is paused.
+    """
 
     batch_id: BatchId
     owner: OwnerId
@@ -34,12 +43,27 @@ class BatchCreated(Event, frozen=True, kw_only=True):
     metadata: limits.Metadata | None = None
     output_expires_after_seconds: int | None = None
     priority: int = 0
+    retry_of: BatchId | None = None
+    fanout_id: FanoutId | None = None
+    model: ModelId | None = None
+    pause_on: FlawShares | None = None
 
 
 class BatchCancelRequested(Event, frozen=True, kw_only=True):
     """The owner asked for the batch to end; requests that are running are returned."""
 
     batch_id: BatchId
+
+
+class BatchQualityDropped(Event, frozen=True, kw_only=True):
+    """So many of the answers so far have this flaw that their share has reached the threshold `share_max`. It is told
+    once for each flaw of a batch."""
+
+    batch_id: BatchId
+    flaw: Flaw
+    count: int
+    answers: int
+    share_max: float
 
 
 class BatchPaused(Event, frozen=True, kw_only=True):
@@ -170,7 +194,8 @@ class BatchExpired(BatchSealed, frozen=True, kw_only=True):
 
 
 SealedEvent = BatchCompleted | BatchCancelled | BatchExpired
+QualityEvent = BatchQualityDropped
 SteeringEvent = BatchPaused | BatchResumed | BatchPriorityChanged
 StatusEvent = BatchCreated | BatchValidated | BatchRejected | BatchCancelRequested | BatchFinalizing | SealedEvent
 SliceEvent = BatchDispatched | ChunkCompleted | ChunkOutline | SliceReturned
-BatchEvent = StatusEvent | SteeringEvent | SliceEvent
+BatchEvent = StatusEvent | SteeringEvent | SliceEvent | QualityEvent

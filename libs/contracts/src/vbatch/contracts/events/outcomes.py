@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Annotated
+
 import msgspec
 
 from vbatch.contracts import limits
+from vbatch.contracts.bounds import Items
 from vbatch.contracts.failures import FileFault, RequestFault
 from vbatch.contracts.ids import ModelId
 
@@ -46,6 +50,20 @@ class RequestError(msgspec.Struct, frozen=True, kw_only=True):
     message: limits.ErrorMessage
 
 
+class Flaw(StrEnum):
+    """What is wrong with a successful answer, as far as it shows without reading it: it has no text, was cut by its
+    token limit, is not the JSON that was asked for, is a refusal, or repeats itself to the end."""
+
+    EMPTY = "empty"
+    CUT = "cut"
+    NOT_JSON = "not_json"
+    REFUSED = "refused"
+    REPEATING = "repeating"
+
+
+Flaws = Annotated[tuple[Flaw, ...], Items(len(Flaw))]
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The result of one request: an HTTP answer (`status_code` and `body`, or `body_blob` when the body is too big for
     a message), or an `error`. `body` is the engine's JSON, unchanged. `seconds` is the time inside the engine."""
@@ -58,6 +76,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: RequestError | None = None
     usage: Usage = NO_USAGE
     seconds: float = 0.0
+    flaws: Flaws = ()
 
     @property
     def is_success(self) -> bool:
@@ -71,6 +90,7 @@ class OutcomeOutline(msgspec.Struct, frozen=True):
     status_code: int | None = None
     usage: Usage = NO_USAGE
     seconds: float = 0.0
+    flaws: Flaws = ()
 
     @property
     def is_success(self) -> bool:

@@ -39,6 +39,19 @@ class ModelLoading(Event, frozen=True, kw_only=True):
     profile: Annotated[tuple[ProfileSetting, ...], Items(limits.PROFILE_SETTINGS_COUNT_MAX)] = ()
 
 
+class EngineOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an engine and its model come from; empty where it is not known. `engine` has its version, `source` is a
+    package, a folder, a name on the hub or a URL, `revision` its version or commit. `weights_sha256` is the digest over
+    the names and digests of all weights, `sampling_defaults` the JSON of the model's generation_config.json."""
+
+    engine: limits.ShortText = ""
+    source: limits.ReasonText = ""
+    revision: limits.ShortText = ""
+    weights_sha256: limits.Word = ""
+    template_sha256: limits.Word = ""
+    sampling_defaults: limits.ReasonText = ""
+
+
 class ModelLoaded(Event, frozen=True, kw_only=True):
     """The engine answers. `seconds` is the time from the last request fed to the previous engine until this one is
     ready; `window` is how many requests may be inside the engine at once."""
@@ -48,6 +61,7 @@ class ModelLoaded(Event, frozen=True, kw_only=True):
     model: ModelId
     seconds: float
     window: int
+    origin: EngineOrigin = EngineOrigin()
 
 
 class ModelFailed(Event, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ class FileRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `batch`; `metadata` and `errors` are JSON text."""
+    """A row of `batch`; `metadata`, `errors`, `pause_on`, `flaws` and `engines` are JSON text."""
 
     id: str
     sequence: int
@@ -93,6 +93,10 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     counting_ended_at: datetime | None = None
     priority: int = 0
     asked_priority: int = 0
+    retry_of: str | None = None
+    fanout_id: str | None = None
+    asked_model: str | None = None
+    pause_on: str | None = None
     paused_at: datetime | None = None
     total: int = 0
     completed: int = 0
@@ -102,6 +106,8 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    flaws: str | None = None
+    engines: str | None = None
     partial_bytes: int = 0
     first_outcome_at: datetime | None = None
     last_outcome_at: datetime | None = None
@@ -136,6 +142,8 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunnerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `runner`; `profile` and `origin`, of the model loaded or loading, are JSON text."""
+
     id: str
     epoch: int
     state: str
@@ -145,6 +153,8 @@ class RunnerRow(msgspec.Struct, frozen=True, kw_only=True):
     request_window: int = 0
     detail: str = ""
     since: datetime
+    profile: str | None = None
+    origin: str | None = None
 
 
 def storable(text: str) -> str:

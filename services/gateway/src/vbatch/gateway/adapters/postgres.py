@@ -10,12 +10,15 @@ import asyncpg
 import msgspec
 
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId
+from vbatch.contracts.ids import BatchId, FanoutId, FileId, ModelId, OwnerId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
+from vbatch.contracts.limits import MODELS_COUNT_MAX
+from vbatch.contracts.manifest import EngineUse
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.read_model import SCHEMA
 from vbatch.contracts.read_model.rows import columns
 from vbatch.gateway.adapters.cooperative import map_cooperatively
+from vbatch.gateway.adapters.families import FAMILY_IDS, merged_places
 from vbatch.gateway.adapters.postgres_comparing import (
     AGREEMENTS,
     COMPARED,
@@ -26,8 +29,10 @@ from vbatch.gateway.adapters.postgres_comparing import (
 )
 from vbatch.gateway.adapters.postgres_lines import FACETS, line_record, lines_query
 from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.batches.manifest import FileDigest
 from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
 from vbatch.gateway.core.facets import FACETS_MAX, FacetRecord
+from vbatch.gateway.core.merged_answers import FAMILY_MAX, Member, MergedPlaces
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
@@ -70,6 +75,7 @@ FILES = f"""
     ORDER BY sequence %s LIMIT $5"""
 FILES_NEWEST_FIRST = FILES % ("<", "DESC")
 FILES_OLDEST_FIRST = FILES % (">", "ASC")
+DIGESTS = "SELECT id, bytes, sha256 FROM file WHERE owner = $1 AND id = ANY($2)"
 FILE_IN_USE = """
     SELECT EXISTS (SELECT FROM batch WHERE input_file_id = $1
                    AND status IN ('validating', 'in_progress', 'finalizing', 'cancelling'))"""
@@ -88,6 +94,10 @@ BATCHES = rf"""
            (SELECT bool_and(metadata ->> wanted.key = wanted.value IS TRUE)
             FROM unnest($7::text[], $8::text[]) AS wanted (key, value)) END)
     ORDER BY sequence DESC LIMIT $3"""
+FAMILY = f"SELECT {BATCH_COLUMNS} FROM batch WHERE id IN ({FAMILY_IDS}) ORDER BY sequence LIMIT $3"
+FANOUT = f"""
+    SELECT {BATCH_COLUMNS} FROM batch WHERE owner = $1 AND fanout_id = $2
+    ORDER BY sequence LIMIT $3"""
 OUTCOMES = f"""
     SELECT {columns(OutcomePlace)} FROM outcome
     WHERE batch_sequence = $1 AND line > $2 AND start + length <= $3
@@ -140,6 +150,9 @@ class PostgresReads:
             _file, await self._rows(query, owner, now, params.purpose, params.after, params.limit + 1)
         )
 
+    async def digests(self, owner: OwnerId, file_ids: Sequence[FileId]) -> list[FileDigest]:
+        return [FileDigest(*row) for row in await self._rows(DIGESTS, owner, file_ids)]
+
     async def is_read_by_a_batch(self, file_id: FileId) -> bool:
         rows = await self._rows(FILE_IN_USE, file_id)
         return bool(rows[0][0])
@@ -155,6 +168,19 @@ class PostgresReads:
         return await map_cooperatively(
             _batch, await self._rows(BATCHES, *page, list(params.statuses), *times, *metadata)
         )
+
+    async def family(self, owner: OwnerId, batch_id: BatchId) -> list[BatchRecord]:
+        return await map_cooperatively(_batch, await self._rows(FAMILY, owner, batch_id, FAMILY_MAX))
+
+    async def fanout(self, owner: OwnerId, fanout_id: FanoutId) -> list[BatchRecord]:
+        return await map_cooperatively(_batch, await self._rows(FANOUT, owner, fanout_id, MODELS_COUNT_MAX))
+
+    async def merged(self, members: Sequence[Member]) -> MergedPlaces:
+        try:
+            async with self._pool.acquire(timeout=CONNECT_SECONDS_MAX) as connection:
+                return await merged_places(connection, members)
+        except TROUBLE as error:
+            raise ReadModelUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def outcomes(self, batch: BatchRecord, params: ListResultsParams) -> list[OutcomePlace]:
         rows = await self._rows(OUTCOMES, batch.sequence, params.after_line, batch.partial_bytes, params.limit)
@@ -297,6 +323,12 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
         # Missing in older versions of the read model, which are served until `vbatch rebuild --switch`.
         priority=row.get("priority", 0),
         asked_priority=row.get("asked_priority", 0),
+        retry_of=row.get("retry_of"),
+        fanout_id=row.get("fanout_id"),
+        asked_model=row.get("asked_model"),
+        pause_on=_pause_on(row.get("pause_on")),
+        flaws=_flaws(row.get("flaws")),
+        engines=_engines(row.get("engines")),
         paused_at=row.get("paused_at"),
         counts=e.RequestCounts(total=row["total"], completed=row["completed"], failed=row["failed"]),
         usage=_usage(row),
@@ -307,6 +339,18 @@ def _batch(row: asyncpg.Record) -> BatchRecord:
 
 def _metadata(text: str | None) -> dict[str, str] | None:
     return msgspec.json.decode(text, type=dict[str, str] | None) if text is not None else None
+
+
+def _pause_on(text: str | None) -> dict[e.Flaw, float] | None:
+    return msgspec.json.decode(text, type=dict[e.Flaw, float]) if text is not None else None
+
+
+def _flaws(text: str | None) -> dict[e.Flaw, int]:
+    return msgspec.json.decode(text, type=dict[e.Flaw, int]) if text is not None else {}
+
+
+def _engines(text: str | None) -> tuple[EngineUse, ...]:
+    return msgspec.json.decode(text, type=tuple[EngineUse, ...]) if text is not None else ()
 
 
 def _errors(text: str | None) -> tuple[e.BatchFault, ...] | None:

@@ -101,6 +101,16 @@ def parse_tail_results(query: Mapping[str, str]) -> TailResultsParams | None:
     return TailResultsParams(integer_between(after_byte, "after_byte", 0, BYTES_MAX), _flag(query, "follow"))
 
 
+def asks_for_merged(query: Mapping[str, str]) -> bool:
+    """Whether the client wants the answers of the batch and its retries as one list, which is not paged."""
+    if not _flag(query, "merged"):
+        return False
+    for name in ("after_line", "limit", "after_byte", "follow"):
+        if name in query:
+            raise Refusal(Reason.VALUE_INVALID, f"'{name}' cannot be combined with 'merged'.", name)
+    return True
+
+
 def _flag(query: Mapping[str, str], name: str) -> bool:
     value = query.get(name, "false")
     if value not in ("true", "false"):

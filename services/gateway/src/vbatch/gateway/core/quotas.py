@@ -35,9 +35,9 @@ def limits_batches(quota: Quota) -> bool:
     return (quota.unfinished_batches_max, quota.unanswered_requests_max, quota.tokens_per_day_max) != (None,) * 3
 
 
-def check_batch(quota: Quota, usage: Usage) -> None:
-    """Raises Refusal when the owner may have no other batch now. How large the new one is nobody knows yet."""
-    _check(quota.unfinished_batches_max, usage.unfinished_batches, "unfinished batches")
+def check_batches(quota: Quota, usage: Usage, count: int) -> None:
+    """Raises Refusal when the owner may not have `count` more batches now. How large they are nobody knows yet."""
+    _check(quota.unfinished_batches_max, usage.unfinished_batches, "unfinished batches", count)
     _check(quota.unanswered_requests_max, usage.unanswered_requests, "unanswered requests")
     _check(quota.tokens_per_day_max, usage.tokens_today, "tokens a day")
 
@@ -69,9 +69,10 @@ def _amount(name: str, value: object) -> int:
     return integer_between(integer(value, name), name, least, most)
 
 
-def _check(most: int | None, now: int, what: str) -> None:
-    if most is not None and now >= most:
-        raise quota_exceeded(f"You exceeded your quota of {what}: you have {now}, and may have {most}.")
+def _check(most: int | None, now: int, what: str, more: int = 1) -> None:
+    if most is not None and now + more > most:
+        asked = f", and ask for {more} more" if more > 1 else ""
+        raise quota_exceeded(f"You exceeded your quota of {what}: you have {now}{asked}, and may have {most}.")
 
 
 def as_fields(quota: Quota) -> dict[str, int | None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import BatchId, FileId, ModelId
+from vbatch.contracts.ids import BatchId, FanoutId, FileId, ModelId
 from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
+from vbatch.contracts.manifest import EngineUse
 
 NO_COUNTS = e.RequestCounts(total=0, completed=0, failed=0)
 
@@ -51,9 +53,15 @@ class BatchRecord:
     cancelled_at: datetime | None = None
     priority: int = 0
     asked_priority: int = 0
+    retry_of: BatchId | None = None
+    fanout_id: FanoutId | None = None
+    asked_model: ModelId | None = None
+    pause_on: dict[e.Flaw, float] | None = None
     paused_at: datetime | None = None
     counts: e.RequestCounts = NO_COUNTS
     usage: e.Usage = e.NO_USAGE
+    engines: tuple[EngineUse, ...] = ()
+    flaws: Mapping[e.Flaw, int] = field(default_factory=dict)
     partial_bytes: int = 0
     partial_folder: str = ""
 
@@ -96,4 +104,8 @@ def batch_of(event: e.BatchCreated, sequence: int) -> BatchRecord:
         output_expires_after_seconds=event.output_expires_after_seconds,
         priority=event.priority,
         asked_priority=event.priority,
+        retry_of=event.retry_of,
+        fanout_id=event.fanout_id,
+        asked_model=event.model,
+        pause_on=event.pause_on,
     )

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     NO_SUCH_UPLOAD = "no_such_upload"
     NO_SUCH_BATCH = "no_such_batch"
     NO_SUCH_MODEL = "no_such_model"
+    NO_SUCH_FANOUT = "no_such_fanout"
     BODY_UNREADABLE = "body_unreadable"
     BODY_TOO_LARGE = "body_too_large"
     ENCODING_UNKNOWN = "encoding_unknown"
@@ -46,6 +47,7 @@ class Reason(StrEnum):
     TOO_MANY_CONNECTIONS = "too_many_connections"
     PARAMETER_MISSING = "parameter_missing"
     PARAMETER_UNKNOWN = "parameter_unknown"
+    PARAMETERS_EXCLUSIVE = "parameters_exclusive"
     VALUE_INVALID = "value_invalid"
     TYPE_INVALID = "type_invalid"
     TOO_MANY_PROPERTIES = "too_many_properties"
@@ -60,6 +62,7 @@ class Reason(StrEnum):
     FILE_NOT_DOWNLOADABLE = "file_not_downloadable"
     RANGE_UNSATISFIABLE = "range_unsatisfiable"
     BATCH_OVER = "batch_over"
+    BATCH_NOT_RETRYABLE = "batch_not_retryable"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     TOO_MANY_STREAMS = "too_many_streams"
     RATE_LIMITED = "rate_limited"
@@ -103,6 +106,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.NO_SUCH_UPLOAD: Answer(404),
     Reason.NO_SUCH_BATCH: Answer(404),
     Reason.NO_SUCH_MODEL: Answer(404, "model_not_found"),
+    Reason.NO_SUCH_FANOUT: Answer(404),
     Reason.BODY_UNREADABLE: Answer(400),
     Reason.BODY_TOO_LARGE: Answer(400),
     # The rest of the body is not read, so the connection cannot be used again.
@@ -113,6 +117,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.TOO_MANY_CONNECTIONS: Answer(503, "service_unavailable", SERVER_ERROR, RETRY_LATER),
     Reason.PARAMETER_MISSING: Answer(400, "missing_required_parameter"),
     Reason.PARAMETER_UNKNOWN: Answer(400, "unknown_parameter"),
+    Reason.PARAMETERS_EXCLUSIVE: Answer(400, "mutually_exclusive_parameters"),
     Reason.VALUE_INVALID: Answer(400, "invalid_value"),
     Reason.TYPE_INVALID: Answer(400, "invalid_type"),
     Reason.TOO_MANY_PROPERTIES: Answer(400, "object_above_max_properties"),
@@ -127,6 +132,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.FILE_NOT_DOWNLOADABLE: Answer(400),
     Reason.RANGE_UNSATISFIABLE: Answer(416),
     Reason.BATCH_OVER: Answer(409, headers=DO_NOT_RETRY),
+    Reason.BATCH_NOT_RETRYABLE: Answer(409, headers=DO_NOT_RETRY),
     Reason.IDEMPOTENCY_KEY_REUSED: Answer(409, "idempotency_key_reused", headers=DO_NOT_RETRY),
     Reason.TOO_MANY_STREAMS: Answer(429, "rate_limit_exceeded", "requests", RETRY_LATER),
     Reason.RATE_LIMITED: Answer(429, "rate_limit_exceeded", "requests"),  # its headers say when to try again
@@ -239,8 +245,12 @@ def not_a_batch_id(text: str) -> Refusal:
     return Refusal(Reason.VALUE_INVALID, message, "batch_id")
 
 
-def no_such_model(model_id: str) -> Refusal:
-    return Refusal(Reason.NO_SUCH_MODEL, f"The model '{model_id}' does not exist", "model")
+def no_such_model(model_id: str, param: str = "model") -> Refusal:
+    return Refusal(Reason.NO_SUCH_MODEL, f"The model '{model_id}' does not exist", param)
+
+
+def no_such_fanout(fanout_id: str) -> Refusal:
+    return Refusal(Reason.NO_SUCH_FANOUT, f"No fan-out found with id '{fanout_id}'.")
 
 
 def model_not_deletable(model_id: str) -> Refusal:

@@ -168,6 +168,8 @@ class Timeline:
                 return
             case e.BatchDispatched() | e.SliceReturned() | e.ChunkCompleted() | e.ChunkOutline() as event:
                 self._fold_slice(step, event)
+            case e.BatchQualityDropped() as event:
+                self._mark(step, "quality", event_text(event))
             case _ as event:
                 self._fold_life(step, event)
         self._first = self._first or step.at

@@ -10,7 +10,8 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 from pydantic import BaseModel
 
-from vbatch.contracts.events import NO_USAGE, BatchFault, UploadCreated, UploadPartAdded, Usage
+from vbatch.contracts.endpoints import TEXT_ENDPOINTS
+from vbatch.contracts.events import NO_USAGE, BatchFault, Flaw, UploadCreated, UploadPartAdded, Usage
 from vbatch.contracts.forecast import ForecastEntry
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.gateway.core.files.part_uploads import UploadStatus
@@ -96,6 +97,24 @@ class UsageObject(BaseModel):
     output_tokens_details: OutputTokensDetails
 
 
+class FlawObject(BaseModel):
+    """How many answers have this flaw, and their share of all successful ones."""
+
+    count: int
+    share: float
+
+
+class QualityObject(BaseModel):
+    """What is wrong with successful answers, as far as it shows without reading them."""
+
+    answers: int
+    empty: FlawObject
+    cut: FlawObject
+    not_json: FlawObject
+    refused: FlawObject
+    repeating: FlawObject
+
+
 class BatchObject(BaseModel):
     """OpenAI's 22 keys in the order it sends them, then ours."""
 
@@ -128,6 +147,10 @@ class BatchObject(BaseModel):
     requests_per_second: float | None
     waiting_for: str | None
     admission: AdmissionObject | None
+    retry_of: str | None
+    fanout_id: str | None
+    pause_on: dict[Flaw, float] | None
+    quality: QualityObject | None
 
 
 class ModelObject(BaseModel):
@@ -192,7 +215,7 @@ def file_view(file: FileRecord) -> FileObject:
         filename=file.filename,
         bytes=file.bytes,
         created_at=_seconds(file.created_at),
-        expires_at=_seconds_or_none(file.expires_at),
+        expires_at=seconds_or_none(file.expires_at),
     )
 
 
@@ -227,7 +250,7 @@ def batch_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchObjec
     return BatchObject(
         id=batch.id,
         endpoint=batch.endpoint,
-        model=batch.model,
+        model=batch.model or batch.asked_model,
         errors=_errors_view(batch.errors),
         input_file_id=batch.input_file_id,
         completion_window=batch.completion_window,
@@ -235,27 +258,41 @@ def batch_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchObjec
         output_file_id=batch.output_file_id,
         error_file_id=batch.error_file_id,
         created_at=_seconds(batch.created_at),
-        in_progress_at=_seconds_or_none(batch.in_progress_at),
+        in_progress_at=seconds_or_none(batch.in_progress_at),
         expires_at=_seconds(batch.expires_at),
-        finalizing_at=_seconds_or_none(batch.finalizing_at),
-        completed_at=_seconds_or_none(batch.completed_at),
-        failed_at=_seconds_or_none(batch.failed_at),
-        expired_at=_seconds_or_none(batch.expired_at),
-        cancelling_at=_seconds_or_none(batch.cancelling_at),
-        cancelled_at=_seconds_or_none(batch.cancelled_at),
+        finalizing_at=seconds_or_none(batch.finalizing_at),
+        completed_at=seconds_or_none(batch.completed_at),
+        failed_at=seconds_or_none(batch.failed_at),
+        expired_at=seconds_or_none(batch.expired_at),
+        cancelling_at=seconds_or_none(batch.cancelling_at),
+        cancelled_at=seconds_or_none(batch.cancelled_at),
         request_counts=RequestCountsObject(
             total=batch.counts.total, completed=batch.counts.completed, failed=batch.counts.failed
         ),
-        usage=_usage_view(batch.usage if batch.is_over else NO_USAGE),
+        usage=usage_view(batch.usage if batch.is_over else NO_USAGE),
         metadata=batch.metadata,
         priority=batch.priority,
-        paused_at=_seconds_or_none(batch.paused_at),
+        paused_at=seconds_or_none(batch.paused_at),
         queue_position=forecast.queue_position,
         eta=forecast.eta,
         requests_per_second=forecast.requests_per_second,
         waiting_for=forecast.waiting_for,
         admission=forecast.admission,
+        retry_of=batch.retry_of,
+        fanout_id=batch.fanout_id,
+        pause_on=batch.pause_on,
+        quality=_quality_view(batch),
     )
+
+
+def _quality_view(batch: BatchRecord) -> QualityObject | None:
+    """None for a batch without an answer, or whose endpoint gives no text."""
+    answers = batch.counts.completed
+    if not answers or batch.endpoint not in TEXT_ENDPOINTS:
+        return None
+    counts = {flaw: batch.flaws.get(flaw, 0) for flaw in Flaw}
+    shares = {flaw: FlawObject(count=count, share=round(count / answers, 4)) for flaw, count in counts.items()}
+    return QualityObject(answers=answers, **shares)
 
 
 def _errors_view(faults: Sequence[BatchFault] | None) -> BatchErrorsObject | None:
@@ -269,7 +306,7 @@ def _errors_view(faults: Sequence[BatchFault] | None) -> BatchErrorsObject | Non
     )
 
 
-def _usage_view(usage: Usage) -> UsageObject:
+def usage_view(usage: Usage) -> UsageObject:
     return UsageObject(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -283,5 +320,5 @@ def _seconds(at: datetime) -> int:
     return int(at.timestamp())
 
 
-def _seconds_or_none(at: datetime | None) -> int | None:
+def seconds_or_none(at: datetime | None) -> int | None:
     return _seconds(at) if at is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 
 from vbatch.chassis.failpoints import Failpoint, reached
@@ -10,47 +11,55 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, OwnerId, is_batch_id, new_batch_id
 from vbatch.contracts.subjects import BATCHES_CREATED, batch_events
 from vbatch.gateway.core.batches.cancelling import answers_at_once, check_cancellable, with_cancel_requested
-from vbatch.gateway.core.batches.create_batch import RETRY_SECONDS_MAX, CreateBatchParams, check_same_params, is_made_by
+from vbatch.gateway.core.batches.create_batch import RETRY_SECONDS_MAX, key_reused
+from vbatch.gateway.core.batches.retry import check_retryable
 from vbatch.gateway.core.batches.steering import Prioritize, SteeringCommand, check_steerable, steering_event
 from vbatch.gateway.core.pages import BATCHES_MAX, ListBatchesParams
 from vbatch.gateway.core.quotas import check_priority
 from vbatch.gateway.core.records import BatchRecord, batch_of
 from vbatch.gateway.core.refusals import no_such_batch, not_a_batch_id, unavailable
-from vbatch.gateway.flows.quotas import must_have_room_for_batch
-from vbatch.gateway.flows.writing import append, can_read, is_news, must_read
+from vbatch.gateway.flows.new_batches import NewBatch
+from vbatch.gateway.flows.quotas import must_have_room_for_batches
+from vbatch.gateway.flows.writing import append, append_all, can_read, is_news, must_read
 from vbatch.gateway.ports import Dependencies
-from vbatch.journal.port import Conflict, Guard
+from vbatch.journal.port import Conflict, Full, Guard
 
 
-async def create_batch(dependencies: Dependencies, owner: OwnerId, params: CreateBatchParams) -> BatchRecord:
+async def create_batch(dependencies: Dependencies, owner: OwnerId, asked: NewBatch) -> BatchRecord:
     """A new batch, `validating`. Raises Refusal when the owner's quota is used up."""
-    await must_have_room_for_batch(dependencies, owner, params.priority)
-    event = _created(dependencies, owner, params, new_batch_id(dependencies.now(), dependencies.entropy(10)))
-    sequence = await append(dependencies, event)
+    await must_have_room_for_batches(dependencies, owner, asked.priority, asked.batch_count)
+    batch_id = new_batch_id(dependencies.now(), dependencies.entropy(10))
+    files, created = await asked.events(dependencies, owner, batch_id)
+    try:
+        sequence = await _append(dependencies, files, created)
+    except Full:
+        for file in files:  # surely not in the log; after other errors it may be, so the bytes stay
+            await dependencies.blobs.delete(file.blob)
+        raise
     reached(Failpoint.BATCH_RECORDED)
     await can_read(dependencies, sequence)
-    return batch_of(event, sequence)
+    return batch_of(created[0], sequence)
 
 
-async def create_batch_once(
-    dependencies: Dependencies, owner: OwnerId, params: CreateBatchParams, key: str
-) -> BatchRecord:
+async def create_batch_once(dependencies: Dependencies, owner: OwnerId, asked: NewBatch, key: str) -> BatchRecord:
     """Return the current batch of this idempotency key, created if there is none. Raises Refusal if its parameters
     differ."""
-    event = _created(dependencies, owner, params, _batch_id_of_key(owner, key))
-    if await dependencies.log.last(batch_events(event.batch_id)) is None:
-        await must_have_room_for_batch(dependencies, owner, params.priority)
+    batch_id = _batch_id_of_key(owner, key)
+    if await dependencies.log.last(batch_events(batch_id)) is not None:
+        return await _existing(dependencies, owner, asked, batch_id)
+    await must_have_room_for_batches(dependencies, owner, asked.priority, asked.batch_count)
+    files, created = await asked.events(dependencies, owner, batch_id)
     try:
-        sequence = await append(dependencies, event, Guard(batch_events(event.batch_id), 0))
+        sequence = await _append(dependencies, files, created, Guard(batch_events(batch_id), 0))
     except Conflict:
-        return await _existing(dependencies, owner, params, event.batch_id)
+        return await _existing(dependencies, owner, asked, batch_id)
     reached(Failpoint.BATCH_RECORDED)
     if await can_read(dependencies, sequence):
-        return await _existing(dependencies, owner, params, event.batch_id)
-    return batch_of(event, sequence)
+        return await _existing(dependencies, owner, asked, batch_id)
+    return batch_of(created[0], sequence)
 
 
-async def create_batch_again(dependencies: Dependencies, owner: OwnerId, params: CreateBatchParams) -> BatchRecord:
+async def create_batch_again(dependencies: Dependencies, owner: OwnerId, asked: NewBatch) -> BatchRecord:
     """Return the batch that the same request created moments ago if its answer was lost; else a new one. Raises
     Refusal."""
     newest = await dependencies.log.last(BATCHES_CREATED)
@@ -58,9 +67,16 @@ async def create_batch_again(dependencies: Dependencies, owner: OwnerId, params:
         await must_read(dependencies, newest.sequence)
     since = dependencies.now() - timedelta(seconds=RETRY_SECONDS_MAX)
     for batch in await dependencies.reads.batches(owner, ListBatchesParams(limit=BATCHES_MAX, created_after=since)):
-        if is_made_by(batch, params):
+        if asked.is_made_by(batch):
             return batch
-    return await create_batch(dependencies, owner, params)
+    return await create_batch(dependencies, owner, asked)
+
+
+async def batch_to_retry(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> BatchRecord:
+    """Raises Refusal if the batch is unknown, has not ended, or never ran."""
+    batch = await find_batch(dependencies, owner, batch_id)
+    check_retryable(batch)
+    return batch
 
 
 async def find_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> BatchRecord:
@@ -121,22 +137,17 @@ async def steer_batch(
     return batch
 
 
-def _created(
-    dependencies: Dependencies, owner: OwnerId, params: CreateBatchParams, batch_id: BatchId
-) -> e.BatchCreated:
-    now = dependencies.now()
-    return e.BatchCreated(
-        at=now,
-        batch_id=batch_id,
-        owner=owner,
-        input_file_id=params.input_file_id,
-        endpoint=params.endpoint,
-        completion_window=params.completion_window,
-        expires_at=now + timedelta(seconds=params.window_seconds),
-        metadata=params.metadata,
-        output_expires_after_seconds=params.output_expires_after_seconds,
-        priority=params.priority,
-    )
+async def _append(
+    dependencies: Dependencies,
+    files: Sequence[e.FileStored],
+    created: Sequence[e.BatchCreated],
+    guard: Guard | None = None,
+) -> int:
+    """Batches of one request, and a file that is made for them, are recorded together or not at all."""
+    if not files and len(created) == 1:
+        return await append(dependencies, created[0], guard)
+    reached(Failpoint.BLOB_STORED)
+    return await append_all(dependencies, [*files, *created], guard)
 
 
 def _batch_id_of_key(owner: OwnerId, key: str) -> BatchId:
@@ -144,13 +155,12 @@ def _batch_id_of_key(owner: OwnerId, key: str) -> BatchId:
     return BatchId("batch_" + hashlib.sha256(f"{owner}|{key}".encode()).hexdigest()[:32])
 
 
-async def _existing(
-    dependencies: Dependencies, owner: OwnerId, params: CreateBatchParams, batch_id: BatchId
-) -> BatchRecord:
+async def _existing(dependencies: Dependencies, owner: OwnerId, asked: NewBatch, batch_id: BatchId) -> BatchRecord:
     newest = await dependencies.log.last(batch_events(batch_id))
     if newest is None:
         raise unavailable("The batch of this Idempotency-Key cannot be shown yet.")
     await must_read(dependencies, newest.sequence)
     batch = await find_batch(dependencies, owner, batch_id)
-    check_same_params(batch, params)
+    if not asked.is_made_by(batch):
+        raise key_reused()
     return batch

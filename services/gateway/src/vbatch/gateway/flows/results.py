@@ -44,7 +44,7 @@ async def results_so_far(
 ) -> Results:
     """Raises Refusal if the batch is unknown or its file is deleted."""
     batch = await find_batch(dependencies, owner, batch_id)
-    files = await _sealed_files(dependencies, owner, batch)
+    files = await sealed_files(dependencies, owner, batch)
     if params is not None:
         return await _page(dependencies, batch, params)
     last_line = await dependencies.reads.last_line(batch)
@@ -60,7 +60,7 @@ async def results_from(dependencies: Dependencies, owner: OwnerId, batch_id: str
     Raises Refusal if the batch is unknown or its file is deleted.
     """
     batch = await find_batch(dependencies, owner, batch_id)
-    await _sealed_files(dependencies, owner, batch)
+    await sealed_files(dependencies, owner, batch)
     last_line = await dependencies.reads.last_line(batch)
     if params.is_following:
         return Results(not batch.is_over, last_line, _followed(dependencies, owner, batch, params.after_byte))
@@ -74,7 +74,7 @@ async def _page(dependencies: Dependencies, batch: BatchRecord, params: ListResu
     return Results(is_incomplete, last_line, _lines(dependencies, batch, places))
 
 
-async def _sealed_files(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord) -> list[FileRecord]:
+async def sealed_files(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord) -> list[FileRecord]:
     """Output before error; none while the batch runs. Raises Refusal for the first one that is gone."""
     if not batch.is_over:
         return []
@@ -102,7 +102,7 @@ async def _growing(dependencies: Dependencies, batch: BatchRecord, start: int) -
         async for piece in dependencies.partial.read_stream(path, start, batch.partial_bytes):
             yield piece
     except BlobMissing as error:
-        raise _answers_gone(batch, error) from error
+        raise answers_gone(batch, error) from error
 
 
 async def _followed(
@@ -118,7 +118,7 @@ async def _followed(
             if records := await arrived(tail, LOOK_SECONDS):
                 await can_read(dependencies, records[-1].sequence)
             batch = await find_batch(dependencies, owner, batch.id)
-            await _sealed_files(dependencies, owner, batch)
+            await sealed_files(dependencies, owner, batch)
 
 
 async def _lines(
@@ -130,10 +130,10 @@ async def _lines(
         try:
             yield b"".join(await dependencies.partial.read_ranges(path, ranges))
         except BlobMissing as error:
-            raise _answers_gone(batch, error) from error
+            raise answers_gone(batch, error) from error
 
 
-def _answers_gone(batch: BatchRecord, error: BlobMissing) -> Exception:
+def answers_gone(batch: BatchRecord, error: BlobMissing) -> Exception:
     """Explain a missing growing JSONL: it was just deleted with a sealed file; if the batch still runs, it is lost."""
     file_id = batch.output_file_id or batch.error_file_id
     return error if file_id is None else no_such_file(file_id)

@@ -14,6 +14,7 @@ from vbatch.contracts.events import NO_USAGE, Outcome, RequestError, Usage
 from vbatch.contracts.failures import REQUEST_FAULT_MESSAGES, RequestFault
 from vbatch.contracts.limits import TOKENS_MAX
 from vbatch.gpu_runner.core.feed import Request
+from vbatch.gpu_runner.core.judging import flaws_of
 
 ENVELOPE_TEXT_CHARS_MAX = 2_000
 
@@ -86,6 +87,7 @@ def outcome_of(request: Request, status_code: int, body: bytes, seconds: float) 
         body=msgspec.Raw(body),
         usage=usage,
         seconds=seconds,
+        flaws=flaws_of(request, body) if status_code < 300 else (),
     )
 
 

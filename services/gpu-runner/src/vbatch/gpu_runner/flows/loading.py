@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from vbatch.contracts.events import ModelFailed, ModelLoaded, ModelLoading, ProfileLowered
+from vbatch.contracts.events import EngineOrigin, ModelFailed, ModelLoaded, ModelLoading, ProfileLowered
 from vbatch.contracts.ids import ModelId, RunnerId
 from vbatch.contracts.limits import PROFILE_SETTINGS_COUNT_MAX
 from vbatch.contracts.models import ModelDefinition
@@ -39,6 +39,8 @@ class Loading:
     limits: Limits
     now: Clock
     ladder: Ladder = field(default_factory=Ladder)
+    _origin: EngineOrigin = field(default_factory=EngineOrigin)
+    """Of the engine launched last."""
 
     async def load(self, model: ModelId) -> Engine:
         """Load the model. Raises NotLoaded, after recording the event that says so."""
@@ -47,7 +49,9 @@ class Loading:
             started = self.ladder.applied(definition)
             self._send_loading(definition, await self.launcher.profile(started))
             try:
-                return await self.launcher.launch(started)
+                engine = await self.launcher.launch(started)
+                self._origin = await self.launcher.origin(started)
+                return engine
             except EngineFailed as error:
                 if not self._step_down(definition, str(error)):
                     detail = self.ladder.described(definition, str(error))
@@ -67,6 +71,7 @@ class Loading:
             model=model,
             seconds=seconds,
             window=engine.concurrency,
+            origin=self._origin,
         )
         self.recorder.send(loaded)
         log.info("model_loaded", model=model, seconds=round(seconds, 3), concurrency=engine.concurrency)

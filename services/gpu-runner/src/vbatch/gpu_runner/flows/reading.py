@@ -13,6 +13,7 @@ from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.lines import RequestLine, parse_request_line
 from vbatch.contracts.orders import FailSlice, RequestRef, RunSlice
 from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
+from vbatch.gpu_runner.core.model_override import with_model
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.ports import InputFiles, InputUnreadable
@@ -89,4 +90,5 @@ class Reading:
 
 def _request(order: RunSlice, ref: RequestRef, line: RequestLine) -> Request:
     place = f"request:{order.batch_id}:{ref.line}"
-    return Request(order.slice_id, ref.line, line.custom_id, order.endpoint, bytes(line.body), ref.group, place)
+    body = with_model(line.body, order.model) if order.replaces_model else bytes(line.body)
+    return Request(order.slice_id, ref.line, line.custom_id, order.endpoint, body, ref.group, place)

@@ -50,6 +50,10 @@ CREATE TABLE batch (
     cancelled_at      timestamptz,
     priority          smallint NOT NULL DEFAULT 0,
     asked_priority    smallint NOT NULL DEFAULT 0, -- at its creation: an Idempotency-Key is for one ask
+    retry_of          text,                   -- the batch of which this one runs requests again
+    fanout_id         text,                   -- shared by the batches of one fan-out
+    asked_model       text,                   -- replaces the model that the lines name
+    pause_on          json,                   -- {flaw: share}: what pauses the batch
     paused_at         timestamptz,            -- null while it may run
     total             integer NOT NULL DEFAULT 0,
     completed         integer NOT NULL DEFAULT 0,
@@ -59,6 +63,8 @@ CREATE TABLE batch (
     output_tokens     bigint NOT NULL DEFAULT 0,
     cached_tokens     bigint NOT NULL DEFAULT 0,
     reasoning_tokens  bigint NOT NULL DEFAULT 0,
+    flaws             json,                   -- {flaw: answers that have it}
+    engines           json,                   -- array of contracts.manifest.EngineUse: what gave the answers
     partial_bytes     bigint NOT NULL DEFAULT 0, -- how much of the growing JSONL counts; bytes beyond it are not yet true
     counting_ended_at timestamptz,            -- of batch.finalizing, also where the status stays cancelling
     first_outcome_at  timestamptz,
@@ -66,6 +72,8 @@ CREATE TABLE batch (
     version           bigint NOT NULL         -- sequence of the last event that changed this row
 );
 CREATE INDEX batch_by_owner ON batch (owner, sequence);
+CREATE INDEX batch_by_retry ON batch (retry_of) WHERE retry_of IS NOT NULL;
+CREATE INDEX batch_by_fanout ON batch (fanout_id) WHERE fanout_id IS NOT NULL;
 CREATE INDEX batch_unfinished ON batch (sequence) WHERE status IN ('validating', 'in_progress', 'finalizing', 'cancelling');
 
 CREATE TABLE outcome (
@@ -104,5 +112,7 @@ CREATE TABLE runner (
     model        text,                        -- loaded or loading
     request_window integer NOT NULL DEFAULT 0, -- requests inside the engine at once
     detail       text NOT NULL DEFAULT '',
-    since        timestamptz NOT NULL
+    since        timestamptz NOT NULL,
+    profile      json,                        -- array of contracts.events.ProfileSetting: what the engine was told
+    origin       json                         -- contracts.events.EngineOrigin: where engine and model come from
 );

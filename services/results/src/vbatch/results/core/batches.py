@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vbatch.contracts import events as e
+from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lifecycle import (
     PRIORITY_MAX,
     PRIORITY_MIN,
@@ -22,7 +23,8 @@ from vbatch.contracts.lifecycle import (
     true_ending,
 )
 from vbatch.contracts.lines import output_line
-from vbatch.contracts.read_model.rows import BatchRow, ModelRow, OutcomeRow, storable
+from vbatch.contracts.read_model.rows import BatchRow, ModelRow, OutcomeRow, RunnerRow, storable
+from vbatch.results.core.engines import engine_use, with_engine
 from vbatch.results.core.facets import facets_of
 from vbatch.results.core.impossible_event import ImpossibleEvent
 
@@ -39,6 +41,8 @@ class OpenBatch:
 
     row: BatchRow
     ledger: Ledger | None = None
+    engine_of: tuple[RunnerRow | None, ModelId] | None = None
+    """The runner that gave the last answers, as it was then, and their model."""
 
 
 def restored(row: BatchRow) -> OpenBatch:
@@ -47,11 +51,14 @@ def restored(row: BatchRow) -> OpenBatch:
         return OpenBatch(row)
     ledger = Ledger(row.total, row.last_line)
     ledger.usage = row.usage
+    if row.flaws is not None:
+        ledger.flaws = msgspec.json.decode(row.flaws, type=dict[e.Flaw, int])
     return OpenBatch(row, ledger)
 
 
 def counted_before(batch: OpenBatch, answered: Iterable[tuple[int, int | None]]) -> None:
-    """Restore outcomes that counted before the checkpoint, as line and status code; the row has their usage already."""
+    """Restore outcomes that counted before the checkpoint, as line and status code; the row has their usage and flaws
+    already."""
     if batch.ledger is not None:
         for line, status_code in answered:
             batch.ledger.record(e.OutcomeOutline(line, status_code))
@@ -73,6 +80,10 @@ def created(sequence: int, event: e.BatchCreated) -> BatchRow:
         expires_at=event.expires_at,
         priority=event.priority,
         asked_priority=event.priority,
+        retry_of=event.retry_of,
+        fanout_id=event.fanout_id,
+        asked_model=event.model,
+        pause_on=_json(event.pause_on) if event.pause_on else None,
         version=sequence,
     )
 
@@ -116,6 +127,16 @@ def count(
         return False
     batch.row = _counted(row, ledger, sequence, chunk, start)
     return True
+
+
+def note_engine(batch: OpenBatch, runner: RunnerRow | None, chunk: e.ChunkCompleted) -> None:
+    """Add the engine that gave these answers to those of the batch. A runner that has not changed adds nothing."""
+    if batch.engine_of is not None and batch.engine_of[0] is runner and batch.engine_of[1] == chunk.model:
+        return
+    batch.engine_of = (runner, chunk.model)
+    use = engine_use(runner, chunk)
+    if use is not None:
+        batch.row = replace(batch.row, engines=with_engine(batch.row.engines, use))
 
 
 def model_row(event: e.ModelRegistered) -> ModelRow:
@@ -231,6 +252,7 @@ def _counted(row: BatchRow, ledger: Ledger, sequence: int, chunk: e.ChunkComplet
         output_tokens=usage.output_tokens,
         cached_tokens=usage.cached_tokens,
         reasoning_tokens=usage.reasoning_tokens,
+        flaws=_json(ledger.flaws) if ledger.flaws else None,
         partial_bytes=partial_bytes,
         first_outcome_at=row.first_outcome_at or chunk.at,
         last_outcome_at=chunk.at,

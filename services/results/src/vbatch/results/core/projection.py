@@ -89,8 +89,8 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             | e.RunnerLost()
         ):
             _runner(state, changes, sequence, event)
-        case e.BatchDispatched() | e.SliceReturned() | e.ChunkOutline():
-            pass  # where a request runs is the scheduler's concern; an outline has no answer to keep
+        case e.BatchDispatched() | e.SliceReturned() | e.ChunkOutline() | e.BatchQualityDropped():
+            pass  # where a request runs is the scheduler's concern; an outline has no answer to keep; flaws are counted
         case (
             e.UploadEvent()
             | e.ProfileLowered()
@@ -169,6 +169,7 @@ def _counted(state: State, changes: Changes, sequence: int, event: e.ChunkComple
         return
     growth = changes.growth.get(event.batch_id) or Growth(batch.row.partial_bytes)
     if batches.count(batch, sequence, event, outcomes=changes.outcomes, lines=growth.lines):
+        batches.note_engine(batch, state.runners.get(event.runner_id), event)
         changes.batches[event.batch_id] = batch.row
         changes.growth[event.batch_id] = growth
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
+import msgspec
 from msgspec.structs import replace
 
 from vbatch.contracts import events as e
@@ -39,9 +40,11 @@ def _moved(row: RunnerRow, event: RunnerMove) -> RunnerRow:
     row = replace(row, since=event.at, detail="")
     match event:
         case e.ModelLoading():
-            return replace(row, state="loading", model=event.model, request_window=0)
+            profile = _json(event.profile)
+            return replace(row, state="loading", model=event.model, request_window=0, profile=profile, origin=None)
         case e.ModelLoaded():
-            return replace(row, state="ready", model=event.model, request_window=event.window)
+            origin = _json(event.origin)
+            return replace(row, state="ready", model=event.model, request_window=event.window, origin=origin)
         case e.ModelFailed():
             return replace(row, state="failed", model=None, request_window=0, detail=event.detail)
         case e.EngineCrashed():
@@ -53,3 +56,7 @@ def _moved(row: RunnerRow, event: RunnerMove) -> RunnerRow:
             return replace(row, state="stopped", model=None, request_window=0, detail=silence)
         case _:
             assert_never(event)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -25,6 +25,7 @@ RECURSION_MAX = 600
 
 def check_file(blob_url: str, blob: str, rules: FileRules, plans: KeptPlans | None) -> PlanResult:
     """Check one file. Raises only errors that can cross to the service: InputMissing, PlanningTrouble."""
+    plans = plans if rules.model is None else None  # a kept plan is one of the models that the lines name
     if plans is not None and rules.was_found_fit and (plan := plans.find(blob)) is not None:
         return plan
     result = _checked(blob_url, blob, rules)

@@ -21,6 +21,7 @@ from vbatch.scheduler.core.policy.coscheduling import coschedule
 from vbatch.scheduler.core.policy.placement import sooner_here
 from vbatch.scheduler.core.policy.policy import Candidate, Choice, Policy, View
 from vbatch.scheduler.core.policy.view import holders_beside, view_of
+from vbatch.scheduler.core.quality import quality_events
 from vbatch.scheduler.core.state.bisection import Picked, pick
 from vbatch.scheduler.core.state.load_failures import load_fault
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
@@ -41,6 +42,9 @@ SLICE_REQUESTS_UNKNOWN = 256
 CANCEL_GRACE = timedelta(seconds=10)
 """How long a runner may take to return the lines of a cancelled batch before the batch ends without it."""
 
+FLAW_SHARE_MAX = 0.5
+"""When the share of answers with a flaw reaches this, it is told."""
+
 PlanResult = Plan | tuple[e.BatchFault, ...]
 """The result of reading a file: its plan, or its faults."""
 
@@ -53,6 +57,7 @@ class DecisionInput:
     plan_results: Mapping[BatchId, PlanResult]
     policy: Policy
     new_slice_id: Callable[[], SliceId]
+    flaw_share_max: float = FLAW_SHARE_MAX
 
 
 def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
@@ -61,7 +66,13 @@ def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
         return ends_of_given_up(state, given.now)
     stirring = [batch for batch in state.batches.values() if _may_step(batch, given.now)]
     steps = [event for batch in stirring if (event := _next_step(state, batch, given))]
-    return steps or _first_slice(state, given)
+    return [*_quality(state, given), *steps] or _first_slice(state, given)
+
+
+def _quality(state: State, given: DecisionInput) -> list[e.AnyEvent]:
+    """What is to be told of the answers of all batches; most have no flaw, so that asking them costs nothing."""
+    flawed = (batch for batch in state.batches.values() if batch.ledger is not None and batch.ledger.flaws)
+    return [event for batch in flawed for event in quality_events(batch, given.flaw_share_max, given.now)]
 
 
 def _may_step(batch: PendingBatch, now: datetime) -> bool:
@@ -110,9 +121,8 @@ def missing_input(batch: PendingBatch) -> e.BatchFault:
 def _judged(batch: PendingBatch, result: PlanResult, now: datetime) -> e.AnyEvent:
     if not isinstance(result, Plan):
         return e.BatchRejected(batch_id=batch.batch_id, faults=result, at=now)
-    total = e.ModelTotal(model=result.model, requests=len(result), input_bytes=result.input_bytes)
     return e.BatchValidated(
-        batch_id=batch.batch_id, total=len(result), last_line=result.last_line, models=(total,), at=now
+        batch_id=batch.batch_id, total=len(result), last_line=result.last_line, models=result.totals(), at=now
     )
 
 
@@ -135,15 +145,21 @@ def _next_slice(state: State, runner: Runner, given: DecisionInput) -> e.AnyEven
     choice = given.policy(view)
     if choice is None:
         return None
-    batch = state.batches[choice.batch_id]
-    limit = SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(state, runner, batch.model)
+    model = _model_chosen(view, choice)
+    limit = SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(state, runner, model)
     if held and held[-1].event.batch_id == choice.batch_id:  # it would only continue the slice before
         if follower := coschedule(state, held[-1], view, limit):
-            return _dispatched(state, runner, Choice(follower.batch_id, follower.reason), follower.picked, given)
-    picked = pick(batch, limit)
+            chosen = Choice(follower.batch_id, follower.reason)
+            return _dispatched(state, runner, chosen, held[-1].event.model, follower.picked, given)
+    picked = pick(state.batches[choice.batch_id], limit, model)
     if picked is None or (picked.is_suspect and held):
         return None
-    return _dispatched(state, runner, choice, picked, given)
+    return _dispatched(state, runner, choice, model, picked, given)
+
+
+def _model_chosen(view: View, choice: Choice) -> ModelId:
+    """The model for which the batch was offered: that of its next requests on this runner."""
+    return next(candidate.model for candidate in view.candidates if candidate.batch_id == choice.batch_id)
 
 
 def _offered(state: State, runner: Runner, now: datetime) -> View:
@@ -173,8 +189,9 @@ def _slice_size(state: State, runner: Runner, model: ModelId | None) -> int:
     return max(SLICE_REQUESTS_MIN, min(wanted, SLICE_REQUESTS_MAX))
 
 
-def _dispatched(state: State, runner: Runner, choice: Choice, picked: Picked, given: DecisionInput) -> e.AnyEvent:
-    model = _model(state.batches[choice.batch_id])
+def _dispatched(
+    state: State, runner: Runner, choice: Choice, model: ModelId, picked: Picked, given: DecisionInput
+) -> e.AnyEvent:
     return e.BatchDispatched(
         batch_id=choice.batch_id,
         slice_id=given.new_slice_id(),
@@ -187,12 +204,6 @@ def _dispatched(state: State, runner: Runner, choice: Choice, picked: Picked, gi
         fault=picked.fault or load_fault(state, model, given.now),
         at=given.now,
     )
-
-
-def _model(batch: PendingBatch) -> ModelId:
-    if batch.model is None:
-        raise RuntimeError(f"{batch.batch_id} was chosen before it was validated")
-    return batch.model
 
 
 def work_order_for(state: State, slice_: Slice) -> RunSlice | FailSlice | None:
@@ -213,15 +224,12 @@ def work_order_for(state: State, slice_: Slice) -> RunSlice | FailSlice | None:
     return RunSlice(
         epoch=sent.epoch, batch_id=sent.batch_id, slice_id=sent.slice_id, model=sent.model, blob=batch.file.blob,
         requests=requests, endpoint=batch.created.endpoint, attempt=sent.attempt,
+        replaces_model=batch.created.model is not None,
         model_behind=_model_behind(state, sent.model),
     )  # fmt: skip
 
 
 def _model_behind(state: State, model: ModelId) -> ModelId | None:
-    """The model of the oldest batch with work for another model."""
-    waiting = (
-        batch.model
-        for batch in state.batches.values()
-        if batch.model != model and batch.waiting_count and not batch.is_paused
-    )
-    return next(filter(None, waiting), None)
+    """The first model of the oldest batch with work for another model."""
+    waiting = (other for batch in state.batches.values() if not batch.is_paused for other in batch.waiting_models())
+    return next((other for other in waiting if other != model), None)

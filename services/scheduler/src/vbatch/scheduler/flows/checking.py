@@ -23,14 +23,24 @@ class Checking:
     async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
         """Raises InputMissing, PlanningTrouble."""
         models = {model.id: model.endpoints for model in self.state.models.values()}
-        rules = FileRules(endpoint, models, self.limits.lines_max, self.limits.line_bytes_max)
+        limits = self.limits
+        rules = FileRules(
+            endpoint, models, limits.lines_max, limits.line_bytes_max, may_mix_models=limits.may_mix_models
+        )
         result = await self.planner.plan(blob, file_bytes, rules)
         if not isinstance(result, Plan):
             return FileChecked(requests=0, model=None, faults=tuple(result))
         return self._fit(result)
 
     def _fit(self, plan: Plan) -> FileChecked:
-        requests, costs = len(plan), self.state.costs
-        seconds = costs.model_cost(plan.model).seconds(requests, plan.input_bytes / max(1, requests))
-        is_guess = not costs.is_measured(plan.model)
-        return FileChecked(requests=requests, model=plan.model, work_seconds=seconds, is_guess=is_guess)
+        costs, totals = self.state.costs, plan.totals()
+        seconds = sum(
+            costs.model_cost(total.model).seconds(total.requests, total.input_bytes / max(1, total.requests))
+            for total in totals
+        )
+        return FileChecked(
+            requests=len(plan),
+            model=plan.model if len(totals) == 1 else None,
+            work_seconds=seconds,
+            is_guess=not all(costs.is_measured(total.model) for total in totals),
+        )

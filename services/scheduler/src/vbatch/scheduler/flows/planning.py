@@ -35,6 +35,7 @@ class Limits:
 
     lines_max: int = 50_000
     line_bytes_max: int = 16 << 20
+    may_mix_models: bool = False
 
 
 @dataclass
@@ -123,8 +124,16 @@ class Planning:
     def _rules(self, batch: PendingBatch) -> FileRules:
         endpoint = batch.created.endpoint
         models = {model.id: model.endpoints for model in self.state.models.values()}
-        if batch.model is not None:  # validated before: it keeps its plan even if its model was removed since
-            models[batch.model] = (endpoint,)
+        models |= dict.fromkeys(batch.totals, (endpoint,))  # a valid one keeps its plan if a model was removed since
         limits = self.limits
         trust = {model.id: model.trust for model in self.state.models.values()}
-        return FileRules(endpoint, models, limits.lines_max, limits.line_bytes_max, batch.model is not None, trust)
+        return FileRules(
+            endpoint,
+            models,
+            limits.lines_max,
+            limits.line_bytes_max,
+            was_found_fit=batch.model is not None,
+            trust=trust,
+            model=batch.created.model,
+            may_mix_models=limits.may_mix_models or batch.is_mixed,
+        )

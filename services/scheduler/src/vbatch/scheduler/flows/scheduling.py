@@ -23,7 +23,7 @@ from vbatch.contracts.message import Message, Recorded
 from vbatch.journal.port import Journal, Rejected
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.single_writer import Deciding, Folding, SingleWriter
-from vbatch.scheduler.core.decide import DecisionInput, decide
+from vbatch.scheduler.core.decide import FLAW_SHARE_MAX, DecisionInput, decide
 from vbatch.scheduler.core.giving_up import forget, give_up
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.state.state import State, evolve
@@ -50,6 +50,7 @@ class Scheduler:
     limits: Limits
     silence_seconds_max: float = SILENCE_SECONDS_MAX
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
+    flaw_share_max: float = FLAW_SHARE_MAX
     scheduler_id: str = "main"
     state: State = field(default_factory=State)
     observe: Callable[[e.AnyEvent], None] = lambda _event: None
@@ -114,8 +115,11 @@ class Scheduler:
 
             def decide_now() -> list[e.AnyEvent]:
                 planning.advance(tasks)
-                now = DecisionInput(self.clock(), planning.plan_results, self.policy, new_slice_id)
-                return decide(self.state, now)
+                now = self.clock()
+                return decide(
+                    self.state,
+                    DecisionInput(now, planning.plan_results, self.policy, new_slice_id, self.flaw_share_max),
+                )
 
             tasks.create_task(watch.keep())
             await Deciding(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.adapters.http.answers import JSON, JSONL, object_answer, page_answer, read_body, stream_answer
 from vbatch.gateway.adapters.http.app_state import (
     Reader,
@@ -17,6 +18,7 @@ from vbatch.gateway.adapters.http.app_state import (
 )
 from vbatch.gateway.adapters.http.describe import (
     CREATE_BATCH,
+    RETRY_BATCH,
     STRING,
     UPDATE_BATCH,
     body,
@@ -28,6 +30,8 @@ from vbatch.gateway.adapters.http.describe import (
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.sse import event_stream, open_stream
 from vbatch.gateway.core.batches.create_batch import is_retry, parse_create_batch
+from vbatch.gateway.core.batches.manifest import ManifestObject
+from vbatch.gateway.core.batches.retry import parse_retry
 from vbatch.gateway.core.batches.steering import Pause, Resume, parse_priority
 from vbatch.gateway.core.live_events import read_last_event_id
 from vbatch.gateway.core.pages import (
@@ -35,6 +39,7 @@ from vbatch.gateway.core.pages import (
     BATCHES_MAX,
     RESULTS_DEFAULT,
     RESULTS_MAX,
+    asks_for_merged,
     parse_list_batches,
     parse_list_results,
     parse_tail_results,
@@ -43,6 +48,9 @@ from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.views import BatchObject, Page, batch_view
 from vbatch.gateway.flows import batches as flow
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
+from vbatch.gateway.flows.manifest import manifest_of
+from vbatch.gateway.flows.merged_results import merged_results
+from vbatch.gateway.flows.new_batches import Created, NewBatch, Retried
 from vbatch.gateway.flows.results import results_from, results_so_far
 from vbatch.gateway.ports import Dependencies
 
@@ -52,6 +60,11 @@ METADATA_FILTER = query(
     "metadata", {"type": "object", "additionalProperties": STRING}, "Only with these: `metadata[key]=value`."
 ) | {"style": "deepObject", "explode": True}
 
+IDEMPOTENCY = [
+    header("Idempotency-Key", "The same key with the same parameters always returns the same batch."),
+    header("x-stainless-retry-count", "From 1 on, the batch of the same ask made in the last minute is given."),
+]
+
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 
@@ -59,23 +72,19 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     "",
     response_model=BatchObject,
     dependencies=[Depends(limit_creates), Depends(must_have_space)],
-    responses=errors(400, 403, 408, 409, 415, 429, 507),
+    responses=errors(400, 403, 404, 408, 409, 415, 429, 507),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
-        "parameters": [
-            header("Idempotency-Key", "The same key with the same parameters always returns the same batch."),
-            header("x-stainless-retry-count", "From 1 on, the batch of the same ask made in the last minute is given."),
-        ],
+        "parameters": IDEMPOTENCY,
     },
 )
 async def create_batch(request: Request, owner: User, dependencies: TheDependencies) -> Response:
-    """Create a batch. Only the request itself is checked here: an unsuitable input file ends the batch as `failed`."""
-    params = parse_create_batch(await read_body(request))
-    if key := request.headers.get("idempotency-key"):
-        return _shown(dependencies, await flow.create_batch_once(dependencies, owner, params, key))
-    if is_retry(request.headers.get("x-stainless-retry-count")):
-        return _shown(dependencies, await flow.create_batch_again(dependencies, owner, params))
-    return _shown(dependencies, await flow.create_batch(dependencies, owner, params))
+    """Create a batch. Only the request itself is checked here: an unsuitable input file ends the batch as `failed`.
+
+    With `requests` in place of `input_file_id` the server makes the input file. With `models` it makes a batch for each
+    of them, with one `fanout_id`, and returns the first."""
+    asked = Created(parse_create_batch(await read_body(request)))
+    return _shown(dependencies, await _created(request, owner, dependencies, asked))
 
 
 @router.get(
@@ -116,6 +125,22 @@ async def retrieve_batch(batch_id: Named, owner: Reader, dependencies: TheDepend
 async def cancel_batch(batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Cancel a batch; cancelling it again is not an error. The body is not read."""
     return _shown(dependencies, await flow.cancel_batch(dependencies, owner, batch_id))
+
+
+@router.post(
+    "/{batch_id}/retry",
+    response_model=BatchObject,
+    dependencies=[Depends(limit_creates), Depends(must_have_space)],
+    responses=errors(400, 403, 404, 408, 409, 415, 429, 507),
+    openapi_extra={"requestBody": body(JSON, RETRY_BATCH, is_required=False), "parameters": IDEMPOTENCY},
+)
+async def retry_batch(request: Request, batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
+    """Run requests of an ended batch again, as a new batch with `retry_of`: by default every request without a
+    successful answer. The server makes its input file. `GET /v1/batches/{batch_id}/results?merged=true` has the newest
+    answers of both."""
+    params = parse_retry(await read_body(request))
+    asked = Retried(await flow.batch_to_retry(dependencies, owner, batch_id), params)
+    return _shown(dependencies, await _created(request, owner, dependencies, asked))
 
 
 @router.post("/{batch_id}/pause", response_model=BatchObject, responses=errors(400, 404, 409))
@@ -159,14 +184,20 @@ async def update_batch(request: Request, batch_id: Named, owner: User, dependenc
                 "after_byte", NATURAL, "In the order recorded, from this byte on: `X-Next-Byte` of the answer before."
             ),
             query("follow", {"type": "boolean", "default": False}, "Stay open and send answers as they are recorded."),
+            query("merged", {"type": "boolean", "default": False}, "With the answers of its retries: see below."),
         ]
     },
 )
 async def batch_results(request: Request, batch_id: Named, caller: ReadingCaller, parts: TheAppState) -> Response:
     """Return the answers so far, while the batch runs and afterwards. `X-Incomplete` says whether more can follow,
-    `X-Last-Line` is the highest input line among those sent."""
+    `X-Last-Line` is the highest input line among those sent.
+
+    With `merged=true`, one line for each `custom_id` of the batch and its retries: the newest successful answer, or the
+    newest where none was successful. A request that never ran is left out."""
     dependencies, owner, tail = parts.dependencies, caller.owner, parse_tail_results(request.query_params)
-    if tail is None:
+    if asks_for_merged(request.query_params):
+        tail, found = None, await merged_results(dependencies, owner, batch_id)
+    elif tail is None:
         found = await results_so_far(dependencies, owner, batch_id, parse_list_results(request.query_params))
     else:
         found = await results_from(dependencies, owner, batch_id, tail)
@@ -177,6 +208,13 @@ async def batch_results(request: Request, batch_id: Named, caller: ReadingCaller
         parts.streams.check_room()
         return open_stream(found.content, parts.streams, still(parts, caller), media_type=JSONL, headers=headers)
     return await stream_answer(found.content, media_type=JSONL, headers=headers)
+
+
+@router.get("/{batch_id}/manifest", response_model=ManifestObject, responses=errors(400, 404))
+async def batch_manifest(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
+    """What made the answers of a batch: models with revision and digest, engines with version and settings, devices,
+    and the digests of its files. Final once the batch has ended."""
+    return object_answer(await manifest_of(dependencies, owner, batch_id))
 
 
 @router.get(
@@ -198,6 +236,14 @@ async def batch_events(request: Request, batch_id: Named, caller: ReadingCaller,
     parts.streams.check_room()
     events = await live_events(parts.dependencies, batch, after, heartbeat_seconds=parts.heartbeat_seconds)
     return event_stream(events, parts.streams, still(parts, caller))
+
+
+async def _created(request: Request, owner: OwnerId, dependencies: Dependencies, asked: NewBatch) -> BatchRecord:
+    if key := request.headers.get("idempotency-key"):
+        return await flow.create_batch_once(dependencies, owner, asked, key)
+    if is_retry(request.headers.get("x-stainless-retry-count")):
+        return await flow.create_batch_again(dependencies, owner, asked)
+    return await flow.create_batch(dependencies, owner, asked)
 
 
 def _shown(dependencies: Dependencies, batch: BatchRecord) -> Response:

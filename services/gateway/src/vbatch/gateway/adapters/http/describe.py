@@ -10,10 +10,12 @@ from fastapi.openapi.utils import get_openapi
 from vbatch.contracts import completion_window
 from vbatch.contracts.access import OWNER_PATTERN, Quota, RateLimits, Scope
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
+from vbatch.contracts.events import Flaw
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
+from vbatch.contracts.limits import MODELS_COUNT_MAX
 from vbatch.contracts.webhooks import URL_CHARS_MAX
 from vbatch.gateway.core import keys, quotas, shapes, webhooks
-from vbatch.gateway.core.batches import create_batch
+from vbatch.gateway.core.batches import create_batch, retry
 from vbatch.gateway.core.files import part_uploads, uploads
 from vbatch.gateway.core.views import ErrorEnvelope, FileErrorEnvelope
 
@@ -58,8 +60,8 @@ def header(name: str, words: str) -> Description:
     return {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": words}
 
 
-def body(media_type: str, schema: Description) -> Description:
-    return {"required": True, "content": {media_type: {"schema": schema}}}
+def body(media_type: str, schema: Description, *, is_required: bool = True) -> Description:
+    return {"required": is_required, "content": {media_type: {"schema": schema}}}
 
 
 def text_answer(media_type: str, words: str, status: int = 200) -> dict[int | str, Description]:
@@ -84,7 +86,18 @@ CREATE_BATCH: Description = {
     "additionalProperties": False,
     "required": list(create_batch.REQUIRED),
     "properties": {
-        "input_file_id": {"type": "string", "maxLength": create_batch.FILE_ID_CHARS_MAX},
+        "input_file_id": {
+            "type": ["string", "null"],
+            "maxLength": create_batch.FILE_ID_CHARS_MAX,
+            "description": "Required, unless there are `requests`.",
+        },
+        "requests": {
+            "type": ["array", "null"],
+            "minItems": 1,
+            "maxItems": create_batch.REQUESTS_MAX,
+            "items": {"type": "object"},
+            "description": "The lines of an input file, in place of `input_file_id`: the server makes the file.",
+        },
         "endpoint": {"type": "string", "enum": list(BATCH_ENDPOINTS)},
         "completion_window": {
             "type": "string",
@@ -99,6 +112,46 @@ CREATE_BATCH: Description = {
         },
         "output_expires_after": _EXPIRY,
         "priority": _PRIORITY | {"type": ["integer", "null"], "default": 0},
+        "models": {
+            "type": ["array", "null"],
+            "minItems": 1,
+            "maxItems": MODELS_COUNT_MAX,
+            "uniqueItems": True,
+            "items": STRING,
+            "description": "Run every line on each of these models, in a batch of its own; the first one is returned.",
+        },
+        "pause_on": {
+            "type": ["object", "null"],
+            "additionalProperties": False,
+            "properties": {flaw.value: {"type": "number", "exclusiveMinimum": 0, "maximum": 1} for flaw in Flaw},
+            "description": "Pause the batch when the share of its answers with one of these flaws reaches this.",
+            "example": {"not_json": 0.1},
+        },
+    },
+}
+RETRY_BATCH: Description = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "select": {
+            "type": ["array", "null"],
+            "minItems": 1,
+            "items": {"type": "string", "enum": list(retry.Unanswered)},
+            "description": "Requests by what became of them; without it and `custom_ids`, all of these.",
+        },
+        "custom_ids": {
+            "type": ["array", "null"],
+            "minItems": 1,
+            "maxItems": retry.CUSTOM_IDS_MAX,
+            "items": {"type": "string", "maxLength": retry.CUSTOM_ID_CHARS_MAX},
+            "description": "These requests, whatever became of them.",
+        },
+        "completion_window": {
+            "type": ["string", "null"],
+            "pattern": f"^{completion_window.PATTERN}$",
+            "description": "That of the batch, unless given.",
+        },
+        "priority": _PRIORITY | {"type": ["integer", "null"], "description": "That of the batch, unless given."},
     },
 }
 _AMOUNT: Description = {"type": ["integer", "null"], "minimum": 0, "maximum": quotas.AMOUNT_MAX}

@@ -26,6 +26,7 @@ def blocked_reason(state: State, batch: PendingBatch, now: datetime) -> str:
         return "a gpu-runner: none is running"
     if batch.held_until is not None and now < batch.held_until:
         return "a short pause to end: a runner returned its requests"
-    if not any(may_send(state, runner, batch.model, now) for runner in state.runners):
-        return f"the next try to load {batch.model}: the last one failed"
+    models = batch.waiting_models() or [batch.model]
+    if not any(may_send(state, runner, model, now) for runner in state.runners for model in models):
+        return f"the next try to load {models[0]}: the last one failed"
     return ""

@@ -103,7 +103,7 @@ class _Situation:
         return ForecastEntry(
             batch_id=batch.batch_id,
             owner=batch.created.owner,
-            model=batch.model,
+            model=next(iter(batch.waiting_models()), batch.model),
             status=batch.status,
             priority=self._priority(batch),
             is_paused=batch.is_paused,

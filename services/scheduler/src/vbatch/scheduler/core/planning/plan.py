@@ -10,6 +10,7 @@ from itertools import islice
 
 import msgspec
 
+from vbatch.contracts.events import ModelTotal
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.orders import RequestRef
 
@@ -24,9 +25,9 @@ def _offsets() -> array[int]:
 
 @dataclass(slots=True)
 class Plan:
-    """Every request of a file, in file order, 16 bytes each, and 8 to 12 more once it is arranged.
+    """Every request of a file, in file order, 16 bytes each, and 8 to 13 more once it is arranged.
 
-    Lines are physical, from 1; offsets are in bytes.
+    Lines are physical, from 1; offsets are in bytes. `models` is empty while every request is for `model`.
     """
 
     model: ModelId
@@ -36,6 +37,9 @@ class Plan:
     _arranged: array[int] = field(default_factory=_lines)
     _groups: array[int] = field(default_factory=_lines)
     _by_group: array[int] = field(default_factory=_lines)
+    models: tuple[ModelId, ...] = ()
+    _model_numbers: bytes = b""
+    """The model of each request, as an index of `models`."""
 
     def add(self, ref: RequestRef) -> None:
         self.lines.append(ref.line)
@@ -43,14 +47,44 @@ class Plan:
         self.lengths.append(ref.length)
 
     def arrange(self, order: Iterable[int], groups: array[int] | None = None) -> None:
-        """Set the order in which the requests run, as indices, each exactly once; `groups` is by index, 0 for none."""
+        """Set the order in which the requests run, as indices, each exactly once; `groups` is by index, 0 for none.
+        Requests for one model run together, the models in the order in which the file names them."""
+        if self.models:
+            order = sorted(order, key=self._model_numbers.__getitem__)
         self._arranged = array("I", (self.lines[index] for index in order))
         self._groups = groups or _lines()
         grouped = (index for index, group in enumerate(self._groups) if group)
         self._by_group = array("I", sorted(grouped, key=self._groups.__getitem__))
 
+    def name_models(self, models: Sequence[ModelId], numbers: bytes) -> None:
+        """Tell which of several models each request is for, by index, before the plan is arranged."""
+        self.models, self._model_numbers = tuple(models), numbers
+
     def __len__(self) -> int:
         return len(self.lines)
+
+    def model_of(self, line: int) -> ModelId:
+        return self.models[self._model_numbers[bisect_left(self.lines, line)]] if self.models else self.model
+
+    def part_of(self, model: ModelId) -> range:
+        """Where the requests for this model stand in the order."""
+        if not self.models:
+            return range(len(self))
+        number = self.models.index(model)
+        counts = [self._model_numbers.count(before) for before in range(number + 1)]
+        return range(sum(counts[:number]), sum(counts))
+
+    def totals(self) -> tuple[ModelTotal, ...]:
+        """The requests and bytes of each model."""
+        if not self.models:
+            return (ModelTotal(model=self.model, requests=len(self), input_bytes=self.input_bytes),)
+        sizes = [0] * len(self.models)
+        for number, length in zip(self._model_numbers, self.lengths, strict=True):
+            sizes[number] += length
+        return tuple(
+            ModelTotal(model=model, requests=self._model_numbers.count(number), input_bytes=sizes[number])
+            for number, model in enumerate(self.models)
+        )
 
     @property
     def order(self) -> Sequence[int]:
@@ -96,12 +130,17 @@ class _Packed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order: bytes
     groups: bytes
     by_group: bytes
+    models: tuple[ModelId, ...]
+    model_numbers: bytes
 
 
 def packed(plan: Plan) -> bytes:
     """The plan as bytes for this machine: numbers are in its processor's byte order."""
     columns = (plan.lines, plan.offsets, plan.lengths, array("I", plan.order), plan._groups, plan._by_group)
-    return msgspec.msgpack.encode(_Packed(plan.model, *(column.tobytes() for column in columns)))
+    lines, offsets, lengths, order, groups, by_group = (column.tobytes() for column in columns)
+    return msgspec.msgpack.encode(
+        _Packed(plan.model, lines, offsets, lengths, order, groups, by_group, plan.models, plan._model_numbers)
+    )
 
 
 def unpacked(raw: bytes) -> Plan:
@@ -111,4 +150,4 @@ def unpacked(raw: bytes) -> Plan:
     contents = (found.lines, found.offsets, found.lengths, found.order, found.groups, found.by_group)
     for column, content in zip(columns, contents, strict=True):
         column.frombytes(content)
-    return Plan(found.model, *columns)
+    return Plan(found.model, *columns, found.models, found.model_numbers)

@@ -145,21 +145,22 @@ def check_envelope(line: Line, endpoint: str) -> None:
         raise Unfit(FileFault.INVALID_URL, message, "url")
 
 
-def check_body(body: Body, endpoint: str, models: Mapping[ModelId, tuple[str, ...]]) -> None:
-    """Check a body against its endpoint. `models` has the endpoints of each known model. Raises Unfit."""
-    if not body.model:
+def check_body(body: Body, model: ModelId, endpoint: str, models: Mapping[ModelId, tuple[str, ...]]) -> None:
+    """Check a body against its endpoint and the model that runs it. `models` has the endpoints of each known model.
+    Raises Unfit."""
+    if not model:
         raise _required("model")
     if (name := _missing_field(body, endpoint)) is not None:
         raise _required(name)
     if body.stream:
         message = f"{ENDPOINT_TITLES[endpoint]}: Streaming is not supported in the Batch API."
         raise Unfit(FileFault.STREAMING_UNSUPPORTED, message, "body.stream")
-    endpoints = models.get(ModelId(body.model))
+    endpoints = models.get(model)
     if endpoints is None:
-        message = f"The provided model '{cut(body.model, QUOTE_BYTES_MAX)}' is not supported by the Batch API."
+        message = f"The provided model '{cut(model, QUOTE_BYTES_MAX)}' is not supported by the Batch API."
         raise Unfit(FileFault.MODEL_NOT_FOUND, message, "body.model")
     if endpoint not in endpoints:
-        message = f"The model '{body.model}' does not serve {endpoint}."
+        message = f"The model '{model}' does not serve {endpoint}."
         raise Unfit(FileFault.INVALID_REQUEST, message, "body.model")
 
 

@@ -17,7 +17,7 @@ from vbatch.contracts.endpoints import EMBEDDINGS
 from vbatch.contracts.events import BatchFault
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
-from vbatch.contracts.limits import FAULT_MESSAGE_BYTES_MAX, FAULTS_BYTES_MAX, FAULTS_COUNT_MAX
+from vbatch.contracts.limits import FAULT_MESSAGE_BYTES_MAX, FAULTS_BYTES_MAX, FAULTS_COUNT_MAX, MODELS_COUNT_MAX
 from vbatch.contracts.lines import RequestLines
 from vbatch.contracts.models import NO_TRUST, Trust
 from vbatch.contracts.orders import RequestRef
@@ -50,6 +50,7 @@ DUPLICATE = (
     "The custom_id for this request is a duplicate of another request. "
     "The custom_id parameter must be unique for each request in a batch."
 )
+MANY_MODELS = f"A batch may name at most {MODELS_COUNT_MAX} models."
 ONE_MODEL = "Each batch must contain requests for a single model."
 
 
@@ -65,6 +66,10 @@ class FileRules:
     """This log validated the file before: a kept plan is good enough, and what was allowed then stays allowed."""
     trust: Mapping[ModelId, Trust] = field(default_factory=dict)
     """The trust of models that may do more than compute."""
+    model: ModelId | None = None
+    """Runs every line, whichever model the line names; None lets each line choose."""
+    may_mix_models: bool = False
+    """Whether lines may name several models."""
 
 
 @dataclass(slots=True)
@@ -116,6 +121,8 @@ class FileCheck:
         self._lines = RequestLines(rules.line_bytes_max)
         self._requests = 0
         self._inputs = 0
+        self._models: dict[ModelId, int] = {}
+        self._model_numbers = bytearray()
 
     def feed(self, block: bytes) -> None:
         """The next bytes of the file."""
@@ -131,6 +138,8 @@ class FileCheck:
             return faults.as_faults()
         if not self._requests:
             return (BatchFault(code=FileFault.EMPTY_FILE, message="The input file holds no requests."),)
+        if len(self._models) > 1:
+            self._plan.name_models(tuple(self._models), bytes(self._model_numbers))
         self._plan.arrange(self._openings.order(), self._openings.groups)
         return self._plan
 
@@ -175,17 +184,26 @@ class FileCheck:
             self._custom_ids.add(custom_id)
 
     def _check_body(self, line: Line, raw: bytes) -> None:
-        check_body(line.body, self._rules.endpoint, self._rules.models)
-        model = ModelId(line.body.model)
+        model = self._rules.model or ModelId(line.body.model)
+        check_body(line.body, model, self._rules.endpoint, self._rules.models)
         if not self._rules.was_found_fit and may_reach(raw):
             check_reach(line.body, self._rules.trust.get(model, NO_TRUST))
         if not self._plan.model:
             self._plan.model = model
         self._check_inputs(line)
-        if self._plan.model != model:
+        if self._rules.may_mix_models:
+            self._note_model(model)
+        elif self._plan.model != model:
             quoted = cut(model, QUOTE_BYTES_MAX)
             message = f"The model '{quoted}' for this request does not match the rest of the batch. {ONE_MODEL}"
             raise Unfit(FileFault.MISMATCHED_MODEL, message, "body.model")
+
+    def _note_model(self, model: ModelId) -> None:
+        """Number the models in the order in which they appear; the numbers count only in a file without faults."""
+        number = self._models.setdefault(model, len(self._models))
+        if number >= MODELS_COUNT_MAX:
+            raise Unfit(FileFault.MISMATCHED_MODEL, MANY_MODELS, "body.model")
+        self._model_numbers.append(number)
 
     def _check_inputs(self, line: Line) -> None:
         """Bound the inputs of embedding requests: one request may hold many, and together they are bounded like lines.

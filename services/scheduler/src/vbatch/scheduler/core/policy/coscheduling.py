@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from vbatch.contracts.ids import BatchId
+from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.scheduler.core.policy.policy import Candidate, View
 from vbatch.scheduler.core.state.bisection import Picked
 from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch
@@ -37,28 +37,28 @@ def coschedule(state: State, leader: Slice, view: View, limit: int) -> CoSchedul
     groups = list(dict.fromkeys(batch.plan.groups_of(leader.lines)))
     if not groups:
         return None
-    for other in _others(view, batch):
-        if lines := followers(state.batches[other.batch_id], groups, limit):
+    model = leader.event.model
+    for other in _others(view, batch, model):
+        if lines := followers(state.batches[other.batch_id], groups, limit, model):
             reason = f"{len(lines)} of its requests can reuse prompt prefixes of {batch.batch_id}"
             return CoScheduled(other.batch_id, Picked(lines, FIRST), reason)
     return None
 
 
-def followers(batch: PendingBatch, groups: Iterable[int], limit: int) -> tuple[int, ...]:
-    """Lines of this batch that were never sent and are in these groups, in the order of the groups."""
+def followers(batch: PendingBatch, groups: Iterable[int], limit: int, model: ModelId) -> tuple[int, ...]:
+    """Lines of this batch for this model that were never sent and are in these groups, in the order of the groups."""
     if batch.plan is None:
         return ()
     plan = batch.plan
-    alike = (islice(batch.never_sent(plan.in_group(group)), FOLLOWERS_PER_GROUP_MAX) for group in groups)
+    grouped = ((line for line in plan.in_group(group) if plan.model_of(line) == model) for group in groups)
+    alike = (islice(batch.never_sent(lines), FOLLOWERS_PER_GROUP_MAX) for lines in grouped)
     return tuple(islice((line for lines in alike for line in lines), limit))
 
 
-def _others(view: View, leader: PendingBatch) -> Iterator[Candidate]:
+def _others(view: View, leader: PendingBatch, model: ModelId) -> Iterator[Candidate]:
     alike = (
         other
         for other in sorted(view.candidates, key=lambda candidate: candidate.sequence)
-        if other.model == leader.model
-        and other.batch_id != leader.batch_id
-        and other.priority >= leader.steering.priority
+        if other.model == model and other.batch_id != leader.batch_id and other.priority >= leader.steering.priority
     )
     return islice(alike, BATCHES_MAX)

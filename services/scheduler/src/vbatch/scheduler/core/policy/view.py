@@ -46,14 +46,22 @@ def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Cand
         return []
     ready = [batch for batch in state.batches.values() if _is_ready(batch, now)]
     models = {batch.model for batch in ready if batch.model is not None}
+    models.update(model for batch in ready if batch.is_mixed for model in batch.waiting_models())
     gauges = {model: state.costs.model_cost(model) for model in models if may_send(state, runner_id, model, now)}
-    owners = {batch.created.owner for batch in ready if batch.model in gauges}
-    shares = state.costs.shares(owners, now.timestamp())
-    return [
-        _candidate(batch, model, model_cost, shares[batch.created.owner])
-        for batch in ready
-        if (model := batch.model) is not None and (model_cost := gauges.get(model)) is not None
-    ]
+    runner = state.runners.get(runner_id)
+    loaded = runner.model if runner is not None else None
+    offered = [(batch, model) for batch in ready if (model := _model_here(batch, gauges, loaded)) is not None]
+    shares = state.costs.shares({batch.created.owner for batch, _ in offered}, now.timestamp())
+    return [_candidate(state, batch, model, gauges[model], shares[batch.created.owner]) for batch, model in offered]
+
+
+def _model_here(batch: PendingBatch, gauges: Mapping[ModelId, ModelCost], loaded: ModelId | None) -> ModelId | None:
+    """The model of the batch's next requests on a runner: of several, the one that is loaded there, else the first;
+    None when none of them may be sent there."""
+    if not batch.is_mixed:
+        return batch.model if batch.model in gauges else None
+    waiting = [model for model in batch.waiting_models() if model in gauges]
+    return loaded if loaded in waiting else next(iter(waiting), None)
 
 
 def _is_ready(batch: PendingBatch, now: datetime) -> bool:
@@ -63,20 +71,29 @@ def _is_ready(batch: PendingBatch, now: datetime) -> bool:
     return (batch.held_until is None or now >= batch.held_until) and stop_asked_at(batch, now) is None
 
 
-def _candidate(batch: PendingBatch, model: ModelId, model_cost: ModelCost, share: float) -> Candidate:
+def _candidate(state: State, batch: PendingBatch, model: ModelId, model_cost: ModelCost, share: float) -> Candidate:
     created, priority = batch.created, batch.steering.priority
     return Candidate(
         batch_id=created.batch_id,
         model=model,
         owner=created.owner,
         sequence=batch.sequence,
-        work=seconds_of(batch, model_cost, batch.waiting_count),
+        work=_work(state, batch, model_cost),
         error=model_cost.error(batch.ledger.answered if batch.ledger and batch.has_run else 0),
         arrived=batch.arrived,
         due=batch.due,
         has_run=batch.has_run,
         weight=share * priority_weight(priority),
         priority=priority,
+    )
+
+
+def _work(state: State, batch: PendingBatch, model_cost: ModelCost) -> float:
+    """The seconds that all its waiting requests take: a batch for several models ends with the last of them."""
+    if not batch.is_mixed:
+        return seconds_of(batch, model_cost, batch.waiting_count)
+    return sum(
+        seconds_of(batch, state.costs.model_cost(model), batch.waiting_for(model)) for model in batch.waiting_models()
     )
 
 

@@ -3,11 +3,13 @@ from the rest, in ever smaller slices and finally alone, so that one bad request
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import REQUEST_FAULT_MESSAGES, RequestFault
+from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch, Waiting
 
 SUSPECT_SLICE_SIZES = {1: 32, 2: 4}
@@ -44,21 +46,22 @@ class Picked:
         return e.RequestError(code=fault, message=REQUEST_FAULT_MESSAGES[fault])
 
 
-def pick(batch: PendingBatch, limit: int) -> Picked | None:
-    """Returned lines first, then new ones; suspects when nothing else waits."""
-    returned = [line for line, waiting in batch.returned.items() if not waiting.deaths][:limit]
-    lines = (*returned, *batch.next_lines(limit - len(returned)))
+def pick(batch: PendingBatch, limit: int, model: ModelId) -> Picked | None:
+    """Lines for this model: returned ones first, then new ones; suspects when nothing else waits."""
+    waiting_again = batch.returned_for(model)
+    returned = [line for line, waiting in waiting_again.items() if not waiting.deaths][:limit]
+    lines = (*returned, *batch.next_lines(limit - len(returned), model))
     if lines:
         attempt = max(batch.returned.get(line, FIRST).attempt for line in lines)
         return Picked(lines, Waiting(attempt=attempt, deaths=0))
-    return _suspects(batch)
+    return _suspects(waiting_again)
 
 
-def _suspects(batch: PendingBatch) -> Picked | None:
-    if not batch.returned:
+def _suspects(returned: Mapping[int, Waiting]) -> Picked | None:
+    if not returned:
         return None
-    deaths = min(waiting.deaths for waiting in batch.returned.values())
-    alike = (line for line, waiting in batch.returned.items() if waiting.deaths == deaths)
+    deaths = min(waiting.deaths for waiting in returned.values())
+    alike = (line for line, waiting in returned.items() if waiting.deaths == deaths)
     lines = tuple(islice(alike, SUSPECT_SLICE_SIZES.get(deaths, 1)))
-    attempt = max(batch.returned[line].attempt for line in lines)
+    attempt = max(returned[line].attempt for line in lines)
     return Picked(lines, Waiting(attempt=attempt, deaths=deaths))

@@ -5,6 +5,7 @@ It is folded in place, because copying a million lines for every event would be 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,7 +31,10 @@ class Waiting:
 
 @dataclass(slots=True)
 class PendingBatch:
-    """`plan` is None until the file is read, also after a restart: the plan is not in the log, it is made again."""
+    """`plan` is None until the file is read, also after a restart: the plan is not in the log, it is made again.
+
+    `model` is the first of its `totals`, which count the requests of each model.
+    """
 
     created: e.BatchCreated
     sequence: int
@@ -50,10 +54,16 @@ class PendingBatch:
     throughput: Throughput = field(default_factory=Throughput)
     pause_sequence: int = 0
     """The sequence of the event that paused the batch; 0 while it may run."""
+    totals: dict[ModelId, int] = field(default_factory=dict)
+    is_mixed: bool = False
+    """Whether its requests are for several models."""
+    flaws_told: set[e.Flaw] = field(default_factory=set)
+    """The flaws whose share has passed its threshold."""
     _total: int = 0
+    _sent_counts: Counter[ModelId] = field(default_factory=Counter)
+    _cursors: dict[ModelId, int] = field(default_factory=dict)
     _sent: bytearray = field(default_factory=bytearray)
     _sent_count: int = 0
-    _cursor: int = 0
     arrived: float = field(init=False)
     due: float = field(init=False)
     """`arrived` and `due`: the creation and the end of the window, in seconds since 1970."""
@@ -78,16 +88,20 @@ class PendingBatch:
     def open(self, event: e.BatchValidated) -> None:
         self.ledger = Ledger(event.total, event.last_line)
         self._total = event.total
+        self.totals = {total.model: total.requests for total in event.models}
+        self.is_mixed = len(self.totals) > 1
         self.model = event.models[0].model
-        self.request_bytes = event.models[0].input_bytes / max(1, event.total)
+        self.request_bytes = sum(total.input_bytes for total in event.models) / max(1, event.total)
         self._sent = bytearray(event.last_line + 1)
 
-    def send(self, lines: tuple[int, ...]) -> dict[int, Waiting]:
+    def send(self, lines: tuple[int, ...], model: ModelId) -> dict[int, Waiting]:
         """Take lines out of the queue; return them with their history."""
         self.has_run = True
+        sent_before = self._sent_count
         for line in lines:
             self._sent_count += 1 - self._sent[line]
             self._sent[line] = 1
+        self._sent_counts[model] += self._sent_count - sent_before
         return {line: self.returned.pop(line, FIRST) for line in lines}
 
     def hold(self, at: datetime) -> None:
@@ -106,21 +120,42 @@ class PendingBatch:
         """How many requests are neither answered nor on a runner; requests on a runner count as sent."""
         return len(self.returned) + self._total - self._sent_count if self.has_run else self._total
 
-    def next_lines(self, limit: int) -> tuple[int, ...]:
-        """The next lines in plan order that were never sent."""
-        return tuple(islice(self._unsent(), limit))
+    def waiting_models(self) -> list[ModelId]:
+        """The models with waiting requests, in the order in which they run."""
+        if not self.is_mixed:
+            return [self.model] if self.model is not None and self.waiting_count else []
+        return [model for model in self.totals if self.waiting_for(model)]
+
+    def waiting_for(self, model: ModelId) -> int:
+        """How many waiting requests are for this model."""
+        if not self.is_mixed:
+            return self.waiting_count
+        return self.totals[model] - self._sent_counts[model] + len(self.returned_for(model))
+
+    def returned_for(self, model: ModelId) -> dict[int, Waiting]:
+        """The lines for this model that came back; the plan tells which they are if there are several models."""
+        plan = self.plan
+        if plan is None or not plan.models:
+            return self.returned
+        return {line: waiting for line, waiting in self.returned.items() if plan.model_of(line) == model}
+
+    def next_lines(self, limit: int, model: ModelId) -> tuple[int, ...]:
+        """The next lines for this model, in plan order, that were never sent."""
+        return tuple(islice(self._unsent(model), limit))
 
     def never_sent(self, lines: Iterable[int]) -> Iterator[int]:
         """The lines among these that were never sent."""
         return (line for line in lines if not self._sent[line])
 
-    def _unsent(self) -> Iterator[int]:
+    def _unsent(self, model: ModelId) -> Iterator[int]:
         if self.plan is None:
             return
-        lines, sent = self.plan.order, self._sent
-        while self._cursor < len(lines) and sent[lines[self._cursor]]:
-            self._cursor += 1  # only a bookmark: a line before it never becomes unsent again
-        for index in range(self._cursor, len(lines)):
+        lines, sent, part = self.plan.order, self._sent, self.plan.part_of(model)
+        cursor = self._cursors.get(model, part.start)
+        while cursor < part.stop and sent[lines[cursor]]:
+            cursor += 1  # only a bookmark: a line before it never becomes unsent again
+        self._cursors[model] = cursor
+        for index in range(cursor, part.stop):
             if not sent[lines[index]]:
                 yield lines[index]
 

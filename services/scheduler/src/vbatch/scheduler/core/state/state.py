@@ -113,7 +113,9 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             )
         case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
             _evolve_batch(state, event)
-        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.OperationEvent():
+        case (
+            e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.BatchQualityDropped() | e.OperationEvent()
+        ):
             _evolve_steering(state, event)
         case (
             e.ModelLoading()
@@ -130,11 +132,14 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             assert_never(event)
 
 
-def _evolve_steering(state: State, event: e.SteeringEvent | e.AnyOperationEvent) -> None:
+def _evolve_steering(state: State, event: e.SteeringEvent | e.BatchQualityDropped | e.AnyOperationEvent) -> None:
     match event:
         case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
             if batch := state.batches.get(event.batch_id):
                 batch.move(event, state.sequence)
+        case e.BatchQualityDropped():
+            if batch := state.batches.get(event.batch_id):
+                batch.flaws_told.add(event.flaw)
         case e.QueuePaused():
             state.queue_pause_sequence = state.queue_pause_sequence or state.sequence
         case e.QueueResumed():
@@ -236,7 +241,7 @@ def _dispatch(state: State, event: e.BatchDispatched) -> None:
     batch, runner = state.batches.get(event.batch_id), state.runners.get(event.runner_id)
     if batch is None or state.pause_of(batch) or runner is None or runner.epoch != event.epoch:
         return  # decided before the end or pause of that batch, or the end of that runner, was read: they keep waiting
-    state.slices[event.slice_id] = Slice(event, batch.send(event.lines))
+    state.slices[event.slice_id] = Slice(event, batch.send(event.lines, event.model))
     if event.fault is None:
         batch.throughput.begin(event.at.timestamp())
         state.costs.began(event.runner_id, event.at)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from vbatch.contracts.events import EngineOrigin
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes, wait_until_free
@@ -23,6 +24,7 @@ from vbatch.gpu_runner.adapters.engine.pool.model_files import (
     refusal_of,
     shape_of_source,
 )
+from vbatch.gpu_runner.adapters.engine.pool.origins import origin_of
 from vbatch.gpu_runner.adapters.engine.pool.standby import Standby, can_fork
 from vbatch.gpu_runner.adapters.engine.process.child import Child, ProcessPaths
 from vbatch.gpu_runner.adapters.engine.process.oom import oom_kill_count
@@ -130,6 +132,9 @@ class EngineLauncher:
         engine = await self._spawn(completed, source)
         engine.definition = definition  # as it was asked for: who compares definitions knows no choices of the device
         return engine
+
+    async def origin(self, definition: ModelDefinition) -> EngineOrigin:
+        return await asyncio.to_thread(origin_of, definition, self._place(definition), self._paths.engine_python)
 
     async def profile(self, definition: ModelDefinition) -> Profile:
         """By the files of the model that are here before it is started; one that is yet to be made is judged later."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from vbatch.contracts.events import EngineOrigin
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes
@@ -109,6 +110,9 @@ class ModelCache:
         await self._apply(make_space(need, self._others(), await self._room()))
         engine = await self.launcher.launch(definition)
         return CachedEngine(_Loaded(engine, need, self.clock()), self)
+
+    async def origin(self, definition: ModelDefinition) -> EngineOrigin:
+        return await self.launcher.origin(definition)
 
     async def profile(self, definition: ModelDefinition) -> Profile:
         return await self.launcher.profile(definition)

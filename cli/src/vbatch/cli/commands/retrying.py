@@ -1,0 +1,90 @@
+"""retry: run requests of an ended batch again, without uploading them again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from vbatch.cli.api_types import Batch, read
+from vbatch.cli.client import connect
+from vbatch.cli.commands.batches import Wait, Watch, to_the_end
+from vbatch.cli.exits import Misused
+from vbatch.cli.options import ApiKey, AsJson, BatchArgument, Url, err, out, print_json, run, server_url
+
+
+class Select(StrEnum):
+    """What became of a request."""
+
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+Selected = Annotated[
+    list[Select] | None,
+    typer.Option("--select", help="Only requests that ended so; may be repeated. By default all without an answer."),
+]
+CustomIds = Annotated[
+    list[str] | None, typer.Option("--custom-id", help="Only this request, whatever became of it; may be repeated.")
+]
+CustomIdFile = Annotated[
+    Path | None,
+    typer.Option("--custom-ids", metavar="FILE", help="Only the requests in this file, one custom_id a line."),
+]
+Window = Annotated[str | None, typer.Option(help="The completion window; by default that of BATCH.")]
+
+
+def retry(
+    batch: BatchArgument,
+    select: Selected = None,
+    custom_id: CustomIds = None,
+    custom_ids: CustomIdFile = None,
+    window: Window = None,
+    watch: Watch = False,
+    wait: Wait = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the requests of BATCH that have no answer again, as a new batch."""
+
+    async def ask() -> None:
+        body = _body(select or [], [*(custom_id or []), *_lines(custom_ids)], window)
+        async with connect(server_url(url), api_key) as server:
+            answer = await server.ask("POST", f"/v1/batches/{quote(batch, safe='')}/retry", body)
+            created = read(answer, Batch)
+            if as_json and not watch:
+                print_json(answer)
+            elif not as_json:
+                out.print(created.id)
+                err.print(f"All answers together: vbatch results {batch} --merged", markup=False)
+            if watch or wait:
+                await to_the_end(server, created.id, is_shown=watch, as_json=as_json)
+
+    run(ask())
+
+
+def _body(select: list[Select], custom_ids: list[str], window: str | None) -> dict[str, object]:
+    """Raises Misused for two ways to select at once."""
+    if select and custom_ids:
+        raise Misused("Give --select, or the custom_ids, not both.")
+    body = {"select": [*dict.fromkeys(select)], "custom_ids": custom_ids, "completion_window": window}
+    return {name: value for name, value in body.items() if value}
+
+
+def _lines(path: Path | None) -> list[str]:
+    """Raises Misused for a file that cannot be read, or holds no custom_id."""
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misused(f"{path} cannot be read: {error}.") from error
+    custom_ids = [line for line in lines if line]
+    if not custom_ids:
+        raise Misused(f"{path} holds no custom_id.")
+    return custom_ids

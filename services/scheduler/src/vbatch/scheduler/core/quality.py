@@ -1,0 +1,41 @@
+"""When too many answers of a batch have a flaw: it is told once for each flaw, and the batch is paused if its owner
+asked for that. Both follow from the counts that the ledger keeps, while the batch still runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from vbatch.contracts import events as e
+from vbatch.contracts.lifecycle import STEERABLE
+from vbatch.scheduler.core.state.pending_batch import PendingBatch
+
+ANSWERS_MIN = 20
+"""A share of fewer answers says little."""
+TOLD_UNASKED = frozenset(e.Flaw) - {e.Flaw.CUT}
+"""Many batches want short answers and cut all of them, so `cut` is told only where its owner gave a threshold."""
+
+
+def quality_events(batch: PendingBatch, share_max: float, now: datetime) -> list[e.AnyEvent]:
+    """What to record of the batch's answers. The pause comes first: if only that is recorded, the rest follows."""
+    ledger = batch.ledger
+    if ledger is None or ledger.completed < ANSWERS_MIN:
+        return []
+    asked = batch.created.pause_on or {}
+    events: list[e.AnyEvent] = []
+    for flaw, count in ledger.flaws.items():
+        threshold = asked.get(flaw, share_max if flaw in TOLD_UNASKED else None)
+        if threshold is None or flaw in batch.flaws_told or count < threshold * ledger.completed:
+            continue
+        if flaw in asked and _may_pause(batch):
+            events = events or [e.BatchPaused(batch_id=batch.batch_id, at=now)]
+        events.append(
+            e.BatchQualityDropped(
+                batch_id=batch.batch_id, flaw=flaw, count=count, answers=ledger.completed, share_max=threshold, at=now
+            )
+        )
+    return events
+
+
+def _may_pause(batch: PendingBatch) -> bool:
+    has_all = batch.ledger is not None and batch.ledger.is_full
+    return batch.status in STEERABLE and not batch.is_paused and not has_all
