@@ -100,6 +100,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("batch.completed", 1, e.BatchCompleted, ("results",)),
     EventKind("batch.cancelled", 1, e.BatchCancelled, ("results",)),
     EventKind("batch.expired", 1, e.BatchExpired, ("results",)),
+    EventKind("batch.archived", 1, e.BatchArchived, ("results",), lambda event: event.sha256),
     EventKind("runner.lease", 1, e.RunnerLeased, ("gpu-runner",), lambda event: f"{event.pid}:{_stamp(event)}"),
     EventKind(
         "runner.model_loading", 2, e.ModelLoading, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"

@@ -15,7 +15,7 @@ DTYPE = "dtype"
 
 def event_text(event: e.AnyEvent) -> str:
     match event:
-        case e.FileStored() | e.FileDeleted():
+        case e.FileStored() | e.FileDeleted() | e.BatchArchived():
             return _file(event)
         case e.UploadEvent():
             return _upload(event)
@@ -81,12 +81,14 @@ def lines_of(lines: Sequence[int]) -> str:
     return f"lines {low} to {high}" if is_dense else f"{len(lines)} lines from {low} to {high}"
 
 
-def _file(event: e.FileStored | e.FileDeleted) -> str:
+def _file(event: e.FileStored | e.FileDeleted | e.BatchArchived) -> str:
     match event:
         case e.FileStored():
             return f"{event.filename} stored as {event.file_id} ({size(event.bytes)}, {event.purpose})"
         case e.FileDeleted():
             return f"{event.file_id} deleted"
+        case e.BatchArchived():
+            return _archived(event)
         case _:
             assert_never(event)
 
@@ -132,6 +134,11 @@ def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
             return _sealed(event)
         case _:
             assert_never(event)
+
+
+def _archived(event: e.BatchArchived) -> str:
+    erased = f", without the answers of its {' and '.join(event.erased)} file" if event.erased else ""
+    return f"{amount(event.outcome_count, 'outcome')} moved to {event.blob} ({size(event.bytes)}){erased}"
 
 
 def _first_fault(faults: Sequence[e.BatchFault]) -> str:

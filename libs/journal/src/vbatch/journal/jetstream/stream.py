@@ -12,7 +12,7 @@ from vbatch.contracts.message import MESSAGE_ID_HEADER, Message, Recorded
 from vbatch.journal.jetstream import wire
 from vbatch.journal.jetstream.requests import Requests
 from vbatch.journal.port import APPEND_ALL_MESSAGES_MAX, Conflict, Fill, Guard, Rejected
-from vbatch.journal.rules import check_filter, outgoing_headers, wire_bytes
+from vbatch.journal.rules import check_filter, check_subject, outgoing_headers, wire_bytes
 from vbatch.journal.settings import JournalSettings
 
 
@@ -106,6 +106,20 @@ class Stream:
                 raise wire.refusal(error, f"{self.name} {sequence}")
 
         await self._requests.persist(attempt)
+
+    async def purge(self, subject: str, through: int) -> int:
+        """Remove the messages on `subject` up to and including sequence `through`; return how many there were."""
+        check_subject(subject)
+        body = msgspec.json.encode({"filter": subject, "seq": through + 1})
+
+        async def attempt() -> int:
+            reply = await self._requests.request(f"$JS.API.STREAM.PURGE.{self.name}", body)
+            answer = wire.purge_answers.decode(reply.data)
+            if answer.error is not None:
+                raise wire.refusal(answer.error, subject)
+            return answer.purged
+
+        return await self._requests.persist(attempt)
 
     async def fill(self) -> Fill:
         answer = await self._info()

@@ -17,6 +17,7 @@ from vbatch.contracts import codec, events as e
 from vbatch.journal.port import Conflict, Journal, Lease, Log
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.results.flows.answer_sweeping import AnswerSweep
+from vbatch.results.flows.archiving import ArchiveMeans, Archiver
 from vbatch.results.flows.output_sweeping import OutputSweep
 from vbatch.results.flows.projecting import Committed, Fenced, Projector
 from vbatch.results.flows.retrying import PASSING
@@ -49,6 +50,8 @@ class Dependencies:
     on_dead_letters: Callable[[int], None]
     sweep_times: SweepTimes
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
+    archive: ArchiveMeans | None = None
+    """Without it nothing leaves the log."""
 
 
 @dataclass
@@ -78,6 +81,8 @@ async def serve(dependencies: Dependencies, progress: Progress) -> None:
                 tasks.create_task(sealer.run())
                 tasks.create_task(_sweeper(dependencies, progress).run())
                 tasks.create_task(output_sweep.run())
+                if dependencies.archive is not None:
+                    tasks.create_task(Archiver(dependencies.archive, lease, now=dependencies.now).run())
         except* (Conflict, Fenced):
             get_logger().error("fenced_by_a_newer_process", epoch=lease.epoch)
             raise
