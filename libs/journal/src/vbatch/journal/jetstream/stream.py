@@ -15,6 +15,9 @@ from vbatch.journal.port import APPEND_ALL_MESSAGES_MAX, Conflict, Fill, Guard, 
 from vbatch.journal.rules import check_filter, check_subject, outgoing_headers, wire_bytes
 from vbatch.journal.settings import JournalSettings
 
+PURGE_STEP_SEQUENCES = 64
+"""At most 16 MiB of chunks lie between these, or two blocks of the server's store."""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -108,8 +111,17 @@ class Stream:
         await self._requests.persist(attempt)
 
     async def purge(self, subject: str, through: int) -> int:
-        """Remove the messages on `subject` up to and including sequence `through`; return how many there were."""
+        """Remove the messages on `subject` up to and including sequence `through`; return how many there were.
+
+        It goes in steps, because the server answers no append during one: a step reads each block that it touches.
+        """
         check_subject(subject)
+        purged = 0
+        while (first := await self.first_after(0, subject)) is not None and first.sequence <= through:
+            purged += await self._purge_step(subject, min(through, first.sequence + PURGE_STEP_SEQUENCES))
+        return purged
+
+    async def _purge_step(self, subject: str, through: int) -> int:
         body = msgspec.json.encode({"filter": subject, "seq": through + 1})
 
         async def attempt() -> int:
