@@ -111,8 +111,8 @@ async def test_a_service_does_its_whole_work_with_its_rights(server: NatsServer,
 async def test_a_service_cannot_remove_or_change_streams(server: NatsServer, keys: Path):
     for service in SERVICES:
         async with connect(as_user(server, keys, service)) as journal:
-            asks = ["STREAM.DELETE.EVT", "STREAM.UPDATE.EVT", "STREAM.MSG.DELETE.DEAD", "STREAM.PURGE.DEAD"]
-            asks += ["STREAM.PURGE.EVT"] if service != "results" else []
+            asks = ["STREAM.DELETE.EVT", "STREAM.UPDATE.EVT", "STREAM.PURGE.DEAD", "STREAM.MSG.DELETE.EVT"]
+            asks += ["STREAM.PURGE.EVT", "STREAM.MSG.DELETE.DEAD"] if service != "results" else []
             await must_be_denied(*(journal._requests.request(f"$JS.API.{ask}", b"{}") for ask in asks))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,13 +18,14 @@ from tests.support.events import NOON
 from vbatch.chassis.blobs import Blobs, BlobWriter, open_blobs
 from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import BatchId
-from vbatch.contracts.message import Recorded
+from vbatch.contracts.message import Message, Recorded
 from vbatch.contracts.subjects import ALL_EVENTS, BATCHES_ARCHIVED, batch_events, chunks_of
 from vbatch.journal.archive import HistoricLog
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import MESSAGE_SIZE_HEADER, Conflict, Lease, Unavailable
 from vbatch.journal.settings import JournalSettings
 from vbatch.results.core.archive import Archive
+from vbatch.results.core.projection import Changes, State, project
 from vbatch.results.flows.archive_files import ArchiveFiles
 from vbatch.results.flows.archiving import ArchiveMeans, Archiver
 from vbatch.results.flows.serving import take_lease
@@ -97,6 +98,7 @@ class Stage:
     now: datetime = NOON
     steps: Steps = field(default_factory=Steps)
     told: list[Recorded] = field(default_factory=list)
+    gone: dict[BatchId, set[str]] = field(default_factory=dict)
 
     @property
     def history(self) -> HistoricLog:
@@ -105,7 +107,12 @@ class Stage:
     def archiver(self) -> Archiver:
         log: Any = SteppedLog(self)
         blobs: Any = SteppedBlobs(self)
-        return Archiver(ArchiveMeans(log, log, blobs, 1.0, GRACE_SECONDS), self.lease, now=lambda: self.now)
+        history = HistoricLog(log, blobs)
+        means = ArchiveMeans(log, history, log, self.journal.dead, blobs, 1.0, GRACE_SECONDS)
+        return Archiver(means, self.lease, now=lambda: self.now, gone=self._gone)
+
+    async def _gone(self) -> dict[BatchId, set[str]]:
+        return self.gone
 
     async def tell(self, events: Iterable[e.AnyEvent]) -> None:
         for event in events:
@@ -262,6 +269,115 @@ async def test_a_newer_results_process_takes_over_before_anything_leaves_the_log
     assert await chunks_in_stream(stage) == len(FIRST.chunks())
 
 
+# erasing
+
+
+async def answers_in(stage: Stage, story: Story) -> dict[str, set[bytes]]:
+    """The bodies of the answers of a batch, wherever a reader of the history finds them, by file."""
+    found: dict[str, set[bytes]] = {"output": set(), "error": set()}
+    for record in await read(stage.history, (chunks_of(story.batch_id),)):
+        chunk = codec.decode(record)
+        assert isinstance(chunk, e.ChunkCompleted)
+        for outcome in chunk.outcomes:
+            if outcome.body != e.NO_ANSWER:
+                found["output" if outcome.is_success else "error"].add(bytes(outcome.body))
+    return found
+
+
+def is_stand_in(body: bytes) -> bool:
+    return set(body) == set(b'"-')
+
+
+async def rows_of(stage: Stage) -> list[Any]:
+    """The rows of outcomes that the read model would have after everything."""
+    state, changes = State(), Changes()
+    for record in await read(stage.history):
+        if record.subject.startswith("evt.batch."):
+            project(state, changes, record.sequence, codec.decode(record))
+    return [*changes.outcomes, {batch: row for batch, row in changes.batches.items()}]
+
+
+@pytest.mark.parametrize("is_archived", [False, True])
+async def test_the_answers_of_a_file_that_is_gone_leave_log_and_archive(stage: Stage, is_archived: bool):
+    await stage.tell_whole(FIRST, SECOND)
+    before, rows = await answers_in(stage, FIRST), await rows_of(stage)
+    if is_archived:
+        await stage.archive()
+    stage.gone = {FIRST.batch_id: {"output"}}
+    await stage.archive(after=0)
+    after = await answers_in(stage, FIRST)
+    assert all(map(is_stand_in, after["output"]))
+    assert after["error"] == before["error"]
+    assert await rows_of(stage) == rows, "lines keep their ids, counts and lengths"
+    assert (await stage.archives())[-1].erased == ("output",)
+    assert len(await stage.blobs.older_than(-1, "archives")) == 1 + is_archived, "the archive of before is still there"
+    stage.gone = {FIRST.batch_id: {"output", "error"}}
+    await stage.archive(after=0)
+    assert all(is_stand_in(body) for bodies in (await answers_in(stage, FIRST)).values() for body in bodies)
+    assert await rows_of(stage) == rows
+
+
+async def test_an_archive_is_erased_once(stage: Stage):
+    await stage.tell_whole(FIRST)
+    stage.gone = {FIRST.batch_id: {"output"}}
+    for _ in range(3):
+        await stage.archive()
+    assert len(await stage.archives()) == 2
+
+
+async def test_a_batch_that_is_unknown_or_runs_is_not_erased(stage: Stage):
+    await stage.tell([*FIRST.opening(), *FIRST.chunks()])
+    stage.gone = {FIRST.batch_id: {"output"}, SECOND.batch_id: {"output"}}
+    await stage.archive()
+    assert await stage.archives() == []
+
+
+async def test_a_dead_letter_that_holds_a_chunk_goes_with_the_answers(stage: Stage):
+    await stage.tell_whole(FIRST, SECOND)
+    for story in (FIRST, SECOND):
+        chunk = await stage.journal.log.last(chunks_of(story.batch_id))
+        assert chunk is not None
+        await stage.journal.dead.append(chunk, "unreadable")
+    stage.gone = {FIRST.batch_id: {"output"}}
+    await stage.archive()
+    assert [each.original.subject for each in await stage.journal.dead.list()] == [chunks_of(SECOND.batch_id)]
+
+
+async def test_a_chunk_that_nobody_can_read_keeps_nothing(stage: Stage):
+    await stage.tell_whole(FIRST)
+    subject = chunks_of(FIRST.batch_id)
+    await stage.journal.log.append(Message(subject, b"{secret", "odd", {"ce-type": "vbatch.batch.chunk_completed.v1"}))
+    stage.gone = {FIRST.batch_id: {"output"}}
+    await stage.archive()
+    assert b"secret" not in b"".join(record.body for record in await read(stage.history))
+
+
+async def test_a_crash_at_any_step_of_an_erasure_leaves_the_rows_and_in_the_end_no_answer(tmp_path: Path):
+    fatal = 0
+    while True:
+        fatal += 1
+        journal = MemoryJournal(SETTINGS, lambda: NOON)
+        blobs = open_blobs((tmp_path / str(fatal)).as_uri())
+        stage = Stage(journal, blobs, await take_lease(journal.log, 1, NOON))
+        await stage.tell_whole(SECOND)
+        rows = await rows_of(stage)
+        await stage.archive()
+        stage.gone, stage.steps = {SECOND.batch_id: {"output", "error"}}, Steps(fatal)
+        try:
+            await stage.archive()
+        except Crash:
+            assert await rows_of(stage) == rows
+        else:
+            break
+        stage.steps = Steps()
+        await stage.archive()
+        assert await rows_of(stage) == rows
+        (left,) = await stage.blobs.older_than(-1, "archives")
+        records = [record async for part in ArchiveFiles(stage.blobs).records(left) for record in part]
+        assert b"answer" not in b"".join(record.body for record in records)
+    assert fatal > 30
+
+
 async def crashed_everywhere(tmp_path: Path) -> int:
     """End the process before each step in turn, check, start it again, check; return how many steps there were."""
     fatal = 0
@@ -295,10 +411,10 @@ _stored = Archiver._stored
 _write = ArchiveFiles.write
 
 
-async def _purge_first(archiver: Archiver, batch_id: BatchId) -> e.BatchArchived:
+async def _purge_first(archiver: Archiver, batch_id: BatchId, erased: Set[str]) -> e.BatchArchived:
     """Purge before the archive is durable."""
     newest = await archiver._means.log.last(batch_events(batch_id))
-    event = _stored(archiver, batch_id)
+    event = _stored(archiver, batch_id, erased)
     await archiver._means.purge.purge(chunks_of(batch_id), newest.sequence if newest else 0)
     return await event
 

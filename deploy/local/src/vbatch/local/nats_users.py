@@ -33,8 +33,9 @@ TAKING = (
     *("$JS.ACK.WORK.>", "$JS.ACK.*.*.WORK.>"),  # the second form has the domain and account before the stream
 )
 
-PURGING = "$JS.API.STREAM.PURGE.EVT"
-"""Takes out of the log what an archive holds: the right of one user alone, besides operators."""
+ERASING = ("$JS.API.STREAM.PURGE.EVT", "$JS.API.STREAM.MSG.DELETE.DEAD")
+"""Take out of the log what an archive holds, and dead letters with answers that were deleted: the rights of one user
+alone, besides operators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def users() -> list[User]:
         _service("gateway"),
         _service("scheduler", WORK_SUBJECTS, DEAD_SUBJECTS, WATCHING),
         _service("gpu-runner", DEAD_SUBJECTS, *TAKING),
-        _service("results", DEAD_SUBJECTS, PURGING),
+        _service("results", DEAD_SUBJECTS, *ERASING),
         _service("notifier", DEAD_SUBJECTS),
         User(READER, (LOOKING[0], *TAILING), (ALL_EVENTS, "_INBOX.>", _inbox(READER))),
         User(OPERATOR, EVERYTHING, EVERYTHING),

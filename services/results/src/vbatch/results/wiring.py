@@ -17,7 +17,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readings import Reading
-from vbatch.journal.archive import HistoricJournal
+from vbatch.journal.archive import HistoricJournal, HistoricLog
 from vbatch.journal.jetstream.journal import JetStreamJournal, connect
 from vbatch.journal.port import Journal
 from vbatch.journal.quarantine import QuarantineMeans
@@ -107,10 +107,13 @@ async def _traced(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
 
 
 def _archive_means(settings: ResultsSettings, journal: JetStreamJournal) -> ArchiveMeans:
+    blobs = open_blobs(settings.archives_url)
     return ArchiveMeans(
         log=journal.log,
+        history=HistoricLog(journal.log, blobs),
         purge=journal.log,
-        blobs=open_blobs(settings.archives_url),
+        dead=journal.dead,
+        blobs=blobs,
         every_seconds=settings.sweep_seconds,
         grace_seconds=settings.archive_grace_seconds,
     )

@@ -99,8 +99,8 @@ class Stream:
         return (await self._state()).messages
 
     async def delete(self, sequence: int) -> None:
-        """Delete one message; it need not exist. Only for streams without `deny_delete`."""
-        body = msgspec.json.encode({"seq": sequence, "no_erase": True})
+        """Delete one message and overwrite its bytes; it need not exist. Only for streams without `deny_delete`."""
+        body = msgspec.json.encode({"seq": sequence, "no_erase": False})
 
         async def attempt() -> None:
             reply = await self._requests.request(f"$JS.API.STREAM.MSG.DELETE.{self.name}", body)

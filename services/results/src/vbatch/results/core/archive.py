@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import combinations
 
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId
@@ -36,51 +37,76 @@ class Archive:
 
 @dataclass
 class ArchiveQueue:
-    """Folds ends and archives; each batch is archived once, in the order of their ends."""
+    """Folds ends and archives: which batches wait for one, and which archives leave something to remove."""
 
     sequence: int = 0
     _ended: dict[BatchId, datetime] = field(default_factory=dict)
-    _archived: set[BatchId] = field(default_factory=set)
-    _unpurged: dict[BatchId, int] = field(default_factory=dict)
+    _archived: dict[BatchId, e.BatchArchived] = field(default_factory=dict)
+    _unsettled: dict[BatchId, e.BatchArchived] = field(default_factory=dict)
 
     def fold(self, record: Recorded, event: e.BatchArchived | None) -> None:
         """`event` is the archive that the record tells of; None for the end of a batch."""
         self.sequence = record.sequence
         batch_id = BatchId(record.subject.split(".")[2])
         if event is not None:
-            self._archived.add(batch_id)
             self._ended.pop(batch_id, None)
-            self._unpurged[batch_id] = event.last_sequence
+            self._archived[batch_id] = self._unsettled[batch_id] = event
         elif batch_id not in self._archived:
             self._ended.setdefault(batch_id, record.recorded_at)
 
     def due(self, now: datetime, grace: timedelta) -> list[BatchId]:
-        """The batches that ended at least `grace` ago."""
+        """The batches that ended at least `grace` ago, in the order of their ends."""
         return [batch_id for batch_id, ended_at in self._ended.items() if ended_at + grace <= now]
 
-    def unpurged(self) -> list[tuple[BatchId, int]]:
-        """Archived batches whose chunks may still be in the log, with the last sequence of the archive."""
-        return list(self._unpurged.items())
+    def to_erase(self, gone: Mapping[BatchId, Set[str]]) -> list[BatchId]:
+        """The batches whose log or archive still has answers of these files that are gone."""
+        return [
+            batch_id for batch_id, kinds in gone.items() if self._is_known(batch_id) and self._holds(batch_id, kinds)
+        ]
 
-    def purged(self, batch_id: BatchId) -> None:
-        self._unpurged.pop(batch_id, None)
+    def erased(self, batch_id: BatchId) -> frozenset[str]:
+        """The files whose answers its archive no longer has."""
+        archive = self._archived.get(batch_id)
+        return frozenset(archive.erased) if archive else frozenset()
+
+    def unsettled(self) -> list[e.BatchArchived]:
+        """The archives beside which copies of the same events may still be: chunks in the log, an older archive."""
+        return list(self._unsettled.values())
+
+    def settled(self, event: e.BatchArchived) -> None:
+        if self._unsettled.get(event.batch_id) == event:
+            del self._unsettled[event.batch_id]
+
+    def _is_known(self, batch_id: BatchId) -> bool:
+        return batch_id in self._ended or batch_id in self._archived
+
+    def _holds(self, batch_id: BatchId, kinds: Set[str]) -> bool:
+        return not kinds <= self.erased(batch_id)
 
 
-def archive_blob(batch_id: BatchId, erased: Sequence[str] = ()) -> str:
+def archive_blob(batch_id: BatchId, erased: Iterable[str] = ()) -> str:
     """An archive without some answers has a name of its own: it never replaces the bytes that a reader holds open."""
-    return f"{ARCHIVES}/{'_'.join((batch_id, *erased))}.jsonl.zst"
+    return f"{ARCHIVES}/{'_'.join((batch_id, *sorted(erased)))}.jsonl.zst"
 
 
-def archived(batch_id: BatchId, blob: str, archive: Archive, *, now: datetime) -> e.BatchArchived:
+def older_blobs(event: e.BatchArchived) -> list[str]:
+    """The names that an earlier archive of the batch may have."""
+    batch_id, kinds = event.batch_id, ("error", "output")
+    names = {archive_blob(batch_id, some) for count in range(len(kinds) + 1) for some in combinations(kinds, count)}
+    return sorted(names - {event.blob})
+
+
+def archived(batch_id: BatchId, archive: Archive, erased: Iterable[str], *, now: datetime) -> e.BatchArchived:
     return e.BatchArchived(
         batch_id=batch_id,
-        blob=blob,
+        blob=archive_blob(batch_id, erased),
         bytes=archive.bytes,
         sha256=archive.sha256,
         first_sequence=archive.first_sequence,
         last_sequence=archive.last_sequence,
         event_count=archive.event_count,
         outcome_count=archive.outcome_count,
+        erased=tuple(sorted(erased)),
         at=now,
     )
 

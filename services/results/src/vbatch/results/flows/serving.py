@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,10 +14,11 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec, events as e
+from vbatch.contracts.ids import BatchId
 from vbatch.journal.port import Conflict, Journal, Lease, Log
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.results.flows.answer_sweeping import AnswerSweep
-from vbatch.results.flows.archiving import ArchiveMeans, Archiver
+from vbatch.results.flows.archiving import ArchiveMeans, Archiver, gone_answers
 from vbatch.results.flows.output_sweeping import OutputSweep
 from vbatch.results.flows.projecting import Committed, Fenced, Projector
 from vbatch.results.flows.retrying import PASSING
@@ -82,7 +83,7 @@ async def serve(dependencies: Dependencies, progress: Progress) -> None:
                 tasks.create_task(_sweeper(dependencies, progress).run())
                 tasks.create_task(output_sweep.run())
                 if dependencies.archive is not None:
-                    tasks.create_task(Archiver(dependencies.archive, lease, now=dependencies.now).run())
+                    tasks.create_task(_archiver(dependencies, dependencies.archive, lease, progress).run())
         except* (Conflict, Fenced):
             get_logger().error("fenced_by_a_newer_process", epoch=lease.epoch)
             raise
@@ -154,6 +155,14 @@ def _output_sweep(dependencies: Dependencies, progress: Progress) -> OutputSweep
         now=dependencies.now,
         is_caught_up=lambda: progress.is_caught_up,
     )
+
+
+def _archiver(dependencies: Dependencies, means: ArchiveMeans, lease: Lease, progress: Progress) -> Archiver:
+    async def gone() -> Mapping[BatchId, Set[str]]:
+        """Nothing before the projection has caught up: what it does not know yet is asked for in the next round."""
+        return await gone_answers(dependencies.read_model, dependencies.now()) if progress.is_caught_up else {}
+
+    return Archiver(means, lease, now=dependencies.now, gone=gone)
 
 
 def _projector(
