@@ -55,7 +55,7 @@ def test_the_drill(own_stack: RunningStack, tmp_path: Path):
     restored = json.loads(succeeded(own_stack, "restore", "--at", taken["moment"], target, "--json"))
     assert restored["sequence"] == taken["sequence"]
     shutil.copy(own_stack.home / "settings" / "models.toml", own_stack.home / "models.toml")
-    own_stack.stack.up()
+    succeeded(own_stack, "up")
 
     finished = ended(client, slow)
     assert sorted(finished.custom_ids) == sorted(f"request-{number}" for number in range(SLOW))
