@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.asking import chat_line, ended, jsonl, submit
+from tests.e2e.asking import Ended, chat_line, ended, jsonl, submit
+from tests.e2e.test_live_events import events_in_pieces
 from tests.support.stack import SLOW_CHAT, RunningStack, running_stack, wait_until
 from vbatch.chassis.blobs import open_blobs
+from vbatch.cli.client import connect as server_of
 from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import BatchId
 from vbatch.contracts.subjects import archived, chunks_of
@@ -28,18 +30,32 @@ DONE, SLOW = 30, 1500
 ANSWERED_BEFORE = 100
 
 
-@pytest.fixture
-def own_stack(tmp_path: Path) -> Iterator[RunningStack]:
+@pytest.fixture(scope="module")
+def own_stack() -> Iterator[RunningStack]:
     """A stack to lose, whose ended batches move to archives at once."""
     early = {"VBATCH_RESULTS_ARCHIVE_GRACE_SECONDS": "0", "VBATCH_RESULTS_SWEEP_SECONDS": "0.2"}
     with running_stack(environment=early) as running:
         yield running
 
 
+async def test_a_batch_that_lies_in_an_archive_is_read_like_any_other(own_stack: RunningStack):
+    batch_id = archived_batch(own_stack).batch.id
+    async with server_of(own_stack.url, None) as server:
+        whole = await events_in_pieces(server, batch_id, piece=1_000_000)
+        in_pieces = await events_in_pieces(server, batch_id, piece=1)
+    assert [event.name for event in whole].count("batch.chunk_completed") > 0
+    assert in_pieces == whole
+    printed = [json.loads(line) for line in succeeded(own_stack, "events", "--batch", batch_id, "--json").splitlines()]
+    assert [each["sequence"] for each in printed[:-1]] == [event.id for event in whole]
+    blob = own_stack.home / "blobs" / "archives" / f"{batch_id}.jsonl.zst"
+    from_file = succeeded(own_stack, "events", "--archive", str(blob), "--json").splitlines()
+    assert [json.loads(line) for line in from_file] == printed[:-1]
+    assert "slice" in succeeded(own_stack, "trace", batch_id)
+
+
 def test_the_drill(own_stack: RunningStack, tmp_path: Path):
     target, client = str(tmp_path / "backup"), own_stack.client()
-    done = ended(client, submit(client, jsonl(chat_line(number) for number in range(DONE))).id)
-    wait_until(lambda: is_archived(own_stack, done.batch.id), "the ended batch is in its archive", 30)
+    done = archived_batch(own_stack)
     slow = submit(client, jsonl(chat_line(number, SLOW_CHAT) for number in range(SLOW))).id
     wait_until(lambda: answered(own_stack, slow) >= ANSWERED_BEFORE, "some answers of the slow batch", 60)
 
@@ -68,6 +84,14 @@ def test_the_drill(own_stack: RunningStack, tmp_path: Path):
 def test_a_home_that_holds_something_is_left_alone(stack: RunningStack, tmp_path: Path):
     refused = stack.vbatch("restore", str(tmp_path))
     assert (refused.returncode, "already holds" in refused.stderr) == (1, True), refused.stderr
+
+
+def archived_batch(stack: RunningStack) -> Ended:
+    """A batch that has ended and left the log."""
+    client = stack.client()
+    done = ended(client, submit(client, jsonl(chat_line(number) for number in range(DONE))).id)
+    wait_until(lambda: is_archived(stack, done.batch.id), "the ended batch is in its archive", 30)
+    return done
 
 
 def succeeded(stack: RunningStack, *arguments: str) -> str:

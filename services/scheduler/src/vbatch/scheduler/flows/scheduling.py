@@ -25,7 +25,7 @@ from vbatch.scheduler.core.decide import DecisionInput, decide
 from vbatch.scheduler.core.giving_up import forget, give_up
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.state.state import State, evolve
-from vbatch.scheduler.flows.history import fold_past
+from vbatch.scheduler.flows.history import archived_between, fold_past, has_lost_its_answers
 from vbatch.scheduler.flows.order_sender import OrderSender
 from vbatch.scheduler.flows.planning import Limits, Planning
 from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX, RunnerWatch
@@ -83,10 +83,12 @@ class Scheduler:
 
     async def _read(self, lease: Lease) -> None:
         start = await fold_past(self.journal.log, lease.epoch, self._fold)
+        archived = await archived_between(self.journal.log, start, lease.epoch)
         async with self.journal.log.tail(after=start - 1) as lists:
             async for records in lists:
                 for record in records:
-                    await self._fold(record)
+                    if not has_lost_its_answers(record, archived):
+                        await self._fold(record)
                 self._changed.set()
                 await asyncio.sleep(0)  # a long history must not silence health
 
