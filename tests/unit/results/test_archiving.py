@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import pytest
 
 from tests.integration.results.stage import Story
-from tests.support.events import NOON
+from tests.support.events import NOON, SAMPLES
 from vbatch.chassis.blobs import Blobs, BlobWriter, open_blobs
 from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import BatchId
@@ -24,7 +25,7 @@ from vbatch.journal.archive import HistoricLog
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import MESSAGE_SIZE_HEADER, Conflict, Lease, Unavailable
 from vbatch.journal.settings import JournalSettings
-from vbatch.results.core.archive import Archive
+from vbatch.results.core.archive import Archive, older_blobs
 from vbatch.results.core.projection import Changes, State, project
 from vbatch.results.flows.archive_files import ArchiveFiles
 from vbatch.results.flows.archiving import ArchiveMeans, Archiver
@@ -315,6 +316,16 @@ async def test_the_answers_of_a_file_that_is_gone_leave_log_and_archive(stage: S
     await stage.archive(after=0)
     assert all(is_stand_in(body) for bodies in (await answers_in(stage, FIRST)).values() for body in bodies)
     assert await rows_of(stage) == rows
+
+
+@pytest.mark.parametrize(
+    ("erased", "older"),
+    [((), []), (("error",), ["b"]), (("error", "output"), ["b", "b_error", "b_output"])],
+)
+def test_an_archive_replaces_only_those_with_more_answers(erased: tuple[str, ...], older: list[str]):
+    sample = next(event for event in SAMPLES if isinstance(event, e.BatchArchived))
+    event = msgspec.structs.replace(sample, batch_id=BatchId("b"), erased=erased)
+    assert older_blobs(event) == [f"archives/{name}.jsonl.zst" for name in older]
 
 
 async def test_an_archive_is_erased_once(stage: Stage):

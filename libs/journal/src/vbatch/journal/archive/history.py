@@ -67,7 +67,7 @@ class HistoricLog:
             async with self._log.tail(after, subjects, headers_only=headers_only) as plain:
                 yield plain
             return
-        places = KnownPlaces(self._log, filters)
+        places = KnownPlaces(self._log, filters, after)
         # With the events that tell of archives, the stream always holds something behind what was archived.
         told = [subject for subject in places.subjects if not any(matches(each, subject) for each in subjects)]
         async with self._log.tail(after, (*subjects, *told), headers_only=headers_only) as stream:

@@ -16,18 +16,19 @@ ANY_BATCH = BatchId("any")
 
 
 class KnownPlaces:
-    """The archives that concern a reader. `filters` are those of its subject filters that chunks match.
+    """The archives that concern a reader behind sequence `after`: what is told before it, holds nothing behind it.
 
-    `batches` are the batches that the filters name; none when one of the filters is open to every batch.
+    `filters` are those of its subject filters that chunks match. `batches` are the batches that the filters name; none
+    when one of the filters is open to every batch.
     """
 
-    def __init__(self, log: Log, filters: Sequence[str]) -> None:
+    def __init__(self, log: Log, filters: Sequence[str], after: int = 0) -> None:
         self._log = log
         named = [_batch_in(each) for each in filters]
         self.batches = [] if None in named else [batch for batch in named if batch is not None]
         self.subjects = tuple(map(archived, self.batches)) or (BATCHES_ARCHIVED,)
         """Where these archives are told."""
-        self._through = 0
+        self._through = after
 
     async def refresh(self) -> list[e.BatchArchived]:
         """The archives that were told since the last call, the newest of each batch. Raises Unavailable."""

@@ -41,7 +41,7 @@ class ArchiveQueue:
 
     sequence: int = 0
     _ended: dict[BatchId, datetime] = field(default_factory=dict)
-    _archived: dict[BatchId, e.BatchArchived] = field(default_factory=dict)
+    _archived: dict[BatchId, frozenset[str]] = field(default_factory=dict)
     _unsettled: dict[BatchId, e.BatchArchived] = field(default_factory=dict)
 
     def fold(self, record: Recorded, event: e.BatchArchived | None) -> None:
@@ -50,7 +50,8 @@ class ArchiveQueue:
         batch_id = BatchId(record.subject.split(".")[2])
         if event is not None:
             self._ended.pop(batch_id, None)
-            self._archived[batch_id] = self._unsettled[batch_id] = event
+            self._archived[batch_id] = frozenset(event.erased)
+            self._unsettled[batch_id] = event
         elif batch_id not in self._archived:
             self._ended.setdefault(batch_id, record.recorded_at)
 
@@ -66,8 +67,7 @@ class ArchiveQueue:
 
     def erased(self, batch_id: BatchId) -> frozenset[str]:
         """The files whose answers its archive no longer has."""
-        archive = self._archived.get(batch_id)
-        return frozenset(archive.erased) if archive else frozenset()
+        return self._archived.get(batch_id, frozenset())
 
     def unsettled(self) -> list[e.BatchArchived]:
         """The archives beside which copies of the same events may still be: chunks in the log, an older archive."""
@@ -90,10 +90,10 @@ def archive_blob(batch_id: BatchId, erased: Iterable[str] = ()) -> str:
 
 
 def older_blobs(event: e.BatchArchived) -> list[str]:
-    """The names that an earlier archive of the batch may have."""
-    batch_id, kinds = event.batch_id, ("error", "output")
-    names = {archive_blob(batch_id, some) for count in range(len(kinds) + 1) for some in combinations(kinds, count)}
-    return sorted(names - {event.blob})
+    """The names that an earlier archive of the batch may have. What is erased only grows, so a newer one is never among
+    them."""
+    kinds = sorted(event.erased)
+    return [archive_blob(event.batch_id, some) for count in range(len(kinds)) for some in combinations(kinds, count)]
 
 
 def archived(batch_id: BatchId, archive: Archive, erased: Iterable[str], *, now: datetime) -> e.BatchArchived:
