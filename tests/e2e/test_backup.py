@@ -115,7 +115,8 @@ def is_archived(stack: RunningStack, batch_id: str) -> bool:
 
 
 def answered(stack: RunningStack, batch_id: str) -> int:
-    return stack.client().batches.retrieve(batch_id).request_counts.completed
+    counts = stack.client().batches.retrieve(batch_id).request_counts
+    return counts.completed if counts else 0
 
 
 def lines_until(stack: RunningStack, batch_id: str, sequence: int | None = None) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -50,7 +51,7 @@ async def archive_all(place: Place, journal: Journal) -> Journal:
     await tell_all(place, journal)
     async with results_running(place, historic, means(place, journal)):
         for story in ARCHIVED:
-            await eventually(lambda story=story: _has_left(journal, story))
+            await eventually(partial(_has_left, journal, story))
         await place.has_projected(await journal.log.last_sequence())
     return historic
 

@@ -109,7 +109,7 @@ def _report(found: list[Found], *, as_json: bool) -> None:
         print_json(msgspec.json.encode([each._asdict() for each in found]))
     else:
         for each in found:
-            out.print(f"  {each.place}: {each.count:,}", markup=False)
+            out.print(f"  {each.place}: {each.occurrences:,}", markup=False)
         out.print(f"Found in {amount(len(found), 'place')}." if found else "It is nowhere.", markup=False)
     if found:
         raise SystemExit(int(Exit.FAILED))

@@ -22,7 +22,7 @@ class Found(NamedTuple):
     """A place that holds the text, and how often."""
 
     place: str
-    count: int
+    occurrences: int
 
 
 def in_files(home: Path, needle: bytes) -> Iterator[Found]:
