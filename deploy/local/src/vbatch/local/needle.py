@@ -54,7 +54,7 @@ def _count(pieces: Iterator[bytes], needle: bytes) -> int:
     for piece in pieces:
         content = rest + piece
         count += content.count(needle)
-        rest = content[len(content) - len(needle) + 1 :] if len(needle) > 1 else b""
+        rest = content[max(0, len(content) - len(needle) + 1) :]
     return count
 
 
