@@ -30,6 +30,7 @@ from vbatch.contracts.ids import BatchId, SliceId, new_batch_id
 from vbatch.contracts.message import Message
 from vbatch.journal.archive import HistoricJournal, HistoricLog
 from vbatch.journal.jetstream import JetStreamJournal, connect
+from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 from vbatch.local.backups import back_up, restore
 from vbatch.local.settings import LocalSettings
@@ -82,10 +83,12 @@ async def archived(folder: Path, journal: JetStreamJournal, outcomes: int) -> Fi
     blobs = open_blobs(f"file://{folder}/blobs")
     lease = await take_lease(journal.log, os.getpid(), datetime.now(UTC))
     means = ArchiveMeans(journal.log, HistoricLog(journal.log, blobs), journal.log, journal.dead, blobs, 1.0, 0.0)
+    quarantine = Quarantine(journal.dead, QuarantineMeans())
     alone = await foreground(journal, asyncio.sleep(FOREGROUND_SECONDS))
     added = (await journal.log.fill()).bytes
     started = time.perf_counter()
-    during = await foreground(journal, Archiver(means, lease, now=lambda: datetime.now(UTC), gone=_nothing).round())
+    archiver = Archiver(means, lease, now=lambda: datetime.now(UTC), gone=_nothing, quarantine=quarantine)
+    during = await foreground(journal, archiver.round())
     seconds = time.perf_counter() - started
     await journal.log.purge(FOREGROUND_SUBJECT, await journal.log.last_sequence())
     after = (await journal.log.fill()).bytes

@@ -24,6 +24,7 @@ from vbatch.contracts.subjects import ALL_EVENTS, BATCHES_ARCHIVED, batch_events
 from vbatch.journal.archive import HistoricLog
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import MESSAGE_SIZE_HEADER, Conflict, Lease, Unavailable
+from vbatch.journal.quarantine import ENDS_MAX, ForgottenNotes, Quarantine, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 from vbatch.results.core.archive import Archive, older_blobs
 from vbatch.results.core.projection import Changes, State, project
@@ -100,6 +101,7 @@ class Stage:
     steps: Steps = field(default_factory=Steps)
     told: list[Recorded] = field(default_factory=list)
     gone: dict[BatchId, set[str]] = field(default_factory=dict)
+    notes: ForgottenNotes = field(default_factory=ForgottenNotes)
 
     @property
     def history(self) -> HistoricLog:
@@ -110,7 +112,8 @@ class Stage:
         blobs: Any = SteppedBlobs(self)
         history = HistoricLog(log, blobs)
         means = ArchiveMeans(log, history, log, self.journal.dead, blobs, 1.0, GRACE_SECONDS)
-        return Archiver(means, self.lease, now=lambda: self.now, gone=self._gone)
+        quarantine = Quarantine(self.journal.dead, QuarantineMeans(self.notes))
+        return Archiver(means, self.lease, now=lambda: self.now, gone=self._gone, quarantine=quarantine)
 
     async def _gone(self) -> dict[BatchId, set[str]]:
         return self.gone
@@ -387,6 +390,23 @@ async def test_a_crash_at_any_step_of_an_erasure_leaves_the_rows_and_in_the_end_
         records = [record async for part in ArchiveFiles(stage.blobs).records(left) for record in part]
         assert b"answer" not in b"".join(record.body for record in records)
     assert fatal > 30
+
+
+async def test_a_batch_whose_archive_ends_the_service_again_and_again_stays_in_the_log(stage: Stage):
+    await stage.tell_whole(FIRST, SECOND)
+
+    async def end(archiver: Archiver, batch_id: BatchId, erased: Set[str]) -> e.BatchArchived:
+        if batch_id == FIRST.batch_id:
+            raise ValueError("a bug")
+        return await _stored(archiver, batch_id, erased)
+
+    with patch.object(Archiver, "_stored", end):
+        for _ in range(ENDS_MAX):
+            with pytest.raises(ValueError, match="a bug"):
+                await stage.archive()
+        await stage.archive()
+    assert [each.batch_id for each in await stage.archives()] == [SECOND.batch_id]
+    await must_be_whole(stage)
 
 
 async def crashed_everywhere(tmp_path: Path) -> int:

@@ -21,6 +21,7 @@ from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import BATCHES_ARCHIVED, batch_events, chunks_of
 from vbatch.journal.archive import ArchiveHead
 from vbatch.journal.port import DeadLetters, Full, Lease, Log, LogPurge, Unavailable
+from vbatch.journal.quarantine import Quarantine
 from vbatch.results.core.archive import (
     ENDS,
     ArchiveNotWhole,
@@ -64,7 +65,9 @@ class Archiver:
         *,
         now: Callable[[], datetime],
         gone: Callable[[], Awaitable[Mapping[BatchId, Set[str]]]],
+        quarantine: Quarantine,
     ) -> None:
+        self._quarantine = quarantine
         self._means = means
         self._log = means.log
         self._lease = lease
@@ -103,6 +106,15 @@ class Archiver:
                 self._queue.fold(record, _archive_told(record))
 
     async def _archive(self, batch_id: BatchId, erased: Set[str]) -> None:
+        """A batch at which the service ended several times in a row stays in the log."""
+        place = f"archive:{batch_id}"
+        if self._quarantine.is_poison(place):
+            self._quarantine.tell(place)
+            return
+        with self._quarantine.watch(place):
+            await self._move(batch_id, erased)
+
+    async def _move(self, batch_id: BatchId, erased: Set[str]) -> None:
         try:
             event = await self._stored(batch_id, erased)
         except ArchiveNotWhole as error:

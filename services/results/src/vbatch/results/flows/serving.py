@@ -83,7 +83,7 @@ async def serve(dependencies: Dependencies, progress: Progress) -> None:
                 tasks.create_task(_sweeper(dependencies, progress).run())
                 tasks.create_task(output_sweep.run())
                 if dependencies.archive is not None:
-                    tasks.create_task(_archiver(dependencies, dependencies.archive, lease, progress).run())
+                    tasks.create_task(_archiver(dependencies, lease, progress, quarantine).run())
         except* (Conflict, Fenced):
             get_logger().error("fenced_by_a_newer_process", epoch=lease.epoch)
             raise
@@ -157,12 +157,14 @@ def _output_sweep(dependencies: Dependencies, progress: Progress) -> OutputSweep
     )
 
 
-def _archiver(dependencies: Dependencies, means: ArchiveMeans, lease: Lease, progress: Progress) -> Archiver:
+def _archiver(dependencies: Dependencies, lease: Lease, progress: Progress, quarantine: Quarantine) -> Archiver:
+    assert dependencies.archive is not None, "without means nothing is archived"
+
     async def gone() -> Mapping[BatchId, Set[str]]:
         """Nothing before the projection has caught up: what it does not know yet is asked for in the next round."""
         return await gone_answers(dependencies.read_model, dependencies.now()) if progress.is_caught_up else {}
 
-    return Archiver(means, lease, now=dependencies.now, gone=gone)
+    return Archiver(dependencies.archive, lease, now=dependencies.now, gone=gone, quarantine=quarantine)
 
 
 def _projector(
