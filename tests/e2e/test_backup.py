@@ -16,6 +16,7 @@ from tests.e2e.test_live_events import events_in_pieces
 from tests.support.stack import SLOW_CHAT, RunningStack, running_stack, wait_until
 from vbatch.chassis.blobs import open_blobs
 from vbatch.cli.client import connect as server_of
+from vbatch.cli.sse import ServerEvent
 from vbatch.contracts import codec, events as e
 from vbatch.contracts.ids import BatchId
 from vbatch.contracts.subjects import archived, chunks_of
@@ -24,7 +25,7 @@ from vbatch.journal.jetstream import connect
 from vbatch.local.log_access import log_settings
 from vbatch.results.flows.archiving import read_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 DONE, SLOW = 30, 1500
 ANSWERED_BEFORE = 100
@@ -34,15 +35,14 @@ ANSWERED_BEFORE = 100
 def own_stack() -> Iterator[RunningStack]:
     """A stack to lose, whose ended batches move to archives at once."""
     early = {"VBATCH_RESULTS_ARCHIVE_GRACE_SECONDS": "0", "VBATCH_RESULTS_SWEEP_SECONDS": "0.2"}
-    with running_stack(environment=early) as running:
+    patient = {"VBATCH_LOCAL_READY_SECONDS_MAX": "90"}
+    with running_stack(environment=early | patient) as running:
         yield running
 
 
-async def test_a_batch_that_lies_in_an_archive_is_read_like_any_other(own_stack: RunningStack):
+def test_a_batch_that_lies_in_an_archive_is_read_like_any_other(own_stack: RunningStack):
     batch_id = archived_batch(own_stack).batch.id
-    async with server_of(own_stack.url, None) as server:
-        whole = await events_in_pieces(server, batch_id, piece=1_000_000)
-        in_pieces = await events_in_pieces(server, batch_id, piece=1)
+    whole, in_pieces = (streamed(own_stack, batch_id, piece=piece) for piece in (1_000_000, 1))
     assert [event.name for event in whole].count("batch.chunk_completed") > 0
     assert in_pieces == whole
     printed = [json.loads(line) for line in succeeded(own_stack, "events", "--batch", batch_id, "--json").splitlines()]
@@ -92,6 +92,16 @@ def archived_batch(stack: RunningStack) -> Ended:
     done = ended(client, submit(client, jsonl(chat_line(number) for number in range(DONE))).id)
     wait_until(lambda: is_archived(stack, done.batch.id), "the ended batch is in its archive", 30)
     return done
+
+
+def streamed(stack: RunningStack, batch_id: str, *, piece: int) -> list[ServerEvent]:
+    """Its events as the gateway streams them, taken up again after every `piece` of them."""
+
+    async def ask() -> list[ServerEvent]:
+        async with server_of(stack.url, None) as server:
+            return await events_in_pieces(server, batch_id, piece=piece)
+
+    return asyncio.run(ask())
 
 
 def succeeded(stack: RunningStack, *arguments: str) -> str:
