@@ -53,6 +53,11 @@ def test_a_batch_that_lies_in_an_archive_is_read_like_any_other(own_stack: Runni
     assert "slice" in succeeded(own_stack, "trace", batch_id)
 
 
+def test_a_home_that_holds_something_is_left_alone(own_stack: RunningStack, tmp_path: Path):
+    refused = own_stack.vbatch("restore", str(tmp_path))
+    assert (refused.returncode, "already holds" in refused.stderr) == (1, True), refused.stderr
+
+
 def test_the_drill(own_stack: RunningStack, tmp_path: Path):
     target, client = str(tmp_path / "backup"), own_stack.client()
     done = archived_batch(own_stack)
@@ -79,11 +84,6 @@ def test_the_drill(own_stack: RunningStack, tmp_path: Path):
     assert {line: after[line] for line in lines_before} == dict.fromkeys(lines_before, 1), "asked again"
     assert ended(client, done.batch.id) == done
     assert "equal to the log" in succeeded(own_stack, "rebuild", "--verify")
-
-
-def test_a_home_that_holds_something_is_left_alone(stack: RunningStack, tmp_path: Path):
-    refused = stack.vbatch("restore", str(tmp_path))
-    assert (refused.returncode, "already holds" in refused.stderr) == (1, True), refused.stderr
 
 
 def archived_batch(stack: RunningStack) -> Ended:
