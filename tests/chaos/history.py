@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from vbatch.chassis.blobs import open_blobs
 from vbatch.contracts import events as e
 from vbatch.contracts.codec import decode_outline, encode
 from vbatch.contracts.ids import BatchId
+from vbatch.journal.archive import HistoricLog
 from vbatch.journal.jetstream import JetStreamJournal, connect
 from vbatch.journal.settings import JournalSettings
 
@@ -34,13 +36,14 @@ class Entry:
 class History:
     """Filled by a thread of its own; lists only grow, so other threads read them without a lock."""
 
-    def __init__(self, log: JournalSettings) -> None:
+    def __init__(self, log: JournalSettings, archives_url: str) -> None:
         self.entries: list[Entry] = []
         self.created: set[BatchId] = set()
         self.ended: set[BatchId] = set()
         self.last_outcome_at = 0.0
         self.trouble: BaseException | None = None
         self._log = log
+        self._archives = open_blobs(archives_url)
         self._loop: asyncio.AbstractEventLoop
         self._journal: JetStreamJournal | None = None
         self._stop: asyncio.Event
@@ -71,7 +74,7 @@ class History:
             await asyncio.wait([reading])
 
     async def _follow(self, journal: JetStreamJournal) -> None:
-        async with journal.log.tail(0) as arrivals:
+        async with HistoricLog(journal.log, self._archives).tail(0) as arrivals:
             async for records in arrivals:
                 for record in records:
                     self._add(Entry(record.sequence, record.recorded_at, decode_outline(record)))

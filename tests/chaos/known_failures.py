@@ -98,7 +98,7 @@ def slow_lines(count: int) -> list[Line]:
 @pytest.fixture
 def scene(stack: RunningStack, client: OpenAI) -> Iterator[Scene]:
     """On leaving, every promise of the test is held to, and the log itself is read for what may not be in it."""
-    with History(log_settings(stack.settings, "chaos")).running() as history:
+    with History(log_settings(stack.settings, "chaos"), stack.settings.archives_url).running() as history:
         scene = Scene(stack, client, history, Saboteur(stack, Random(1)))
         yield scene
         promised = {promise.batch_id for promise in scene.promises}

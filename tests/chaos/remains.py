@@ -88,8 +88,9 @@ def _place_of(path: Path) -> str | None:
 
 
 def _dead_sockets(home: Path) -> Iterator[str]:
-    """Names of engine sockets on which nobody listens."""
+    """Names of engine sockets on which nobody listens. They are looked for first: an engine may begin to listen now."""
+    sockets = [path for path in paths_below(home / "run") if path.match("engine*.sock")]
     listening = {line.split()[-1] for line in STATE_ENTRIES.read_text().splitlines()}
-    for path in paths_below(home / "run"):
-        if path.match("engine*.sock") and str(path) not in listening and path.exists():
+    for path in sockets:
+        if str(path) not in listening and path.exists():
             yield f"socket: {path} has no listener"

@@ -31,6 +31,8 @@ from vbatch.local.log_access import log_settings
 WORK_LOG = "work.log"
 LOG_AWAY_SECONDS = SILENCE_SECONDS[1]
 """Before and after the end of a fault that takes the log away, it may be away."""
+EARLY_ARCHIVES = {"VBATCH_RESULTS_ARCHIVE_GRACE_SECONDS": "0", "VBATCH_RESULTS_SWEEP_SECONDS": "1"}
+"""Batches move to archives as soon as they end, so that a campaign strikes at every step of that, too."""
 REAL_HABITS = Habits(
     models=("HuggingFaceTB/SmolLM2-135M-Instruct",),
     unfinished_target=1,
@@ -69,7 +71,10 @@ def chaos(
         _stack(Path(folder), is_simulated) as (stack, links, disks),
     ):
         places = Places(Path(folder))
-        with History(log_settings(stack.settings, "chaos")).running() as history, stack.client() as client:
+        with (
+            History(log_settings(stack.settings, "chaos"), stack.settings.archives_url).running() as history,
+            stack.client() as client,
+        ):
             workload = Workload(client, history, Random(f"work {seed}"), Habits() if is_simulated else REAL_HABITS)
             random = Random(f"faults {seed}")
             campaign = Campaign(
@@ -143,6 +148,7 @@ def _stack(folder: Path, is_simulated: bool) -> Iterator[tuple[RunningStack, Lin
     models = _simulated_models(folder) if is_simulated else ROOT / "models.toml"
     with Links(SERVICES).running() as links:
         environment = links.environment() | {FOLDER_VARIABLE: str(folder)} | ({} if is_simulated else _real_engine())
+        environment |= EARLY_ARCHIVES
         with (
             stack_home(models, environment) as prepared,
             stack_on_disks(prepared, is_wanted=is_simulated) as (stack, disks),

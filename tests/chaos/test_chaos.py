@@ -19,6 +19,7 @@ STRUCK = (
     Fault(Means.RIVAL, "gpu-runner", Failpoint.CHUNK_PUBLISHED),
     Fault(Means.KILL, "nats"),
     Fault(Means.KILL, "results", Failpoint.ROWS_COPIED),
+    Fault(Means.KILL, "results", Failpoint.ARCHIVE_RECORDED),
     Fault(Means.KILL, "guard"),
     Fault(Means.FREEZE, "gpu-runner", Failpoint.ENGINE_LOST),
 )

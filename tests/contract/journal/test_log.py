@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
@@ -13,6 +14,7 @@ from vbatch.journal.port import (
     Conflict,
     Guard,
     Journal,
+    LogPurge,
     Rejected,
 )
 from vbatch.journal.settings import MIB
@@ -212,3 +214,54 @@ async def test_a_malformed_filter_is_rejected(journal: Journal):
     with pytest.raises(Rejected):
         async with journal.log.tail(0, ("evt.>.x",)) as tail:
             await anext(tail)
+
+
+CHUNKS = "evt.batch.b1.chunk_completed"
+
+
+async def purging(journal: Journal) -> LogPurge:
+    """Four chunks of a batch, between events that are none; the log that can take them out."""
+    for number, subject in enumerate((CHUNKS, "evt.batch.b1.created", CHUNKS, "evt.batch.b2.chunk_completed", CHUNKS)):
+        await journal.log.append(event(f"e{number + 1}", subject=subject))
+    return cast(LogPurge, journal.log)
+
+
+async def test_a_purge_takes_one_subject_up_to_a_sequence_and_leaves_all_others_in_their_places(journal: Journal):
+    log = await purging(journal)
+    assert await log.purge(CHUNKS, 3) == 2
+    async with journal.log.tail(0) as tail:
+        assert [record.sequence for record in await read(tail, 3)] == [2, 4, 5]
+    assert await journal.log.append(event("e6")) == 6
+
+
+async def test_a_purge_that_is_done_again_takes_nothing(journal: Journal):
+    log = await purging(journal)
+    await log.purge(CHUNKS, 5)
+    assert (await log.purge(CHUNKS, 5), await journal.log.last(CHUNKS)) == (0, None)
+    assert await journal.log.last_sequence() == 5
+
+
+async def test_a_purge_makes_room(journal: Journal):
+    log = await purging(journal)
+    before = (await journal.log.fill()).bytes
+    await log.purge(CHUNKS, 5)
+    assert (await journal.log.fill()).bytes < before
+
+
+async def test_a_purge_of_a_filter_is_rejected(journal: Journal):
+    log = await purging(journal)
+    with pytest.raises(Rejected):
+        await log.purge("evt.batch.*.chunk_completed", 5)
+    assert (await journal.log.last("evt.batch.*.chunk_completed")) is not None
+
+
+async def test_a_reader_meets_what_follows_although_a_purge_takes_what_it_did_not_read_yet(journal: Journal):
+    log = await purging(journal)
+    async with journal.log.tail(0) as tail:
+        sequences = [record.sequence for record in await anext(tail)]
+        await log.purge(CHUNKS, 5)
+        await journal.log.append(event("e6"))
+        while sequences[-1] < 6:
+            sequences += [record.sequence for record in await anext(tail)]
+    assert sequences == sorted(set(sequences))
+    assert {2, 4, 6} <= set(sequences)

@@ -126,9 +126,15 @@ async def test_the_gateway_looks_at_dead_letters_and_removes_one(server: NatsSer
 async def test_a_service_cannot_remove_or_change_streams(server: NatsServer, keys: Path):
     for service in SERVICES:
         async with connect(as_user(server, keys, service)) as journal:
-            asks = ["STREAM.DELETE.EVT", "STREAM.PURGE.EVT", "STREAM.UPDATE.EVT", "STREAM.MSG.DELETE.EVT"]
-            asks += ["STREAM.MSG.DELETE.DEAD"] if service != "gateway" else ["STREAM.PURGE.DEAD"]
+            asks = ["STREAM.DELETE.EVT", "STREAM.UPDATE.EVT", "STREAM.PURGE.DEAD", "STREAM.MSG.DELETE.EVT"]
+            asks += ["STREAM.PURGE.EVT"] if service != "results" else []
+            asks += ["STREAM.MSG.DELETE.DEAD"] if service not in ("gateway", "results") else []
             await must_be_denied(*(journal._requests.request(f"$JS.API.{ask}", b"{}") for ask in asks))
+
+
+async def test_results_alone_takes_from_the_log_what_an_archive_holds(server: NatsServer, keys: Path):
+    async with connect(as_user(server, keys, "results")) as results:
+        assert await results.log.purge("evt.batch.b1.chunk_completed", 1) == 0
 
 
 async def test_nobody_hears_the_answers_to_others(server: NatsServer, keys: Path):

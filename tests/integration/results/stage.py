@@ -27,6 +27,7 @@ from vbatch.contracts.read_model import SCHEMA, partial_results_path
 from vbatch.journal.port import Journal
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
+from vbatch.results.flows.archiving import ArchiveMeans
 from vbatch.results.flows.serving import Dependencies, Progress, serve
 from vbatch.results.flows.sweeping import SweepTimes
 
@@ -247,7 +248,9 @@ async def eventually(is_so: Callable[[], Any]) -> None:
 
 
 @asynccontextmanager
-async def results_running(place: Place, journal: Journal) -> AsyncIterator[asyncio.Task[None]]:
+async def results_running(
+    place: Place, journal: Journal, archive: ArchiveMeans | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
     """Results inside the test; the block may await the task to see how it ends."""
     async with read_model(place.postgres_url, place.schema) as model:
         folder = place.home / "results"
@@ -263,6 +266,7 @@ async def results_running(place: Place, journal: Journal) -> AsyncIterator[async
             on_sealed=lambda event, size: None,
             on_dead_letters=lambda count: None,
             sweep_times=SweepTimes(every_seconds=place.sweep_seconds, grace_seconds=place.grace_seconds),
+            archive=archive,
         )
         task = asyncio.create_task(serve(world, Progress()))
         try:

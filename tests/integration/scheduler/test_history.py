@@ -15,7 +15,7 @@ from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.core.state.state import State, evolve
 from vbatch.scheduler.flows import history
-from vbatch.scheduler.flows.history import fold_past, skeleton_subjects
+from vbatch.scheduler.flows.history import archived_between, fold_past, has_lost_its_answers, skeleton_subjects
 
 LINES = 40
 RUNNER = RunnerId("gpu0")
@@ -140,3 +140,29 @@ def test_the_skeleton_leaves_only_the_bulk_out():
     subjects = skeleton_subjects()
     assert "evt.batch.*.finalizing" in subjects and "evt.scheduler.*.lease" in subjects
     assert not any("chunk" in subject or "dispatched" in subject for subject in subjects)
+
+
+async def test_dispatches_of_a_batch_whose_answers_were_archived_say_nothing_of_a_runner(journal: MemoryJournal):
+    leased = e.RunnerLeased(runner_id=RUNNER, device="cpu", memory_bytes=1, pid=1, at=NOON)
+    epoch = await tell(journal, leased)
+    await tell(journal, *life("open1", epoch, 7), *life("old1", epoch, LINES))
+    archive = e.BatchArchived(
+        batch_id=BatchId("batch_old1"),
+        blob="archives/old1",
+        bytes=1,
+        sha256="",
+        first_sequence=1,
+        last_sequence=1,
+        event_count=1,
+        outcome_count=LINES,
+        at=NOON,
+    )
+    await tell(journal, archive)
+    until = await tell(journal, e.SchedulerLeased(scheduler_id="main", pid=1, at=NOON))
+    archived = await archived_between(journal.log, 1, until)
+    assert archived == {"batch_old1"}
+    skipped = [each for each in journal._log_stream.records if has_lost_its_answers(each, archived)]
+    assert {each.subject for each in skipped} == {
+        f"evt.batch.batch_old1.{event}" for event in ("dispatched", "chunk_completed")
+    }
+    assert await archived_between(journal.log, until, until) == frozenset()

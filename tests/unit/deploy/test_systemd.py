@@ -52,9 +52,16 @@ def test_every_program_has_a_unit_that_ends_it_as_supervisord_would(written: dic
         assert f"TimeoutStopSec={program.stop_seconds_max}\n" in unit
 
 
-def test_the_target_wants_them_all(written: dict[str, str]):
+def test_the_target_wants_all_but_the_backup_that_has_a_timer(written: dict[str, str]):
     wants = re.search(r"^Wants=(.*)$", written["vbatch.target"], re.MULTILINE)
-    assert wants and set(wants[1].split()) == services(written).keys()
+    assert wants and set(wants[1].split()) == services(written).keys() - {"vbatch-backup.service"}
+    assert "vbatch-backup.timer" in written
+
+
+def test_the_backup_may_write_where_it_writes_to(written: dict[str, str]):
+    unit = written["vbatch-backup.service"]
+    assert "Type=oneshot\nExecStart=/opt/vbatch/.venv/bin/python -m vbatch.cli backup /var/backups/vbatch\n" in unit
+    assert "\nReadWritePaths=/var/backups/vbatch\n" in unit
 
 
 def test_services_start_after_the_log_and_its_streams(written: dict[str, str]):
@@ -90,7 +97,7 @@ def test_systemd_accepts_the_units(analyze: str, written: dict[str, str], tmp_pa
         "verify",
         "--man=no",
         "--recursive-errors=no",
-        *(str(tmp_path / name) for name in services(written)),
+        *(str(tmp_path / name) for name in written if name.endswith((".service", ".timer"))),
     ]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS_MAX)
     assert [line for line in done.stderr.splitlines() if "vbatch" in line] == []

@@ -8,10 +8,12 @@ from vbatch.chassis.files import keep_private
 from vbatch.cli.commands import (
     administration,
     audit,
+    backup,
     batches,
     compare,
     dead,
     doctor,
+    erase,
     events,
     fanouts,
     keys,
@@ -84,3 +86,6 @@ app.command(rich_help_panel=ACCESS)(audit.audit)
 app.add_typer(events.app, name="events", rich_help_panel=LOG)
 app.add_typer(dead.app, name="dead", rich_help_panel=LOG)
 app.command(rich_help_panel=LOG)(rebuild.rebuild)
+app.command(rich_help_panel=LOG)(backup.backup)
+app.command(rich_help_panel=LOG)(backup.restore)
+app.command(rich_help_panel=LOG)(erase.erase)

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from vbatch.chassis.blobs import BlobTrouble, open_blobs
 from vbatch.cli.exits import Unreachable
 from vbatch.cli.options import local_settings
+from vbatch.journal.archive import HistoricJournal
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Unavailable
 from vbatch.local.log_access import log_settings
@@ -24,11 +26,14 @@ NatsUrl = Annotated[
 
 @asynccontextmanager
 async def opened_log(nats_url: str | None) -> AsyncIterator[Journal]:
-    """Open the log. Raises Unreachable, also if the connection is lost later."""
-    settings = replace(log_settings(local_settings(), "cli"), connect_seconds=NATS_SECONDS)
+    """Open the log with its archives. Raises Unreachable, also if the connection or a blob store is lost later."""
+    stack = local_settings()
+    settings = replace(log_settings(stack, "cli"), connect_seconds=NATS_SECONDS)
     settings = replace(settings, url=nats_url or settings.url)
     try:
         async with connect(settings) as journal:
-            yield journal
+            yield HistoricJournal(journal, open_blobs(stack.archives_url))
+    except BlobTrouble as error:
+        raise Unreachable(f"An archive in {stack.archives_url} cannot be read: {error}.") from error
     except Unavailable as error:
         raise Unreachable(f"The log at {settings.url} cannot be read ({error}). Start it with `vbatch up`.") from error

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vbatch.cli.event_format import document_of, line_of, name_of, pages_of
-from vbatch.cli.exits import CommandError, ending
+from vbatch.cli.exits import CommandError, Misused, ending
 from vbatch.cli.open_log import NatsUrl, opened_log
 from vbatch.cli.options import AsJson, local_settings, out, print_json, run
 from vbatch.cli.time_spec import HELP, event_at, last_before, time_spec
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import ALL_EVENTS
+from vbatch.journal.archive import ArchiveDamaged, ArchiveDecoder
 from vbatch.journal.port import Log
 from vbatch.local.log_access import nkey_file
 from vbatch.local.nats_users import READER
@@ -28,8 +30,14 @@ Since = Annotated[
     str | None, typer.Option("--since", metavar="TIME", help=f"Only events recorded from then on: {HELP}.")
 ]
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only events recorded before then.")]
+Archive = Annotated[
+    Path | None,
+    typer.Option("--archive", metavar="FILE", dir_okay=False, exists=True, help="Read this archive, without a server."),
+]
 Full = Annotated[bool, typer.Option("--full", help="Show answers in full.")]
 Sequence = Annotated[int, typer.Argument(min=1, metavar="SEQ", help="The event's sequence in the log.")]
+
+ARCHIVE_PIECE_BYTES = 1 << 20
 
 ACCESS = """\
 The log speaks NATS, on this machine only: {url}
@@ -56,6 +64,7 @@ def events(
     after: After = 0,
     since: Since = None,
     until: Until = None,
+    archive: Archive = None,
     nats_url: NatsUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -64,8 +73,15 @@ def events(
         return
 
     async def ask() -> None:
+        if archive is not None and (follow or batch):
+            raise Misused("--archive holds one whole batch: it goes with neither --follow nor --batch.")
         now = datetime.now(UTC)
         first, end = (None if text is None else time_spec(text, now) for text in (since, until))
+        if archive is not None:
+            for record in _archived(archive, after, first, end):
+                if fnmatchcase(name_of(record), type):
+                    _show(record, as_json=as_json)
+            return
         async with opened_log(nats_url) as journal:
             start = after if first is None else max(after, await last_before(journal.log, first))
             subject = f"evt.batch.{batch}.>" if batch else ALL_EVENTS
@@ -106,6 +122,22 @@ def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_js
                 out.print(line, markup=False)
 
     run(ask())
+
+
+def _archived(path: Path, after: int, first: datetime | None, end: datetime | None) -> Iterator[Recorded]:
+    """The records of an archive behind sequence `after`, recorded from `first` on and before `end`."""
+    decoder = ArchiveDecoder()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(ARCHIVE_PIECE_BYTES):
+                for record in decoder.feed(piece):
+                    is_late_enough = first is None or record.recorded_at >= first
+                    is_early_enough = end is None or record.recorded_at < end
+                    if record.sequence > after and is_late_enough and is_early_enough:
+                        yield record
+        decoder.end()
+    except ArchiveDamaged as error:
+        raise CommandError(f"{path} cannot be read as an archive: {error}.") from error
 
 
 async def _records(log: Log, subject: str, after: int, *, follow: bool) -> AsyncIterator[Recorded]:

@@ -35,6 +35,9 @@ TAKING = (
 
 SETTLING = ("$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD")
 """Looking at dead letters, and removing those that an administrator has dealt with."""
+ERASING = ("$JS.API.STREAM.PURGE.EVT", "$JS.API.STREAM.MSG.DELETE.DEAD")
+"""Take out of the log what an archive holds, which no other service may, and dead letters with answers that were
+deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def users() -> list[User]:
         _service("gateway", *SETTLING),
         _service("scheduler", WORK_SUBJECTS, DEAD_SUBJECTS, WATCHING),
         _service("gpu-runner", DEAD_SUBJECTS, *TAKING),
-        _service("results", DEAD_SUBJECTS),
+        _service("results", DEAD_SUBJECTS, *ERASING),
         _service("notifier", DEAD_SUBJECTS),
         User(READER, (LOOKING[0], *TAILING), (ALL_EVENTS, "_INBOX.>", _inbox(READER))),
         User(OPERATOR, EVERYTHING, EVERYTHING),

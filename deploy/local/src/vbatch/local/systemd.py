@@ -100,6 +100,11 @@ JOBS = (
 )
 
 
+BACKUP = "backup"
+BACKUP_FOLDER = Path("/var/backups/vbatch")
+TIMER = f"{PREFIX}-{BACKUP}.timer"
+
+
 def main() -> None:
     """Write all units for the stack with its default settings."""
     folder = Path(sys.argv[1])
@@ -113,7 +118,8 @@ def units(table: Iterable[Program]) -> dict[str, str]:
     table = list(table)
     jobs = {_unit(unit.name): _unit_of(unit) for unit in JOBS}
     services = {_unit(program.name): _program(program, table) for program in table}
-    return {TARGET: _target([*jobs, *services]), **jobs, **services, "vbatch.sysusers.conf": _users()}
+    backup = {_unit(BACKUP): _backup(), TIMER: _timer()}
+    return {TARGET: _target([*jobs, *services]), **jobs, **services, **backup, "vbatch.sysusers.conf": _users()}
 
 
 def _target(wanted: Iterable[str]) -> str:
@@ -144,6 +150,22 @@ def _program(program: Program, table: list[Program]) -> str:
     )
     rights = HARDENING + (GPU if program.name == RUNNER else NO_DEVICES)
     return _text(program.name, _ordering(after), life, rights + (NO_NETWORK if program.name in LOOPBACK_ONLY else ""))
+
+
+def _backup() -> str:
+    """It runs beside the stack, when its timer says so, and may write to one folder more than the others."""
+    life = f"Type=oneshot\nExecStart={PYTHON} -m vbatch.cli backup {BACKUP_FOLDER}"
+    rights = f"{HARDENING}{NO_DEVICES}ReadWritePaths={BACKUP_FOLDER}\n"
+    return _text("a backup", f"After={TARGET}\n", life, rights)
+
+
+def _timer() -> str:
+    return (
+        "# Written by `./taskw docs`. Each night, or once the machine is up again; systemctl edit changes the time.\n"
+        "[Unit]\nDescription=vLLM Batch Server: a backup each night\n\n"
+        "[Timer]\nOnCalendar=*-*-* 03:15:00\nRandomizedDelaySec=15min\nPersistent=true\n\n"
+        "[Install]\nWantedBy=timers.target\n"
+    )
 
 
 def _restart(when: str) -> str:

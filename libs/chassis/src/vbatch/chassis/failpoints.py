@@ -47,6 +47,11 @@ class Failpoint(StrEnum):
     OUTPUT_RECORDED = "results.output_recorded"  # one file.stored, before the next or the end of the batch
     END_RECORDED = "results.end_recorded"  # before this process remembers that it did
 
+    ARCHIVE_STORED = "results.archive_stored"  # before it is read back
+    ARCHIVE_CHECKED = "results.archive_checked"  # before batch.archived
+    ARCHIVE_RECORDED = "results.archive_recorded"  # before the chunks leave the log
+    CHUNKS_PURGED = "results.chunks_purged"  # before this process remembers that they did
+
     NOTIFIER_LEASED = "notifier.leased"  # before it has read the log
     DELIVERY_QUEUED = "notifier.delivery_queued"  # before the first try
     DELIVERY_POSTED = "notifier.delivery_posted"  # the endpoint has it, the log does not know

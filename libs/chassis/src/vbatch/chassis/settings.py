@@ -80,6 +80,9 @@ class ServiceSettings(BaseSettings):
         default_factory=lambda data: f"file://{data['home']}/blobs",
         description="Where files are kept: file://, s3://, gs://, az:// or memory://.",
     )
+    archive_url: str | None = Field(
+        default=None, description="Where archives of ended batches are kept; beside the files without it."
+    )
     log_level: LogLevel = Field(default="info", description="Events below this level are not written.")
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP base URL for traces; none are sent without.")
     webhooks_allow_private: bool = Field(
@@ -107,6 +110,11 @@ class ServiceSettings(BaseSettings):
         if path is not None and not path.is_file():
             raise ValueError(f"{path} is not there: `vbatch up` makes the keys of the local stack")
         return path
+
+    @property
+    def archives_url(self) -> str:
+        """The store of the archives."""
+        return self.archive_url or self.blob_url
 
     @property
     def nats_nkey_seed(self) -> str | None:

@@ -78,7 +78,7 @@ class EventKind:
 
 KINDS: tuple[EventKind, ...] = (
     EventKind("file.stored", 1, e.FileStored, ("gateway", "results")),
-    EventKind("file.deleted", 1, e.FileDeleted, ("gateway",)),
+    EventKind("file.deleted", 1, e.FileDeleted, ("gateway", "operator")),
     EventKind("upload.created", 1, e.UploadCreated, ("gateway",)),
     EventKind("upload.part_added", 1, e.UploadPartAdded, ("gateway",), lambda event: event.part_id),
     # The file id keeps two simultaneous completions apart: each makes a file of its own.
@@ -102,6 +102,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("batch.completed", 1, e.BatchCompleted, ("results",)),
     EventKind("batch.cancelled", 1, e.BatchCancelled, ("results",)),
     EventKind("batch.expired", 1, e.BatchExpired, ("results",)),
+    EventKind("batch.archived", 1, e.BatchArchived, ("results",), lambda event: event.sha256),
     EventKind("runner.lease", 1, e.RunnerLeased, ("gpu-runner",), lambda event: f"{event.pid}:{_stamp(event)}"),
     EventKind(
         "runner.model_loading", 2, e.ModelLoading, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"

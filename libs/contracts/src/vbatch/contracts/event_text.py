@@ -24,7 +24,7 @@ FLAW_TEXTS: Mapping[e.Flaw, str] = {
 
 def event_text(event: e.AnyEvent) -> str:
     match event:
-        case e.FileStored() | e.FileDeleted():
+        case e.FileStored() | e.FileDeleted() | e.BatchArchived():
             return _file(event)
         case e.UploadEvent():
             return _upload(event)
@@ -80,12 +80,14 @@ def lines_of(lines: Sequence[int]) -> str:
     return f"lines {low} to {high}" if is_dense else f"{len(lines)} lines from {low} to {high}"
 
 
-def _file(event: e.FileStored | e.FileDeleted) -> str:
+def _file(event: e.FileStored | e.FileDeleted | e.BatchArchived) -> str:
     match event:
         case e.FileStored():
             return f"{event.filename} stored as {event.file_id} ({size(event.bytes)}, {event.purpose})"
         case e.FileDeleted():
             return f"{event.file_id} deleted"
+        case e.BatchArchived():
+            return _archived(event)
         case _:
             assert_never(event)
 
@@ -138,6 +140,11 @@ def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
 def _quality(event: e.BatchQualityDropped) -> str:
     share = f"{event.count / max(1, event.answers):.0%} of {amount(event.answers, 'answer')}"
     return f"{share} {FLAW_TEXTS[event.flaw]}; the threshold is {event.share_max:.0%}"
+
+
+def _archived(event: e.BatchArchived) -> str:
+    erased = f", without the answers of its {' and '.join(event.erased)} file" if event.erased else ""
+    return f"{amount(event.outcome_count, 'outcome')} moved to {event.blob} ({size(event.bytes)}){erased}"
 
 
 def _first_fault(faults: Sequence[e.BatchFault]) -> str:

@@ -54,6 +54,8 @@ WORD_BYTES_MAX = 128
 """Of a string from a closed list, or a name that an operator chose: a purpose, an endpoint, a window, a digest."""
 TOKENS_MAX = 2**31 - 1
 """Of one request; the columns of the read model are 32 bits wide."""
+OUTPUT_KINDS_COUNT = 2
+"""Of the files of a batch: output and error."""
 PROFILE_SETTINGS_COUNT_MAX = 48
 """Of the arguments and variables that an engine is told; a definition that gives more is cut."""
 PERSON_TEXT_BYTES_MAX = 800

@@ -10,6 +10,7 @@ UPLOAD_EVENTS = "evt.upload.>"
 RUNNER_EVENTS = "evt.runner.>"
 RUNNER_LEASES = "evt.runner.*.lease"
 CHUNKS_COMPLETED = "evt.batch.*.chunk_completed"
+BATCHES_ARCHIVED = "evt.batch.*.archived"
 MODELS_LOADING = "evt.runner.*.model_loading"
 MODELS_LOADED = "evt.runner.*.model_loaded"
 MODEL_EVENTS = "evt.model.>"
@@ -33,6 +34,11 @@ def batch_events(batch_id: BatchId) -> str:
 def chunks_of(batch_id: BatchId) -> str:
     """The answers of one batch, in the order they were recorded."""
     return f"evt.batch.{batch_id}.chunk_completed"
+
+
+def archived(batch_id: BatchId) -> str:
+    """Where the archives of one batch are told."""
+    return f"evt.batch.{batch_id}.archived"
 
 
 def file_events(file_id: FileId) -> str:

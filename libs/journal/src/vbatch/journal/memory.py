@@ -28,7 +28,15 @@ from vbatch.journal.port import (
     Origin,
     Rejected,
 )
-from vbatch.journal.rules import check_filter, dead_letter_of, from_dead_letter, matches, outgoing_headers, wire_bytes
+from vbatch.journal.rules import (
+    check_filter,
+    check_subject,
+    dead_letter_of,
+    from_dead_letter,
+    matches,
+    outgoing_headers,
+    wire_bytes,
+)
 from vbatch.journal.settings import JournalSettings
 from vbatch.journal.space_wait import SpaceWait
 
@@ -49,6 +57,7 @@ class MemoryStream:
         self._message_bytes_max = message_bytes_max
         self._last_by_subject: dict[str, int] = {}
         self._by_id: dict[str, Recorded] = {}
+        self._purged: set[int] = set()
         self._grown = asyncio.Event()
 
     def append(self, message: Message, guard: Guard | None = None) -> int:
@@ -81,6 +90,17 @@ class MemoryStream:
     def fill(self) -> Fill:
         return Fill(self._bytes, self._bytes_max)
 
+    def purge(self, subject: str, through: int) -> int:
+        """Hide the records of the subject; `records` keeps them, so that a sequence stays a position."""
+        check_subject(subject)
+        kept = [r for r in self.records if r.subject == subject and r.sequence not in self._purged]
+        gone = [record for record in kept if record.sequence <= through]
+        self._purged.update(record.sequence for record in gone)
+        self._bytes -= sum(wire_bytes(record.headers, record.body) for record in gone)
+        if len(gone) == len(kept):
+            self._last_by_subject.pop(subject, None)
+        return len(gone)
+
     def last_on(self, subject_filter: str) -> int:
         sequences = (s for subject, s in self._last_by_subject.items() if matches(subject_filter, subject))
         return max(sequences, default=0)
@@ -88,7 +108,7 @@ class MemoryStream:
     def after(self, sequence: int, filters: Sequence[str]) -> list[Recorded]:
         """The next records on the filters, from a bounded stretch of the log; empty only at its end."""
         for start in range(sequence, len(self.records), TAIL_RECORDS_MAX):
-            stretch = self.records[start : start + TAIL_RECORDS_MAX]
+            stretch = [r for r in self.records[start : start + TAIL_RECORDS_MAX] if r.sequence not in self._purged]
             if found := [r for r in stretch if any(matches(f, r.subject) for f in filters)]:
                 return found
         return []
@@ -148,6 +168,9 @@ class MemoryLog:
 
     async def fill(self) -> Fill:
         return self._stream.fill()
+
+    async def purge(self, subject: str, through: int) -> int:
+        return self._stream.purge(subject, through)
 
     async def acquire(self, message: Message) -> Lease:
         guard = Guard(message.subject, self._stream.last_on(message.subject))

@@ -115,6 +115,16 @@ class Log(Protocol):
         """Append a lease after the current lease of its subject; from then on every earlier epoch has no power."""
 
 
+class LogPurge(Protocol):
+    """Takes from the log what an archive holds. Only one user of the server has the right to do this."""
+
+    async def purge(self, subject: str, through: int) -> int:
+        """Remove the messages on `subject`, which has no wildcard, up to and including sequence `through`.
+
+        Returns how many were removed; the others keep their sequences. Raises Unavailable, Rejected.
+        """
+
+
 class Publisher(Protocol):
     """Bounded pipelined appends in order, each stored once, all under one lease."""
 

@@ -54,6 +54,12 @@ def check_filter(subject_filter: str) -> None:
         raise Rejected(f"not a subject filter: {subject_filter!r}")
 
 
+def check_subject(subject: str) -> None:
+    """Raise Rejected unless the text is one subject, without wildcards."""
+    if len(subject) > SUBJECT_CHARS_MAX or not _SUBJECT.fullmatch(subject):
+        raise Rejected(f"not a subject: {subject[:SUBJECT_CHARS_MAX]!r}")
+
+
 def matches(subject_filter: str, subject: str) -> bool:
     """NATS matching: `*` is one token, a final `>` one or more."""
     wanted, tokens = subject_filter.split("."), subject.split(".")

@@ -86,6 +86,7 @@ from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.flows.webhooks import Webhooks
 from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed, ReportsSettings, Services
 from vbatch.gateway.settings import Configuration, GatewaySettings
+from vbatch.journal.archive import HistoricLog
 from vbatch.journal.connection_watch import connection_lost
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal, Log
@@ -255,7 +256,7 @@ def _parts(
     metrics, readiness = RequestMetrics(registry), gateway_readiness(journal, reads, blobs)
     readings = {"ready": readiness_reading(readiness), "storage": storage_reading(_disks(settings))}
     dependencies = Dependencies(
-        log=journal.log,
+        log=HistoricLog(journal.log, open_blobs(settings.archives_url)),
         reads=reads,
         projection=MeasuredProjection(projection, metrics.own_write_wait),
         partial=open_blobs(settings.results_folder.as_uri()),

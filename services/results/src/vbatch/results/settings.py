@@ -33,6 +33,12 @@ class ResultsSettings(ServiceSettings):
         600.0, ge=0, description="How long a file's bytes outlive its deletion or expiry, at least."
     )
 
+    archive_grace_seconds: float = Field(
+        3600.0,
+        ge=0,
+        description="How long after its end a batch moves to an archive; at once when the log is half full.",
+    )
+
     @property
     def results_folder(self) -> Path:
         return self.home / "results"

@@ -18,7 +18,8 @@ from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop, until_stopped
 from vbatch.chassis.readings import Reading
 from vbatch.chassis.reported_settings import settings_page
-from vbatch.journal.jetstream.journal import connect
+from vbatch.journal.archive import HistoricJournal, HistoricLog
+from vbatch.journal.jetstream.journal import JetStreamJournal, connect
 from vbatch.journal.port import Journal
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
@@ -29,6 +30,7 @@ from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import PostgresReadModel, read_model
 from vbatch.results.adapters.postgres_metrics import postgres_reading
 from vbatch.results.adapters.readiness import results_readiness
+from vbatch.results.flows.archiving import ArchiveMeans
 from vbatch.results.flows.replaying import Progress as ReplayProgress, ReplayDependencies
 from vbatch.results.flows.serving import Dependencies, Progress, serve
 from vbatch.results.flows.sweeping import SweepTimes
@@ -41,14 +43,18 @@ CONNECT_SECONDS = 3.0
 
 
 async def run(settings: ResultsSettings, stop: Stop) -> None:
-    async with connect(replace(JournalSettings.of(settings, SERVICE), waits_for_space=True)) as journal:
-        await journal.topology()
-        async with _traced(settings, journal), _served(settings, journal) as (dependencies, progress):
+    async with connect(replace(JournalSettings.of(settings, SERVICE), waits_for_space=True)) as stream:
+        await stream.topology()
+        archive = _archive_means(settings, stream)
+        journal = HistoricJournal(stream, archive.blobs)
+        async with _traced(settings, journal), _served(settings, journal, archive) as (dependencies, progress):
             await until_stopped(stop, serve(dependencies, progress))
 
 
 @asynccontextmanager
-async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[tuple[Dependencies, Progress]]:
+async def _served(
+    settings: ResultsSettings, journal: Journal, archive: ArchiveMeans
+) -> AsyncIterator[tuple[Dependencies, Progress]]:
     registry, progress, blobs = service_registry(SERVICE), Progress(), open_blobs(settings.blob_url)
     metrics = ResultsMetrics(registry)
     async with read_model(_postgres_url(settings)) as model:
@@ -67,6 +73,7 @@ async def _served(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
             on_dead_letters=metrics.dead_letters,
             sweep_times=SweepTimes(settings.sweep_seconds, settings.sweep_grace_seconds),
             means=QuarantineMeans(_notes(settings), tell_of_set_aside(registry)),
+            archive=archive,
         )
         readings = _readings(settings, journal, model, progress)
         health = serve_health(
@@ -104,6 +111,19 @@ async def _traced(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
         traces.close()
 
 
+def _archive_means(settings: ResultsSettings, journal: JetStreamJournal) -> ArchiveMeans:
+    blobs = open_blobs(settings.archives_url)
+    return ArchiveMeans(
+        log=journal.log,
+        history=HistoricLog(journal.log, blobs),
+        purge=journal.log,
+        dead=journal.dead,
+        blobs=blobs,
+        every_seconds=settings.sweep_seconds,
+        grace_seconds=settings.archive_grace_seconds,
+    )
+
+
 def _readings(
     settings: ResultsSettings, journal: Journal, model: PostgresReadModel, progress: Progress
 ) -> dict[str, Reading]:
@@ -122,9 +142,9 @@ async def rebuild_dependencies(
 ) -> AsyncIterator[ReplayDependencies]:
     """What `vbatch rebuild` works with: the same log, database, folder and blobs as the service."""
     url = _postgres_url(settings)
-    async with connect(replace(JournalSettings.of(settings, "rebuild"), connect_seconds=CONNECT_SECONDS)) as journal:
+    async with connect(replace(JournalSettings.of(settings, "rebuild"), connect_seconds=CONNECT_SECONDS)) as stream:
         yield ReplayDependencies(
-            journal=journal,
+            journal=HistoricJournal(stream, open_blobs(settings.archives_url)),
             generations=PostgresGenerations(url),
             open_model=lambda schema, folder: read_model(url, schema, folder),
             partials=lambda: FolderOfPartials(settings.results_folder),

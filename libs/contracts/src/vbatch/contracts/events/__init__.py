@@ -14,6 +14,7 @@ from vbatch.contracts.events.access import (
 )
 from vbatch.contracts.events.base import Event as Event
 from vbatch.contracts.events.batches import (
+    BatchArchived as BatchArchived,
     BatchCancelled as BatchCancelled,
     BatchCancelRequested as BatchCancelRequested,
     BatchCompleted as BatchCompleted,

@@ -193,9 +193,27 @@ class BatchExpired(BatchSealed, frozen=True, kw_only=True):
     """The batch was ended by its window; lines that never ran are in the error file."""
 
 
+class BatchArchived(Event, frozen=True, kw_only=True):
+    """The events of the batch from `first_sequence` to `last_sequence` lie in `blob`, written, fsynced and read back.
+
+    From now on the log need not keep its chunks. The newest archive of a batch counts. `erased` names the files of the
+    batch (`output`, `error`) whose answers the archive no longer has.
+    """
+
+    batch_id: BatchId
+    blob: limits.BlobName
+    bytes: int
+    sha256: limits.Word
+    first_sequence: int
+    last_sequence: int
+    event_count: int
+    outcome_count: int
+    erased: Annotated[tuple[limits.Word, ...], Items(limits.OUTPUT_KINDS_COUNT)] = ()
+
+
 SealedEvent = BatchCompleted | BatchCancelled | BatchExpired
 QualityEvent = BatchQualityDropped
 SteeringEvent = BatchPaused | BatchResumed | BatchPriorityChanged
 StatusEvent = BatchCreated | BatchValidated | BatchRejected | BatchCancelRequested | BatchFinalizing | SealedEvent
 SliceEvent = BatchDispatched | ChunkCompleted | ChunkOutline | SliceReturned
-BatchEvent = StatusEvent | SteeringEvent | SliceEvent | QualityEvent
+BatchEvent = StatusEvent | SteeringEvent | SliceEvent | QualityEvent | BatchArchived

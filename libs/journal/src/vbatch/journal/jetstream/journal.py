@@ -12,6 +12,7 @@ from vbatch.journal.jetstream.dead import JetStreamDeadLetters
 from vbatch.journal.jetstream.log import JetStreamLog
 from vbatch.journal.jetstream.publisher import JetStreamPublisher, publishing
 from vbatch.journal.jetstream.requests import Requests
+from vbatch.journal.jetstream.snapshot import Snapshot, SnapshotHead, restore
 from vbatch.journal.jetstream.work import JetStreamWorkQueue
 from vbatch.journal.port import Lease
 from vbatch.journal.settings import JournalSettings
@@ -40,6 +41,12 @@ class JetStreamJournal:
 
     def publisher(self, lease: Lease | None = None) -> AbstractAsyncContextManager[JetStreamPublisher]:
         return publishing(self._requests, self._settings, self.log.stream, lease)
+
+    def snapshot(self, stream: str) -> Snapshot:
+        return Snapshot(self._requests, stream)
+
+    async def restore(self, stream: str, head: SnapshotHead, pieces: AsyncIterator[bytes]) -> None:
+        await restore(self._requests, stream, head, pieces)
 
     async def topology(self) -> None:
         await topology.provide(self._requests, self._settings)

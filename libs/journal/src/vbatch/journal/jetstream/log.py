@@ -34,6 +34,9 @@ class JetStreamLog:
     async def fill(self) -> Fill:
         return await self.stream.fill()
 
+    async def purge(self, subject: str, through: int) -> int:
+        return await self.stream.purge(subject, through)
+
     @asynccontextmanager
     async def tail(
         self, after: int, subjects: Sequence[str] = ("evt.>",), *, headers_only: bool = False

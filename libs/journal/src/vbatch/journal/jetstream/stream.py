@@ -12,8 +12,11 @@ from vbatch.contracts.message import MESSAGE_ID_HEADER, Message, Recorded
 from vbatch.journal.jetstream import wire
 from vbatch.journal.jetstream.requests import Requests
 from vbatch.journal.port import APPEND_ALL_MESSAGES_MAX, Conflict, Fill, Guard, Rejected
-from vbatch.journal.rules import check_filter, outgoing_headers, wire_bytes
+from vbatch.journal.rules import check_filter, check_subject, outgoing_headers, wire_bytes
 from vbatch.journal.settings import JournalSettings
+
+PURGE_STEP_SEQUENCES = 64
+"""At most 16 MiB of chunks lie between these, or two blocks of the server's store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,8 @@ class Stream:
         return (await self._state()).messages
 
     async def delete(self, sequence: int) -> None:
-        """Delete one message; it need not exist. Only for streams without `deny_delete`."""
-        body = msgspec.json.encode({"seq": sequence, "no_erase": True})
+        """Delete one message and overwrite its bytes; it need not exist. Only for streams without `deny_delete`."""
+        body = msgspec.json.encode({"seq": sequence, "no_erase": False})
 
         async def attempt() -> None:
             reply = await self._requests.request(f"$JS.API.STREAM.MSG.DELETE.{self.name}", body)
@@ -106,6 +109,29 @@ class Stream:
                 raise wire.refusal(error, f"{self.name} {sequence}")
 
         await self._requests.persist(attempt)
+
+    async def purge(self, subject: str, through: int) -> int:
+        """Remove the messages on `subject` up to and including sequence `through`; return how many there were.
+
+        It goes in steps, because the server answers no append during one: a step reads each block that it touches.
+        """
+        check_subject(subject)
+        purged = 0
+        while (first := await self.first_after(0, subject)) is not None and first.sequence <= through:
+            purged += await self._purge_step(subject, min(through, first.sequence + PURGE_STEP_SEQUENCES))
+        return purged
+
+    async def _purge_step(self, subject: str, through: int) -> int:
+        body = msgspec.json.encode({"filter": subject, "seq": through + 1})
+
+        async def attempt() -> int:
+            reply = await self._requests.request(f"$JS.API.STREAM.PURGE.{self.name}", body)
+            answer = wire.purge_answers.decode(reply.data)
+            if answer.error is not None:
+                raise wire.refusal(answer.error, subject)
+            return answer.purged
+
+        return await self._requests.persist(attempt)
 
     async def fill(self) -> Fill:
         answer = await self._info()

@@ -80,6 +80,11 @@ class ConsumerAnswer(msgspec.Struct, frozen=True):
     num_waiting: int = 0
 
 
+class PurgeAnswer(msgspec.Struct, frozen=True):
+    error: ApiError | None = None
+    purged: int = 0
+
+
 class Answer(msgspec.Struct, frozen=True):
     """Any answer of which only the error matters."""
 
@@ -90,6 +95,7 @@ publish_acks = msgspec.json.Decoder(PublishAck)
 message_answers = msgspec.json.Decoder(MessageAnswer)
 stream_answers = msgspec.json.Decoder(StreamAnswer)
 consumer_answers = msgspec.json.Decoder(ConsumerAnswer)
+purge_answers = msgspec.json.Decoder(PurgeAnswer)
 answers = msgspec.json.Decoder(Answer)
 
 

@@ -22,12 +22,14 @@ def _nothing(*_: object) -> None:
 
 @dataclass(kw_only=True)
 class Folding:
-    """`evolve` gets each event and its sequence. `on_folded` is called after each list, `on_poison` with a record that
-    is set aside and the reason, `on_unreadable` with one that cannot be read: if None, it becomes a dead letter."""
+    """`evolve` gets each event and its sequence, without the records that `passes_over` names. `on_folded` is called
+    after each list, `on_poison` with a record that is set aside and the reason, `on_unreadable` with one that cannot be
+    read: if None, it becomes a dead letter."""
 
     writer: SingleWriter
     evolve: Callable[[AnyEvent, int], None]
     decode: Callable[[Recorded], AnyEvent] = decode
+    passes_over: Callable[[Recorded], bool] = lambda _record: False
     on_folded: Callable[[], None] = _nothing
     on_poison: Callable[[Recorded, str], None] = _nothing
     on_unreadable: Callable[[Recorded, Unreadable], Awaitable[None]] | None = None
@@ -37,7 +39,8 @@ class Folding:
         async with self.writer.journal.log.tail(after, subjects) as arrivals:
             async for records in arrivals:
                 for record in records:
-                    await self.fold(record)
+                    if not self.passes_over(record):
+                        await self.fold(record)
                 self.writer.position.advance(records[-1].sequence)
                 self.on_folded()
                 await asyncio.sleep(0)  # a long history must not silence health

@@ -170,6 +170,8 @@ class Timeline:
                 self._fold_slice(step, event)
             case e.BatchQualityDropped() as event:
                 self._mark(step, "quality", event_text(event))
+            case e.BatchArchived() as event:
+                self._mark(step, "archived", event_text(event))
             case _ as event:
                 self._fold_life(step, event)
         self._first = self._first or step.at

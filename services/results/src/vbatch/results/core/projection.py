@@ -89,8 +89,8 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             | e.RunnerLost()
         ):
             _runner(state, changes, sequence, event)
-        case e.BatchDispatched() | e.SliceReturned() | e.ChunkOutline() | e.BatchQualityDropped():
-            pass  # where a request runs is the scheduler's concern; an outline has no answer to keep; flaws are counted
+        case e.BatchDispatched() | e.SliceReturned() | e.ChunkOutline() | e.BatchQualityDropped() | e.BatchArchived():
+            pass  # no row says where a request ran or where its events lie; an outline has no answer; flaws are counted
         case (
             e.UploadEvent()
             | e.ProfileLowered()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,10 +14,12 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import events as e
+from vbatch.contracts.ids import BatchId
 from vbatch.journal.port import Fenced, Journal
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.single_writer import Position, SingleWriter
 from vbatch.results.flows.answer_sweeping import AnswerSweep
+from vbatch.results.flows.archiving import ArchiveMeans, Archiver, gone_answers
 from vbatch.results.flows.output_sweeping import OutputSweep
 from vbatch.results.flows.projecting import Committed, Projector
 from vbatch.results.flows.retrying import PASSING
@@ -50,6 +52,8 @@ class Dependencies:
     on_dead_letters: Callable[[int], None]
     sweep_times: SweepTimes
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
+    archive: ArchiveMeans | None = None
+    """Without it nothing leaves the log."""
 
 
 @dataclass
@@ -91,6 +95,8 @@ async def _work(dependencies: Dependencies, progress: Progress, writer: SingleWr
         async with asyncio.TaskGroup() as tasks:
             for duty in (projector, sealer, _sweeper(dependencies, progress), output_sweep):
                 tasks.create_task(duty.run())
+            if dependencies.archive is not None:
+                tasks.create_task(_archiver(dependencies.archive, dependencies, progress, writer).run())
 
 
 def _follower(
@@ -148,6 +154,14 @@ def _output_sweep(dependencies: Dependencies, progress: Progress) -> OutputSweep
         now=dependencies.now,
         is_caught_up=lambda: progress.position.is_caught_up,
     )
+
+
+def _archiver(means: ArchiveMeans, dependencies: Dependencies, progress: Progress, writer: SingleWriter) -> Archiver:
+    async def gone() -> Mapping[BatchId, Set[str]]:
+        """Nothing before the projection has caught up: what it does not know yet is asked for in the next round."""
+        return await gone_answers(dependencies.read_model, dependencies.now()) if progress.position.is_caught_up else {}
+
+    return Archiver(means, writer, now=dependencies.now, gone=gone)
 
 
 def _projector(

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from vbatch.contracts.catalogue import KINDS
 from vbatch.contracts.codec import Unreadable, decode_outline
 from vbatch.contracts.message import Recorded
+from vbatch.contracts.subjects import BATCHES_ARCHIVED
 from vbatch.journal.port import Log
 from vbatch.scheduler.core.state.state import State, evolve
 
@@ -36,6 +37,28 @@ async def fold_past(log: Log, until: int, fold: Fold) -> int:
             break
         await fold(record)
     return start
+
+
+async def archived_between(log: Log, start: int, until: int) -> frozenset[str]:
+    """The ids of the batches that were archived from sequence `start` on, before `until`."""
+    newest = await log.last(BATCHES_ARCHIVED)
+    last = min(newest.sequence if newest else 0, until)
+    found: set[str] = set()
+    if last < start:
+        return frozenset()
+    async with log.tail(start - 1, (BATCHES_ARCHIVED,), headers_only=True) as lists:
+        async for records in lists:
+            found.update(record.subject.split(".")[2] for record in records)
+            if records[-1].sequence >= last:
+                return frozenset(found)
+    return frozenset(found)
+
+
+def has_lost_its_answers(record: Recorded, archived: frozenset[str]) -> bool:
+    """Whether it is a dispatch or a return in a batch whose chunks have left the log: without them, it would look as if
+    a runner had been busy and answered nothing."""
+    _, aggregate, batch_id, event = record.subject.split(".", 3)
+    return aggregate == "batch" and batch_id in archived and f"batch.{event}" in BULK
 
 
 async def _oldest_unfinished(log: Log, until: int) -> int:

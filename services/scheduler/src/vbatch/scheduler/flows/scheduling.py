@@ -27,7 +27,7 @@ from vbatch.scheduler.core.decide import FLAW_SHARE_MAX, DecisionInput, decide
 from vbatch.scheduler.core.giving_up import forget, give_up
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.state.state import State, evolve
-from vbatch.scheduler.flows.history import fold_past
+from vbatch.scheduler.flows.history import archived_between, fold_past, has_lost_its_answers
 from vbatch.scheduler.flows.order_sender import OrderSender
 from vbatch.scheduler.flows.planning import Limits, Planning
 from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX, RunnerWatch
@@ -78,15 +78,18 @@ class Scheduler:
             tasks.create_task(self.writer.watch())
 
     async def _read(self) -> None:
+        archived: frozenset[str] = frozenset()
         folding = Folding(
             writer=self.writer,
             evolve=self._evolve,
             decode=decode_outline,
+            passes_over=lambda record: has_lost_its_answers(record, archived),
             on_folded=self._changed.set,
             on_poison=self._pass_over_poison,
             on_unreadable=self._pass_over_unreadable,
         )
         start = await fold_past(self.journal.log, self.writer.epoch, folding.fold)
+        archived = await archived_between(self.journal.log, start, self.writer.epoch)
         await folding.follow(after=start - 1)
 
     def _evolve(self, event: e.AnyEvent, sequence: int) -> None:

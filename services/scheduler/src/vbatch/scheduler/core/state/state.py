@@ -122,6 +122,7 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             | e.EngineCrashed()
             | e.ProfileLowered()
             | e.BatchSealed()
+            | e.BatchArchived()
             | e.UploadEvent()
             | e.LeaseTaken()
             | e.AccessEvent()

@@ -1,0 +1,150 @@
+"""Takes a backup while the server works.
+
+Every event names only bytes that were stored before it. So the blobs are copied first, then the log is taken at one
+sequence, then what the blob store gained meanwhile: whatever the log in the backup names is in the backup. PostgreSQL
+and the growing files follow from these and are not part of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from vbatch.chassis.blobs import BlobMissing, Blobs, open_blobs
+from vbatch.chassis.settings import CONFIG_VARIABLE, file_table
+from vbatch.contracts.answers import ANSWERS
+from vbatch.journal.jetstream import JetStreamJournal, connect
+from vbatch.journal.jetstream.snapshot import last_sequence_of
+from vbatch.local.backups.copying import PIECE_BYTES, Copier
+from vbatch.local.backups.manifest import (
+    STAMP,
+    BackupTrouble,
+    Manifest,
+    OnProgress,
+    Part,
+    SavedStream,
+    load,
+    manifests,
+    newest,
+)
+from vbatch.local.log_access import log_settings
+from vbatch.local.settings import LocalSettings
+from vbatch.results.core.archive import ARCHIVES
+
+BLOB_FOLDERS = ("files", "parts", "outputs", ANSWERS, ARCHIVES)
+STREAMS = ("EVT", "DEAD")
+"""WORK is not among them: the scheduler makes its orders again from EVT."""
+MODELS_VARIABLE = "VBATCH_GATEWAY_MODELS_FILE"
+CONFIG_NAME, MODELS_NAME = "vbatch.toml", "models.toml"
+KEPT_COUNT = 7
+
+
+async def back_up(
+    settings: LocalSettings, target: Blobs, on_progress: OnProgress = lambda progress: None, *, kept: int = KEPT_COUNT
+) -> Manifest:
+    """Take a backup, then remove all but the newest `kept`. An interrupted one is continued by the next.
+
+    Raises BackupTrouble, BlobTrouble, Unavailable, Rejected.
+    """
+    before = await newest(target)
+    known = {file.name: file for file in before.files} if before else {}
+    taking = _Taking(settings, Copier(target, known, on_progress), datetime.now(UTC))
+    manifest = await taking.run()
+    async with target.writer(manifest.name) as writer:
+        await writer.write(msgspec.json.encode(manifest))
+    if await load(target, manifest.name) != manifest:
+        raise BackupTrouble(f"{manifest.name} is not read back as it was written")
+    await prune(target, kept)
+    return manifest
+
+
+async def prune(target: Blobs, kept: int) -> None:
+    """Remove all backups but the newest `kept`, and every file that none of these names."""
+    names = await manifests(target)
+    for name in names[:-kept]:
+        await target.delete(name)
+    wanted = {file.name for name in names[-kept:] for file in (await load(target, name)).files}
+    for part in Part:
+        for name in await target.older_than(-1, part, is_deep=True):
+            if name not in wanted:
+                await target.delete(name)
+
+
+@dataclass
+class _Taking:
+    settings: LocalSettings
+    copier: Copier
+    made_at: datetime
+
+    async def run(self) -> Manifest:
+        await self._copy_stores()
+        async with connect(log_settings(self.settings, "backup")) as journal:
+            streams = [await self._stream(journal, name) for name in STREAMS]
+        await self._copy_stores()
+        await self._copy_files()
+        files = tuple(sorted(self.copier.files.values(), key=lambda file: file.name))
+        sequence = streams[0][1]
+        return Manifest(self.made_at, sequence, tuple(stream for stream, _ in streams), files)
+
+    async def _copy_stores(self) -> None:
+        await self._copy_store(Part.BLOBS, self.settings.blob_url, BLOB_FOLDERS)
+        if self.settings.archives_url != self.settings.blob_url:
+            await self._copy_store(Part.ARCHIVES, self.settings.archives_url, (ARCHIVES,))
+
+    async def _copy_store(self, part: Part, url: str, folders: tuple[str, ...]) -> None:
+        """Copy what is not in this backup yet; what is deleted meanwhile is left out."""
+        store = open_blobs(url)
+        sizes: dict[str, int] = {}
+        for folder in folders:
+            for name in await store.older_than(-1, folder, is_deep=True):
+                if f"{part}/{name}" not in self.copier.files and (size := await _size(store, name)) is not None:
+                    sizes[name] = size
+        self.copier.expect(sum(sizes.values()))
+        for name, size in sizes.items():
+            try:
+                await self.copier.keep(f"{part}/{name}", store.read_stream(name, chunk_bytes=PIECE_BYTES), size)
+            except BlobMissing:
+                continue
+
+    async def _stream(self, journal: JetStreamJournal, name: str) -> tuple[SavedStream, int]:
+        snapshot = journal.snapshot(name)
+        file = await self.copier.write(f"{Part.LOG}/{self.made_at.strftime(STAMP)}/{name}", snapshot.pieces())
+        if snapshot.head is None:
+            raise BackupTrouble(f"the server sent no snapshot of {name}")
+        head = snapshot.head
+        return SavedStream(name, file.name, head.config, head.state), last_sequence_of(head)
+
+    async def _copy_files(self) -> None:
+        """Keys and settings; they are small, and a changed one may have the size that it had."""
+        secrets = self.settings.home / "secrets"
+        for path in sorted(path for path in secrets.rglob("*") if path.is_file() and not path.name.startswith(".")):
+            await self._copy_file(f"{Part.SECRETS}/{path.relative_to(secrets)}", path)
+        for name, wanted in _settings_files().items():
+            if wanted.is_file():
+                await self._copy_file(f"{Part.SETTINGS}/{name}", wanted)
+
+    async def _copy_file(self, name: str, path: Path) -> None:
+        await self.copier.write(name, _content(path))
+
+
+def _settings_files() -> dict[str, Path]:
+    models = os.environ.get(MODELS_VARIABLE) or file_table("gateway").get("models_file", MODELS_NAME)
+    config = os.environ.get(CONFIG_VARIABLE)
+    return {MODELS_NAME: Path(models)} | ({CONFIG_NAME: Path(config)} if config else {})
+
+
+async def _content(path: Path) -> AsyncIterator[bytes]:
+    yield await asyncio.to_thread(path.read_bytes)
+
+
+async def _size(store: Blobs, name: str) -> int | None:
+    try:
+        return await store.size(name)
+    except BlobMissing:
+        return None

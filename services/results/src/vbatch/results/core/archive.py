@@ -1,0 +1,129 @@
+"""Which ended batches wait for their archive, what an archive is called, and when it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import combinations
+
+from vbatch.contracts import events as e
+from vbatch.contracts.ids import BatchId
+from vbatch.contracts.message import Recorded
+
+ARCHIVES = "archives"
+"""The folder of all archives in their blob store."""
+EARLY_FILL = 0.5
+"""The log is this full: archives are made without waiting, because a full log refuses work."""
+ENDS = ("completed", "cancelled", "expired")
+
+
+class ArchiveNotWhole(Exception):
+    """What was read back is not what the log holds, so the log keeps everything; the text says what differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive as it was written or read back; `last_chunk` is 0 when it has no chunk."""
+
+    bytes: int
+    sha256: str
+    first_sequence: int
+    last_sequence: int
+    event_count: int
+    outcome_count: int
+    last_chunk: int
+
+
+@dataclass
+class ArchiveQueue:
+    """Folds ends and archives: which batches wait for one, and which archives leave something to remove."""
+
+    sequence: int = 0
+    _ended: dict[BatchId, datetime] = field(default_factory=dict)
+    _archived: dict[BatchId, frozenset[str]] = field(default_factory=dict)
+    _unsettled: dict[BatchId, e.BatchArchived] = field(default_factory=dict)
+
+    def fold(self, record: Recorded, event: e.BatchArchived | None) -> None:
+        """`event` is the archive that the record tells of; None for the end of a batch."""
+        self.sequence = record.sequence
+        batch_id = BatchId(record.subject.split(".")[2])
+        if event is not None:
+            self._ended.pop(batch_id, None)
+            self._archived[batch_id] = frozenset(event.erased)
+            self._unsettled[batch_id] = event
+        elif batch_id not in self._archived:
+            self._ended.setdefault(batch_id, record.recorded_at)
+
+    def due(self, now: datetime, grace: timedelta) -> list[BatchId]:
+        """The batches that ended at least `grace` ago, in the order of their ends."""
+        return [batch_id for batch_id, ended_at in self._ended.items() if ended_at + grace <= now]
+
+    def to_erase(self, gone: Mapping[BatchId, Set[str]]) -> list[BatchId]:
+        """The batches whose log or archive still has answers of these files that are gone."""
+        return [
+            batch_id for batch_id, kinds in gone.items() if self._is_known(batch_id) and self._holds(batch_id, kinds)
+        ]
+
+    def erased(self, batch_id: BatchId) -> frozenset[str]:
+        """The files whose answers its archive no longer has."""
+        return self._archived.get(batch_id, frozenset())
+
+    def unsettled(self) -> list[e.BatchArchived]:
+        """The archives beside which copies of the same events may still be: chunks in the log, an older archive."""
+        return list(self._unsettled.values())
+
+    def settled(self, event: e.BatchArchived) -> None:
+        if self._unsettled.get(event.batch_id) == event:
+            del self._unsettled[event.batch_id]
+
+    def _is_known(self, batch_id: BatchId) -> bool:
+        return batch_id in self._ended or batch_id in self._archived
+
+    def _holds(self, batch_id: BatchId, kinds: Set[str]) -> bool:
+        return not kinds <= self.erased(batch_id)
+
+
+def archive_blob(batch_id: BatchId, erased: Iterable[str] = ()) -> str:
+    """An archive without some answers has a name of its own: it never replaces the bytes that a reader holds open."""
+    return f"{ARCHIVES}/{'_'.join((batch_id, *sorted(erased)))}.jsonl.zst"
+
+
+def older_blobs(event: e.BatchArchived) -> list[str]:
+    """The names that an earlier archive of the batch may have. What is erased only grows, so a newer one is never among
+    them."""
+    kinds = sorted(event.erased)
+    return [archive_blob(event.batch_id, some) for count in range(len(kinds)) for some in combinations(kinds, count)]
+
+
+def archived(batch_id: BatchId, archive: Archive, erased: Iterable[str], *, now: datetime) -> e.BatchArchived:
+    return e.BatchArchived(
+        batch_id=batch_id,
+        blob=archive_blob(batch_id, erased),
+        bytes=archive.bytes,
+        sha256=archive.sha256,
+        first_sequence=archive.first_sequence,
+        last_sequence=archive.last_sequence,
+        event_count=archive.event_count,
+        outcome_count=archive.outcome_count,
+        erased=tuple(sorted(erased)),
+        at=now,
+    )
+
+
+def must_be_whole(written: Archive, read_back: Archive, *, first: int, last: int, last_chunk: int) -> None:
+    """Check an archive against the log: it begins and ends where the batch does, and has its last chunk.
+
+    Raises ArchiveNotWhole.
+    """
+    if read_back != written:
+        raise ArchiveNotWhole(f"it was written as {written} and is read back as {read_back}")
+    if (written.first_sequence, written.last_sequence) != (first, last):
+        raise ArchiveNotWhole(f"it holds {written.first_sequence} to {written.last_sequence} of {first} to {last}")
+    if written.last_chunk < last_chunk:
+        raise ArchiveNotWhole(f"its last chunk is {written.last_chunk}, the log's is {last_chunk}")
+
+
+def grace_of(configured_seconds: float, fill: float) -> timedelta:
+    """How long to wait after the end of a batch, with the log full to this fraction."""
+    return timedelta(seconds=0 if fill >= EARLY_FILL else configured_seconds)

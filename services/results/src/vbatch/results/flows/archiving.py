@@ -1,0 +1,218 @@
+"""Moves batches that have ended from the log to archives, one after the other, beside all other work of results.
+
+The order of its steps is what keeps every answer: the archive is durable and read back, then `batch.archived` says
+where it is, and only then the chunks leave the log. A crash between any two of them leaves both, and the next round
+continues.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+
+from vbatch.chassis.blobs import Blobs, BlobTrouble
+from vbatch.chassis.failpoints import Failpoint, reached
+from vbatch.chassis.logs import get_logger
+from vbatch.contracts import codec, events as e
+from vbatch.contracts.ids import BatchId, output_file_id
+from vbatch.contracts.message import Recorded
+from vbatch.contracts.subjects import BATCHES_ARCHIVED, batch_events, chunks_of
+from vbatch.journal.archive import ArchiveHead
+from vbatch.journal.port import DeadLetters, Full, Log, LogPurge, Unavailable
+from vbatch.journal.single_writer import SingleWriter
+from vbatch.results.core.archive import (
+    ENDS,
+    ArchiveNotWhole,
+    ArchiveQueue,
+    archive_blob,
+    archived,
+    grace_of,
+    must_be_whole,
+    older_blobs,
+)
+from vbatch.results.core.erasing import without_answers
+from vbatch.results.flows.archive_files import ArchiveFiles
+from vbatch.results.flows.output_sweeping import gone_outputs
+from vbatch.results.ports import ReadModel, Trouble
+
+SOURCE = "results"
+LETTERS_AT_ONCE = 100
+END_SUBJECTS = tuple(f"evt.batch.*.{end}" for end in ENDS)
+
+
+@dataclass(frozen=True)
+class ArchiveMeans:
+    """`log` is the stream alone, `history` the same with its archives."""
+
+    log: Log
+    history: Log
+    purge: LogPurge
+    dead: DeadLetters
+    blobs: Blobs
+    every_seconds: float
+    grace_seconds: float
+
+
+class Archiver:
+    """`gone` tells which files of which batches are deleted or have expired."""
+
+    def __init__(
+        self,
+        means: ArchiveMeans,
+        writer: SingleWriter,
+        *,
+        now: Callable[[], datetime],
+        gone: Callable[[], Awaitable[Mapping[BatchId, Set[str]]]],
+    ) -> None:
+        self._writer = writer
+        self._quarantine = writer.quarantine
+        self._means = means
+        self._log = means.log
+        self._now = now
+        self._gone = gone
+        self._files = ArchiveFiles(means.blobs)
+        self._queue = ArchiveQueue()
+
+    async def run(self) -> None:
+        """Archive until cancelled. Raises Fenced when a newer results process has the lease."""
+        while True:
+            try:
+                await self.round()
+            except (BlobTrouble, Unavailable, Full, Trouble) as error:
+                get_logger().warning("archiving_interrupted", reason=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(self._means.every_seconds)
+
+    async def round(self) -> None:
+        """Settle what an earlier process left, archive every batch that is due, then erase. Raises Fenced, and
+        trouble."""
+        await self._learn()
+        for event in self._queue.unsettled():
+            await self._settle(event)
+        fill = await self._log.fill()
+        grace = grace_of(self._means.grace_seconds, fill.bytes / fill.bytes_max)
+        for batch_id in self._queue.due(self._now(), grace):
+            await self._archive(batch_id, frozenset())
+        gone = await self._gone()
+        for batch_id in self._queue.to_erase(gone):
+            await self._archive(batch_id, self._queue.erased(batch_id) | gone[batch_id])
+
+    async def _learn(self) -> None:
+        subjects = (*END_SUBJECTS, BATCHES_ARCHIVED)
+        async for records in read_until(self._log, subjects, self._queue.sequence):
+            for record in records:
+                self._queue.fold(record, _archive_told(record))
+
+    async def _archive(self, batch_id: BatchId, erased: Set[str]) -> None:
+        """A batch at which the service ended several times in a row stays in the log."""
+        place = f"archive:{batch_id}"
+        if self._quarantine.is_poison(place):
+            self._quarantine.tell(place)
+            return
+        with self._quarantine.watch(place):
+            await self._move(batch_id, erased)
+
+    async def _move(self, batch_id: BatchId, erased: Set[str]) -> None:
+        try:
+            event = await self._stored(batch_id, erased)
+        except ArchiveNotWhole as error:
+            get_logger().error("archive_not_whole", batch_id=batch_id, reason=str(error))
+            return
+        sequence = await self._writer.append(event)
+        reached(Failpoint.ARCHIVE_RECORDED)
+        get_logger().info("batch_archived", batch_id=batch_id, blob=event.blob, erased=event.erased, sequence=sequence)
+        await self._learn()
+        await self._settle(event)
+
+    async def _stored(self, batch_id: BatchId, erased: Set[str]) -> e.BatchArchived:
+        """Store the archive of everything there is of the batch now, and read it back. Raises ArchiveNotWhole."""
+        first = await self._log.last(f"evt.batch.{batch_id}.created")
+        last_chunk = await self._means.history.last(chunks_of(batch_id))
+        last = await self._log.last(batch_events(batch_id))
+        if first is None or last is None:
+            raise ArchiveNotWhole("the log does not hold its beginning")
+        records = read_until(self._means.history, (batch_events(batch_id),), first.sequence - 1, last.sequence)
+        head = ArchiveHead(batch_id, erased=tuple(sorted(erased)))
+        blob = archive_blob(batch_id, erased)
+        written = await self._files.write(blob, head, _erasing(records, chunks_of(batch_id), erased))
+        reached(Failpoint.ARCHIVE_STORED)
+        read_back = await self._files.read_back(blob, batch_id)
+        must_be_whole(
+            written,
+            read_back,
+            first=first.sequence,
+            last=last.sequence,
+            last_chunk=last_chunk.sequence if last_chunk else 0,
+        )
+        reached(Failpoint.ARCHIVE_CHECKED)
+        return archived(batch_id, written, erased, now=self._now())
+
+    async def _settle(self, event: e.BatchArchived) -> None:
+        """Remove what the archive replaces. A chunk that came after it stays in the log."""
+        chunks = chunks_of(event.batch_id)
+        if await self._log.last(chunks) is not None:
+            purged = await self._means.purge.purge(chunks, event.last_sequence)
+            reached(Failpoint.CHUNKS_PURGED)
+            if purged:
+                get_logger().info("chunks_purged", batch_id=event.batch_id, chunks=purged)
+        if event.erased:
+            for blob in older_blobs(event):
+                await self._files.delete(blob)
+            await self._drop_dead_chunks(chunks)
+        self._queue.settled(event)
+
+    async def _drop_dead_chunks(self, chunks: str) -> None:
+        """Dead letters keep a copy of a chunk that nobody could read."""
+        after = 0
+        while letters := await self._means.dead.list(after, LETTERS_AT_ONCE):
+            for letter in letters:
+                if letter.original.subject == chunks:
+                    await self._means.dead.drop(letter.sequence)
+            after = letters[-1].sequence
+
+
+async def gone_answers(read_model: ReadModel, now: datetime) -> dict[BatchId, set[str]]:
+    """The files of batches that are deleted or have expired, by batch: `output`, `error`. Raises Trouble."""
+    gone: dict[BatchId, set[str]] = {}
+    async for output in gone_outputs(read_model, now):
+        is_output = output.file_id == output_file_id(output.batch_id, "output")
+        gone.setdefault(output.batch_id, set()).add("output" if is_output else "error")
+    return gone
+
+
+async def _erasing(
+    records: AsyncIterator[list[Recorded]], chunks: str, erased: Set[str]
+) -> AsyncIterator[list[Recorded]]:
+    """The records; chunks without the answers that are erased."""
+    async for part in records:
+        yield await asyncio.to_thread(_erased, part, chunks, erased) if erased else part
+
+
+def _erased(records: Sequence[Recorded], chunks: str, erased: Set[str]) -> list[Recorded]:
+    return [without_answers(record, erased) if record.subject == chunks else record for record in records]
+
+
+async def read_until(
+    log: Log, subjects: Sequence[str], after: int, end: int | None = None
+) -> AsyncIterator[list[Recorded]]:
+    """What the log holds on the subjects behind `after`, up to `end` or to what is the newest now."""
+    newest = [record.sequence for subject in subjects if (record := await log.last(subject)) is not None]
+    last = min(max(newest, default=0), end or max(newest, default=0))
+    if last <= after:
+        return
+    async with log.tail(after, subjects) as arrivals:
+        async for records in arrivals:
+            if found := [record for record in records if record.sequence <= last]:
+                yield found
+            if records[-1].sequence >= last:
+                return
+
+
+def _archive_told(record: Recorded) -> e.BatchArchived | None:
+    """The archive that a record tells of; None for the end of a batch, and for an event of a later version."""
+    try:
+        event = codec.decode(record)
+    except codec.Unreadable:
+        return None
+    return event if isinstance(event, e.BatchArchived) else None
