@@ -96,6 +96,11 @@ class Server:
         async for piece in self._download(f"/v1/files/{quote(file_id, safe='')}/content"):
             yield piece
 
+    async def download(self, path: str) -> AsyncIterator[bytes]:
+        """The body of any other route, piece by piece."""
+        async for piece in self._download(path):
+            yield piece
+
     @asynccontextmanager
     async def events(self, batch_id: str, after: int) -> AsyncIterator[aiohttp.StreamReader]:
         """Open the batch's server-sent events after sequence `after`."""

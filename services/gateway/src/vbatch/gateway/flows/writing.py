@@ -38,7 +38,7 @@ async def append(dependencies: Dependencies, event: Event, guard: Guard | None =
     return sequence
 
 
-async def append_all(dependencies: Dependencies, events: Sequence[Event], guard: Guard) -> int:
+async def append_all(dependencies: Dependencies, events: Sequence[Event], guard: Guard | None = None) -> int:
     """Append all events durably, or none; return the last sequence. Raises what Log.append_all raises."""
     return await dependencies.log.append_all([_message(event) for event in events], guard)
 
