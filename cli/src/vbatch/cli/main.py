@@ -8,10 +8,13 @@ from vbatch.chassis.files import keep_private
 from vbatch.cli.commands import (
     audit,
     batches,
+    dataset,
     dead,
     doctor,
     events,
+    judge,
     keys,
+    label,
     limits,
     models,
     rebuild,
@@ -34,6 +37,7 @@ app = typer.Typer(
 
 SERVER = "The server on this machine"
 WORK = "Batches"
+CURATION = "From answers to data sets"
 ACCESS = "Who may do what"
 LOG = "The event log"
 NEGATIVE = {"ignore_unknown_options": True}
@@ -60,6 +64,9 @@ app.command(rich_help_panel=WORK)(steering.resume)
 app.command(rich_help_panel=WORK, context_settings=NEGATIVE)(steering.priority)
 app.command(rich_help_panel=WORK)(models.models)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=WORK)
+app.add_typer(judge.app, name="judge", rich_help_panel=CURATION)
+app.add_typer(label.app, name="label", rich_help_panel=CURATION)
+app.add_typer(dataset.app, name="dataset", rich_help_panel=CURATION)
 app.add_typer(keys.app, name="keys", rich_help_panel=ACCESS)
 app.command(rich_help_panel=ACCESS)(limits.me)
 app.command(rich_help_panel=ACCESS, context_settings=NEGATIVE)(limits.quota)
