@@ -18,6 +18,7 @@ from vbatch.chassis.settings import GIB, MIB, ServiceSettings, variable
 from vbatch.console.settings import ConsoleSettings
 from vbatch.gateway.settings import GatewaySettings
 from vbatch.gpu_runner.settings import RunnerSettings
+from vbatch.labeler.settings import LabelerSettings
 from vbatch.local.settings import LocalSettings
 from vbatch.notifier.settings import NotifierSettings
 from vbatch.results.settings import ResultsSettings
@@ -29,6 +30,7 @@ SERVICES: tuple[type[ServiceSettings], ...] = (
     RunnerSettings,
     ResultsSettings,
     NotifierSettings,
+    LabelerSettings,
     ConsoleSettings,
     LocalSettings,
 )
@@ -38,6 +40,7 @@ ABOUT = {
     "gpu_runner": "One device and its engines. A second runner has settings of its own.",
     "results": "The read model and the sealed files.",
     "notifier": "The notifier sends webhooks.",
+    "labeler": "The labeler hands answers to Label Studio and brings judgements back.",
     "console": "The console shows the server in a browser.",
     "local": "`vbatch up`, which starts NATS, PostgreSQL and the services on one machine.",
 }
@@ -51,8 +54,10 @@ DERIVED_DEFAULTS: Mapping[str, str] = {
     "gpu_runner_port": "`port` of `[gpu_runner]`, or `4084`",
     "results_port": "`port` of `[results]`, or `4085`",
     "notifier_port": "`port` of `[notifier]`, or `4086`",
+    "labeler_port": "`port` of `[labeler]`, or `4087`",
     "console_port": "`port` of `[console]`, or `4081`",
     "monitoring": "as the stack was last started",
+    "labeling": "as the stack was last started",
 }
 """Defaults that are computed when a service starts."""
 BOUND_SIGNS: Mapping[type, str] = {Ge: "≥", Gt: ">", Le: "≤", Lt: "<"}

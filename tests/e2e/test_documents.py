@@ -50,7 +50,7 @@ def reader(home: RunningStack) -> Iterator[Reader]:
             Stack(home.settings.model_copy(update={"home": state})).down()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/how-to.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/tutorial-dpo.md", "docs/how-to.md"])
 def test_the_commands_of_a_page_work_as_they_are_written(reader: Reader, page: str):
     printed = {block.line: reader.run(block) for block in commands((ROOT / page).read_text())}
     assert len(printed) >= 3

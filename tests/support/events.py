@@ -8,6 +8,7 @@ import msgspec
 
 from vbatch.contracts import events as e
 from vbatch.contracts.access import Quota, RateLimits, Scope
+from vbatch.contracts.curation import Count, DatasetStatistics, JudgementSource, Selection, Verdict, Vote
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import (
     BatchId,
@@ -15,6 +16,7 @@ from vbatch.contracts.ids import (
     EndpointId,
     FanoutId,
     FileId,
+    JudgementId,
     KeyId,
     ModelId,
     OwnerId,
@@ -22,8 +24,11 @@ from vbatch.contracts.ids import (
     RunnerId,
     SliceId,
     UploadId,
+    dataset_id_of,
+    labeling_id_of,
     output_file_id,
 )
+from vbatch.contracts.labeling import LabelingTemplate
 from vbatch.contracts.models import ModelDefinition
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -132,6 +137,66 @@ ORIGIN = e.EngineOrigin(
     weights_sha256="ef" * 32,
     template_sha256="12" * 32,
     sampling_defaults='{"temperature":0.6}',
+)
+JUDGEMENT = JudgementId("judgement_0123456789abcdef0123456789abcdef")
+JUDGEMENT_RECORDED = e.JudgementRecorded(
+    owner=OWNER,
+    judgement_id=JUDGEMENT,
+    batch_id=BATCH,
+    line=1,
+    judge="anna",
+    source=JudgementSource.API,
+    verdict=Verdict.GOOD,
+    score=4.5,
+    tags=("polite", "too long"),
+    note="almost",
+    edited="Größe",
+    seconds=12.5,
+    reference="row 7",
+    at=NOON,
+)
+DATASET = dataset_id_of(OWNER, "support")
+DATASET_CREATED = e.DatasetVersionCreated(
+    owner=OWNER,
+    dataset_id=DATASET,
+    name="support",
+    version=2,
+    by=KEY,
+    sequence=41,
+    selection=Selection(batch_ids=(BATCH,), judges=("anna",), seed=7),
+    statistics=DatasetStatistics(
+        answers=2,
+        pairs=1,
+        good=1,
+        bad=1,
+        edited=1,
+        prompt_groups=2,
+        largest_group=2,
+        characters=31,
+        splits=(Count(name="train", count=3),),
+        models=(Count(name=MODEL, count=3),),
+        judges=(Count(name="anna", count=3),),
+        agreement=0.75,
+    ),
+    blob=f"datasets/{DATASET}/ab",
+    bytes=901,
+    sha256="ef" * 32,
+    at=NOON,
+)
+LABELING = labeling_id_of(OWNER, "first")
+LABELING_REQUESTED = e.LabelingRequested(
+    owner=OWNER,
+    labeling_id=LABELING,
+    title="Support answers",
+    template=LabelingTemplate.CLASSIFICATION,
+    batch_ids=(BATCH,),
+    item_count=2,
+    blob=f"labelings/{LABELING}",
+    sha256="ef" * 32,
+    by=KEY,
+    labels=("good", "bad"),
+    project_id=3,
+    at=NOON,
 )
 SAMPLES: tuple[e.AnyEvent, ...] = (
     FILE_STORED,
@@ -292,4 +357,27 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
     e.QueueResumed(by=KEY, at=NOON),
     e.DeadLetterRetried(letter=17, subject="evt.batch.batch_1.created", by=KEY, at=NOON),
     e.DeadLetterDropped(letter=18, subject="work.gpu0.7", by=KEY, at=NOON),
+    JUDGEMENT_RECORDED,
+    e.AnswersCompared(
+        owner=OWNER,
+        judgement_id=JudgementId("judgement_0123456789abcdef0123456789abcdf0"),
+        batch_id=BATCH,
+        line=1,
+        other_batch_id=BATCH,
+        other_line=2,
+        vote=Vote.A,
+        judge="anna",
+        source=JudgementSource.CONSOLE,
+        note="B repeats itself",
+        seconds=3.5,
+        at=NOON,
+    ),
+    e.JudgementWithdrawn(owner=OWNER, judgement_id=JUDGEMENT, batch_id=BATCH, by=KEY, at=NOON),
+    DATASET_CREATED,
+    e.DatasetVersionDeleted(owner=OWNER, dataset_id=DATASET, version=2, by=KEY, at=NOON),
+    e.LabelerLeased(labeler_id="main", pid=45, at=NOON),
+    LABELING_REQUESTED,
+    e.ProjectLinked(owner=OWNER, labeling_id=LABELING, project_id=3, at=NOON),
+    e.TasksPushed(owner=OWNER, labeling_id=LABELING, pushed_count=2, at=NOON),
+    e.LabelingFailed(owner=OWNER, labeling_id=LABELING, reason="the config has no control", at=NOON),
 )

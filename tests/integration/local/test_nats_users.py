@@ -25,7 +25,7 @@ from vbatch.local import nats_users
 
 pytestmark = pytest.mark.integration
 
-SERVICES = ("gateway", "scheduler", "gpu-runner", "results", "notifier")
+SERVICES = ("gateway", "scheduler", "gpu-runner", "results", "notifier", "labeler")
 DENIED_SECONDS = 1.5
 """The server answers a denied publish with silence to the caller, and a word on the connection."""
 

@@ -11,12 +11,15 @@ from vbatch.cli.commands import (
     backup,
     batches,
     compare,
+    dataset,
     dead,
     doctor,
     erase,
     events,
     fanouts,
+    judge,
     keys,
+    label,
     limits,
     lines,
     manifest,
@@ -43,6 +46,7 @@ app = typer.Typer(
 
 SERVER = "The server on this machine"
 WORK = "Batches"
+CURATION = "From answers to data sets"
 ACCESS = "Who may do what"
 LOG = "The event log"
 NEGATIVE = {"ignore_unknown_options": True}
@@ -77,6 +81,9 @@ app.command(rich_help_panel=WORK)(steering.resume)
 app.command(rich_help_panel=WORK, context_settings=NEGATIVE)(steering.priority)
 app.command(rich_help_panel=WORK)(models.models)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=WORK)
+app.add_typer(judge.app, name="judge", rich_help_panel=CURATION)
+app.add_typer(label.app, name="label", rich_help_panel=CURATION)
+app.add_typer(dataset.app, name="dataset", rich_help_panel=CURATION)
 app.add_typer(keys.app, name="keys", rich_help_panel=ACCESS)
 app.command(rich_help_panel=ACCESS)(limits.me)
 app.command(rich_help_panel=ACCESS)(usage.usage)

@@ -17,10 +17,13 @@ from vbatch.cli.options import AsJson, err, local_settings, out, print_json, pri
 from vbatch.cli.usual import usual_line
 from vbatch.contracts.durations import duration
 from vbatch.contracts.event_text import size
+from vbatch.local import labeling
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.stack import Stack, StackStatus, last_lines
 
 FOLLOW_SECONDS = 0.2
+LABEL_STUDIO_SECONDS = 300.0
+"""Its first start makes its database."""
 LINES_SHOWN = 50
 LINES_SHOWN_MAX = 10_000
 
@@ -29,16 +32,19 @@ FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on as lin
 MonitoringOption = Annotated[
     bool, typer.Option("--monitoring", help="Also Prometheus, Alertmanager and the node exporter, where installed.")
 ]
+LabelingOption = Annotated[bool, typer.Option("--labeling", help="Also Label Studio and the labeler, where installed.")]
 BatchOption = Annotated[str | None, typer.Option("--batch", metavar="ID", help="What all services said of this batch.")]
 LinesOption = Annotated[int, typer.Option("--lines", "-n", min=0, max=LINES_SHOWN_MAX, help="Start with this many.")]
 
 
-def up(with_monitoring: MonitoringOption = False) -> None:
+def up(with_monitoring: MonitoringOption = False, with_labeling: LabelingOption = False) -> None:
     """Start the server on this machine and wait until it is ready."""
     with ending():
         settings = local_settings()
         if with_monitoring:
             settings = settings.model_copy(update={"monitoring": True})
+        if with_labeling:
+            settings = settings.model_copy(update={"labeling": True, "ready_seconds_max": LABEL_STUDIO_SECONDS})
         first_look(settings)
         began = time.monotonic()
         with usual_line(err, settings.home, "up", "starting the programs"):
@@ -46,6 +52,11 @@ def up(with_monitoring: MonitoringOption = False) -> None:
         took = duration(time.monotonic() - began)
         out.print(f"Ready in {took}: {settings.gateway_url}/v1 (documentation at /docs).")
         out.print(f"In a browser: {settings.console_url}")
+        if settings.labeling:
+            password = labeling.password_file(settings.home)
+            out.print(
+                f"Label Studio: http://127.0.0.1:{settings.label_studio_port}, {labeling.USER}, password in {password}"
+            )
         if settings.monitoring:
             prometheus, alerts = settings.prometheus_port, settings.alertmanager_port
             out.print(f"Prometheus: http://127.0.0.1:{prometheus}/alerts, Alertmanager: http://127.0.0.1:{alerts}")

@@ -49,6 +49,7 @@ READERS = (
     Reader("results", "results", Role.RESULTS),
     Reader("gpu-runner", "gpu-runner"),
     Reader("notifier", "notifier", shares_webhook_secrets=True),
+    Reader("labeler", "labeler"),
     Reader("operator", nats_users.OPERATOR, is_operator=True),
 )
 
@@ -59,7 +60,7 @@ PASSWORD_READERS = {
     "grafana": ("grafana",),
     "label-studio-db": ("label-studio-db",),
     "label-studio-admin": (),
-    "label-studio-token": (),
+    "label-studio-token": ("labeler",),
 }
 """Who reads which password, beside the URLs and the environment file that are made of some."""
 

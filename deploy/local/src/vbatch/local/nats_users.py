@@ -57,6 +57,7 @@ def users() -> list[User]:
         _service("gpu-runner", DEAD_SUBJECTS, *TAKING),
         _service("results", DEAD_SUBJECTS, *ERASING),
         _service("notifier", DEAD_SUBJECTS),
+        _service("labeler", DEAD_SUBJECTS),
         User(READER, (LOOKING[0], *TAILING), (ALL_EVENTS, "_INBOX.>", _inbox(READER))),
         User(OPERATOR, EVERYTHING, EVERYTHING),
     ]

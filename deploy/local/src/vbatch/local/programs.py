@@ -3,12 +3,12 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vbatch.chassis.files import write_atomically
 from vbatch.chassis.settings import CONFIG_VARIABLE, POSTGRES_URL_FILE, STACK_VARIABLE
-from vbatch.local import log_access, monitoring, nats, nats_users, postgres, probes
+from vbatch.local import labeling, log_access, monitoring, nats, nats_users, postgres, probes
 from vbatch.local.commands import Command
 from vbatch.local.postgres_roles import Role, RoleFiles, statements, url_of
 from vbatch.local.settings import LocalSettings
@@ -41,6 +41,8 @@ SERVICES = (
     Service("notifier", ("-m", "vbatch.notifier"), "notifier_port"),
     Service("console", ("-m", "vbatch.console"), "console_port", is_waited_for=True, reads_log=False),
 )
+LABELER = Service("labeler", ("-m", "vbatch.labeler"), "labeler_port")
+"""Only in a stack with Label Studio."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def programs(settings: LocalSettings, services: Sequence[Service] = SERVICES) ->
     """Return all programs of this stack in start order, without the servers that the user provides."""
     own = [] if settings.has_own_nats else [_nats(settings)]
     own += [] if settings.has_own_postgres else [_postgres(settings)]
-    return own + [_service(service, settings) for service in services] + _monitoring(settings)
+    return own + [_service(service, settings) for service in services] + _labeling(settings) + _monitoring(settings)
 
 
 def prepare(settings: LocalSettings) -> None:
@@ -71,6 +73,8 @@ def prepare(settings: LocalSettings) -> None:
         (settings.home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     if settings.monitoring:
         monitoring.prepare(settings)
+    if settings.labeling:
+        labeling.prepare(settings)
     if not settings.has_own_nats:
         store = settings.home / "nats"
         keys = log_access.keys_folder(settings.home)
@@ -115,6 +119,8 @@ def environment(settings: LocalSettings, services: Sequence[Service] = SERVICES)
         shared["VBATCH_LOG_FOLDER"] = str(store)
         shared["VBATCH_LOG_BYTES_MAX"] = str(settings.log_limit)
         shared["VBATCH_NATS_MONITOR_URL"] = f"http://{nats.HOST}:{settings.nats_monitor_port}"
+    if settings.labeling:
+        shared["VBATCH_GATEWAY_LABELER_URL"] = f"http://{settings.host}:{settings.labeler_port}"
     return shared | {service.port_variable: str(_port(settings, service.port)) for service in services}
 
 
@@ -170,6 +176,22 @@ def _monitoring(settings: LocalSettings) -> list[Program]:
         )
         for name, command, port, path in commands
     ]
+
+
+def _labeling(settings: LocalSettings) -> list[Program]:
+    """Label Studio and the service that speaks with it; its first start takes a minute."""
+    if not settings.labeling:
+        return []
+    label_studio = Program(
+        name="label-studio",
+        command=labeling.command(settings),
+        ports={"VBATCH_LOCAL_LABEL_STUDIO_PORT": settings.label_studio_port},
+        probe=probes.answers_ok(labeling.health_url(settings)),
+        stage=2,
+        environment={STACK_VARIABLE: str(settings.home), **labeling.ENVIRONMENT},
+    )
+    labeler = _service(LABELER, settings)
+    return [replace(labeler, environment=labeler.environment | labeling.labeler_environment(settings)), label_studio]
 
 
 def _service(service: Service, settings: LocalSettings) -> Program:

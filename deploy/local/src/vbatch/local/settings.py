@@ -12,6 +12,11 @@ from vbatch.local import nats, postgres
 READY_SECONDS_MAX = 90.0
 
 
+def labeling_marker(home: Path) -> Path:
+    """Is there while the stack of this home runs with Label Studio."""
+    return home / "run" / "labeling"
+
+
 def monitoring_marker(home: Path) -> Path:
     """Is there while the stack of this home runs with monitoring, so that every command knows."""
     return home / "run" / "monitoring"
@@ -53,6 +58,7 @@ class LocalSettings(ServiceSettings):
     gpu_runner_port: int = _service_port("gpu_runner", 4084)
     results_port: int = _service_port("results", 4085)
     notifier_port: int = _service_port("notifier", 4086)
+    labeler_port: int = _service_port("labeler", 4087)
     tls_certificate_file: Path | None = Field(default=None, description="The certificate of every public service.")
     gateway_tls_certificate_file: Path | None = Field(
         default_factory=_certificate_of("gateway"), description="With it `vbatch up` asks the gateway over HTTPS."
@@ -73,6 +79,14 @@ class LocalSettings(ServiceSettings):
     monitoring: bool = Field(
         default_factory=lambda data: monitoring_marker(data["home"]).exists(),
         description="Run Prometheus, Alertmanager and the node exporter, too; by default as this stack was brought up.",
+    )
+    label_studio_port: int = Field(default=4115, ge=1, le=65535, description="The port of Label Studio.")
+    labeling: bool = Field(
+        default_factory=lambda data: labeling_marker(data["home"]).exists(),
+        description="Run Label Studio and the labeler, too; by default as this stack was brought up.",
+    )
+    label_studio_program: Path = Field(
+        default=Path(".tools/label-studio/bin/label-studio"), description="Where Label Studio is installed."
     )
     scrape_seconds: int = Field(default=15, ge=1, le=60, description="The time between two scrapes of a service.")
     monitoring_folder: Path = Field(

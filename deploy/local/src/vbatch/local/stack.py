@@ -21,7 +21,7 @@ from vbatch.local import log_access, log_server, programs, store_owner, survivor
 from vbatch.local.commands import LocalTrouble
 from vbatch.local.probes import NotYet
 from vbatch.local.programs import SERVICES, Program, Service
-from vbatch.local.settings import LocalSettings, monitoring_marker
+from vbatch.local.settings import LocalSettings, labeling_marker, monitoring_marker
 from vbatch.local.supervisor import ProgramInfo, Supervisor
 
 POLL_SECONDS = 0.1
@@ -73,6 +73,8 @@ class Stack:
             self._start_supervisor()
             if self._settings.monitoring:
                 monitoring_marker(self._settings.home).touch()
+            if self._settings.labeling:
+                labeling_marker(self._settings.home).touch()
             for _stage, stage in groupby(self._programs, key=lambda program: program.stage):
                 self._start_stage(list(stage), on_progress)
                 self._provide_streams()
@@ -90,6 +92,7 @@ class Stack:
             self._end_survivors(running)
             self._supervisor.forget_socket()
             monitoring_marker(self._settings.home).unlink(missing_ok=True)
+            labeling_marker(self._settings.home).unlink(missing_ok=True)
             on_progress("supervisord", "stopped")
 
     def restart(self, name: str, on_progress: OnProgress = lambda _name, _text: None) -> None:

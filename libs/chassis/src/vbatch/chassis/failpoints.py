@@ -56,6 +56,11 @@ class Failpoint(StrEnum):
     DELIVERY_QUEUED = "notifier.delivery_queued"  # before the first try
     DELIVERY_POSTED = "notifier.delivery_posted"  # the endpoint has it, the log does not know
 
+    LABELER_LEASED = "labeler.leased"  # before it has read the log
+    PROJECT_CREATED = "labeler.project_created"  # Label Studio has it, the log does not know
+    TASKS_IMPORTED = "labeler.tasks_imported"  # Label Studio has them, the log does not know
+    JUDGEMENT_FETCHED = "labeler.judgement_fetched"  # before its event
+
     REBUILD_LEASED = "rebuild.leased"  # in the place of results, before the names are exchanged
     REBUILD_SERVED = "rebuild.served"  # before the replaced read model is tidied away
 

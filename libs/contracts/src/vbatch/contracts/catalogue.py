@@ -26,6 +26,10 @@ FIELD_ID: Mapping[str, str] = {
     "webhook": "endpoint_id",
     "notifier": "notifier_id",
     "dead_letter": "letter",
+    "judgement": "batch_id",
+    "dataset": "dataset_id",
+    "labeling": "labeling_id",
+    "labeler": "labeler_id",
 }
 
 
@@ -155,6 +159,16 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("queue.resumed", 1, e.QueueResumed, ("gateway",), lambda event: _stamp(event)),
     EventKind("dead_letter.retried", 1, e.DeadLetterRetried, ("gateway", "operator"), lambda event: _stamp(event)),
     EventKind("dead_letter.dropped", 1, e.DeadLetterDropped, ("gateway", "operator"), lambda event: _stamp(event)),
+    EventKind("judgement.recorded", 1, e.JudgementRecorded, ("gateway", "labeler"), lambda event: event.judgement_id),
+    EventKind("judgement.compared", 1, e.AnswersCompared, ("gateway", "labeler"), lambda event: event.judgement_id),
+    EventKind("judgement.withdrawn", 1, e.JudgementWithdrawn, ("gateway", "labeler"), lambda event: event.judgement_id),
+    EventKind("dataset.version_created", 1, e.DatasetVersionCreated, ("gateway",), lambda event: str(event.version)),
+    EventKind("dataset.version_deleted", 1, e.DatasetVersionDeleted, ("gateway",), lambda event: str(event.version)),
+    EventKind("labeler.lease", 1, e.LabelerLeased, ("labeler",), lambda event: f"{event.pid}:{_stamp(event)}"),
+    EventKind("labeling.requested", 1, e.LabelingRequested, ("gateway",)),
+    EventKind("labeling.project_linked", 1, e.ProjectLinked, ("labeler",)),
+    EventKind("labeling.tasks_pushed", 1, e.TasksPushed, ("labeler",), lambda event: str(event.pushed_count)),
+    EventKind("labeling.failed", 1, e.LabelingFailed, ("labeler",)),
 )
 
 BY_TYPE: Mapping[type[e.Event], EventKind] = {kind.type: kind for kind in KINDS}

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from vbatch.contracts import events as e
 from vbatch.contracts.access_text import access_text
+from vbatch.contracts.curation_text import curation_text, labeling_text
 from vbatch.contracts.durations import duration
 
 DTYPE = "dtype"
@@ -34,12 +35,12 @@ def event_text(event: e.AnyEvent) -> str:
             return _runner(event)
         case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost() | e.BatchQualityDropped():
             return _trouble(event)
-        case e.SchedulerLeased() | e.ResultsLeased() | e.NotifierLeased():
+        case e.SchedulerLeased() | e.ResultsLeased() | e.NotifierLeased() | e.LabelerLeased():
             return _lease(event)
         case e.ModelRegistered() | e.ModelRemoved():
             return _service(event)
-        case e.AccessEvent() | e.WebhookEvent() | e.OperationEvent():
-            return access_text(event)
+        case e.AccessEvent() | e.WebhookEvent() | e.OperationEvent() | e.CurationEvent() | e.LabelingEvent():
+            return _beside_batches(event)
         case (
             e.BatchCreated()
             | e.BatchValidated()
@@ -78,6 +79,14 @@ def lines_of(lines: Sequence[int]) -> str:
     low, high = min(lines, default=0), max(lines, default=0)
     is_dense = high - low + 1 == len(lines)
     return f"lines {low} to {high}" if is_dense else f"{len(lines)} lines from {low} to {high}"
+
+
+def _beside_batches(
+    event: e.AnyAccessEvent | e.AnyWebhookEvent | e.AnyOperationEvent | e.AnyCurationEvent | e.AnyLabelingEvent,
+) -> str:
+    if isinstance(event, e.LabelingEvent):
+        return labeling_text(event)
+    return curation_text(event) if isinstance(event, e.CurationEvent) else access_text(event)
 
 
 def _file(event: e.FileStored | e.FileDeleted | e.BatchArchived) -> str:
@@ -219,7 +228,7 @@ def _trouble(
             assert_never(event)
 
 
-def _lease(event: e.SchedulerLeased | e.ResultsLeased | e.NotifierLeased) -> str:
+def _lease(event: e.SchedulerLeased | e.ResultsLeased | e.NotifierLeased | e.LabelerLeased) -> str:
     match event:
         case e.SchedulerLeased():
             return f"the scheduler is process {event.pid}"
@@ -227,6 +236,8 @@ def _lease(event: e.SchedulerLeased | e.ResultsLeased | e.NotifierLeased) -> str
             return f"results is process {event.pid}"
         case e.NotifierLeased():
             return f"the notifier is process {event.pid}"
+        case e.LabelerLeased():
+            return f"the labeler is process {event.pid}"
 
 
 def _service(event: e.ModelRegistered | e.ModelRemoved) -> str:

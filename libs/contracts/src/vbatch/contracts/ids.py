@@ -20,6 +20,9 @@ PartId = NewType("PartId", str)
 KeyId = NewType("KeyId", str)
 EndpointId = NewType("EndpointId", str)
 DeliveryId = NewType("DeliveryId", str)
+JudgementId = NewType("JudgementId", str)
+DatasetId = NewType("DatasetId", str)
+LabelingId = NewType("LabelingId", str)
 
 MODEL_ID_BYTES_MAX = 256
 ID_BYTES_MAX: Mapping[object, int] = {
@@ -35,6 +38,9 @@ ID_BYTES_MAX: Mapping[object, int] = {
     KeyId: 64,
     EndpointId: 64,
     DeliveryId: 64,
+    JudgementId: 64,
+    DatasetId: 64,
+    LabelingId: 64,
 }
 """Bounds in UTF-8 bytes. Code that takes an id from a client or an operator refuses a longer one."""
 
@@ -103,6 +109,26 @@ def delivery_id_of(sequence: int, endpoint_id: EndpointId) -> DeliveryId:
 def asked_delivery_id(entropy: bytes) -> DeliveryId:
     """The same shape for a delivery that somebody asked for."""
     return DeliveryId(f"evt_{entropy[:16].hex()}")
+
+
+def new_judgement_id(entropy: bytes) -> JudgementId:
+    """`judgement_` + 32 hex digits of 16 bytes of entropy."""
+    return JudgementId(f"judgement_{entropy[:16].hex()}")
+
+
+def derived_judgement_id(*parts: str) -> JudgementId:
+    """The same for the same parts, so that a judgement that is told twice is one."""
+    return JudgementId("judgement_" + _digest("judgement", *parts).hex()[:32])
+
+
+def dataset_id_of(owner: OwnerId, name: str) -> DatasetId:
+    """`dataset_` + 32 hex: an owner's data set is known by its name."""
+    return DatasetId("dataset_" + _digest("dataset", owner, name).hex()[:32])
+
+
+def labeling_id_of(owner: OwnerId, request_id: str) -> LabelingId:
+    """`labeling_` + 32 hex: the same request asks for one labeling."""
+    return LabelingId("labeling_" + _digest("labeling", owner, request_id).hex()[:32])
 
 
 def owner_token(owner: OwnerId) -> str:

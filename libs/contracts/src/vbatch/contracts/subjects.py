@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vbatch.contracts.ids import BatchId, EndpointId, FileId, KeyId, RunnerId, UploadId
+from vbatch.contracts.ids import BatchId, DatasetId, EndpointId, FileId, KeyId, LabelingId, RunnerId, UploadId
 
 ALL_EVENTS = "evt.>"
 BATCHES_CREATED = "evt.batch.*.created"
@@ -23,6 +23,10 @@ WEBHOOK_CHANGES = tuple(
     f"evt.webhook.*.{event}" for event in ("created", "updated", "deleted", "disabled", "enabled", "secret_rotated")
 )
 """What endpoints are, without what was sent to them."""
+JUDGEMENT_EVENTS = "evt.judgement.>"
+DATASET_EVENTS = "evt.dataset.>"
+LABELING_EVENTS = "evt.labeling.>"
+LABELER_LEASES = "evt.labeler.*.lease"
 NOTIFIER_LEASES = "evt.notifier.*.lease"
 
 
@@ -64,6 +68,21 @@ def webhook_events(endpoint_id: EndpointId) -> str:
 def attempt_events(endpoint_id: EndpointId) -> tuple[str, ...]:
     """How each attempt of each delivery to one webhook endpoint went."""
     return (f"evt.webhook.{endpoint_id}.delivered", f"evt.webhook.{endpoint_id}.failed")
+
+
+def judgements_of(batch_id: BatchId) -> str:
+    """What was said about the answers of one batch, and what was taken back."""
+    return f"evt.judgement.{batch_id}.>"
+
+
+def dataset_events(dataset_id: DatasetId) -> str:
+    """All versions of one data set."""
+    return f"evt.dataset.{dataset_id}.>"
+
+
+def labeling_events(labeling_id: LabelingId) -> str:
+    """Everything that happened to one labeling."""
+    return f"evt.labeling.{labeling_id}.>"
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:

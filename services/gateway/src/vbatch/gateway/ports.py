@@ -10,12 +10,15 @@ from typing import Protocol
 from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.file_check import FileChecked
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
-from vbatch.contracts.ids import BatchId, EndpointId, FanoutId, FileId, ModelId, OwnerId
+from vbatch.contracts.ids import BatchId, EndpointId, FanoutId, FileId, JudgementId, LabelingId, ModelId, OwnerId
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
 from vbatch.gateway.core.batches.manifest import FileDigest
 from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
+from vbatch.gateway.core.curation.datasets import DatasetRecord
+from vbatch.gateway.core.curation.judgements import AnsweredLine, JudgementRecord, JudgementsListAsk
+from vbatch.gateway.core.curation.labelings import LabelingRecord
 from vbatch.gateway.core.facets import FacetRecord
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
 from vbatch.gateway.core.log_lines import ServiceLines
@@ -129,6 +132,40 @@ class Reads(Protocol):
     async def models(self) -> list[ModelRecord]: ...
 
     async def model(self, model_id: ModelId) -> ModelRecord | None: ...
+
+
+class CurationReads(Protocol):
+    """Judgements and data sets in the read model. Every method raises ReadModelUnavailable."""
+
+    async def answered(self, batch: BatchRecord, lines: Sequence[int]) -> list[AnsweredLine]:
+        """Of these lines those that have an answer of status 2xx, by line."""
+        ...
+
+    async def judgements(self, owner: OwnerId, params: JudgementsListAsk) -> list[JudgementRecord]:
+        """Those that count, in the order asked for; one more than `params.limit`, if there are more."""
+        ...
+
+    async def judgements_named(self, owner: OwnerId, ids: Sequence[JudgementId]) -> list[JudgementRecord]:
+        """Of these judgements those that count, oldest first."""
+        ...
+
+    async def judgements_until(
+        self, owner: OwnerId, batch_ids: Sequence[BatchId], sequence: int
+    ) -> list[JudgementRecord]:
+        """All that counted at `sequence` of the log, of answers and pairs of these batches, oldest first."""
+        ...
+
+    async def datasets(self, owner: OwnerId, name: str | None) -> list[DatasetRecord]:
+        """Versions that are not deleted, of one data set or of all: by name, the newest version first."""
+        ...
+
+    async def answered_all(self, batch: BatchRecord) -> list[int]:
+        """Every line that has an answer of status 2xx, in order."""
+        ...
+
+    async def labelings(self, owner: OwnerId, labeling_id: LabelingId | None) -> list[LabelingRecord]:
+        """One of them, or all: the newest first."""
+        ...
 
 
 class Projection(Protocol):

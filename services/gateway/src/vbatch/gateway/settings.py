@@ -41,6 +41,7 @@ class GatewaySettings(PublicSettings):
     scheduler_url: str = Field("http://127.0.0.1:4083", description="Where the scheduler tells what it foresees.")
     notifier_url: str = Field("http://127.0.0.1:4086", description="Where the notifier tells what it has sent.")
     results_url: str = Field("http://127.0.0.1:4085", description="Where results says whether it is ready.")
+    labeler_url: str | None = Field(None, description="Where the labeler says whether it is ready, if it runs.")
     gpu_runner_urls: str = Field(
         "http://127.0.0.1:4084",
         description="Where each runner says whether it is ready: one URL, or several with blanks between.",

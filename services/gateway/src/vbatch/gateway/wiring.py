@@ -30,6 +30,7 @@ from vbatch.chassis.readings import Readings, readiness_reading
 from vbatch.chassis.reported_settings import reported_settings
 from vbatch.chassis.sealed import SealedFolder
 from vbatch.chassis.tls import ServerCertificate, context_factory, renewing, server_certificate
+from vbatch.gateway.adapters.curation_reads import PostgresCurationReads
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
 from vbatch.gateway.adapters.http import (
     access,
@@ -37,9 +38,12 @@ from vbatch.gateway.adapters.http import (
     answer_lines,
     batches,
     comparisons,
+    datasets,
     event_log,
     fanouts,
     files,
+    judgements,
+    labelings,
     logs,
     models,
     queue,
@@ -78,6 +82,10 @@ from vbatch.gateway.core.disk_guard import Watermark
 from vbatch.gateway.core.rate_limits import KeyLimits
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.administration import Administration
+from vbatch.gateway.flows.curation.dataset_sweep import DatasetSweep
+from vbatch.gateway.flows.curation.datasets import Datasets
+from vbatch.gateway.flows.curation.judgements import Judgements
+from vbatch.gateway.flows.curation.labelings import Labelings
 from vbatch.gateway.flows.event_log import Ownership
 from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.models import register_models
@@ -147,6 +155,9 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
             event_log,
             models,
             webhooks,
+            judgements,
+            datasets,
+            labelings,
             access,
             administration,
             server,
@@ -212,7 +223,8 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
         await _sweep(parts.dependencies.blobs)
         changed = await register_models(parts.dependencies, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
-        duties = _beside(forecasts, parts.feed, UploadSweep(parts.dependencies), StraySweep(parts.dependencies))
+        sweeps = (UploadSweep(parts.dependencies), StraySweep(parts.dependencies), DatasetSweep(parts.dependencies))
+        duties = _beside(forecasts, parts.feed, *sweeps)
         async with loop_lag(parts.registry), duties:
             await parts.feed.caught_up()
             _tell_of_keys(parts.access)
@@ -274,11 +286,15 @@ def _parts(
         logs=log_folder(settings.home / LOGS_FOLDER),
     )
     feed = AccessFeed(journal.log, access)
+    curation = PostgresCurationReads(reads)
     return AppState(
         dependencies=dependencies,
         access=access,
         feed=feed,
         webhooks=Webhooks(dependencies, feed, SealedFolder(settings.webhook_secrets_folder), deliveries),
+        judgements=Judgements(dependencies, curation),
+        datasets=Datasets(dependencies, curation),
+        labelings=Labelings(dependencies, curation),
         webhooks_may_be_private=settings.webhooks_allow_private,
         streams=OpenStreams(settings.event_streams_max),
         readiness=readiness,
@@ -309,11 +325,13 @@ def _tell_of_keys(access: Access) -> None:
 
 def _watched(settings: GatewaySettings) -> list[WatchedService]:
     runners = [WatchedService("gpu-runner", url) for url in settings.gpu_runner_urls.split()]
+    labelers = [WatchedService("labeler", settings.labeler_url)] if settings.labeler_url else []
     return [
         WatchedService("scheduler", settings.scheduler_url),
         *runners,
         WatchedService("results", settings.results_url),
         WatchedService("notifier", settings.notifier_url),
+        *labelers,
     ]
 
 

@@ -40,8 +40,26 @@ from vbatch.contracts.events.batches import (
     StatusEvent as StatusEvent,
     SteeringEvent as SteeringEvent,
 )
+from vbatch.contracts.events.curation import (
+    AnswersCompared as AnswersCompared,
+    AnyCurationEvent as AnyCurationEvent,
+    CurationEvent as CurationEvent,
+    DatasetVersionCreated as DatasetVersionCreated,
+    DatasetVersionDeleted as DatasetVersionDeleted,
+    JudgementRecorded as JudgementRecorded,
+    JudgementWithdrawn as JudgementWithdrawn,
+)
 from vbatch.contracts.events.files import FileDeleted as FileDeleted, FileEvent as FileEvent, FileStored as FileStored
+from vbatch.contracts.events.labeling import (
+    AnyLabelingEvent as AnyLabelingEvent,
+    LabelingEvent as LabelingEvent,
+    LabelingFailed as LabelingFailed,
+    LabelingRequested as LabelingRequested,
+    ProjectLinked as ProjectLinked,
+    TasksPushed as TasksPushed,
+)
 from vbatch.contracts.events.leases import (
+    LabelerLeased as LabelerLeased,
     LeaseEvent as LeaseEvent,
     LeaseTaken as LeaseTaken,
     NotifierLeased as NotifierLeased,
@@ -124,5 +142,7 @@ AnyEvent = (
     | AnyAccessEvent
     | AnyWebhookEvent
     | AnyOperationEvent
+    | AnyCurationEvent
+    | AnyLabelingEvent
 )
 """Every event there is; a `match` over it that ends in `assert_never` names the events it ignores."""

@@ -31,4 +31,11 @@ class NotifierLeased(LeaseTaken, frozen=True, kw_only=True):
     pid: int
 
 
-LeaseEvent = SchedulerLeased | ResultsLeased | NotifierLeased
+class LabelerLeased(LeaseTaken, frozen=True, kw_only=True):
+    """A labeler process took over. The sequence of this event is its epoch."""
+
+    labeler_id: limits.Word
+    pid: int
+
+
+LeaseEvent = SchedulerLeased | ResultsLeased | NotifierLeased | LabelerLeased

@@ -249,6 +249,10 @@ class PostgresReads:
         rows = await self._rows(CHECKPOINT)
         return int(rows[0][0])
 
+    async def rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Any other query, for adapters beside this one. Raises ReadModelUnavailable."""
+        return await self._rows(query, *arguments)
+
     async def _rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         try:
             async with self._pool.acquire(timeout=CONNECT_SECONDS_MAX) as connection:

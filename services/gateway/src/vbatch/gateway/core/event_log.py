@@ -20,10 +20,26 @@ from vbatch.gateway.core.shapes import integer_between, integer_of_text
 
 EVENTS_DEFAULT, EVENTS_MAX = 50, 200
 CHUNK = "batch.chunk_completed"
-FREQUENT = frozenset({CHUNK, "batch.dispatched", "upload.part_added"})
+FREQUENT = frozenset(
+    {CHUNK, "batch.dispatched", "upload.part_added", "judgement.recorded", "judgement.compared", "judgement.withdrawn"}
+)
 """Of these there may be thousands a batch; they are shown when all events are asked for."""
-AGGREGATES = ("file", "upload", "batch", "runner", "scheduler", "results", "model", "queue")
+AGGREGATES = (
+    "file",
+    "upload",
+    "batch",
+    "judgement",
+    "dataset",
+    "labeling",
+    "runner",
+    "scheduler",
+    "results",
+    "model",
+    "queue",
+)
 """What owners may see. Keys, quotas, limits, webhooks and dead letters are told to administrators, by the audit."""
+NAMES_ITS_OWNER = frozenset({"judgement", "dataset", "labeling"})
+"""Every event of these says whose it is."""
 OF_THE_SERVER = frozenset({"runner", "scheduler", "results", "model", "queue"})
 """Events of these belong to no owner: whoever may use the server sees them."""
 
@@ -124,6 +140,8 @@ def owner_named_in(event: e.AnyEvent) -> str | None:
     """Whose it is, where the event itself says so."""
     match event:
         case e.FileStored() | e.FileDeleted() | e.UploadCreated() | e.BatchCreated():
+            return event.owner
+        case e.CurationEvent() | e.LabelingEvent():
             return event.owner
         case _:
             return None

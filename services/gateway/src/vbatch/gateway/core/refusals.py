@@ -33,6 +33,9 @@ class Reason(StrEnum):
     KEY_OVER = "key_over"
     PINNED = "pinned"
     QUOTA_EXCEEDED = "quota_exceeded"
+    NO_SUCH_JUDGEMENT = "no_such_judgement"
+    NO_SUCH_DATASET = "no_such_dataset"
+    NO_SUCH_LABELING = "no_such_labeling"
     NO_SUCH_FILE = "no_such_file"
     NO_SUCH_UPLOAD = "no_such_upload"
     NO_SUCH_BATCH = "no_such_batch"
@@ -102,6 +105,9 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.PINNED: Answer(409, headers=DO_NOT_RETRY),
     # Waiting a moment does not help: something of the owner's must end first.
     Reason.QUOTA_EXCEEDED: Answer(429, "quota_exceeded", "insufficient_quota", DO_NOT_RETRY),
+    Reason.NO_SUCH_JUDGEMENT: Answer(404),
+    Reason.NO_SUCH_DATASET: Answer(404),
+    Reason.NO_SUCH_LABELING: Answer(404),
     Reason.NO_SUCH_FILE: Answer(404),
     Reason.NO_SUCH_UPLOAD: Answer(404),
     Reason.NO_SUCH_BATCH: Answer(404),

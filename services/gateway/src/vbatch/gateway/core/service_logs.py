@@ -10,7 +10,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.core.shapes import bounded_string
 
 LEVELS = ("debug", "info", "warning", "error")
-SERVICES = ("gateway", "scheduler", "gpu-runner", "results", "notifier", "console")
+SERVICES = ("gateway", "scheduler", "gpu-runner", "results", "notifier", "labeler", "console")
 TEXT_CHARS_MAX = 200
 
 

@@ -16,6 +16,7 @@ from vbatch.contracts.ids import BatchId, OwnerId
 from vbatch.contracts.message import Recorded
 from vbatch.gateway.core.event_log import (
     CHUNK,
+    NAMES_ITS_OWNER,
     OF_THE_SERVER,
     EventsAsk,
     ShownEvent,
@@ -117,7 +118,9 @@ async def _may_see(dependencies: Dependencies, ownership: Ownership, owner: Owne
     kind = kind_of(record)
     if kind is None:
         return False
-    if kind.aggregate in OF_THE_SERVER or kind.name in ("file.stored", "file.deleted", "upload.created"):
+    if kind.aggregate in OF_THE_SERVER | NAMES_ITS_OWNER:
+        return True
+    if kind.name in ("file.stored", "file.deleted", "upload.created"):
         return True
     return kind.aggregate == "batch" and await ownership.is_owned(dependencies, owner, record)
 

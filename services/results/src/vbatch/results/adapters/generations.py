@@ -18,6 +18,9 @@ KEYS = {
     "outcome": ("batch_sequence", "line"),
     "model": ("id",),
     "runner": ("id",),
+    "judgement": ("id",),
+    "dataset_version": ("id",),
+    "labeling": ("id",),
 }
 """The tables to compare. `checkpoint` is left out: its sequence is made equal, and its folder always differs."""
 ROWS_AT_ONCE = 1000

@@ -17,8 +17,10 @@ from vbatch.contracts.ids import BatchId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model import PROJECTED_CHANNEL, SCHEMA
 from vbatch.contracts.read_model.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, columns, storable
+from vbatch.results.adapters.curation import write_endings
 from vbatch.results.adapters.postgres_metrics import DATABASE_QUERY, DatabaseReading
 from vbatch.results.core import batches
+from vbatch.results.core.curation import DatasetVersionRow, JudgementRow, LabelingRow
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
@@ -29,7 +31,7 @@ RECALLED_AT_ONCE = 10_000
 SCHEMA_SQL = files("vbatch.results.adapters").joinpath("schema.sql")
 FINGERPRINT_PREFIX = "vbatch read model "
 
-Row = TypeVar("Row", BatchRow, FileRow, ModelRow, RunnerRow)
+Row = TypeVar("Row", BatchRow, FileRow, ModelRow, RunnerRow, JudgementRow, DatasetVersionRow, LabelingRow)
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 PASSING = (
@@ -214,6 +216,10 @@ async def _write(connection: Connection, changes: Changes) -> None:
     await _insert(connection, "file", list(changes.files.values()), replaces=False)
     await _insert(connection, "model", list(changes.models.values()), replaces=True)
     await _insert(connection, "runner", list(changes.runners.values()), replaces=True)
+    await _insert(connection, "judgement", list(changes.curation.judgements.values()), replaces=False)
+    await _insert(connection, "dataset_version", list(changes.curation.datasets.values()), replaces=False)
+    await _insert(connection, "labeling", list(changes.curation.labelings.values()), replaces=False)
+    await write_endings(connection, changes.curation)
     if changes.deletions:
         await connection.executemany(
             "UPDATE file SET deleted_at = $3 WHERE id = $1 AND owner = $2 AND deleted_at IS NULL",

@@ -116,3 +116,62 @@ CREATE TABLE runner (
     profile      json,                        -- array of contracts.events.ProfileSetting: what the engine was told
     origin       json                         -- contracts.events.EngineOrigin: where engine and model come from
 );
+
+CREATE TABLE judgement (
+    id             text PRIMARY KEY,
+    sequence       bigint NOT NULL,           -- of judgement.recorded or judgement.compared
+    owner          text NOT NULL,
+    batch_id       text NOT NULL,
+    line           integer NOT NULL,
+    other_batch_id text,                      -- of a comparison: the answer B
+    other_line     integer,
+    vote           text,                      -- contracts.curation.Vote, of a comparison
+    judge          text NOT NULL,
+    source         text NOT NULL,             -- contracts.curation.JudgementSource
+    verdict        text,                      -- contracts.curation.Verdict
+    score          double precision,          -- 1 to 5
+    tags           json NOT NULL,             -- array of strings
+    note           text NOT NULL,
+    edited         text,                      -- a better answer
+    seconds        double precision,
+    reference      text NOT NULL,             -- in the words of its source
+    created_at     timestamptz NOT NULL,
+    withdrawn_sequence bigint                 -- of judgement.withdrawn: it counts up to there
+);
+CREATE INDEX judgement_by_batch ON judgement (batch_id, line, sequence);
+CREATE INDEX judgement_by_owner ON judgement (owner, sequence);
+
+CREATE TABLE dataset_version (
+    id           text PRIMARY KEY,            -- the data set's id, a colon, the version
+    sequence     bigint NOT NULL,
+    dataset_id   text NOT NULL,
+    owner        text NOT NULL,
+    name         text NOT NULL,
+    version      integer NOT NULL,
+    made_by      text NOT NULL,
+    log_sequence bigint NOT NULL,             -- judgements up to here are in it
+    selection    json NOT NULL,               -- contracts.curation.Selection
+    statistics   json NOT NULL,               -- contracts.curation.DatasetStatistics
+    blob         text NOT NULL,
+    bytes        bigint NOT NULL,
+    sha256       text NOT NULL,
+    created_at   timestamptz NOT NULL,
+    deleted_sequence bigint
+);
+CREATE INDEX dataset_version_by_owner ON dataset_version (owner, name, version);
+
+CREATE TABLE labeling (
+    id           text PRIMARY KEY,
+    sequence     bigint NOT NULL,
+    owner        text NOT NULL,
+    title        text NOT NULL,
+    template     text NOT NULL,               -- contracts.labeling.LabelingTemplate
+    batch_ids    json NOT NULL,
+    item_count   integer NOT NULL,
+    requested_by text NOT NULL,
+    project_id   bigint,                      -- of Label Studio, once it is known
+    created_at   timestamptz NOT NULL,
+    pushed_count integer NOT NULL DEFAULT 0,  -- items that Label Studio has as tasks
+    failure      text                         -- why it refuses them
+);
+CREATE INDEX labeling_by_owner ON labeling (owner, sequence);

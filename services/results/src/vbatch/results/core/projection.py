@@ -16,6 +16,7 @@ from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
 from vbatch.results.core import batches, runners
 from vbatch.results.core.batches import OpenBatch
+from vbatch.results.core.curation import CurationChanges, project_curation
 from vbatch.results.core.impossible_event import ImpossibleEvent
 
 
@@ -53,6 +54,7 @@ class Changes:
     runners: dict[RunnerId, RunnerRow] = field(default_factory=dict)
     outcomes: list[OutcomeRow] = field(default_factory=list)
     growth: dict[BatchId, Growth] = field(default_factory=dict)
+    curation: CurationChanges = field(default_factory=CurationChanges)
 
 
 def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) -> None:
@@ -89,10 +91,16 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             | e.RunnerLost()
         ):
             _runner(state, changes, sequence, event)
-        case e.BatchDispatched() | e.SliceReturned() | e.ChunkOutline() | e.BatchQualityDropped() | e.BatchArchived():
-            pass  # no row says where a request ran or where its events lie; an outline has no answer; flaws are counted
+        case e.CurationEvent() | e.LabelingEvent():
+            project_curation(changes.curation, sequence, event)
         case (
-            e.UploadEvent()
+            # no row says where a request ran or where its events lie; an outline has no answer; flaws are counted
+            e.BatchDispatched()
+            | e.SliceReturned()
+            | e.ChunkOutline()
+            | e.BatchQualityDropped()
+            | e.BatchArchived()
+            | e.UploadEvent()
             | e.ProfileLowered()
             | e.LeaseTaken()
             | e.AccessEvent()

@@ -36,6 +36,9 @@ from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited
 from vbatch.gateway.core.refusals import Reason, Refusal, scope_missing
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.administration import Administration
+from vbatch.gateway.flows.curation.datasets import Datasets
+from vbatch.gateway.flows.curation.judgements import Judgements
+from vbatch.gateway.flows.curation.labelings import Labelings
 from vbatch.gateway.flows.event_log import Ownership
 from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.quotas import must_have_room_for_bytes
@@ -55,6 +58,9 @@ class AppState:
     feed: AccessFeed
     webhooks: Webhooks
     webhooks_may_be_private: bool
+    judgements: Judgements
+    datasets: Datasets
+    labelings: Labelings
     streams: OpenStreams
     readiness: Readiness
     registry: CollectorRegistry

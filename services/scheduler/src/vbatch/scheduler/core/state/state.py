@@ -127,6 +127,8 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             | e.LeaseTaken()
             | e.AccessEvent()
             | e.WebhookEvent()
+            | e.CurationEvent()
+            | e.LabelingEvent()
         ):
             pass  # these decide nothing here: what follows from them has events of its own
         case _:

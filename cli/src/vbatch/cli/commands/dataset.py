@@ -1,0 +1,242 @@
+"""dataset: versions of judged answers that never change, and the files for training made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+import typer
+
+from vbatch.cli.api_types import read
+from vbatch.cli.client import Server, connect
+from vbatch.cli.curation_types import Count, Dataset, DatasetDeleted, DatasetList
+from vbatch.cli.dataset_files import Container, write_export
+from vbatch.cli.exits import Misused
+from vbatch.cli.options import ApiKey, AsJson, Url, err, out, print_json, print_table, run, server_url, table_of
+from vbatch.contracts.curation import JudgementSource, PairOrigin
+from vbatch.contracts.event_text import amount
+
+DATASETS = "/v1/datasets"
+
+
+class Format(StrEnum):
+    """What the lines of an export are."""
+
+    RAW = "raw"
+    OPENAI_CHAT = "openai-chat"
+    OPENAI_PREFERENCE = "openai-preference"
+    TRL_SFT = "trl-sft"
+    TRL_DPO = "trl-dpo"
+    TRL_KTO = "trl-kto"
+    SHAREGPT = "sharegpt"
+    ALPACA = "alpaca"
+
+
+class Split(StrEnum):
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The data set: a-z, 0-9, '.', '_' and '-'.")]
+Batches = Annotated[list[str], typer.Argument(metavar="BATCH...", help="The batches whose judged answers it takes.")]
+VersionOption = Annotated[str, typer.Option("--version", help="A number, or latest.")]
+Judges = Annotated[list[str] | None, typer.Option("--judge", help="Only judgements of this judge; repeat it.")]
+Sources = Annotated[
+    list[JudgementSource] | None, typer.Option("--source", help="Only judgements that came in so; repeat it.")
+]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only answers with this tag; repeat it for any of them.")]
+Pairs = Annotated[
+    list[PairOrigin] | None, typer.Option("--pairs", help="Only pairs that were made so; repeat it. By default all.")
+]
+ScoreMin = Annotated[float | None, typer.Option("--score-min", min=1, max=5, help="Only answers of this mean score.")]
+GoodScore = Annotated[
+    float, typer.Option("--good-score", min=1, max=5, help="A score that means good, without verdict.")
+]
+BadScore = Annotated[float, typer.Option("--bad-score", min=1, max=5, help="A score that means bad, without verdict.")]
+TestShare = Annotated[float, typer.Option("--test", min=0, max=0.9, help="The share of the test split.")]
+ValidationShare = Annotated[float, typer.Option("--validation", min=0, max=0.9, help="That of the validation split.")]
+NearDuplicate = Annotated[
+    float, typer.Option("--near-duplicate", min=0.5, max=1, help="Prompts that are so similar share a split.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws the splits; the same seed splits alike.")]
+AtSequence = Annotated[
+    int | None, typer.Option("--at", min=1, help="Take the judgements up to this sequence of the event log.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="What the lines are.")]
+ContainerOption = Annotated[
+    Container, typer.Option("--as", help="JSON lines, a Parquet file, or a folder for Hugging Face `datasets`.")
+]
+SplitOption = Annotated[Split | None, typer.Option("--split", help="Only this split; by default all.")]
+Lineage = Annotated[bool, typer.Option("--lineage/--no-lineage", help="Say in each line where it comes from.")]
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The file, or the folder, to write.")]
+Answer = Callable[[Server], Awaitable[bytes]]
+
+app = typer.Typer(help="Data sets: create, list, show, export, delete.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: NameArgument,
+    batches: Batches,
+    judge: Judges = None,
+    source: Sources = None,
+    tag: Tags = None,
+    pairs: Pairs = None,
+    score_min: ScoreMin = None,
+    good_score: GoodScore = 4,
+    bad_score: BadScore = 2,
+    test: TestShare = 0.1,
+    validation: ValidationShare = 0,
+    near_duplicate: NearDuplicate = 0.8,
+    seed: Seed = 0,
+    at: AtSequence = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the next version of a data set of the judged answers of batches."""
+    body = {
+        "name": name,
+        "batch_ids": batches,
+        "judges": judge or [],
+        "sources": source or [],
+        "tags": tag or [],
+        "pair_origins": pairs or [],
+        "score_min": score_min,
+        "good_score_min": good_score,
+        "bad_score_max": bad_score,
+        "test_share": test,
+        "validation_share": validation,
+        "near_duplicate": near_duplicate,
+        "seed": seed,
+        "at_sequence": at,
+    }
+    made = _asked(lambda server: server.ask("POST", DATASETS, body), url, api_key)
+    if as_json:
+        print_json(made)
+    else:
+        _describe(read(made, Dataset))
+
+
+@app.command("list")
+def list_datasets(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Your data sets, by name, the newest version first."""
+    found = _asked(lambda server: server.ask("GET", DATASETS), url, api_key)
+    if as_json:
+        print_json(found)
+    else:
+        _show(read(found, DatasetList).data)
+
+
+@app.command()
+def show(
+    name: NameArgument,
+    version: VersionOption = "latest",
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """The card of a version: counts, judges, models, splits."""
+    path = _path(name, version)
+    found = _asked(lambda server: server.ask("GET", path if as_json else f"{path}/card"), url, api_key)
+    if as_json:
+        print_json(found)
+    else:
+        out.print(found.decode(), markup=False)
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    output: OutputOption,
+    format_: FormatOption = Format.RAW,
+    as_: ContainerOption = Container.JSONL,
+    version: VersionOption = "latest",
+    split: SplitOption = None,
+    lineage: Lineage = True,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version to a file for training, or to a folder."""
+
+    async def ask() -> tuple[int, int]:
+        async with connect(server_url(url), api_key) as server:
+            record = read(await server.ask("GET", _path(name, version)), Dataset)
+            path = _path(name, str(record.version))
+            splits = [each for each in Split if _count(record.statistics.splits, each) and split in (None, each)]
+            if not splits:
+                raise Misused(f"{record.id} has no split {split}.")
+            asked = {"format": format_.value, "lineage": str(lineage).lower()}
+            sources = {each.value: f"{path}/export?{urlencode(asked | {'split': each.value})}" for each in splits}
+            card = await server.ask("GET", f"{path}/card")
+            written = await write_export(server, sources, card, output, as_)
+            return written, sum(_count(record.statistics.splits, each) for each in splits)
+
+    written, examples = run(ask())
+    rest = examples - written
+    left_out = f"; {amount(rest, 'example')} cannot be said in {format_}" if rest else ""
+    if as_json:
+        print_json(b'{"path":"%s","lines":%d,"left_out":%d}' % (str(output).encode(), written, rest))
+    else:
+        err.print(f"{amount(written, 'line')} in {output}{left_out}.", markup=False)
+
+
+@app.command()
+def delete(
+    name: NameArgument,
+    version: Annotated[str, typer.Option("--version", help="The number of the version to delete.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a version and its lines; its number is not given again."""
+    deleted = _asked(lambda server: server.ask("DELETE", _path(name, version)), url, api_key)
+    if as_json:
+        print_json(deleted)
+    else:
+        err.print(f"{read(deleted, DatasetDeleted).id} is deleted.", markup=False)
+
+
+def _asked(answer: Answer, url: str | None, api_key: str | None) -> bytes:
+    async def ask() -> bytes:
+        async with connect(server_url(url), api_key) as server:
+            return await answer(server)
+
+    return run(ask())
+
+
+def _path(name: str, version: str) -> str:
+    return f"{DATASETS}/{quote(name, safe='')}/versions/{quote(version, safe='')}"
+
+
+def _count(counts: Sequence[Count], name: str) -> int:
+    return next((each.count for each in counts if each.name == name), 0)
+
+
+def _describe(record: Dataset) -> None:
+    found = record.statistics
+    splits = ", ".join(f"{each.name} {each.count:,}" for each in found.splits)
+    held = f"{amount(found.answers, 'answer')} ({found.good:,} good, {found.bad:,} bad), {amount(found.pairs, 'pair')}"
+    out.print(f"{record.id}: {held}; {splits}.", markup=False)
+    if found.left_out:
+        reasons = ", ".join(f"{each.name}: {each.count:,}" for each in found.left_out)
+        err.print(f"Left out: {reasons}.", markup=False)
+
+
+def _show(records: Sequence[Dataset]) -> None:
+    if not records:
+        out.print("No data sets yet. Make one of judged answers with: vbatch dataset create NAME BATCH")
+        return
+    table = table_of("data set", "answers", "good", "bad", "pairs", "made", numbers=("answers", "good", "bad", "pairs"))
+    for record in records:
+        found = record.statistics
+        numbers = (found.answers, found.good, found.bad, found.pairs)
+        made = datetime.fromtimestamp(record.created_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(record.id, *(f"{number:,}" for number in numbers), made)
+    print_table(table)

@@ -1,0 +1,287 @@
+"""judge: says what answers are worth, compares two of them, takes back what was said."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+import msgspec
+import typer
+
+from vbatch.cli.api_types import read
+from vbatch.cli.client import Server, connect
+from vbatch.cli.curation_types import Judgement, JudgementList
+from vbatch.cli.exits import CommandError, Misused
+from vbatch.cli.options import (
+    ApiKey,
+    AsJson,
+    BatchArgument,
+    Url,
+    err,
+    out,
+    print_json,
+    print_table,
+    run,
+    server_url,
+    table_of,
+)
+from vbatch.contracts.curation import Verdict, Vote
+from vbatch.contracts.event_text import amount
+
+JUDGEMENTS = "/v1/judgements"
+SENT_AT_ONCE = 500
+"""What the server takes in one ask."""
+LINES_MAX = 100_000
+SHOWN_MAX = 1_000
+TEXT_CHARS_MAX = 40
+
+LinesArgument = Annotated[
+    list[str], typer.Argument(metavar="LINE...", help="Lines of the input file: 7, or 10-20 for several.")
+]
+AnswerA = Annotated[str, typer.Argument(metavar="BATCH:LINE", help="Answer A.")]
+AnswerB = Annotated[str, typer.Argument(metavar="BATCH:LINE", help="Answer B, to the same prompt.")]
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines, each as POST /v1/judgements takes it.")]
+JudgementArgument = Annotated[
+    str | None, typer.Argument(metavar="JUDGEMENT", help="Its id; without it the newest one of --judge.")
+]
+TheVerdict = Annotated[Verdict | None, typer.Option("--verdict", help="Whether a model may learn from it.")]
+Good = Annotated[bool, typer.Option("--good", help="Short for --verdict good.")]
+Bad = Annotated[bool, typer.Option("--bad", help="Short for --verdict bad.")]
+Score = Annotated[float | None, typer.Option("--score", min=1, max=5, help="From 1 to 5.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="A tag; repeat it for several.")]
+Note = Annotated[str, typer.Option("--note", help="Why, in your words.")]
+Edit = Annotated[str | None, typer.Option("--edit", help="A better answer; @FILE reads it from a file.")]
+Better = Annotated[Vote, typer.Option("--better", help="The better answer.")]
+Judge = Annotated[str | None, typer.Option("--judge", envvar="VBATCH_JUDGE", help="Who judges; by default your key.")]
+Source = Annotated[str, typer.Option("--source", help="api, import, console or model.")]
+
+Said = Mapping[str, object]
+"""One judgement, as the server takes it."""
+
+app = typer.Typer(help="Judge answers: answer, pair, undo, list, import.", no_args_is_help=True)
+
+
+@app.command()
+def answer(
+    batch: BatchArgument,
+    lines: LinesArgument,
+    good: Good = False,
+    bad: Bad = False,
+    verdict: TheVerdict = None,
+    score: Score = None,
+    tag: Tags = None,
+    note: Note = "",
+    edit: Edit = None,
+    judge: Judge = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the answers to one line or to several: a verdict, a score, tags, a note, a better answer."""
+
+    def said() -> list[Said]:
+        opinion = {
+            "verdict": _verdict(verdict, good=good, bad=bad),
+            "score": score,
+            "tags": tag or None,
+            "note": note or None,
+            "edited": None if edit is None else _edited(edit),
+        }
+        given = {key: value for key, value in opinion.items() if value is not None}
+        if not given:
+            raise Misused("Say something: --good, --bad, --verdict, --score, --tag, --note or --edit.")
+        return [{"batch_id": batch, "line": line, **given} for line in _lines_named(lines)]
+
+    _record(said, judge, "api", url, api_key, as_json=as_json)
+
+
+@app.command()
+def pair(
+    a: AnswerA,
+    b: AnswerB,
+    better: Better,
+    note: Note = "",
+    judge: Judge = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which of two answers to one prompt is better."""
+
+    def said() -> list[Said]:
+        (batch_a, line_a), (batch_b, line_b) = _answer_named(a), _answer_named(b)
+        pair_of = {"batch_id": batch_a, "line": line_a, "other_batch_id": batch_b, "other_line": line_b}
+        return [pair_of | {"vote": better.value} | ({"note": note} if note else {})]
+
+    _record(said, judge, "api", url, api_key, as_json=as_json)
+
+
+@app.command()
+def undo(
+    judgement: JudgementArgument = None,
+    judge: Judge = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a judgement back: it counts no more."""
+
+    async def ask() -> bytes:
+        async with connect(server_url(url), api_key) as server:
+            chosen = judgement or await _newest(server, judge)
+            return await server.ask("POST", f"{JUDGEMENTS}/{quote(chosen, safe='')}/withdraw")
+
+    taken_back = run(ask())
+    if as_json:
+        print_json(taken_back)
+    else:
+        err.print(f"{read(taken_back, Judgement).id} is taken back.", markup=False)
+
+
+@app.command("list")
+def list_judgements(
+    batch: BatchArgument, judge: Judge = None, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """What was said about a batch, oldest first."""
+
+    async def ask() -> list[bytes]:
+        async with connect(server_url(url), api_key) as server:
+            return [page async for page in pages_of(server, batch, judge)]
+
+    pages = run(ask())
+    if as_json:
+        for page in pages:
+            print_json(page)
+    else:
+        _show([judgement for page in pages for judgement in read(page, JudgementList).data], batch)
+
+
+@app.command("import")
+def import_judgements(
+    file: FileArgument,
+    judge: Judge = None,
+    source: Source = "import",
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record judgements from a file of JSON lines."""
+    _record(lambda: _judgements_in(file), judge, source, url, api_key, as_json=as_json)
+
+
+async def pages_of(server: Server, batch: str, judge: str | None) -> AsyncIterator[bytes]:
+    """Every page of the judgements of a batch."""
+    after = 0
+    while True:
+        asked = {"batch_id": batch, "after": after, "limit": SHOWN_MAX} | ({"judge": judge} if judge else {})
+        page = await server.ask("GET", f"{JUDGEMENTS}?{urlencode(asked)}")
+        yield page
+        found = read(page, JudgementList)
+        if not found.has_more or found.last_sequence is None:
+            return
+        after = found.last_sequence
+
+
+def _record(
+    said: Callable[[], Sequence[Said]],
+    judge: str | None,
+    source: str,
+    url: str | None,
+    api_key: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    async def ask() -> list[bytes]:
+        judgements, answers = said(), []
+        async with connect(server_url(url), api_key) as server:
+            for first in range(0, len(judgements), SENT_AT_ONCE):
+                body = {"judgements": judgements[first : first + SENT_AT_ONCE], "source": source}
+                answers.append(await server.ask("POST", JUDGEMENTS, body | ({"judge": judge} if judge else {})))
+        return answers
+
+    answers = run(ask())
+    if as_json:
+        for each in answers:
+            print_json(each)
+        return
+    ids = [judgement.id for each in answers for judgement in read(each, JudgementList).data]
+    which = f" ({ids[0]})" if len(ids) == 1 else ""
+    err.print(f"{amount(len(ids), 'judgement')} recorded{which}.", markup=False)
+
+
+async def _newest(server: Server, judge: str | None) -> str:
+    asked = {"order": "desc", "limit": 1} | ({"judge": judge} if judge else {})
+    found = read(await server.ask("GET", f"{JUDGEMENTS}?{urlencode(asked)}"), JudgementList).data
+    if not found:
+        raise CommandError("There is no judgement to take back.")
+    return found[0].id
+
+
+def _verdict(verdict: Verdict | None, *, good: bool, bad: bool) -> str | None:
+    chosen = {each for each, is_meant in ((verdict, verdict), (Verdict.GOOD, good), (Verdict.BAD, bad)) if is_meant}
+    if len(chosen) > 1:
+        raise Misused("An answer has one verdict: give --good, --bad or --verdict.")
+    return next((str(each) for each in chosen), None)
+
+
+def _edited(text: str) -> str:
+    """The text, or the content of the file that @ names."""
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misused(f"{text[1:]} cannot be read as text.") from error
+
+
+def _lines_named(names: Sequence[str]) -> list[int]:
+    """`7` and `10-20` as their numbers, each once."""
+    lines: dict[int, None] = {}
+    for name in names:
+        first, _, last = name.partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise Misused(f"{name} names no lines: give a number, or two with a minus between them.")
+        lines |= dict.fromkeys(range(int(first), min(int(last or first), int(first) + LINES_MAX) + 1))
+    return list(lines)
+
+
+def _answer_named(text: str) -> tuple[str, int]:
+    batch, colon, line = text.rpartition(":")
+    if not colon or not line.isdecimal():
+        raise Misused(f"{text} names no answer: give the batch and the line, with a colon between them.")
+    return batch, int(line)
+
+
+def _judgements_in(file: Path) -> list[Said]:
+    try:
+        return [msgspec.json.decode(line, type=dict[str, object]) for line in file.read_bytes().splitlines() if line]
+    except OSError as error:
+        raise Misused(f"{file} cannot be read: {error.strerror}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Misused(f"{file} does not hold one JSON object a line: {error}.") from error
+
+
+def _show(judgements: Sequence[Judgement], batch: str) -> None:
+    if not judgements:
+        out.print(f"Nobody has judged it yet. Begin with: vbatch judge answer {batch} 1 --good", markup=False)
+        return
+    table = table_of("judgement", "line", "judge", "says", "note", numbers=("line",))
+    for judgement in judgements:
+        table.add_row(judgement.id, str(judgement.line), judgement.judge, _words(judgement), _short(judgement.note))
+    print_table(table)
+
+
+def _words(judgement: Judgement) -> str:
+    if judgement.vote is not None:
+        other = f"{judgement.other_batch_id}:{judgement.other_line}"
+        return f"as good as {other}" if judgement.vote == Vote.TIE else f"{judgement.vote} against {other}"
+    score = f"score {judgement.score:g}" if judgement.score is not None else None
+    edited = "edited" if judgement.edited is not None else None
+    return ", ".join(part for part in (judgement.verdict, score, *judgement.tags, edited) if part)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= TEXT_CHARS_MAX else line[:TEXT_CHARS_MAX] + "…"

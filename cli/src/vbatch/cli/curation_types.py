@@ -1,0 +1,81 @@
+"""The gateway's answers about judgements and data sets, reduced to what people are shown."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a comparison the `other_*` fields and `vote` are set."""
+
+    id: str
+    batch_id: str = ""
+    line: int = 0
+    other_batch_id: str | None = None
+    other_line: int | None = None
+    vote: str | None = None
+    judge: str = ""
+    source: str = ""
+    verdict: str | None = None
+    score: float | None = None
+    tags: list[str] = []
+    note: str = ""
+    edited: str | None = None
+
+
+class JudgementList(msgspec.Struct, frozen=True):
+    data: list[Judgement]
+    has_more: bool = False
+    last_sequence: int | None = None
+
+
+class Count(msgspec.Struct, frozen=True):
+    name: str
+    count: int
+
+
+class DatasetStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    answers: int
+    pairs: int
+    good: int
+    bad: int
+    edited: int
+    splits: list[Count] = []
+    left_out: list[Count] = []
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a data set; the time is in Unix seconds."""
+
+    id: str
+    name: str
+    version: int
+    created_at: int
+    at_sequence: int
+    statistics: DatasetStatistics
+    bytes: int = 0
+
+
+class DatasetList(msgspec.Struct, frozen=True):
+    data: list[Dataset]
+
+
+class DatasetDeleted(msgspec.Struct, frozen=True):
+    id: str
+
+
+class Labeling(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers that are handed to Label Studio."""
+
+    id: str
+    title: str
+    template: str
+    status: str
+    item_count: int
+    pushed_count: int
+    project_id: int | None = None
+    failure: str | None = None
+
+
+class LabelingList(msgspec.Struct, frozen=True):
+    data: list[Labeling]

@@ -1,0 +1,1 @@
+"""Pure rules of curation: judgements, agreement, data sets and their export formats."""

@@ -1,0 +1,229 @@
+"""The formats in which a data set leaves: each makes at most one JSON line of an example.
+
+Sources: OpenAI's guides to supervised and preference fine-tuning; TRL's "Dataset formats and types"; the data formats
+of LLaMA-Factory (ShareGPT, Alpaca). An example that a format cannot say is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import TypeGuard
+
+import msgspec
+
+from vbatch.contracts.previews import Json
+from vbatch.gateway.core.curation.examples import AnswerExample, Example, Lineage, PairExample
+from vbatch.gateway.core.curation.texts import ASSISTANT, SYSTEM, USER, ChatMessage
+
+SHAREGPT_ROLES = {SYSTEM: "system", USER: "human", ASSISTANT: "gpt", "tool": "observation"}
+
+
+class ExportFormat(StrEnum):
+    RAW = "raw"
+    """The examples as the data set holds them, with everything that is known of them."""
+    OPENAI_CHAT = "openai-chat"
+    OPENAI_PREFERENCE = "openai-preference"
+    TRL_SFT = "trl-sft"
+    TRL_DPO = "trl-dpo"
+    TRL_KTO = "trl-kto"
+    SHAREGPT = "sharegpt"
+    ALPACA = "alpaca"
+
+
+Messages = Sequence[msgspec.Raw | ChatMessage]
+
+
+class OpenAIChat(msgspec.Struct, frozen=True, omit_defaults=True):
+    messages: Messages
+    tools: list[Json] | None = None
+    lineage: Lineage | None = None
+
+
+class OpenAIInput(msgspec.Struct, frozen=True, omit_defaults=True):
+    messages: Messages
+    tools: list[Json] | None = None
+
+
+class OpenAIPreference(msgspec.Struct, frozen=True, omit_defaults=True):
+    input: OpenAIInput
+    preferred_output: Messages
+    non_preferred_output: Messages
+    lineage: Lineage | None = None
+
+
+class TrlSft(msgspec.Struct, frozen=True, omit_defaults=True):
+    prompt: Messages
+    completion: Messages
+    tools: list[Json] | None = None
+    lineage: Lineage | None = None
+
+
+class TrlDpo(msgspec.Struct, frozen=True, omit_defaults=True):
+    prompt: Messages
+    chosen: Messages
+    rejected: Messages
+    tools: list[Json] | None = None
+    lineage: Lineage | None = None
+
+
+class TrlKto(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    prompt: Messages
+    completion: Messages
+    label: bool
+    tools: list[Json] | None = None
+    lineage: Lineage | None = None
+
+
+class ShareGptTurn(msgspec.Struct, frozen=True, rename={"speaker": "from"}):
+    speaker: str
+    value: str
+
+
+class ShareGpt(msgspec.Struct, frozen=True, omit_defaults=True):
+    conversations: Sequence[ShareGptTurn]
+    system: str | None = None
+    lineage: Lineage | None = None
+
+
+class Alpaca(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`input` is always there, though a chat has none: readers of the format look for it."""
+
+    instruction: str
+    input: str
+    output: str
+    system: str | None = None
+    history: Sequence[tuple[str, str]] = ()
+    lineage: Lineage | None = None
+
+
+class PlainMessage(msgspec.Struct, frozen=True):
+    """A message of text only, which is all that some formats can say."""
+
+    role: str
+    content: str
+
+
+Line = Alpaca | Example | OpenAIChat | OpenAIPreference | ShareGpt | TrlDpo | TrlKto | TrlSft
+
+_EXAMPLES: msgspec.json.Decoder[Example] = msgspec.json.Decoder(Example)
+_MESSAGES = msgspec.json.Decoder(PlainMessage)
+_ENCODER = msgspec.json.Encoder()
+
+
+def export_lines(
+    lines: Sequence[bytes], export_format: ExportFormat, *, split: str | None = None, has_lineage: bool = True
+) -> list[bytes]:
+    """The lines of a data set in a format, without line ends; those that it cannot say are missing."""
+    formatted = FORMATS[export_format]
+    found: list[bytes] = []
+    for line in lines:
+        example = _EXAMPLES.decode(line)
+        if split is not None and example.split != split:
+            continue
+        exported = formatted(example, example.lineage if has_lineage else None)
+        if exported is not None:
+            found.append(_ENCODER.encode(exported))
+    return found
+
+
+def _raw(example: Example, lineage: Lineage | None) -> Line | None:
+    return example
+
+
+def _openai_chat(example: Example, lineage: Lineage | None) -> Line | None:
+    if not _is_good_answer(example):
+        return None
+    return OpenAIChat([*example.prompt, example.answer], example.tools, lineage)
+
+
+def _openai_preference(example: Example, lineage: Lineage | None) -> Line | None:
+    if not isinstance(example, PairExample):
+        return None
+    given = OpenAIInput(example.prompt, example.tools)
+    return OpenAIPreference(given, [example.chosen], [example.rejected], lineage)
+
+
+def _trl_sft(example: Example, lineage: Lineage | None) -> Line | None:
+    if not _is_good_answer(example):
+        return None
+    return TrlSft(example.prompt, [example.answer], example.tools, lineage)
+
+
+def _trl_dpo(example: Example, lineage: Lineage | None) -> Line | None:
+    if not isinstance(example, PairExample):
+        return None
+    return TrlDpo(example.prompt, [example.chosen], [example.rejected], example.tools, lineage)
+
+
+def _trl_kto(example: Example, lineage: Lineage | None) -> Line | None:
+    """A pair is no unpaired preference; the original of an edited answer is in no line."""
+    if not isinstance(example, AnswerExample):
+        return None
+    return TrlKto(
+        prompt=example.prompt,
+        completion=[example.answer],
+        label=example.is_good,
+        tools=example.tools,
+        lineage=lineage,
+    )
+
+
+def _sharegpt(example: Example, lineage: Lineage | None) -> Line | None:
+    if not _is_good_answer(example):
+        return None
+    messages = _plain_messages(example)
+    if messages is None:
+        return None
+    system = _system(messages)
+    spoken = messages[1:] if system is not None else messages
+    if any(message.role not in SHAREGPT_ROLES for message in spoken):
+        return None
+    turns = [ShareGptTurn(SHAREGPT_ROLES[message.role], message.content) for message in spoken]
+    return ShareGpt(turns, system, lineage)
+
+
+def _alpaca(example: Example, lineage: Lineage | None) -> Line | None:
+    if not _is_good_answer(example):
+        return None
+    messages = _plain_messages(example)
+    if messages is None:
+        return None
+    system = _system(messages)
+    turns = messages[1:] if system is not None else messages
+    if [turn.role for turn in turns] != [USER, ASSISTANT] * (len(turns) // 2):
+        return None
+    rounds = [(asked.content, told.content) for asked, told in zip(turns[::2], turns[1::2], strict=True)]
+    *history, (instruction, output) = rounds
+    return Alpaca(instruction=instruction, input="", output=output, system=system, history=history, lineage=lineage)
+
+
+def _is_good_answer(example: Example) -> TypeGuard[AnswerExample]:
+    return isinstance(example, AnswerExample) and example.is_good
+
+
+def _plain_messages(example: AnswerExample) -> list[PlainMessage] | None:
+    """The whole conversation; None where a part of it is no text."""
+    if example.tools is not None or example.answer.content is None or example.answer.tool_calls is not None:
+        return None
+    try:
+        messages = [_MESSAGES.decode(message) for message in example.prompt]
+    except msgspec.ValidationError:
+        return None
+    return [*messages, PlainMessage(ASSISTANT, example.answer.content)]
+
+
+def _system(messages: Sequence[PlainMessage]) -> str | None:
+    return messages[0].content if messages[0].role == SYSTEM else None
+
+
+FORMATS: Mapping[ExportFormat, Callable[[Example, Lineage | None], Line | None]] = {
+    ExportFormat.RAW: _raw,
+    ExportFormat.OPENAI_CHAT: _openai_chat,
+    ExportFormat.OPENAI_PREFERENCE: _openai_preference,
+    ExportFormat.TRL_SFT: _trl_sft,
+    ExportFormat.TRL_DPO: _trl_dpo,
+    ExportFormat.TRL_KTO: _trl_kto,
+    ExportFormat.SHAREGPT: _sharegpt,
+    ExportFormat.ALPACA: _alpaca,
+}

@@ -1,0 +1,36 @@
+"""Which split an example belongs to: whole groups of near-duplicates, in an order that the seed draws."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class Split(StrEnum):
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+def splits_of(
+    groups: Sequence[int], texts: Sequence[str], *, validation_share: float, test_share: float, seed: int
+) -> list[Split]:
+    """The split of each example. `groups` names the group of each; no group is in two splits.
+
+    Groups are drawn in the order of a hash of the seed and their first text, so that the same examples always split
+    alike. A group goes to the test split, then to validation, as long as it fits into the share; all others train.
+    """
+    sizes = Counter(groups)
+    rooms = {Split.TEST: round(test_share * len(groups)), Split.VALIDATION: round(validation_share * len(groups))}
+    chosen: dict[int, Split] = {}
+    for group in sorted(sizes, key=lambda group: _rank(seed, texts[group], group)):
+        chosen[group] = next((split for split, room in rooms.items() if sizes[group] <= room), Split.TRAIN)
+        if chosen[group] in rooms:
+            rooms[chosen[group]] -= sizes[group]
+    return [chosen[group] for group in groups]
+
+
+def _rank(seed: int, text: str, group: int) -> tuple[bytes, int]:
+    return hashlib.sha256(f"{seed}|{text}".encode(errors="replace")).digest(), group

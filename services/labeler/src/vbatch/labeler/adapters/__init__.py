@@ -1,0 +1,1 @@
+"""Label Studio over HTTP, health and metrics."""

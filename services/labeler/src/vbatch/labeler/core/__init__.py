@@ -1,0 +1,1 @@
+"""Pure rules: what a task looks like, and what an annotation says."""

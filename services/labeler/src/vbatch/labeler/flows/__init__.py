@@ -1,0 +1,1 @@
+"""What the labeler does: push tasks, pull judgements."""
