@@ -25,6 +25,8 @@ UPCASTS: Mapping[str, tuple[str, Upcast]] = {
     "vbatch.batch.created.v1": ("vbatch.batch.created.v2", lambda payload: payload),
     # The second version says with which profile; what the first one's was, nobody wrote down.
     "vbatch.runner.model_loading.v1": ("vbatch.runner.model_loading.v2", lambda payload: payload),
+    # The second version may pin a model; no model of the first one is pinned.
+    "vbatch.model.registered.v1": ("vbatch.model.registered.v2", lambda payload: payload),
 }
 """`ce-type` of an old version → (`ce-type` it becomes, how)."""
 

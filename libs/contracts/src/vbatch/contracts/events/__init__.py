@@ -65,6 +65,7 @@ from vbatch.contracts.events.outcomes import (
 from vbatch.contracts.events.runners import (
     EngineCrashed as EngineCrashed,
     EngineEvent as EngineEvent,
+    ModelDemanded as ModelDemanded,
     ModelFailed as ModelFailed,
     ModelLoaded as ModelLoaded,
     ModelLoading as ModelLoading,

@@ -91,7 +91,14 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             _runner(state, changes, sequence, event)
         case e.BatchDispatched() | e.SliceReturned() | e.ChunkOutline():
             pass  # where a request runs is the scheduler's concern; an outline has no answer to keep
-        case e.UploadEvent() | e.ProfileLowered() | e.LeaseTaken() | e.AccessEvent() | e.WebhookEvent():
+        case (
+            e.UploadEvent()
+            | e.ModelDemanded()
+            | e.ProfileLowered()
+            | e.LeaseTaken()
+            | e.AccessEvent()
+            | e.WebhookEvent()
+        ):
             pass  # no row depends on these
         case _:
             assert_never(event)
