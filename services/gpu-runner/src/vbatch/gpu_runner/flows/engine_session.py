@@ -20,10 +20,12 @@ from vbatch.gpu_runner.core.concurrency import ConcurrencyLimit
 from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
+from vbatch.gpu_runner.core.seats import batch_places, running_max_of
 from vbatch.gpu_runner.core.time_shares import Activity
 from vbatch.gpu_runner.core.watchdog import Watchdog
 from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
+from vbatch.gpu_runner.flows.lane_traffic import LaneTraffic
 from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading, NotLoaded
 from vbatch.gpu_runner.flows.recorder import Recorder
@@ -36,6 +38,9 @@ REST_SECONDS = 10.0
 """An engine idle for this long leaves the machine to the preparation of the next start."""
 LAST_WORDS_SECONDS_MAX = 1.0
 """How long to wait for a dead engine's exit; its last output says more than a lost connection."""
+
+LANE_DEATHS_MAX = 2
+"""How many deaths in a row may be put down to interactive requests."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -55,12 +60,27 @@ class EngineSession:
     now: Clock
     quarantine: Quarantine
     engine: Engine | None = None
+    traffic: LaneTraffic = field(default_factory=LaneTraffic)
     _concurrency: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(0))
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
     _death: str | None = None
+    _kept: Engine | None = None
+    """The engine that answers: it is loaded and not yet being stopped."""
     _fed_at: float = 0.0
     _answered_count: int = 0
     _has_expected: bool = False
+    _lane_deaths: int = 0
+    """Deaths in a row of engines that had interactive requests inside."""
+
+    @property
+    def model_answering(self) -> ModelId | None:
+        """The model that takes interactive requests now: loaded, alive, and not about to leave for another one."""
+        engine = self.engine
+        if engine is None or self._death is not None or self._kept is not engine:
+            return None
+        model = engine.definition.id
+        is_wanted = self.feed.model_wanted in (None, model)
+        return model if is_wanted and self.loading.is_current(engine) else None
 
     async def serve(self) -> None:
         """Serve forever. When cancelled, the engine keeps running until `stop`, and open slices stay in the feed."""
@@ -123,9 +143,10 @@ class EngineSession:
     async def _keep(self, engine: Engine) -> None:
         """Return when another model is wanted and this one is drained, or the engine has died; then it is stopped."""
         self._death = None
+        self._kept = engine
         self._concurrency = ConcurrencyLimit(engine.concurrency)
         async with asyncio.TaskGroup() as tasks:
-            duties = (self._await_end, self._watch, self._follow_stats, self._expect_next)
+            duties = (self._await_end, self._watch, self._follow_stats, self._expect_next, self._stay_for_clients)
             watchers = [tasks.create_task(duty(engine)) for duty in duties]
             while not self._is_over(engine):
                 self._fill_engine(engine, tasks)
@@ -133,6 +154,7 @@ class EngineSession:
                 await self.changed.wait()
             for task in (*watchers, *self._inside.values()):
                 task.cancel()
+        self._kept = None
         if self._death is not None:
             await self._report_death(engine, self._death)
             await self.stop()
@@ -153,6 +175,20 @@ class EngineSession:
                 expected = model
                 await self.loading.expect(model)
 
+    async def _stay_for_clients(self, engine: Engine) -> None:
+        """Keep a model that was loaded for clients as long as its order says, whatever waits behind it."""
+        kept_since = _clock()
+        while True:
+            load = self.feed.load_due
+            if load is None or load.model != engine.definition.id:
+                await self.changed.wait()
+                continue
+            if load.opened_at > kept_since:  # it was loaded already when the order came: say so
+                self.loading.report_loaded(engine, _clock())
+            await asyncio.sleep(load.stay_seconds)
+            self.feed.end_load(load)
+            self.changed.fire()
+
     def _is_over(self, engine: Engine) -> bool:
         if self._death is not None:
             return True
@@ -171,12 +207,17 @@ class EngineSession:
         """Whether the answers to what is fed now can be recorded by us: the lease must still be ours."""
         return self.lease_watch.is_fresh() and not self.recorder.is_behind
 
-    @property
-    def _is_full(self) -> bool:
-        return len(self._inside) >= self._concurrency.size
+    def _is_full(self, engine: Engine) -> bool:
+        places = batch_places(
+            self._concurrency.size,
+            running_max_of(engine.concurrency),
+            self.traffic.load(engine.definition.id),
+            has_priority=engine.has_priority,
+        )
+        return len(self._inside) >= places
 
     def _fill_engine(self, engine: Engine, tasks: asyncio.TaskGroup) -> None:
-        while not self._is_full and self._may_record() and self._may_feed(engine):
+        while not self._is_full(engine) and self._may_record() and self._may_feed(engine):
             request = self.feed.take()
             if request is None:
                 return
@@ -231,7 +272,7 @@ class EngineSession:
         pause = self.limits.load_seconds
         while True:
             await asyncio.sleep(pause)
-            if not self._is_full or (load := await engine.stats()) is None:
+            if not self._is_full(engine) or (load := await engine.stats()) is None:
                 continue
             self.metrics.stats = load
             has_changed = self._concurrency.follow(load, len(self._inside))
@@ -255,8 +296,10 @@ class EngineSession:
         answered_before = -1
         while (verdict := watchdog.verdict(_clock())) is None:
             await asyncio.sleep(limits.probe_seconds)
-            if not self._inside or self._answered_count != answered_before:
-                answered_before = self._answered_count
+            answered = self._answered_count + self.traffic.answered_count
+            is_idle = not self._inside and not self.traffic.load(engine.definition.id).inside
+            if is_idle or answered != answered_before:
+                answered_before = answered
                 watchdog.saw_answer(_clock())
             elif await engine.is_healthy():
                 watchdog.saw_health(_clock())
@@ -267,6 +310,7 @@ class EngineSession:
         model = engine.definition.id
         detail = await _last_words(engine) or reason
         is_short = self.loading.step_down(engine, detail)  # then no request inside is to blame
+        is_innocent = is_short or self._may_blame_the_lane(model)
         reached(Failpoint.ENGINE_LOST)
         remainders = self.feed.close_model(model)  # nothing is awaited between this and returning them
         crashed = EngineCrashed(
@@ -275,13 +319,22 @@ class EngineSession:
             epoch=self.epoch,
             model=model,
             detail=detail,
-            suspect_count=0 if is_short else sum(len(remainder.suspects) for remainder in remainders),
+            suspect_count=0 if is_innocent else sum(len(remainder.suspects) for remainder in remainders),
         )
         self.recorder.send(crashed)
         for remainder in remainders:
-            self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=not is_short)
+            self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=not is_innocent)
         self.metrics.engine_crash_count += 1
         log.error("engine_crashed", model=model, detail=detail, suspect_count=crashed.suspect_count)
+
+    def _may_blame_the_lane(self, model: ModelId) -> bool:
+        """Whether an interactive request may have killed the engine, so that no batch request is suspected for now.
+
+        After a few such deaths in a row all that were inside are suspected again: a deadly line of a batch must not
+        hide behind clients that ask all the time.
+        """
+        self._lane_deaths = self._lane_deaths + 1 if self.traffic.load(model).is_active else 0
+        return 0 < self._lane_deaths <= LANE_DEATHS_MAX
 
 
 async def _last_words(engine: Engine) -> str:

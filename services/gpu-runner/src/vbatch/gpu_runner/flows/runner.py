@@ -24,6 +24,8 @@ from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.engine_session import EngineSession
 from vbatch.gpu_runner.flows.intake import Intake
+from vbatch.gpu_runner.flows.lane import Lane
+from vbatch.gpu_runner.flows.lane_traffic import LaneTraffic
 from vbatch.gpu_runner.flows.lease_watch import LeaseWatch
 from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.reading import Reading
@@ -77,6 +79,8 @@ class Runner:
     metrics: RunnerMetrics = field(default_factory=RunnerMetrics)
     changed: ChangeSignal = field(default_factory=ChangeSignal)
     lease: Lease | None = None
+    lane: Lane | None = None
+    """None before the lease is taken."""
     _session_now: EngineSession | None = None
     quarantine: Quarantine = field(init=False)
 
@@ -120,6 +124,7 @@ class Runner:
         )
         self.dependencies.journal.waiting_writes.watch(lambda _refusal: self.changed.fire())
         session = self._session_now = self._session(lease.epoch, recorder)
+        self.lane = Lane(session, self.dependencies.launcher, session.traffic, self.limits.interactive_requests_max)
         try:
             async with (
                 self.dependencies.journal.publisher(lease) as publisher,
@@ -173,6 +178,7 @@ class Runner:
             lease_watch=LeaseWatch(self.changed, asyncio.get_running_loop().time),
             now=self.dependencies.now,
             quarantine=self.quarantine,
+            traffic=LaneTraffic(self.changed),
         )
 
     async def _work(
