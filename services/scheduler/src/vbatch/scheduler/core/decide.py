@@ -15,6 +15,7 @@ from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.contracts.orders import FailSlice, RunSlice
+from vbatch.scheduler.core.demand import NO_DEMANDS, Demands, due_load
 from vbatch.scheduler.core.giving_up import ends_of_given_up
 from vbatch.scheduler.core.planning.plan import Plan
 from vbatch.scheduler.core.policy.coscheduling import coschedule
@@ -53,6 +54,7 @@ class DecisionInput:
     plan_results: Mapping[BatchId, PlanResult]
     policy: Policy
     new_slice_id: Callable[[], SliceId]
+    demands: Demands = NO_DEMANDS
 
 
 def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
@@ -61,7 +63,10 @@ def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
         return ends_of_given_up(state, given.now)
     stirring = [batch for batch in state.batches.values() if _may_step(batch, given.now)]
     steps = [event for batch in stirring if (event := _next_step(state, batch, given))]
-    return steps or _first_slice(state, given)
+    if steps:
+        return steps
+    load = due_load(state, given.demands, given.now)
+    return [load] if load is not None else _first_slice(state, given)
 
 
 def _may_step(batch: PendingBatch, now: datetime) -> bool:

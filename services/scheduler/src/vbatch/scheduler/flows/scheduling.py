@@ -22,6 +22,7 @@ from vbatch.contracts.message import Message, Recorded
 from vbatch.journal.port import Conflict, Journal, Lease, Rejected
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans, place_of
 from vbatch.scheduler.core.decide import DecisionInput, decide
+from vbatch.scheduler.core.demand import NO_DEMANDS, Demands
 from vbatch.scheduler.core.giving_up import forget, give_up
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.state.state import State, evolve
@@ -57,6 +58,8 @@ class Scheduler:
     scheduler_id: str = "main"
     state: State = field(default_factory=State)
     is_caught_up: bool = False
+    demanded: Callable[[], Demands] = lambda: NO_DEMANDS
+    """What clients wait for now."""
     observe: Callable[[e.AnyEvent], None] = lambda _event: None
     """Told of each event that is read once all the past is folded, before the event itself is."""
     quarantine: Quarantine = field(init=False)
@@ -131,13 +134,20 @@ class Scheduler:
                 self._changed.clear()
                 planning.advance(tasks)
                 events = decide(
-                    self.state, DecisionInput(self.clock(), planning.plan_results, self.policy, new_slice_id)
+                    self.state,
+                    DecisionInput(
+                        self.clock(), planning.plan_results, self.policy, new_slice_id, demands=self.demanded()
+                    ),
                 )
                 for event in events:
                     await self._append(event, lease)
                 await ordering.send()
                 if not events:
                     await self._wait_for_change()
+
+    def wake(self) -> None:
+        """Decide now: something has changed that is not in the log."""
+        self._changed.set()
 
     async def _append(self, event: e.AnyEvent, lease: Lease) -> None:
         message = encode(event, source=SOURCE)

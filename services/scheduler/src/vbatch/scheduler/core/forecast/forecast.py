@@ -10,6 +10,7 @@ import msgspec
 
 from vbatch.contracts.forecast import BatchAhead, Explanation, ForecastEntry
 from vbatch.contracts.ids import BatchId
+from vbatch.scheduler.core.demand import clients_words
 from vbatch.scheduler.core.forecast.admission import admission
 from vbatch.scheduler.core.forecast.blocked_reason import blocked_reason
 from vbatch.scheduler.core.forecast.simulation import SimulatedRun, simulate
@@ -119,8 +120,9 @@ class _Situation:
         start = duration_text((entry.starts_at - self.now).total_seconds())
         before = self.places.get(entry.batch_id, 0)
         if not before:
-            return f"the work on the device, about {start}"
-        return f"{before} {'batch' if before == 1 else 'batches'} to run first, about {start}"
+            return f"the work on the device, about {start}{clients_words(self.state, self.now)}"
+        first = f"{before} {'batch' if before == 1 else 'batches'} to run first, about {start}"
+        return first + clients_words(self.state, self.now)
 
     def _to_go(self, entry: ForecastEntry) -> str:
         if entry.ends_at is None:
