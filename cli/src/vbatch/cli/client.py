@@ -133,10 +133,12 @@ class Server:
 
 
 @asynccontextmanager
-async def connect(url: str, api_key: str | None) -> AsyncIterator[Server]:
+async def connect(
+    url: str, api_key: str | None, *, silence_seconds_max: float = SILENCE_SECONDS_MAX
+) -> AsyncIterator[Server]:
     """Open a session; nothing is sent yet."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS_MAX)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds_max)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, read_bufsize=LINE_BYTES_MAX) as http:
         yield Server(url.rstrip("/").removesuffix("/v1"), http)
 

@@ -19,6 +19,7 @@ from vbatch.cli.commands import (
     stack,
     steering,
     trace,
+    trying,
     tune,
     webhooks,
 )
@@ -47,6 +48,7 @@ app.command(rich_help_panel=SERVER)(stack.logs)
 app.command(rich_help_panel=SERVER)(demo)
 app.command(rich_help_panel=SERVER)(doctor.doctor)
 app.command(rich_help_panel=SERVER)(tune.tune)
+app.command(name="try", rich_help_panel=WORK)(trying.try_file)
 app.command(rich_help_panel=WORK)(batches.submit)
 app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)

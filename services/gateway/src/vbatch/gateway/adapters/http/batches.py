@@ -29,6 +29,7 @@ from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.sse import event_stream, open_stream
 from vbatch.gateway.core.batches.create_batch import is_retry, parse_create_batch
 from vbatch.gateway.core.batches.steering import Pause, Resume, parse_priority
+from vbatch.gateway.core.dry_run_views import DryRunObject
 from vbatch.gateway.core.live_events import read_last_event_id
 from vbatch.gateway.core.pages import (
     BATCHES_DEFAULT,
@@ -42,6 +43,7 @@ from vbatch.gateway.core.pages import (
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.views import BatchObject, Page, batch_view
 from vbatch.gateway.flows import batches as flow
+from vbatch.gateway.flows.dry_run import dry_run
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
 from vbatch.gateway.flows.results import results_from, results_so_far
 from vbatch.gateway.ports import Dependencies
@@ -57,9 +59,9 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 @router.post(
     "",
-    response_model=BatchObject,
+    response_model=BatchObject | DryRunObject,
     dependencies=[Depends(limit_creates), Depends(must_have_space)],
-    responses=errors(400, 403, 408, 409, 415, 429, 507),
+    responses=errors(400, 403, 404, 408, 409, 415, 429, 502, 504, 507),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
         "parameters": [
@@ -68,9 +70,15 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
         ],
     },
 )
-async def create_batch(request: Request, owner: User, dependencies: TheDependencies) -> Response:
-    """Create a batch. Only the request itself is checked here: an unsuitable input file ends the batch as `failed`."""
-    params = parse_create_batch(await read_body(request))
+async def create_batch(request: Request, owner: User, parts: TheAppState) -> Response:
+    """Create a batch. Only the request itself is checked here: an unsuitable input file ends the batch as `failed`.
+
+    With `dry_run` nothing is created: a few lines of the file are run now, and the cost of all of them is estimated.
+    """
+    dependencies, params = parts.dependencies, parse_create_batch(await read_body(request))
+    if params.dry_run is not None:
+        trial = dry_run(dependencies, parts.dry_runs, parts.interactive, request.state.request_id)
+        return object_answer(await trial.run(owner, params, params.dry_run))
     if key := request.headers.get("idempotency-key"):
         return _shown(dependencies, await flow.create_batch_once(dependencies, owner, params, key))
     if is_retry(request.headers.get("x-stainless-retry-count")):

@@ -9,6 +9,7 @@ from vbatch.contracts import completion_window
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.ids import FileId
 from vbatch.gateway.core.batches.steering import priority_of
+from vbatch.gateway.core.dry_run import DryRunAsk, read_dry_run
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.refusals import Reason, Refusal, type_invalid
 from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
@@ -21,7 +22,7 @@ METADATA_PAIRS_MAX = 16
 METADATA_KEY_CHARS_MAX = 64
 METADATA_VALUE_CHARS_MAX = 512
 REQUIRED = ("input_file_id", "endpoint", "completion_window")
-OPTIONAL = ("metadata", "output_expires_after", "priority")
+OPTIONAL = ("metadata", "output_expires_after", "priority", "dry_run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class CreateBatchParams:
     metadata: dict[str, str] | None
     output_expires_after_seconds: int | None
     priority: int = 0
+    dry_run: DryRunAsk | None = None
+    """Set where nothing is to be created."""
 
     @property
     def window_seconds(self) -> int:
@@ -50,6 +53,7 @@ def parse_create_batch(raw: bytes) -> CreateBatchParams:
         metadata=_metadata(body.get("metadata")),
         output_expires_after_seconds=expiry_seconds(body.get("output_expires_after"), "output_expires_after"),
         priority=_priority(body.get("priority")),
+        dry_run=read_dry_run(body.get("dry_run")),
     )
 
 
