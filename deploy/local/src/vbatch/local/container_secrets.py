@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vbatch.chassis.files import write_atomically
+from vbatch.chassis.settings import LANE_TOKEN_FILE
 from vbatch.local import nats, nats_users, postgres
 
 ANY_ADDRESS = "0.0.0.0"
@@ -35,13 +36,15 @@ class Reader:
     log_user: str
     opens_database: bool = False
     shares_webhook_secrets: bool = False
+    uses_lane: bool = False
+    """Whether it shows the token of the interactive lane, or asks for it."""
 
 
 READERS = (
-    Reader("gateway", "gateway", opens_database=True, shares_webhook_secrets=True),
-    Reader("scheduler", "scheduler"),
+    Reader("gateway", "gateway", opens_database=True, shares_webhook_secrets=True, uses_lane=True),
+    Reader("scheduler", "scheduler", uses_lane=True),
     Reader("results", "results", opens_database=True),
-    Reader("gpu-runner", "gpu-runner"),
+    Reader("gpu-runner", "gpu-runner", uses_lane=True),
     Reader("notifier", "notifier", shares_webhook_secrets=True),
     Reader("operator", nats_users.OPERATOR, opens_database=True),
 )
@@ -68,6 +71,7 @@ def provide(folder: Path, store: Path) -> None:
     """Complete `folder`; `store` is the folder of nats-server on the disk that its limits follow."""
     masters = folder / MASTERS
     nats_users.provide_keys(masters)
+    _provide_password(masters / LANE_TOKEN_FILE.name)
     for name, readers in PASSWORD_READERS.items():
         _provide_password(masters / name)
         for reader in readers:
@@ -88,6 +92,8 @@ def _provide_reader(folder: Path, reader: Reader, masters: Path) -> None:
     if reader.opens_database:
         url = postgres.url(masters / "postgres", POSTGRES_PORT, host=POSTGRES_HOST)
         _write(folder / POSTGRES_URL_FILE, url.encode())
+    if reader.uses_lane:
+        _write(folder / LANE_TOKEN_FILE.name, (masters / LANE_TOKEN_FILE.name).read_bytes())
     if reader.shares_webhook_secrets:
         (folder / WEBHOOKS).mkdir(parents=True, exist_ok=True)
 
