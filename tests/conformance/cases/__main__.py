@@ -17,6 +17,7 @@ from tests.conformance.cases import (
     endings,
     faults,
     files,
+    interactive,
     lists,
     models,
     observing,
@@ -28,7 +29,21 @@ from tests.conformance.cases import (
 )
 from tests.conformance.cases.server import Server
 
-SUBJECTS = (wire, models, files, uploads, lists, batches, faults, outcomes, endings, steering, webhooks, observing)
+SUBJECTS = (
+    wire,
+    models,
+    files,
+    uploads,
+    lists,
+    batches,
+    faults,
+    outcomes,
+    endings,
+    steering,
+    webhooks,
+    observing,
+    interactive,
+)
 Case = Callable[[Server], Any]
 
 
