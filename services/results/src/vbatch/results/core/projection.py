@@ -93,6 +93,7 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             pass  # where a request runs is the scheduler's concern; an outline has no answer to keep; flaws are counted
         case (
             e.UploadEvent()
+            | e.ModelDemanded()
             | e.ProfileLowered()
             | e.LeaseTaken()
             | e.AccessEvent()
