@@ -22,6 +22,7 @@ from vbatch.chassis.readiness import Readiness, ReadinessReport
 from vbatch.chassis.readings import Readings, readiness_metric
 from vbatch.contracts.forecast import Forecast
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
+from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics
 from vbatch.gateway.adapters.storage_metrics import storage_metrics
 from vbatch.gpu_runner.adapters.gpu_metrics import GpuReading, gpu_metrics
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_metrics
@@ -84,6 +85,7 @@ def _services() -> Iterator[list[DescribedMetric]]:
     yield _described(ALL, _shared_registry(), [readiness_metric(ReadinessReport({}))])
     yield _described(WRITERS, _registry_with(lambda it: report_waiting_writes(SpaceWait(), Readiness(), it)), ())
     yield _described("gateway", _registry_with(RequestMetrics), storage_metrics({}))
+    yield _described("gateway", _registry_with(InteractiveMetrics), ())
     yield _described("scheduler", _registry_with(lambda it: BatchTimes(State(), it)), _scheduler_metrics())
     yield _described("gpu-runner", CollectorRegistry(), _runner_metrics())
     yield _described("results", _registry_with(ResultsMetrics), _results_metrics())

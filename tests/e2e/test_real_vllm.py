@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from openai import OpenAI
 
 from tests.e2e.asking import Line, assert_each_line_once_in_order, ended, jsonl, submit
 from tests.support.paths import ROOT
-from tests.support.stack import RunningStack, running_stack
+from tests.support.stack import RunningStack, running_stack, wait_until
 from vbatch.gpu_runner.core.engine_counters import COUNTERS, GAUGES, engine_counters_in
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
@@ -32,6 +33,7 @@ def vllm_stack() -> Iterator[RunningStack]:
     engine = {
         "VBATCH_GPU_RUNNER_ENGINE_PYTHON": str(ENGINE_PYTHON),
         "VBATCH_GPU_RUNNER_PREPARE_SCRIPT": str(ROOT / "deploy" / "engine" / "prepare_model.py"),
+        "VBATCH_GATEWAY_INTERACTIVE_WAIT_SECONDS": "600",
     }
     with running_stack(ROOT / "models.toml", engine) as running:
         yield running
@@ -75,6 +77,51 @@ def test_two_models_take_turns_on_the_device_and_answer_sensibly(client: OpenAI)
     assert [len(vector) for vector in vectors] == [EMBEDDING_NUMBERS] * 3
     cat, kitten, market = vectors
     assert product(cat, kitten) > product(cat, market)
+
+
+def test_a_question_is_streamed_at_once_with_logprobs_and_by_a_schema_beside_a_batch(
+    client: OpenAI, vllm_stack: RunningStack
+):
+    batch = submit(client, jsonl([chat_line(place) for place in ("France", "Japan", "Italy", "Spain")]))
+    stream = client.with_options(max_retries=0, timeout=300).chat.completions.create(
+        model=CHAT,
+        messages=[{"role": "user", "content": "Count from one to ten."}],
+        max_tokens=12,
+        temperature=0,
+        stream=True,
+        logprobs=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = list(stream)
+    words = [chunk for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
+    assert len(words) > 5, "one piece for each token or so, not one for the whole answer"
+    assert all(chunk.choices[0].logprobs for chunk in words)
+    assert chunks[-1].usage is not None and chunks[-1].usage.completion_tokens == 12
+
+    properties = {"capital": {"enum": ["Paris", "Rome"]}}
+    schema: dict[str, object] = {"type": "object", "properties": properties, "required": ["capital"]}
+    answer = client.chat.completions.create(
+        model=CHAT,
+        messages=[{"role": "user", "content": "The capital of France as JSON."}],
+        max_tokens=40,
+        response_format={"type": "json_schema", "json_schema": {"name": "capital", "schema": schema}},
+    )
+    assert json.loads(answer.choices[0].message.content or "")["capital"] in ("Paris", "Rome")
+    assert ended(client, batch.id, END_SECONDS_MAX).batch.status == "completed"
+
+    long = client.chat.completions.create(
+        model=CHAT, messages=[{"role": "user", "content": "Count for ever."}], max_tokens=1500, stream=True
+    )
+    next(iter(long))
+    long.close()
+    wait_until(lambda: engine_running(vllm_stack) == 0, "the engine has dropped the request", 10)
+
+
+def engine_running(stack: RunningStack) -> int:
+    url = f"http://127.0.0.1:{stack.settings.gpu_runner_port}/metrics/engine"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return int(sum(float(line.split()[-1]) for line in lines if line.startswith("vllm:num_requests_running")))
 
 
 def test_texts_are_scored_and_ranked(client: OpenAI):

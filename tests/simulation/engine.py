@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -11,10 +12,19 @@ import msgspec
 from tests.simulation.journal import UNSTORABLE
 from tests.simulation.weather import Weather
 from vbatch.contracts.events import EngineOrigin
+from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.concurrency import WAITING_MAX, EngineStats
 from vbatch.gpu_runner.core.profile import Profile
-from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, Gate, RequestTimedOut, open_gate
+from vbatch.gpu_runner.ports import (
+    Answer,
+    ConnectionLost,
+    EngineFailed,
+    Gate,
+    OpenAnswer,
+    RequestTimedOut,
+    open_gate,
+)
 
 POISON = "poison"
 """A request with this word in its text kills the engine."""
@@ -53,6 +63,7 @@ class SimulatedEngine:
     ) -> None:
         self.definition = definition
         self.concurrency = WINDOW
+        self.has_priority = False
         self._weather = weather
         self._answers = answers
         self._on_ask = on_ask
@@ -70,6 +81,11 @@ class SimulatedEngine:
         self._meet_fate(custom_id)
         await self._think()
         return self._answers.say(custom_id, *self._words(custom_id, number))
+
+    @asynccontextmanager
+    async def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[OpenAnswer]:
+        raise ConnectionLost("nobody asks it interactively")
+        yield
 
     async def is_healthy(self) -> bool:
         await self._weather.wait()
@@ -154,6 +170,16 @@ class SimulatedLauncher:
 
     async def profile(self, definition: ModelDefinition) -> Profile:
         return Profile(definition, ())
+
+    def resident(self, model: ModelId) -> None:
+        return None
+
+    @property
+    def residents(self) -> tuple[ModelId, ...]:
+        return ()
+
+    async def forget(self, model: ModelId) -> None:
+        return None
 
     async def expect(self, definition: ModelDefinition) -> None:
         return None

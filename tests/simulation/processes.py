@@ -29,7 +29,7 @@ from vbatch.chassis.files import LockHeld
 from vbatch.chassis.process import Stop
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.message import Recorded
-from vbatch.contracts.orders import CancelBatch, PauseBatch, decode_order
+from vbatch.contracts.orders import CancelBatch, LoadModel, PauseBatch, decode_order
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.core.limits import Limits as RunnerLimits
@@ -295,7 +295,12 @@ class Machine:
         """Check that a slice is settled only when all its lines are in the log: answered or returned."""
         wanted = decode_order(order.body)
         life = next((running for running in (*self.current.values(), *self.zombies) if running.lane is lane), None)
-        if isinstance(wanted, CancelBatch | PauseBatch) or not is_first or life is None or life.runner is None:
+        if (
+            isinstance(wanted, CancelBatch | LoadModel | PauseBatch)
+            or not is_first
+            or life is None
+            or life.runner is None
+        ):
             return
         self._read_on()
         left = {request.line for request in wanted.requests} - self.reading.accounted.get(wanted.slice_id, set())

@@ -284,6 +284,9 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
         at=NOON,
     ),
     e.EngineCrashed(runner_id=RUNNER, epoch=EPOCH, model=MODEL, detail="exit code -9", suspect_count=2, at=NOON),
+    e.ModelDemanded(
+        runner_id=RUNNER, epoch=EPOCH, model=MODEL, reason="a client waits for it", stay_seconds=30.0, at=NOON
+    ),
     e.RunnerStopped(runner_id=RUNNER, epoch=EPOCH, reason="asked to", at=NOON),
     e.RunnerLost(runner_id=RUNNER, epoch=EPOCH, silent_seconds=60.5, at=NOON),
     e.SchedulerLeased(scheduler_id="main", pid=42, at=NOON),

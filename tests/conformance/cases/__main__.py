@@ -18,6 +18,7 @@ from tests.conformance.cases import (
     families,
     faults,
     files,
+    interactive,
     lists,
     models,
     observing,
@@ -43,6 +44,7 @@ SUBJECTS = (
     steering,
     webhooks,
     observing,
+    interactive,
 )
 Case = Callable[[Server], Any]
 

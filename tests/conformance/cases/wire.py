@@ -102,11 +102,6 @@ def a_body_is_read_whatever_its_type_says(server: Server) -> None:
     assert server.raw("POST", "/v1/files", b"{}", JSON).status == 400
 
 
-def online_inference_is_refused_in_the_envelope(server: Server) -> None:
-    with refused(openai.NotFoundError, code="unknown_url", param=None):
-        server.client.chat.completions.create(model=CHAT, messages=[{"role": "user", "content": "hi"}])
-
-
 def organizations_are_not_here(server: Server) -> None:
     for path in ("/organization/admin_api_keys", "/organization/projects"):
         with refused(openai.NotFoundError, code="unknown_url", message=f"Invalid URL (GET /v1{path})"):

@@ -54,9 +54,13 @@ async def test_a_model_is_not_deleted_by_a_client(stage: Stage):
         await stage.client.models.delete("absent")
 
 
-async def test_online_inference_is_not_here_and_says_where_to_go(stage: Stage):
-    for path in ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"):
+async def test_a_question_is_refused_where_nobody_can_load_its_model_or_the_model_does_not_answer_it(stage: Stage):
+    for path, expected in (
+        ("/v1/chat/completions", (503, "service_unavailable")),
+        ("/v1/completions", (503, "service_unavailable")),
+        ("/v1/responses", (400, "unsupported_endpoint")),
+        ("/v1/embeddings", (400, "unsupported_endpoint")),
+    ):
         answer = await stage.ask("POST", path, json={"model": "plain"})
-
-        assert (answer.status, answer.error["code"]) == (404, "unknown_url")
-        assert "POST /v1/batches" in answer.error["message"]
+        assert (answer.status, answer.error["code"]) == expected
+        assert answer.headers["x-request-id"].startswith("req_")

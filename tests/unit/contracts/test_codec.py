@@ -13,18 +13,20 @@ from tests.support.events import BATCH_CREATED, CHUNK_COMPLETED, MODEL_LOADED, S
 from tests.support.paths import GOLDEN
 from vbatch.contracts import codec
 from vbatch.contracts.catalogue import BY_TYPE, KINDS
-from vbatch.contracts.events import AnyEvent, ChunkCompleted, ChunkOutline, Event
+from vbatch.contracts.events import AnyEvent, ChunkCompleted, ChunkOutline, Event, ModelRegistered
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.message import Message, Recorded
 
 BY_NAME = {BY_TYPE[type(sample)].name: sample for sample in SAMPLES}
 MODEL_LOADING = msgspec.structs.replace(BY_NAME["runner.model_loading"], profile=())
+MODEL_REGISTERED = next(event for event in SAMPLES if isinstance(event, ModelRegistered))
 OLD_SAMPLES = {
     "vbatch.batch.created.v1": BATCH_CREATED,
     "vbatch.batch.created.v2": msgspec.structs.replace(BATCH_CREATED, priority=10),
     "vbatch.batch.chunk_completed.v1": CHUNK_COMPLETED,
     "vbatch.runner.model_loading.v1": MODEL_LOADING,
     "vbatch.runner.model_loaded.v1": MODEL_LOADED,
+    "vbatch.model.registered.v1": MODEL_REGISTERED,
 }
 
 

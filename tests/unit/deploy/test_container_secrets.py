@@ -32,8 +32,10 @@ def test_a_second_run_changes_nothing(folder: Path):
 def test_a_reader_finds_its_own_key_and_the_database_if_it_may(folder: Path, reader: container_secrets.Reader):
     found = {path.name for path in (folder / reader.folder).iterdir()}
     database, webhooks = ["postgres-url"] * reader.opens_database, ["webhooks"] * reader.shares_webhook_secrets
-    tokens = ["label-studio-token-password"] * (reader.folder == "labeler")
+    tokens = ["label-studio-token-password"] * (reader.folder == "labeler") + ["lane-token"] * reader.uses_lane
     assert found == {"nats.nk", *database, *webhooks, *tokens}
+    if reader.uses_lane:
+        assert (folder / reader.folder / "lane-token").read_bytes() == (folder / MASTERS / "lane-token").read_bytes()
     master = nats_users.key_file(folder / MASTERS, reader.log_user)
     assert (folder / reader.folder / "nats.nk").read_bytes() == master.read_bytes()
 

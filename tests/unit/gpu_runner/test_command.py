@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ArgumentValue, DeviceOverrides, EngineKind, ModelDefinition
-from vbatch.gpu_runner.core.command import Device, DeviceKind, Places, effective_concurrency, engine_command
+from vbatch.gpu_runner.core.command import (
+    Device,
+    DeviceKind,
+    Places,
+    effective_concurrency,
+    engine_command,
+    schedules_by_priority,
+)
 
 CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
 GPU = Device(DeviceKind.NVIDIA, "RTX 4080", 1 << 34, index=1)
@@ -28,7 +36,7 @@ def test_a_vllm_model_on_a_gpu():
         "--disable-uvicorn-access-log",
         *("--model", "/models/small", "--served-model-name", "org/small", "--max-num-seqs", "64"),
         *("--max-model-len", "2048", "--enforce-eager", "--kv-cache-dtype", "fp8"),
-        *("--allowed-media-domains", "none.invalid"),
+        *("--allowed-media-domains", "none.invalid", "--scheduling-policy", "priority"),
     )
     assert command.environment == {
         "VLLM_NO_USAGE_STATS": "1",
@@ -43,7 +51,7 @@ def test_a_vllm_model_on_a_gpu():
 
 def test_on_a_cpu_the_overrides_win_and_take_flags_back():
     command = engine_command(SMALL, CPU, PLACES)
-    assert command.arguments[10:-2] == ("--max-num-seqs", "16", "--max-model-len", "2048", "--kv-cache-dtype", "auto")
+    assert command.arguments[10:-4] == ("--max-num-seqs", "16", "--max-model-len", "2048", "--kv-cache-dtype", "auto")
     assert command.environment["A"] == "cpu" and "CUDA_VISIBLE_DEVICES" not in command.environment
 
 
@@ -56,8 +64,19 @@ def words(arguments: dict[str, ArgumentValue]) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("none", [{}, {"allowed-media-domains": ""}, {"allowed_media_domains": False}])
 def test_vllm_may_fetch_media_from_no_host_unless_some_are_named(none: dict[str, ArgumentValue]):
-    assert words(none) == ("--allowed-media-domains", "none.invalid")
-    assert words({"allowed_media_domains": "a.org  B.org"}) == ("--allowed-media-domains", "a.org", "b.org")
+    assert words(none)[:2] == ("--allowed-media-domains", "none.invalid")
+    assert words({"allowed_media_domains": "a.org  B.org"})[:3] == ("--allowed-media-domains", "a.org", "b.org")
+
+
+def test_vllm_runs_requests_of_clients_first_unless_the_definition_says_otherwise():
+    assert words({})[-2:] == ("--scheduling-policy", "priority")
+    assert words({"scheduling-policy": "fcfs"})[:2] == ("--scheduling-policy", "fcfs")
+    model = ModelDefinition(id=ModelId("m"), package="p")
+    assert schedules_by_priority(model, GPU)
+    in_order = msgspec.structs.replace(model, arguments={"scheduling-policy": "fcfs"})
+    elsewhere = msgspec.structs.replace(model, engine=EngineKind.HTTP)
+    embedding = msgspec.structs.replace(model, endpoints=("/v1/embeddings",))
+    assert not any(schedules_by_priority(each, GPU) for each in (in_order, elsewhere, embedding))
 
 
 def test_vllm_may_never_read_media_from_files_of_this_machine():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +25,7 @@ from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.engine_session import EXPECT_SECONDS, EngineSession
 from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.recorder import Recorder
-from vbatch.gpu_runner.ports import Answer, Gate, open_gate
+from vbatch.gpu_runner.ports import Answer, ConnectionLost, Gate, OpenAnswer, open_gate
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.quarantine import Quarantine, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
@@ -42,6 +42,7 @@ class SilentEngine:
 
     definition = SMALL
     concurrency = 4
+    has_priority = True
 
     def __init__(self) -> None:
         self.asked = 0
@@ -54,6 +55,11 @@ class SilentEngine:
             self.is_full.set()
         await asyncio.Event().wait()
         raise AssertionError("it waits for ever")
+
+    @asynccontextmanager
+    async def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[OpenAnswer]:
+        raise ConnectionLost("nobody asks it interactively")
+        yield
 
     async def is_healthy(self) -> bool:
         return True
@@ -94,6 +100,16 @@ class InstantLauncher:
 
     async def profile(self, definition: ModelDefinition) -> Profile:
         return Profile(definition, ())
+
+    def resident(self, model: ModelId) -> None:
+        return None
+
+    @property
+    def residents(self) -> tuple[ModelId, ...]:
+        return ()
+
+    async def forget(self, model: ModelId) -> None:
+        return None
 
     async def close(self) -> None:
         return None

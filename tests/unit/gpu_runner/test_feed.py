@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
-from vbatch.contracts.orders import RequestRef, RunSlice
+from vbatch.contracts.orders import LoadModel, RequestRef, RunSlice
 from vbatch.gpu_runner.core.feed import REQUESTS_READ_AHEAD, SLICES_READ_AHEAD, Feed, Remainder, Request
 
 SMALL, LARGE = ModelId("small"), ModelId("large")
@@ -236,3 +236,46 @@ class FeedLife(RuleBasedStateMachine):
 
 TestFeedLife = FeedLife.TestCase
 TestFeedLife.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+
+
+def load_of(model: ModelId, demand: int = 1) -> LoadModel:
+    return LoadModel(epoch=1, model=model, demand=demand, stay_seconds=30.0)
+
+
+def test_a_model_for_clients_comes_after_slices_that_have_begun_and_before_all_others():
+    feed = feed_of(order("s1"), order("s2"))
+    begun = feed.take()
+    feed.open_load(load_of(LARGE), 1.0)
+    assert (feed.model_wanted, feed.model_next, feed.load_due) == (SMALL, LARGE, None)
+    assert taken(feed) == [("s1", 2)]
+    assert begun is not None and feed.finish(begun)
+    feed.finish(requests_of(order("s1"))[1])
+    assert feed.model_wanted == LARGE
+    assert taken(feed) == []
+    load = feed.load_due
+    assert load is not None and load.model == LARGE
+    feed.end_load(load)
+    assert (feed.model_wanted, taken(feed)) == (SMALL, [("s2", 1), ("s2", 2)])
+
+
+def test_slices_of_the_model_for_clients_run_beside_them():
+    feed = feed_of(order("s1", LARGE), order("s2"))
+    feed.open_load(load_of(LARGE), 1.0)
+    assert taken(feed) == [("s1", 1), ("s1", 2)]
+
+
+def test_a_newer_order_to_load_replaces_the_older_one():
+    feed = feed_of()
+    feed.open_load(load_of(LARGE), 1.0)
+    older = feed.load_due
+    feed.open_load(load_of(SMALL, 2), 2.0)
+    assert older is not None
+    feed.end_load(older)
+    assert feed.model_wanted == SMALL
+
+
+def test_a_model_that_did_not_load_is_not_wanted_for_clients_any_more():
+    feed = feed_of()
+    feed.open_load(load_of(LARGE), 1.0)
+    feed.close_model(LARGE)
+    assert feed.model_wanted is None

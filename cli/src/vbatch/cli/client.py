@@ -14,7 +14,7 @@ from vbatch import client
 from vbatch.cli.exits import Misused, Refused, Unreachable
 from vbatch.client import AsyncClient, LiveEvent
 from vbatch.client.core import routes
-from vbatch.client.transport import Upload
+from vbatch.client.transport import SILENCE_SECONDS_MAX, Upload
 
 DOWNLOAD_CHUNK_BYTES = 1 << 18
 HINTS = {401: " Give the right one with --api-key or VBATCH_API_KEY."}
@@ -125,10 +125,12 @@ class Server:
 
 
 @asynccontextmanager
-async def connect(url: str, api_key: str | None) -> AsyncIterator[Server]:
+async def connect(
+    url: str, api_key: str | None, *, silence_seconds_max: float = SILENCE_SECONDS_MAX
+) -> AsyncIterator[Server]:
     """Open a session; nothing is sent yet."""
     with reported():
-        server = AsyncClient(url, api_key=api_key)
+        server = AsyncClient(url, api_key=api_key, silence_seconds_max=silence_seconds_max)
     async with server:
         yield Server(server)
 

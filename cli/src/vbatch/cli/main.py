@@ -30,6 +30,7 @@ from vbatch.cli.commands import (
     stack,
     steering,
     trace,
+    trying,
     tune,
     usage,
     webhooks,
@@ -62,6 +63,7 @@ app.command(rich_help_panel=SERVER)(doctor.doctor)
 app.command(rich_help_panel=SERVER)(tune.tune)
 app.command(rich_help_panel=SERVER)(administration.settings)
 app.command("support-bundle", rich_help_panel=SERVER)(administration.support_bundle)
+app.command(name="try", rich_help_panel=WORK)(trying.try_file)
 app.command(rich_help_panel=WORK)(batches.submit)
 app.command(rich_help_panel=WORK)(batches.watch)
 app.command(rich_help_panel=WORK)(results.results)

@@ -30,7 +30,7 @@ from vbatch.client.submission import submission
 from vbatch.client.tables.disk_index import temporary_file
 from vbatch.client.tables.joins import JoinReport, check_join, join
 from vbatch.client.tables.sources import Format, Source, open_table
-from vbatch.client.transport import EVENT_BYTES_MAX, AsyncTransport, Upload
+from vbatch.client.transport import EVENT_BYTES_MAX, SILENCE_SECONDS_MAX, AsyncTransport, Upload
 from vbatch.contracts.endpoints import EMBEDDINGS
 
 if TYPE_CHECKING:
@@ -42,11 +42,19 @@ if TYPE_CHECKING:
 class AsyncClient:
     """One server; use it as an asynchronous context manager, or `close` it.
 
-    It does what `Client` does, with the same arguments and errors. Tables are read and written in a thread.
+    It does what `Client` does, with the same arguments and errors. Tables are read and written in a thread. The server
+    may send nothing for `silence_seconds_max` before a method raises Silent.
     """
 
-    def __init__(self, url: str | None = None, *, api_key: str | None = None) -> None:
-        self.transport = AsyncTransport(url_from(url), api_key_from(api_key))
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        silence_seconds_max: float = SILENCE_SECONDS_MAX,
+    ) -> None:
+        url, api_key = url_from(url), api_key_from(api_key)
+        self.transport = AsyncTransport(url, api_key, silence_seconds_max=silence_seconds_max)
 
     async def submit(
         self,

@@ -21,7 +21,6 @@ ERROR_BYTES_MAX = 16_384
 EVENT_BYTES_MAX = 8 << 20
 """Of one server-sent event; events in the log have at most 2 MiB."""
 TRUST = "Ask under a name of its certificate, and name your own authority in SSL_CERT_FILE."
-TIMEOUT = httpx.Timeout(SILENCE_SECONDS_MAX, connect=CONNECT_SECONDS)
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -48,7 +47,7 @@ class Transport:
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self.url = base_url(url)
-        self._http = httpx.Client(headers=_headers(api_key), timeout=TIMEOUT, **_trust(self.url))
+        self._http = httpx.Client(headers=_headers(api_key), timeout=_timeout(SILENCE_SECONDS_MAX), **_trust(self.url))
 
     def close(self) -> None:
         self._http.close()
@@ -85,11 +84,13 @@ class Transport:
 
 
 class AsyncTransport:
-    """Asynchronous."""
+    """Asynchronous. Raises Silent where nothing comes for `silence_seconds_max`."""
 
-    def __init__(self, url: str, api_key: str | None) -> None:
+    def __init__(self, url: str, api_key: str | None, *, silence_seconds_max: float = SILENCE_SECONDS_MAX) -> None:
         self.url = base_url(url)
-        self._http = httpx.AsyncClient(headers=_headers(api_key), timeout=TIMEOUT, **_trust(self.url))
+        self._silence_seconds_max = silence_seconds_max
+        timeout = _timeout(silence_seconds_max)
+        self._http = httpx.AsyncClient(headers=_headers(api_key), timeout=timeout, **_trust(self.url))
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -118,7 +119,7 @@ class AsyncTransport:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """Open an answer to be read piece by piece. Raises Refused and Unreachable, while it is read as well."""
-        with translated(self.url):
+        with translated(self.url, self._silence_seconds_max):
             asked = self._http.stream(method, self.url + path, headers=headers, **_content(json, upload))
             async with asked as response:
                 if response.is_error:
@@ -141,7 +142,7 @@ def is_loopback(url: str) -> bool:
 
 
 @contextmanager
-def translated(url: str) -> Iterator[None]:
+def translated(url: str, silence_seconds_max: float = SILENCE_SECONDS_MAX) -> Iterator[None]:
     """Raise the library's errors as ours."""
     try:
         yield
@@ -152,7 +153,7 @@ def translated(url: str) -> Iterator[None]:
             raise Unreachable(f"{url} is not trusted: {error}. {TRUST}") from error
         raise Unreachable(f"No server answers at {url}. Start one with `vbatch up`, or give its URL.") from error
     except httpx.TimeoutException as error:
-        raise Silent(f"{url} sent nothing for {SILENCE_SECONDS_MAX:.0f} s. Try again.") from error
+        raise Silent(f"{url} sent nothing for {silence_seconds_max:.0f} s. Try again.") from error
     except httpx.HTTPError as error:
         raise Unreachable(f"The connection to {url} broke ({error}). Try again.") from error
 
@@ -166,6 +167,10 @@ def refusal_of(status: int, body: bytes) -> Refused | Unreachable:
     if status == 503:
         return Unreachable(f"The server cannot answer now: {error.message}")
     return Refused(error.message, status=status, code=error.code, param=error.param)
+
+
+def _timeout(silence_seconds_max: float) -> httpx.Timeout:
+    return httpx.Timeout(silence_seconds_max, connect=CONNECT_SECONDS)
 
 
 def _content(json: object, upload: Upload | None) -> dict[str, Any]:

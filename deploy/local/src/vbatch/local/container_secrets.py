@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vbatch.chassis.files import write_atomically
+from vbatch.chassis.settings import LANE_TOKEN_FILE
 from vbatch.local import nats, nats_users, postgres
 from vbatch.local.postgres_roles import Role, statements, url_of
 
@@ -37,6 +38,8 @@ class Reader:
     database_role: Role | None = None
     is_operator: bool = False
     shares_webhook_secrets: bool = False
+    uses_lane: bool = False
+    """Whether it shows the token of the interactive lane, or asks for it."""
 
     @property
     def opens_database(self) -> bool:
@@ -44,10 +47,10 @@ class Reader:
 
 
 READERS = (
-    Reader("gateway", "gateway", Role.GATEWAY, shares_webhook_secrets=True),
-    Reader("scheduler", "scheduler"),
+    Reader("gateway", "gateway", Role.GATEWAY, shares_webhook_secrets=True, uses_lane=True),
+    Reader("scheduler", "scheduler", uses_lane=True),
     Reader("results", "results", Role.RESULTS),
-    Reader("gpu-runner", "gpu-runner"),
+    Reader("gpu-runner", "gpu-runner", uses_lane=True),
     Reader("notifier", "notifier", shares_webhook_secrets=True),
     Reader("labeler", "labeler"),
     Reader("operator", nats_users.OPERATOR, is_operator=True),
@@ -76,6 +79,7 @@ def provide(folder: Path, store: Path) -> None:
     """Complete `folder`; `store` is the folder of nats-server on the disk that its limits follow."""
     masters = folder / MASTERS
     nats_users.provide_keys(masters)
+    _provide_password(masters / LANE_TOKEN_FILE.name)
     for name, readers in PASSWORD_READERS.items():
         _provide_password(masters / name)
         for reader in readers:
@@ -98,6 +102,8 @@ def _provide_reader(folder: Path, reader: Reader, masters: Path) -> None:
     _write(folder / NKEY_FILE, nats_users.key_file(masters, reader.log_user).read_bytes())
     if reader.opens_database:
         _write(folder / POSTGRES_URL_FILE, _database_url(reader.database_role, masters).encode())
+    if reader.uses_lane:
+        _write(folder / LANE_TOKEN_FILE.name, (masters / LANE_TOKEN_FILE.name).read_bytes())
     if reader.shares_webhook_secrets:
         (folder / WEBHOOKS).mkdir(parents=True, exist_ok=True)
 

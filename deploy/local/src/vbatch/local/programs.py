@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vbatch.chassis.files import write_atomically
-from vbatch.chassis.settings import CONFIG_VARIABLE, POSTGRES_URL_FILE, STACK_VARIABLE
+from vbatch.chassis.settings import CONFIG_VARIABLE, LANE_TOKEN_FILE, POSTGRES_URL_FILE, STACK_VARIABLE
+from vbatch.chassis.shared_token import provided_token
 from vbatch.local import labeling, log_access, monitoring, nats, nats_users, postgres, probes
 from vbatch.local.commands import Command
 from vbatch.local.postgres_roles import Role, RoleFiles, statements, url_of
@@ -71,6 +72,7 @@ def prepare(settings: LocalSettings) -> None:
     """Create the folders, the NATS configuration and the database, where they do not exist yet."""
     for folder in ("run", "logs", "secrets", "nats"):
         (settings.home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    provided_token(settings.home / LANE_TOKEN_FILE)
     if settings.monitoring:
         monitoring.prepare(settings)
     if settings.labeling:

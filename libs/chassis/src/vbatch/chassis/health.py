@@ -67,7 +67,12 @@ async def serve_health(
 ) -> AsyncIterator[int]:
     """Serve the three pages, and the service's own, while the block runs; yields the port. Raises PortTaken."""
     app = health_app(readiness, registry, pages, readings=readings)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS_MAX)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_SECONDS_MAX,
+        handler_cancellation=True,  # nothing is done any more for a client that has left
+    )
     await runner.setup()
     try:
         await _listen(runner, host, port)

@@ -26,6 +26,7 @@ CONFIG_VARIABLE = "VBATCH_CONFIG"
 STACK_VARIABLE = "VBATCH_STACK"
 """Every process of a stack, and every child of one, carries the stack's home under this name."""
 POSTGRES_URL_FILE = Path("secrets") / "postgres-url"
+LANE_TOKEN_FILE = Path("secrets") / "lane-token"
 EXIT_BAD_SETTINGS = 2
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -89,6 +90,10 @@ class ServiceSettings(BaseSettings):
         default=False,
         description="Webhooks may also go to http:// and to private addresses, loopback included.",
     )
+    lane_token_file: Path | None = Field(
+        default=None,
+        description="What gateway, scheduler and runners show each other; by default `secrets/lane-token` in the home.",
+    )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=0, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
 
@@ -120,6 +125,10 @@ class ServiceSettings(BaseSettings):
     def nats_nkey_seed(self) -> str | None:
         """The key itself; never log it."""
         return self.nats_nkey_file.read_text().strip() if self.nats_nkey_file else None
+
+    @property
+    def lane_token_path(self) -> Path:
+        return self.lane_token_file or self.home / LANE_TOKEN_FILE
 
     @field_validator("postgres_url")
     @classmethod

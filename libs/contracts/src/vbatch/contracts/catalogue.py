@@ -119,11 +119,14 @@ KINDS: tuple[EventKind, ...] = (
     EventKind(
         "runner.profile_lowered", 1, e.ProfileLowered, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
     ),
+    EventKind(
+        "runner.model_demanded", 1, e.ModelDemanded, ("scheduler",), lambda event: f"{event.epoch}:{_stamp(event)}"
+    ),
     EventKind("runner.stopped", 1, e.RunnerStopped, ("gpu-runner",), lambda event: str(event.epoch)),
     EventKind("runner.lost", 1, e.RunnerLost, ("scheduler",), lambda event: str(event.epoch), place="lease"),
     EventKind("scheduler.lease", 1, e.SchedulerLeased, ("scheduler",), lambda event: f"{event.pid}:{_stamp(event)}"),
     EventKind("results.lease", 1, e.ResultsLeased, ("results",), lambda event: f"{event.pid}:{_stamp(event)}"),
-    EventKind("model.registered", 1, e.ModelRegistered, ("gateway",), lambda event: _stamp(event)),
+    EventKind("model.registered", 2, e.ModelRegistered, ("gateway",), lambda event: _stamp(event)),
     EventKind("model.removed", 1, e.ModelRemoved, ("gateway",), lambda event: _stamp(event)),
     EventKind("key.created", 1, e.KeyCreated, ("gateway", "operator")),
     EventKind("key.revoked", 1, e.KeyRevoked, ("gateway",)),

@@ -31,6 +31,8 @@ UPCASTS: Mapping[str, tuple[str, Upcast | None]] = {
     "vbatch.runner.model_loaded.v1": ("vbatch.runner.model_loaded.v2", None),
     # The second version says with which profile; what the first one's was, nobody wrote down.
     "vbatch.runner.model_loading.v1": ("vbatch.runner.model_loading.v2", None),
+    # The second version may pin a model; no model of the first one is pinned.
+    "vbatch.model.registered.v1": ("vbatch.model.registered.v2", None),
 }
 """`ce-type` of an old version → (`ce-type` it becomes, how); None where the payload stays."""
 

@@ -31,7 +31,7 @@ def event_text(event: e.AnyEvent) -> str:
             return _upload(event)
         case e.BatchDispatched() | e.ChunkCompleted() | e.ChunkOutline() | e.SliceReturned():
             return _slice(event)
-        case e.RunnerLeased() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
+        case e.RunnerLeased() | e.ModelDemanded() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
             return _runner(event)
         case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost() | e.BatchQualityDropped():
             return _trouble(event)
@@ -187,11 +187,15 @@ def _slice(event: e.BatchDispatched | e.ChunkCompleted | e.ChunkOutline | e.Slic
             assert_never(event)
 
 
-def _runner(event: e.RunnerLeased | e.ModelLoading | e.ModelLoaded | e.ModelFailed) -> str:
+def _runner(
+    event: e.RunnerLeased | e.ModelDemanded | e.ModelLoading | e.ModelLoaded | e.ModelFailed,
+) -> str:
     match event:
         case e.RunnerLeased():
             device = f"{event.device} with {size(event.memory_bytes)}"
             return f"{event.runner_id} took its device, {device} (process {event.pid})"
+        case e.ModelDemanded():
+            return f"{event.runner_id} is to load {event.model}: {event.reason}"
         case e.ModelLoading():
             return f"{event.runner_id} loads {event.model}{_first_choice(event.profile)}"
         case e.ModelLoaded():

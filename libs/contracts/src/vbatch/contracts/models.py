@@ -49,7 +49,8 @@ class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     `package`, `hub`, `folder` and `base_url` name the source; a vLLM model has exactly one of the first three, an
     `http` engine has `base_url`, a simulated one has none. `arguments` become `--key value` (true: a bare flag).
-    `max_num_seqs` is how many requests the engine runs at once; the runner derives its concurrency from it.
+    `max_num_seqs` is how many requests the engine runs at once; the runner derives its concurrency from it. A `pinned`
+    model stays on the device where there is room beside others, and comes back when the device has nothing to do.
     """
 
     id: ModelId
@@ -63,6 +64,7 @@ class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     arguments: dict[str, ArgumentValue] = {}
     environment: dict[str, str] = {}
     cpu: DeviceOverrides = DeviceOverrides()
+    pinned: bool = False
 
     @property
     def trust(self) -> Trust:

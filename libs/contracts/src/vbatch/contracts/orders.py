@@ -68,7 +68,20 @@ class PauseBatch(Order, frozen=True, kw_only=True, tag="hold"):
     pause: int
 
 
-WorkOrder = RunSlice | FailSlice | CancelBatch | PauseBatch
+class LoadModel(msgspec.Struct, frozen=True, kw_only=True, tag_field="order", tag="load"):
+    """Load this model for clients that wait for it, once the requests of the slices that have begun are done.
+
+    It then stays for at least `stay_seconds`. `demand` is the sequence of the event that says why. `epoch` is that of
+    the runner, as in every order.
+    """
+
+    epoch: int
+    model: ModelId
+    demand: int
+    stay_seconds: float
+
+
+WorkOrder = RunSlice | FailSlice | CancelBatch | PauseBatch | LoadModel
 _DECODER = msgspec.json.Decoder(WorkOrder)
 
 
@@ -91,6 +104,8 @@ def _name(order: WorkOrder) -> str:
             return f"{order.batch_id}:recall"
         case PauseBatch():
             return f"{order.batch_id}:hold:{order.pause}"
+        case LoadModel():
+            return f"load:{order.demand}"
 
 
 def decode_order(body: bytes) -> WorkOrder:

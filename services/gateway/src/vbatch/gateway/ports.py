@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from vbatch.chassis.blobs import Blobs
+from vbatch.contracts.dry_run import FileSample, RunEstimate
 from vbatch.contracts.file_check import FileChecked
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import BatchId, EndpointId, FanoutId, FileId, JudgementId, LabelingId, ModelId, OwnerId
+from vbatch.contracts.lane import DemandAnswer, LaneResult, LaneState
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
@@ -19,8 +21,10 @@ from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAs
 from vbatch.gateway.core.curation.datasets import DatasetRecord
 from vbatch.gateway.core.curation.judgements import AnsweredLine, JudgementRecord, JudgementsListAsk
 from vbatch.gateway.core.curation.labelings import LabelingRecord
+from vbatch.gateway.core.dry_run import EstimateAsk
 from vbatch.gateway.core.facets import FacetRecord
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
+from vbatch.gateway.core.interactive import InteractiveAsk
 from vbatch.gateway.core.log_lines import ServiceLines
 from vbatch.gateway.core.merged_answers import Member, MergedPlaces
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
@@ -203,6 +207,77 @@ class ForecastFeed(Protocol):
 
     async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
         """Whether a file could become a batch. Raises SchedulerUnavailable."""
+        ...
+
+
+class DryRunFeed(Protocol):
+    """What the scheduler knows of a file and of its work. Every method raises SchedulerUnavailable."""
+
+    async def sample(self, blob: str, file_bytes: int, endpoint: str, lines: int) -> FileSample: ...
+
+    async def estimate(self, work: EstimateAsk) -> RunEstimate: ...
+
+
+class LaneUnreachable(Exception):
+    """Raised when a runner cannot be asked: the request was not sent."""
+
+
+class LaneBroken(Exception):
+    """Raised when a request was sent and its answer will never be complete."""
+
+
+class LaneRefused(Exception):
+    """Raised when a runner does not pass a request to an engine, or got no answer from it; `result` says why."""
+
+    def __init__(self, result: LaneResult, detail: str) -> None:
+        super().__init__(detail)
+        self.result = result
+
+
+class LaneAnswer(Protocol):
+    """The answer of an engine while it arrives. It must be closed; closing it early takes the request back."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def is_stream(self) -> bool: ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises LaneBroken."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Lanes(Protocol):
+    """The runners, as ways to the engines for requests that clients wait for."""
+
+    def states(self) -> Mapping[str, LaneState]:
+        """What each runner last said of itself, by its URL; runners that do not answer are missing."""
+        ...
+
+    def inside(self, url: str) -> int:
+        """How many requests of this gateway are with the runner."""
+        ...
+
+    async def refresh(self) -> None:
+        """Ask every runner now."""
+        ...
+
+    async def open(self, url: str, ask: InteractiveAsk, request_id: str) -> LaneAnswer:
+        """Send one request. Raises LaneUnreachable, LaneRefused, LaneBroken."""
+        ...
+
+
+class DemandFeed(Protocol):
+    """Tells the scheduler what clients wait for."""
+
+    async def ask(self, model: ModelId) -> DemandAnswer:
+        """Raises SchedulerUnavailable."""
         ...
 
 

@@ -51,6 +51,13 @@ class GatewaySettings(PublicSettings):
     event_streams_max: int = Field(100, ge=1, description="Event streams open at once.")
     creates_per_minute_max: int = Field(0, ge=0, description="Batches an API key may create a minute; 0: any number.")
     uploads_per_minute_max: int = Field(0, ge=0, description="Uploads an API key may begin a minute; 0: any number.")
+    interactive_per_minute_max: int = Field(
+        0, ge=0, description="Requests an API key may send a minute and wait for; 0: any number."
+    )
+    interactive_wait_seconds: float = Field(
+        120.0, ge=0, le=3_600, description="How long a client waits for a model that is not loaded; then it gets a 503."
+    )
+    interactive_seconds_max: float = Field(3_600.0, gt=0, description="How long an engine may take for one of those.")
     reads_per_minute_max: int = Field(0, ge=0, description="GETs an API key may send a minute; 0: any number.")
     bytes_per_minute_max: int = Field(0, ge=0, description="Bytes an API key may send a minute; 0: any number.")
     batch_file_bytes_max: int = Field(

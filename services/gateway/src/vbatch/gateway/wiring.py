@@ -29,8 +29,10 @@ from vbatch.chassis.process import Stop, until_stopped
 from vbatch.chassis.readings import Readings, readiness_reading
 from vbatch.chassis.reported_settings import reported_settings
 from vbatch.chassis.sealed import SealedFolder
+from vbatch.chassis.shared_token import provided_token
 from vbatch.chassis.tls import ServerCertificate, context_factory, renewing, server_certificate
 from vbatch.gateway.adapters.curation_reads import PostgresCurationReads
+from vbatch.gateway.adapters.demands import SchedulerDemands
 from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
 from vbatch.gateway.adapters.http import (
     access,
@@ -42,6 +44,7 @@ from vbatch.gateway.adapters.http import (
     event_log,
     fanouts,
     files,
+    interactive,
     judgements,
     labelings,
     logs,
@@ -63,14 +66,16 @@ from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts, RequestMiddleware
 from vbatch.gateway.adapters.http.service_gate import ServiceGate
 from vbatch.gateway.adapters.input_lines import InputLines
+from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics
 from vbatch.gateway.adapters.known_secrets import known_secrets
+from vbatch.gateway.adapters.lanes import RunnerLanes
 from vbatch.gateway.adapters.log_folder import log_folder
 from vbatch.gateway.adapters.measured_projection import MeasuredProjection
 from vbatch.gateway.adapters.notifier import notifier_pages
 from vbatch.gateway.adapters.postgres import PostgresReads, open_reads
 from vbatch.gateway.adapters.projection import ProjectionFeed
 from vbatch.gateway.adapters.readiness import gateway_readiness
-from vbatch.gateway.adapters.scheduler import scheduler_feed
+from vbatch.gateway.adapters.scheduler import SchedulerFeed, scheduler_feed
 from vbatch.gateway.adapters.service_watch import ServiceWatch, WatchedService
 from vbatch.gateway.adapters.settings_watch import SettingsWatch
 from vbatch.gateway.adapters.sse import OpenStreams
@@ -79,7 +84,7 @@ from vbatch.gateway.adapters.text_search import TextSearch
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.admission import Admission
 from vbatch.gateway.core.disk_guard import Watermark
-from vbatch.gateway.core.rate_limits import KeyLimits
+from vbatch.gateway.core.rate_limits import KeyLimits, RateLimit
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.administration import Administration
 from vbatch.gateway.flows.curation.dataset_sweep import DatasetSweep
@@ -87,12 +92,14 @@ from vbatch.gateway.flows.curation.datasets import Datasets
 from vbatch.gateway.flows.curation.judgements import Judgements
 from vbatch.gateway.flows.curation.labelings import Labelings
 from vbatch.gateway.flows.event_log import Ownership
+from vbatch.gateway.flows.interactive import Interactive
+from vbatch.gateway.flows.model_feed import ModelFeed
 from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.models import register_models
 from vbatch.gateway.flows.stray_sweep import StraySweep
 from vbatch.gateway.flows.upload_sweep import UploadSweep
 from vbatch.gateway.flows.webhooks import Webhooks
-from vbatch.gateway.ports import Deliveries, Dependencies, ForecastFeed, ReportsSettings, Services
+from vbatch.gateway.ports import Deliveries, Dependencies, ReportsSettings, Services
 from vbatch.gateway.settings import Configuration, GatewaySettings
 from vbatch.journal.archive import HistoricLog
 from vbatch.journal.connection_watch import connection_lost
@@ -154,6 +161,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
             queue,
             event_log,
             models,
+            interactive,
             webhooks,
             judgements,
             datasets,
@@ -170,6 +178,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
     describe(app)
     if guide_folder is not None:
         add_guide(app, guide_folder)
+    app.add_middleware(interactive.InteractiveShortcut)
     app.add_middleware(
         ServiceGate,
         admit=lambda key, address: parts.admission.admit(key, address, parts.dependencies.now()),
@@ -216,17 +225,21 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
         scheduler_feed(settings.scheduler_url) as forecasts,
         notifier_pages(settings.notifier_url) as deliveries,
         aiohttp.ClientSession() as http,
+        _lane_session() as lane_http,
     ):
         await journal.topology()
         watched = Watched(ServiceWatch(_watched(settings), http), SettingsWatch(_watched(settings), http))
-        parts = _parts(configuration, journal, reads, projection, forecasts, deliveries, watched)
+        model_feed = ModelFeed(journal.log)
+        interactive_lane = await _interactive(settings, lane_http, model_feed)
+        parts = _parts(configuration, journal, reads, projection, forecasts, deliveries, watched, interactive_lane)
         await _sweep(parts.dependencies.blobs)
         changed = await register_models(parts.dependencies, configuration.models)
         get_logger().info("models_registered", models=len(configuration.models), changed=changed)
         sweeps = (UploadSweep(parts.dependencies), StraySweep(parts.dependencies), DatasetSweep(parts.dependencies))
-        duties = _beside(forecasts, parts.feed, *sweeps)
+        duties = _beside(forecasts, parts.feed, model_feed, *sweeps)
         async with loop_lag(parts.registry), duties:
             await parts.feed.caught_up()
+            await model_feed.caught_up()
             _tell_of_keys(parts.access)
             yield parts, journal
 
@@ -258,9 +271,10 @@ def _parts(
     journal: Journal,
     reads: PostgresReads,
     projection: ProjectionFeed,
-    forecasts: ForecastFeed,
+    forecasts: SchedulerFeed,
     deliveries: Deliveries,
     watched: Watched,
+    interactive_lane: Interactive,
 ) -> AppState:
     settings = configuration.settings
     access = Access(configuration.keys, is_local=settings.is_local)
@@ -311,8 +325,26 @@ def _parts(
         administration=Administration(dependencies, feed, journal.dead, watched.settings),
         own_settings=reported_settings(settings),
         known_secrets=partial(known_secrets, settings),
+        interactive=interactive_lane,
+        interactive_metrics=InteractiveMetrics(registry),
+        interactive_limit=RateLimit(settings.interactive_per_minute_max),
+        dry_runs=forecasts,
         has_open_pages=settings.has_open_pages,
     )
+
+
+def _lane_session() -> aiohttp.ClientSession:
+    """For requests that clients wait for: their number is limited at the runners, not here."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+    )
+
+
+async def _interactive(settings: GatewaySettings, http: aiohttp.ClientSession, models: ModelFeed) -> Interactive:
+    token = await asyncio.to_thread(provided_token, settings.lane_token_path)
+    lanes = RunnerLanes(settings.gpu_runner_urls.split(), token, http, settings.interactive_seconds_max)
+    demands = SchedulerDemands(settings.scheduler_url, token, http)
+    return Interactive(lanes, demands, models.models, settings.interactive_wait_seconds)
 
 
 def _tell_of_keys(access: Access) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from vbatch.contracts.events import EngineOrigin
+from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.orders import RequestRef
 from vbatch.gpu_runner.core.concurrency import EngineStats
@@ -26,8 +28,21 @@ class Answer:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OpenAnswer:
+    """An engine's HTTP answer whose body is still to come; `pieces` raises as `Engine.open` does."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    pieces: AsyncIterator[bytes]
+
+
 class ConnectionLost(Exception):
     """Raised when the engine did not answer this request; it may have died or only closed a connection."""
+
+
+class NotConnected(ConnectionLost):
+    """Raised when there was no connection to send a request over: the engine has not seen it."""
 
 
 class RequestTimedOut(Exception):
@@ -71,6 +86,14 @@ class Engine(Protocol):
         The gate is passed right before the request leaves, when there is a connection for it.
         """
 
+    def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AbstractAsyncContextManager[OpenAnswer]:
+        """Send one request and read its answer piece by piece. Raises as `ask`; leaving the block early takes the
+        request back."""
+
+    @property
+    def has_priority(self) -> bool:
+        """Whether a request with a priority runs before others that wait in it."""
+
     async def is_healthy(self) -> bool: ...
 
     async def progress(self) -> str | None:
@@ -105,6 +128,16 @@ class Launcher(Protocol):
     async def expect(self, definition: ModelDefinition) -> None:
         """Shorten the start of a model that is likely next. It may take time of the machine from the running engine, so
         it should not be called without need."""
+
+    def resident(self, model: ModelId) -> Engine | None:
+        """The engine of a model that stays loaded beside the one in use and answers now; None if there is none."""
+
+    @property
+    def residents(self) -> Sequence[ModelId]:
+        """The models that stay loaded beside the one in use and answer now."""
+
+    async def forget(self, model: ModelId) -> None:
+        """Stop the engine that stays loaded beside the one in use, if it is no longer healthy."""
 
     async def close(self) -> None:
         """End what is kept ready for the next launch."""

@@ -78,6 +78,9 @@ class RunnerSettings(ServiceSettings):
     outbox_messages_max: int = Field(
         DEFAULTS.outbox_messages_max, ge=1, description="Feeding pauses while more events wait to be stored."
     )
+    interactive_requests_max: int = Field(
+        DEFAULTS.interactive_requests_max, ge=1, le=10_000, description="Requests inside at once that clients wait for."
+    )
     residents_max: int = Field(
         DEFAULTS.residents_max, ge=1, le=16, description="Models loaded at once where there is room; 1: one by one."
     )

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -21,6 +22,7 @@ from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readiness import NotReady, Readiness
 from vbatch.chassis.reported_settings import settings_page
+from vbatch.chassis.shared_token import provided_token
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
@@ -29,7 +31,8 @@ from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
 from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
 from vbatch.gpu_runner.adapters.engine.process.sweep import sweep
-from vbatch.gpu_runner.adapters.gpu_metrics import Gpu, gpu_reading
+from vbatch.gpu_runner.adapters.gpu_metrics import Gpu, gpu_reading, power_watts
+from vbatch.gpu_runner.adapters.lane_api import lane_pages
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_page, engine_reading
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.tuning import Candidate
@@ -110,8 +113,11 @@ async def _watched(
     registry.register(RunnerCollector(runner.metrics, runner.feed, asyncio.get_running_loop().time))
     readiness = _readiness(runner, journal, files)
     report_waiting_writes(journal.waiting_writes, readiness, registry)
-    readings = {"engine": engine_reading(runner.engine_metrics), "gpu": gpu_reading(Gpu(settings.gpu_index))}
-    pages = [engine_page(runner.engine_metrics), settings_page(settings)]
+    gpu = Gpu(settings.gpu_index)
+    readings = {"engine": engine_reading(runner.engine_metrics), "gpu": gpu_reading(gpu)}
+    token = await asyncio.to_thread(provided_token, settings.lane_token_path)
+    lane = lane_pages(lambda: runner.lane, token, partial(power_watts, gpu))
+    pages = [engine_page(runner.engine_metrics), settings_page(settings), *lane]
     health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages, readings=readings)
     async with health, loop_lag(registry):
         yield

@@ -9,7 +9,10 @@ from pydantic import BeforeValidator, Field
 
 from vbatch.chassis.settings import ServiceSettings
 from vbatch.scheduler.core.decide import FLAW_SHARE_MAX
+from vbatch.scheduler.core.demand import DemandRules
 from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX
+
+RULES = DemandRules()
 
 
 class PolicyName(StrEnum):
@@ -48,8 +51,23 @@ class SchedulerSettings(ServiceSettings):
         gt=0,
         description="A runner that has not asked for orders for this long is lost, and others run what it held.",
     )
+    interactive_swap_seconds_min: float = Field(
+        default=RULES.swap_seconds_min,
+        ge=0,
+        description="Clients that wait for a model interrupt a runner's batches no more often than once in this time.",
+    )
+    interactive_stay_seconds: float = Field(
+        default=RULES.stay_seconds,
+        ge=0,
+        le=3_600,
+        description="A model that was loaded for clients stays at least this long.",
+    )
     policy: Annotated[PolicyName, BeforeValidator(_current_name)] = Field(
         default=PolicyName.DEADLINE_AWARE,
         description="Which batch runs next: "
         "deadline_aware keeps deadlines and saves swaps, fifo takes the oldest batch.",
     )
+
+    @property
+    def demand_rules(self) -> DemandRules:
+        return DemandRules(self.interactive_swap_seconds_min, self.interactive_stay_seconds)

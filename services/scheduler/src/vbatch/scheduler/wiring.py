@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -14,16 +15,19 @@ from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop
 from vbatch.chassis.readings import Reading
 from vbatch.chassis.reported_settings import settings_page
+from vbatch.chassis.shared_token import provided_token
 from vbatch.journal.jetstream import connect
 from vbatch.journal.port import Journal
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 from vbatch.scheduler.adapters.metrics import BatchTimes, forecast_reading, log_reading, state_reading
 from vbatch.scheduler.adapters.planner import process_planner
-from vbatch.scheduler.adapters.queue_api import check_pages, queue_api
+from vbatch.scheduler.adapters.queue_api import check_pages, demand_page, dry_run_pages, queue_api
 from vbatch.scheduler.core.policy.density import DensityPolicy
 from vbatch.scheduler.core.policy.policy import Policy, stay_then_oldest
 from vbatch.scheduler.flows.checking import Checking
+from vbatch.scheduler.flows.demanding import Demanding
+from vbatch.scheduler.flows.estimating import Estimating
 from vbatch.scheduler.flows.forecasting import Forecasting
 from vbatch.scheduler.flows.planning import Limits
 from vbatch.scheduler.flows.scheduling import Scheduler
@@ -57,6 +61,10 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
         _add_checks(readiness, journal, scheduler)
         report_waiting_writes(journal.waiting_writes, readiness, registry)
         forecasting = Forecasting(scheduler.state, scheduler.policy, utc_now, lambda: scheduler.is_caught_up)
+        estimating = Estimating(scheduler.state, policy, planner, limits, utc_now)
+        demanding = Demanding(scheduler.state, utc_now, settings.demand_rules, scheduler.wake)
+        scheduler.demanded = demanding.current
+        token = await asyncio.to_thread(provided_token, settings.lane_token_path)
         checking = Checking(scheduler.state, planner, limits)
         health = serve_health(
             readiness,
@@ -66,6 +74,8 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
             pages=[
                 *queue_api(forecasting),
                 *check_pages(checking, lambda: scheduler.is_caught_up),
+                *dry_run_pages(estimating, lambda: scheduler.is_caught_up),
+                demand_page(demanding, lambda: scheduler.is_caught_up, token),
                 settings_page(settings),
             ],
             readings=_readings(scheduler, forecasting, journal),

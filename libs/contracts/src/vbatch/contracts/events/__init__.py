@@ -96,6 +96,7 @@ from vbatch.contracts.events.runners import (
     EngineCrashed as EngineCrashed,
     EngineEvent as EngineEvent,
     EngineOrigin as EngineOrigin,
+    ModelDemanded as ModelDemanded,
     ModelFailed as ModelFailed,
     ModelLoaded as ModelLoaded,
     ModelLoading as ModelLoading,

@@ -100,6 +100,19 @@ class ProfileLowered(Event, frozen=True, kw_only=True):
     detail: limits.Detail
 
 
+class ModelDemanded(Event, frozen=True, kw_only=True):
+    """The scheduler has the runner load a model for clients that wait for its answers, or because it is pinned.
+
+    What is on the device gives way at its next slice boundary; the model then stays for at least `stay_seconds`.
+    """
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    reason: limits.ReasonText
+    stay_seconds: float
+
+
 class RunnerStopped(Event, frozen=True, kw_only=True):
     """The runner process ends of its own accord and returns everything it held."""
 
@@ -118,4 +131,4 @@ class RunnerLost(Event, frozen=True, kw_only=True):
 
 
 EngineEvent = ModelLoading | ModelLoaded | ModelFailed | EngineCrashed | ProfileLowered
-RunnerEvent = RunnerLeased | EngineEvent | RunnerStopped | RunnerLost
+RunnerEvent = RunnerLeased | EngineEvent | ModelDemanded | RunnerStopped | RunnerLost

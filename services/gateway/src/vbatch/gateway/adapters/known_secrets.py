@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,12 +19,13 @@ def known_secrets(settings: ServiceSettings) -> list[str]:
     fields = (getattr(settings, name) for name in type(settings).model_fields)
     told = [value.get_secret_value() for value in fields if isinstance(value, SecretStr)]
     passwords = [_password(text) for text in told]
-    return sorted(filter(None, {*told, *passwords, *_in_files(settings.home / "secrets")}), key=len, reverse=True)
+    files = [settings.lane_token_path, *sorted((settings.home / "secrets").rglob("*"))[:FILES_MAX]]
+    return sorted(filter(None, {*told, *passwords, *_in_files(files)}), key=len, reverse=True)
 
 
-def _in_files(folder: Path) -> list[str]:
+def _in_files(paths: Iterable[Path]) -> list[str]:
     found: list[str] = []
-    for path in sorted(folder.rglob("*"))[:FILES_MAX]:
+    for path in paths:
         with suppress(OSError, UnicodeDecodeError):
             if path.is_file() and path.stat().st_size <= SECRET_BYTES_MAX:
                 found += [line.strip() for line in path.read_text().splitlines()]

@@ -6,16 +6,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 import aiohttp
 import msgspec
 
 from vbatch.chassis.logs import get_logger
+from vbatch.contracts.dry_run import FileSample, RunEstimate
 from vbatch.contracts.file_check import FileChecked
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import BatchId
+from vbatch.gateway.core.dry_run import EstimateAsk
 from vbatch.gateway.ports import SchedulerUnavailable
 
 FETCH_EVERY_SECONDS = 1.0
@@ -70,6 +72,20 @@ class SchedulerFeed:
         if checked is None:
             raise SchedulerUnavailable(f"the bytes of {blob} are not there")
         return checked
+
+    async def sample(self, blob: str, file_bytes: int, endpoint: str, lines: int) -> FileSample:
+        query = {"blob": blob, "bytes": str(file_bytes), "endpoint": endpoint, "lines": str(lines)}
+        sample = await self._get("/sample", FileSample, query, seconds_max=CHECK_SECONDS_MAX)
+        if sample is None:
+            raise SchedulerUnavailable(f"the bytes of {blob} are not there")
+        return sample
+
+    async def estimate(self, work: EstimateAsk) -> RunEstimate:
+        query = {name: str(value) for name, value in asdict(work).items()}
+        estimate = await self._get("/estimate", RunEstimate, query)
+        if estimate is None:
+            raise SchedulerUnavailable("it makes no estimates")
+        return estimate
 
     async def run(self) -> None:
         """Run forever, reconnecting when the scheduler returns."""

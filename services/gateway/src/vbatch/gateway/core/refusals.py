@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vbatch.contracts.access import Scope
-from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
@@ -73,6 +72,11 @@ class Reason(StrEnum):
     LOGS_ELSEWHERE = "logs_elsewhere"
     NO_SUCH_DEAD_LETTER = "no_such_dead_letter"
     NOT_RESENDABLE = "not_resendable"
+    MODEL_NOT_LOADED = "model_not_loaded"
+    ENDPOINT_UNSERVED = "endpoint_unserved"
+    LANE_FULL = "lane_full"
+    ENGINE_LOST = "engine_lost"
+    ENGINE_TIMED_OUT = "engine_timed_out"
     URL_UNKNOWN = "url_unknown"
     METHOD_UNKNOWN = "method_unknown"
     SERVER_FAULT = "server_fault"
@@ -146,6 +150,13 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.LOGS_ELSEWHERE: Answer(404, "logs_elsewhere"),
     Reason.NO_SUCH_DEAD_LETTER: Answer(404),
     Reason.NOT_RESENDABLE: Answer(409, headers=DO_NOT_RETRY),
+    # Its own headers say when to ask again.
+    Reason.MODEL_NOT_LOADED: Answer(503, "model_not_loaded", SERVER_ERROR),
+    Reason.ENDPOINT_UNSERVED: Answer(400, "unsupported_endpoint"),
+    Reason.LANE_FULL: Answer(429, "rate_limit_exceeded", "requests", RETRY_LATER),
+    # The request itself may have ended the engine: a client that sends it again at once could end the next one.
+    Reason.ENGINE_LOST: Answer(502, "engine_lost", SERVER_ERROR, DO_NOT_RETRY),
+    Reason.ENGINE_TIMED_OUT: Answer(504, "engine_timed_out", SERVER_ERROR, DO_NOT_RETRY),
     Reason.URL_UNKNOWN: Answer(404, "unknown_url"),
     Reason.METHOD_UNKNOWN: Answer(405, "method_not_supported"),
     Reason.SERVER_FAULT: Answer(500, type=SERVER_ERROR),
@@ -225,6 +236,11 @@ def key_over(key_id: str) -> Refusal:
     return Refusal(Reason.KEY_OVER, f"The API key '{key_id}' is revoked or has expired.")
 
 
+def key_ended() -> Refusal:
+    """For a stream that was begun under a key that opens nothing any more."""
+    return Refusal(Reason.KEY_OVER, "Your API key was revoked or has expired.")
+
+
 def quota_exceeded(words: str, param: str | None = None) -> Refusal:
     return Refusal(Reason.QUOTA_EXCEEDED, words, param)
 
@@ -265,11 +281,21 @@ def model_not_deletable(model_id: str) -> Refusal:
 
 
 def url_unknown(method: str, path: str) -> Refusal:
-    """Refuse an unknown URL; a client that looks for online inference is told where to go."""
-    message = f"Invalid URL ({method} {path})"
-    if method == "POST" and path in BATCH_ENDPOINTS:
-        message += ". This server answers batches only: put the request on a line of a file, then POST /v1/batches."
-    return Refusal(Reason.URL_UNKNOWN, message)
+    return Refusal(Reason.URL_UNKNOWN, f"Invalid URL ({method} {path})")
+
+
+def endpoint_unserved(model_id: str, endpoint: str) -> Refusal:
+    return Refusal(Reason.ENDPOINT_UNSERVED, f"The model '{model_id}' does not serve {endpoint}.", "model")
+
+
+def model_not_loaded(message: str, retry_after_seconds: float) -> Refusal:
+    """The model did not come onto a device in time; `message` says what runs now."""
+    seconds = str(max(1, math.ceil(retry_after_seconds)))
+    return Refusal(Reason.MODEL_NOT_LOADED, message, "model", headers={"retry-after": seconds})
+
+
+def engine_lost(message: str) -> Refusal:
+    return Refusal(Reason.ENGINE_LOST, message)
 
 
 def parameter_missing(name: str) -> Refusal:

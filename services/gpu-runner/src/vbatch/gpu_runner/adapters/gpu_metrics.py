@@ -72,6 +72,12 @@ def gpu_reading(gpu: Gpu) -> Reading:
     return read
 
 
+async def power_watts(gpu: Gpu) -> float | None:
+    """What the card draws; None where it does not tell."""
+    reading = await asyncio.to_thread(gpu.read)
+    return reading.power_watts if reading is not None else None
+
+
 def gpu_metrics(metrics: GpuReading) -> Iterator[Metric]:
     yield _gauge("lost", "1 when the card no longer answers its driver.", float(metrics.is_lost))
     gauges = (

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vbatch.contracts.endpoints import CHAT_COMPLETIONS, COMPLETIONS, RESPONSES
 from vbatch.contracts.models import LOCAL_MEDIA, MEDIA_HOSTS, ArgumentValue, EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.concurrency import concurrency_for
 from vbatch.gpu_runner.core.gpu import Gpu
 from vbatch.gpu_runner.core.processor import Processor
 
 MAX_NUM_SEQS = "max-num-seqs"
+SCHEDULING_POLICY, PRIORITY = "scheduling-policy", "priority"
+"""vLLM then runs requests of a lower number first; batches have none, which counts as 0."""
+PRIORITY_ENDPOINTS = frozenset({CHAT_COMPLETIONS, COMPLETIONS, RESPONSES})
 VLLM_MODULE = "vllm.entrypoints.openai.api_server"
 NO_ACCESS_LOG = "--disable-uvicorn-access-log"
 """A log line per request adds nothing to the log of events, and costs the engine time."""
@@ -111,7 +115,16 @@ def guarded_arguments(definition: ModelDefinition, device: Device) -> dict[str, 
     if definition.engine is EngineKind.VLLM:
         arguments.pop(LOCAL_MEDIA, None)
         arguments[MEDIA_HOSTS] = arguments.get(MEDIA_HOSTS) or NO_HOST
+        arguments.setdefault(SCHEDULING_POLICY, PRIORITY)
     return arguments
+
+
+def schedules_by_priority(definition: ModelDefinition, device: Device) -> bool:
+    """Whether the engine runs a request with a better priority before others that wait in it. vLLM reads priorities
+    where tokens are generated only."""
+    if definition.engine is EngineKind.HTTP or PRIORITY_ENDPOINTS.isdisjoint(definition.endpoints):
+        return False  # nobody knows how a server elsewhere was started
+    return guarded_arguments(definition, device).get(SCHEDULING_POLICY) == PRIORITY
 
 
 def effective_arguments(definition: ModelDefinition, device: Device) -> dict[str, ArgumentValue]:

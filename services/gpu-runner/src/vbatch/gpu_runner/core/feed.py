@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
-from vbatch.contracts.orders import FailSlice, RunSlice
+from vbatch.contracts.orders import FailSlice, LoadModel, RunSlice
 
 SLICES_READ_AHEAD, REQUESTS_READ_AHEAD = 3, 512
 """Slices whose requests are held in memory: the running one, the next and one more; or, if they are short, as many
@@ -71,15 +71,31 @@ class _OpenSlice:
             del self.waiting[key]
         return request
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any of its requests is inside the engine or done."""
+        return bool(self.inside) or len(self.unfinished) < len(self.order.requests)
+
     def remainder(self) -> Remainder:
         return Remainder(self.order, tuple(sorted(self.unfinished)), tuple(sorted(self.inside)))
 
 
+@dataclass(frozen=True, slots=True)
+class ClientLoad:
+    """A model that clients wait for; the slices `after` run first, because they had begun when it was ordered."""
+
+    model: ModelId
+    stay_seconds: float
+    opened_at: float
+    after: frozenset[SliceId]
+
+
 class Feed:
-    """The open slices of one runner."""
+    """The open slices of one runner, and the model that clients wait for."""
 
     def __init__(self) -> None:
         self._slices: dict[SliceId, _OpenSlice] = {}
+        self._load: ClientLoad | None = None
         self._group = 0  # the group of the last request taken
 
     def open(self, order: RunSlice, now: float) -> None:
@@ -88,20 +104,44 @@ class Feed:
 
     @property
     def model_wanted(self) -> ModelId | None:
-        """The model of the oldest slice that is not done."""
+        """The model of the oldest slice that is not done, or the one that clients wait for, once it is its turn."""
+        if (load := self.load_due) is not None:
+            return load.model
         oldest = next(iter(self._slices.values()), None)
         return oldest.order.model if oldest else None
+
+    @property
+    def load_due(self) -> ClientLoad | None:
+        """The model that clients wait for, once no slice that had begun is left; it stays due until `end_load`."""
+        is_due = self._load is not None and self._load.after.isdisjoint(self._slices)
+        return self._load if is_due else None
+
+    def open_load(self, order: LoadModel, now: float) -> None:
+        """Have this model loaded before any slice that has not begun. It replaces an earlier order of its kind."""
+        begun = frozenset(slice_id for slice_id, slice_ in self._slices.items() if slice_.has_begun)
+        self._load = ClientLoad(order.model, order.stay_seconds, now, begun)
+
+    def end_load(self, load: ClientLoad) -> None:
+        """The model has stayed long enough; a newer order is not touched."""
+        if self._load is load:
+            self._load = None
 
     @property
     def model_next(self) -> ModelId | None:
         """The model to run after the current one's slices; if no such slice has arrived, the one whose work waits."""
         wanted, orders = self.model_wanted, [slice_.order for slice_ in self._slices.values()]
-        behind = [*(order.model for order in orders), *(order.model_behind for order in reversed(orders))]
+        behind = [
+            *([self._load.model] if self._load else []),
+            *(order.model for order in orders),
+            *(order.model_behind for order in reversed(orders)),
+        ]
         return next((model for model in behind if model not in (wanted, None)), None)
 
     @property
     def wanted_since(self) -> float:
-        """When the oldest slice arrived; 0 if there is none."""
+        """When the oldest slice, or the order to load that is due, arrived; 0 if there is none."""
+        if (load := self.load_due) is not None:
+            return load.opened_at
         return next((slice_.opened_at for slice_ in self._slices.values()), 0.0)
 
     @property
@@ -148,8 +188,14 @@ class Feed:
 
     def _front(self) -> Iterator[_OpenSlice]:
         """Yield the slices that may be fed."""
-        model = self.model_wanted
-        return takewhile(lambda slice_: slice_.order.model == model and slice_.is_read, self._slices.values())
+        model, load = self.model_wanted, self._load
+        before = load.after if load is not None and self.load_due is None else None
+        return takewhile(
+            lambda slice_: (
+                slice_.order.model == model and slice_.is_read and (before is None or slice_.order.slice_id in before)
+            ),
+            self._slices.values(),
+        )
 
     def finish(self, request: Request) -> bool:
         """Whether the request was still open: False if its slice was closed while it ran."""
@@ -183,6 +229,9 @@ class Feed:
         return self._close(slice_.order for slice_ in self._slices.values() if slice_.order.batch_id == batch_id)
 
     def close_model(self, model: ModelId) -> list[Remainder]:
+        """Close the slices of a model; nor is it loaded any more for clients."""
+        if self._load is not None and self._load.model == model:
+            self._load = None
         return self._close(slice_.order for slice_ in self._slices.values() if slice_.order.model == model)
 
     def close_all(self) -> list[Remainder]:

@@ -36,6 +36,8 @@ class Limits:
     """Whether an engine that runs out of memory may be started again with a smaller max-model-len."""
     outbox_messages_max: int = 64
     """Feeding pauses while more than this many messages wait to be stored."""
+    interactive_requests_max: int = 256
+    """The most interactive requests inside the engines of a runner at once."""
     residents_max: int = 3
     """The most models loaded at once, if memory allows; 1: each is stopped before the next starts."""
     sleepers_max: int = 0

@@ -45,6 +45,7 @@ class CachedModel:
     used_at: float
     is_asleep: bool = False
     can_sleep: bool = False
+    is_pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,12 @@ class Step:
 
 
 def make_space(wanted: Need, model_cache: Sequence[CachedModel], room: DeviceBudget) -> list[Step]:
-    """Return the steps that make space for the wanted model: least recently used first, and no more than needed.
+    """Return the steps that make space for the wanted model: least recently used first, pinned ones last, and no more
+    than needed.
 
     They may not be enough; the engine then reports it.
     """
-    left, steps = sorted(model_cache, key=lambda cached: cached.used_at), list[Step]()
+    left, steps = sorted(model_cache, key=lambda cached: (cached.is_pinned, cached.used_at)), list[Step]()
     while left and not _fits(wanted, left, room):
         oldest = next((candidate for candidate in left if not candidate.is_asleep), left[0])
         step, left, room = _move_over(oldest, left, room)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,13 +18,15 @@ from vbatch.contracts.ids import ModelId, RunnerId, SliceId
 from vbatch.gpu_runner.core.answers import fault_outcome
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX
 from vbatch.gpu_runner.core.concurrency import ConcurrencyLimit
-from vbatch.gpu_runner.core.feed import Feed, Remainder, Request
+from vbatch.gpu_runner.core.feed import ClientLoad, Feed, Remainder, Request
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
+from vbatch.gpu_runner.core.seats import batch_places, running_max_of
 from vbatch.gpu_runner.core.time_shares import Activity
 from vbatch.gpu_runner.core.watchdog import Watchdog
 from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
+from vbatch.gpu_runner.flows.lane_traffic import LaneTraffic
 from vbatch.gpu_runner.flows.loading import Loading, NotLoaded
 from vbatch.gpu_runner.flows.recorder import Recorder
 from vbatch.gpu_runner.ports import AnswerFiles, Clock, Engine
@@ -36,6 +39,9 @@ REST_SECONDS = 10.0
 """An engine idle for this long leaves the machine to the preparation of the next start."""
 LAST_WORDS_SECONDS_MAX = 1.0
 """How long to wait for a dead engine's exit; its last output says more than a lost connection."""
+
+LANE_DEATHS_MAX = 2
+"""How many deaths in a row may be put down to interactive requests."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -55,12 +61,29 @@ class EngineSession:
     now: Clock
     quarantine: Quarantine
     engine: Engine | None = None
+    traffic: LaneTraffic = field(default_factory=LaneTraffic)
     _concurrency: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(0))
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
     _death: str | None = None
+    _kept: Engine | None = None
+    """The engine that answers: it is loaded and not yet being stopped."""
+    _kept_since: float = 0.0
+    _staying_for: ClientLoad | None = None
     _fed_at: float = 0.0
     _answered_count: int = 0
     _has_expected: bool = False
+    _lane_deaths: int = 0
+    """Deaths in a row of engines that had interactive requests inside."""
+
+    @property
+    def model_answering(self) -> ModelId | None:
+        """The model that takes interactive requests now: loaded, alive, and not about to leave for another one."""
+        engine = self.engine
+        if engine is None or self._death is not None or self._kept is not engine:
+            return None
+        model = engine.definition.id
+        is_wanted = self.feed.model_wanted in (None, model)
+        return model if is_wanted and self.loading.is_current(engine) else None
 
     async def serve(self) -> None:
         """Serve forever. When cancelled, the engine keeps running until `stop`, and open slices stay in the feed."""
@@ -123,16 +146,19 @@ class EngineSession:
     async def _keep(self, engine: Engine) -> None:
         """Return when another model is wanted and this one is drained, or the engine has died; then it is stopped."""
         self._death = None
+        self._kept, self._kept_since, self._staying_for = engine, _clock(), None
         self._concurrency = ConcurrencyLimit(engine.concurrency)
         async with asyncio.TaskGroup() as tasks:
             duties = (self._await_end, self._watch, self._follow_stats, self._expect_next)
             watchers = [tasks.create_task(duty(engine)) for duty in duties]
             while not self._is_over(engine):
                 self._fill_engine(engine, tasks)
+                watchers += self._begin_stay(engine, tasks)
                 self.metrics.turn_to(self._activity(engine), _clock())
                 await self.changed.wait()
             for task in (*watchers, *self._inside.values()):
                 task.cancel()
+        self._kept = None
         if self._death is not None:
             await self._report_death(engine, self._death)
             await self.stop()
@@ -153,6 +179,21 @@ class EngineSession:
                 expected = model
                 await self.loading.expect(model)
 
+    def _begin_stay(self, engine: Engine, tasks: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
+        """Yield the task that keeps the engine for clients, once for each order to load its model."""
+        load = self.feed.load_due
+        if load is not None and load is not self._staying_for and load.model == engine.definition.id:
+            self._staying_for = load
+            yield tasks.create_task(self._stay(engine, load))
+
+    async def _stay(self, engine: Engine, load: ClientLoad) -> None:
+        """Keep the model that was loaded for clients as long as its order says, whatever waits behind it."""
+        if load.opened_at > self._kept_since:  # it was loaded already when the order came: say so
+            self.loading.report_loaded(engine, _clock())
+        await asyncio.sleep(load.stay_seconds)
+        self.feed.end_load(load)
+        self.changed.fire()
+
     def _is_over(self, engine: Engine) -> bool:
         if self._death is not None:
             return True
@@ -171,12 +212,18 @@ class EngineSession:
         """Whether the answers to what is fed now can be recorded by us: the lease must still be ours."""
         return self.freshness.is_fresh() and not self.recorder.is_behind
 
-    @property
-    def _is_full(self) -> bool:
-        return len(self._inside) >= self._concurrency.size
+    def _places(self, engine: Engine) -> int:
+        """How many batch requests may be inside now."""
+        return batch_places(
+            self._concurrency.size,
+            running_max_of(engine.concurrency),
+            self.traffic.load(engine.definition.id),
+            has_priority=engine.has_priority,
+        )
 
     def _fill_engine(self, engine: Engine, tasks: asyncio.TaskGroup) -> None:
-        while not self._is_full and self._may_record() and self._may_feed(engine):
+        places = self._places(engine)
+        while len(self._inside) < places and self._may_record() and self._may_feed(engine):
             request = self.feed.take()
             if request is None:
                 return
@@ -233,7 +280,7 @@ class EngineSession:
         pause = self.limits.load_seconds
         while True:
             await asyncio.sleep(pause)
-            if not self._is_full or (load := await engine.stats()) is None:
+            if len(self._inside) < self._places(engine) or (load := await engine.stats()) is None:
                 continue
             self.metrics.stats = load
             has_changed = self._concurrency.follow(load, len(self._inside))
@@ -257,8 +304,10 @@ class EngineSession:
         answered_before = -1
         while (verdict := watchdog.verdict(_clock())) is None:
             await asyncio.sleep(limits.probe_seconds)
-            if not self._inside or self._answered_count != answered_before:
-                answered_before = self._answered_count
+            answered = self._answered_count + self.traffic.answered_count
+            is_idle = not self._inside and not self.traffic.load(engine.definition.id).inside
+            if is_idle or answered != answered_before:
+                answered_before = answered
                 watchdog.saw_answer(_clock())
             elif await engine.is_healthy():
                 watchdog.saw_health(_clock())
@@ -269,6 +318,7 @@ class EngineSession:
         model = engine.definition.id
         detail = await _last_words(engine) or reason
         is_short = self.loading.step_down(engine, detail)  # then no request inside is to blame
+        is_innocent = is_short or self._may_blame_the_lane(model)
         reached(Failpoint.ENGINE_LOST)
         remainders = self.feed.close_model(model)  # nothing is awaited between this and returning them
         crashed = EngineCrashed(
@@ -277,13 +327,22 @@ class EngineSession:
             epoch=self.epoch,
             model=model,
             detail=detail,
-            suspect_count=0 if is_short else sum(len(remainder.suspects) for remainder in remainders),
+            suspect_count=0 if is_innocent else sum(len(remainder.suspects) for remainder in remainders),
         )
         self.recorder.send(crashed)
         for remainder in remainders:
-            self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=not is_short)
+            self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=not is_innocent)
         self.metrics.engine_crash_count += 1
         log.error("engine_crashed", model=model, detail=detail, suspect_count=crashed.suspect_count)
+
+    def _may_blame_the_lane(self, model: ModelId) -> bool:
+        """Whether an interactive request may have killed the engine, so that no batch request is suspected for now.
+
+        After a few such deaths in a row all that were inside are suspected again: a deadly line of a batch must not
+        hide behind clients that ask all the time.
+        """
+        self._lane_deaths = self._lane_deaths + 1 if self.traffic.load(model).is_active else 0
+        return 0 < self._lane_deaths <= LANE_DEATHS_MAX
 
 
 async def _last_words(engine: Engine) -> str:

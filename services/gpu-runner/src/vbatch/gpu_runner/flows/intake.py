@@ -13,6 +13,7 @@ from vbatch.contracts.ids import SliceId
 from vbatch.contracts.orders import (
     CancelBatch,
     FailSlice,
+    LoadModel,
     PauseBatch,
     RunSlice,
     UnreadableOrder,
@@ -52,7 +53,7 @@ class Intake:
             await delivery.dead_letter(f"unreadable order: {error}")
             return
         if self._is_stale(order):
-            log.info("order_dropped", batch_id=order.batch_id, epoch=order.epoch)
+            log.info("order_dropped", order=type(order).__name__, epoch=order.epoch)
             await delivery.ack()
             return
         reached(Failpoint.ORDER_TAKEN)
@@ -71,6 +72,10 @@ class Intake:
                 await delivery.ack()
             case PauseBatch():
                 self._pause(order)
+                await delivery.ack()
+            case LoadModel():
+                self.feed.open_load(order, self.now())
+                log.info("load_taken", model=order.model, demand=order.demand)
                 await delivery.ack()
             case RunSlice() | FailSlice() if not order.requests:
                 log.warning("order_empty", slice_id=order.slice_id, batch_id=order.batch_id)

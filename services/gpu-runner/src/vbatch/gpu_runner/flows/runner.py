@@ -24,6 +24,8 @@ from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.engine_session import EngineSession
 from vbatch.gpu_runner.flows.intake import Intake
+from vbatch.gpu_runner.flows.lane import Lane
+from vbatch.gpu_runner.flows.lane_traffic import LaneTraffic
 from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.reading import Reading
 from vbatch.gpu_runner.flows.recorder import SOURCE, Recorder
@@ -68,6 +70,8 @@ class Runner:
     registry: Registry = field(default_factory=Registry)
     metrics: RunnerMetrics = field(default_factory=RunnerMetrics)
     changed: ChangeSignal = field(default_factory=ChangeSignal)
+    lane: Lane | None = None
+    """None before the lease is taken."""
     _session_now: EngineSession | None = None
     writer: SingleWriter = field(init=False)
 
@@ -109,6 +113,7 @@ class Runner:
         )
         self.dependencies.journal.waiting_writes.watch(lambda _refusal: self.changed.fire())
         session = self._session_now = self._session(epoch, recorder)
+        self.lane = Lane(session, self.dependencies.launcher, session.traffic, self.limits.interactive_requests_max)
         try:
             async with (
                 self.writer.publisher() as publisher,
@@ -161,6 +166,7 @@ class Runner:
             freshness=LeaseFreshness(self.changed.fire, asyncio.get_running_loop().time),
             now=self.dependencies.now,
             quarantine=self.writer.quarantine,
+            traffic=LaneTraffic(self.changed),
         )
 
     async def _work(

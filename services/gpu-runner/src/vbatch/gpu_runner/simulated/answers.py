@@ -15,7 +15,10 @@ from typing import cast
 import msgspec
 
 from vbatch.contracts.endpoints import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RERANK, RESPONSES, SCORE
+from vbatch.contracts.lane import TOKENIZE
 from vbatch.gpu_runner.simulated.options import Options
+from vbatch.gpu_runner.simulated.schema_instance import Schema, instance_of
+from vbatch.gpu_runner.simulated.streaming import can_stream, events_of
 
 FINGERPRINT = "simulated"
 PREFIX_WORDS = ("[simulated]",)
@@ -68,6 +71,10 @@ class Words:
         return "length" if self.is_cut else "stop"
 
 
+class StreamOptions(msgspec.Struct, frozen=True):
+    include_usage: bool | None = None
+
+
 class Body(msgspec.Struct, frozen=True):
     """The part of a request that the simulator reads."""
 
@@ -90,6 +97,11 @@ class Body(msgspec.Struct, frozen=True):
     max_output_tokens: int | None = None
     encoding_format: str | None = None
     dimensions: int | None = None
+    response_format: Json = None
+    tools: list[dict[str, Json]] | None = None
+    tool_choice: Json = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
     simulate: Steer = Steer()
 
 
@@ -107,6 +119,8 @@ class Reply:
     is_too_big: bool = False
     retry_after: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[bytes, ...] = ()
+    """The answer as server-sent events; empty for one that is not streamed."""
 
 
 _DECODER = msgspec.json.Decoder(Body)
@@ -114,6 +128,8 @@ _DECODER = msgspec.json.Decoder(Body)
 
 def reply(path: str, raw: bytes, options: Options) -> tuple[Reply, Steer]:
     """Return the answer to one POST and what the request asked of the simulator."""
+    if path == TOKENIZE:
+        return _tokenized(raw), Steer()
     build = BUILDERS.get(path)
     if build is None:
         return error(404, f"The simulator does not serve {path}."), Steer()
@@ -124,6 +140,15 @@ def reply(path: str, raw: bytes, options: Options) -> tuple[Reply, Steer]:
     if body.model != options.model:
         return error(404, f"The model `{body.model}` does not exist."), body.simulate
     return _answer(build, body, options), body.simulate
+
+
+def _tokenized(raw: bytes) -> Reply:
+    """Count the words of a prompt, which are the tokens of the simulator."""
+    try:
+        count = len(_prompt_text(_DECODER.decode(raw)).split())
+    except msgspec.DecodeError as fault:
+        return error(400, f"The simulator cannot read this request: {fault}")
+    return Reply(200, msgspec.json.encode({"count": count, "max_model_len": 4096, "tokens": list(range(count))}))
 
 
 def error(status: int, message: str) -> Reply:
@@ -157,7 +182,11 @@ def _answer(build: Build, body: Body, options: Options) -> Reply:
     answer = build(body, prompt, Words(" ".join(words) + "x" * steer.answer_bytes, is_cut=len(words) < len(whole)))
     answer["usage"] = _usage(build, len(prompt), tokens if steer.tokens is None else steer.tokens)
     _lengthen(answer, steer)
-    return replace(timed, body=msgspec.json.encode(answer), prompt_tokens=len(prompt), tokens=tokens)
+    counted = replace(timed, prompt_tokens=len(prompt), tokens=tokens)
+    if body.stream and can_stream(answer):
+        includes_usage = body.stream_options is not None and body.stream_options.include_usage is True
+        return replace(counted, events=events_of(answer, includes_usage=includes_usage))
+    return replace(counted, body=msgspec.json.encode(answer))
 
 
 def _headers(steer: Steer) -> Mapping[str, str]:
@@ -227,10 +256,41 @@ def _usage(build: Build, prompt_tokens: int, tokens: int) -> dict[str, Json]:
 
 
 def _chat(body: Body, prompt: list[str], words: Words) -> dict[str, Json]:
-    message = {"role": "assistant", "content": words.text, "refusal": None}
-    choice = {"message": message, "logprobs": None, "finish_reason": words.finish_reason}
+    message: dict[str, Json] = {"role": "assistant", "content": words.text, "refusal": None}
+    finish_reason = words.finish_reason
+    if (function := _forced_function(body)) is not None:
+        arguments = msgspec.json.encode(instance_of(cast(Schema, function.get("parameters", {})))).decode()
+        called = {"name": function["name"], "arguments": arguments}
+        message |= {"content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": called}]}
+        finish_reason = "tool_calls" if body.tool_choice == "required" else "stop"
+    elif (schema := _wanted_schema(body)) is not None:
+        message["content"] = msgspec.json.encode(instance_of(schema)).decode()
+        finish_reason = "stop"
+    choice = {"message": message, "logprobs": None, "finish_reason": finish_reason}
     choices = [{"index": i} | choice for i in range(body.n or 1)]
     return _frame("chatcmpl", "chat.completion", body, prompt) | {"choices": choices}
+
+
+def _forced_function(body: Body) -> Mapping[str, Json] | None:
+    """The function that must be called: the one that is named, or the first if any must be."""
+    functions = [cast(Mapping[str, Json], tool.get("function", {})) for tool in body.tools or ()]
+    if body.tool_choice == "required":
+        return functions[0] if functions else None
+    if isinstance(body.tool_choice, Mapping):
+        name = cast(Mapping[str, Json], body.tool_choice.get("function", {})).get("name")
+        return next((function for function in functions if function.get("name") == name), None)
+    return None
+
+
+def _wanted_schema(body: Body) -> Schema | None:
+    """The schema that the answer must have; `{}` for any object."""
+    match body.response_format:
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema}}:
+            return cast(Schema, schema)
+        case {"type": "json_object"}:
+            return {"type": "object", "properties": {}}
+        case _:
+            return None
 
 
 def _completions(body: Body, prompt: list[str], words: Words) -> dict[str, Json]:

@@ -28,20 +28,24 @@ NAPS = ("/sleep", "/wake_up")
 SANE, GARBLED = b"[simulated]", b"[gghhhhhhh]"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
+EVENT_STREAM = "text/event-stream"
 NO_HEADERS: Mapping[str, str] = {}
 
 Send = Callable[[Reply], None]
+SendEvent = Callable[[bytes], None]
 
 
 class InFlightRequest:
     """A request that waits, runs or is cancelled."""
 
-    __slots__ = ("is_over", "is_running", "raw", "reply", "send", "timer")
+    __slots__ = ("events_left", "is_over", "is_running", "raw", "reply", "send", "send_event", "timer")
 
-    def __init__(self, raw: bytes, answer: Reply, send: Send) -> None:
+    def __init__(self, raw: bytes, answer: Reply, send: Send, send_event: SendEvent) -> None:
         self.raw = raw
         self.reply = answer
         self.send = send
+        self.send_event = send_event
+        self.events_left = deque(answer.events)
         self.timer: asyncio.TimerHandle | None = None
         self.is_running = False
         self.is_over = False
@@ -69,14 +73,14 @@ class Simulation:
     def waiting_count(self) -> int:
         return len(self._waiting)
 
-    def submit(self, path: str, raw: bytes, send: Send) -> InFlightRequest:
+    def submit(self, path: str, raw: bytes, send: Send, send_event: SendEvent) -> InFlightRequest:
         self.request_count += 1
         if self.request_count == self.options.crash_after:
             crash()
         answer, steer = self._reply(path, raw)
         if steer.busy_count and self._is_busy(raw, steer):
             answer = replace(error(steer.busy_status, "Busy, as asked for."), retry_after=steer.retry_after)
-        request = InFlightRequest(raw, answer, send)
+        request = InFlightRequest(raw, answer, send, send_event)
         self._waiting.append(request)
         self._start_next()
         return request
@@ -138,10 +142,26 @@ class Simulation:
             run_out_of_memory(self.options.max_num_seqs)
         if request.reply.hangs:
             return
-        if request.reply.seconds > 0:
+        if request.reply.events:
+            self._stream(request)
+        elif request.reply.seconds > 0:
             request.timer = self._loop.call_later(request.reply.seconds, self._finish, request)
         else:
             self._finish(request)
+
+    def _stream(self, request: InFlightRequest) -> None:
+        """Send the next event, and the others at an even pace; the last one ends the answer."""
+        pause = request.reply.seconds / len(request.reply.events)
+        while request.events_left and not pause:
+            request.send_event(request.events_left.popleft())
+        if request.events_left:
+            request.timer = self._loop.call_later(pause, self._next_event, request)
+        else:
+            self._finish(request)
+
+    def _next_event(self, request: InFlightRequest) -> None:
+        request.send_event(request.events_left.popleft())
+        self._stream(request)
 
     def _note(self, what: str, request: InFlightRequest) -> None:
         if self._work_log is not None:
@@ -173,6 +193,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._body: list[bytes] = []
         self._request: InFlightRequest | None = None
+        self._is_streaming = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is not a subclass
@@ -205,7 +226,7 @@ class Connection(asyncio.Protocol):
         if self._simulation.options.enable_sleep_mode and (nap := path.partition("?")[0]) in NAPS:
             self._send_reply(self._simulation.nap(nap))
             return
-        request = self._simulation.submit(path, body, self._send_reply)
+        request = self._simulation.submit(path, body, self._send_reply, self._send_event)
         self._request = None if request.is_over else request
 
     def _get(self, path: str) -> None:
@@ -220,8 +241,19 @@ class Connection(asyncio.Protocol):
             case _:
                 self._send(404, error(404, f"There is no {path}.").body, JSON)
 
+    def _send_event(self, event: bytes) -> None:
+        if not self._is_streaming:
+            self._is_streaming = True
+            head = f"HTTP/1.1 200 OK\r\ncontent-type: {EVENT_STREAM}\r\ntransfer-encoding: chunked\r\n\r\n"
+            self._transport.write(head.encode())
+        self._transport.write(b"%x\r\n%s\r\n" % (len(event), event))
+
     def _send_reply(self, answer: Reply) -> None:
         self._request = None
+        if self._is_streaming:
+            self._is_streaming = False
+            self._transport.write(b"0\r\n\r\n")
+            return
         pause = {} if answer.retry_after is None else {"retry-after": answer.retry_after}
         self._send(answer.status, answer.body, JSON, {**answer.headers, **pause})
 

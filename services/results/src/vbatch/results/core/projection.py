@@ -101,6 +101,7 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             | e.BatchQualityDropped()
             | e.BatchArchived()
             | e.UploadEvent()
+            | e.ModelDemanded()
             | e.ProfileLowered()
             | e.LeaseTaken()
             | e.AccessEvent()

@@ -8,15 +8,21 @@ For the operator and the gateway, which shows owners their own; the port is not 
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
 
+from vbatch.contracts.dry_run import LINES_MAX
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
-from vbatch.contracts.ids import BatchId
+from vbatch.contracts.ids import BatchId, ModelId
+from vbatch.contracts.lane import DEMAND_PATH
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
+from vbatch.scheduler.core.forecast.estimate import Work
 from vbatch.scheduler.flows.checking import Checking
+from vbatch.scheduler.flows.demanding import Demanding
+from vbatch.scheduler.flows.estimating import Estimating
 from vbatch.scheduler.flows.forecasting import Forecasting
 from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 
@@ -83,6 +89,56 @@ def _priority(text: str) -> int | None:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= PRIORITY_DIGITS_MAX):
         return None
     return int(text) if PRIORITY_MIN <= int(text) <= PRIORITY_MAX else None
+
+
+def dry_run_pages(estimating: Estimating, is_caught_up: Callable[[], bool]) -> list[web.RouteDef]:
+    """`GET /sample?blob=NAME&bytes=N&endpoint=PATH&lines=N` and
+    `GET /estimate?model=ID&requests=N&input_tokens=N&output_tokens=N&window_seconds=N`."""
+
+    async def sample_page(request: web.Request) -> web.Response:
+        if not is_caught_up():
+            return _not_yet()
+        blob, endpoint = request.query.get("blob", ""), request.query.get("endpoint", "")
+        size, lines = _number(request, "bytes"), _number(request, "lines")
+        if not blob or size is None or not lines or lines > LINES_MAX or endpoint not in BATCH_ENDPOINTS:
+            return _json({"error": "blob, bytes, lines and one of the endpoints are needed."}, status=400)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS_MAX):
+                return _json(await estimating.sample(blob, size, endpoint, lines))
+        except InputMissing as error:
+            return _json({"error": str(error)}, status=404)
+        except (PlanningTrouble, TimeoutError) as error:
+            return _json({"error": str(error) or "The check takes too long."}, status=503)
+
+    async def estimate_page(request: web.Request) -> web.Response:
+        if not is_caught_up():
+            return _not_yet()
+        names = ("requests", "input_tokens", "output_tokens", "window_seconds")
+        numbers = [number for name in names if (number := _number(request, name)) is not None]
+        if len(numbers) < len(names):
+            return _json({"error": f"model, {', '.join(names)} are needed."}, status=400)
+        return _json(estimating.estimate(Work(ModelId(request.query.get("model", "")), *numbers)))
+
+    return [web.get("/sample", sample_page), web.get("/estimate", estimate_page)]
+
+
+def _number(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LENGTH_DIGITS_MAX else None
+
+
+def demand_page(demanding: Demanding, is_caught_up: Callable[[], bool], token: str) -> web.RouteDef:
+    """`POST /demand?model=ID`, for gateways: they show the token that they share with the runners."""
+
+    async def page(request: web.Request) -> web.Response:
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(errors="replace"), f"Bearer {token}".encode()):
+            return _json({"error": "The token of the interactive lane is needed."}, status=401)
+        if not is_caught_up():
+            return _not_yet()
+        return _json(demanding.ask(ModelId(request.query.get("model", ""))))
+
+    return web.post(DEMAND_PATH, page)
 
 
 def _not_yet() -> web.Response:

@@ -15,6 +15,7 @@ from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import BatchId, ModelId, SliceId
 from vbatch.contracts.lifecycle import BatchStatus
 from vbatch.contracts.orders import FailSlice, RunSlice
+from vbatch.scheduler.core.demand import NO_DEMANDS, Demands, due_load
 from vbatch.scheduler.core.giving_up import ends_of_given_up
 from vbatch.scheduler.core.planning.plan import Plan
 from vbatch.scheduler.core.policy.coscheduling import coschedule
@@ -58,6 +59,7 @@ class DecisionInput:
     policy: Policy
     new_slice_id: Callable[[], SliceId]
     flaw_share_max: float = FLAW_SHARE_MAX
+    demands: Demands = NO_DEMANDS
 
 
 def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
@@ -66,7 +68,10 @@ def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
         return ends_of_given_up(state, given.now)
     stirring = [batch for batch in state.batches.values() if _may_step(batch, given.now)]
     steps = [event for batch in stirring if (event := _next_step(state, batch, given))]
-    return [*_quality(state, given), *steps] or _first_slice(state, given)
+    if events := [*_quality(state, given), *steps]:
+        return events
+    load = due_load(state, given.demands, given.now)
+    return [load] if load is not None else _first_slice(state, given)
 
 
 def _quality(state: State, given: DecisionInput) -> list[e.AnyEvent]:

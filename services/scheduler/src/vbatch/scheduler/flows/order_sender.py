@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts.ids import BatchId, SliceId
 from vbatch.contracts.message import Message
-from vbatch.contracts.orders import CancelBatch, PauseBatch, WorkOrder, encode_order
+from vbatch.contracts.orders import CancelBatch, LoadModel, PauseBatch, WorkOrder, encode_order
 from vbatch.contracts.subjects import work
 from vbatch.journal.port import Rejected, WorkQueue
 from vbatch.scheduler.core.decide import work_order_for
@@ -29,11 +29,14 @@ class OrderSender:
     """Called with an order that the queue will never take."""
     _ordered: set[SliceId] = field(default_factory=set)
     _cancelled: set[tuple[BatchId, int]] = field(default_factory=set)
+    _loads: set[int] = field(default_factory=set)
+    """The sequences of the demands for which a load was ordered."""
     _paused: set[tuple[int, BatchId, int]] = field(default_factory=set)
     """The epoch of the runner, the batch, and the sequence of the pause."""
 
     async def send(self) -> None:
         """Put every order on the queue that is due and not yet there."""
+        await self._send_loads()
         for slice_ in self._unordered():
             if order := work_order_for(self.state, slice_):
                 await self._put(slice_, order)
@@ -45,6 +48,17 @@ class OrderSender:
             await self._put(slice_, PauseBatch(epoch=slice_.event.epoch, batch_id=slice_.event.batch_id, pause=pause))
             self._paused.add((slice_.event.epoch, slice_.event.batch_id, pause))
         self._ordered &= self.state.slices.keys()
+
+    async def _send_loads(self) -> None:
+        for runner in list(self.state.runners.values()):
+            demand = runner.demand
+            if demand is None or demand.is_settled or demand.sequence in self._loads:
+                continue
+            order = LoadModel(
+                epoch=runner.epoch, model=demand.model, demand=demand.sequence, stay_seconds=demand.stay_seconds
+            )
+            self._loads.add(demand.sequence)
+            await self.queue.put(encode_order(order, subject=work(runner.runner_id, runner.epoch)))
 
     async def _put(self, slice_: Slice, order: WorkOrder) -> None:
         reached(Failpoint.ORDER_DUE)

@@ -24,6 +24,7 @@ from vbatch.journal.port import Journal, Rejected
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.single_writer import Deciding, Folding, SingleWriter
 from vbatch.scheduler.core.decide import FLAW_SHARE_MAX, DecisionInput, decide
+from vbatch.scheduler.core.demand import NO_DEMANDS, Demands
 from vbatch.scheduler.core.giving_up import forget, give_up
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.state.state import State, evolve
@@ -53,6 +54,8 @@ class Scheduler:
     flaw_share_max: float = FLAW_SHARE_MAX
     scheduler_id: str = "main"
     state: State = field(default_factory=State)
+    demanded: Callable[[], Demands] = lambda: NO_DEMANDS
+    """What clients wait for now."""
     observe: Callable[[e.AnyEvent], None] = lambda _event: None
     """Told of each event that is read once all the past is folded, before the event itself is."""
     writer: SingleWriter = field(init=False)
@@ -118,16 +121,20 @@ class Scheduler:
 
             def decide_now() -> list[e.AnyEvent]:
                 planning.advance(tasks)
-                now = self.clock()
+                now, demands = self.clock(), self.demanded()
                 return decide(
                     self.state,
-                    DecisionInput(now, planning.plan_results, self.policy, new_slice_id, self.flaw_share_max),
+                    DecisionInput(now, planning.plan_results, self.policy, new_slice_id, self.flaw_share_max, demands),
                 )
 
             tasks.create_task(watch.keep())
             await Deciding(
                 writer=self.writer, decide=decide_now, append=self._append, act=ordering.send, changed=self._changed
             ).run()
+
+    def wake(self) -> None:
+        """Decide now: something has changed that is not in the log."""
+        self._changed.set()
 
     async def _append(self, event: e.Event) -> None:
         """Store the event and return once it is folded. The batch of a refused event is given up."""

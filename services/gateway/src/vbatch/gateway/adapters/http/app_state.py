@@ -27,12 +27,13 @@ from vbatch.contracts.reported_settings import ReportedSettings
 from vbatch.gateway.adapters.http.answers import announced_bytes
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts
+from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics
 from vbatch.gateway.adapters.sse import OpenStreams
 from vbatch.gateway.core.access import LOCAL_CALLER, Access, Caller, is_asked_from_here
 from vbatch.gateway.core.admission import Admission
 from vbatch.gateway.core.files.uploads import FILE_BYTES_MAX
 from vbatch.gateway.core.keys import owner_name
-from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited
+from vbatch.gateway.core.rate_limits import Allowance, KeyLimits, Limited, RateLimit
 from vbatch.gateway.core.refusals import Reason, Refusal, scope_missing
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.administration import Administration
@@ -40,11 +41,12 @@ from vbatch.gateway.flows.curation.datasets import Datasets
 from vbatch.gateway.flows.curation.judgements import Judgements
 from vbatch.gateway.flows.curation.labelings import Labelings
 from vbatch.gateway.flows.event_log import Ownership
+from vbatch.gateway.flows.interactive import Interactive
 from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.quotas import must_have_room_for_bytes
 from vbatch.gateway.flows.webhooks import Webhooks
 from vbatch.gateway.flows.writing import ACTOR, Actor
-from vbatch.gateway.ports import Dependencies
+from vbatch.gateway.ports import Dependencies, DryRunFeed
 
 ON_BEHALF_HEADER = "x-vbatch-owner"
 
@@ -78,6 +80,10 @@ class AppState:
     own_settings: ReportedSettings
     known_secrets: Callable[[], list[str]]
     """What must stand in no support bundle. Blocks."""
+    interactive: Interactive
+    interactive_metrics: InteractiveMetrics
+    interactive_limit: RateLimit
+    dry_runs: DryRunFeed
     has_open_pages: bool = False
 
 
@@ -95,11 +101,16 @@ async def caller_of(
     _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Caller:
     """The caller, let in and allowed. Raises Refusal when the key is missing, wrong or of too narrow a scope."""
+    return admitted(request, Scope(scopes.scopes[0]))
+
+
+def admitted(request: Request, scope: Scope) -> Caller:
+    """The caller, let in and allowed. Raises Refusal when the key is missing, wrong or of too narrow a scope."""
     parts = _app_state(request)
     now = parts.dependencies.now()
     caller = parts.admission.admit(request.headers.get("authorization"), address_of(request), now)
-    parts.access.must_be_allowed(caller, Scope(scopes.scopes[0]))
-    if caller is LOCAL_CALLER and scopes.scopes[0] == Scope.ADMIN:
+    parts.access.must_be_allowed(caller, scope)
+    if caller is LOCAL_CALLER and scope is Scope.ADMIN:
         _must_be_asked_from_here(request)
     caller = _on_behalf(parts, caller, request.headers.get(ON_BEHALF_HEADER))
     request.state.owner = caller.owner
@@ -139,6 +150,14 @@ async def limit_creates(request: Request, caller: UsingCaller) -> None:
 async def limit_uploads(request: Request, caller: UsingCaller) -> None:
     """Raises Refusal when the caller is over the rate limit."""
     _limit(request, caller, Limited.UPLOADS)
+
+
+def limit_interactive(request: Request, caller: Caller) -> None:
+    """Raises Refusal when the caller is over the rate limit of interactive requests."""
+    parts = _app_state(request)
+    allowance = parts.interactive_limit.take(caller.name, parts.dependencies.now())
+    if allowance is not None:
+        _log_request(request, allowance, "requests")
 
 
 async def must_have_quota_for_file(request: Request, owner: User) -> None:
@@ -185,23 +204,23 @@ def _limit(request: Request, caller: Caller, limited: Limited) -> None:
     parts = _app_state(request)
     allowance = parts.limits.of(limited).take(caller.name, parts.dependencies.now())
     if allowance is not None:
-        _log_request(request, allowance, limited)
+        _log_request(request, allowance, limited.unit)
 
 
 def _must_be_out_of_debt(request: Request, caller: Caller) -> None:
     parts = _app_state(request)
     allowance = parts.limits.of(Limited.BYTES).look(caller.name, parts.dependencies.now())
     if allowance is not None:
-        _log_request(request, allowance, Limited.BYTES)
+        _log_request(request, allowance, Limited.BYTES.unit)
 
 
-def _log_request(request: Request, allowance: Allowance, limited: Limited) -> None:
+def _log_request(request: Request, allowance: Allowance, unit: str) -> None:
     """The headers of the answer, whatever it is. Raises Refusal."""
     before = getattr(request.state, "rate_headers", {})
-    request.state.rate_headers = before | allowance.headers(limited.unit)
+    request.state.rate_headers = before | allowance.headers(unit)
     if allowance.wait_seconds:
         words = f"Limit: {allowance.limit} a minute. Please try again in {allowance.wait_seconds:.1f}s."
-        raise Refusal(Reason.RATE_LIMITED, f"Rate limit reached for {limited.unit} of this kind. {words}")
+        raise Refusal(Reason.RATE_LIMITED, f"Rate limit reached for {unit} of this kind. {words}")
 
 
 def _charge_bytes(parts: AppState, caller: Caller, size: int) -> None:

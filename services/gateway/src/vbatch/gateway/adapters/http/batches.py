@@ -33,6 +33,7 @@ from vbatch.gateway.core.batches.create_batch import is_retry, parse_create_batc
 from vbatch.gateway.core.batches.manifest import ManifestObject
 from vbatch.gateway.core.batches.retry import parse_retry
 from vbatch.gateway.core.batches.steering import Pause, Resume, parse_priority
+from vbatch.gateway.core.dry_run_views import DryRunObject
 from vbatch.gateway.core.live_events import read_last_event_id
 from vbatch.gateway.core.pages import (
     BATCHES_DEFAULT,
@@ -47,6 +48,7 @@ from vbatch.gateway.core.pages import (
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.views import BatchObject, Page, batch_view
 from vbatch.gateway.flows import batches as flow
+from vbatch.gateway.flows.dry_run import dry_run
 from vbatch.gateway.flows.live_events import has_nothing_more, live_events
 from vbatch.gateway.flows.manifest import manifest_of
 from vbatch.gateway.flows.merged_results import merged_results
@@ -70,21 +72,25 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 @router.post(
     "",
-    response_model=BatchObject,
+    response_model=BatchObject | DryRunObject,
     dependencies=[Depends(limit_creates), Depends(must_have_space)],
-    responses=errors(400, 403, 404, 408, 409, 415, 429, 507),
+    responses=errors(400, 403, 404, 408, 409, 415, 429, 502, 504, 507),
     openapi_extra={
         "requestBody": body(JSON, CREATE_BATCH),
         "parameters": IDEMPOTENCY,
     },
 )
-async def create_batch(request: Request, owner: User, dependencies: TheDependencies) -> Response:
+async def create_batch(request: Request, owner: User, parts: TheAppState) -> Response:
     """Create a batch. Only the request itself is checked here: an unsuitable input file ends the batch as `failed`.
 
     With `requests` in place of `input_file_id` the server makes the input file. With `models` it makes a batch for each
-    of them, with one `fanout_id`, and returns the first."""
-    asked = Created(parse_create_batch(await read_body(request)))
-    return _shown(dependencies, await _created(request, owner, dependencies, asked))
+    of them, with one `fanout_id`, and returns the first. With `dry_run` nothing is created: a few lines of the file are
+    run now, and the cost of all of them is estimated."""
+    dependencies, params = parts.dependencies, parse_create_batch(await read_body(request))
+    if params.dry_run is not None and params.input_file_id is not None:
+        trial = dry_run(dependencies, parts.dry_runs, parts.interactive, request.state.request_id)
+        return object_answer(await trial.run(owner, params.input_file_id, params, params.dry_run))
+    return _shown(dependencies, await _created(request, owner, dependencies, Created(params)))
 
 
 @router.get(

@@ -9,12 +9,13 @@ from fastapi.openapi.utils import get_openapi
 
 from vbatch.contracts import completion_window
 from vbatch.contracts.access import OWNER_PATTERN, Quota, RateLimits, Scope
+from vbatch.contracts.dry_run import LINES_DEFAULT, LINES_MAX
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS
 from vbatch.contracts.events import Flaw
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 from vbatch.contracts.limits import MODELS_COUNT_MAX
 from vbatch.contracts.webhooks import URL_CHARS_MAX
-from vbatch.gateway.core import keys, quotas, shapes, webhooks
+from vbatch.gateway.core import dry_run, keys, quotas, shapes, webhooks
 from vbatch.gateway.core.batches import create_batch, retry
 from vbatch.gateway.core.files import part_uploads, uploads
 from vbatch.gateway.core.views import ErrorEnvelope, FileErrorEnvelope
@@ -33,7 +34,9 @@ WORDS = {
     416: "The range is outside of the file.",
     429: "Too much at once, ask again later; or more than the owner's quota.",
     500: "A fault of the server.",
-    503: "The event log, the read model or the file store is away; ask again.",
+    502: "The engine was lost while it answered.",
+    503: "The event log, the read model or the file store is away; ask again. Or the model is not loaded.",
+    504: "The engine did not answer in time.",
     507: "There is no room for new work; the message says where.",
 }
 
@@ -126,6 +129,27 @@ CREATE_BATCH: Description = {
             "properties": {flaw.value: {"type": "number", "exclusiveMinimum": 0, "maximum": 1} for flaw in Flaw},
             "description": "Pause the batch when the share of its answers with one of these flaws reaches this.",
             "example": {"not_json": 0.1},
+        },
+        "dry_run": {
+            "type": ["object", "null"],
+            "additionalProperties": False,
+            "description": "Create nothing: run a few lines now and estimate the cost of all.",
+            "properties": {
+                "lines": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": LINES_MAX,
+                    "default": LINES_DEFAULT,
+                },
+                "prices": {
+                    "type": ["object", "null"],
+                    "additionalProperties": False,
+                    "properties": {
+                        name: {"type": ["number", "null"], "minimum": 0, "maximum": dry_run.PRICE_MAX}
+                        for name in dry_run.PRICES
+                    },
+                },
+            },
         },
     },
 }

@@ -50,6 +50,7 @@ class RequestMiddleware:
         if raw_path := scope.get("raw_path"):
             scope["path"] = routed_path(raw_path)
         answering, body = _Answering(scope, send), _Body(receive, self._patience)
+        scope.setdefault("state", {})["request_id"] = answering.request_id
         with bind(request_id=answering.request_id), self._metrics.in_flight.track_inprogress():
             try:
                 encodings = Headers(raw=scope.get("headers", [])).get("content-encoding", "")

@@ -16,6 +16,7 @@ from vbatch.contracts.ids import BatchId, FileId, ModelId, fanout_id_of, made_fi
 from vbatch.contracts.limits import MODELS_COUNT_MAX
 from vbatch.contracts.lines import single_line
 from vbatch.gateway.core.batches.steering import priority_of
+from vbatch.gateway.core.dry_run import DryRunAsk, read_dry_run
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, parameter_unknown, type_invalid
 from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
@@ -31,7 +32,7 @@ REQUESTS_MAX = 1_000
 REQUIRED = ("endpoint", "completion_window")
 INPUTS = ("input_file_id", "requests")
 """Exactly one of them is required."""
-OPTIONAL = ("metadata", "output_expires_after", "priority", "models", "pause_on")
+OPTIONAL = ("metadata", "output_expires_after", "priority", "models", "pause_on", "dry_run")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class CreateBatchParams:
     requests: bytes | None = None
     models: tuple[ModelId, ...] = ()
     pause_on: dict[Flaw, float] | None = None
+    dry_run: DryRunAsk | None = None
+    """Set where nothing is to be created; there is an input file then, and no `models`."""
 
     @property
     def window_seconds(self) -> int:
@@ -79,6 +82,7 @@ def parse_create_batch(raw: bytes) -> CreateBatchParams:
         requests=_requests(body["requests"], raw) if body.get("requests") is not None else None,
         models=_models(body["models"]) if body.get("models") is not None else (),
         pause_on=_pause_on(body["pause_on"]) if body.get("pause_on") is not None else None,
+        dry_run=_dry_run(body),
     )
 
 
@@ -130,6 +134,16 @@ def _check_inputs(body: Mapping[str, object]) -> None:
             "Mutually exclusive parameters: 'input_file_id' and 'requests'. Ensure you are only providing one of them."
         )
         raise Refusal(Reason.PARAMETERS_EXCLUSIVE, message, "requests")
+
+
+def _dry_run(body: Mapping[str, object]) -> DryRunAsk | None:
+    """Raises Refusal if it comes with `requests` or `models`: it estimates one batch of an uploaded file."""
+    asked = read_dry_run(body.get("dry_run"))
+    beside = next((name for name in ("requests", "models") if body.get(name) is not None), None)
+    if asked is not None and beside is not None:
+        message = f"Mutually exclusive parameters: 'dry_run' and '{beside}'. Try an uploaded file that names its model."
+        raise Refusal(Reason.PARAMETERS_EXCLUSIVE, message, beside)
+    return asked
 
 
 def _models(value: object) -> tuple[ModelId, ...]:

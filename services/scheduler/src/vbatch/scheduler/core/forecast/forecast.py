@@ -11,6 +11,7 @@ import msgspec
 from vbatch.contracts.durations import rough_duration
 from vbatch.contracts.forecast import BatchAhead, DeviceForecast, Explanation, Forecast, ForecastEntry, Stay
 from vbatch.contracts.ids import BatchId, RunnerId
+from vbatch.scheduler.core.demand import clients_words
 from vbatch.scheduler.core.forecast.admission import admission
 from vbatch.scheduler.core.forecast.blocked_reason import blocked_reason
 from vbatch.scheduler.core.forecast.simulation import Simulated, SimulatedRun, SimulatedStay, simulate
@@ -141,8 +142,9 @@ class _Situation:
         start = rough_duration((entry.starts_at - self.now).total_seconds())
         before = self.places.get(entry.batch_id, 0)
         if not before:
-            return f"the work on the device, about {start}"
-        return f"{before} {'batch' if before == 1 else 'batches'} to run first, about {start}"
+            return f"the work on the device, about {start}{clients_words(self.state, self.now)}"
+        first = f"{before} {'batch' if before == 1 else 'batches'} to run first, about {start}"
+        return first + clients_words(self.state, self.now)
 
     def _to_go(self, entry: ForecastEntry) -> str:
         if entry.ends_at is None:

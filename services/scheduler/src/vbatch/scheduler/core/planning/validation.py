@@ -12,6 +12,7 @@ from math import inf
 
 import msgspec
 
+from vbatch.contracts.body_reach import may_reach
 from vbatch.contracts.bounds import cut
 from vbatch.contracts.endpoints import EMBEDDINGS
 from vbatch.contracts.events import BatchFault
@@ -34,7 +35,7 @@ from vbatch.scheduler.core.planning.request_line import (
     input_count,
     parse_line,
 )
-from vbatch.scheduler.core.reach import check_reach, may_reach
+from vbatch.scheduler.core.reach import check_reach
 
 FAULTS_MAX = FAULTS_COUNT_MAX
 """How many faults one rejection lists if they fit its event; one more fault says how many were left out."""

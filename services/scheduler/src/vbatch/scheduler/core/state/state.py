@@ -19,8 +19,21 @@ HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
 
 BATCH_INPUT = "batch"
 """The purpose of files that batches read; the scheduler needs no other files."""
+EngineMove = e.ModelDemanded | e.ModelLoaded | e.ModelFailed | e.EngineCrashed
 Place = tuple[RunnerId, ModelId]
 """Where a model is, or should be, loaded."""
+
+
+@dataclass(slots=True)
+class Demand:
+    """A model that a runner was told to load for clients; `sequence` is that of the event. It is settled once the model
+    was loaded, or was not."""
+
+    model: ModelId
+    sequence: int
+    at: datetime
+    stay_seconds: float
+    is_settled: bool = False
 
 
 @dataclass(slots=True)
@@ -32,6 +45,41 @@ class Runner:
     model: ModelId | None = None
     resident_since: datetime | None = None
     concurrency: int = 0
+    is_down: bool = False
+    """Its engine died, and no other came up since."""
+    demand: Demand | None = None
+    """The last model that it was told to load for clients."""
+
+    def move(self, event: EngineMove, sequence: int) -> None:
+        match event:
+            case e.ModelDemanded():
+                if event.epoch == self.epoch:  # else it was decided before this life of the runner began
+                    self.demand = Demand(event.model, sequence, event.at, event.stay_seconds)
+                    self.turn_to(event.model, event.at)
+            case e.ModelLoaded():
+                self.concurrency, self.is_down = event.window, False
+                self._notice_return(event)
+                self._settle(event.model)
+                if self.model == event.model:
+                    self.resident_since = event.at
+            case e.ModelFailed():
+                self._settle(event.model)
+                if self.model == event.model:
+                    self.model = None  # its next load is not free
+            case e.EngineCrashed():
+                self.is_down = True
+            case _:
+                assert_never(event)
+
+    def _notice_return(self, event: e.ModelLoaded) -> None:
+        """A model that came for clients has left again for slices that were sent before it."""
+        demand = self.demand
+        if demand is not None and demand.is_settled and self.model == demand.model:
+            self.turn_to(event.model, event.at)
+
+    def _settle(self, model: ModelId) -> None:
+        if self.demand is not None and self.demand.model == model:
+            self.demand.is_settled = True
 
     def turn_to(self, model: ModelId, at: datetime) -> None:
         if self.model != model:
@@ -103,7 +151,15 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             _evolve_files(state, event)
         case e.ModelRegistered() | e.ModelRemoved():
             _evolve_models(state, event)
-        case e.RunnerLeased() | e.RunnerStopped() | e.RunnerLost() | e.ModelLoaded() | e.ModelFailed():
+        case (
+            e.RunnerLeased()
+            | e.RunnerStopped()
+            | e.RunnerLost()
+            | e.ModelDemanded()
+            | e.ModelLoaded()
+            | e.ModelFailed()
+            | e.EngineCrashed()
+        ):
             _evolve_runner(state, event)
         case e.BatchDispatched() | e.ChunkOutline() | e.ChunkCompleted() | e.SliceReturned():
             _evolve_slices(state, event)
@@ -119,7 +175,6 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             _evolve_steering(state, event)
         case (
             e.ModelLoading()
-            | e.EngineCrashed()
             | e.ProfileLowered()
             | e.BatchSealed()
             | e.BatchArchived()
@@ -182,9 +237,7 @@ def _evolve_models(state: State, event: e.ModelRegistered | e.ModelRemoved) -> N
             assert_never(event)
 
 
-def _evolve_runner(
-    state: State, event: e.RunnerLeased | e.RunnerStopped | e.RunnerLost | e.ModelLoaded | e.ModelFailed
-) -> None:
+def _evolve_runner(state: State, event: e.RunnerLeased | e.RunnerStopped | e.RunnerLost | EngineMove) -> None:
     match event:
         case e.RunnerLeased():
             _take_back_all(state, event.runner_id)
@@ -200,19 +253,23 @@ def _evolve_runner(
         case e.ModelLoaded():
             state.troubles.pop((event.runner_id, event.model), None)
             state.costs.loaded(event)
-            if runner := state.runners.get(event.runner_id):
-                runner.concurrency = event.window
-                if runner.model == event.model:
-                    runner.resident_since = event.at
+            _move_engine(state, event)
         case e.ModelFailed():
             place = (event.runner_id, event.model)
             before = state.troubles.get(place)
             failures = before.failures + 1 if before else 1
             state.troubles[place] = ModelTrouble(failures, event.at, event.detail)
-            if (runner := state.runners.get(event.runner_id)) and runner.model == event.model:
-                runner.model = None  # its next load is not free
+            _move_engine(state, event)
+        case e.ModelDemanded() | e.EngineCrashed():
+            _move_engine(state, event)
         case _:
             assert_never(event)
+
+
+def _move_engine(state: State, event: EngineMove) -> None:
+    runner = state.runners.get(event.runner_id)
+    if runner is not None:
+        runner.move(event, state.sequence)
 
 
 def _take_back_all(state: State, runner_id: RunnerId) -> None:

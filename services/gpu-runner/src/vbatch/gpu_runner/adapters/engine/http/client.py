@@ -4,7 +4,8 @@ answers."""
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -14,7 +15,16 @@ from yarl import URL
 from vbatch.gpu_runner.adapters.engine.http.connection_pool import CONNECT_SECONDS_MAX, IDLE_SECONDS_MAX, ConnectionPool
 from vbatch.gpu_runner.core.concurrency import EngineStats
 from vbatch.gpu_runner.core.retrying import read_retry_after
-from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
+from vbatch.gpu_runner.ports import (
+    Answer,
+    AnswerTooLarge,
+    ConnectionLost,
+    Gate,
+    NotConnected,
+    OpenAnswer,
+    RequestTimedOut,
+    open_gate,
+)
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 PROBE_SECONDS_MAX = 5.0
@@ -57,6 +67,23 @@ class EngineClient:
         if self._connections is not None:
             return self._connections.post(endpoint, body, gate)
         return self._ask_remote(endpoint, body, gate)
+
+    @asynccontextmanager
+    async def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[OpenAnswer]:
+        """Send one request and yield its answer while its body arrives. The connection is closed when the block is left
+        before the end, and the engine then drops the request."""
+        url = _url(self._base_url, endpoint)
+        asked = self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        async with AsyncExitStack() as stack:
+            try:
+                response = await stack.enter_async_context(asked)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                raise NotConnected(f"{type(error).__name__}: {error}") from error
+            except TimeoutError as error:
+                raise RequestTimedOut from error
+            except (aiohttp.ClientError, OSError) as error:
+                raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+            yield OpenAnswer(response.status, response.headers, _pieces(response))
 
     async def is_healthy(self) -> bool:
         """Whether the engine is healthy. A server without /health counts as healthy if it lists its models."""
@@ -138,6 +165,17 @@ async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
         _check_size(size, bytes_max)
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises ConnectionLost, RequestTimedOut; who reads it limits its size."""
+    try:
+        async for piece in response.content.iter_any():
+            yield piece
+    except TimeoutError as error:
+        raise RequestTimedOut from error
+    except aiohttp.ClientError as error:
+        raise ConnectionLost(f"{type(error).__name__}: {error}") from error
 
 
 def _check_size(size: int, bytes_max: int = ANSWER_BYTES_MAX) -> None:

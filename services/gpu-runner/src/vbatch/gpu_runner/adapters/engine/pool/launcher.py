@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -38,6 +39,7 @@ from vbatch.gpu_runner.core.command import (
     effective_concurrency,
     engine_command,
     may_sleep,
+    schedules_by_priority,
 )
 from vbatch.gpu_runner.core.concurrency import EngineStats
 from vbatch.gpu_runner.core.ladder import KERNEL_KILLED
@@ -45,7 +47,7 @@ from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.model_cache import NOTHING, Need
 from vbatch.gpu_runner.core.profile import Profile, profile_on
 from vbatch.gpu_runner.core.standby import affords_standby, imports_for_free, standby_plan
-from vbatch.gpu_runner.ports import Answer, EngineFailed, Gate, open_gate
+from vbatch.gpu_runner.ports import Answer, EngineFailed, Gate, OpenAnswer, open_gate
 
 READY_POLL_SECONDS = 0.05
 READY_POLL_SECONDS_MAX = 0.5
@@ -65,9 +67,11 @@ class RunningEngine:
         on_stopped: Callable[[], None] = lambda: None,
         *,
         can_sleep: bool = False,
+        has_priority: bool = False,
     ) -> None:
         self.definition = definition
         self.can_sleep = can_sleep
+        self.has_priority = has_priority
         self._oom_kills = oom_kill_count()
         self.concurrency = concurrency
         self.child = child
@@ -76,6 +80,9 @@ class RunningEngine:
 
     def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
         return self._client.ask(endpoint, body, gate)
+
+    def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AbstractAsyncContextManager[OpenAnswer]:
+        return self._client.open(endpoint, body, headers)
 
     async def is_healthy(self) -> bool:
         if self.child and not self.child.is_running:
@@ -215,7 +222,15 @@ class EngineLauncher:
         )
         concurrency = effective_concurrency(definition, self._device)
         leave = partial(self._leave_slot, slot)
-        engine = RunningEngine(definition, concurrency, client, child, leave, can_sleep=self._can_sleep(definition))
+        engine = RunningEngine(
+            definition,
+            concurrency,
+            client,
+            child,
+            leave,
+            can_sleep=self._can_sleep(definition),
+            has_priority=schedules_by_priority(definition, self._device),
+        )
         await self._wait_ready(engine)
         return engine
 

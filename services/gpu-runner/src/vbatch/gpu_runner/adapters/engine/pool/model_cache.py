@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -28,11 +29,22 @@ from vbatch.gpu_runner.core.model_cache import (
     residue_grows,
 )
 from vbatch.gpu_runner.core.profile import Profile
-from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
+from vbatch.gpu_runner.ports import (
+    Answer,
+    AnswerTooLarge,
+    ConnectionLost,
+    Gate,
+    OpenAnswer,
+    RequestTimedOut,
+    open_gate,
+)
 
 SLEEP, WAKE = "/sleep?level=1&mode=keep", "/wake_up"
 NAP_SECONDS_MAX = 60.0
 """The time to fall asleep, to wake up, or to answer the canary; published figures are in seconds."""
+
+DRAIN_SECONDS_MAX = 30.0
+"""How long a model that has to leave the device waits for the answers that clients still read."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -46,9 +58,27 @@ class _Loaded:
     need: Need
     used_at: float
     is_asleep: bool = False
+    is_leaving: bool = False
     wakes: int = 0
     canary: Canary | None = None
     residue_bytes: int | None = None
+    open_count: int = 0
+    """Answers that are being read piece by piece."""
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever one of them ends."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it takes requests."""
+        return not (self.is_asleep or self.is_leaving)
+
+    async def drained(self) -> None:
+        """Wait until nobody reads an answer of this engine any more, but not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS_MAX):
+                while self.open_count:
+                    self.closed.clear()
+                    await self.closed.wait()
 
 
 @dataclass
@@ -68,6 +98,20 @@ class CachedEngine:
 
     def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
         return self.loaded.engine.ask(endpoint, body, gate)
+
+    @property
+    def has_priority(self) -> bool:
+        return self.loaded.engine.has_priority
+
+    @asynccontextmanager
+    async def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[OpenAnswer]:
+        self.loaded.open_count += 1
+        try:
+            async with self.loaded.engine.open(endpoint, body, headers) as answer:
+                yield answer
+        finally:
+            self.loaded.open_count -= 1
+            self.loaded.closed.set()
 
     async def is_healthy(self) -> bool:
         return await self.loaded.engine.is_healthy()
@@ -121,6 +165,20 @@ class ModelCache:
         if definition.id not in self._loaded:
             await self.launcher.expect(definition)
 
+    def resident(self, model: ModelId) -> CachedEngine | None:
+        found = self._loaded.get(model)
+        return CachedEngine(found, self) if found and found.answers else None
+
+    @property
+    def residents(self) -> Sequence[ModelId]:
+        return [model for model, loaded in self._loaded.items() if loaded.answers]
+
+    async def forget(self, model: ModelId) -> None:
+        found = self._loaded.get(model)
+        if found and found.answers and not await found.engine.is_healthy() and self._loaded.get(model) is found:
+            del self._loaded[model]
+            await found.engine.stop()
+
     async def close(self) -> None:
         """Stop every loaded engine that is not in use, and the standby."""
         async with asyncio.TaskGroup() as tasks:
@@ -163,7 +221,10 @@ class ModelCache:
     async def _apply(self, steps: list[Step]) -> None:
         for step in steps:
             loaded = self._loaded[step.model]
+            loaded.is_leaving = True
+            await loaded.drained()
             if step.measure is Measure.SLEEP and await self._asleep(loaded):
+                loaded.is_leaving = False
                 continue
             del self._loaded[step.model]
             await loaded.engine.stop()
@@ -191,6 +252,7 @@ class ModelCache:
                 loaded.used_at,
                 loaded.is_asleep,
                 can_sleep=loaded.engine.can_sleep and loaded.wakes < WAKES_MAX,
+                is_pinned=loaded.engine.definition.pinned,
             )
             for model, loaded in self._loaded.items()
         ]

@@ -1,0 +1,82 @@
+"""The interactive lane: requests that clients wait for go to an engine that is loaded, ahead of batch requests.
+
+Nothing of them is recorded. A request whose model is not loaded is refused here; the gateway asks the scheduler for the
+model and comes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from vbatch.contracts.ids import ModelId
+from vbatch.contracts.lane import REQUEST_HEADER, LaneState
+from vbatch.gpu_runner.flows.engine_session import EngineSession
+from vbatch.gpu_runner.flows.lane_traffic import LaneTraffic
+from vbatch.gpu_runner.ports import ConnectionLost, Engine, Launcher, OpenAnswer
+
+PRIORITY_HEADERS: Mapping[str, str] = {"X-Vllm-Priority": "-1"}
+"""vLLM runs lower ones first; requests of batches have 0."""
+
+log = structlog.stdlib.get_logger("vbatch.gpu_runner")
+
+
+class NotServed(Exception):
+    """Raised when the model does not answer on this runner now."""
+
+
+class LaneFull(Exception):
+    """Raised when as many interactive requests as may run at once are running."""
+
+
+@dataclass
+class Lane:
+    """`session` has the engine that batches use, `launcher` those that stay loaded beside it."""
+
+    session: EngineSession
+    launcher: Launcher
+    traffic: LaneTraffic
+    requests_max: int
+    watts: float | None = None
+    """What the device drew when it was last asked; None where it does not tell."""
+
+    @asynccontextmanager
+    async def open(self, model: ModelId, endpoint: str, body: bytes, request_id: str) -> AsyncIterator[OpenAnswer]:
+        """Send one request and yield its answer while it arrives; leaving the block early takes the request back.
+
+        Raises NotServed, LaneFull, ConnectionLost, RequestTimedOut, AnswerTooLarge.
+        """
+        engine = self._engine(model)
+        if engine is None:
+            raise NotServed(model)
+        if self.traffic.inside_count >= self.requests_max:
+            raise LaneFull
+        priority = PRIORITY_HEADERS if engine.has_priority else {}
+        with self.traffic.entered(model):
+            try:
+                async with engine.open(endpoint, body, {REQUEST_HEADER: request_id, **priority}) as answer:
+                    yield answer
+            except ConnectionLost:
+                await self.launcher.forget(model)
+                raise
+
+    def state(self) -> LaneState:
+        loaded = self.session.model_answering
+        ready = {*self.launcher.residents, *([loaded] if loaded else [])}
+        return LaneState(
+            runner_id=self.session.runner_id,
+            epoch=self.session.epoch,
+            ready=tuple(sorted(ready)),
+            wanted=self.session.feed.model_wanted,
+            inside=self.traffic.inside_count,
+            places=max(0, self.requests_max - self.traffic.inside_count),
+            watts=self.watts,
+        )
+
+    def _engine(self, model: ModelId) -> Engine | None:
+        if self.session.model_answering == model:
+            return self.session.engine
+        return self.launcher.resident(model)

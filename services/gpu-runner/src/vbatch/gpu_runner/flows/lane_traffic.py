@@ -1,0 +1,47 @@
+"""Counts the interactive requests inside each engine, so that batch requests leave room for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from vbatch.contracts.ids import ModelId
+from vbatch.gpu_runner.core.seats import ACTIVE_SECONDS, LaneLoad
+from vbatch.gpu_runner.flows.change_signal import ChangeSignal
+
+
+@dataclass
+class LaneTraffic:
+    changed: ChangeSignal = field(default_factory=ChangeSignal)
+    answered_count: int = 0
+    """Pieces of answers so far: a sign of life of the engine."""
+    _inside: Counter[ModelId] = field(default_factory=Counter)
+    _left_at: dict[ModelId, float] = field(default_factory=dict)
+
+    @property
+    def inside_count(self) -> int:
+        return self._inside.total()
+
+    def load(self, model: ModelId) -> LaneLoad:
+        inside, left_at = self._inside[model], self._left_at.get(model)
+        was_here = left_at is not None and _clock() - left_at < ACTIVE_SECONDS
+        return LaneLoad(inside, is_active=inside > 0 or was_here)
+
+    @contextmanager
+    def entered(self, model: ModelId) -> Iterator[None]:
+        """Count one request as inside while the block runs."""
+        self._inside[model] += 1
+        self.changed.fire()
+        try:
+            yield
+        finally:
+            self._inside[model] -= 1
+            self._left_at[model] = _clock()
+            self.changed.fire()
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
