@@ -40,6 +40,8 @@ BODIES: Mapping[tuple[str, str], Any] = {
     ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}/test"): {"event_type": "batch.failed"},
 }
 """Where the body is read before the object is looked for."""
+QUERIES: Mapping[str, Mapping[str, str]] = {"/v1/batches/{batch_id}/what-if": {"priority": "1"}}
+"""Where the query is read before the object is looked for."""
 OWNED = {"file_id", "batch_id", "fanout_id", "upload_id", "webhook_endpoint_id"}
 """Names in paths that mean an object of one owner."""
 
@@ -123,7 +125,10 @@ async def status_and_code(stage: Stage, route: Route, ids: Mapping[str, str], he
     url = stage.origin + route.path.format(**ids)
     body = BODIES.get((route.method, route.path))
     form = part_form() if route.path.endswith("/parts") else None
-    async with stage.session.request(route.method, url, headers=headers, json=body, data=form) as response:
+    query = QUERIES.get(route.path)
+    async with stage.session.request(
+        route.method, url, headers=headers, params=query, json=body, data=form
+    ) as response:
         if response.status < 400:
             return response.status, None
         return response.status, (await response.json())["error"]["code"]
@@ -157,6 +162,10 @@ async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, 
             "key_id": keys.spare.event.key_id,
             "letter_id": "1",
             "owner": "ann",
+            "judgement_id": "judgement_1",
+            "name": "support",
+            "version": "1",
+            "labeling_id": "labeling_1",
         }
         routes = await routes_of(stage)
         assert len(routes) >= 35
