@@ -40,6 +40,8 @@ BODIES: Mapping[tuple[str, str], Any] = {
     ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}/test"): {"event_type": "batch.failed"},
 }
 """Where the body is read before the object is looked for."""
+QUERIES: Mapping[str, str] = {"/v1/batches/{batch_id}/what-if": "?priority=1"}
+"""Where the query is."""
 OWNED = {"file_id", "batch_id", "fanout_id", "upload_id", "webhook_endpoint_id"}
 """Names in paths that mean an object of one owner."""
 
@@ -120,7 +122,7 @@ async def routes_of(stage: Stage) -> list[Route]:
 
 async def status_and_code(stage: Stage, route: Route, ids: Mapping[str, str], headers: Mapping[str, str]) -> Any:
     """The status, and the code of an error; the body of a good answer is not read: some never end."""
-    url = stage.origin + route.path.format(**ids)
+    url = stage.origin + route.path.format(**ids) + QUERIES.get(route.path, "")
     body = BODIES.get((route.method, route.path))
     form = part_form() if route.path.endswith("/parts") else None
     async with stage.session.request(route.method, url, headers=headers, json=body, data=form) as response:
