@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.adapters.http.answers import attachment, object_answer
 from vbatch.gateway.adapters.http.app_state import Admin, Reader, TheAppState, TheDependencies
-from vbatch.gateway.adapters.http.describe import errors, query
+from vbatch.gateway.adapters.http.describe import Description, errors, query
 from vbatch.gateway.core.usage import DAYS_DEFAULT, DAYS_MAX, UsageObject, read_usage_ask, usage_table
 from vbatch.gateway.flows.usage import usage
 from vbatch.gateway.ports import Dependencies
@@ -22,15 +22,17 @@ ASKED = {
         query("format", {"type": "string", "enum": ["json", "csv"], "default": "json"}, "`csv` gives a table."),
     ]
 }
+CSV: dict[int | str, Description] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+"""The other form of a good answer."""
 
 
-@router.get("/usage", response_model=UsageObject, responses=errors(400), openapi_extra=ASKED)
+@router.get("/usage", response_model=UsageObject, responses=CSV | errors(400), openapi_extra=ASKED)
 async def own_usage(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
     """What you used, by day and model: requests, tokens, failures, and how long your batches were answered."""
     return await _told(request, dependencies, owner)
 
 
-@router.get("/admin/usage", response_model=UsageObject, responses=errors(400, 403), openapi_extra=ASKED)
+@router.get("/admin/usage", response_model=UsageObject, responses=CSV | errors(400, 403), openapi_extra=ASKED)
 async def usage_of_all(request: Request, _caller: Admin, parts: TheAppState) -> Response:
     """What everybody used, by day, owner and model."""
     return await _told(request, parts.dependencies, None)
