@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import openai
+import psutil
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
@@ -84,6 +85,12 @@ def client(stack: RunningStack) -> Iterator[OpenAI]:
 def asked(client: OpenAI, model: str = CHAT, text: str = "hello there") -> str:
     answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": text}])
     return answer.choices[0].message.content or ""
+
+
+def kill_and_wait(process: psutil.Process) -> None:
+    """Return once nobody takes it for alive any more: a request that reaches a dying process is lost with it."""
+    kill(process)
+    process.wait(ERROR_SECONDS_MAX)
 
 
 def test_a_chat_is_answered_at_once_and_its_model_loaded_for_it(client: OpenAI, stack: RunningStack):
@@ -210,7 +217,7 @@ def test_an_engine_that_dies_in_mid_stream_ends_the_stream_with_an_error(client:
     stream = long_stream(client)
     iterator = iter(stream)
     next(iterator)
-    kill(stack.engine())
+    kill_and_wait(stack.engine())
     with pytest.raises(openai.APIError, match="The engine stopped while it answered this request"):
         list(iterator)
     assert asked(client, SLOW).startswith("[simulated]")
@@ -250,7 +257,7 @@ def test_the_runners_lane_asks_for_the_token(stack: RunningStack):
 def test_a_stream_that_waits_for_its_model_is_kept_open(client: OpenAI, stack: RunningStack):
     """Its runner is away for a while, and so is every model."""
     asked(client, CHAT)
-    kill(stack.process("gpu-runner"))
+    kill_and_wait(stack.process("gpu-runner"))
     answers: list[str] = []
     thread = threading.Thread(target=lambda: answers.append(asked(client, CHAT)))
     thread.start()

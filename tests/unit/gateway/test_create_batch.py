@@ -79,6 +79,13 @@ def test_a_missing_field_is_named(name: str):
     assert refusal_of(**{name: None}) == expected
 
 
+@pytest.mark.parametrize("beside", [{"models": ["a"]}, {"requests": [{}], "input_file_id": ...}])
+def test_a_dry_run_is_of_an_uploaded_file_and_one_batch(beside: dict[str, Any]):
+    name = next(iter(beside))
+    words = f"Mutually exclusive parameters: 'dry_run' and '{name}'. Try an uploaded file that names its model."
+    assert refusal_of(dry_run={}, **beside) == (name, "mutually_exclusive_parameters", words)
+
+
 def test_an_unknown_field_is_named():
     assert refusal_of(speed=1) == ("speed", "unknown_parameter", "Unknown parameter: 'speed'.")
 

@@ -10,7 +10,15 @@ from tests.support.scheduling import RUNNER, World, batch_id
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId, RunnerId
 from vbatch.contracts.models import EngineKind, ModelDefinition
-from vbatch.scheduler.core.demand import DemandRules, Demands, Waiting, due_load, free_in_seconds, is_coming
+from vbatch.scheduler.core.demand import (
+    DemandRules,
+    Demands,
+    Waiting,
+    due_load,
+    free_in_seconds,
+    has_batch_work,
+    is_coming,
+)
 from vbatch.scheduler.core.forecast.forecast import explain
 from vbatch.scheduler.core.policy.policy import stay_then_oldest
 from vbatch.scheduler.flows.demanding import Demanding
@@ -97,6 +105,17 @@ def test_clients_interrupt_batches_no_more_often_than_the_rule_says(world: World
     world.now += timedelta(seconds=1)
     event = due(world, LARGE)
     assert event is not None and "small gives way at the end of its slice" in event.reason
+
+
+def test_batches_are_not_in_the_way_of_clients_while_all_work_is_paused(world: World):
+    world.runner()
+    due(world, SMALL)
+    loaded(world, SMALL)
+    world.fold(e.QueuePaused(by="local", reason="the device is needed", at=world.now))
+    world.running("a", 1_000, "small")
+    assert has_batch_work(world.state, world.state.runners[RUNNER]) is False
+    world.fold(e.QueueResumed(by="local", at=world.now))
+    assert has_batch_work(world.state, world.state.runners[RUNNER]) is True
 
 
 def test_the_runner_that_holds_least_loads_it(world: World):

@@ -148,7 +148,7 @@ def _rest_seconds(state: State, runner: Runner, rules: DemandRules, now: datetim
 def has_batch_work(state: State, runner: Runner) -> bool:
     if state.slices_of(runner.runner_id):
         return True
-    return any(batch.waiting_count and not batch.is_paused for batch in state.batches.values())
+    return any(batch.waiting_count and not state.pause_of(batch) for batch in state.batches.values())
 
 
 def _due_pin(state: State, now: datetime) -> e.ModelDemanded | None:
