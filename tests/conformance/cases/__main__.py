@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.conformance.cases import (
     batches,
+    curating,
     endings,
     families,
     faults,
@@ -45,6 +46,7 @@ SUBJECTS = (
     webhooks,
     observing,
     interactive,
+    curating,
 )
 Case = Callable[[Server], Any]
 

@@ -22,6 +22,36 @@ def a_batch_is_told_line_by_line(server: Server) -> None:
     assert server.raw("GET", f"{path}/logs").status in (200, 404)  # 404 where the logs are kept elsewhere
 
 
+def the_answers_of_a_batch_are_counted_and_taken_away(server: Server) -> None:
+    batch = server.ended(server.create(jsonl(request("a"), request("b"))).id)
+    path = f"/v1/batches/{batch.id}"
+    assert server.raw("GET", f"{path}/facets").status == 200
+    assert len(server.raw("GET", f"{path}/lines/export").body.splitlines()) == 2
+
+
+def the_life_of_a_batch_is_told_and_another_priority_is_tried(server: Server) -> None:
+    batch = server.create(jsonl(request("a")))
+    assert server.raw("GET", f"/v1/batches/{batch.id}/what-if?priority=10").status in (200, 404)  # it may have ended
+    server.ended(batch.id)
+    timeline = server.raw("GET", f"/v1/batches/{batch.id}/timeline").json
+    assert timeline["is_over"] and timeline["spans"]
+
+
+def two_batches_are_compared(server: Server) -> None:
+    ids = [server.create(jsonl(request("a"))).id for _ in range(2)]
+    for each in ids:
+        server.ended(each)
+    asked = f"batches={','.join(ids)}"
+    assert [each["batch_id"] for each in server.raw("GET", f"/v1/comparisons?{asked}").json["data"]] == ids
+    assert len(server.raw("GET", f"/v1/comparisons/lines?{asked}").json["data"]) == 1
+    assert server.raw("GET", f"/v1/comparisons/export?{asked}").status == 200
+
+
+def what_was_used_is_told_by_day(server: Server) -> None:
+    server.ended(server.create(jsonl(request("a"))).id)
+    assert server.raw("GET", "/v1/usage").json["data"][0]["requests"]
+
+
 def the_log_is_a_list_and_a_stream(server: Server) -> None:
     page = server.raw("GET", "/v1/events?limit=2").json
     assert page["object"] == "list" and len(page["data"]) == 2 and page["data"][0]["sentence"]

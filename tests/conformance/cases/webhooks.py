@@ -51,6 +51,8 @@ def nothing_inside_is_told_anything(server: Server) -> None:
     [delivery] = server.raw("GET", f"{path}/deliveries").json["data"]
     assert (delivery["status"], delivery["error"]) == ("failed", "address_not_allowed")
     assert server.raw("POST", f"{path}/deliveries/{delivery['id']}/resend").json["id"] == delivery["id"]
+    assert server.raw("GET", f"{path}/deliveries/{delivery['id']}/attempts").json["data"]
+    assert server.raw("POST", f"{path}/disable").json["is_enabled"] is False
     assert server.raw("POST", f"{path}/enable").json["is_enabled"] is True
     hooks.delete(made.id)
 
