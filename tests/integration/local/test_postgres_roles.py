@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.support.postgres import PostgresServer, running_postgres
+from tests.support.postgres import PostgresServer, free_port, running_postgres
 from vbatch.contracts.read_model import SCHEMA
-from vbatch.local import postgres
+from vbatch.local import postgres, programs
 from vbatch.local.commands import LocalTrouble
-from vbatch.local.postgres_roles import Role, statements, url_of
+from vbatch.local.postgres_roles import Role, RoleFiles, statements, url_of
+from vbatch.local.settings import LocalSettings
 from vbatch.results.adapters.postgres import read_model
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -90,6 +92,19 @@ async def test_a_read_model_from_before_the_roles_is_handed_over(folder: Path):
         async with as_role(server, Role.RESULTS) as results, as_role(server, Role.GATEWAY) as gateway:
             await results.execute(f"UPDATE {SCHEMA}.checkpoint SET sequence = 7")
             assert await gateway.fetchval(f"SELECT sequence FROM {SCHEMA}.checkpoint") == 7
+
+
+async def test_a_new_cluster_beside_the_secrets_of_an_old_one_gets_the_roles(folder: Path):
+    settings = LocalSettings(home=folder / "home", postgres_port=free_port())
+    programs.prepare(settings)
+    shutil.rmtree(settings.home / "postgres")
+    programs.prepare(settings)
+    secrets = RoleFiles(settings.home / "secrets")
+    shutil.copy(secrets.folder / "postgres-password", settings.home / "password")
+    with running_postgres(settings.home) as server:
+        for role in Role:
+            url = url_of(role, secrets.password(role).read_text(), server.port)
+            await (await asyncpg.connect(url)).close()
 
 
 def test_a_statement_that_fails_is_told(folder: Path):

@@ -64,6 +64,11 @@ _HAND_OVER = (
 """A read model that was made before there were roles belongs to results from now on."""
 
 
+MADE = "vbatch-roles"
+"""A file in the folder of a cluster whose roles were made: a new cluster beside old secrets, as after a restore, has
+none."""
+
+
 @dataclass(frozen=True, slots=True)
 class RoleFiles:
     """Where the passwords and URLs of the roles are, below the folder of secrets."""
@@ -75,11 +80,6 @@ class RoleFiles:
 
     def url(self, role: Role) -> Path:
         return self.folder / f"postgres-{role.value}-url"
-
-    @property
-    def are_there(self) -> bool:
-        """Whether the roles were made: their URLs are written last."""
-        return all(self.url(role).exists() for role in Role)
 
 
 def url_of(role: Role, password: str, port: int, *, host: str = postgres.HOST) -> str:

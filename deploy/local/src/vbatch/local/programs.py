@@ -11,7 +11,7 @@ from vbatch.chassis.settings import CONFIG_VARIABLE, LANE_TOKEN_FILE, POSTGRES_U
 from vbatch.chassis.shared_token import provided_token
 from vbatch.local import labeling, log_access, monitoring, nats, nats_users, postgres, probes
 from vbatch.local.commands import Command
-from vbatch.local.postgres_roles import Role, RoleFiles, statements, url_of
+from vbatch.local.postgres_roles import MADE, Role, RoleFiles, statements, url_of
 from vbatch.local.settings import LocalSettings
 
 
@@ -92,11 +92,12 @@ def prepare(settings: LocalSettings) -> None:
 
 
 def _provide_roles(settings: LocalSettings) -> None:
-    """Make the roles once: the cluster keeps them."""
-    files = RoleFiles(settings.home / "secrets")
-    if not files.are_there:
+    """Make the roles once in each cluster, which keeps them."""
+    files, cluster = RoleFiles(settings.home / "secrets"), settings.home / "postgres"
+    if not (cluster / MADE).exists():
         passwords = {role: postgres.provide_password(files.password(role)) for role in Role}
-        postgres.execute(settings.home / "postgres", statements(passwords))
+        postgres.execute(cluster, statements(passwords))
+        (cluster / MADE).touch()
     for role in Role:
         url = url_of(role, files.password(role).read_text().strip(), settings.postgres_port)
         write_atomically(files.url(role), url.encode())
