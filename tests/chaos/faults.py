@@ -58,8 +58,10 @@ SHARES = {
     Means.STEP: 5,
 }
 PLACE_SHARE = 0.4
-PLACES = tuple(place for place in Failpoint if place.process != "notifier")
-"""A campaign's work has no webhooks; tests/integration/notifier strikes at the notifier's places."""
+STRUCK_ELSEWHERE = ("notifier", "labeler")
+"""Processes with campaigns of their own: tests/integration/notifier/test_kills.py and tests/labeling."""
+PLACES = tuple(place for place in Failpoint if place.process not in STRUCK_ELSEWHERE)
+"""A campaign's work has no webhooks and no labelings."""
 PLACE_SHARES = {Means.KILL: 60, Means.FREEZE: 15, Means.RIVAL: 15, Means.TERM: 10}
 SIGNALS = {
     Means.KILL: signal.SIGKILL,
