@@ -4,14 +4,15 @@ It is registered once, by `pytest_plugins` in tests/conftest.py.
 """
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 
 import asyncpg
@@ -22,6 +23,9 @@ from vbatch.local import postgres
 
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 20
+PORTS = random.SystemRandom().sample(range(12_000, 32_000), 20_000)
+"""In an order of this process's own, each once before any comes again."""
+_next_ports = cycle(PORTS)
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,16 @@ async def postgres_url(postgres_server: PostgresServer, _database_numbers: Itera
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((postgres.HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that was free a moment ago, below those that the kernel gives to connections: one of them could
+    take it before the server that it is meant for."""
+    return next(port for port in _next_ports if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind((postgres.HOST, port))
+        return True
+    return False
 
 
 async def _on_main(server: PostgresServer, statement: str) -> None:
