@@ -16,6 +16,7 @@ from functools import partial
 from typing import Annotated, cast
 
 from fastapi import Depends, Request, Security
+from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from prometheus_client import CollectorRegistry
 
@@ -195,7 +196,7 @@ def _on_behalf(parts: AppState, caller: Caller, owner: str | None) -> Caller:
     return replace(caller, owner=owner_name(owner, ON_BEHALF_HEADER))
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """Where the request came from; what stands before this server may say it, from loopback (uvicorn's rule)."""
     return request.client.host if request.client is not None else ""
 

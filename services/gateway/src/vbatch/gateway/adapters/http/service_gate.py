@@ -11,9 +11,11 @@ import ipaddress
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vbatch.gateway.adapters.http.answers import refusal_answer
+from vbatch.gateway.adapters.http.app_state import address_of
 from vbatch.gateway.core.refusals import Refusal
 
 PAGES = frozenset({"/ready", "/metrics", "/docs", "/openapi.json"})
@@ -47,12 +49,7 @@ class ServiceGate:
             return
         headers = Headers(raw=scope["headers"])
         if not _is_from_here(scope, headers):
-            self._admit(headers.get("authorization"), _address_of(scope))
-
-
-def _address_of(scope: Scope) -> str:
-    client = scope.get("client")
-    return client[0] if client is not None else ""
+            self._admit(headers.get("authorization"), address_of(HTTPConnection(scope)))
 
 
 def _is_page(path: str) -> bool:
