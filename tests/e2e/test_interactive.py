@@ -9,15 +9,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import openai
 import psutil
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai.types import Batch
 from pydantic import BaseModel
 
-from tests.e2e.asking import assert_each_line_once_in_order, chat_line, ended, jsonl, submit
+from tests.e2e.asking import Line, assert_each_line_once_in_order, chat_line, ended, jsonl, submit
 from tests.support.stack import RunningStack, kill, running_stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -191,24 +193,32 @@ def test_clients_are_answered_beside_a_batch_of_their_model(client: OpenAI):
 
 def test_swaps_for_clients_are_bounded_while_batches_wait(client: OpenAI):
     asked(client, CHAT)
-    given = [chat_line(number, SLOW) for number in range(200)]
-    batch = submit(client, jsonl(given))
-    wait_until(lambda: client.batches.retrieve(batch.id).status == "in_progress", "the batch runs", 20)
-    with pytest.raises(openai.InternalServerError) as refused:
-        for _ in range(3):
-            asked(client, OTHER)
-            asked(client, CHAT)
+    with running_batch(client, [chat_line(number, SLOW) for number in range(200)]):
+        with pytest.raises(openai.InternalServerError) as refused:
+            for _ in range(3):
+                asked(client, OTHER)
+                asked(client, CHAT)
     assert (refused.value.status_code, refused.value.code) == (503, "model_not_loaded")
     assert int(refused.value.response.headers["retry-after"]) > 10
-    assert "Loaded now:" in refused.value.message
-    client.batches.cancel(batch.id)
-    ended(client, batch.id)
+    assert "loaded now" in refused.value.message.lower()
+
+
+@contextmanager
+def running_batch(client: OpenAI, given: list[Line]) -> Iterator[Batch]:
+    """A batch that is cancelled at the end, and ended."""
+    batch = submit(client, jsonl(given))
+    try:
+        wait_until(lambda: client.batches.retrieve(batch.id).status == "in_progress", "the batch runs", 20)
+        yield batch
+    finally:
+        client.batches.cancel(batch.id)
+        ended(client, batch.id)
 
 
 def test_a_client_that_leaves_takes_its_request_back(client: OpenAI, stack: RunningStack):
     stream = long_stream(client)
     next(iter(stream))
-    assert running(stack) == 1
+    wait_until(lambda: running(stack) == 1, "the engine answers this request alone", 5)
     stream.close()
     wait_until(lambda: running(stack) == 0, "the engine has dropped the request", 5)
 

@@ -107,6 +107,16 @@ def test_clients_interrupt_batches_no_more_often_than_the_rule_says(world: World
     assert event is not None and "small gives way at the end of its slice" in event.reason
 
 
+def test_a_batch_of_the_model_that_clients_wait_for_is_not_in_their_way(world: World):
+    world.runner()
+    due(world, SMALL)
+    loaded(world, SMALL)
+    world.running("a", 1_000, "large")
+    world.now += timedelta(seconds=10)
+    assert free_in_seconds(world.state, LARGE, RULES, world.now) == pytest.approx(-5.0)
+    assert due(world, LARGE)
+
+
 def test_batches_are_not_in_the_way_of_clients_while_all_work_is_paused(world: World):
     world.runner()
     due(world, SMALL)
@@ -173,6 +183,18 @@ def test_a_demand_that_nobody_repeats_is_forgotten(world: World):
     assert set(demanding.current().waiting) == {"small"}
     world.now += timedelta(seconds=2)
     assert demanding.current().waiting == {}
+
+
+def test_a_demand_is_forgotten_once_its_model_is_loaded(world: World):
+    demanding = Demanding(world.state, lambda: world.now, RULES)
+    world.runner()
+    demanding.ask(SMALL)
+    due(world, SMALL)
+    loaded(world, SMALL)
+    assert demanding.current().waiting == {}
+    due(world, LARGE)
+    loaded(world, LARGE)
+    assert demanding.current().waiting == {}, "nobody waits for the first model any more"
 
 
 def test_clients_are_told_why_they_wait(world: World):

@@ -60,15 +60,19 @@ def due_load(state: State, demands: Demands, now: datetime) -> e.ModelDemanded |
     return _due_pin(state, now)
 
 
+def is_loaded(state: State, model: ModelId) -> bool:
+    return any(_holds(runner, model) for runner in state.runners.values())
+
+
 def is_coming(state: State, model: ModelId, now: datetime) -> bool:
     """Whether some runner has the model, or works towards it."""
-    return any(_holds(runner, model) or _is_loading(runner, now, model) for runner in state.runners.values())
+    return is_loaded(state, model) or any(_is_loading(runner, now, model) for runner in state.runners.values())
 
 
 def free_in_seconds(state: State, model: ModelId, rules: DemandRules, now: datetime) -> float | None:
     """The seconds until the model may be loaded on some runner; None if no runner can load it."""
     able = [runner for runner in state.runners.values() if may_send(state, runner.runner_id, model, now)]
-    return min((_rest_seconds(state, runner, rules, now) for runner in able), default=None)
+    return min((_rest_seconds(state, runner, model, rules, now) for runner in able), default=None)
 
 
 def failure_of(state: State, model: ModelId) -> str:
@@ -116,7 +120,7 @@ def _runner_for(state: State, model: ModelId, rules: DemandRules, now: datetime)
         for runner in state.runners.values()
         if may_send(state, runner.runner_id, model, now)
         and not _is_loading(runner, now)
-        and _rest_seconds(state, runner, rules, now) <= 0.0
+        and _rest_seconds(state, runner, model, rules, now) <= 0.0
     ]
     return min(
         able,
@@ -130,14 +134,14 @@ def _runner_for(state: State, model: ModelId, rules: DemandRules, now: datetime)
     )
 
 
-def _rest_seconds(state: State, runner: Runner, rules: DemandRules, now: datetime) -> float:
-    """How long the runner must not be interrupted for clients again. Where no batch is in the way, the model before
-    serves for as long as its load took."""
+def _rest_seconds(state: State, runner: Runner, model: ModelId, rules: DemandRules, now: datetime) -> float:
+    """How long the runner must not be interrupted for this model again. Where no batch of another model is in the way,
+    the model before serves for as long as its load took."""
     demand = runner.demand
     if demand is None:
         return 0.0
     passed = (now - demand.at).total_seconds()
-    if has_batch_work(state, runner):
+    if has_batch_work(state, runner, model):
         return rules.swap_seconds_min - passed
     if runner.resident_since is None:
         return 0.0
@@ -145,10 +149,12 @@ def _rest_seconds(state: State, runner: Runner, rules: DemandRules, now: datetim
     return min(rules.stay_seconds, state.costs.swap_seconds.get(demand.model, 0.0)) - served
 
 
-def has_batch_work(state: State, runner: Runner) -> bool:
-    if state.slices_of(runner.runner_id):
+def has_batch_work(state: State, runner: Runner, besides: ModelId | None = None) -> bool:
+    """Whether the runner has batch work, or could get some, that is not for this model."""
+    if any(slice_.event.model != besides for slice_ in state.slices_of(runner.runner_id)):
         return True
-    return any(batch.waiting_count and not state.pause_of(batch) for batch in state.batches.values())
+    waiting = (batch for batch in state.batches.values() if batch.waiting_count and not state.pause_of(batch))
+    return any(batch.waiting_models() != [besides] for batch in waiting)
 
 
 def _due_pin(state: State, now: datetime) -> e.ModelDemanded | None:

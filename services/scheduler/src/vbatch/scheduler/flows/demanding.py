@@ -9,7 +9,15 @@ from datetime import datetime, timedelta
 from vbatch.contracts.durations import rough_duration
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lane import DEMAND_SECONDS, DemandAnswer
-from vbatch.scheduler.core.demand import DemandRules, Demands, Waiting, failure_of, free_in_seconds, is_coming
+from vbatch.scheduler.core.demand import (
+    DemandRules,
+    Demands,
+    Waiting,
+    failure_of,
+    free_in_seconds,
+    is_coming,
+    is_loaded,
+)
 from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import Clock
 
@@ -52,7 +60,12 @@ class Demanding:
         return Demands({model: Waiting(asked.since) for model, asked in self._asked.items()}, self.rules)
 
     def _forget_old(self, now: datetime) -> None:
-        self._asked = {model: asked for model, asked in self._asked.items() if now < asked.until or asked.since == now}
+        """A loaded model has what was asked for: whoever comes too late for it asks again."""
+        self._asked = {
+            model: asked
+            for model, asked in self._asked.items()
+            if not is_loaded(self.state, model) and (now < asked.until or asked.since == now)
+        }
 
     def _answer(self, model: ModelId, now: datetime) -> DemandAnswer:
         if not self.state.runners:
