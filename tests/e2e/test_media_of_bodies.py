@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,23 +23,49 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 ENGINE_PYTHON = Path(os.environ.get("VBATCH_GPU_RUNNER_ENGINE_PYTHON", ROOT / ".engine" / "bin" / "python"))
 ENGINE_SECONDS_MAX = 240.0
 FETCH = """
-import sys
+import json, sys
 from vllm.engine.arg_utils import EngineArgs
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 from vllm.multimodal.media.connector import MediaConnector
-url, *words = sys.argv[1:]
-args = EngineArgs.add_cli_args(FlexibleArgumentParser()).parse_args(words)
-connector = MediaConnector(
-    allowed_local_media_path=args.allowed_local_media_path or "", allowed_media_domains=args.allowed_media_domains
-)
-try:
-    connector.fetch_image(url)
-except Exception as error:
-    print(f"{type(error).__name__}: {error}")
+def said(url, words):
+    args = EngineArgs.add_cli_args(FlexibleArgumentParser()).parse_args(words)
+    connector = MediaConnector(
+        allowed_local_media_path=args.allowed_local_media_path or "", allowed_media_domains=args.allowed_media_domains
+    )
+    try:
+        connector.fetch_image(url)
+        return "fetched"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+sys.stdout.write("\\n" + json.dumps([said(*case) for case in json.load(sys.stdin)]))
 """
+NO_ARGUMENTS: dict[str, ArgumentValue] = {}
 
 
-@pytest.fixture
+@dataclass(frozen=True, slots=True)
+class Fetches:
+    """What vLLM said of each URL, and whether the two at our own listeners were asked for."""
+
+    of_a_url: str
+    of_a_file: str
+    of_a_named_host: str
+    is_url_asked: bool
+    is_named_host_asked: bool
+
+
+@pytest.fixture(scope="module")
+def fetches() -> Fetches:
+    """All in one process, because the import of vLLM takes longer than everything else."""
+    with listener() as stranger, listener() as named:
+        said = fetched(
+            (address(stranger), NO_ARGUMENTS),
+            (f"file://{ROOT}/docs/img/x.png", {"allowed-local-media-path": "/"}),
+            (address(named), {"allowed-media-domains": "127.0.0.1"}),
+        )
+        return Fetches(*said, is_url_asked=was_asked(stranger), is_named_host_asked=was_asked(named))
+
+
+@contextmanager
 def listener() -> Iterator[socket.socket]:
     """On loopback; whoever fetches from it is heard."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -57,23 +86,30 @@ def was_asked(listener: socket.socket) -> bool:
     return True
 
 
-def fetched(url: str, arguments: dict[str, ArgumentValue]) -> str:
-    """What vLLM says of the URL, started as the runner would start it for a model with these arguments."""
+def fetched(*cases: tuple[str, dict[str, ArgumentValue]]) -> list[str]:
+    """What vLLM says of each URL, started as the runner would start it for a model with these arguments."""
     if not ENGINE_PYTHON.exists():
         pytest.skip(f"{ENGINE_PYTHON} has no engine: ./taskw setup:engine")
-    model = ModelDefinition(id=ModelId("m"), package="p", arguments=arguments)
-    places = Places(str(ENGINE_PYTHON), "own-python", "/run/engine.sock", "/models/m")
-    command = engine_command(model, Device(DeviceKind.CPU, "cpu", 1 << 34), places)
+    commands = [command_for(arguments) for _, arguments in cases]
+    words = [(url, media_words(command)) for (url, _), command in zip(cases, commands, strict=True)]
     done = subprocess.run(
-        [str(ENGINE_PYTHON), "-c", FETCH, url, *media_words(command)],
-        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "VLLM_IMAGE_FETCH_TIMEOUT": "5"}
-        | dict(command.environment),
+        [str(ENGINE_PYTHON), "-c", FETCH],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "VLLM_IMAGE_FETCH_TIMEOUT": "1"}
+        | dict(commands[0].environment),
+        input=json.dumps(words),
         capture_output=True,
         text=True,
         timeout=ENGINE_SECONDS_MAX,
         check=True,
     )
-    return done.stdout
+    said: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def command_for(arguments: dict[str, ArgumentValue]) -> EngineCommand:
+    model = ModelDefinition(id=ModelId("m"), package="p", arguments=arguments)
+    places = Places(str(ENGINE_PYTHON), "own-python", "/run/engine.sock", "/models/m")
+    return engine_command(model, Device(DeviceKind.CPU, "cpu", 1 << 34), places)
 
 
 def media_words(command: EngineCommand) -> tuple[str, ...]:
@@ -81,16 +117,15 @@ def media_words(command: EngineCommand) -> tuple[str, ...]:
     return command.arguments[at:]
 
 
-def test_a_url_in_a_body_is_not_fetched(listener: socket.socket):
-    assert "must be from one of the allowed domains" in fetched(address(listener), {})
-    assert not was_asked(listener)
+def test_a_url_in_a_body_is_not_fetched(fetches: Fetches):
+    assert "must be from one of the allowed domains" in fetches.of_a_url
+    assert not fetches.is_url_asked
 
 
-def test_a_file_of_this_machine_is_not_read():
-    assert "allowed-local-media-path" in fetched(f"file://{ROOT}/docs/img/x.png", {"allowed-local-media-path": "/"})
+def test_a_file_of_this_machine_is_not_read(fetches: Fetches):
+    assert "allowed-local-media-path" in fetches.of_a_file
 
 
-def test_a_host_that_the_model_names_is_asked(listener: socket.socket):
+def test_a_host_that_the_model_names_is_asked(fetches: Fetches):
     """So that the silence above means something."""
-    fetched(address(listener), {"allowed-media-domains": "127.0.0.1"})
-    assert was_asked(listener)
+    assert fetches.is_named_host_asked, fetches.of_a_named_host
