@@ -30,8 +30,7 @@ from vbatch.contracts import events as e
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core import chunks
 from vbatch.gpu_runner.flows import engine_session
-from vbatch.journal import memory
-from vbatch.journal.memory import MemoryJournal
+from vbatch.journal.memory import MemoryJournal, stream as memory_stream
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.rules import matches
 from vbatch.journal.settings import JournalSettings
@@ -258,7 +257,7 @@ def _small_limits() -> Iterator[None]:
         (chunks, "CHUNK_OUTCOMES_MAX", 3),
         (engine_session, "BODY_BYTES_MAX", 500),
         (history, "RECENT_EVENTS", 5),
-        (memory, "matches", lru_cache(maxsize=4096)(matches)),
+        (memory_stream, "matches", lru_cache(maxsize=4096)(matches)),
     ):
         yield
 

@@ -260,7 +260,7 @@ async def test_a_reader_that_was_cancelled_while_it_waited_misses_nothing(stage:
 async def test_a_batch_that_is_archived_while_a_reader_is_on_its_way_is_not_missed(stage: Stage):
     await stage.tell_whole(FIRST, SECOND)
     async with stage.history.tail(0, (ALL_EVENTS,)) as tail:
-        with patch("vbatch.journal.memory.TAIL_RECORDS_MAX", 4):
+        with patch("vbatch.journal.memory.stream.TAIL_RECORDS_MAX", 4):
             found = await anext(tail)
             await stage.archive()
             while found[-1].sequence < stage.told[-1].sequence:

@@ -19,7 +19,7 @@ from vbatch.journal.port import Log
 Settings = tuple[e.ProfileSetting, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Profiles:
     """What the log says of models; `foretold` tells how one would be loaded that never was."""
 

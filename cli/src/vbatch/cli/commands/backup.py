@@ -73,7 +73,7 @@ def restore(source: Target, at: At = None, as_json: AsJson = False) -> None:
         out.print("Start it with `vbatch up`; results makes the read model again at its first start.", markup=False)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Store:
     blobs: Blobs
     folder: Path | None

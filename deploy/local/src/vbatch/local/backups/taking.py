@@ -76,7 +76,7 @@ async def prune(target: Blobs, kept: int) -> None:
                 await target.delete(name)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Taking:
     settings: LocalSettings
     copier: Copier

@@ -35,7 +35,7 @@ async def _no_act() -> None:
     """The default: nothing follows outside of the log."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Deciding:
     """`append` returns once its event is folded, or never will be. `act` does what follows outside of the log; it may
     return the longest time until the next look, in seconds. `changed` is set by whoever changes what `decide` sees."""

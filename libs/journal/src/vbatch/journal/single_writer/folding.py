@@ -20,7 +20,7 @@ def _nothing(*_: object) -> None:
     """The default of what a service does not need to know."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Folding:
     """`evolve` gets each event and its sequence, without the records that `passes_over` names. `on_folded` is called
     after each list, `on_poison` with a record that is set aside and the reason, `on_unreadable` with one that cannot be

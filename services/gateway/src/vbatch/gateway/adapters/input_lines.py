@@ -18,7 +18,7 @@ FILES_MAX = 64
 NEWLINE = re.compile(rb"\n")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Block:
     """A mebibyte of a file, from byte `start` on."""
 

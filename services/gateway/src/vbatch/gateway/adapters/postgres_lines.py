@@ -39,7 +39,7 @@ FACETS = """
     GROUP BY model, finish_reason, is_json ORDER BY count(*) DESC LIMIT $3"""
 
 
-@dataclass
+@dataclass(frozen=True)
 class LinesQuery:
     """A query that grows by its conditions; every value is an argument, none is part of the text."""
 

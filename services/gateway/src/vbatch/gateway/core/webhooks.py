@@ -47,7 +47,7 @@ class EndpointAsk:
     event_types: tuple[str, ...] | None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Endpoints:
     """In the order of their creation."""
 

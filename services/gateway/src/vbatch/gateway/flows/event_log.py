@@ -37,7 +37,7 @@ SETTLED_SECONDS = 60
 """A batch that cannot be read this long after an event of it belongs to somebody else."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Ownership:
     """Which batches are whose, remembered between asks."""
 

@@ -100,7 +100,7 @@ class Rung:
         return f"{self.name} {self.before} → {self.after}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Ladder:
     """The rungs each model has taken; a new definition starts at the top. `may_shorten` permits smaller contexts."""
 

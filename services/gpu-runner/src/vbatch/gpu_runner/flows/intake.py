@@ -28,7 +28,7 @@ from vbatch.journal.port import Delivery
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Intake:
     """`abort` takes requests of a closed slice back from the engine; `fail` gets slices that are not to run."""
 

@@ -24,7 +24,7 @@ LINES_PER_TURN = 256
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reading:
     files: InputFiles
     feed: Feed

@@ -19,8 +19,9 @@ from typing import cast
 import httptools
 import msgspec
 
-from vbatch.gpu_runner.simulated.answers import Reply, Steer, error, reply
+from vbatch.gpu_runner.simulated.answers import Reply, error, reply
 from vbatch.gpu_runner.simulated.options import Options
+from vbatch.gpu_runner.simulated.request_body import Steer
 
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable"}
 JSON = "application/json"

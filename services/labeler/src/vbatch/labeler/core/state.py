@@ -45,7 +45,7 @@ class Counted:
     batch_id: BatchId
 
 
-@dataclass
+@dataclass(frozen=True)
 class State:
     """`counted` is by the task and the reference of the annotation; `references` has every judgement that ever came
     from Label Studio."""

@@ -74,7 +74,7 @@ class LabelingRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-@dataclass
+@dataclass(frozen=True)
 class CurationChanges:
     """What one transaction writes. `withdrawals` and `deletions` are ids with the sequence of their event: each applies
     to a row of an earlier event only, so that a replay in transactions of another size gives the same rows."""

@@ -9,7 +9,7 @@ LOOKS_MAX = 1_000
 """Looks that are remembered, some hours of them; with more, the oldest stays and the newest but one goes."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Lag:
     """Fed with a look at the head of the log now and then; as exact as the looks are frequent."""
 

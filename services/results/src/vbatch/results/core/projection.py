@@ -33,7 +33,7 @@ class State:
     runners: dict[RunnerId, RunnerRow] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Growth:
     """The lines to add to the growing JSONL of one batch, from byte `start`."""
 

@@ -168,7 +168,7 @@ async def support_bundle(_caller: Admin, parts: TheAppState) -> Response:
         model_loads=parts.model_loads,
         services=await service_reports(parts),
         settings=await settings_reports(parts),
-        secrets=await asyncio.to_thread(parts.known_secrets),
+        secrets=await asyncio.to_thread(parts.own_settings.secrets),
     )
     name = BUNDLE_NAME.format(at=parts.dependencies.now())
     return Response(
@@ -178,5 +178,5 @@ async def support_bundle(_caller: Admin, parts: TheAppState) -> Response:
 
 async def settings_reports(parts: AppState) -> list[SettingsReport]:
     """The gateway's own settings, then those of the others."""
-    own = SettingsReport("gateway", with_limits(parts.own_settings, parts.limits))
+    own = SettingsReport("gateway", with_limits(parts.own_settings.reported, parts.limits))
     return [own, *await parts.administration.settings_of_all()]

@@ -55,36 +55,63 @@ _bearer = HTTPBearer(auto_error=False, description="An API key; any or none when
 
 
 @dataclass(frozen=True, slots=True)
-class AppState:
-    dependencies: Dependencies
-    access: Access
-    feed: AccessFeed
-    webhooks: Webhooks
-    webhooks_may_be_private: bool
-    judgements: Judgements
-    datasets: Datasets
-    labelings: Labelings
-    streams: OpenStreams
+class Monitoring:
+    """How the gateway says how it is."""
+
     readiness: Readiness
     registry: CollectorRegistry
     metrics: RequestMetrics
     readings: Readings
-    heartbeat_seconds: float
-    body_timeouts: BodyTimeouts
-    limits: KeyLimits
+
+
+@dataclass(frozen=True, slots=True)
+class InteractiveLane:
+    """What the routes of requests that a client waits for need."""
+
+    requests: Interactive
+    metrics: InteractiveMetrics
+    limit: RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Curation:
+    """What people say of answers, and what becomes of it."""
+
+    judgements: Judgements
+    datasets: Datasets
+    labelings: Labelings
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSettings:
+    """The settings of this process; `secrets` returns what must stand in no support bundle, and blocks."""
+
+    reported: ReportedSettings
+    secrets: Callable[[], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    dependencies: Dependencies
+    monitoring: Monitoring
+    access: Access
+    feed: AccessFeed
     admission: Admission
+    limits: KeyLimits
     last_used: dict[str, datetime]
     """Of each key, in this process."""
+    streams: OpenStreams
+    heartbeat_seconds: float
+    body_timeouts: BodyTimeouts
+    dry_runs: DryRunFeed
     ownership: Ownership
     model_loads: ModelLoads
+    interactive: InteractiveLane
+    webhooks: Webhooks
+    webhooks_may_be_private: bool
+    curation: Curation
     administration: Administration
-    own_settings: ReportedSettings
-    known_secrets: Callable[[], list[str]]
-    """What must stand in no support bundle. Blocks."""
-    interactive: Interactive
-    interactive_metrics: InteractiveMetrics
-    interactive_limit: RateLimit
-    dry_runs: DryRunFeed
+    own_settings: OwnSettings
     has_open_pages: bool = False
 
 
@@ -156,7 +183,7 @@ async def limit_uploads(request: Request, caller: UsingCaller) -> None:
 def limit_interactive(request: Request, caller: Caller) -> None:
     """Raises Refusal when the caller is over the rate limit of interactive requests."""
     parts = _app_state(request)
-    allowance = parts.interactive_limit.take(caller.name, parts.dependencies.now())
+    allowance = parts.interactive.limit.take(caller.name, parts.dependencies.now())
     if allowance is not None:
         _log_request(request, allowance, "requests")
 

@@ -88,7 +88,7 @@ async def create_batch(request: Request, owner: User, parts: TheAppState) -> Res
     run now, and the cost of all of them is estimated."""
     dependencies, params = parts.dependencies, parse_create_batch(await read_body(request))
     if params.dry_run is not None and params.input_file_id is not None:
-        trial = dry_run(dependencies, parts.dry_runs, parts.interactive, request.state.request_id)
+        trial = dry_run(dependencies, parts.dry_runs, parts.interactive.requests, request.state.request_id)
         return object_answer(await trial.run(owner, params.input_file_id, params, params.dry_run))
     return _shown(dependencies, await _created(request, owner, dependencies, Created(params)))
 

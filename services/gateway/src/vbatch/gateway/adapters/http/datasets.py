@@ -69,20 +69,20 @@ _SPLIT = query("split", {"type": "string", "enum": list(Split)}, "Only this spli
 async def create_dataset(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
     """Make the next version of a data set of the judged answers of batches. It never changes afterwards."""
     params = read_dataset_ask(await read_body(request))
-    return object_answer(dataset_view(await parts.datasets.create(caller, params)))
+    return object_answer(dataset_view(await parts.curation.datasets.create(caller, params)))
 
 
 @router.get("", response_model=DatasetList, responses=errors())
 async def list_datasets(owner: Reader, parts: TheAppState) -> Response:
     """Your data sets, by name, the newest version first."""
-    records = await parts.datasets.versions(owner)
+    records = await parts.curation.datasets.versions(owner)
     return object_answer(DatasetList(data=[dataset_view(record) for record in records]))
 
 
 @router.get(ONE, response_model=DatasetObject, responses=errors(404))
 async def retrieve_dataset(name: Named, version: Named, owner: Reader, parts: TheAppState) -> Response:
     """One version of a data set; `latest` is the newest."""
-    return object_answer(dataset_view(await parts.datasets.find(owner, name, version_of_path(version))))
+    return object_answer(dataset_view(await parts.curation.datasets.find(owner, name, version_of_path(version))))
 
 
 @router.get(
@@ -92,7 +92,7 @@ async def retrieve_dataset(name: Named, version: Named, owner: Reader, parts: Th
 )
 async def dataset_card(name: Named, version: Named, owner: Reader, parts: TheAppState) -> Response:
     """The card of a version: counts, judges, models, splits."""
-    record = await parts.datasets.find(owner, name, version_of_path(version))
+    record = await parts.curation.datasets.find(owner, name, version_of_path(version))
     return Response(card(record), media_type=MARKDOWN)
 
 
@@ -114,8 +114,8 @@ async def export_dataset(request: Request, name: Named, version: Named, owner: R
     export_format = one_of(asked.get("format", "raw"), tuple(ExportFormat), "format")
     split = one_of(asked["split"], tuple(Split), "split") if "split" in asked else None
     has_lineage = one_of(asked.get("lineage", "true"), ("true", "false"), "lineage") == "true"
-    record = await parts.datasets.find(owner, name, version_of_path(version))
-    content = parts.datasets.export(record, export_format, split=split, has_lineage=has_lineage)
+    record = await parts.curation.datasets.find(owner, name, version_of_path(version))
+    content = parts.curation.datasets.export(record, export_format, split=split, has_lineage=has_lineage)
     filename = "-".join([record.name, f"v{record.version}", export_format, *([split] if split else [])]) + ".jsonl"
     return await stream_answer(content, media_type=JSONL, headers={"content-disposition": attachment(filename)})
 
@@ -123,5 +123,5 @@ async def export_dataset(request: Request, name: Named, version: Named, owner: R
 @router.delete(ONE, response_model=DatasetDeletedObject, responses=errors(404))
 async def delete_dataset(name: Named, version: Named, caller: UsingCaller, parts: TheAppState) -> Response:
     """Delete a version and its lines; its number is not given again."""
-    record = await parts.datasets.delete(caller, name, version_of_path(version))
+    record = await parts.curation.datasets.delete(caller, name, version_of_path(version))
     return object_answer(DatasetDeletedObject(id=f"{record.name}:{record.version}"))

@@ -74,7 +74,7 @@ async def _answered(request: Request, caller: Caller, endpoint: str) -> Response
     """Raises Refusal."""
     limit_interactive(request, caller)
     parts: AppState = request.app.state.parts
-    ask = read_ask(await _body(request), endpoint, parts.interactive.models)
+    ask = read_ask(await _body(request), endpoint, parts.interactive.requests.models)
     return InteractiveResponse(ask, parts, request.state.request_id, still(parts, caller))
 
 
@@ -119,8 +119,8 @@ class InteractiveResponse(Response):
 
     def __init__(self, ask: InteractiveAsk, parts: AppState, request_id: str, is_allowed: Callable[[], bool]) -> None:
         super().__init__()
-        metrics = parts.interactive_metrics
-        self._sending = _Sending(ask, parts.interactive, metrics, request_id=request_id, is_allowed=is_allowed)
+        metrics = parts.interactive.metrics
+        self._sending = _Sending(ask, parts.interactive.requests, metrics, request_id=request_id, is_allowed=is_allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Refusal before anything is sent, ClientDisconnect when nobody reads any more."""

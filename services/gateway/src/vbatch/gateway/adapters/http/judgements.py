@@ -65,7 +65,7 @@ RECORD_JUDGEMENTS: Description = {
 async def record_judgements(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
     """Judge answers, and compare pairs of them. All are recorded, or none."""
     params = read_judgements_ask(await read_body(request))
-    records = await parts.judgements.record(caller, params, request.headers.get("idempotency-key"))
+    records = await parts.curation.judgements.record(caller, params, request.headers.get("idempotency-key"))
     return object_answer(list_view(records, len(records)))
 
 
@@ -91,10 +91,10 @@ async def record_judgements(request: Request, caller: UsingCaller, parts: TheApp
 async def list_judgements(request: Request, owner: Reader, parts: TheAppState) -> Response:
     """The judgements of your answers that count, without those that were withdrawn."""
     params = read_list_ask(request.query_params)
-    return object_answer(list_view(await parts.judgements.page(owner, params), params.limit))
+    return object_answer(list_view(await parts.curation.judgements.page(owner, params), params.limit))
 
 
 @router.post("/{judgement_id}/withdraw", response_model=JudgementWithdrawnObject, responses=errors(404))
 async def withdraw_judgement(judgement_id: Named, caller: UsingCaller, parts: TheAppState) -> Response:
     """Take a judgement back: from now on it does not count."""
-    return object_answer(JudgementWithdrawnObject(id=await parts.judgements.withdraw(caller, judgement_id)))
+    return object_answer(JudgementWithdrawnObject(id=await parts.curation.judgements.withdraw(caller, judgement_id)))

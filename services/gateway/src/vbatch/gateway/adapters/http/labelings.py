@@ -50,16 +50,18 @@ CREATE_LABELING: Description = {
 async def create_labeling(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
     """Hand answers to Label Studio for judging: as tasks with predictions, in a project of a fitting template."""
     params = read_labeling_ask(await read_body(request))
-    return object_answer(labeling_view(await parts.labelings.push(caller, params)))
+    return object_answer(labeling_view(await parts.curation.labelings.push(caller, params)))
 
 
 @router.get("", response_model=LabelingList, responses=errors())
 async def list_labelings(owner: Reader, parts: TheAppState) -> Response:
     """Your labelings, the newest first, with how far each is."""
-    return object_answer(LabelingList(data=[labeling_view(record) for record in await parts.labelings.page(owner)]))
+    return object_answer(
+        LabelingList(data=[labeling_view(record) for record in await parts.curation.labelings.page(owner)])
+    )
 
 
 @router.get("/{labeling_id}", response_model=LabelingObject, responses=errors(404))
 async def retrieve_labeling(labeling_id: Named, owner: Reader, parts: TheAppState) -> Response:
     """One labeling, and how far it is."""
-    return object_answer(labeling_view(await parts.labelings.find(owner, labeling_id)))
+    return object_answer(labeling_view(await parts.curation.labelings.find(owner, labeling_id)))

@@ -49,7 +49,7 @@ async def retrieve_registry(_owner: Reader, parts: TheAppState) -> Response:
 
 async def service_reports(parts: AppState) -> list[ServiceReport]:
     """What each service says of itself, the gateway first."""
-    report = await parts.readiness.report()
+    report = await parts.monitoring.readiness.report()
     return [_own(parts, report.checks), *await parts.dependencies.services.reports()]
 
 

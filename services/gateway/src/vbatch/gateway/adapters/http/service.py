@@ -22,14 +22,14 @@ async def health() -> dict[str, str]:
 @router.get("/ready", responses={503: {"description": "A check failed; the body names it."}})
 async def ready(parts: TheAppState) -> JSONResponse:
     """Check that the event log, the read model and the file store can be used."""
-    report = await parts.readiness.report()
+    report = await parts.monitoring.readiness.report()
     return JSONResponse(report.as_json(), status_code=report.http_status)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"description": "Prometheus text."}})
 async def metrics(request: Request, parts: TheAppState) -> Response:
     """Return the metrics for Prometheus."""
-    await parts.readings.refresh()
-    parts.metrics.open_streams.set(parts.streams.open_count)
-    body, content_type = await asyncio.to_thread(exposition, parts.registry, request.headers.get("accept"))
+    await parts.monitoring.readings.refresh()
+    parts.monitoring.metrics.open_streams.set(parts.streams.open_count)
+    body, content_type = await asyncio.to_thread(exposition, parts.monitoring.registry, request.headers.get("accept"))
     return Response(body, headers={"content-type": content_type})

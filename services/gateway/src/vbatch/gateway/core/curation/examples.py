@@ -94,7 +94,7 @@ class Exchange:
     """What the request allows as an answer, or as this field of its JSON; empty for a free text."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Examples:
     """`texts` has the users' words of each example; `left_out` counts what became none, by reason."""
 

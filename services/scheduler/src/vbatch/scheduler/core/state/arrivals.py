@@ -15,7 +15,7 @@ SLOTS_MIN = 2
 LOAD_MAX = 0.8
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Arrivals:
     """The latest batches: when each was ready to run, in seconds since 1970, and its work in device seconds."""
 

@@ -75,7 +75,7 @@ class ModelSpeed:
         return self.requests / self.seconds if self.is_known else None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """Seconds of device time that an owner had; half of it fades every hour."""
 
@@ -106,7 +106,7 @@ class ModelCost:
         return self.doubt * sqrt(PRIOR_REQUESTS / (PRIOR_REQUESTS + finished)) if finished else self.doubt
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CostModel:
     speeds: dict[ModelId, ModelSpeed] = field(default_factory=dict)
     swap_seconds: dict[ModelId, float] = field(default_factory=dict)

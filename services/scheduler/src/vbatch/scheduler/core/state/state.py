@@ -86,7 +86,7 @@ class Runner:
             self.model, self.resident_since = model, at
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Slice:
     """Requests on a runner; `lines` are the requests that were not answered, with their history."""
 
@@ -98,7 +98,7 @@ class Slice:
         return any(waiting.deaths for waiting in self.lines.values())
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ModelTrouble:
     """Consecutive failed loads of a model on one runner."""
 

@@ -81,7 +81,7 @@ class _Loaded:
                     await self.closed.wait()
 
 
-@dataclass
+@dataclass(frozen=True)
 class CachedEngine:
     """An engine in use. After `release` it may stay loaded; after `stop` nothing of it is left."""
 
@@ -135,7 +135,7 @@ class CachedEngine:
         await self.loaded.engine.stop()
 
 
-@dataclass
+@dataclass(frozen=True)
 class ModelCache:
     """A launcher that keeps engines loaded while memory allows. One engine is in use at a time."""
 

@@ -1,139 +1,25 @@
-"""The whole life of a batch as its log tells it: who had it when, what happened to it, and how it stood at any event.
-
-Pure: folds the events of a batch, those of the runners in its time, and its chunks, in the order of the log.
-"""
+"""The fold of a timeline: who had the batch when, and what happened to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
-
-from pydantic import BaseModel
 
 from vbatch.contracts import events as e
 from vbatch.contracts.event_text import event_text
 from vbatch.contracts.ids import RunnerId, SliceId
-from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, Steering, next_status, steered
-from vbatch.gateway.core.answer_lines import ChunkRecord
+from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, next_status, steered
+from vbatch.gateway.core.timeline.objects import MarkObject, StateObject, TimelineObject
+from vbatch.gateway.core.timeline.spans import Span, merged
+from vbatch.gateway.core.timeline.state import State, state_view
+from vbatch.gateway.core.timeline.steps import Chunk, RunnerTold, Step, name_of
 
-MERGED_SECONDS = 2.0
-"""Slices of one runner with no longer gap between them are one span."""
 SPANS_MAX = 500
 MARKS_MAX = 500
 STEPS_MAX = 1_000
 """Steps that a reader can go to; of more, every n-th is named."""
-
-RUNNER_EVENTS = (e.ModelLoading, e.ModelLoaded, e.ModelFailed, e.EngineCrashed, e.ProfileLowered, e.RunnerLost)
-RunnerTold = e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | e.ProfileLowered | e.RunnerLost
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Answers that were recorded together, of which `counted` counted; None while the read model has not got there."""
-
-    slice_id: SliceId
-    counted: ChunkRecord | None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One event of the log, as the fold takes it."""
-
-    sequence: int
-    at: datetime
-    event: e.BatchEvent | RunnerTold | Chunk
-
-
-class SpanObject(BaseModel):
-    """Something that lasted. `lane` is `batch` or the id of a runner; `ends_at` is null while it lasts; `sequence` is
-    the event it began with. Times are Unix seconds."""
-
-    lane: str
-    kind: str
-    label: str
-    starts_at: float
-    ends_at: float | None
-    sequence: int
-
-
-class MarkObject(BaseModel):
-    """Something that happened at one moment, with a sentence."""
-
-    at: float
-    kind: str
-    sentence: str
-    sequence: int
-
-
-class StateObject(BaseModel):
-    """How the batch stood after an event. `changed` names the fields that this event changed."""
-
-    sequence: int
-    at: float
-    event: str
-    sentence: str
-    status: str
-    is_paused: bool
-    priority: int
-    total: int
-    completed: int
-    failed: int
-    output_tokens: int
-    slices_out: int
-    slices_returned: int
-    changed: list[str]
-
-
-class TimelineObject(BaseModel):
-    """`steps` are sequences whose state can be asked for with `at`; of a long log a part of them, always the first and
-    the last. `state` is the one asked for, else the newest."""
-
-    object: str = "batch.timeline"
-    starts_at: float
-    ends_at: float
-    is_over: bool
-    spans: list[SpanObject]
-    marks: list[MarkObject]
-    steps: list[int]
-    state: StateObject
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What counting and the rules of `contracts.lifecycle` make of the events so far."""
-
-    status: BatchStatus = BatchStatus.VALIDATING
-    steering: Steering = Steering()  # noqa: RUF009  # frozen
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
-    output_tokens: int = 0
-    slices_out: frozenset[SliceId] = frozenset()
-    slices_returned: int = 0
-
-
-@dataclass(slots=True)
-class Span:
-    lane: str
-    kind: str
-    label: str
-    start: datetime
-    end: datetime | None
-    sequence: int
-
-    @property
-    def seen(self) -> SpanObject:
-        end = self.end.timestamp() if self.end is not None else None
-        return SpanObject(
-            lane=self.lane,
-            kind=self.kind,
-            label=self.label,
-            starts_at=self.start.timestamp(),
-            ends_at=end,
-            sequence=self.sequence,
-        )
 
 
 @dataclass
@@ -207,7 +93,7 @@ class Timeline:
         self._pause(step, before, after)
         self._keep(step, after, event_text(event))
         if not isinstance(event, e.BatchCreated):
-            self._mark(step, _name(event), event_text(event))
+            self._mark(step, name_of(event), event_text(event))
 
     def _moved(self, step: Step, status: BatchStatus) -> None:
         """The span of the status before ends, and the one of the next begins."""
@@ -242,8 +128,8 @@ class Timeline:
 
     def _dispatched(self, step: Step, event: e.BatchDispatched) -> None:
         if self._waits and self._waits[-1].end is None and self._waits[-1].kind == "waiting":
-            self._waits[-1].label = f"it waited for its first slice: {event.reason}" if event.reason else "it waited"
-            self._end(step)
+            label = f"it waited for its first slice: {event.reason}" if event.reason else "it waited"
+            self._waits[-1] = replace(self._waits[-1], label=label, end=step.at)
         self._runners.add(event.runner_id)
         self._slices[event.slice_id] = Span(event.runner_id, "running", f"{event.model}", step.at, None, step.sequence)
         after = replace(self.state, slices_out=self.state.slices_out | {event.slice_id})
@@ -283,25 +169,25 @@ class Timeline:
             case _:
                 assert_never(event)
         if event.runner_id in self._runners and not isinstance(event, e.ModelLoading | e.ModelLoaded):
-            self._mark(step, _name(event), f"{event.runner_id}: {event_text(event)}")
+            self._mark(step, name_of(event), f"{event.runner_id}: {event_text(event)}")
 
     def _loaded(self, step: Step, runner_id: RunnerId) -> None:
-        for span in reversed(self._loads):
+        for place, span in reversed(list(enumerate(self._loads))):
             if span.lane == runner_id and span.end is None:
-                span.end = step.at
+                self._loads[place] = replace(span, end=step.at)
                 return
 
     def _close(self, slice_id: SliceId, at: datetime) -> None:
         span = self._slices.get(slice_id)
         if span is not None:
-            span.end = at
+            self._slices[slice_id] = replace(span, end=at)
 
     def _begin(self, step: Step, kind: str, label: str) -> None:
         self._waits.append(Span("batch", kind, label, step.at, None, step.sequence))
 
     def _end(self, step: Step) -> None:
         if self._waits and self._waits[-1].end is None:
-            self._waits[-1].end = step.at
+            self._waits[-1] = replace(self._waits[-1], end=step.at)
 
     def _mark(self, step: Step, kind: str, sentence: str) -> None:
         self.marks.append(MarkObject(at=step.at.timestamp(), kind=kind, sentence=sentence, sequence=step.sequence))
@@ -309,95 +195,13 @@ class Timeline:
     def _keep(self, step: Step, after: State, sentence: str) -> None:
         before, self.state = self.state, after
         if self.at is None or step.sequence <= self.at:
-            self.kept = _state_view(step, before, after, sentence)
+            self.kept = state_view(step, before, after, sentence)
 
     def _spans(self) -> Iterator[Span]:
         """Of loads only those of runners that ran the batch, in its time."""
         yield from self._waits
         yield from (span for span in self._loads if span.lane in self._runners)
-        yield from _merged(sorted(self._slices.values(), key=lambda span: (span.lane, span.start)))
-
-
-def _merged(spans: Sequence[Span]) -> Iterator[Span]:
-    """Spans of one lane that follow each other closely, or overlap, as one."""
-    current: Span | None = None
-    for span in spans:
-        if current is not None and _is_close(current, span):
-            current.end = None if span.end is None else max(current.end or span.end, span.end)
-            continue
-        if current is not None:
-            yield current
-        current = replace(span)
-    if current is not None:
-        yield current
-
-
-def _is_close(before: Span, after: Span) -> bool:
-    if (before.lane, before.label) != (after.lane, after.label):
-        return False
-    return before.end is None or after.start - before.end <= timedelta(seconds=MERGED_SECONDS)
-
-
-def _state_view(step: Step, before: State, after: State, sentence: str) -> StateObject:
-    shown, past = _fields(after), _fields(before)
-    return StateObject(
-        sequence=step.sequence,
-        at=step.at.timestamp(),
-        event=_name(step.event),
-        sentence=sentence,
-        status=after.status.value,
-        is_paused=after.steering.paused_at is not None,
-        priority=after.steering.priority,
-        total=after.total,
-        completed=after.completed,
-        failed=after.failed,
-        output_tokens=after.output_tokens,
-        slices_out=len(after.slices_out),
-        slices_returned=after.slices_returned,
-        changed=[name for name, value in shown.items() if past[name] != value],
-    )
-
-
-def _fields(state: State) -> dict[str, object]:
-    return {
-        "status": state.status,
-        "is_paused": state.steering.paused_at is not None,
-        "priority": state.steering.priority,
-        "total": state.total,
-        "completed": state.completed,
-        "failed": state.failed,
-        "output_tokens": state.output_tokens,
-        "slices_out": len(state.slices_out),
-        "slices_returned": state.slices_returned,
-    }
-
-
-NAMES: dict[type[object], str] = {
-    e.BatchCreated: "created",
-    e.BatchValidated: "validated",
-    e.BatchRejected: "rejected",
-    e.BatchCancelRequested: "cancel requested",
-    e.BatchPaused: "paused",
-    e.BatchResumed: "resumed",
-    e.BatchPriorityChanged: "priority changed",
-    e.BatchFinalizing: "finalizing",
-    e.BatchCompleted: "completed",
-    e.BatchCancelled: "cancelled",
-    e.BatchExpired: "expired",
-    e.BatchDispatched: "dispatched",
-    e.SliceReturned: "slice returned",
-    e.ModelLoading: "model loading",
-    e.ModelLoaded: "model loaded",
-    e.ModelFailed: "model failed",
-    e.EngineCrashed: "engine crashed",
-    e.ProfileLowered: "profile lowered",
-    e.RunnerLost: "runner lost",
-    Chunk: "answers recorded",
-}
-
-
-def _name(event: object) -> str:
-    return NAMES[type(event)]
+        yield from merged(sorted(self._slices.values(), key=lambda span: (span.lane, span.start)))
 
 
 def _thinned(steps: Sequence[int], most: int) -> list[int]:
