@@ -52,7 +52,10 @@ _UNWANTED = f"""
     AND NOT EXISTS (SELECT FROM batch WHERE input_file_id = file.id AND status <> ALL($4))
     ORDER BY sequence LIMIT $3"""
 _GONE_OUTPUTS = """
-    SELECT file.sequence, file.id, batch.id, batch.sequence FROM file JOIN batch ON batch.id = file.batch_id
+    SELECT file.sequence, file.id, batch.id, batch.sequence, NOT EXISTS (
+        SELECT FROM file other WHERE other.batch_id = batch.id AND other.purpose = 'batch_output'
+        AND NOT COALESCE(other.deleted_at <= $1 OR other.expires_at <= $1, FALSE)
+    ) FROM file JOIN batch ON batch.id = file.batch_id
     WHERE file.purpose = 'batch_output' AND (file.deleted_at <= $1 OR file.expires_at <= $1) AND file.sequence > $2
     AND batch.status = ANY($4) ORDER BY file.sequence LIMIT $3"""
 _PLACED = f"SELECT {columns(Placed)} FROM outcome WHERE batch_sequence = $1"
