@@ -22,6 +22,7 @@ from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, Growth, State
+from vbatch.results.core.retention import AgingFile
 from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 BlobStore = dict[str, bytes]
@@ -240,6 +241,10 @@ class TwinReadModel:
             if self._tables.is_gone(row, gone_before) and row.id not in read
         ]
         return [_stored(file) for file in gone if file.sequence > after][:limit]
+
+    async def aging_files(self, before: datetime, now: datetime, after: int, limit: int) -> list[AgingFile]:
+        await self._turn()
+        return []  # everything is kept
 
     async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
         await self._turn()

@@ -23,6 +23,7 @@ from uvicorn.config import Config
 from vbatch.chassis import listening
 from vbatch.chassis.blobs import Blobs, open_blobs
 from vbatch.chassis.clock import utc_now
+from vbatch.chassis.disk_use import allowance_of
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop, until_stopped
@@ -33,7 +34,7 @@ from vbatch.chassis.shared_token import provided_token
 from vbatch.chassis.tls import ServerCertificate, context_factory, renewing, server_certificate
 from vbatch.gateway.adapters.curation_reads import PostgresCurationReads
 from vbatch.gateway.adapters.demands import SchedulerDemands
-from vbatch.gateway.adapters.disk_guard import Disk, MeasuredDiskGuard
+from vbatch.gateway.adapters.disk_guard import Disk, HomeLimit, MeasuredDiskGuard
 from vbatch.gateway.adapters.http import (
     access,
     administration,
@@ -280,7 +281,8 @@ def _parts(
     access = Access(configuration.keys, is_local=settings.is_local)
     blobs, registry = open_blobs(settings.blob_url), service_registry(SERVICE)
     metrics, readiness = RequestMetrics(registry), gateway_readiness(journal, reads, blobs)
-    readings = {"ready": readiness_reading(readiness), "storage": storage_reading(_disks(settings))}
+    limits = [limit] if (limit := _home_limit(settings)) else []
+    readings = {"ready": readiness_reading(readiness), "storage": storage_reading([*_disks(settings), *limits])}
     dependencies = Dependencies(
         log=HistoricLog(journal.log, open_blobs(settings.archives_url)),
         reads=reads,
@@ -369,7 +371,13 @@ def _watched(settings: GatewaySettings) -> list[WatchedService]:
 
 def _disk_guard(settings: GatewaySettings, log: Log) -> MeasuredDiskGuard:
     disk_watermark = Watermark(settings.disk_free_bytes_min, settings.disk_free_share_min)
-    return MeasuredDiskGuard(_disks(settings), disk_watermark, log, Watermark(0, settings.log_free_share_min))
+    log_watermark = Watermark(0, settings.log_free_share_min)
+    return MeasuredDiskGuard(_disks(settings), disk_watermark, log, log_watermark, _home_limit(settings))
+
+
+def _home_limit(settings: GatewaySettings) -> HomeLimit | None:
+    allowance = allowance_of(settings.home, settings.disk_bytes_max)
+    return HomeLimit(allowance) if allowance else None
 
 
 def _disks(settings: GatewaySettings) -> list[Disk]:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from vbatch.contracts.ids import BatchId, FileId, OutputKind, output_file_id
 from vbatch.contracts.read_model.rows import BatchRow
 from vbatch.results.core.projection import Changes, Growth, State
+from vbatch.results.core.retention import AgingFile
 
 
 class Trouble(Exception):
@@ -97,6 +98,11 @@ class ReadModel(Protocol):
 
     async def unwanted_files(self, gone_before: datetime, after: int, limit: int) -> list[StoredFile]:
         """Files deleted or expired before `gone_before` that no unfinished batch reads, after sequence `after`."""
+
+    async def aging_files(self, before: datetime, now: datetime, after: int, limit: int) -> list[AgingFile]:
+        """Input, output and error files made before `before`, by `sequence`, which nobody has deleted, have not expired
+        `now`, and are read by no unfinished batch."""
+        ...
 
     async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
         """Gone files of batches that have ended, in the order of the files, after sequence `after`."""

@@ -45,7 +45,8 @@ BLOB_FOLDERS = ("files", "parts", "outputs", ANSWERS, ARCHIVES)
 STREAMS = ("EVT", "DEAD")
 """WORK is not among them: the scheduler makes its orders again from EVT."""
 MODELS_VARIABLE = "VBATCH_GATEWAY_MODELS_FILE"
-CONFIG_NAME, MODELS_NAME = "vbatch.toml", "models.toml"
+RETENTION_VARIABLE = "VBATCH_RESULTS_RETENTION_FILE"
+CONFIG_NAME, MODELS_NAME, RETENTION_NAME = "vbatch.toml", "models.toml", "retention.toml"
 KEPT_COUNT = 7
 SNAPSHOT_TRIES = 3
 
@@ -159,7 +160,10 @@ class _Taking:
 def _settings_files() -> dict[str, Path]:
     models = os.environ.get(MODELS_VARIABLE) or file_table("gateway").get("models_file", MODELS_NAME)
     config = os.environ.get(CONFIG_VARIABLE)
-    return {MODELS_NAME: Path(models)} | ({CONFIG_NAME: Path(config)} if config else {})
+    retention = os.environ.get(RETENTION_VARIABLE) or file_table("results").get("retention_file", RETENTION_NAME)
+    return {MODELS_NAME: Path(models), RETENTION_NAME: Path(retention)} | (
+        {CONFIG_NAME: Path(config)} if config else {}
+    )
 
 
 async def _content(path: Path) -> AsyncIterator[bytes]:

@@ -16,6 +16,8 @@ ARCHIVES = "archives"
 """The folder of all archives in their blob store."""
 EARLY_FILL = 0.5
 """The log is this full: archives are made without waiting, because a full log refuses work."""
+EARLY_DISK_FILL = 0.8
+"""So much of what the home may hold is used: the same, because archives take a tenth of what the log takes."""
 LATE_CHUNK_WINDOW = timedelta(hours=1)
 """A runner that was out of reach may record a chunk of an ended batch so much later; then no more comes."""
 ENDS = ("completed", "cancelled", "expired")
@@ -151,6 +153,7 @@ def must_be_whole(written: Archive, read_back: Archive, *, first: int, last: int
         raise ArchiveNotWhole(f"its last chunk is {written.last_chunk}, the log's is {last_chunk}")
 
 
-def grace_of(configured_seconds: float, fill: float) -> timedelta:
-    """How long to wait after the end of a batch, with the log full to this fraction."""
-    return timedelta(seconds=0 if fill >= EARLY_FILL else configured_seconds)
+def grace_of(configured_seconds: float, log_fill: float, disk_fill: float) -> timedelta:
+    """How long to wait after the end of a batch, with the log and the allowance on disk full to these shares."""
+    is_early = log_fill >= EARLY_FILL or disk_fill >= EARLY_DISK_FILL
+    return timedelta(seconds=0 if is_early else configured_seconds)

@@ -44,6 +44,10 @@ TIDY_EVERY = timedelta(hours=1)
 END_SUBJECTS = tuple(f"evt.batch.*.{end}" for end in ENDS)
 
 
+def no_limit() -> float:
+    return 0.0
+
+
 @dataclass(frozen=True)
 class ArchiveMeans:
     """`log` is the stream alone, `history` the same with its archives."""
@@ -55,6 +59,8 @@ class ArchiveMeans:
     blobs: Blobs
     every_seconds: float
     grace_seconds: float
+    disk_fill: Callable[[], float] = no_limit
+    """How much is used of what the home may hold."""
 
 
 class Archiver:
@@ -95,7 +101,8 @@ class Archiver:
         for event in self._queue.unsettled():
             await self._settle(event)
         fill = await self._log.fill()
-        grace = grace_of(self._means.grace_seconds, fill.bytes / fill.bytes_max)
+        disk_fill = await asyncio.to_thread(self._means.disk_fill)
+        grace = grace_of(self._means.grace_seconds, fill.bytes / fill.bytes_max, disk_fill)
         for batch_id in self._queue.due(self._now(), grace):
             await self._archive(batch_id, frozenset())
         gone = await self._gone()
