@@ -46,7 +46,7 @@ def test_a_batch_that_lies_in_an_archive_is_read_like_any_other(own_stack: Runni
     assert in_pieces == whole
     printed = [json.loads(line) for line in succeeded(own_stack, "events", "--batch", batch_id, "--json").splitlines()]
     assert [each["sequence"] for each in printed[:-1]] == [event.id for event in whole]
-    blob = own_stack.home / "blobs" / "archives" / f"{batch_id}.jsonl.zst"
+    (blob,) = (own_stack.home / "blobs" / "archives").glob(f"{batch_id}_*.jsonl.zst")
     from_file = succeeded(own_stack, "events", "--archive", str(blob), "--json").splitlines()
     assert [json.loads(line) for line in from_file] == printed[:-1]
     assert "slice" in succeeded(own_stack, "trace", batch_id)

@@ -37,6 +37,7 @@ class Report:
     asked: int = 0
     redone: int = 0
     engine_crashes: int = 0
+    restored: int = 0
     lost: int = 0
     duplicated: int = 0
     faults: dict[str, int] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Report:
         self.asked += result.asked
         self.redone += result.redone
         self.engine_crashes += result.engine_crashes
+        self.restored += result.restored
         self.faults = dict(sorted((Counter(self.faults) + Counter(result.counts)).items()))
         if (violation := result.violation) is not None:
             self.lost += violation.check in LOSS

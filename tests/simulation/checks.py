@@ -28,8 +28,12 @@ class Violation(Exception):
     """An invariant was broken; `check` names it."""
 
     def __init__(self, check: str, text: str) -> None:
-        super().__init__(f"{check}: {text}")
+        super().__init__(check, text)  # so that it survives the way from another process
         self.check = check
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.text}"
 
 
 @dataclass
@@ -77,6 +81,8 @@ class Reading:
     void_slices: set[str] = field(default_factory=set)
     accounted: dict[str, set[int]] = field(default_factory=dict)
     files: dict[str, e.FileStored] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+    """Files."""
     shelved: set[str] = field(default_factory=set)
     """Blobs to which a chunk refers for an answer."""
 
@@ -113,6 +119,8 @@ class Reading:
                 self._dispatched(event)
             case e.FileStored():
                 self._file(event)
+            case e.FileDeleted():
+                self.deleted.add(event.file_id)
             case _:
                 self._batch(sequence, event)
 
@@ -338,9 +346,14 @@ def check_answers(reading: Reading, blobs: BlobStore) -> None:
     if missing := reading.shelved - blobs.keys():
         raise Violation("no_answer_is_orphaned", f"{sorted(missing)} are gone, and events refer to them")
     living = {str(epoch) for epoch in reading.runner_epochs.values()}
-    left = {name for name in blobs if name.startswith("answers/")} - reading.shelved
+    left = {name for name in blobs if name.startswith("answers/") and not _is_mark(name)} - reading.shelved
     if strays := {name for name in left if name.split("/")[1] not in living}:
         raise Violation("no_answer_is_orphaned", f"no event refers to {sorted(strays)}")
+
+
+def _is_mark(name: str) -> bool:
+    """Whether it is an empty blob by which results remembers what it has swept."""
+    return name.startswith("answers/removed/") or name.endswith("/swept")
 
 
 def check_equal(live: Stores, rebuilt: Stores) -> None:

@@ -15,12 +15,13 @@ from random import Random
 
 import msgspec
 
+from tests.simulation.archives import KINDS
 from tests.simulation.checks import InputLine, Reading
 from tests.simulation.engine import GAGGED, POISON
 from tests.simulation.journal import UNSTORABLE, SimulatedLog
 from tests.simulation.stores import BlobStore
 from vbatch.contracts import codec, events as e
-from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, new_batch_id, new_file_id
+from vbatch.contracts.ids import BatchId, FileId, ModelId, OwnerId, new_batch_id, new_file_id, output_file_id
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 from vbatch.journal.port import Full, Unavailable
 
@@ -28,6 +29,7 @@ CHAT = "/v1/chat/completions"
 OWNER = OwnerId("local")
 MODELS = (ModelId("small"), ModelId("large"))
 POLL_SECONDS = 0.01
+ENDED_POLL_SECONDS = 0.1
 LINES_MAX = 40
 HOSTILE_SHARE = 0.05
 HOSTILE_WORDS = (GAGGED, "z" * 1000, "\x01" * 1000, "\u2028" * 300, "\U0001f47e" * 240, '\\"{}' * 200)
@@ -56,6 +58,8 @@ class Wish:
     cancel_after: float | None
     cancel_at_count: int | None
     deletes_input_after: float | None
+    deletes_outputs_after: float | None
+    """Counted from its end."""
     pauses: tuple[tuple[float, float], ...]
     """How long the batch runs before a pause, and how long the pause lasts."""
     priority: int
@@ -98,6 +102,7 @@ def _wish(random: Random, number: int) -> Wish:
         cancel_after=random.random() * random.choice((0.1, 1.0, 4.0)) if cancels else None,
         cancel_at_count=random.choice((None, count - 1, random.randrange(count))),
         deletes_input_after=random.random() if random.random() < 0.1 else None,
+        deletes_outputs_after=random.random() * random.choice((0.1, 4.0)) if random.random() < 0.2 else None,
         pauses=tuple(
             (random.random() * random.choice((0.2, 1.0)), random.random() * random.choice((0.1, 3.0)))
             for _ in range(random.choice((0, 0, 0, 1, 3)))
@@ -148,6 +153,18 @@ class Client:
             )
         )  # fmt: skip
         await asyncio.gather(self._steer(wish), self._give_up(wish, file_id))
+
+    async def delete_outputs(self, wish: Wish) -> None:
+        """Delete the files of the batch once it has ended."""
+        if wish.deletes_outputs_after is None:
+            return
+        while (story := self.reading.batches.get(wish.batch_id)) is None or not (story.sealed or story.is_rejected):
+            await asyncio.sleep(ENDED_POLL_SECONDS)
+            self.reading.advance()
+        await asyncio.sleep(wish.deletes_outputs_after)
+        for kind in KINDS:
+            if (file_id := output_file_id(wish.batch_id, kind)) in self.reading.files:
+                await self.say(e.FileDeleted(file_id=file_id, owner=OWNER, at=self.now()))
 
     async def _steer(self, wish: Wish) -> None:
         for runs_seconds, pause_seconds in wish.pauses:

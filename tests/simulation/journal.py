@@ -43,6 +43,15 @@ class AckWatch(Protocol):
         """Called before an order is settled as done."""
 
 
+class PurgeWatch(Protocol):
+    def __call__(self, subject: str, through: int) -> None:
+        """Called before messages leave the log."""
+
+
+def _unwatched(subject: str, through: int) -> None:
+    return
+
+
 class _Calls:
     """One call over the network, repeated as the real adapter does: the same message with the same id."""
 
@@ -69,8 +78,9 @@ class _Calls:
 
 
 class SimulatedLog:
-    def __init__(self, shared: MemoryJournal, calls: _Calls) -> None:
+    def __init__(self, shared: MemoryJournal, calls: _Calls, on_purge: PurgeWatch = _unwatched) -> None:
         self._inner = shared.log
+        self._on_purge = on_purge
         self._stream = shared._log_stream  # the simulation stands behind the store
         self._calls = calls
 
@@ -91,6 +101,18 @@ class SimulatedLog:
     async def fill(self) -> Fill:
         await self._calls.weather.wait()
         return await self._inner.fill()
+
+    async def purge(self, subject: str, through: int) -> int:
+        """In two steps, like the real one, which takes as many as it needs."""
+        weather, count = self._calls.weather, 0
+        for end in (weather.random.randint(0, through), through):
+            await weather.wait()
+            self._calls.lane.check_alive()
+            if weather.strikes(weather.lost_request):
+                raise Unavailable("the purge was not answered")
+            self._on_purge(subject, end)
+            count += await self._inner.purge(subject, end)
+        return count
 
     async def acquire(self, message: Message) -> Lease:
         """Take the lease after the one current at that moment; a newer one in between is not overtaken."""
@@ -278,9 +300,16 @@ class SimulatedDelivery:
 class SimulatedJournal:
     """One process's connection to the shared store."""
 
-    def __init__(self, shared: MemoryJournal, lane: Lane, weather: Weather, on_ack: AckWatch) -> None:
+    def __init__(
+        self,
+        shared: MemoryJournal,
+        lane: Lane,
+        weather: Weather,
+        on_ack: AckWatch,
+        on_purge: PurgeWatch = _unwatched,
+    ) -> None:
         calls = _Calls(lane, weather)
-        self.log = SimulatedLog(shared, calls)
+        self.log = SimulatedLog(shared, calls, on_purge)
         self.work = SimulatedWork(shared, calls, on_ack)
         self.dead: DeadLetters = shared.dead
         self.dead_event = asyncio.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,20 @@ from typing import Any
 from tests.simulation.patching import all_replaced
 from tests.simulation.stores import TwinReadModel
 from vbatch.contracts import events as e, lifecycle, lines
+from vbatch.contracts.ids import BatchId
 from vbatch.contracts.message import Message, Recorded
+from vbatch.contracts.subjects import chunks_of
 from vbatch.gpu_runner.flows.intake import Intake
 from vbatch.journal.memory import MemoryStream
 from vbatch.journal.port import Delivery, Guard, Rejected
 from vbatch.journal.quarantine import Quarantine
+from vbatch.results.core.archive import Archive, archive_blob
 from vbatch.results.core.projection import Changes, State
+from vbatch.results.flows import archiving
 from vbatch.results.flows.answer_sweeping import AnswerSweep
+from vbatch.results.flows.archive_files import ArchiveFiles
+from vbatch.results.flows.archiving import Archiver
+from vbatch.results.flows.output_sweeping import OutputSweep
 from vbatch.scheduler.core.state import state as scheduling
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
 from vbatch.scheduler.flows.scheduling import Scheduler
@@ -145,7 +152,83 @@ def _refusal_raised_again(_scheduler: Scheduler, _batch_id: object, refusal: Rej
     raise refusal
 
 
+# chunks leave the log before their archive is stored, or before an event tells of it
+
+_stored = Archiver._stored
+
+
+async def _purge_then_store(archiver: Archiver, batch_id: BatchId, erased: Set[str]) -> e.BatchArchived:
+    last = await archiver._means.log.last_sequence()
+    store = _stored(archiver, batch_id, erased)
+    await archiver._means.purge.purge(chunks_of(batch_id), last)
+    return await store
+
+
+async def _store_then_purge(archiver: Archiver, batch_id: BatchId, erased: Set[str]) -> e.BatchArchived:
+    event = await _stored(archiver, batch_id, erased)
+    await archiver._means.purge.purge(chunks_of(batch_id), event.last_sequence)
+    return event
+
+
+# an archive lacks its last chunk, and nobody compares it with the log
+
+_write_archive = ArchiveFiles.write
+
+
+async def _write_without_last_chunk(
+    files: ArchiveFiles, blob: str, head: Any, records: AsyncIterator[Sequence[Recorded]]
+) -> Archive:
+    async def cut() -> AsyncIterator[Sequence[Recorded]]:
+        kept = [record async for part in records for record in part]
+        chunks = [record.sequence for record in kept if record.subject.endswith("chunk_completed")]
+        yield [record for record in kept if record.sequence not in chunks[-1:]]
+
+    return await _write_archive(files, blob, head, cut())
+
+
+def _always_whole(*_archives: Archive, **_expected: int) -> None:
+    return
+
+
+# an archive is not read back: what was sent to the store counts as stored
+
+_written: dict[str, Archive] = {}
+
+
+async def _write_and_remember(files: ArchiveFiles, blob: str, head: Any, records: Any) -> Archive:
+    _written[blob] = await _write_archive(files, blob, head, records)
+    return _written[blob]
+
+
+async def _trust(_files: ArchiveFiles, blob: str, _batch_id: BatchId) -> Archive:
+    return _written[blob]
+
+
+# every archive of a batch has the same name, so a zombie replaces what its successor stored
+
+_archive_blob = archive_blob
+
+
+def _one_name(batch_id: BatchId, _last_sequence: int, _erased: Iterable[str] = ()) -> str:
+    return _archive_blob(batch_id, 0)
+
+
+# the answers of a deleted file stay in the growing file
+
+
+async def _keep_growing_file(_sweep: OutputSweep, _output: object, *, has_large_answers: bool) -> bool:
+    return True
+
+
+# an older archive stays beside the one without the answers
+
+
+async def _leave_older_archives(_archiver: Archiver) -> None:
+    return
+
+
 FILES = frozenset({"files_are_whole", "outcomes_stand", "every_batch_ends", "a_rebuild_is_equal"})
+ARCHIVES = frozenset({"what_leaves_the_log_is_archived"})
 
 MUTATIONS: Mapping[str, Mutation] = {
     "no_fence": Mutation(
@@ -207,5 +290,47 @@ MUTATIONS: Mapping[str, Mutation] = {
         ((AnswerSweep, "_referred", _referred_to_by_none),),
         frozenset({"no_answer_is_orphaned", "every_batch_ends", "a_rebuild_is_equal"}),
         10,
+    ),
+    "purged_before_stored": Mutation(
+        "chunks leave the log before their archive is durable",
+        ((Archiver, "_stored", _purge_then_store),),
+        ARCHIVES,
+        5,
+    ),
+    "purged_before_told": Mutation(
+        "chunks leave the log before an event says where their archive is",
+        ((Archiver, "_stored", _store_then_purge),),
+        ARCHIVES,
+        5,
+    ),
+    "archive_without_last_chunk": Mutation(
+        "the last chunk of a batch is not in its archive",
+        ((ArchiveFiles, "write", _write_without_last_chunk), (archiving, "must_be_whole", _always_whole)),
+        ARCHIVES,
+        5,
+    ),
+    "archive_not_read_back": Mutation(
+        "an archive counts as stored without being read back",
+        ((ArchiveFiles, "write", _write_and_remember), (ArchiveFiles, "read_back", _trust)),
+        ARCHIVES | {"no_process_ends_on_a_bug"},
+        20,
+    ),
+    "erasure_forgets_growing_file": Mutation(
+        "the answers of a deleted file stay in the growing file",
+        ((OutputSweep, "_is_swept", _keep_growing_file),),
+        frozenset({"erased_answers_are_nowhere", "a_rebuild_is_equal"}),
+        30,
+    ),
+    "erasure_forgets_older_archive": Mutation(
+        "the archive from before an erasure stays",
+        ((Archiver, "_tidy", _leave_older_archives),),
+        frozenset({"erased_answers_are_nowhere"}),
+        60,
+    ),
+    "one_name_for_all_archives": Mutation(
+        "an archive is called like the one before it",
+        ((archiving, "archive_blob", _one_name),),
+        ARCHIVES | {"erased_answers_are_nowhere"},
+        300,
     ),
 }

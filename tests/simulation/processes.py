@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from tests.simulation.archives import check_archived
 from tests.simulation.checks import Reading, Violation, check_status
 from tests.simulation.engine import Answers, SimulatedLauncher
 from tests.simulation.journal import SimulatedJournal
@@ -34,11 +35,13 @@ from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.core.limits import Limits as RunnerLimits
 from vbatch.gpu_runner.flows import runner as running
+from vbatch.journal.archive import HistoricJournal, HistoricLog
 from vbatch.journal.memory import MemoryJournal
 from vbatch.journal.port import Fenced, Full, Rejected, Unavailable
 from vbatch.journal.quarantine import Cause, ForgottenNotes, QuarantineMeans
 from vbatch.results.core.projection import Changes
 from vbatch.results.flows import serving
+from vbatch.results.flows.archiving import ArchiveMeans
 from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.ports import CheckpointMoved
 from vbatch.scheduler.core.decide import PlanResult
@@ -62,6 +65,8 @@ RUNNER_LIMITS = RunnerLimits(
     outbox_messages_max=4,
 )
 SWEEP_TIMES = SweepTimes(every_seconds=1.0, grace_seconds=60.0)
+ARCHIVE_GRACE_SECONDS = 1.5
+"""Short, so that batches move to archives while others run and the weather is bad."""
 WAYS_TO_END = (
     Fenced, Unavailable, Full, CheckpointMoved, LockHeld, BlobTrouble, asyncio.CancelledError, TimeoutError,
 )  # fmt: skip
@@ -212,7 +217,7 @@ class Machine:
     # the parts of the processes
 
     def _journal(self, lane: Lane) -> SimulatedJournal:
-        return SimulatedJournal(self.journal, lane, self.weather, self.on_ack)
+        return SimulatedJournal(self.journal, lane, self.weather, self.on_ack, self._on_purge)
 
     def _blobs(self, lane: Lane) -> SimulatedBlobs:
         return SimulatedBlobs(self.blobs, lane, self.weather)
@@ -249,11 +254,12 @@ class Machine:
         await life.runner.run(life.stop)
 
     async def _results(self, life: Life) -> None:
+        journal, blobs = self._journal(life.lane), self._blobs(life.lane)
         world = serving.Dependencies(
-            journal=self._journal(life.lane),
+            journal=HistoricJournal(journal, blobs),
             read_model=TwinReadModel(self.tables, life.lane, self.weather, self._on_commit),
             partials=TwinPartials(self.partials, self.weather),
-            blobs=self._blobs(life.lane),
+            blobs=blobs,
             folder=self.folder,
             pid=life.pid,
             now=self.now,
@@ -262,6 +268,15 @@ class Machine:
             on_dead_letters=lambda count: None,
             sweep_times=SWEEP_TIMES,
             means=self._means(life),
+            archive=ArchiveMeans(
+                log=journal.log,
+                history=HistoricLog(journal.log, blobs),
+                purge=journal.log,
+                dead=journal.dead,
+                blobs=blobs,
+                every_seconds=SWEEP_TIMES.every_seconds,
+                grace_seconds=ARCHIVE_GRACE_SECONDS,
+            ),
         )
         await serving.serve(world, serving.Progress())
 
@@ -306,6 +321,16 @@ class Machine:
         left = {request.line for request in wanted.requests} - self.reading.accounted.get(wanted.slice_id, set())
         if wanted.epoch == life.runner.epoch and left:
             self.break_promise(Violation("settled_after_stored", f"{wanted.slice_id} settled without {sorted(left)}"))
+
+    def _on_purge(self, subject: str, through: int) -> None:
+        """Check that what is about to leave the log is in its archive."""
+        stream = self.journal._log_stream  # the simulation stands behind the store
+        leaving = [record for record in stream.after(0, [subject]) if record.sequence <= through]
+        try:
+            check_archived(stream.records, leaving, self.blobs)
+        except Violation as violation:
+            self.break_promise(violation)
+        self.counts["purged"] = self.counts.get("purged", 0) + len(leaving)
 
     def _read_on(self) -> None:
         try:

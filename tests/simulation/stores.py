@@ -22,10 +22,12 @@ from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, Growth, State
+from vbatch.results.core.retention import AgingFile
 from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 BlobStore = dict[str, bytes]
 PartialStore = dict[str, bytearray]
+ARCHIVES = "archives/"
 ENDED = frozenset(status.value for status in TERMINAL)
 
 
@@ -55,9 +57,10 @@ class SimulatedBlobs(Blobs):
         self._lane = lane
         self._weather = weather
 
-    async def turn(self) -> None:
+    async def turn(self, name: str = "") -> None:
         await self._weather.wait()
         self._lane.check_alive()
+        self._must_be_there(name)
         if self._weather.strikes(self._weather.blob_trouble):
             raise BlobStoreFull("the simulation")
 
@@ -65,19 +68,19 @@ class SimulatedBlobs(Blobs):
     async def writer(self, name: str) -> AsyncIterator[BlobWriter]:
         writer = _Writer(self)
         yield writer
-        await self.turn()
-        self._store[name] = bytes(writer.content)
+        await self.turn(name)
+        self._store[name] = self._stored(name, bytes(writer.content))
 
     async def read_stream(
         self, name: str, start: int = 0, end: int | None = None, chunk_bytes: int = 1 << 20
     ) -> AsyncIterator[bytes]:
-        await self._read_turn()
+        await self._read_turn(name)
         content = self._found(name)[start:end]
         cut = self._weather.random.randint(0, len(content))
         for piece in (content[:cut], content[cut:]):
             if piece:
                 yield piece
-            await self._read_turn()
+            await self._read_turn(name)
 
     async def read_ranges(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
         await self._read_turn()
@@ -94,18 +97,27 @@ class SimulatedBlobs(Blobs):
         self._store.pop(name, None)
 
     async def older_than(self, seconds: float, folder: str, *, is_deep: bool = False) -> list[str]:
-        await self._read_turn()
-        return sorted(
-            name for name in self._store if is_deep and name.startswith(f"{folder}/")
-        )  # all were just written
+        await self._read_turn(f"{folder}/")
+        found = sorted(name for name in self._store if name.startswith(f"{folder}/"))  # all were just written
+        return [name for name in found if is_deep or "/" not in name.removeprefix(f"{folder}/")]
 
     def _found(self, name: str) -> bytes:
         if name not in self._store:
             raise BlobMissing(name)
         return self._store[name]
 
-    async def _read_turn(self) -> None:
+    def _stored(self, name: str, content: bytes) -> bytes:
+        """A store that lies about an archive keeps only its beginning."""
+        is_torn = name.startswith(ARCHIVES) and self._weather.strikes(self._weather.torn_archive)
+        return content[: self._weather.random.randint(0, len(content))] if is_torn else content
+
+    def _must_be_there(self, name: str) -> None:
+        if name.startswith(ARCHIVES) and self._weather.archives_are_away and not self._weather.is_calm:
+            raise BlobTrouble("the simulated store of archives is away", can_retry=True)
+
+    async def _read_turn(self, name: str = "") -> None:
         await self._weather.wait()
+        self._must_be_there(name)
         if self._weather.strikes(self._weather.blob_trouble / 4):
             raise BlobTrouble("the simulation cannot read now", can_retry=True)
 
@@ -230,13 +242,19 @@ class TwinReadModel:
         ]
         return [_stored(file) for file in gone if file.sequence > after][:limit]
 
+    async def aging_files(self, before: datetime, now: datetime, after: int, limit: int) -> list[AgingFile]:
+        await self._turn()
+        return []  # everything is kept
+
     async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
         await self._turn()
         found = []
         for file in self._tables.files_in_order():
             row = self._tables.batches.get(file.batch_id or "")
             if row is not None and row.status in ENDED and self._tables.is_gone(file, now) and file.sequence > after:
-                found.append(GoneOutput(file.sequence, FileId(file.id), BatchId(row.id), row.sequence))
+                others = [other for other in self._tables.files_in_order() if other.batch_id == row.id]
+                is_last = all(self._tables.is_gone(other, now) for other in others)
+                found.append(GoneOutput(file.sequence, FileId(file.id), BatchId(row.id), row.sequence, is_last))
         return found[:limit]
 
     async def _turn(self) -> None:

@@ -36,6 +36,11 @@ def test_the_weather_is_bad_enough(report: Report):
             assert report.faults[f"{what}:{service}"] > 0
 
 
+def test_batches_move_to_archives_and_machines_come_back_from_backups(report: Report):
+    assert report.faults["purged"] > 100
+    assert report.restored > 10
+
+
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_planted_bug_is_caught(name: str):
     mutation = MUTATIONS[name]

@@ -41,6 +41,8 @@ class Weather:
         self.odd_answer = _rate(draw, 0.3)
         self.large_answer = _rate(draw, 0.3)
         self.freeze_at_cancel = _rate(draw, 0.8)
+        self.torn_archive = _rate(draw, 0.5)
+        self.archives_are_away = draw.random() < 0.1
         self.violence = draw.choice((0.0, 1.0, 1.0, 2.0, 4.0))
         self.seconds = draw.choice((0.0005, 0.003, 0.02))
         self.answer_seconds = draw.choice((0.02, 0.1, 0.6))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from tests.support.events import SAMPLES
 from tests.support.journal import event
 from tests.support.nats import NatsServer, nats_server, small_journal
 from vbatch.chassis.blobs import Blobs, open_blobs
+from vbatch.contracts import codec, events as e
 from vbatch.journal.jetstream import connect
 from vbatch.journal.jetstream.journal import JetStreamJournal
 from vbatch.local.backups import BackupTrouble, Progress, back_up, check, restore
@@ -126,6 +130,38 @@ async def test_what_no_kept_backup_names_is_removed(machine: Machine):
     left = [*await machine.target.older_than(-1, "blobs", is_deep=True)]
     left += await machine.target.older_than(-1, "log", is_deep=True)
     assert sorted(left) == [file.name for file in manifest.files if file.name.startswith(("blobs/", "log/"))]
+
+
+async def test_an_archive_that_is_replaced_meanwhile_is_in_the_backup_as_its_log_names_it(machine: Machine):
+    older, newer = archive_told(ARCHIVE, 1), archive_told("archives/batch_1_2_output.jsonl.zst", 2)
+    await machine.journal.log.append(codec.encode(older, source="results"))
+    (machine.home / "blobs" / ARCHIVE).unlink()  # it was written and replaced between the two copies of the blobs
+    telling: list[asyncio.Task[int]] = []
+
+    async def tell() -> int:
+        await machine.put(newer.blob, b"without the answers")
+        return await machine.journal.log.append(codec.encode(newer, source="results"))
+
+    def replace(progress: Progress) -> None:
+        if progress.what.startswith("log/") and not telling:
+            telling.append(asyncio.create_task(tell()))
+
+    manifest = await back_up(machine.settings, machine.target, replace)
+    assert manifest.sequence == await telling[0]
+    assert f"blobs/{newer.blob}" in {file.name for file in manifest.files}
+
+
+async def test_an_archive_that_is_lost_is_told_and_no_backup_is_made(machine: Machine):
+    await machine.journal.log.append(codec.encode(archive_told(ARCHIVE, 1), source="results"))
+    (machine.home / "blobs" / ARCHIVE).unlink()
+    with pytest.raises(BackupTrouble, match="batch_1"):
+        await back_up(machine.settings, machine.target)
+    assert await manifests(machine.target) == []
+
+
+def archive_told(blob: str, number: int) -> e.BatchArchived:
+    sample = next(event for event in SAMPLES if isinstance(event, e.BatchArchived))
+    return msgspec.structs.replace(sample, blob=blob, sha256=f"{number:064x}")
 
 
 @pytest.mark.parametrize("part", ["blobs/archives", "log", "secrets"])

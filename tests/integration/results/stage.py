@@ -28,6 +28,7 @@ from vbatch.journal.port import Journal
 from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import read_model
 from vbatch.results.flows.archiving import ArchiveMeans
+from vbatch.results.flows.retaining import RetentionMeans
 from vbatch.results.flows.serving import Dependencies, Progress, serve
 from vbatch.results.flows.sweeping import SweepTimes
 
@@ -249,7 +250,7 @@ async def eventually(is_so: Callable[[], Any]) -> None:
 
 @asynccontextmanager
 async def results_running(
-    place: Place, journal: Journal, archive: ArchiveMeans | None = None
+    place: Place, journal: Journal, archive: ArchiveMeans | None = None, retention: RetentionMeans | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Results inside the test; the block may await the task to see how it ends."""
     async with read_model(place.postgres_url, place.schema) as model:
@@ -267,6 +268,7 @@ async def results_running(
             on_dead_letters=lambda count: None,
             sweep_times=SweepTimes(every_seconds=place.sweep_seconds, grace_seconds=place.grace_seconds),
             archive=archive,
+            retention=retention,
         )
         task = asyncio.create_task(serve(world, Progress()))
         try:

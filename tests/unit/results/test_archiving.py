@@ -28,7 +28,7 @@ from vbatch.journal.port import MESSAGE_SIZE_HEADER, Conflict, Lease, Unavailabl
 from vbatch.journal.quarantine import ENDS_MAX, ForgottenNotes, QuarantineMeans
 from vbatch.journal.settings import JournalSettings
 from vbatch.journal.single_writer import SingleWriter
-from vbatch.results.core.archive import Archive, older_blobs
+from vbatch.results.core.archive import Archive, ArchiveQueue
 from vbatch.results.core.projection import Changes, State, project
 from vbatch.results.flows.archive_files import ArchiveFiles
 from vbatch.results.flows.archiving import ArchiveMeans, Archiver
@@ -334,13 +334,45 @@ async def test_the_answers_of_a_file_that_is_gone_leave_log_and_archive(stage: S
 
 
 @pytest.mark.parametrize(
-    ("erased", "older"),
-    [((), []), (("error",), ["b"]), (("error", "output"), ["b", "b_error", "b_output"])],
+    ("current", "superseded"),
+    [
+        ((9, ()), ["b.jsonl.zst", "b_7.jsonl.zst"]),
+        ((9, ("error",)), ["b.jsonl.zst", "b_7.jsonl.zst", "b_9.jsonl.zst"]),
+        ((12, ("output",)), ["b.jsonl.zst", "b_7.jsonl.zst", "b_9.jsonl.zst", "b_9_error_output.jsonl.zst"]),
+    ],
 )
-def test_an_archive_replaces_only_those_with_more_answers(erased: tuple[str, ...], older: list[str]):
+def test_an_archive_is_superseded_by_what_the_log_names_later(
+    current: tuple[int, tuple[str, ...]], superseded: list[str]
+):
     sample = next(event for event in SAMPLES if isinstance(event, e.BatchArchived))
-    event = msgspec.structs.replace(sample, batch_id=BatchId("b"), erased=erased)
-    assert older_blobs(event) == [f"archives/{name}.jsonl.zst" for name in older]
+    last_sequence, erased = current
+    event = msgspec.structs.replace(sample, batch_id=BatchId("b"), last_sequence=last_sequence, erased=erased)
+    queue = ArchiveQueue()
+    queue.fold(Recorded(20, "evt.batch.b.archived", {}, b"", NOON), event)
+    stored = [*superseded, "b_12_output.jsonl.zst", "b_99.jsonl.zst", "other_1.jsonl.zst", "stranger"]
+    assert queue.superseded([f"archives/{name}" for name in stored]) == [f"archives/{name}" for name in superseded]
+
+
+async def test_an_answer_that_comes_after_the_erasure_is_erased_too(stage: Stage):
+    await stage.tell_whole(FIRST)
+    stage.gone = {FIRST.batch_id: {"output", "error"}}
+    await stage.archive()
+    await stage.tell([FIRST.late()])
+    await stage.archive(after=1)
+    await stage.archive(after=1)
+    assert await chunks_in_stream(stage) == 0
+    assert all(is_stand_in(body) for bodies in (await answers_in(stage, FIRST)).values() for body in bodies)
+    assert len(await stage.blobs.older_than(-1, "archives")) == 1
+
+
+async def test_an_archive_that_was_written_and_never_told_is_removed(stage: Stage):
+    await stage.tell_whole(FIRST)
+    with patch.object(SingleWriter, "append", side_effect=Unavailable("away")), pytest.raises(Unavailable):
+        await stage.archive()
+    (untold,) = await stage.blobs.older_than(-1, "archives")
+    stage.gone = {FIRST.batch_id: {"output"}}
+    await stage.archive(after=0)
+    assert untold not in await stage.blobs.older_than(-1, "archives")
 
 
 async def test_an_archive_is_erased_once(stage: Stage):

@@ -19,7 +19,7 @@ from vbatch.contracts.durations import duration
 from vbatch.contracts.event_text import size
 from vbatch.local import labeling
 from vbatch.local.commands import LocalTrouble
-from vbatch.local.stack import Stack, StackStatus, last_lines
+from vbatch.local.stack import DiskStatus, Stack, StackStatus, last_lines
 
 FOLLOW_SECONDS = 0.2
 LABEL_STUDIO_SECONDS = 300.0
@@ -151,8 +151,18 @@ def _show(found: StackStatus) -> None:
         numbers = (duration(each.uptime_seconds), str(each.restarts), size(each.rss_bytes)) if is_up else ("", "", "")
         table.add_row(each.name, _state(each.state, is_ready=each.is_ready), str(each.pid or ""), *numbers, each.detail)
     print_table(table)
+    if found.disk is not None:
+        out.print(_disk_line(found.disk))
     if found.supervisor_pid is None:
         out.print("The stack is down. Start it with: vbatch up")
+
+
+def _disk_line(disk: DiskStatus) -> str:
+    """What a reader of the table must know of the limit of the home."""
+    held = f"The home holds {size(disk.used_bytes)} of {size(disk.bytes_max)} (VBATCH_DISK_BYTES_MAX); "
+    if disk.used_bytes >= disk.refused_from_bytes:
+        return f"{held}[red]new work is refused[/red] until files are deleted or the limit is raised."
+    return f"{held}new work is refused from {size(disk.refused_from_bytes)} on."
 
 
 def _state(word: str, *, is_ready: bool) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from vbatch.chassis.disk_use import REFUSE_SHARE, allowance_of
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.journal.port import Full, Rejected, TopologyMismatch, Unavailable
 from vbatch.local import log_access, log_server, programs, store_owner, survivors
@@ -48,11 +49,22 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True)
+class DiskStatus:
+    """What the home holds, and from how many bytes on new work is refused."""
+
+    used_bytes: int
+    bytes_max: int
+    refused_from_bytes: int
+
+
+@dataclass(frozen=True)
 class StackStatus:
     """The current status of the whole stack."""
 
     supervisor_pid: int | None
     services: tuple[ServiceStatus, ...]
+    disk: DiskStatus | None = None
+    """None where the home has no limit."""
 
     @property
     def is_ready(self) -> bool:
@@ -116,6 +128,7 @@ class Stack:
                 _service_status(program.name, infos.get(program.name), restarts.get(program.name, 0), readiness)
                 for program, readiness in zip(self._programs, looked, strict=True)
             ),
+            disk=_disk_status(self._settings),
         )
 
     def log_path(self, name: str) -> Path:
@@ -256,3 +269,10 @@ def _must_be_free(program: Program) -> None:
                 raise LocalTrouble(
                     f"port {port} of {program.name} is taken by another program: set {variable} to a free one"
                 ) from error
+
+
+def _disk_status(settings: LocalSettings) -> DiskStatus | None:
+    allowance = allowance_of(settings.home, settings.disk_bytes_max)
+    if allowance is None:
+        return None
+    return DiskStatus(allowance.used(), allowance.bytes_max, int(REFUSE_SHARE * allowance.bytes_max))

@@ -72,6 +72,12 @@ class ServiceSettings(BaseSettings):
     log_free_bytes_min: int = Field(
         default=64 * MIB, ge=0, description="Nothing is written to the log when its disk has less left."
     )
+    disk_bytes_max: int = Field(
+        default=0,
+        ge=0,
+        description="Bytes the home may hold; from 80 % on batches are archived at once, from 90 % on new work is "
+        "refused. 0: as many as the disk has.",
+    )
     postgres_url: SecretStr | None = Field(
         default_factory=lambda data: _embedded_postgres_url(data["home"]),
         validate_default=True,

@@ -82,7 +82,7 @@ class EventKind:
 
 KINDS: tuple[EventKind, ...] = (
     EventKind("file.stored", 1, e.FileStored, ("gateway", "results")),
-    EventKind("file.deleted", 1, e.FileDeleted, ("gateway", "operator")),
+    EventKind("file.deleted", 1, e.FileDeleted, ("gateway", "results", "operator")),
     EventKind("upload.created", 1, e.UploadCreated, ("gateway",)),
     EventKind("upload.part_added", 1, e.UploadPartAdded, ("gateway",), lambda event: event.part_id),
     # The file id keeps two simultaneous completions apart: each makes a file of its own.

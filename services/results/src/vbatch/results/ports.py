@@ -7,9 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from vbatch.contracts.ids import BatchId, FileId
+from vbatch.contracts.ids import BatchId, FileId, OutputKind, output_file_id
 from vbatch.contracts.read_model.rows import BatchRow
 from vbatch.results.core.projection import Changes, Growth, State
+from vbatch.results.core.retention import AgingFile
 
 
 class Trouble(Exception):
@@ -50,12 +51,20 @@ class StoredFile(NamedTuple):
 
 
 class GoneOutput(NamedTuple):
-    """An output or error file that was deleted or has expired, of a batch that has ended. `sequence` is the file's."""
+    """An output or error file that was deleted or has expired, of a batch that has ended. `sequence` is the file's;
+    `is_last` says that the batch has no other file left."""
 
     sequence: int
     file_id: FileId
     batch_id: BatchId
     batch_sequence: int
+    is_last: bool
+
+    @property
+    def kinds(self) -> tuple[OutputKind, ...]:
+        """Whose answers are gone: those of the file, and with the last one also those that came too late for a file."""
+        own: OutputKind = "output" if self.file_id == output_file_id(self.batch_id, "output") else "error"
+        return ("output", "error") if self.is_last else (own,)
 
 
 class ReadModel(Protocol):
@@ -89,6 +98,11 @@ class ReadModel(Protocol):
 
     async def unwanted_files(self, gone_before: datetime, after: int, limit: int) -> list[StoredFile]:
         """Files deleted or expired before `gone_before` that no unfinished batch reads, after sequence `after`."""
+
+    async def aging_files(self, before: datetime, now: datetime, after: int, limit: int) -> list[AgingFile]:
+        """Input, output and error files made before `before`, by `sequence`, which nobody has deleted, have not expired
+        `now`, and are read by no unfinished batch."""
+        ...
 
     async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
         """Gone files of batches that have ended, in the order of the files, after sequence `after`."""

@@ -39,6 +39,10 @@ class ResultsSettings(ServiceSettings):
         description="How long after its end a batch moves to an archive; at once when the log is half full.",
     )
 
+    retention_file: Path = Field(
+        Path("retention.toml"), description="For how long files are kept; all of them where it is absent."
+    )
+
     @property
     def results_folder(self) -> Path:
         return self.home / "results"

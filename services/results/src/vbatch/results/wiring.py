@@ -11,6 +11,7 @@ from dataclasses import replace
 from vbatch.chassis.blobs import open_blobs
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.crash_notes import NotesFile, tell_of_set_aside
+from vbatch.chassis.disk_use import allowance_of
 from vbatch.chassis.health import serve_health
 from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.logs import get_logger
@@ -30,8 +31,10 @@ from vbatch.results.adapters.partials import FolderOfPartials
 from vbatch.results.adapters.postgres import PostgresReadModel, read_model
 from vbatch.results.adapters.postgres_metrics import postgres_reading
 from vbatch.results.adapters.readiness import results_readiness
-from vbatch.results.flows.archiving import ArchiveMeans
+from vbatch.results.adapters.retention_file import RetentionFile
+from vbatch.results.flows.archiving import ArchiveMeans, no_limit
 from vbatch.results.flows.replaying import Progress as ReplayProgress, ReplayDependencies
+from vbatch.results.flows.retaining import RetentionMeans
 from vbatch.results.flows.serving import Dependencies, Progress, serve
 from vbatch.results.flows.sweeping import SweepTimes
 from vbatch.results.flows.tracing import Tracing, unsent_since
@@ -74,6 +77,9 @@ async def _served(
             sweep_times=SweepTimes(settings.sweep_seconds, settings.sweep_grace_seconds),
             means=QuarantineMeans(_notes(settings), tell_of_set_aside(registry)),
             archive=archive,
+            retention=RetentionMeans(
+                RetentionFile(settings.retention_file), settings.sweep_seconds, metrics.retention_read
+            ),
         )
         readings = _readings(settings, journal, model, progress)
         health = serve_health(
@@ -113,6 +119,7 @@ async def _traced(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
 
 def _archive_means(settings: ResultsSettings, journal: JetStreamJournal) -> ArchiveMeans:
     blobs = open_blobs(settings.archives_url)
+    allowance = allowance_of(settings.home, settings.disk_bytes_max)
     return ArchiveMeans(
         log=journal.log,
         history=HistoricLog(journal.log, blobs),
@@ -121,6 +128,7 @@ def _archive_means(settings: ResultsSettings, journal: JetStreamJournal) -> Arch
         blobs=blobs,
         every_seconds=settings.sweep_seconds,
         grace_seconds=settings.archive_grace_seconds,
+        disk_fill=allowance.fill if allowance else no_limit,
     )
 
 

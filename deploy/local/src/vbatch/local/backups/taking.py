@@ -1,8 +1,9 @@
 """Takes a backup while the server works.
 
 Every event names only bytes that were stored before it. So the blobs are copied first, then the log is taken at one
-sequence, then what the blob store gained meanwhile: whatever the log in the backup names is in the backup. PostgreSQL
-and the growing files follow from these and are not part of it.
+sequence, then what the blob store gained meanwhile: whatever the log in the backup names is in the backup. Only an
+archive may be replaced between the two, by one without erased answers; then the log is taken again. PostgreSQL and the
+growing files follow from these and are not part of it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import msgspec
 from vbatch.chassis.blobs import BlobMissing, Blobs, open_blobs
 from vbatch.chassis.settings import CONFIG_VARIABLE, file_table
 from vbatch.contracts.answers import ANSWERS
+from vbatch.contracts.ids import BatchId
+from vbatch.contracts.subjects import BATCHES_ARCHIVED
 from vbatch.journal.jetstream import JetStreamJournal, connect
 from vbatch.journal.jetstream.snapshot import last_sequence_of
 from vbatch.local.backups.copying import PIECE_BYTES, Copier
@@ -36,13 +39,16 @@ from vbatch.local.backups.manifest import (
 from vbatch.local.log_access import log_settings
 from vbatch.local.settings import LocalSettings
 from vbatch.results.core.archive import ARCHIVES
+from vbatch.results.flows.archiving import archive_told, read_until
 
 BLOB_FOLDERS = ("files", "parts", "outputs", ANSWERS, ARCHIVES)
 STREAMS = ("EVT", "DEAD")
 """WORK is not among them: the scheduler makes its orders again from EVT."""
 MODELS_VARIABLE = "VBATCH_GATEWAY_MODELS_FILE"
-CONFIG_NAME, MODELS_NAME = "vbatch.toml", "models.toml"
+RETENTION_VARIABLE = "VBATCH_RESULTS_RETENTION_FILE"
+CONFIG_NAME, MODELS_NAME, RETENTION_NAME = "vbatch.toml", "models.toml", "retention.toml"
 KEPT_COUNT = 7
+SNAPSHOT_TRIES = 3
 
 
 async def back_up(
@@ -85,12 +91,30 @@ class _Taking:
     async def run(self) -> Manifest:
         await self._copy_stores()
         async with connect(log_settings(self.settings, "backup")) as journal:
-            streams = [await self._stream(journal, name) for name in STREAMS]
-        await self._copy_stores()
+            sequence, streams = await self._log(journal)
         await self._copy_files()
         files = tuple(sorted(self.copier.files.values(), key=lambda file: file.name))
-        sequence = streams[0][1]
-        return Manifest(self.made_at, sequence, tuple(stream for stream, _ in streams), files)
+        return Manifest(self.made_at, sequence, streams, files)
+
+    async def _log(self, journal: JetStreamJournal) -> tuple[int, tuple[SavedStream, ...]]:
+        """The log at one sequence, and with it every blob that it names. Raises BackupTrouble."""
+        for _ in range(SNAPSHOT_TRIES):
+            streams = [await self._stream(journal, name) for name in STREAMS]
+            sequence = streams[0][1]
+            await self._copy_stores()
+            if not (missing := await self._missing_archives(journal, sequence)):
+                return sequence, tuple(stream for stream, _ in streams)
+        raise BackupTrouble(f"archives that the log names are not in their store: {', '.join(sorted(missing)[:3])}")
+
+    async def _missing_archives(self, journal: JetStreamJournal, sequence: int) -> set[str]:
+        """The archives that the log names up to this sequence, and that are not in this backup."""
+        told: dict[BatchId, str] = {}
+        async for records in read_until(journal.log, (BATCHES_ARCHIVED,), 0, sequence):
+            for record in records:
+                if (event := archive_told(record)) is not None:
+                    told[event.batch_id] = event.blob
+        part = Part.BLOBS if self.settings.archives_url == self.settings.blob_url else Part.ARCHIVES
+        return {blob for blob in told.values() if f"{part}/{blob}" not in self.copier.files}
 
     async def _copy_stores(self) -> None:
         await self._copy_store(Part.BLOBS, self.settings.blob_url, BLOB_FOLDERS)
@@ -136,7 +160,10 @@ class _Taking:
 def _settings_files() -> dict[str, Path]:
     models = os.environ.get(MODELS_VARIABLE) or file_table("gateway").get("models_file", MODELS_NAME)
     config = os.environ.get(CONFIG_VARIABLE)
-    return {MODELS_NAME: Path(models)} | ({CONFIG_NAME: Path(config)} if config else {})
+    retention = os.environ.get(RETENTION_VARIABLE) or file_table("results").get("retention_file", RETENTION_NAME)
+    return {MODELS_NAME: Path(models), RETENTION_NAME: Path(retention)} | (
+        {CONFIG_NAME: Path(config)} if config else {}
+    )
 
 
 async def _content(path: Path) -> AsyncIterator[bytes]:

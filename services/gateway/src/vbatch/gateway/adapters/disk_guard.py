@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from vbatch.chassis.disk_use import REFUSE_SHARE, DiskAllowance
 from vbatch.gateway.core.disk_guard import Space, Watermark, check_space
 from vbatch.journal.port import Log
 
+HOME_WATERMARK = Watermark(0, 1 - REFUSE_SHARE)
 BELIEVED_SECONDS = 1.0
 """How long one measurement is valid; what arrives in that time is small compared with a sensible watermark."""
 
@@ -30,14 +32,28 @@ class Disk:
         return Space(place, usage.free, usage.total, is_for_uploads=self.is_for_uploads)
 
 
+@dataclass(frozen=True, slots=True)
+class HomeLimit:
+    """What the home of this server holds of what it may hold."""
+
+    allowance: DiskAllowance
+    name: str = "home"
+
+    def space(self) -> Space:
+        used, limit = self.allowance.used(), self.allowance.bytes_max
+        place = f"The home of this server ({self.allowance.folder}, limited by VBATCH_DISK_BYTES_MAX)"
+        return Space(place, max(0, limit - used), limit, is_for_uploads=True)
+
+
 @dataclass(slots=True)
 class MeasuredDiskGuard:
-    """The disks share one watermark; the log's limit has another."""
+    """The disks share one watermark; the limits of the log and of the home have others."""
 
     disks: Sequence[Disk]
     disk_watermark: Watermark
     log: Log
     log_watermark: Watermark
+    home: HomeLimit | None = None
     _spaces: Sequence[tuple[Space, Watermark]] = ()
     _measured_at: float = field(default=-BELIEVED_SECONDS)
 
@@ -50,5 +66,12 @@ class MeasuredDiskGuard:
     async def _measure(self) -> Sequence[tuple[Space, Watermark]]:
         fill = await self.log.fill()
         log = Space("The event log", fill.bytes_max - fill.bytes, fill.bytes_max)
-        disks = await asyncio.to_thread(lambda: [disk.space() for disk in self.disks])
-        return [(log, self.log_watermark), *((disk, self.disk_watermark) for disk in disks)]
+        disks, homes = await asyncio.to_thread(self._measured)
+        return [
+            (log, self.log_watermark),
+            *((disk, self.disk_watermark) for disk in disks),
+            *((home, HOME_WATERMARK) for home in homes),
+        ]
+
+    def _measured(self) -> tuple[list[Space], list[Space]]:
+        return [disk.space() for disk in self.disks], [self.home.space()] if self.home else []

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from vbatch.chassis.readings import Reading
-from vbatch.gateway.adapters.disk_guard import Disk
+from vbatch.gateway.adapters.disk_guard import Disk, HomeLimit
 from vbatch.gateway.core.disk_guard import Space
 
 
-def storage_reading(disks: Sequence[Disk]) -> Reading:
+def storage_reading(disks: Sequence[Disk | HomeLimit]) -> Reading:
     async def read() -> Iterable[Metric]:
         spaces = await asyncio.to_thread(lambda: {disk.name: disk.space() for disk in disks})
         return list(storage_metrics(spaces))

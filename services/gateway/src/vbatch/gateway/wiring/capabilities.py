@@ -34,14 +34,14 @@ from vbatch.gateway.flows.webhooks import Webhooks
 from vbatch.gateway.ports import Dependencies
 from vbatch.gateway.settings import GatewaySettings
 from vbatch.gateway.wiring.connections import SERVICE, Connections
-from vbatch.gateway.wiring.disks import disks
+from vbatch.gateway.wiring.disks import measured_places
 from vbatch.gateway.wiring.services import watched_services
 
 
 def monitoring(connections: Connections, settings: GatewaySettings) -> Monitoring:
     registry = service_registry(SERVICE)
     readiness = gateway_readiness(connections.journal, connections.reads, connections.blobs)
-    readings = {"ready": readiness_reading(readiness), "storage": storage_reading(disks(settings))}
+    readings = {"ready": readiness_reading(readiness), "storage": storage_reading(measured_places(settings))}
     return Monitoring(readiness, registry, RequestMetrics(registry), Readings(registry, readings))
 
 

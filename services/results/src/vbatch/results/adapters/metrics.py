@@ -57,6 +57,9 @@ class ResultsMetrics:
         self._codes = LabelValues(CODES_MAX)
         self._sealed = Counter("vbatch_results_sealed", "Batches sealed.", ["ending"], registry=registry)
         self._sealed_bytes = Counter("vbatch_results_sealed_bytes", "Bytes of their files.", registry=registry)
+        self._retention = Gauge(
+            "vbatch_retention_policy_readable", "0 while the file of the policy cannot be read.", registry=registry
+        )
         for ending in e.Ending:
             self._sealed.labels(ending=ending)
 
@@ -76,6 +79,9 @@ class ResultsMetrics:
     def sealed(self, event: e.BatchSealed, file_bytes: int) -> None:
         self._sealed.labels(ending=BY_TYPE[type(event)].name.removeprefix("batch.")).inc()
         self._sealed_bytes.inc(file_bytes)
+
+    def retention_read(self, is_readable: bool) -> None:
+        self._retention.set(is_readable)
 
     def dead_letters(self, count: int) -> None:
         self._dead_letters.set(count)

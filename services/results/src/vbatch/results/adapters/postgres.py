@@ -22,6 +22,7 @@ from vbatch.results.adapters.postgres_metrics import DATABASE_QUERY, DatabaseRea
 from vbatch.results.core import batches
 from vbatch.results.core.curation import DatasetVersionRow, JudgementRow, LabelingRow
 from vbatch.results.core.projection import Changes, State
+from vbatch.results.core.retention import AgingFile
 from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 CONNECTIONS_MAX = 6
@@ -51,8 +52,17 @@ _UNWANTED = f"""
     {_STORED} WHERE (deleted_at < $1 OR expires_at < $1) AND sequence > $2
     AND NOT EXISTS (SELECT FROM batch WHERE input_file_id = file.id AND status <> ALL($4))
     ORDER BY sequence LIMIT $3"""
+_AGING = """
+    SELECT sequence, id, owner, purpose = 'batch_output', created_at FROM file
+    WHERE purpose IN ('batch', 'batch_output') AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+    AND created_at <= $1 AND sequence > $3
+    AND NOT EXISTS (SELECT FROM batch WHERE input_file_id = file.id AND status <> ALL($5))
+    ORDER BY sequence LIMIT $4"""
 _GONE_OUTPUTS = """
-    SELECT file.sequence, file.id, batch.id, batch.sequence FROM file JOIN batch ON batch.id = file.batch_id
+    SELECT file.sequence, file.id, batch.id, batch.sequence, NOT EXISTS (
+        SELECT FROM file other WHERE other.batch_id = batch.id AND other.purpose = 'batch_output'
+        AND NOT COALESCE(other.deleted_at <= $1 OR other.expires_at <= $1, FALSE)
+    ) FROM file JOIN batch ON batch.id = file.batch_id
     WHERE file.purpose = 'batch_output' AND (file.deleted_at <= $1 OR file.expires_at <= $1) AND file.sequence > $2
     AND batch.status = ANY($4) ORDER BY file.sequence LIMIT $3"""
 _PLACED = f"SELECT {columns(Placed)} FROM outcome WHERE batch_sequence = $1"
@@ -154,6 +164,11 @@ class PostgresReadModel:
         async with self._connection() as connection:
             records = await connection.fetch(_UNWANTED, gone_before, after, limit, _ENDED)
             return [StoredFile(*record) for record in records]
+
+    async def aging_files(self, before: datetime, now: datetime, after: int, limit: int) -> list[AgingFile]:
+        async with self._connection() as connection:
+            records = await connection.fetch(_AGING, before, now, after, limit, _ENDED)
+            return [AgingFile(*record) for record in records]
 
     async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
         async with self._connection() as connection:

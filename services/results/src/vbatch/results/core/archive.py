@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import combinations
+from typing import NamedTuple
 
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId
@@ -15,7 +16,12 @@ ARCHIVES = "archives"
 """The folder of all archives in their blob store."""
 EARLY_FILL = 0.5
 """The log is this full: archives are made without waiting, because a full log refuses work."""
+EARLY_DISK_FILL = 0.8
+"""So much of what the home may hold is used: the same, because archives take a tenth of what the log takes."""
+LATE_CHUNK_WINDOW = timedelta(hours=1)
+"""A runner that was out of reach may record a chunk of an ended batch so much later; then no more comes."""
 ENDS = ("completed", "cancelled", "expired")
+_NAME = re.compile(ARCHIVES + r"/(?P<batch_id>.+?)(?:_(?P<last>\d+))?(?P<erased>(?:_(?:error|output))*)\.jsonl\.zst")
 
 
 class ArchiveNotWhole(Exception):
@@ -35,14 +41,27 @@ class Archive:
     last_chunk: int
 
 
+class Content(NamedTuple):
+    """What an archive of a batch holds: its events up to one sequence, without the answers of the erased files."""
+
+    last_sequence: int
+    erased: frozenset[str]
+
+    def is_older_than(self, other: Content) -> bool:
+        """Later archives of a batch end later in the log, or lack more answers."""
+        is_as_long = self.last_sequence == other.last_sequence
+        return self.last_sequence < other.last_sequence or (is_as_long and self.erased < other.erased)
+
+
 @dataclass
 class ArchiveQueue:
     """Folds ends and archives: which batches wait for one, and which archives leave something to remove."""
 
     sequence: int = 0
     _ended: dict[BatchId, datetime] = field(default_factory=dict)
-    _archived: dict[BatchId, frozenset[str]] = field(default_factory=dict)
+    _archived: dict[BatchId, Content] = field(default_factory=dict)
     _unsettled: dict[BatchId, e.BatchArchived] = field(default_factory=dict)
+    _late: set[BatchId] = field(default_factory=set)
 
     def fold(self, record: Recorded, event: e.BatchArchived | None) -> None:
         """`event` is the archive that the record tells of; None for the end of a batch."""
@@ -50,8 +69,9 @@ class ArchiveQueue:
         batch_id = BatchId(record.subject.split(".")[2])
         if event is not None:
             self._ended.pop(batch_id, None)
-            self._archived[batch_id] = frozenset(event.erased)
+            self._archived[batch_id] = Content(event.last_sequence, frozenset(event.erased))
             self._unsettled[batch_id] = event
+            self._late.discard(batch_id)
         elif batch_id not in self._archived:
             self._ended.setdefault(batch_id, record.recorded_at)
 
@@ -67,39 +87,48 @@ class ArchiveQueue:
 
     def erased(self, batch_id: BatchId) -> frozenset[str]:
         """The files whose answers its archive no longer has."""
-        return self._archived.get(batch_id, frozenset())
+        return self._archived[batch_id].erased if batch_id in self._archived else frozenset()
 
     def unsettled(self) -> list[e.BatchArchived]:
-        """The archives beside which copies of the same events may still be: chunks in the log, an older archive."""
+        """The archives beside which chunks of the same batch may still be in the log."""
         return list(self._unsettled.values())
 
-    def settled(self, event: e.BatchArchived) -> None:
-        if self._unsettled.get(event.batch_id) == event:
+    def settled(self, event: e.BatchArchived, now: datetime, *, has_late_chunks: bool) -> None:
+        """What the archive holds has left the log. One without some answers is looked at again while chunks come."""
+        if event.erased and has_late_chunks:
+            self._late.add(event.batch_id)
+        is_over = not event.erased or now > event.at + LATE_CHUNK_WINDOW
+        if is_over and self._unsettled.get(event.batch_id) == event:
             del self._unsettled[event.batch_id]
+
+    def superseded(self, blobs: Iterable[str]) -> list[str]:
+        """Those of the archives in place of which the log names a newer one of the same batch."""
+        return [blob for blob in blobs if self._is_superseded(blob)]
+
+    def _is_superseded(self, blob: str) -> bool:
+        if (match := _NAME.fullmatch(blob)) is None:
+            return False
+        current = self._archived.get(BatchId(match["batch_id"]))
+        content = Content(int(match["last"] or 0), frozenset(match["erased"].split("_")) - {""})
+        return current is not None and content.is_older_than(current)
 
     def _is_known(self, batch_id: BatchId) -> bool:
         return batch_id in self._ended or batch_id in self._archived
 
     def _holds(self, batch_id: BatchId, kinds: Set[str]) -> bool:
-        return not kinds <= self.erased(batch_id)
+        return batch_id in self._late or not kinds <= self.erased(batch_id)
 
 
-def archive_blob(batch_id: BatchId, erased: Iterable[str] = ()) -> str:
-    """An archive without some answers has a name of its own: it never replaces the bytes that a reader holds open."""
-    return f"{ARCHIVES}/{'_'.join((batch_id, *sorted(erased)))}.jsonl.zst"
-
-
-def older_blobs(event: e.BatchArchived) -> list[str]:
-    """The names that an earlier archive of the batch may have. What is erased only grows, so a newer one is never among
-    them."""
-    kinds = sorted(event.erased)
-    return [archive_blob(event.batch_id, some) for count in range(len(kinds)) for some in combinations(kinds, count)]
+def archive_blob(batch_id: BatchId, last_sequence: int, erased: Iterable[str] = ()) -> str:
+    """The name says what the archive holds, so equal names mean equal bytes: a process that was taken for dead and
+    writes late replaces nothing, and no reader loses the bytes that it holds open."""
+    return f"{ARCHIVES}/{'_'.join((batch_id, str(last_sequence), *sorted(erased)))}.jsonl.zst"
 
 
 def archived(batch_id: BatchId, archive: Archive, erased: Iterable[str], *, now: datetime) -> e.BatchArchived:
     return e.BatchArchived(
         batch_id=batch_id,
-        blob=archive_blob(batch_id, erased),
+        blob=archive_blob(batch_id, archive.last_sequence, erased),
         bytes=archive.bytes,
         sha256=archive.sha256,
         first_sequence=archive.first_sequence,
@@ -124,6 +153,7 @@ def must_be_whole(written: Archive, read_back: Archive, *, first: int, last: int
         raise ArchiveNotWhole(f"its last chunk is {written.last_chunk}, the log's is {last_chunk}")
 
 
-def grace_of(configured_seconds: float, fill: float) -> timedelta:
-    """How long to wait after the end of a batch, with the log full to this fraction."""
-    return timedelta(seconds=0 if fill >= EARLY_FILL else configured_seconds)
+def grace_of(configured_seconds: float, log_fill: float, disk_fill: float) -> timedelta:
+    """How long to wait after the end of a batch, with the log and the allowance on disk full to these shares."""
+    is_early = log_fill >= EARLY_FILL or disk_fill >= EARLY_DISK_FILL
+    return timedelta(seconds=0 if is_early else configured_seconds)

@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vbatch.chassis.blobs import Blobs, BlobTrouble
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import codec, events as e
-from vbatch.contracts.ids import BatchId, output_file_id
+from vbatch.contracts.ids import BatchId
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import BATCHES_ARCHIVED, batch_events, chunks_of
 from vbatch.journal.archive import ArchiveHead
 from vbatch.journal.port import DeadLetters, Full, Log, LogPurge, Unavailable
 from vbatch.journal.single_writer import SingleWriter
 from vbatch.results.core.archive import (
+    ARCHIVES,
     ENDS,
     ArchiveNotWhole,
     ArchiveQueue,
@@ -30,7 +31,6 @@ from vbatch.results.core.archive import (
     archived,
     grace_of,
     must_be_whole,
-    older_blobs,
 )
 from vbatch.results.core.erasing import without_answers
 from vbatch.results.flows.archive_files import ArchiveFiles
@@ -39,7 +39,13 @@ from vbatch.results.ports import ReadModel, Trouble
 
 SOURCE = "results"
 LETTERS_AT_ONCE = 100
+TIDY_EVERY = timedelta(hours=1)
+"""How often the store is searched for archives of processes that were taken for dead and wrote late."""
 END_SUBJECTS = tuple(f"evt.batch.*.{end}" for end in ENDS)
+
+
+def no_limit() -> float:
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class ArchiveMeans:
     blobs: Blobs
     every_seconds: float
     grace_seconds: float
+    disk_fill: Callable[[], float] = no_limit
+    """How much is used of what the home may hold."""
 
 
 class Archiver:
@@ -74,6 +82,8 @@ class Archiver:
         self._gone = gone
         self._files = ArchiveFiles(means.blobs)
         self._queue = ArchiveQueue()
+        self._tidy_at: datetime | None = None
+        """None: at the end of this round."""
 
     async def run(self) -> None:
         """Archive until cancelled. Raises Fenced when a newer results process has the lease."""
@@ -91,18 +101,24 @@ class Archiver:
         for event in self._queue.unsettled():
             await self._settle(event)
         fill = await self._log.fill()
-        grace = grace_of(self._means.grace_seconds, fill.bytes / fill.bytes_max)
+        disk_fill = await asyncio.to_thread(self._means.disk_fill)
+        grace = grace_of(self._means.grace_seconds, fill.bytes / fill.bytes_max, disk_fill)
         for batch_id in self._queue.due(self._now(), grace):
             await self._archive(batch_id, frozenset())
         gone = await self._gone()
         for batch_id in self._queue.to_erase(gone):
             await self._archive(batch_id, self._queue.erased(batch_id) | gone[batch_id])
+        await self._drop_dead_chunks()
+        await self._tidy()
 
     async def _learn(self) -> None:
         subjects = (*END_SUBJECTS, BATCHES_ARCHIVED)
         async for records in read_until(self._log, subjects, self._queue.sequence):
             for record in records:
-                self._queue.fold(record, _archive_told(record))
+                event = archive_told(record)
+                self._queue.fold(record, event)
+                if event is not None and event.erased:
+                    self._tidy_at = None
 
     async def _archive(self, batch_id: BatchId, erased: Set[str]) -> None:
         """A batch at which the service ended several times in a row stays in the log."""
@@ -134,7 +150,7 @@ class Archiver:
             raise ArchiveNotWhole("the log does not hold its beginning")
         records = read_until(self._means.history, (batch_events(batch_id),), first.sequence - 1, last.sequence)
         head = ArchiveHead(batch_id, erased=tuple(sorted(erased)))
-        blob = archive_blob(batch_id, erased)
+        blob = archive_blob(batch_id, last.sequence, erased)
         written = await self._files.write(blob, head, _erasing(records, chunks_of(batch_id), erased))
         reached(Failpoint.ARCHIVE_STORED)
         read_back = await self._files.read_back(blob, batch_id)
@@ -151,23 +167,32 @@ class Archiver:
     async def _settle(self, event: e.BatchArchived) -> None:
         """Remove what the archive replaces. A chunk that came after it stays in the log."""
         chunks = chunks_of(event.batch_id)
-        if await self._log.last(chunks) is not None:
+        newest = await self._log.last(chunks)
+        if newest is not None:
             purged = await self._means.purge.purge(chunks, event.last_sequence)
             reached(Failpoint.CHUNKS_PURGED)
             if purged:
                 get_logger().info("chunks_purged", batch_id=event.batch_id, chunks=purged)
-        if event.erased:
-            for blob in older_blobs(event):
-                await self._files.delete(blob)
-            await self._drop_dead_chunks(chunks)
-        self._queue.settled(event)
+        is_late = newest is not None and newest.sequence > event.last_sequence
+        self._queue.settled(event, self._now(), has_late_chunks=is_late)
 
-    async def _drop_dead_chunks(self, chunks: str) -> None:
+    async def _tidy(self) -> None:
+        """Delete the archives that newer ones replace. An archive that was never told is among them once one is."""
+        if self._tidy_at is not None and self._now() < self._tidy_at:
+            return
+        blobs = await self._means.blobs.older_than(-1, ARCHIVES)
+        for blob in self._queue.superseded(blobs):
+            await self._files.delete(blob)
+            get_logger().info("archive_superseded", blob=blob)
+        self._tidy_at = self._now() + TIDY_EVERY
+
+    async def _drop_dead_chunks(self) -> None:
         """Dead letters keep a copy of a chunk that nobody could read."""
+        erased = {chunks_of(event.batch_id) for event in self._queue.unsettled() if event.erased}
         after = 0
-        while letters := await self._means.dead.list(after, LETTERS_AT_ONCE):
+        while erased and (letters := await self._means.dead.list(after, LETTERS_AT_ONCE)):
             for letter in letters:
-                if letter.original.subject == chunks:
+                if letter.original.subject in erased:
                     await self._means.dead.drop(letter.sequence)
             after = letters[-1].sequence
 
@@ -176,8 +201,7 @@ async def gone_answers(read_model: ReadModel, now: datetime) -> dict[BatchId, se
     """The files of batches that are deleted or have expired, by batch: `output`, `error`. Raises Trouble."""
     gone: dict[BatchId, set[str]] = {}
     async for output in gone_outputs(read_model, now):
-        is_output = output.file_id == output_file_id(output.batch_id, "output")
-        gone.setdefault(output.batch_id, set()).add("output" if is_output else "error")
+        gone.setdefault(output.batch_id, set()).update(output.kinds)
     return gone
 
 
@@ -209,7 +233,7 @@ async def read_until(
                 return
 
 
-def _archive_told(record: Recorded) -> e.BatchArchived | None:
+def archive_told(record: Recorded) -> e.BatchArchived | None:
     """The archive that a record tells of; None for the end of a batch, and for an event of a later version."""
     try:
         event = codec.decode(record)

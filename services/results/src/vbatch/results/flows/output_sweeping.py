@@ -23,7 +23,7 @@ from vbatch.contracts.answers import (
     removed_mark,
     swept_mark,
 )
-from vbatch.contracts.ids import OutputKind, output_file_id
+from vbatch.contracts.ids import OutputKind
 from vbatch.contracts.lines import single_line
 from vbatch.contracts.subjects import chunks_of
 from vbatch.journal.port import Log, Unavailable
@@ -91,12 +91,12 @@ class OutputSweep:
         """Whether the answers are removed; False where a copy must wait for a running rebuild."""
         await asyncio.to_thread(self._partials.remove, output.batch_id)
         if has_large_answers:
-            await self._remove_large_answers(output)
+            for kind in output.kinds:
+                await self._remove_large_answers(output, kind)
         return await asyncio.to_thread(self._partials.remove_copies, output.batch_id)
 
-    async def _remove_large_answers(self, output: GoneOutput) -> None:
+    async def _remove_large_answers(self, output: GoneOutput, kind: OutputKind) -> None:
         """The log is only read where there are large answers at all, and once for each file."""
-        kind = _kind(output)
         mark = removed_mark(output.batch_id, kind)
         if await self._blobs.exists(mark):
             return
@@ -143,7 +143,3 @@ async def gone_outputs(read_model: ReadModel, now: datetime) -> AsyncIterator[Go
         for output in outputs:
             yield output
         after = outputs[-1].sequence
-
-
-def _kind(output: GoneOutput) -> OutputKind:
-    return "output" if output.file_id == output_file_id(output.batch_id, "output") else "error"

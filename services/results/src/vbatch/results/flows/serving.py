@@ -22,6 +22,7 @@ from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.flows.archiving import ArchiveMeans, Archiver, gone_answers
 from vbatch.results.flows.output_sweeping import OutputSweep
 from vbatch.results.flows.projecting import Committed, Projector
+from vbatch.results.flows.retaining import Retainer, RetentionMeans
 from vbatch.results.flows.retrying import PASSING
 from vbatch.results.flows.sealing import SOURCE, Sealer
 from vbatch.results.flows.sweeping import Sweeper, SweepTimes
@@ -54,6 +55,8 @@ class Dependencies:
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
     archive: ArchiveMeans | None = None
     """Without it nothing leaves the log."""
+    retention: RetentionMeans | None = None
+    """Without it every file stays until its owner deletes it or it expires."""
 
 
 @dataclass
@@ -97,6 +100,8 @@ async def _work(dependencies: Dependencies, progress: Progress, writer: SingleWr
                 tasks.create_task(duty.run())
             if dependencies.archive is not None:
                 tasks.create_task(_archiver(dependencies.archive, dependencies, progress, writer).run())
+            if dependencies.retention is not None:
+                tasks.create_task(_retainer(dependencies.retention, dependencies, progress, writer).run())
 
 
 def _follower(
@@ -162,6 +167,16 @@ def _archiver(means: ArchiveMeans, dependencies: Dependencies, progress: Progres
         return await gone_answers(dependencies.read_model, dependencies.now()) if progress.position.is_caught_up else {}
 
     return Archiver(means, writer, now=dependencies.now, gone=gone)
+
+
+def _retainer(means: RetentionMeans, dependencies: Dependencies, progress: Progress, writer: SingleWriter) -> Retainer:
+    return Retainer(
+        means,
+        writer,
+        dependencies.read_model,
+        now=dependencies.now,
+        is_caught_up=lambda: progress.position.is_caught_up,
+    )
 
 
 def _projector(

@@ -1,0 +1,28 @@
+"""The retention policy in a file, which may be absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vbatch.results.core.retention import POLICY_BYTES_MAX, BadRetention, RetentionPolicy, read_policy
+
+
+@dataclass(frozen=True)
+class RetentionFile:
+    path: Path
+
+    def read(self) -> RetentionPolicy:
+        """The policy; one without rules where there is no file. Raises BadRetention."""
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(POLICY_BYTES_MAX + 1)
+            if len(content) > POLICY_BYTES_MAX:
+                raise BadRetention(f"{self.path} has more than {POLICY_BYTES_MAX} bytes")
+            return read_policy(content.decode())
+        except FileNotFoundError:
+            return RetentionPolicy()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadRetention(f"{self.path} cannot be read: {error}") from error
+        except BadRetention as error:
+            raise BadRetention(f"{self.path}: {error}") from error
