@@ -39,6 +39,14 @@ class ResultsSettings(ServiceSettings):
         description="How long after its end a batch moves to an archive; at once when the log is half full.",
     )
 
+    trace_requests_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Where traces are sent: which share of the requests has a trace of its own. Those that fail and "
+        "the slowest of a batch have one as well; 0 makes none at all.",
+    )
+
     @property
     def results_folder(self) -> Path:
         return self.home / "results"
