@@ -31,7 +31,7 @@ Requests = Annotated[
         min=0.0,
         max=1.0,
         help="With --send: also single requests, each as a trace of its own: this share of them, those that failed and "
-        "the slowest. The log has them until the batch is archived, an hour after its end.",
+        "the slowest.",
     ),
 ]
 

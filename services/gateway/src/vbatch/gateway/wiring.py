@@ -109,6 +109,7 @@ from vbatch.journal.settings import JournalSettings
 
 SERVICE = "gateway"
 LOGS_FOLDER = "logs"
+LOOPBACK = "127.0.0.1"
 """Below the home, where the local stack keeps them."""
 DRAIN_SECONDS_MAX = 5
 KEEP_ALIVE_SECONDS = 75
@@ -202,7 +203,8 @@ async def run(configuration: Configuration, stop: Stop) -> None:
         async with open_parts(configuration) as (parts, journal), renewing(certificate):
             is_traced = settings.otlp_endpoint is not None
             app = create_app(parts, traced=is_traced, guide_folder=settings.guide_folder)
-            async with serving(app, parts, listener, connection_limits(settings), certificate):
+            limits = connection_limits(settings)
+            async with serving(app, parts, listener, limits, certificate, settings.trusted_proxies):
                 await until_stopped(stop, connection_lost(journal))
 
 
@@ -251,9 +253,10 @@ async def serving(
     listener: socket.socket,
     limits: ConnectionLimits,
     certificate: ServerCertificate | None = None,
+    trusted_proxies: str = LOOPBACK,
 ) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port. Leaving it ends event streams, then waits for other answers."""
-    server = _Server(_server_config(app, limits, certificate))
+    server = _Server(_server_config(app, limits, certificate, trusted_proxies))
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     port: int = listener.getsockname()[1]
     get_logger().info("api_served", host=listener.getsockname()[0], port=port)
@@ -415,7 +418,9 @@ def connection_limits(settings: GatewaySettings) -> ConnectionLimits:
     return ConnectionLimits(settings.head_seconds_max, settings.connections_max)
 
 
-def _server_config(app: FastAPI, limits: ConnectionLimits, certificate: ServerCertificate | None) -> Config:
+def _server_config(
+    app: FastAPI, limits: ConnectionLimits, certificate: ServerCertificate | None, trusted_proxies: str
+) -> Config:
     return Config(
         app,
         ssl_context_factory=context_factory(certificate),
@@ -425,6 +430,7 @@ def _server_config(app: FastAPI, limits: ConnectionLimits, certificate: ServerCe
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=trusted_proxies,
         backlog=listening.CONNECTIONS_WAITING_MAX,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
