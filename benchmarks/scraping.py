@@ -20,6 +20,7 @@ from typing import Self
 from benchmarks import batches, report
 from benchmarks.overhead import LINE_BYTES, NO_STANDBY, REQUESTS, measure
 from tests.support.stack import RunningStack, running_stack
+from vbatch.local.programs import SERVICES
 
 INTERVAL_SECONDS = 5.0
 ANSWER_SECONDS_MAX = 10.0
@@ -33,8 +34,7 @@ class Scraper:
     """Asks each service for its metrics at once and then each INTERVAL_SECONDS, in a thread of its own."""
 
     def __init__(self, stack: RunningStack) -> None:
-        settings = stack.settings
-        ports = (settings.gateway_port, settings.scheduler_port, settings.gpu_runner_port, settings.results_port)
+        ports = (getattr(stack.settings, service.port) for service in SERVICES)
         self._urls = [f"http://127.0.0.1:{port}/metrics" for port in ports]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

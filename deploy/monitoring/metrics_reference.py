@@ -20,6 +20,7 @@ from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.metrics import loop_lag_histogram, service_registry
 from vbatch.chassis.readiness import Readiness, ReadinessReport
 from vbatch.chassis.readings import Readings, readiness_metric
+from vbatch.console.adapters.metrics import page_metrics
 from vbatch.contracts.forecast import Forecast
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics
@@ -31,6 +32,10 @@ from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.journal.port import Fill
 from vbatch.journal.space_wait import SpaceWait
+from vbatch.labeler.adapters.metrics import labeler_metrics
+from vbatch.labeler.flows.serving import Progress as LabelerProgress
+from vbatch.notifier.adapters.metrics import NotifierMetrics
+from vbatch.notifier.flows.serving import Progress as NotifierProgress
 from vbatch.results.adapters.metrics import ResultsMetrics, lag_metrics
 from vbatch.results.adapters.nats_metrics import JetStreamPage, ServerPage, nats_metrics
 from vbatch.results.adapters.postgres_metrics import DatabaseReading, postgres_metrics
@@ -39,18 +44,18 @@ from vbatch.scheduler.core.state.state import State
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALL = "every service"
-WRITERS = "scheduler, gpu-runner and results"
+WRITERS = "scheduler, gpu-runner, results, notifier and labeler"
 ALL_OF_A_GPU = GpuReading(False, 0, 0, 0, 0, 0, 0, 0, 0)
 SUFFIXES = {"counter": "_total", "info": "_info"}
 
 HEAD = """# Metrics
 
-Made from the code by `./taskw docs`. Each service shows its metrics at `/metrics` of its port (gateway 4080, scheduler
-4083, gpu-runner 4084, results 4085), in the format of OpenMetrics where the scraper asks for it; the histograms of HTTP
-then carry exemplars that name a request. Units are in the names, counters begin at 0 with the process, and what is not
-known is absent, not 0. Labels are bounded: no metric carries the id of a batch, file, key or request, and of the models
-the first fifty keep their names, the rest share `other`. The runner passes on all that the engine tells Prometheus at
-`/metrics/engine`.
+Made from the code by `./taskw docs`. Each service shows its metrics at `/metrics` of its port (gateway 4080, console
+4081, scheduler 4083, gpu-runner 4084, results 4085, notifier 4086, labeler 4087), in the format of OpenMetrics where
+the scraper asks for it; the histograms of HTTP then carry exemplars that name a request. Units are in the names,
+counters begin at 0 with the process, and what is not known is absent, not 0. Labels are bounded: no metric carries
+the id of a batch, file, key or request, and of the models the first fifty keep their names, the rest share `other`.
+The runner passes on all that the engine tells Prometheus at `/metrics/engine`.
 
 Dashboards, alerts and how to use them: [operations.md](operations.md#what-to-look-at-first); what to do about an alert:
 [runbooks.md](runbooks.md).
@@ -89,6 +94,9 @@ def _services() -> Iterator[list[DescribedMetric]]:
     yield _described("scheduler", _registry_with(lambda it: BatchTimes(State(), it)), _scheduler_metrics())
     yield _described("gpu-runner", CollectorRegistry(), _runner_metrics())
     yield _described("results", _registry_with(ResultsMetrics), _results_metrics())
+    yield _described("notifier", _registry_with(lambda it: NotifierMetrics(it, NotifierProgress())), ())
+    yield _described("labeler", _registry_with(lambda it: labeler_metrics(it, LabelerProgress())), ())
+    yield _described("console", _registry_with(lambda it: page_metrics(it, lambda: 0)), ())
 
 
 def _registry_with(make: Callable[[CollectorRegistry], object]) -> CollectorRegistry:

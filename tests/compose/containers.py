@@ -34,8 +34,10 @@ class Containers:
         """One command of Compose. Its words are in the error when it fails."""
         return _run(self._argv(*arguments), self._environment, check=check)
 
-    def up(self) -> None:
-        self.compose("up", "--detach", "--wait", "--no-build", "--pull", "never")
+    def up(self, *profiles: str) -> None:
+        """The core, and what these profiles add to what is up."""
+        named = [part for profile in profiles for part in ("--profile", profile)]
+        self.compose(*named, "up", "--detach", "--wait", "--no-build", "--pull", "never")
 
     def down(self, *, with_volumes: bool) -> None:
         self.compose("--profile", "*", "down", *(("--volumes",) if with_volumes else ()))
@@ -68,6 +70,9 @@ class Containers:
 
     def is_healthy(self, service: str) -> bool:
         return self.inspect(service, "{{.State.Health.Status}}") == "healthy"
+
+    def image(self, name: str, template: str) -> str:
+        return _run(["docker", "image", "inspect", "--format", template, name]).stdout.strip()
 
     def inspect(self, service: str, template: str) -> str:
         return _run(["docker", "inspect", "--format", template, self._id(service)]).stdout.strip()

@@ -27,12 +27,15 @@ from tests.e2e.asking import (
 )
 from tests.support.paths import ROOT
 from tests.support.stack import CHAT, SLOW_CHAT, wait_until
+from vbatch.local.programs import SERVICES
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
 
-OURS = ("gateway", "scheduler", "results", "cpu-runner")
+OURS = ("gateway", "scheduler", "results", "notifier", "console", "cpu-runner")
 CORE = (*OURS, "nats", "postgres")
-SCRAPED = {"gateway", "scheduler", "gpu-runner", "results", "node", "postgres", "prometheus"}
+SCRAPED = {service.name for service in SERVICES} | {"node", "postgres", "prometheus"}
+IMAGE = "vbatch/services:0.1.0"
+IMAGE_BYTES_MAX = 250_000_000
 REQUESTS = 3_000
 DISTURBED_AT = 300
 END_SECONDS_MAX = 180.0
@@ -43,11 +46,23 @@ CAPABILITIES = "print([line.split()[1] for line in open('/proc/1/status') if lin
 UID = "import os; print(os.getuid())"
 WRITE_TO_ROOT = "open('/written', 'w')"
 REACH_OUT = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=3)"
-OWN_SECRETS = "import os; print(sorted(os.listdir('/var/lib/vbatch/secrets')))"
+OWN_SECRETS = """
+import os
+print(sorted(entry.name for entry in os.scandir('/var/lib/vbatch/secrets') if entry.is_file()))
+"""
+SEALED = "import os; print(os.listdir('/var/lib/vbatch/secrets/webhooks'))"
 
 
 def lines(model: str, count: int = REQUESTS) -> list[Line]:
     return [chat_line(number, model) for number in range(count)]
+
+
+def test_everything_of_the_core_is_healthy(containers: Containers):
+    assert {name: containers.is_healthy(name) for name in CORE} == dict.fromkeys(CORE, True)
+
+
+def test_the_image_of_the_services_is_small(containers: Containers):
+    assert int(containers.image(IMAGE, "{{.Size}}")) < IMAGE_BYTES_MAX
 
 
 def test_a_batch_is_answered_whole(client: OpenAI):
@@ -134,14 +149,20 @@ def test_a_service_reaches_nothing_outside(containers: Containers, service: str)
 @pytest.mark.parametrize(
     ("service", "files"),
     [
-        ("gateway", ["nats.nk", "postgres-url"]),
+        ("gateway", ["lane-token", "nats.nk", "postgres-url"]),
         ("results", ["nats.nk", "postgres-url"]),
-        ("scheduler", ["nats.nk"]),
-        ("cpu-runner", ["nats.nk"]),
+        ("scheduler", ["lane-token", "nats.nk"]),
+        ("notifier", ["nats.nk"]),
+        ("cpu-runner", ["lane-token", "nats.nk"]),
     ],
 )
 def test_a_service_sees_its_own_secrets_alone(containers: Containers, service: str, files: list[str]):
     assert containers.inside(service, OWN_SECRETS).stdout.strip() == repr(files)
+
+
+@pytest.mark.parametrize("service", ("scheduler", "results", "cpu-runner"))
+def test_a_service_that_sends_no_webhooks_sees_no_secret_of_theirs(containers: Containers, service: str):
+    assert containers.inside(service, SEALED).stdout.strip() == "[]"
 
 
 def test_the_operators_command_reads_the_log(containers: Containers):

@@ -100,6 +100,43 @@ def test_a_trace_can_be_sent_again_and_is_one(traced: RunningStack, received: Re
     assert set(trace_of(received, batch.id)) == before
 
 
+def test_requests_are_traces_of_their_own_linked_to_the_slice_that_ran_them(traced: RunningStack, received: Received):
+    refused = {**chat_line(0), "body": {**chat_line(0)["body"], "simulate": {"status": 400}}}
+    with traced.client() as client:
+        given = [refused, *(chat_line(number) for number in range(1, 50))]
+        batch = wait_for_end(client, submit(client, jsonl(given)).id)
+    slices = {key for key, span in trace_of(received, batch.id).items() if span.name == "slice"}
+
+    def requests() -> list[Span]:
+        spans = [span for trace in received.traces(DERIVED).values() for span in trace.values()]
+        return [span for span in spans if span.name == "request" and text_of(span, "vbatch.batch_id") == batch.id]
+
+    wait_until(lambda: len(requests()) == 50, "each of so few requests is among the slowest", SEEN_SECONDS_MAX)
+    assert {link.span_id for span in requests() for link in span.links} == slices
+    [failed] = [span for span in requests() if text_of(span, "vbatch.kept_because") == "failed"]
+    calls = [span for span in received.traces(DERIVED)[failed.trace_id].values() if span.name.startswith("chat ")]
+    assert [text_of(call, "error.type") for call in calls] == ["400"]
+
+
+def text_of(span: Span, key: str) -> str:
+    return next((pair.value.string_value for pair in span.attributes if pair.key == key), "")
+
+
+def test_requests_of_a_past_batch_can_be_sent_too(traced: RunningStack):
+    with traced.client() as client:
+        batch = wait_for_end(client, submit(client, jsonl([chat_line(1)])).id)
+    with receiving_traces() as other:
+        sent = traced.vbatch("trace", batch.id, "--send", other.url, "--requests", "1")
+        assert sent.returncode == 0, sent.stderr
+        names = [span.name for trace in other.traces(DERIVED).values() for span in trace.values()]
+    assert names.count("request") == 1 and names.count("batch") == 1
+
+
+def test_requests_without_a_server_to_send_them_to_are_refused(traced: RunningStack):
+    asked = traced.vbatch("trace", "batch_1", "--requests", "1")
+    assert asked.returncode == 2 and "--send" in asked.stderr
+
+
 def test_a_server_that_takes_no_trace_is_named(traced: RunningStack):
     with traced.client() as client:
         batch = wait_for_end(client, submit(client, jsonl([chat_line(1)])).id)

@@ -54,6 +54,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     ports = {name: str(free_port()) for name in ("PROMETHEUS", "ALERTMANAGER", "NODE_EXPORTER")}
     environment = {
         "VBATCH_LOCAL_MONITORING": "true",
+        "VBATCH_WEBHOOKS_ALLOW_PRIVATE": "true",
         "VBATCH_LOCAL_SCRAPE_SECONDS": str(SCRAPE_SECONDS),
         "VBATCH_LOCAL_MONITORING_FOLDER": str(hasty_rules(folder)),
         **{f"VBATCH_LOCAL_{name}_PORT": port for name, port in ports.items()},
@@ -77,6 +78,7 @@ def hasty_rules(folder: Path) -> Path:
 
 def play(scene: Scene, client: OpenAI) -> None:
     """One thing after the other, so that each is seen by some scrapes."""
+    tell_nobody(scene)
     assert ended(client, submit(client, jsonl(chat_line(number) for number in range(300))).id).errors == []
     ended(client, submit(client, jsonl([refused_line(1), chat_line(2)])).id)
     ended(client, submit(client, jsonl(embedding_line(it, EMBEDDING) for it in range(50)), "/v1/embeddings").id)
@@ -90,6 +92,12 @@ def play(scene: Scene, client: OpenAI) -> None:
         with suppress(urllib.error.HTTPError):
             urllib.request.urlopen(scene.stack.url + path, timeout=10).close()
     wait_until(lambda: is_settled(scene), "the last scrapes saw it all", SEEN_SECONDS_MAX)
+
+
+def tell_nobody(scene: Scene) -> None:
+    """A webhook to where nobody listens: each batch that ends is told in vain."""
+    made = scene.stack.vbatch("webhooks", "create", f"http://127.0.0.1:{free_port()}/hook")
+    assert made.returncode == 0, made.stderr
 
 
 def refused_line(number: int) -> Line:

@@ -180,6 +180,7 @@ class WebhookRun:
             pid=self._outcome.lives,
             now=self._now,
             on_tried=lambda ended: None,
+            on_exhausted=lambda: None,
         )
         task = self._loop.create_task(serve(world, Progress()), context=context)
         self._loop.create_task(self._watch(lane, task))

@@ -9,7 +9,7 @@ COPY . /opt/vbatch
 WORKDIR /opt/vbatch
 RUN ./taskw setup
 RUN install -D -m 644 deploy/systemd/vbatch.sysusers.conf /etc/sysusers.d/vbatch.conf && systemd-sysusers \
-    && cp deploy/systemd/*.service deploy/systemd/vbatch.target /etc/systemd/system/ \
+    && cp deploy/systemd/*.service deploy/systemd/*.target /etc/systemd/system/ \
     && systemctl enable vbatch.target
 ENV container=docker
 STOPSIGNAL SIGRTMIN+3

@@ -39,6 +39,7 @@ class Needs(StrEnum):
     GPU = "a GPU"
     VLLM = "vLLM"
     NODE = "the node exporter"
+    LABELING = "Label Studio"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deploy.monitoring.dashboards.model import Dashboard, Kind, Needs, Panel, Query, Row, Source, above
 
+SERVICES = "gateway|scheduler|gpu-runner|results|notifier|labeler|console"
 STATE = Row(
     "Is it up?",
     (
@@ -12,7 +13,7 @@ STATE = Row(
             "1 while Prometheus reaches a service. A gap of two minutes raises ServiceDown: look at `vbatch status` "
             "and "
             "at the last lines of its log.",
-            (Query('max by (job) (up{job=~"gateway|scheduler|gpu-runner|results"})', "{{job}}"),),
+            (Query(f'max by (job) (up{{job=~"{SERVICES}"}})', "{{job}}"),),
             unit="bool_on_off",
             link="storage",
             kind=Kind.TIMELINE,
@@ -151,10 +152,47 @@ ASKED = Row(
     ),
 )
 
+AROUND = Row(
+    "Do webhooks and labelings get through?",
+    (
+        Panel(
+            "How do webhook deliveries end?",
+            "Tries in five minutes, by status code or fault. Anything but 2xx is tried again for three days; look at "
+            "`vbatch webhooks deliveries ENDPOINT`.",
+            (
+                Query("sum by (ended) (increase(vbatch_webhook_tries_total[5m]))", "{{ended}}"),
+                Query("sum(increase(vbatch_webhook_exhausted_total[5m]))", "given up"),
+            ),
+            unit="short",
+            link="api",
+            steps=above((100, "orange")),
+        ),
+        Panel(
+            "What waits to be told?",
+            "Deliveries that wait for a try, endpoints that were given up, labelings that are not pushed completely.",
+            (
+                Query("sum(vbatch_webhook_deliveries_waiting)", "deliveries"),
+                Query("sum(vbatch_webhook_endpoints_disabled)", "endpoints disabled"),
+                Query("sum(vbatch_labeling_waiting)", "labelings", needs=Needs.LABELING),
+            ),
+            unit="short",
+            link="api",
+        ),
+        Panel(
+            "Is Label Studio away?",
+            "1 while the labeler waits for it. After ten minutes LabelStudioAway fires.",
+            (Query("max by (job) (vbatch_label_studio_away)", "{{job}}", needs=Needs.LABELING),),
+            unit="bool_yes_no",
+            link="storage",
+            kind=Kind.TIMELINE,
+        ),
+    ),
+)
+
 OVERVIEW = Dashboard(
     "overview",
     "Overview: is it well?",
     "What is up, whether work moves, what fills up and what is asked. Each panel leads to the dashboard that says "
     "more.",
-    (STATE, MOVES, FULL, ASKED),
+    (STATE, MOVES, FULL, ASKED, AROUND),
 )

@@ -195,6 +195,13 @@ def test_the_gpu_image_has_the_vllm_that_the_engines_lock_pins():
     assert wanted and f"vllm/vllm-openai:v{wanted[1]}\n" in dockerfile
 
 
+def test_a_probe_starts_without_what_it_does_not_need():
+    """Each container is asked every few seconds: settings and TLS took four times the processor of the rest."""
+    argv = [sys.executable, "-c", "import sys, vbatch.local.ready; print('pydantic' in sys.modules)"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=COMMAND_SECONDS_MAX)
+    assert done.stdout.strip() == "False"
+
+
 def test_every_variable_stands_in_the_example():
     asked_for = set(re.findall(r"\$\{([A-Z_]+)", FILE.read_text()))
     explained = set(re.findall(r"^([A-Z_]+)=", (COMPOSE / ".env.example").read_text(), re.MULTILINE))

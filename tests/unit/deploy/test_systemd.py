@@ -32,7 +32,7 @@ def _settings_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def written() -> dict[str, str]:
-    return systemd.units(programs.programs(LocalSettings()))
+    return systemd.units(systemd.table())
 
 
 def services(units: dict[str, str]) -> dict[str, str]:
@@ -45,7 +45,7 @@ def test_the_units_of_the_repository_are_those_of_the_table(written: dict[str, s
 
 
 def test_every_program_has_a_unit_that_ends_it_as_supervisord_would(written: dict[str, str]):
-    for program in programs.programs(LocalSettings()):
+    for program in systemd.table():
         unit = written[f"vbatch-{program.name}.service"]
         assert f"-m vbatch.local.run {program.name}\n" in unit
         assert f"KillSignal=SIG{program.stop_signal}\n" in unit
@@ -54,8 +54,16 @@ def test_every_program_has_a_unit_that_ends_it_as_supervisord_would(written: dic
 
 def test_the_target_wants_all_but_the_backup_that_has_a_timer(written: dict[str, str]):
     wants = re.search(r"^Wants=(.*)$", written["vbatch.target"], re.MULTILINE)
-    assert wants and set(wants[1].split()) == services(written).keys() - {"vbatch-backup.service"}
+    labeling = {"vbatch-labeler.service", "vbatch-label-studio.service"}
+    assert wants and set(wants[1].split()) == services(written).keys() - {"vbatch-backup.service"} - labeling
     assert "vbatch-backup.timer" in written
+
+
+def test_label_studio_and_the_labeler_have_a_target_of_their_own(written: dict[str, str]):
+    wants = re.search(r"^Wants=(.*)$", written["vbatch-labeling.target"], re.MULTILINE)
+    assert wants and wants[1].split() == ["vbatch-labeler.service", "vbatch-label-studio.service"]
+    for name in wants[1].split():
+        assert "\nPartOf=vbatch-labeling.target\n" in written[name]
 
 
 def test_the_backup_may_write_where_it_writes_to(written: dict[str, str]):

@@ -77,6 +77,18 @@ def test_a_model_that_fails_is_told_to_whoever_wants_it():
     assert msgspec.json.decode(due.body)["data"] == {"id": MODEL}
 
 
+def test_a_flaw_in_too_many_answers_is_told_once_for_each_flaw_while_the_batch_runs():
+    wants = msgspec.structs.replace(WEBHOOK_CREATED, event_types=("vbatch.batch.quality_dropped",))
+    flaws = (e.Flaw.EMPTY, e.Flaw.REFUSED)
+    dropped = [
+        e.BatchQualityDropped(at=NOON, batch_id=BATCH, flaw=flaw, count=9, answers=20, share_max=0.3) for flaw in flaws
+    ]
+    due = list(state_of(wants, BATCH_CREATED, *dropped, COMPLETED).due.values())
+    assert [each.event_type for each in due] == ["vbatch.batch.quality_dropped"] * 2
+    assert {msgspec.json.decode(each.body)["data"]["id"] for each in due} == {BATCH}
+    assert len({each.delivery_id for each in due}) == 2
+
+
 def test_reading_the_log_again_makes_the_same_ids_and_bytes():
     first, second = (state_of(WEBHOOK_CREATED, BATCH_CREATED, COMPLETED).due for _ in range(2))
     assert first == second != {}

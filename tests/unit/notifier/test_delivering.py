@@ -47,7 +47,9 @@ async def test_a_delivery_that_ripens_between_two_looks_at_the_clock_is_not_over
     for sequence, event in enumerate((WEBHOOK_CREATED, QUEUED), start=1):
         evolve(state, event, sequence)
     journal = MemoryJournal(JournalSettings("nats://memory", "test"), lambda: NOON)
-    world = Dependencies(journal, posts, NoSecrets(), pid=1, now=now, on_tried=lambda ended: None)
+    world = Dependencies(
+        journal, posts, NoSecrets(), pid=1, now=now, on_tried=lambda ended: None, on_exhausted=lambda: None
+    )
     writer = SingleWriter(journal, "notifier")
     writer.position.advance(await writer.take_lease(e.NotifierLeased(notifier_id="main", pid=1, at=NOON)))
     running = asyncio.create_task(Delivering(world, state, writer).run())

@@ -16,22 +16,44 @@ from vbatch.cli.options import AsJson, BatchArgument, err, out, print_json, prin
 from vbatch.cli.waterfall import ROWS_MAX, left_out, rows
 from vbatch.contracts.ids import BatchId
 from vbatch.results.core.spans import Span
-from vbatch.results.flows.tracing import trace_of
+from vbatch.results.flows.tracing import request_traces_of, trace_of
 
 All = Annotated[bool, typer.Option("--all", help=f"Every span; by default the {ROWS_MAX} longest.")]
 Send = Annotated[
     str | None, typer.Option("--send", metavar="URL", help="Also send it to a trace server, as OTLP over HTTP.")
 ]
 
+Requests = Annotated[
+    float,
+    typer.Option(
+        "--requests",
+        metavar="SHARE",
+        min=0.0,
+        max=1.0,
+        help="With --send: also single requests, each as a trace of its own: this share of them, those that failed and "
+        "the slowest.",
+    ),
+]
+
 
 def trace(
-    batch: BatchArgument, all_spans: All = False, send: Send = None, nats_url: NatsUrl = None, as_json: AsJson = False
+    batch: BatchArgument,
+    all_spans: All = False,
+    send: Send = None,
+    requests: Requests = 0.0,
+    nats_url: NatsUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Where a batch spent its time: what it waited for, which slices ran where, how it ended; from the log alone."""
 
+    if requests and send is None:
+        raise typer.BadParameter("single requests are only sent, not drawn: name a trace server with --send")
+
     async def ask() -> None:
         async with opened_log(nats_url) as journal:
-            spans = (await trace_of(journal.log, BatchId(batch))).spans()
+            told = await trace_of(journal.log, BatchId(batch))
+            spans = told.spans()
+            more = [] if not requests else (await request_traces_of(journal.log, told, requests)).spans()
         if not spans:
             raise CommandError(f"The log knows no batch {batch}. `vbatch batches` lists them.")
         if as_json:
@@ -39,7 +61,7 @@ def trace(
         else:
             _draw(spans, None if all_spans else ROWS_MAX)
         if send is not None:
-            await asyncio.to_thread(_send, spans, send)
+            await asyncio.to_thread(_send, [*spans, *more], send)
 
     run(ask())
 

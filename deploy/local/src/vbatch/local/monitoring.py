@@ -100,8 +100,12 @@ def prometheus_config(settings: LocalSettings) -> dict[str, Any]:
 
 
 def _over_tls(settings: LocalSettings, name: str) -> Mapping[str, Any]:
-    """A gateway that speaks HTTPS is asked on loopback, under no name."""
-    if name != "gateway" or settings.gateway_tls_certificate_file is None:
+    """A service that speaks HTTPS is asked on loopback, under no name."""
+    certificates = {
+        "gateway": settings.gateway_tls_certificate_file,
+        "console": settings.console_tls_certificate_file,
+    }
+    if certificates.get(name) is None:
         return {}
     return {"scheme": "https", "tls_config": {"insecure_skip_verify": True}}
 
@@ -114,9 +118,13 @@ def _addresses(settings: LocalSettings) -> Mapping[str, str]:
         "gpu-runner": settings.gpu_runner_port,
         "engine": settings.gpu_runner_port,
         "results": settings.results_port,
+        "notifier": settings.notifier_port,
+        "console": settings.console_port,
         "node": settings.node_exporter_port,
         "prometheus": settings.prometheus_port,
     }
+    if settings.labeling:
+        ports["labeler"] = settings.labeler_port
     return {target: f"{HOST}:{port}" for target, port in ports.items()}
 
 

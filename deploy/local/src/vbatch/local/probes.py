@@ -7,8 +7,6 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
 
-from vbatch.chassis.tls import client_context
-
 PROBE_SECONDS_MAX = 3.0
 BODY_BYTES_MAX = 65_536
 
@@ -37,6 +35,10 @@ def answers_ok(url: str) -> Callable[[], str]:
 
 
 def _over_tls(url: str) -> list[urllib.request.HTTPSHandler]:
+    if not url.startswith("https://"):
+        return []
+    from vbatch.chassis.tls import client_context  # containers are asked every few seconds: a probe starts without it
+
     context = client_context(url)
     return [] if isinstance(context, bool) else [urllib.request.HTTPSHandler(context=context)]
 

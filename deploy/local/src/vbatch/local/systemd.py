@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from vbatch.chassis.files import write_atomically
 from vbatch.local import programs
@@ -24,6 +25,9 @@ PYTHON = INSTALLED / ".venv/bin/python"
 RESTART_SECONDS = 1
 FILE_MODE = 0o644
 TARGET = f"{PREFIX}.target"
+LABELING_TARGET = f"{PREFIX}-labeling.target"
+OF_LABELING = ("labeler", "label-studio")
+"""They run where somebody enables their own target."""
 
 RUNNER = "gpu-runner"
 LOOPBACK_ONLY = ("nats", "postgres")
@@ -106,11 +110,17 @@ TIMER = f"{PREFIX}-{BACKUP}.timer"
 
 
 def main() -> None:
-    """Write all units for the stack with its default settings."""
+    """Write all units."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in units(programs.programs(LocalSettings())).items():
+    for name, text in units(table()).items():
         write_atomically(folder / name, text.encode(), mode=FILE_MODE)
+
+
+def table() -> list[Program]:
+    """The programs of a stack with its default settings and with Label Studio."""
+    with TemporaryDirectory() as home:  # a table with Label Studio makes its secrets
+        return programs.programs(LocalSettings(home=Path(home), labeling=True))
 
 
 def units(table: Iterable[Program]) -> dict[str, str]:
@@ -119,13 +129,20 @@ def units(table: Iterable[Program]) -> dict[str, str]:
     jobs = {_unit(unit.name): _unit_of(unit) for unit in JOBS}
     services = {_unit(program.name): _program(program, table) for program in table}
     backup = {_unit(BACKUP): _backup(), TIMER: _timer()}
-    return {TARGET: _target([*jobs, *services]), **jobs, **services, **backup, "vbatch.sysusers.conf": _users()}
+    labeling = [_unit(name) for name in OF_LABELING]
+    core = [name for name in (*jobs, *services) if name not in labeling]
+    targets = {
+        TARGET: _target("vLLM Batch Server", core),
+        LABELING_TARGET: _target("vLLM Batch Server: Label Studio and the labeler", labeling, after=TARGET),
+    }
+    return {**targets, **jobs, **services, **backup, "vbatch.sysusers.conf": _users()}
 
 
-def _target(wanted: Iterable[str]) -> str:
+def _target(description: str, wanted: Iterable[str], after: str | None = None) -> str:
+    order = f"Requires={after}\nAfter={after}\n" if after else ""
     return (
-        "# Written by `./taskw docs`: everything of the stack, to be started, stopped and enabled as one.\n"
-        "[Unit]\nDescription=vLLM Batch Server\n"
+        "# Written by `./taskw docs`: units to be started, stopped and enabled as one.\n"
+        f"[Unit]\nDescription={description}\n{order}"
         f"Wants={' '.join(wanted)}\n\n[Install]\nWantedBy=multi-user.target\n"
     )
 
@@ -137,7 +154,7 @@ def _users() -> str:
 def _unit_of(unit: Unit) -> str:
     after = (*(() if unit.name == PREPARE else (PREPARE,)), *unit.after)
     life = f"Type=oneshot\nRemainAfterExit=yes\nExecStart={PYTHON} {unit.arguments}\n{_restart('on-failure')}"
-    return _text(unit.description, _ordering(after), life, HARDENING + NO_DEVICES)
+    return _text(unit.description, _ordering(after, TARGET), life, HARDENING + NO_DEVICES)
 
 
 def _program(program: Program, table: list[Program]) -> str:
@@ -149,7 +166,8 @@ def _program(program: Program, table: list[Program]) -> str:
         f"TimeoutStopSec={program.stop_seconds_max}"
     )
     rights = HARDENING + (GPU if program.name == RUNNER else NO_DEVICES)
-    return _text(program.name, _ordering(after), life, rights + (NO_NETWORK if program.name in LOOPBACK_ONLY else ""))
+    ordering = _ordering(after, LABELING_TARGET if program.name in OF_LABELING else TARGET)
+    return _text(program.name, ordering, life, rights + (NO_NETWORK if program.name in LOOPBACK_ONLY else ""))
 
 
 def _backup() -> str:
@@ -173,13 +191,13 @@ def _restart(when: str) -> str:
     return f"Restart={when}\nRestartSec={RESTART_SECONDS}"
 
 
-def _ordering(after: tuple[str, ...]) -> str:
+def _ordering(after: tuple[str, ...], target: str) -> str:
     """The programs wait for each other by themselves; the order makes for quiet logs."""
     before = " ".join(_unit(name) for name in after)
     jobs = " ".join(_unit(name) for name in after if name == PREPARE)
     needs = [f"Requires={jobs}"] if jobs else []
     order = [f"After={before}"] if before else []
-    return "\n".join([f"PartOf={TARGET}", *needs, *order, "StartLimitIntervalSec=0", ""])
+    return "\n".join([f"PartOf={target}", *needs, *order, "StartLimitIntervalSec=0", ""])
 
 
 def _text(description: str, ordering: str, life: str, rights: str) -> str:

@@ -27,8 +27,13 @@ FOREIGN_LOGGERS = (
 )
 
 
-def configure(service: str, level: str = "info", stream: TextIO | None = None) -> None:
-    """Send everything that this process logs, our code and libraries alike, to `stream` (stderr)."""
+def configure(
+    service: str, level: str = "info", stream: TextIO | None = None, *, also_to: Processor | None = None
+) -> None:
+    """Send everything that this process logs, our code and libraries alike, to `stream` (stderr).
+
+    `also_to` is given each event on its way to a stream that is no terminal, in which case it is a JSON line.
+    """
     stream = stream or sys.stderr
     shared = _shared_processors(service)
     handler = logging.StreamHandler(stream)
@@ -37,7 +42,7 @@ def configure(service: str, level: str = "info", stream: TextIO | None = None) -
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(stream.isatty()),
+                *_renderers(stream.isatty(), also_to),
             ],
         )
     )
@@ -101,10 +106,11 @@ def _bound(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def _renderers(is_terminal: bool) -> list[Processor]:
+def _renderers(is_terminal: bool, also_to: Processor | None) -> list[Processor]:
     if is_terminal:
         return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    return [structlog.processors.format_exc_info, _bound, structlog.processors.JSONRenderer()]
+    more = [] if also_to is None else [also_to]
+    return [structlog.processors.format_exc_info, _bound, *more, structlog.processors.JSONRenderer()]
 
 
 def _take_over_foreign_loggers() -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import uvloop
 
@@ -15,6 +15,9 @@ from vbatch.chassis import logs, telemetry
 from vbatch.chassis.files import keep_private
 from vbatch.chassis.parent import die_with_parent
 from vbatch.chassis.settings import ServiceSettings, load_or_exit
+
+if TYPE_CHECKING:
+    from vbatch.chassis.otlp_logs import OtlpLogs
 
 STOP_SECONDS_MAX = 10.0
 PARENT_DEATH_VARIABLE = "VBATCH_PARENT_DEATH"
@@ -65,14 +68,25 @@ def run_service(
     """
     keep_private()
     settings = settings or load_or_exit(ServiceSettings)
-    logs.configure(name, settings.log_level)
+    log_server = _log_server(name, settings.otlp_logs_endpoint)
+    logs.configure(name, settings.log_level, also_to=log_server)
     if os.environ.get(PARENT_DEATH_VARIABLE) == "1":
         die_with_parent()
     provider = telemetry.configure(name, settings.otlp_endpoint)
     _spare_the_collector()
     code = uvloop.run(_live(main, stop_seconds_max))
     provider.shutdown()
+    if log_server is not None:
+        log_server.close()
     sys.exit(code)
+
+
+def _log_server(name: str, endpoint: str | None) -> "OtlpLogs | None":
+    if endpoint is None:
+        return None
+    from vbatch.chassis.otlp_logs import OtlpLogs  # a start without it is faster
+
+    return OtlpLogs(name, endpoint)
 
 
 def _spare_the_collector() -> None:

@@ -92,6 +92,10 @@ class ServiceSettings(BaseSettings):
     )
     log_level: LogLevel = Field(default="info", description="Events below this level are not written.")
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP base URL for traces; none are sent without.")
+    otlp_logs_endpoint: str | None = Field(
+        default=None,
+        description="OTLP/HTTP base URL for logs, beside what is written: for Loki `http://HOST:3100/otlp`.",
+    )
     webhooks_allow_private: bool = Field(
         default=False,
         description="Webhooks may also go to http:// and to private addresses, loopback included.",

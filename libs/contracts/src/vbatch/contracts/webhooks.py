@@ -27,6 +27,7 @@ class WebhookEventType(StrEnum):
     BATCH_EXPIRED = "batch.expired"
     BATCH_CANCELLED = "batch.cancelled"
     BATCH_IN_PROGRESS = "vbatch.batch.in_progress"
+    BATCH_QUALITY_DROPPED = "vbatch.batch.quality_dropped"
     MODEL_FAILED = "vbatch.model.failed"
 
 

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 import aiohttp
 import uvicorn
 from fastapi import FastAPI
-from prometheus_client import Gauge
 from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.config import Config
 
@@ -35,6 +34,7 @@ from vbatch.console.adapters.http.rendering import environment
 from vbatch.console.adapters.http.sessions import Sessions
 from vbatch.console.adapters.http.shield import Shield
 from vbatch.console.adapters.http.visitors import Parts
+from vbatch.console.adapters.metrics import page_metrics
 from vbatch.console.ports import ApiRefused, ApiUnreachable
 from vbatch.console.settings import ConsoleSettings
 
@@ -91,8 +91,7 @@ async def open_parts(settings: ConsoleSettings) -> AsyncIterator[Parts]:
             registry=service_registry(SERVICE),
         )
         parts.readiness.add("gateway", _gateway_check(parts))
-        streams = Gauge("vbatch_console_streams", "Live pages open now.", registry=parts.registry)
-        streams.set_function(lambda: parts.stream_count)
+        page_metrics(parts.registry, lambda: parts.stream_count)
         yield parts
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from vbatch.chassis.public_settings import PublicSettings
 from vbatch.chassis.settings import BadSettings, postgres_url_of, variable
@@ -34,6 +35,10 @@ class GatewaySettings(PublicSettings):
     has_open_pages: bool = Field(
         False,
         description="Whether /ready, /metrics, /docs and /openapi.json ask nobody for a key; else only this machine.",
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="Addresses and networks, with commas, of proxies whose X-Forwarded-For names the client.",
     )
     guide_folder: Path = Field(
         Path("site"), description="The built documentation, served at /docs/guide where the folder exists at the start."
@@ -78,6 +83,14 @@ class GatewaySettings(PublicSettings):
         0.05, ge=0, lt=1, description="New work is refused when less of the log's own limit is left."
     )
     heartbeat_seconds: float = Field(15.0, gt=0, description="Silence on an event stream is never longer.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _known_addresses(cls, text: str) -> str:
+        """A name or a `*` would trust whoever asks."""
+        for part in text.split(","):
+            ipaddress.ip_network(part.strip())
+        return text
 
     @property
     def pinned_limits(self) -> dict[Limited, int]:

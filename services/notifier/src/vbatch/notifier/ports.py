@@ -36,3 +36,5 @@ class Dependencies:
     now: Callable[[], datetime]
     on_tried: Callable[[str], None]
     """Told how each try ended."""
+    on_exhausted: Callable[[], None]
+    """Told when the tries of a delivery are used up."""

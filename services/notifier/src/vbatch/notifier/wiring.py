@@ -50,6 +50,7 @@ async def _served(settings: NotifierSettings, journal: Journal) -> AsyncIterator
             pid=os.getpid(),
             now=utc_now,
             on_tried=metrics.tried,
+            on_exhausted=metrics.exhausted,
         )
         pages = [*delivery_pages(progress), settings_page(settings)]
         async with serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages) as port:

@@ -42,6 +42,13 @@ class ResultsSettings(ServiceSettings):
     retention_file: Path = Field(
         Path("retention.toml"), description="For how long files are kept; all of them where it is absent."
     )
+    trace_requests_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Where traces are sent: which share of the requests has a trace of its own. Those that fail and "
+        "the slowest of a batch have one as well; 0 makes none at all.",
+    )
 
     @property
     def results_folder(self) -> Path:

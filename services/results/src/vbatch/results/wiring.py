@@ -106,7 +106,7 @@ async def _traced(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
     from vbatch.results.adapters.otlp import OtlpTraces  # a start without traces is spared it
 
     traces = OtlpTraces(settings.otlp_endpoint)
-    tracing = Tracing(journal.log, traces.send, await unsent_since(journal.log))
+    tracing = Tracing(journal.log, traces.send, await unsent_since(journal.log), settings.trace_requests_share)
     task = asyncio.ensure_future(tracing.run())
     try:
         yield

@@ -35,5 +35,5 @@ def _told(found: Gathered) -> ServiceLines:
 
 
 def log_folder(folder: Path) -> LogFolder | None:
-    """None where the services write their logs elsewhere, as containers do."""
-    return LogFolder(folder, asyncio.Lock()) if folder.is_dir() else None
+    """None where the services write their logs elsewhere, as containers do: there the folder is empty, or missing."""
+    return LogFolder(folder, asyncio.Lock()) if any(folder.glob("*.log")) else None

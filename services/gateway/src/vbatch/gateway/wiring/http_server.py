@@ -21,6 +21,7 @@ from vbatch.gateway.settings import GatewaySettings
 
 DRAIN_SECONDS_MAX = 5
 KEEP_ALIVE_SECONDS = 75
+LOOPBACK = "127.0.0.1"
 
 
 def listening_socket(settings: GatewaySettings) -> socket.socket:
@@ -39,9 +40,10 @@ async def serving(
     listener: socket.socket,
     limits: ConnectionLimits,
     certificate: ServerCertificate | None = None,
+    trusted_proxies: str = LOOPBACK,
 ) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port. Leaving it ends event streams, then waits for other answers."""
-    server = _Server(_server_config(app, limits, certificate))
+    server = _Server(_server_config(app, limits, certificate, trusted_proxies))
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     port: int = listener.getsockname()[1]
     get_logger().info("api_served", host=listener.getsockname()[0], port=port)
@@ -54,7 +56,9 @@ async def serving(
         await task
 
 
-def _server_config(app: FastAPI, limits: ConnectionLimits, certificate: ServerCertificate | None) -> Config:
+def _server_config(
+    app: FastAPI, limits: ConnectionLimits, certificate: ServerCertificate | None, trusted_proxies: str
+) -> Config:
     return Config(
         app,
         ssl_context_factory=context_factory(certificate),
@@ -64,6 +68,7 @@ def _server_config(app: FastAPI, limits: ConnectionLimits, certificate: ServerCe
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=trusted_proxies,
         backlog=listening.CONNECTIONS_WAITING_MAX,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS_MAX,

@@ -35,7 +35,8 @@ async def run(configuration: Configuration, stop: Stop) -> None:
         async with open_parts(configuration) as (parts, journal), renewing(certificate):
             is_traced = settings.otlp_endpoint is not None
             app = create_app(parts, traced=is_traced, guide_folder=settings.guide_folder)
-            async with serving(app, parts, listener, connection_limits(settings), certificate):
+            limits = connection_limits(settings)
+            async with serving(app, parts, listener, limits, certificate, settings.trusted_proxies):
                 await until_stopped(stop, connection_lost(journal))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-OWN_PORTS = frozenset({*range(4080, 4087), *range(4220, 4226), 4322, 4328, 4332, 4115, 4118})
+OWN_PORTS = frozenset({*range(4080, 4088), *range(4220, 4229), 4322, 4328, 4332, 4115, 4118})
 """Of this server's own programs, which are never told anything."""
 NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 TEREDO_AND_6TO4 = (IPv6Network("2001::/32"), IPv6Network("2002::/16"))

@@ -15,13 +15,15 @@ from vbatch.contracts.webhooks import WebhookEventType as Type
 SUBJECTS = (
     WEBHOOK_EVENTS,
     NOTIFIER_LEASES,
-    *(f"evt.batch.*.{end}" for end in ("created", "validated", "rejected", "completed", "cancelled", "expired")),
+    *(f"evt.batch.*.{name}" for name in ("created", "validated", "quality_dropped")),
+    *(f"evt.batch.*.{end}" for end in ("rejected", "completed", "cancelled", "expired")),
     "evt.runner.*.model_failed",
 )
 """What this service reads of the log."""
 
 TYPES: Mapping[type[e.Event], Type] = {
     e.BatchValidated: Type.BATCH_IN_PROGRESS,
+    e.BatchQualityDropped: Type.BATCH_QUALITY_DROPPED,
     e.BatchRejected: Type.BATCH_FAILED,
     e.BatchCompleted: Type.BATCH_COMPLETED,
     e.BatchCancelled: Type.BATCH_CANCELLED,
@@ -56,7 +58,7 @@ def news_of(event: e.Event) -> News | None:
     """None for events that nobody is told."""
     kind = TYPES.get(type(event))
     match event:
-        case e.BatchValidated() | e.BatchRejected() | e.BatchSealed() if kind is not None:
+        case e.BatchValidated() | e.BatchQualityDropped() | e.BatchRejected() | e.BatchSealed() if kind is not None:
             return News(kind, event.batch_id, event.batch_id)
         case e.ModelFailed() if kind is not None:
             return News(kind, event.model, None)

@@ -102,6 +102,7 @@ class Delivering:
     async def _settle(self, delivery: Delivery, events: Sequence[e.Event]) -> None:
         if is_exhausted(events):
             await self._bury(delivery)
+            self._dependencies.on_exhausted()
         await self._record(events)
         for event in events:
             if isinstance(event, e.WebhookDisabled):

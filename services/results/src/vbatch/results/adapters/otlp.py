@@ -9,9 +9,9 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from vbatch.results.core.spans import Span
+from vbatch.results.core.spans import Kind, Span
 
 SERVICE = "vbatch"
 """Of a trace that is about all services, not one."""
@@ -19,6 +19,7 @@ EXPORT_SECONDS_MAX = 5
 SPANS_AT_ONCE_MAX = 1_000
 NANOSECONDS = 1_000_000_000
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+KINDS = {Kind.INTERNAL: SpanKind.INTERNAL, Kind.CONSUMER: SpanKind.CONSUMER, Kind.CLIENT: SpanKind.CLIENT}
 
 
 class OtlpTraces:
@@ -40,17 +41,20 @@ class OtlpTraces:
     def _readable(self, span: Span, end: datetime) -> ReadableSpan:
         return ReadableSpan(
             name=span.name,
-            context=SpanContext(span.trace_id, span.span_id, is_remote=False, trace_flags=SAMPLED),
-            parent=None
-            if span.parent_id is None
-            else SpanContext(span.trace_id, span.parent_id, is_remote=False, trace_flags=SAMPLED),
+            context=_context(span.trace_id, span.span_id),
+            parent=None if span.parent_id is None else _context(span.trace_id, span.parent_id),
             resource=self._resource,
             attributes=dict(span.attributes),
-            kind=SpanKind.INTERNAL,
+            links=() if span.link is None else (Link(_context(*span.link)),),
+            kind=KINDS[span.kind],
             status=Status(StatusCode.ERROR if span.is_error else StatusCode.OK),
             start_time=_nanoseconds(span.start),
             end_time=_nanoseconds(end),
         )
+
+
+def _context(trace_id: int, span_id: int) -> SpanContext:
+    return SpanContext(trace_id, span_id, is_remote=False, trace_flags=SAMPLED)
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import ReturnReason
@@ -17,9 +18,20 @@ from vbatch.contracts.ids import BatchId, RunnerId, SliceId
 SLICES_MAX = 2_000
 """Spans of slices in one trace; those beyond are one span together, or no viewer would show the trace."""
 PREFIX = "vbatch."
+SLICE, MORE_SLICES = "slice", "more slices"
 
 Attribute = str | int | bool
 Attributes = Mapping[str, Attribute]
+SpanContext = tuple[int, int]
+"""The ids of a trace and of a span in it."""
+
+
+class Kind(StrEnum):
+    """As OpenTelemetry tells spans apart."""
+
+    INTERNAL = "internal"
+    CONSUMER = "consumer"
+    CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,8 @@ class Span:
     end: datetime | None
     attributes: Attributes
     is_error: bool = False
+    kind: Kind = Kind.INTERNAL
+    link: SpanContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +59,11 @@ class ChunkSeen:
 
 
 @dataclass(slots=True)
-class _Slice:
+class RunSlice:
+    """A slice that was dispatched, with the id of the span that tells it."""
+
     event: e.BatchDispatched
+    span_id: int
     last_at: datetime | None = None
     chunk_count: int = 0
     returned: e.SliceReturned | None = None
@@ -60,9 +77,10 @@ class BatchTrace:
     created: e.BatchCreated | None = None
     validated_at: datetime | None = None
     total: int = 0
+    last_line: int = 0
     finalizing: e.BatchFinalizing | None = None
     end: e.BatchSealed | e.BatchRejected | None = None
-    _slices: dict[SliceId, _Slice] = field(default_factory=dict)
+    _slices: dict[SliceId, RunSlice] = field(default_factory=dict)
     _pauses: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     _loads: list[tuple[e.ModelLoading, e.ModelLoaded | e.ModelFailed | None]] = field(default_factory=list)
     _crashes: list[e.EngineCrashed] = field(default_factory=list)
@@ -86,7 +104,7 @@ class BatchTrace:
             case e.BatchCreated():
                 self.created = event
             case e.BatchValidated():
-                self.validated_at, self.total = event.at, event.total
+                self.validated_at, self.total, self.last_line = event.at, event.total, event.last_line
             case e.BatchFinalizing():
                 self.finalizing = event
             case e.BatchSealed() | e.BatchRejected():
@@ -96,7 +114,7 @@ class BatchTrace:
 
     def _fold_slice(self, event: e.BatchDispatched | ChunkSeen | e.SliceReturned) -> None:
         if isinstance(event, e.BatchDispatched):
-            self._slices[event.slice_id] = _Slice(event)
+            self._slices[event.slice_id] = RunSlice(event, self._slice_span_id(event.slice_id))
         elif found := self._slices.get(event.slice_id):
             found.last_at = event.at
             found.chunk_count += isinstance(event, ChunkSeen)
@@ -110,6 +128,22 @@ class BatchTrace:
                 self._crashes.append(event)
             case e.ModelLoaded() | e.ModelFailed():
                 self._loaded(event)
+
+    @property
+    def trace_id(self) -> int:
+        return trace_id_of(self.batch_id)
+
+    @property
+    def seed(self) -> int:
+        """By which samples of different batches differ."""
+        return self.trace_id & 0xFFFF_FFFF
+
+    def slice_named(self, slice_id: SliceId) -> RunSlice | None:
+        return self._slices.get(slice_id)
+
+    def _slice_span_id(self, slice_id: SliceId) -> int:
+        is_alone = len(self._slices) < SLICES_MAX
+        return self._span_id(SLICE, slice_id) if is_alone else self._span_id(MORE_SLICES)
 
     def spans(self) -> list[Span]:
         """The root first; empty for a batch whose creation was not seen."""
@@ -176,9 +210,9 @@ class BatchTrace:
         if rest := found[SLICES_MAX:]:
             ends = [each.last_at for each in rest if each.last_at is not None]
             attributes = {"slices": len(rest), "requests": sum(len(each.event.lines) for each in rest)}
-            yield self._span("more slices", rest[0].event.at, max(ends, default=None), attributes)
+            yield self._span(MORE_SLICES, rest[0].event.at, max(ends, default=None), attributes)
 
-    def _slice_span(self, found: _Slice) -> Span:
+    def _slice_span(self, found: RunSlice) -> Span:
         event, returned = found.event, found.returned
         attributes: dict[str, Attribute] = {
             "slice_id": event.slice_id,
@@ -194,7 +228,7 @@ class BatchTrace:
             attributes |= {"returned": len(returned.lines), "returned_why": returned.reason.value}
         end = found.last_at or (self.finalizing.at if self.finalizing else None)
         is_error = returned is not None and returned.reason in FAULTS
-        return self._span("slice", event.at, end, attributes, key=event.slice_id, is_error=is_error)
+        return self._span(SLICE, event.at, end, attributes, key=event.slice_id, is_error=is_error)
 
     def _runner_spans(self) -> Iterator[Span]:
         """Of the runners and models that this batch was on."""
@@ -223,10 +257,12 @@ class BatchTrace:
         is_error: bool = False,
     ) -> Span:
         named = {PREFIX + name: value for name, value in attributes.items()} | {PREFIX + "batch_id": self.batch_id}
-        span_id = _number(f"{self.batch_id}/{name}/{key}", 8)
         # Clocks of several machines may differ: no span ends before it starts.
         not_before = max(start, end) if end is not None else None
-        return Span(trace_id_of(self.batch_id), span_id, None, name, start, not_before, named, is_error)
+        return Span(self.trace_id, self._span_id(name, key), None, name, start, not_before, named, is_error)
+
+    def _span_id(self, name: str, key: str = "") -> int:
+        return number_of(f"{self.batch_id}/{name}/{key}", 8)
 
 
 FAULTS = frozenset(
@@ -236,7 +272,7 @@ FAULTS = frozenset(
 
 def trace_id_of(batch_id: BatchId) -> int:
     """The id under which the trace of a batch is found."""
-    return _number(batch_id, 16)
+    return number_of(batch_id, 16)
 
 
 def chunk_seen(message_id: str, at: datetime) -> ChunkSeen | None:
@@ -252,5 +288,6 @@ def folded(batch_id: BatchId, events: Iterable[e.Event | ChunkSeen]) -> BatchTra
     return trace
 
 
-def _number(text: str, size: int) -> int:
+def number_of(text: str, size: int) -> int:
+    """An id of `size` bytes that follows from the text, never zero."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:size], "big") or 1

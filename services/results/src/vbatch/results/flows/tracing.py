@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from vbatch.chassis.logs import get_logger
+from vbatch.contracts import events as e
 from vbatch.contracts.catalogue import KINDS
 from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.ids import BatchId
 from vbatch.contracts.message import Recorded
+from vbatch.contracts.subjects import chunks_of
 from vbatch.journal.port import Log, Unavailable
+from vbatch.results.core.request_spans import RequestTraces
 from vbatch.results.core.spans import BatchTrace, Span, chunk_seen
 
 CHUNK = "chunk_completed"
@@ -41,6 +44,22 @@ async def trace_of(log: Log, batch_id: BatchId) -> BatchTrace:
     return trace
 
 
+async def request_traces_of(log: Log, trace: BatchTrace, share: float) -> RequestTraces:
+    """The requests of a batch, of which the log must still have the chunks: it reads all of them, one after another."""
+    requests = RequestTraces(trace, share)
+    chunks = chunks_of(trace.batch_id)
+    created = await log.last(f"evt.batch.{trace.batch_id}.created")
+    end = await log.last(f"evt.batch.{trace.batch_id}.finalizing") or await log.last(chunks)
+    if created is None or end is None:
+        return requests
+    async for record in _read(log, (chunks,), created.sequence, end.sequence, headers_only=False):
+        event = _decoded(record)
+        if isinstance(event, e.ChunkCompleted):
+            requests.fold(event, record.recorded_at)
+        await asyncio.sleep(0)  # a large batch must not hold up everybody else in this process
+    return requests
+
+
 @dataclass
 class Tracing:
     """A duty of results, where traces are wanted. One that nobody takes is given up after some tries: it can be sent
@@ -49,6 +68,7 @@ class Tracing:
     log: Log
     export: Export
     after: int
+    requests_share: float = 0.0
 
     async def run(self) -> None:
         """For ever, from the first batch that ends behind `after`."""
@@ -67,7 +87,10 @@ class Tracing:
                     self.after = record.sequence
 
     async def _send(self, batch_id: BatchId) -> None:
-        spans = (await trace_of(self.log, batch_id)).spans()
+        trace = await trace_of(self.log, batch_id)
+        spans = trace.spans()
+        if self.requests_share > 0:
+            spans += (await request_traces_of(self.log, trace, self.requests_share)).spans()
         for number in range(TRIES_MAX):
             await asyncio.sleep(PAUSE_SECONDS * number)
             if await asyncio.to_thread(self.export, spans):
@@ -113,7 +136,14 @@ def _fold(trace: BatchTrace, record: Recorded) -> None:
         if (chunk := chunk_seen(record.message_id, record.recorded_at)) is not None:
             trace.fold(chunk)
         return
+    if (event := _decoded(record)) is not None:
+        trace.fold(event)
+
+
+def _decoded(record: Recorded) -> e.AnyEvent | None:
+    """None for what cannot be read."""
     try:
-        trace.fold(decode(record))
+        return decode(record)
     except Unreadable as error:
         get_logger().warning("event_passed_over", sequence=record.sequence, reason=str(error))
+        return None

@@ -224,7 +224,7 @@ def _on_behalf(parts: AppState, caller: Caller, owner: str | None) -> Caller:
 
 
 def address_of(request: HTTPConnection) -> str:
-    """Where the request came from; what stands before this server may say it, from loopback (uvicorn's rule)."""
+    """Where the request came from; a proxy that settings trust may say it (uvicorn does that)."""
     return request.client.host if request.client is not None else ""
 
 

@@ -1,0 +1,12 @@
+"""What Prometheus is told about the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Gauge
+
+
+def page_metrics(registry: CollectorRegistry, stream_count: Callable[[], int]) -> None:
+    streams = Gauge("vbatch_console_streams", "Live pages open now.", registry=registry)
+    streams.set_function(stream_count)
