@@ -54,7 +54,15 @@ class Upload(Protocol):
     async def read(self, size: int) -> bytes: ...
 
 
-class Api(Protocol):
+class LiveSource(Protocol):
+    """Where the news come from. Raises ApiRefused, ApiUnreachable."""
+
+    def live(self, last_id: str, batch_id: str | None) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
+        """What happens, from now on or behind `last_id`."""
+        ...
+
+
+class Api(LiveSource, Protocol):
     """The gateway's HTTP API. Every method raises ApiRefused, ApiUnreachable."""
 
     @property
@@ -93,10 +101,6 @@ class Api(Protocol):
     def usage_table(self, query: Mapping[str, str], *, is_of_all: bool) -> AbstractAsyncContextManager[Download]: ...
     def compared_table(self, query: Mapping[str, str]) -> AbstractAsyncContextManager[Download]: ...
     def export(self, batch_id: str, query: Mapping[str, str]) -> AbstractAsyncContextManager[Download]: ...
-
-    def live(self, last_id: str, batch_id: str | None) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
-        """What happens, from now on or behind `last_id`."""
-        ...
 
 
 class AdminApi(Protocol):

@@ -93,6 +93,8 @@ async def open_parts(settings: ConsoleSettings) -> AsyncIterator[Parts]:
         parts.readiness.add("gateway", _gateway_check(parts))
         streams = Gauge("vbatch_console_streams", "Live pages open now.", registry=parts.registry)
         streams.set_function(lambda: parts.stream_count)
+        watches = Gauge("vbatch_console_watches", "Different pages behind them.", registry=parts.registry)
+        watches.set_function(lambda: parts.watches.count)
         yield parts
 
 

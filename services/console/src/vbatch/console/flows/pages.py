@@ -44,6 +44,14 @@ class BatchesView:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadView:
+    """What stands at the top of every page of a batch."""
+
+    batch: api.Batch
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
 class OverviewView:
     """`why` is None for a batch that is over, or while the scheduler does not answer; `check` has the lines at fault of
     a rejected file, if the file is still there."""
@@ -139,6 +147,10 @@ async def batches(source: Api, ask: PageAsk, now: int) -> BatchesView:
     query = {name: ask.query[name] for name in names if ask.query.get(name)}
     query |= {name: value for name, value in ask.query.items() if name.startswith("metadata[") and value}
     return BatchesView(await source.batches(query | {"limit": str(BATCHES_A_PAGE)}), query, now)
+
+
+async def head(source: Api, ask: PageAsk, now: int) -> HeadView:
+    return HeadView(await source.batch(ask.batch_id), now)
 
 
 async def overview(source: Api, ask: PageAsk, now: int) -> OverviewView:
