@@ -70,8 +70,8 @@ async def test_two_tabs_of_one_page_cost_one_stream_and_one_look():
         watches.tab("hub", lambda: watch_of(news, board)) as one,
         watches.tab("hub", lambda: watch_of(news, board)) as other,
     ):
-        expected = [Fragment("hub", "<p>1</p>")]
-        assert await asyncio.gather(heard(one, 1), heard(other, 1)) == [expected, expected]
+        expected: list[Message] = [Fragment("hub", "<p>1</p>")]
+        assert list(await asyncio.gather(heard(one, 1), heard(other, 1))) == [expected, expected]
         assert (news.opened, watches.count) == ([("", None)], 1)
         assert board.looks <= 2  # the second tab may have come after the first look
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vbatch.console.adapters.http.answers import page, rendered
+from vbatch.console.adapters.http.downloads import sent
 from vbatch.console.adapters.http.visitors import TheVisitor, Visitor, parts_of
 from vbatch.console.core.cadence import COUNTS, DETAILS, PAGE, Cadence
 from vbatch.console.core.snippets import batch_snippets
@@ -46,6 +47,7 @@ PAGES = {
     "timeline": Page("timeline.html", ("head", "timeline"), histories.timeline),
     "batch-events": Page("batch_events.html", ("head", "events"), pages.batch_events),
     "details": Page("details.html", ("head", "details"), pages.details),
+    "fanout": Page("fanout.html", ("fanout",), pages.fanout),
     "models": Page("models.html", ("models",), pages.models),
     "files": Page("files.html", ("files",), pages.files),
     "usage": Page("usage.html", ("usage",), histories.usage),
@@ -100,6 +102,30 @@ async def batch_events(request: Request, batch_id: str, visitor: TheVisitor) -> 
 @router.get("/batches/{batch_id}/details")
 async def details(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
     return await show(request, visitor, "details", batch_id)
+
+
+@router.get("/fanouts/{fanout_id}")
+async def fanout(request: Request, fanout_id: str, visitor: TheVisitor) -> Response:
+    """One file on several models: how far each of them is."""
+    ask = PageAsk("", {pages.FANOUT: fanout_id})
+    view = await pages.fanout(visitor.api, ask, _now())
+    return page(request, visitor, PAGES["fanout"].template, _context(request, "fanout", ask, view))
+
+
+@router.get("/fanouts/{fanout_id}/results")
+async def fanout_results(fanout_id: str, visitor: TheVisitor) -> Response:
+    return await sent(visitor.api.fanout_results(fanout_id))
+
+
+@router.get("/batches/{batch_id}/merged")
+async def merged(batch_id: str, visitor: TheVisitor) -> Response:
+    """The newest answers of a batch and its retries, as a file."""
+    return await sent(visitor.api.merged(batch_id))
+
+
+@router.get("/batches/{batch_id}/manifest")
+async def manifest(batch_id: str, visitor: TheVisitor) -> Response:
+    return await sent(visitor.api.manifest_file(batch_id))
 
 
 @router.get("/models")

@@ -182,13 +182,21 @@
   });
 
   // Keys, outside of fields: g then a letter goes, j and k walk a list, / searches, ? helps.
-  const places = { o: "/", q: "/queue", b: "/batches", n: "/batches/new", m: "/models", f: "/files", e: "/events", h: "/help", a: "/admin", k: "/admin/keys", c: "/config" };
+  const places = { o: "/", q: "/queue", b: "/batches", n: "/batches/new", m: "/models", p: "/playground", f: "/files", e: "/events", h: "/help", a: "/admin", k: "/admin/keys", c: "/config" };
   let waitsForPlace = false;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable]")) return;
     if (event.key === "Escape") { const panel = document.querySelector(".panel [data-act=close-panel]"); if (panel) panel.click(); return; }
     if (waitsForPlace) { waitsForPlace = false; if (places[event.key]) location.assign(places[event.key]); return; }
     if (event.key === "g") { waitsForPlace = true; setTimeout(() => { waitsForPlace = false; }, 1500); return; }
+    const wanted = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (wanted) {
+      event.preventDefault();
+      wanted.click();
+      const field = wanted.tagName === "SUMMARY" && wanted.parentElement.open ? wanted.parentElement.querySelector("textarea:not([hidden])") : null;
+      if (field) field.focus();
+      return;
+    }
     if (event.key === "/") { const field = document.querySelector("input[type=search]"); if (field) { event.preventDefault(); field.focus(); } return; }
     if (event.key === "?") { const dialog = document.getElementById("keys"); if (dialog && !dialog.open) dialog.showModal(); return; }
     if (event.key === "j" || event.key === "k") {
