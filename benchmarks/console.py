@@ -1,10 +1,12 @@
-"""What the console costs and how fast it shows: pages in a real Chromium, twenty open tabs beside a running batch, and
-the answers of a large batch.
+"""What the console costs and how fast it shows: pages in a real Chromium, open tabs beside a running batch, and the
+answers of a large batch.
 
-python -m benchmarks.console [--lines 1000000] [--requests 20000] [--tabs 20]
+python -m benchmarks.console [--lines 1000000] [--requests 20000] [--tabs 20] [--only tabs]
 
 The lines of the large batch are generated (benchmarks.generated_lines). Chromium runs on the same processors as the
-server, so what the tabs cost the batch includes the browser itself.
+server. To tell what the server does for open tabs from what a browser does, batches with and without tabs are run in
+pairs twice: with a browser that gives way, as if it stood on other machines, and with one that takes what it wants. The
+time from the log to the screen is that of a batch that leaves the processors some room, as one on a GPU does.
 """
 
 from __future__ import annotations
@@ -14,26 +16,34 @@ import shutil
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import quantiles
+from statistics import median, quantiles
 from urllib.parse import urlencode
 
 import msgspec
+import psutil
 from openai import OpenAI
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks import batches, report
 from benchmarks.generated_lines import RARE_WORD, make_large
 from benchmarks.processes import Sampler
-from tests.support.stack import RunningStack, running_stack
+from tests.support.stack import CHAT, SLOW_CHAT, RunningStack, running_stack
 
 ANSWER_SECONDS_MAX = 60.0
 READY_SECONDS_MAX = 120.0
 LINE_BYTES = 400
 SMALL = 200
+FEW_TABS = 3
+PAIRS = 3
+NICENESS_MAX = 19
+STEADY_REQUESTS = 10_000
+"""Of the batch whose answers are seen arriving; the simulated engine takes 8 seconds for them."""
 ROUNDS = 3
+PAGE_MILLISECONDS_MAX = 120_000.0
+"""A browser that gives way is slow."""
 SETTLE_SECONDS = 2.0
 EVENTS_A_PAGE = 200
 LOOKS_MAX, LOOK_MILLISECONDS = 100, 50
@@ -105,14 +115,31 @@ class _EventPage(msgspec.Struct):
 
 
 def measure(chromium: str, stack: RunningStack, arguments: argparse.Namespace) -> dict[str, report.Figure]:
-    with stack.client() as client:
-        small, large = [_run(client, SMALL) for _ in range(2)], _run(client, 1)
-        with sync_playwright() as playwright:
+    with stack.client() as client, sync_playwright() as playwright:
+
+        def launched(niceness: int) -> Browser:
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
-            figures = _pages(browser, stack, small)
-            figures |= _tabs(browser, stack, client, arguments.requests, arguments.tabs)
+            for process in _chromium_processes():
+                process.nice(niceness)
+            return browser
+
+        figures: dict[str, report.Figure] = {}
+        if arguments.only != "tabs":
+            browser = launched(0)
+            figures |= _pages(browser, stack, [_run(client, SMALL) for _ in range(2)])
             browser.close()
-    return figures | _large(stack, large, arguments.lines)
+        _run(client, SMALL)
+        for tabs in (FEW_TABS, arguments.tabs):
+            figures |= _kept(launched, stack, client, arguments.requests, tabs)
+        figures |= _seen(launched(0), stack, client, arguments.tabs)
+    if arguments.only == "tabs":
+        return figures
+    with stack.client() as client:
+        return figures | _large(stack, _run(client, 1), arguments.lines)
+
+
+def _chromium_processes() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children(recursive=True) if "chrom" in each.name()]
 
 
 def _pages(browser: Browser, stack: RunningStack, ended: Sequence[str]) -> dict[str, report.Figure]:
@@ -149,20 +176,30 @@ def _first_paint(page: Page) -> float:
     sys.exit(f"{page.url} was not painted: nothing was measured")
 
 
-def _tabs(browser: Browser, stack: RunningStack, client: OpenAI, requests: int, tabs: int) -> dict[str, report.Figure]:
-    alone = _rate(_recorded(stack, _run(client, requests)))
-    batch_id = _created(client, requests)
-    _steer(stack, batch_id, "pause")
-    pages = [browser.new_context(base_url=_console(stack)).new_page() for _ in range(tabs)]
-    for page in pages:
-        page.goto(f"/batches/{batch_id}")
-        page.evaluate(WATCH)
-    _steer(stack, batch_id, "resume")
-    batches.wait(client, client.batches.retrieve(batch_id))
-    pages[0].wait_for_timeout(SETTLE_SECONDS * 1_000)
-    painted = [page.evaluate("window.painted") for page in pages]
-    for page in pages:
-        page.context.close()
+def _kept(
+    launched: Callable[[int], Browser], stack: RunningStack, client: OpenAI, requests: int, tabs: int
+) -> dict[str, report.Figure]:
+    """The share of a batch's rate that is left while tabs show it: the median of pairs, and all of them."""
+    figures: dict[str, report.Figure] = {}
+    for name, niceness in (("browser_elsewhere", NICENESS_MAX), ("browser_beside", 0)):
+        shares, rates = [], []
+        for _ in range(PAIRS):
+            alone = _rate(_recorded(stack, _run(client, requests)))
+            browser = launched(niceness)
+            batch_id, _ = _watched(browser, stack, client, requests, tabs)
+            browser.close()
+            rates.append(_rate(_recorded(stack, batch_id)))
+            shares.append(rates[-1] / alone)
+        figures[f"rate_kept_{tabs}_tabs_{name}"] = round(median(shares), 3)
+        figures[f"rate_kept_{tabs}_tabs_{name}_pairs"] = ", ".join(f"{share:.2f}" for share in shares)
+        figures[f"requests_per_second_{tabs}_tabs_{name}"] = round(median(rates))
+    return figures
+
+
+def _seen(browser: Browser, stack: RunningStack, client: OpenAI, tabs: int) -> dict[str, report.Figure]:
+    """From the event in the log to the frame that shows it."""
+    batch_id, painted = _watched(browser, stack, client, STEADY_REQUESTS, tabs, model=SLOW_CHAT)
+    browser.close()
     recorded = _recorded(stack, batch_id)
     delays = list(_delays(recorded, painted))
     if len(delays) < tabs:
@@ -170,13 +207,28 @@ def _tabs(browser: Browser, stack: RunningStack, client: OpenAI, requests: int, 
     cuts = quantiles(delays, n=100)
     return {
         "tabs": tabs,
-        "batch_requests": requests,
+        "steady_requests_per_second": round(_rate(recorded)),
         "event_to_pixel_p50_ms": round(cuts[49] * 1_000),
         "event_to_pixel_p99_ms": round(cuts[98] * 1_000),
         "event_to_pixel_count": len(delays),
-        "requests_per_second_without_tabs": round(alone),
-        "requests_per_second_with_tabs": round(_rate(recorded)),
     }
+
+
+def _watched(
+    browser: Browser, stack: RunningStack, client: OpenAI, requests: int, tabs: int, *, model: str = CHAT
+) -> tuple[str, list[list[list[float]]]]:
+    """A batch that runs while tabs show it, and what each of them painted."""
+    batch_id = _created(client, requests, model=model)
+    _steer(stack, batch_id, "pause")
+    pages = [browser.new_context(base_url=_console(stack)).new_page() for _ in range(tabs)]
+    for page in pages:
+        page.set_default_timeout(PAGE_MILLISECONDS_MAX)
+        page.goto(f"/batches/{batch_id}")
+        page.evaluate(WATCH)
+    _steer(stack, batch_id, "resume")
+    batches.wait(client, client.batches.retrieve(batch_id))
+    pages[0].wait_for_timeout(SETTLE_SECONDS * 1_000)
+    return batch_id, [page.evaluate("window.painted") for page in pages]
 
 
 def _delays(recorded: Sequence[Recorded], painted: Sequence[Sequence[Sequence[float]]]) -> Iterator[float]:
@@ -242,8 +294,8 @@ def _run(client: OpenAI, requests: int) -> str:
     return batches.wait(client, client.batches.retrieve(_created(client, requests))).id
 
 
-def _created(client: OpenAI, requests: int) -> str:
-    content = b"".join(batches.lines(requests, LINE_BYTES))
+def _created(client: OpenAI, requests: int, *, model: str = CHAT) -> str:
+    content = b"".join(batches.lines(requests, LINE_BYTES)).replace(CHAT.encode(), model.encode())
     stored = client.files.create(file=("in.jsonl", content), purpose="batch")
     return batches.create(client, stored.id).id
 
@@ -284,7 +336,9 @@ def main(arguments: argparse.Namespace) -> int:
     with running_stack(environment=limits | patience) as stack:
         figures = measure(chromium, stack, arguments)
     command = ["python", "-m", "benchmarks.console", f"--lines {arguments.lines}", f"--requests {arguments.requests}"]
-    target = report.write("console", [*command, f"--tabs {arguments.tabs}"], figures)
+    only = [f"--only {arguments.only}"] if arguments.only else []
+    name = "console_tabs" if arguments.only == "tabs" else "console"
+    target = report.write(name, [*command, f"--tabs {arguments.tabs}", *only], figures)
     for name, figure in figures.items():
         sys.stdout.write(f"{name:<40} {figure}\n")
     sys.stdout.write(f"written to {target}\n")
@@ -296,4 +350,5 @@ if __name__ == "__main__":
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--tabs", type=int, default=20)
+    parser.add_argument("--only", choices=["tabs"], default="", help="Only what open tabs cost and how soon they show.")
     sys.exit(main(parser.parse_args()))

@@ -96,7 +96,7 @@ def _services() -> Iterator[list[DescribedMetric]]:
     yield _described("results", _registry_with(ResultsMetrics), _results_metrics())
     yield _described("notifier", _registry_with(lambda it: NotifierMetrics(it, NotifierProgress())), ())
     yield _described("labeler", _registry_with(lambda it: labeler_metrics(it, LabelerProgress())), ())
-    yield _described("console", _registry_with(lambda it: page_metrics(it, lambda: 0)), ())
+    yield _described("console", _registry_with(lambda registry: page_metrics(registry, lambda: 0, lambda: 0)), ())
 
 
 def _registry_with(make: Callable[[CollectorRegistry], object]) -> CollectorRegistry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.console.admin_work import ask, bury, receiver
 from tests.console.conftest import watched
-from tests.console.work import Console, chat_lines, is_live
+from tests.console.work import CHAT, Console, chat_lines, is_live, with_failures
 
 PLACES = {
     "overview": "/",
@@ -30,7 +31,12 @@ PLACES = {
     "details": "/batches/{finished}/details",
     "rejected": "/batches/{rejected}",
     "running": "/batches/{running}",
+    "fanout": "/fanouts/{fanout}",
+    "retried": "/batches/{retried}",
+    "vote": "/compare/vote?batches={finished},{other}",
+    "datasets": "/datasets",
     "models": "/models",
+    "playground": "/playground?user=Why+is+the+sky+blue%3F",
     "files": "/files",
     "events": "/events",
     "admin": "/admin",
@@ -47,6 +53,7 @@ PLACES = {
     "help": "/help",
     "missing": "/batches/batch_00000000000000000000000000000000",
 }
+MODELS_OF_STACK = ["simulated-chat", "simulated-slow"]
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -66,12 +73,30 @@ def administered(console: Console) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def busy(console: Console, finished: str, rejected: str, administered: dict[str, str]) -> dict[str, str]:
+def related(console: Console, finished: str) -> dict[str, str]:
+    """Batches that belong together: a retry, a run on several models, a second one over the same inputs; judged."""
+    other = console.run(chat_lines(40, extra={"max_tokens": 12}), name="Forty questions, shorter")
+    failing = console.run(with_failures(20), name="Some fail")
+    retried = ask(console, "POST", f"/v1/batches/{failing}/retry")["id"]
+    console.wait_for(retried, "completed")
+    requests = [json.loads(line) for line in chat_lines(30).splitlines()]
+    both = {"requests": requests, "endpoint": CHAT, "completion_window": "24h", "models": MODELS_OF_STACK}
+    fanout = ask(console, "POST", "/v1/batches", both)["fanout_id"]
+    said = [{"batch_id": finished, "line": 2, "verdict": "good", "score": 4, "tags": ["clear"], "note": "As asked."}]
+    ask(console, "POST", "/v1/judgements", {"judgements": said})
+    ask(console, "POST", "/v1/datasets", {"name": "good-answers", "batch_ids": [finished]})
+    return {"other": other, "retried": retried, "fanout": fanout}
+
+
+@pytest.fixture(scope="module")
+def busy(
+    console: Console, finished: str, rejected: str, administered: dict[str, str], related: dict[str, str]
+) -> dict[str, str]:
     """A server with something of everything: ended, rejected, running and waiting batches."""
     slow = console.submit(chat_lines(3_000, "simulated-slow"), name="Spring questionnaire")
     console.submit(chat_lines(500), name="Product descriptions, German")
     console.wait_for(slow, "in_progress")
-    return {"finished": finished, "rejected": rejected, "running": slow} | administered
+    return {"finished": finished, "rejected": rejected, "running": slow} | administered | related
 
 
 @pytest.mark.parametrize("name", PLACES)

@@ -40,6 +40,12 @@ def chat_lines(count: int, model: str = "simulated-chat", *, extra: dict[str, ob
     )
 
 
+def with_failures(count: int) -> str:
+    """So many questions, of which every fourth fails."""
+    good, bad = chat_lines(count).splitlines(), chat_lines(count, extra={"simulate": {"status": 400}}).splitlines()
+    return "".join(f"{bad[index] if index % 4 == 3 else good[index]}\n" for index in range(count))
+
+
 @dataclass(frozen=True)
 class Console:
     stack: RunningStack

@@ -98,6 +98,21 @@ async def test_the_merged_results_have_the_newest_answer_of_each_request_for_eve
     assert await merged(stage, second.id) == expected | {"d": "third"}
 
 
+async def test_every_member_lists_the_whole_family(stage: Stage):
+    old = await half_failed(stage, e.Ending.CANCELLED)
+    second = await retry(stage, old.id)
+    await ends(stage, second.id, e.Ending.CANCELLED)
+    third = await retry(stage, second.id, custom_ids=["d"])
+    stranger = await half_failed(stage)
+
+    for batch in (old, second, third):
+        family = (await stage.ask("GET", f"/v1/batches/{batch.id}/family")).json
+        assert [each["id"] for each in family["data"]] == [old.id, second.id, third.id] and not family["has_more"]
+    alone = (await stage.ask("GET", f"/v1/batches/{stranger.id}/family")).json
+    assert [each["id"] for each in alone["data"]] == [stranger.id]
+    assert (await stage.ask("GET", f"/v1/batches/batch_{'0' * 32}/family")).status == 404
+
+
 async def test_a_failed_try_never_hides_an_earlier_answer(stage: Stage):
     old = await half_failed(stage)
     new = await retry(stage, old.id, custom_ids=["a"])

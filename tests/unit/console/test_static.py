@@ -11,7 +11,7 @@ from vbatch.console.adapters.http.rendering import PACKAGE, environment
 STATIC = files(PACKAGE) / "static"
 LICENSES = (STATIC / "LICENSES.txt").read_text()
 VENDORED = re.findall(r"^(\S+) .*\n    SHA-256 ([0-9a-f]{64})$", LICENSES, re.MULTILINE)
-OWN = {"console.css", "console.js", "results.js", "timeline.js", "favicon.svg", "LICENSES.txt"}
+OWN = {"console.css", "console.js", "playground.js", "results.js", "timeline.js", "favicon.svg", "LICENSES.txt"}
 
 
 def test_every_file_of_others_is_named_with_its_licence():

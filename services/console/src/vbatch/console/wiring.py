@@ -23,9 +23,12 @@ from vbatch.console.adapters.http import (
     actions,
     admin_actions,
     admin_pages,
+    datasets,
     histories,
+    judging,
     live,
     pages,
+    playground,
     selections,
     service,
 )
@@ -48,7 +51,9 @@ def create_app(parts: Parts) -> FastAPI:
     """The ASGI application on parts that are ready; it opens and closes nothing."""
     app = FastAPI(title="vLLM Batch Server console", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
-    for module in (service, actions, admin_actions, pages, admin_pages, selections, histories, live):
+    for module in (service, actions, admin_actions, pages, admin_pages, selections, histories):
+        app.include_router(module.router)
+    for module in (datasets, judging, playground, live):
         app.include_router(module.router)
     add_error_pages(app)
     settings = parts.settings
@@ -91,7 +96,7 @@ async def open_parts(settings: ConsoleSettings) -> AsyncIterator[Parts]:
             registry=service_registry(SERVICE),
         )
         parts.readiness.add("gateway", _gateway_check(parts))
-        page_metrics(parts.registry, lambda: parts.stream_count)
+        page_metrics(parts.registry, lambda: parts.stream_count, lambda: parts.watches.count)
         yield parts
 
 

@@ -13,8 +13,10 @@ import aiohttp
 import msgspec
 
 from vbatch.console.adapters.admin_api import GatewayAdminApi
-from vbatch.console.core import api_objects as api, reading_objects as reading
+from vbatch.console.adapters.curation_api import GatewayCurationApi
+from vbatch.console.core import api_objects as api, family_objects as families, reading_objects as reading
 from vbatch.console.ports import ApiRefused, ApiUnreachable, Download, LiveEvent, Upload
+from vbatch.contracts.endpoints import CHAT_COMPLETIONS
 
 ANSWER_SECONDS_MAX = 15.0
 LONG_SECONDS_MAX = 600.0
@@ -25,11 +27,14 @@ CONNECT_SECONDS_MAX = 3.0
 SILENCE_SECONDS_MAX = 40.0
 """The gateway's stream says something at least every 15 seconds."""
 STREAM_LINE_BYTES_MAX = 4 << 20
+TOKEN_SECONDS_MAX = 600.0
+"""A long prompt is read for a while before the first token comes."""
 
 T = TypeVar("T")
 QUICK = aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
 LONG = aiohttp.ClientTimeout(total=LONG_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
 ENDLESS = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS_MAX, sock_read=SILENCE_SECONDS_MAX)
+THOUGHTFUL = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS_MAX, sock_read=TOKEN_SECONDS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,10 @@ class GatewayApi:
     @property
     def admin(self) -> GatewayAdminApi:
         return GatewayAdminApi(self)
+
+    @property
+    def curation(self) -> GatewayCurationApi:
+        return GatewayCurationApi(self)
 
     async def me(self) -> api.Me:
         return await self._get("/v1/me", api.Me)
@@ -137,6 +146,19 @@ class GatewayApi:
         body = json.dumps({"priority": priority}).encode()
         return _read(await self._ask("POST", _batch(batch_id), data=body), api.Batch)
 
+    async def retry(self, batch_id: str, idempotency_key: str) -> api.Batch:
+        headers = {"Idempotency-Key": idempotency_key}
+        return _read(await self._ask("POST", _batch(batch_id, "/retry"), headers=headers), api.Batch)
+
+    async def family(self, batch_id: str) -> api.BatchPage:
+        return await self._get(_batch(batch_id, "/family"), api.BatchPage)
+
+    async def fanout(self, fanout_id: str) -> families.Fanout:
+        return await self._get(_fanout(fanout_id), families.Fanout)
+
+    async def manifest(self, batch_id: str) -> families.Manifest:
+        return await self._get(_batch(batch_id, "/manifest"), families.Manifest)
+
     @asynccontextmanager
     async def download(self, file_id: str) -> AsyncGenerator[Download, None]:
         async with self._answer("GET", _file(file_id, "/content"), patience=LONG) as answer:
@@ -148,6 +170,29 @@ class GatewayApi:
             yield _download_of(answer)
 
     @asynccontextmanager
+    async def merged(self, batch_id: str) -> AsyncGenerator[Download, None]:
+        """The answers of the batch and its retries, one for each custom_id."""
+        query, name = {"merged": "true"}, f"{batch_id}-merged.jsonl"
+        async with self._answer("GET", _batch(batch_id, "/results"), query, patience=LONG) as answer:
+            yield _named(_download_of(answer), name)
+
+    @asynccontextmanager
+    async def fanout_results(self, fanout_id: str) -> AsyncGenerator[Download, None]:
+        async with self._answer("GET", _fanout(fanout_id, "/results"), patience=LONG) as answer:
+            yield _named(_download_of(answer), f"{fanout_id}.jsonl")
+
+    @asynccontextmanager
+    async def manifest_file(self, batch_id: str) -> AsyncGenerator[Download, None]:
+        async with self._answer("GET", _batch(batch_id, "/manifest")) as answer:
+            yield _named(_download_of(answer), f"{batch_id}-manifest.json")
+
+    @asynccontextmanager
+    async def dataset_export(self, name: str, version: int, kind: str) -> AsyncGenerator[Download, None]:
+        path = f"/v1/datasets/{quote(name, safe='')}/versions/{version}/export"
+        async with self._answer("GET", path, {"format": kind}, patience=LONG) as answer:
+            yield _download_of(answer)
+
+    @asynccontextmanager
     async def compared_table(self, query: Mapping[str, str]) -> AsyncGenerator[Download, None]:
         async with self._answer("GET", "/v1/comparisons/export", query, patience=LONG) as answer:
             yield _download_of(answer)
@@ -156,6 +201,12 @@ class GatewayApi:
     async def usage_table(self, query: Mapping[str, str], *, is_of_all: bool) -> AsyncGenerator[Download, None]:
         async with self._answer("GET", _usage(is_of_all), dict(query) | {"format": "csv"}) as answer:
             yield _download_of(answer)
+
+    @asynccontextmanager
+    async def chat(self, body: Mapping[str, object]) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        async with self._answer("POST", CHAT_COMPLETIONS, data=data, headers=headers, patience=THOUGHTFUL) as answer:
+            yield _stream_lines(answer)
 
     @asynccontextmanager
     async def live(self, last_id: str, batch_id: str | None) -> AsyncGenerator[AsyncIterator[LiveEvent], None]:
@@ -234,6 +285,16 @@ def _file(file_id: str, tail: str = "") -> str:
     return f"/v1/files/{quote(file_id, safe='')}{tail}"
 
 
+def _fanout(fanout_id: str, tail: str = "") -> str:
+    return f"/v1/fanouts/{quote(fanout_id, safe='')}{tail}"
+
+
+def _named(download: Download, name: str) -> Download:
+    """A file with a name that its browser keeps; of our own making, without a character that a header could mistake."""
+    headers = dict(download.headers) | {"content-disposition": f'attachment; filename="{quote(name)}"'}
+    return Download(headers, download.content)
+
+
 def _download_of(answer: aiohttp.ClientResponse) -> Download:
     names = ("content-length", "content-disposition")
     headers = {name: answer.headers[name] for name in names if name in answer.headers}
@@ -273,6 +334,15 @@ async def _bounded(content: aiohttp.StreamReader, bytes_max: int) -> AsyncIterat
 async def _pieces(upload: Upload) -> AsyncIterator[bytes]:
     while piece := await upload.read(PIECE_BYTES):
         yield piece
+
+
+async def _stream_lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Raises ApiUnreachable when the answer breaks."""
+    try:
+        async for line in answer.content:
+            yield line
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise ApiUnreachable(f"{type(error).__name__}: {error}") from error
 
 
 async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[LiveEvent]:

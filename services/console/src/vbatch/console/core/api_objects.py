@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from vbatch.console.core.reading_objects import DevicePlan, Search
+from vbatch.console.core.reading_objects import DevicePlan, Quality, Search
 from vbatch.contracts.lifecycle import STEERABLE, TERMINAL, BatchStatus
 
 ADMIN_SCOPE = "admin"
+RETRYABLE = frozenset({BatchStatus.COMPLETED, BatchStatus.EXPIRED, BatchStatus.CANCELLED})
 
 
 class Me(msgspec.Struct, frozen=True):
@@ -91,6 +92,15 @@ class Batch(msgspec.Struct, frozen=True):
     waiting_for: str | None
     admission: Admission | None
     errors: Faults | None = None
+    retry_of: str | None = None
+    fanout_id: str | None = None
+    pause_on: dict[str, float] | None = None
+    quality: Quality | None = None
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether it has ended with requests that have no successful answer."""
+        return self.status in RETRYABLE and self.request_counts.completed < self.request_counts.total
 
     @property
     def is_over(self) -> bool:

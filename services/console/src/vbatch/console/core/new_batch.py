@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from vbatch.contracts.endpoints import BATCH_ENDPOINTS, CHAT_COMPLETIONS
+from vbatch.contracts.events import Flaw
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN
 
 WINDOW_DEFAULT = "24h"
 WINDOWS = ("1h", "6h", "12h", "24h", "48h", "72h", "168h")
 NAME_CHARS_MAX = 200
 ID_CHARS_MAX = 256
+MODELS_MAX = 16
+PAUSE_PREFIX = "pause_on_"
 
 SAMPLE_QUESTIONS = (
     "What is the capital of France? Answer with one word.",
@@ -91,8 +94,8 @@ def read_priority(text: str) -> int:
     return priority
 
 
-def create_ask(fields: Mapping[str, str]) -> dict[str, object]:
-    """The body of `POST /v1/batches`. Raises Misfilled."""
+def create_ask(fields: Mapping[str, str], models: Sequence[str] = ()) -> dict[str, object]:
+    """The body of `POST /v1/batches`; with `models` a batch for each of them. Raises Misfilled."""
     file_id = fields.get("file_id", "")[:ID_CHARS_MAX]
     if not file_id or not fields.get("idempotency_key"):
         raise Misfilled("The form is not whole: begin again with the file.")
@@ -103,4 +106,23 @@ def create_ask(fields: Mapping[str, str]) -> dict[str, object]:
         "priority": read_priority(fields.get("priority", "0")),
     }
     name = fields.get("name", "").strip()[:NAME_CHARS_MAX]
+    shares = pause_shares(fields)
+    ask |= {"models": [model[:ID_CHARS_MAX] for model in models[:MODELS_MAX]]} if models else {}
+    ask |= {"pause_on": shares} if shares else {}
     return ask | ({"metadata": {"name": name}} if name else {})
+
+
+def pause_shares(fields: Mapping[str, str]) -> dict[str, float]:
+    """The shares of bad answers at which the batch pauses, from percentages. Raises Misfilled."""
+    given = {flaw: fields.get(f"{PAUSE_PREFIX}{flaw}", "").strip() for flaw in Flaw}
+    return {flaw.value: _share(text) for flaw, text in given.items() if text}
+
+
+def _share(text: str) -> float:
+    try:
+        percent = float(text)
+    except ValueError:
+        percent = 0.0
+    if not 1 <= percent <= 100:
+        raise Misfilled("A share of answers is a number of percent from 1 to 100.")
+    return percent / 100

@@ -127,6 +127,22 @@ class Usage(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+class FlawShare(msgspec.Struct, frozen=True):
+    count: int
+    share: float
+
+
+class Quality(msgspec.Struct, frozen=True):
+    """What is wrong with successful answers, as far as it shows without reading them."""
+
+    answers: int
+    empty: FlawShare
+    cut: FlawShare
+    not_json: FlawShare
+    refused: FlawShare
+    repeating: FlawShare
+
+
 class Share(msgspec.Struct, frozen=True):
     """With its interval of 95 %; None where nothing was counted."""
 

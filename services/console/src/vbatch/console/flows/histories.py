@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from vbatch.console.core import api_objects as api, reading_objects as reading
@@ -11,6 +11,7 @@ from vbatch.console.core.comparing import CHOICES, Row, row_of
 from vbatch.console.core.timeline_view import Lanes, StateRow, Steps, lanes_of, state_rows, steps_of
 from vbatch.console.core.usage_view import DayBar, Sums, bars_of, range_asked, sums_by
 from vbatch.console.flows.pages import PageAsk
+from vbatch.console.flows.voting import PairTally, tallies
 from vbatch.console.ports import Api
 
 DIGITS_MAX = 18
@@ -88,6 +89,7 @@ class CompareView:
     only: str
     query: dict[str, str]
     as_of: int
+    votes: list[PairTally] = field(default_factory=list)
 
 
 async def compare(source: Api, ids: list[str], query: dict[str, str], now: int) -> CompareView:
@@ -100,10 +102,11 @@ async def compare(source: Api, ids: list[str], query: dict[str, str], now: int) 
         return CompareView(ids, names, recent.data, None, [], None, only, {}, now)
     place = {"after_line": query["after_line"]} if query.get("after_line", "").isdigit() else {}
     asked = {"batches": ",".join(ids)}
-    (comparison, page), batches = await asyncio.gather(
+    (comparison, page), batches, votes = await asyncio.gather(
         asyncio.gather(source.comparison(asked), source.compared(asked | {"only": only} | place)),
         asyncio.gather(*(source.batch(batch_id) for batch_id in ids)),
+        tallies(source, ids),
     )
     names = {batch.id: batch.name for batch in batches}
     rows = [row_of(line) for line in page.data]
-    return CompareView(ids, names, (), comparison, rows, page, only, asked | {"only": only} | place, now)
+    return CompareView(ids, names, (), comparison, rows, page, only, asked | {"only": only} | place, now, votes)

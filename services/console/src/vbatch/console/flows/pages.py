@@ -10,7 +10,10 @@ from typing import TypeVar
 from vbatch.console.core import api_objects as api, views
 from vbatch.console.core.answer_parts import Shape
 from vbatch.console.core.conversations import Conversation, conversation_of
+from vbatch.console.core.curation_objects import Judgement
 from vbatch.console.core.device_lanes import tried_of, wanted_change
+from vbatch.console.core.family_objects import Fanout, Manifest
+from vbatch.console.core.judging import LOCAL_JUDGE
 from vbatch.console.core.selection import asked, selection_of
 from vbatch.console.ports import Api, ApiRefused, ApiUnreachable
 
@@ -22,6 +25,9 @@ LINES_A_PAGE = 100
 EVENTS_A_PAGE = 50
 FILES_A_PAGE = 50
 MILESTONES_MAX = 200
+JUDGEMENTS_SHOWN = 100
+FANOUT = "fanout"
+"""Which fan-out a page shows, as its address for the stream has it."""
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -44,9 +50,17 @@ class BatchesView:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadView:
+    """What stands at the top of every page of a batch."""
+
+    batch: api.Batch
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
 class OverviewView:
     """`why` is None for a batch that is over, or while the scheduler does not answer; `check` has the lines at fault of
-    a rejected file, if the file is still there."""
+    a rejected file, if the file is still there. `family` holds the batch, what it retries, and its retries."""
 
     batch: api.Batch
     why: api.Why | None
@@ -54,6 +68,7 @@ class OverviewView:
     series: api.Series
     milestones: tuple[views.Milestone, ...]
     first: api.LinePage
+    family: tuple[api.Batch, ...]
     check: api.FileCheck | None
     as_of: int
 
@@ -80,15 +95,26 @@ class EventsView:
 class DetailsView:
     batch: api.Batch
     json: str
+    manifest: Manifest
     as_of: int
 
 
 @dataclass(frozen=True, slots=True)
 class LineView:
+    """`judge` is the name under which this visitor judges."""
+
     batch: api.Batch
     line: int
     conversation: Conversation
     shape: Shape
+    judgements: tuple[Judgement, ...]
+    judge: str
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class FanoutView:
+    fanout: Fanout
     as_of: int
 
 
@@ -141,17 +167,22 @@ async def batches(source: Api, ask: PageAsk, now: int) -> BatchesView:
     return BatchesView(await source.batches(query | {"limit": str(BATCHES_A_PAGE)}), query, now)
 
 
+async def head(source: Api, ask: PageAsk, now: int) -> HeadView:
+    return HeadView(await source.batch(ask.batch_id), now)
+
+
 async def overview(source: Api, ask: PageAsk, now: int) -> OverviewView:
     batch = await source.batch(ask.batch_id)
-    why, faults, series, events, first, check = await asyncio.gather(
+    why, faults, series, events, (first, family), check = await asyncio.gather(
         _or_none(source.why(batch.id)) if not batch.is_over else _nothing(),
         source.faults(batch.id),
         source.series(batch.id),
         source.events({"batch_id": batch.id, "limit": str(MILESTONES_MAX)}),
-        source.lines(batch.id, {"limit": str(FIRST_ANSWERS)}),
+        asyncio.gather(source.lines(batch.id, {"limit": str(FIRST_ANSWERS)}), source.family(batch.id)),
         _or_none(source.check(batch.input_file_id, batch.endpoint)) if batch.failed_at else _nothing(),
     )
-    return OverviewView(batch, why, faults, series, tuple(views.milestones(events.data)), first, check, now)
+    story = tuple(views.milestones(events.data))
+    return OverviewView(batch, why, faults, series, story, first, family.data, check, now)
 
 
 async def answers(source: Api, ask: PageAsk, now: int) -> AnswersView:
@@ -170,13 +201,23 @@ async def batch_events(source: Api, ask: PageAsk, now: int) -> EventsView:
 
 
 async def details(source: Api, ask: PageAsk, now: int) -> DetailsView:
-    batch, raw = await asyncio.gather(source.batch(ask.batch_id), source.batch_json(ask.batch_id))
-    return DetailsView(batch, raw.decode(errors="replace"), now)
+    batch, raw, manifest = await asyncio.gather(
+        source.batch(ask.batch_id), source.batch_json(ask.batch_id), source.manifest(ask.batch_id)
+    )
+    return DetailsView(batch, raw.decode(errors="replace"), manifest, now)
 
 
 async def line(source: Api, batch_id: str, number: int, shape: Shape, now: int) -> LineView:
-    batch, detail = await asyncio.gather(source.batch(batch_id), source.line(batch_id, number))
-    return LineView(batch, number, conversation_of(detail), shape, now)
+    asked = {"batch_id": batch_id, "line": str(number), "order": "desc", "limit": str(JUDGEMENTS_SHOWN)}
+    batch, detail, said, me = await asyncio.gather(
+        source.batch(batch_id), source.line(batch_id, number), source.curation.judgements(asked), source.me()
+    )
+    about = tuple(each for each in said.data if each.vote is None)
+    return LineView(batch, number, conversation_of(detail), shape, about, me.key_id or LOCAL_JUDGE, now)
+
+
+async def fanout(source: Api, ask: PageAsk, now: int) -> FanoutView:
+    return FanoutView(await source.fanout(ask.query.get(FANOUT, "")), now)
 
 
 async def models(source: Api, _ask: PageAsk, now: int) -> ModelsView:

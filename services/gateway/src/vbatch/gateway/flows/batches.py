@@ -89,6 +89,12 @@ async def find_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) 
     return batch
 
 
+async def family_of(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> list[BatchRecord]:
+    """The batch that was first, its retries, and theirs, oldest first. Raises Refusal."""
+    batch = await find_batch(dependencies, owner, batch_id)
+    return await dependencies.reads.family(owner, batch.id)
+
+
 async def _find(dependencies: Dependencies, owner: OwnerId, batch_id: BatchId) -> BatchRecord | None:
     batch = await dependencies.reads.batch(owner, batch_id)
     if batch is None and await is_news(dependencies, batch_events(batch_id)):

@@ -81,7 +81,8 @@ async def check_batch(request: Request, visitor: Guarded) -> Response:
         return page(request, visitor, "new.html", {"draft": draft, "trouble": words, "models": models}, status=400)
     url = parts_of(request).settings.shown_api_url
     snippets = create_snippets(url, filename, endpoint, draft.window, draft.priority)
-    context = {"draft": draft, "file": stored, "check": check, "snippets": snippets}
+    serving = [model.id for model in (await visitor.api.registry()).data if endpoint in model.endpoints]
+    context = {"draft": draft, "file": stored, "check": check, "snippets": snippets, "models": serving}
     return page(request, visitor, "review.html", context | {"idempotency_key": secrets.token_hex(16)})
 
 
@@ -90,10 +91,19 @@ async def create_batch(request: Request, visitor: Guarded) -> Response:
     form = await request.form()
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     try:
-        ask = create_ask(fields)
+        models = [value for value in form.getlist("models") if isinstance(value, str)]
+        ask = create_ask(fields, models)
     except Misfilled as error:
         raise HTTPException(400, str(error)) from error
     batch = await visitor.api.create(ask, fields.get("idempotency_key", ""))
+    target = f"/fanouts/{batch.fanout_id}" if batch.fanout_id else f"/batches/{batch.id}"
+    return RedirectResponse(target, SEE_OTHER)
+
+
+@router.post("/batches/{batch_id}/retry")
+async def retry(batch_id: str, visitor: Guarded) -> Response:
+    """Run what has no successful answer again, as a new batch. Asked twice of one batch, it is one."""
+    batch = await visitor.api.retry(batch_id, f"console-retry-{batch_id}")
     return RedirectResponse(f"/batches/{batch.id}", SEE_OTHER)
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import aclosing
+from functools import lru_cache
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 
-from vbatch.console.adapters.http.pages import PAGES, fragments
+from vbatch.console.adapters.http.pages import PAGES, glances
 from vbatch.console.adapters.http.visitors import Parts, TheVisitor, parts_of
-from vbatch.console.flows.live import Beat, Fragment, Live, LoggedOut, Message, Position, Trouble
+from vbatch.console.flows.live import Beat, Fragment, LoggedOut, Message, Trouble, Watch
 from vbatch.console.flows.pages import PageAsk
 
 RETRY_MILLISECONDS = 1_000
-LAST_ID_CHARS_MAX = 20
+FRAMES_KEPT = 64
+"""Tabs that show the same page get the same bytes."""
 
 router = APIRouter()
 
@@ -30,35 +32,31 @@ async def live(request: Request, name: str, visitor: TheVisitor) -> Response:
         raise HTTPException(503, f"At most {parts.settings.streams_max} live pages may be open at once.")
     query = dict(request.query_params)
     ask = PageAsk(query.pop("batch_id", ""), query)
-    last_id = request.headers.get("last-event-id", query.pop("after_event", ""))[:LAST_ID_CHARS_MAX]
-    page = Live(
-        source=visitor.api,
-        look=lambda: fragments(request, visitor, name, ask),
-        batch_id=ask.batch_id or None,
-        closing=parts.closing,
-        last_id=last_id if last_id.isdigit() else "",
-    )
-    return StreamingResponse(_frames(page, parts), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    def watch() -> Watch:
+        return Watch(visitor.api, glances(request, visitor, name, ask), ask.batch_id or None, parts.closing)
+
+    key = (visitor.token, name, ask.batch_id, frozenset(query.items()))
+    frames = _frames(parts, key, watch)
+    return StreamingResponse(frames, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
-async def _frames(page: Live, parts: Parts) -> AsyncGenerator[bytes, None]:
+async def _frames(parts: Parts, key: Hashable, make: Callable[[], Watch]) -> AsyncGenerator[bytes, None]:
     parts.stream_count += 1
     try:
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-        async with aclosing(page.messages()) as messages:
+        async with parts.watches.tab(key, make) as tab, aclosing(tab.messages()) as messages:
             async for message in messages:
                 yield frame(message)
     finally:
         parts.stream_count -= 1
 
 
+@lru_cache(maxsize=FRAMES_KEPT)
 def frame(message: Message) -> bytes:
     match message:
         case Fragment():
             return _event("fragment", {"name": message.name, "html": message.html})
-        case Position():
-            place = f"id: {message.id}\n".encode() if message.id else b""
-            return place + _event("position", {"id": message.id})
         case Beat():
             return _event("beat", {})
         case Trouble():

@@ -11,14 +11,20 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vbatch.console.adapters.http.answers import page, rendered
+from vbatch.console.adapters.http.downloads import sent
 from vbatch.console.adapters.http.visitors import TheVisitor, Visitor, parts_of
+from vbatch.console.core.cadence import COUNTS, DETAILS, PAGE, Cadence
 from vbatch.console.core.snippets import batch_snippets
 from vbatch.console.flows import admin_pages, histories, pages
-from vbatch.console.flows.live import Fragment
+from vbatch.console.flows.live import Fragment, Glance
 from vbatch.console.flows.pages import PageAsk
 from vbatch.console.ports import Api
 
 QUERY_CHARS_MAX = 2_000
+HEAD = "head"
+"""The part at the top of a batch's pages."""
+
+Load = Callable[[Api, PageAsk, int], Awaitable[object]]
 
 router = APIRouter()
 
@@ -29,7 +35,7 @@ class Page:
 
     template: str
     fragments: tuple[str, ...]
-    load: Callable[[Api, PageAsk, int], Awaitable[object]]
+    load: Load
 
 
 PAGES = {
@@ -41,6 +47,7 @@ PAGES = {
     "timeline": Page("timeline.html", ("head", "timeline"), histories.timeline),
     "batch-events": Page("batch_events.html", ("head", "events"), pages.batch_events),
     "details": Page("details.html", ("head", "details"), pages.details),
+    "fanout": Page("fanout.html", ("fanout",), pages.fanout),
     "models": Page("models.html", ("models",), pages.models),
     "files": Page("files.html", ("files",), pages.files),
     "usage": Page("usage.html", ("usage",), histories.usage),
@@ -97,6 +104,30 @@ async def details(request: Request, batch_id: str, visitor: TheVisitor) -> Respo
     return await show(request, visitor, "details", batch_id)
 
 
+@router.get("/fanouts/{fanout_id}")
+async def fanout(request: Request, fanout_id: str, visitor: TheVisitor) -> Response:
+    """One file on several models: how far each of them is."""
+    ask = PageAsk("", {pages.FANOUT: fanout_id})
+    view = await pages.fanout(visitor.api, ask, _now())
+    return page(request, visitor, PAGES["fanout"].template, _context(request, "fanout", ask, view))
+
+
+@router.get("/fanouts/{fanout_id}/results")
+async def fanout_results(fanout_id: str, visitor: TheVisitor) -> Response:
+    return await sent(visitor.api.fanout_results(fanout_id))
+
+
+@router.get("/batches/{batch_id}/merged")
+async def merged(batch_id: str, visitor: TheVisitor) -> Response:
+    """The newest answers of a batch and its retries, as a file."""
+    return await sent(visitor.api.merged(batch_id))
+
+
+@router.get("/batches/{batch_id}/manifest")
+async def manifest(batch_id: str, visitor: TheVisitor) -> Response:
+    return await sent(visitor.api.manifest_file(batch_id))
+
+
 @router.get("/models")
 async def models(request: Request, visitor: TheVisitor) -> Response:
     return await show(request, visitor, "models")
@@ -127,9 +158,30 @@ async def show(request: Request, visitor: Visitor, name: str, batch_id: str = ""
 async def fragments(request: Request, visitor: Visitor, name: str, ask: PageAsk, *, path: str = "") -> list[Fragment]:
     """The parts of the page as they are now; `path` is where the page stands, if not where it is asked for."""
     chosen = PAGES[name]
-    view = await chosen.load(visitor.api, ask, _now())
-    context = _context(request, name, ask, view) | ({"path": path} if path else {})
-    return [Fragment(part, rendered(request, visitor, f"parts/{part}.html", context)) for part in chosen.fragments]
+    context = _context(request, name, ask, await chosen.load(visitor.api, ask, _now()))
+    return _rendered(request, visitor, chosen.fragments, context | ({"path": path} if path else {}))
+
+
+def glances(request: Request, visitor: Visitor, name: str, ask: PageAsk) -> list[Glance]:
+    """How the page is kept true. The head of a batch costs one question, so it is looked at apart, and more often."""
+    chosen = PAGES[name]
+
+    def glance(load: Load, names: tuple[str, ...], cadence: Cadence) -> Glance:
+        async def look() -> list[Fragment]:
+            view = await load(visitor.api, ask, _now())
+            return _rendered(request, visitor, names, _context(request, name, ask, view))
+
+        return Glance(look, cadence)
+
+    if HEAD not in chosen.fragments:
+        return [glance(chosen.load, chosen.fragments, PAGE)]
+    rest = tuple(part for part in chosen.fragments if part != HEAD)
+    head = glance(pages.head, (HEAD,), COUNTS)
+    return [head, glance(chosen.load, rest, DETAILS)] if rest else [head]
+
+
+def _rendered(request: Request, visitor: Visitor, names: tuple[str, ...], context: dict[str, object]) -> list[Fragment]:
+    return [Fragment(name, rendered(request, visitor, f"parts/{name}.html", context)) for name in names]
 
 
 def _context(request: Request, name: str, ask: PageAsk, view: object) -> dict[str, object]:

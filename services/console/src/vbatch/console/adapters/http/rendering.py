@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vbatch.console.adapters.http.markdown import markdown_html
-from vbatch.console.core import admin_forms, selection, wording
+from vbatch.console.core import admin_forms, judging, quality_view, selection, voting, wording
 from vbatch.console.core.admin_snippets import route_snippets
 from vbatch.console.core.bars import progress_of
 from vbatch.console.core.comparing import share_words
@@ -48,8 +48,10 @@ def environment() -> Environment:
         ends=wording.ends,
         ends_range=wording.ends_range,
         link=link,
+        judging=judging,
         percent=wording.percent,
         progress_of=progress_of,
+        quality=quality_view,
         route_snippets=route_snippets,
         admin_forms=admin_forms,
         runner_states=wording.RUNNER_STATES,
@@ -58,6 +60,7 @@ def environment() -> Environment:
         share_words=share_words,
         service_states=wording.SERVICE_STATES,
         unknown_state=wording.UNKNOWN,
+        voting=voting,
         window_warning=wording.window_warning,
     )
     return made

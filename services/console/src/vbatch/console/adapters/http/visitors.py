@@ -16,6 +16,7 @@ from vbatch.chassis.readiness import Readiness
 from vbatch.console.adapters.api import GatewayApi
 from vbatch.console.adapters.http.sessions import COOKIE, Session, Sessions, is_token
 from vbatch.console.core.api_objects import Me
+from vbatch.console.flows.live import Watches
 from vbatch.console.ports import Api, ApiRefused
 from vbatch.console.settings import ConsoleSettings
 
@@ -48,6 +49,7 @@ class Parts:
     readiness: Readiness
     registry: CollectorRegistry
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    watches: Watches = field(default_factory=Watches)
     stream_count: int = 0
     keyless: tuple[Me, float] | None = None
 

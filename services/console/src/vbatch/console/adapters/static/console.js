@@ -55,10 +55,10 @@
   document.addEventListener("htmx:afterSwap", (event) => refresh(event.detail.target));
   document.addEventListener("htmx:oobAfterSwap", (event) => refresh(event.detail.target));
 
-  // The stream: one a page, closed while nobody looks, resumed where it stood.
+  // The stream: one a page, closed while nobody looks. Whenever it opens, it begins with the page as it is then.
   const main = document.querySelector("[data-live]");
   const address = main ? main.dataset.live : "";
-  let source = null, lastId = "", heardAt = Date.now(), troubleSince = null;
+  let source = null, heardAt = Date.now(), troubleSince = null;
   const say = (state, words) => {
     root.dataset.liveState = state;
     const label = document.querySelector(".live");
@@ -81,7 +81,10 @@
   const put = (name, html) => {
     const part = document.querySelector(`[data-fragment="${CSS.escape(name)}"]`);
     if (!part) return;
+    let isNewToHtmx = false;
     Idiomorph.morph(part, html, { morphStyle: "innerHTML", callbacks: {
+      afterNodeAdded: (node) => { if (node.nodeType === 1) isNewToHtmx = true; },
+      beforeAttributeUpdated: (attribute) => { if (attribute.startsWith("hx-")) isNewToHtmx = true; return true; },
       beforeNodeMorphed: (old, next) => {
         if (old.nodeType !== 1) return true;
         if (old.matches("[data-changed]")) return false; // what a visitor has set and not yet sent
@@ -91,17 +94,16 @@
         return true;
       },
     } });
-    if (window.htmx) htmx.process(part);
+    if (window.htmx && isNewToHtmx) htmx.process(part);
     refresh(part);
     const title = part.querySelector("[data-title]");
     if (title) document.title = title.dataset.title;
   };
   const open = () => {
     if (!address || source || document.hidden) return;
-    source = new EventSource(address + (lastId ? `&after_event=${lastId}` : ""));
-    const on = (name, act) => source.addEventListener(name, (event) => { if (event.lastEventId) lastId = event.lastEventId; act(JSON.parse(event.data)); });
+    source = new EventSource(address);
+    const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
     on("fragment", (data) => { fresh(); requestAnimationFrame(() => put(data.name, data.html)); });
-    on("position", fresh);
     on("beat", fresh);
     on("trouble", (data) => { heardAt = Date.now(); stale(data.words); });
     on("logged-out", () => {
@@ -180,13 +182,21 @@
   });
 
   // Keys, outside of fields: g then a letter goes, j and k walk a list, / searches, ? helps.
-  const places = { o: "/", q: "/queue", b: "/batches", n: "/batches/new", m: "/models", f: "/files", e: "/events", h: "/help", a: "/admin", k: "/admin/keys", c: "/config" };
+  const places = { o: "/", q: "/queue", b: "/batches", n: "/batches/new", m: "/models", p: "/playground", f: "/files", e: "/events", h: "/help", a: "/admin", k: "/admin/keys", c: "/config" };
   let waitsForPlace = false;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable]")) return;
     if (event.key === "Escape") { const panel = document.querySelector(".panel [data-act=close-panel]"); if (panel) panel.click(); return; }
     if (waitsForPlace) { waitsForPlace = false; if (places[event.key]) location.assign(places[event.key]); return; }
     if (event.key === "g") { waitsForPlace = true; setTimeout(() => { waitsForPlace = false; }, 1500); return; }
+    const wanted = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (wanted) {
+      event.preventDefault();
+      wanted.click();
+      const field = wanted.tagName === "SUMMARY" && wanted.parentElement.open ? wanted.parentElement.querySelector("textarea:not([hidden])") : null;
+      if (field) field.focus();
+      return;
+    }
     if (event.key === "/") { const field = document.querySelector("input[type=search]"); if (field) { event.preventDefault(); field.focus(); } return; }
     if (event.key === "?") { const dialog = document.getElementById("keys"); if (dialog && !dialog.open) dialog.showModal(); return; }
     if (event.key === "j" || event.key === "k") {

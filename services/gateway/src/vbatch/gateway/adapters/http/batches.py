@@ -35,6 +35,7 @@ from vbatch.gateway.core.batches.retry import parse_retry
 from vbatch.gateway.core.batches.steering import Pause, Resume, parse_priority
 from vbatch.gateway.core.dry_run_views import DryRunObject
 from vbatch.gateway.core.live_events import read_last_event_id
+from vbatch.gateway.core.merged_answers import FAMILY_MAX
 from vbatch.gateway.core.pages import (
     BATCHES_DEFAULT,
     BATCHES_MAX,
@@ -214,6 +215,15 @@ async def batch_results(request: Request, batch_id: Named, caller: ReadingCaller
         parts.streams.check_room()
         return open_stream(found.content, parts.streams, still(parts, caller), media_type=JSONL, headers=headers)
     return await stream_answer(found.content, media_type=JSONL, headers=headers)
+
+
+@router.get("/{batch_id}/family", response_model=Page[BatchObject], responses=errors(400, 404))
+async def batch_family(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
+    """List the batch that was first, its retries, and theirs, oldest first."""
+    family = await flow.family_of(dependencies, owner, batch_id)
+    return await page_answer(
+        family, lambda batch: batch_view(batch, dependencies.forecasts.of(batch.id)), limit=FAMILY_MAX
+    )
 
 
 @router.get("/{batch_id}/manifest", response_model=ManifestObject, responses=errors(400, 404))
