@@ -18,6 +18,7 @@ import aiohttp
 import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 
 from vbatch.chassis import listening
@@ -146,6 +147,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
         redirect_slashes=False,
     )
     app.state.parts = parts
+    app.state.is_traced = traced
     routers = [
         each.router
         for each in (
@@ -178,7 +180,6 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
     describe(app)
     if guide_folder is not None:
         add_guide(app, guide_folder)
-    app.add_middleware(interactive.InteractiveShortcut)
     app.add_middleware(
         ServiceGate,
         admit=lambda key, address: parts.admission.admit(key, address, parts.dependencies.now()),
@@ -241,7 +242,8 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
             await parts.feed.caught_up()
             await model_feed.caught_up()
             _tell_of_keys(parts.access)
-            yield parts, journal
+            with contextlib.closing(interactive_lane.lanes):
+                yield parts, journal
 
 
 @asynccontextmanager
@@ -253,7 +255,8 @@ async def serving(
     certificate: ServerCertificate | None = None,
 ) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port. Leaving it ends event streams, then waits for other answers."""
-    server = _Server(_server_config(app, limits, certificate))
+    served = app if app.state.is_traced else interactive.InteractiveShortcut(app, parts)  # traces need the framework
+    server = _Server(_server_config(served, limits, certificate))
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     port: int = listener.getsockname()[1]
     get_logger().info("api_served", host=listener.getsockname()[0], port=port)
@@ -334,7 +337,7 @@ def _parts(
 
 
 def _lane_session() -> aiohttp.ClientSession:
-    """For requests that clients wait for: their number is limited at the runners, not here."""
+    """For the states of runners, and for demands."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     )
@@ -415,7 +418,7 @@ def connection_limits(settings: GatewaySettings) -> ConnectionLimits:
     return ConnectionLimits(settings.head_seconds_max, settings.connections_max)
 
 
-def _server_config(app: FastAPI, limits: ConnectionLimits, certificate: ServerCertificate | None) -> Config:
+def _server_config(app: ASGIApp, limits: ConnectionLimits, certificate: ServerCertificate | None) -> Config:
     return Config(
         app,
         ssl_context_factory=context_factory(certificate),
