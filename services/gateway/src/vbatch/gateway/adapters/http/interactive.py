@@ -90,7 +90,7 @@ class InteractiveShortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A path that is written in another way finds its route in the framework."""
-        is_ours = scope["type"] == "http" and scope["method"] == "POST" and scope["raw_path"] in self._routes
+        is_ours = scope["type"] == "http" and scope["method"] == "POST" and scope.get("raw_path") in self._routes
         await (self._answering if is_ours else self._app)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
