@@ -1,12 +1,11 @@
 """What a question costs beside batches: time to first token, batch rate kept, overhead, requests a second.
 
-python -m benchmarks.interactive [--only simulated|vllm] [--requests 10000]
+python -m benchmarks.interactive [--only simulated|vllm] [--requests 20000]
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import sys
@@ -16,10 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median, quantiles
 
-import aiohttp
 from openai import OpenAI
 
 from benchmarks import batches, report
+from benchmarks.http_load import Target, put_load
 from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, running_stack
 
@@ -32,7 +31,7 @@ engine = "simulated"
 endpoints = ["/v1/chat/completions"]
 max_num_seqs = 256
 """
-REQUESTS, CONNECTIONS, SEQUENTIAL = 10_000, 64, 500
+REQUESTS, ROUNDS, CONNECTIONS, SEQUENTIAL = 20_000, 3, 64, 500
 STREAMS, STREAM_PAUSE_SECONDS = 24, 0.25
 LINES, TRIALS = 120, 3
 PATIENT = {"VBATCH_LOCAL_READY_SECONDS_MAX": "180"}
@@ -65,22 +64,33 @@ def simulated(requests: int) -> dict[str, report.Figure]:
         path = Path(folder) / "models.toml"
         path.write_text(MODELS)
         with running_stack(path, PATIENT) as stack:
-            return asyncio.run(measured(stack, requests))
+            return measured(stack, requests)
 
 
-async def measured(stack: RunningStack, requests: int) -> dict[str, report.Figure]:
-    body, through = question(SIMULATED), f"{stack.url}/v1/chat/completions"
-    await timed(through, body, 50)
-    lone = await timed(through, body, SEQUENTIAL)
-    direct = await timed("http://engine/v1/chat/completions", body, SEQUENTIAL, socket=engine_socket(stack))
-    before = cpu_seconds(stack)
-    rate = await rate_of(through, body, requests)
-    spent = {name: seconds - before[name] for name, seconds in cpu_seconds(stack).items()}
+def measured(stack: RunningStack, requests: int) -> dict[str, report.Figure]:
+    """Rates are those of the best round: other work of the machine can only lower them."""
+    body, through = question(SIMULATED), Target(f"{stack.url}/v1/chat/completions")
+    put_load(through, body, 50)
+    engine = Target("http://engine/v1/chat/completions", engine_socket(stack))
+    lone, direct = put_load(through, body, SEQUENTIAL), put_load(engine, body, SEQUENTIAL)
+    rounds = [round_of(stack, through, body, requests) for _ in range(ROUNDS)]
+    best = max(rounds, key=lambda each: each["requests_per_second_simulated"])
     return {
-        "gateway_overhead_ms_p50": round(1_000 * (median(lone) - median(direct)), 3),
-        "latency_through_gateway_ms_p50": round(1_000 * median(lone), 3),
-        "latency_of_engine_ms_p50": round(1_000 * median(direct), 3),
-        "requests_per_second_simulated": round(rate, 1),
+        "gateway_overhead_ms_p50": round(1_000 * (median(lone.latencies) - median(direct.latencies)), 3),
+        "latency_through_gateway_ms_p50": round(1_000 * median(lone.latencies), 3),
+        "latency_of_engine_ms_p50": round(1_000 * median(direct.latencies), 3),
+        **best,
+    }
+
+
+def round_of(stack: RunningStack, target: Target, body: bytes, requests: int) -> dict[str, float]:
+    before = cpu_seconds(stack)
+    load = put_load(target, body, requests, CONNECTIONS)
+    spent = {name: seconds - before[name] for name, seconds in cpu_seconds(stack).items()}
+    spent["client"] = load.client_cpu_seconds
+    return {
+        "requests_per_second_simulated": round(load.rate, 1),
+        "latency_under_load_ms_p50": round(1_000 * median(load.latencies), 3),
         **{f"{name}_cpu_us_per_request": round(1e6 * seconds / requests, 1) for name, seconds in spent.items()},
     }
 
@@ -91,41 +101,9 @@ def question(model: str, *, number: int = 0, stream: bool = False) -> bytes:
     return json.dumps(body | ({"stream": True} if stream else {})).encode()
 
 
-async def timed(url: str, body: bytes, count: int, *, socket: str | None = None) -> list[float]:
-    """One after another, over one connection."""
-    connector = aiohttp.UnixConnector(socket) if socket else aiohttp.TCPConnector()
-    async with aiohttp.ClientSession(connector=connector, headers={"Content-Type": "application/json"}) as http:
-        return [await _asked(http, url, body) for _ in range(count)]
-
-
-async def rate_of(url: str, body: bytes, count: int) -> float:
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), headers={"Content-Type": "application/json"}
-    ) as http:
-
-        async def ask_some() -> None:
-            for _ in range(count // CONNECTIONS):
-                await _asked(http, url, body)
-
-        began = time.perf_counter()
-        await asyncio.gather(*(ask_some() for _ in range(CONNECTIONS)))
-        return count // CONNECTIONS * CONNECTIONS / (time.perf_counter() - began)
-
-
-async def _asked(http: aiohttp.ClientSession, url: str, body: bytes) -> float:
-    began = time.perf_counter()
-    async with http.post(url, data=body) as answer:
-        content = await answer.read()
-        if answer.status != 200:
-            sys.exit(f"{url} answered {answer.status}: {content[:300]!r}")
-    return time.perf_counter() - began
-
-
 def cpu_seconds(stack: RunningStack) -> Mapping[str, float]:
-    return {name: sum(stack.process(service).cpu_times()[:2]) for name, service in NAMES.items()}
-
-
-NAMES = {"gateway": "gateway", "runner": "gpu-runner"}
+    processes = {"gateway": stack.process("gateway"), "runner": stack.process("gpu-runner"), "engine": stack.engine()}
+    return {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
 
 
 def engine_socket(stack: RunningStack) -> str:

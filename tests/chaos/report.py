@@ -34,6 +34,8 @@ class Report:
     batches: dict[str, int]
     requests: int
     not_acknowledged: dict[str, int]
+    interactive: dict[str, int]
+    """What came of the requests of clients that waited for their answers."""
     recovery_seconds_median: float
     recovery_seconds_max: float
     recovery_seconds_max_by_process: dict[str, float]
@@ -63,6 +65,7 @@ def report_of(
     places: Places,
     *,
     disks: str,
+    interactive: dict[str, int],
     is_equal: bool,
     command: str,
     seed: int,
@@ -87,6 +90,7 @@ def report_of(
         batches=_counted(promise.kind.value for promise in promises),
         requests=sum(len(promise.given) for promise in promises),
         not_acknowledged=dict(campaign.workload.refusals),
+        interactive=interactive,
         recovery_seconds_median=_median(measured),
         recovery_seconds_max=_worst(measured),
         recovery_seconds_max_by_process={victim: _worst(some) for victim, some in _by_victim(measured)},

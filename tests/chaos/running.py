@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from tests.chaos.campaign import PAIR_SHARE, RECOVERY_SECONDS_MAX, Campaign
 from tests.chaos.disks import Disks, stack_on_disks
 from tests.chaos.faults import SERVICES, Fault, deck, engine_kills
 from tests.chaos.history import History
+from tests.chaos.interactive_clients import ENVIRONMENT as CLIENTS_ENVIRONMENT, InteractiveClients
 from tests.chaos.links import Links
 from tests.chaos.places import Places
 from tests.chaos.report import Report, report_of
@@ -86,7 +87,10 @@ def chaos(
                 recovery_seconds_max=RECOVERY_SECONDS_MAX if is_simulated else REAL_RECOVERY_SECONDS_MAX,
                 pair_share=PAIR_SHARE if is_simulated else 0.0,
             )
-            campaign.run(kills, faults or (deck(random) if is_simulated else engine_kills(random)))
+            interactive_clients = InteractiveClients(stack.url, seed)
+            with interactive_clients.running() if is_simulated else nullcontext():
+                campaign.run(kills, faults or (deck(random) if is_simulated else engine_kills(random)))
+            campaign.violations += interactive_clients.violations
             is_equal = _is_equal_to_its_log(campaign)
             reading = _judge(campaign)
         places.look()
@@ -99,6 +103,7 @@ def chaos(
         work,
         places,
         disks=disks.state,
+        interactive=dict(sorted(interactive_clients.results.items())),
         is_equal=is_equal,
         command=command,
         seed=seed,
@@ -148,7 +153,7 @@ def _stack(folder: Path, is_simulated: bool) -> Iterator[tuple[RunningStack, Lin
     models = _simulated_models(folder) if is_simulated else ROOT / "models.toml"
     with Links(SERVICES).running() as links:
         environment = links.environment() | {FOLDER_VARIABLE: str(folder)} | ({} if is_simulated else _real_engine())
-        environment |= EARLY_ARCHIVES
+        environment |= EARLY_ARCHIVES | CLIENTS_ENVIRONMENT
         with (
             stack_home(models, environment) as prepared,
             stack_on_disks(prepared, is_wanted=is_simulated) as (stack, disks),

@@ -35,5 +35,6 @@ def test_nothing_is_lost_and_nothing_comes_twice_whatever_is_struck():
     assert report.faults >= len(struck)
     assert (report.disks == AVAILABLE) is (struck != STRUCK)
     assert report.requests > 0 and report.started_after_outcome == 0
+    assert report.interactive["whole: answered"] > 0 and report.interactive["stream: answered"] > 0
     assert report.rebuild_is_equal and report.orphans == 0
     assert report.failpoints_not_reached == []

@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import logging
@@ -33,6 +34,31 @@ def test_an_event_is_one_line_with_its_keys(stream: io.StringIO):
         "slice_dispatched", "s1", "pump", "info"
     )  # fmt: skip
     assert str(line["time"]).endswith("Z")
+
+
+def test_a_frequent_event_is_the_same_line(stream: io.StringIO):
+    with TracerProvider(shutdown_on_exit=False).get_tracer("t").start_as_current_span("work"):
+        for log in (logs.get_logger().info, logs.log_frequent):
+            log("request_answered", route="/v1/files", ms=1.5, key=None, text="ü" * 20_000)
+    usual, frequent = lines(stream)
+    for line in (usual, frequent):
+        assert str(line.pop("time")).endswith("Z")
+    assert usual == frequent and len(str(usual["text"])) < 20_000
+
+
+async def test_frequent_events_stand_in_their_order_among_others(stream: io.StringIO):
+    logs.log_frequent("first")
+    logs.log_frequent("second")
+    logs.get_logger().warning("third")
+    logs.log_frequent("fourth")
+    await asyncio.sleep(0)
+    assert [line["event"] for line in lines(stream)] == ["first", "second", "third", "fourth"]
+
+
+def test_a_frequent_event_is_left_out_where_its_level_is(stream: io.StringIO):
+    logging.getLogger().setLevel(logging.WARNING)
+    logs.log_frequent("request_answered")
+    assert lines(stream) == []
 
 
 def test_bound_ids_stand_on_every_event_of_the_block_and_no_other(stream: io.StringIO):

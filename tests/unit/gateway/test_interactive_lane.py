@@ -74,6 +74,9 @@ class Runners:
             raise self.faults[url]
         return Whole(url)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 @dataclass
 class Scheduler:

@@ -3,11 +3,14 @@
 A terminal gets a readable form instead. Local variables never appear in tracebacks: they may hold prompts.
 """
 
+import asyncio
 import logging
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import UTC, datetime
 from typing import TextIO
 
+import msgspec
 import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -36,7 +39,7 @@ def configure(
     """
     stream = stream or sys.stderr
     shared = _shared_processors(service)
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(stream) if stream.isatty() else _JsonHandler(stream, service)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
@@ -68,9 +71,62 @@ def get_logger(name: str = "vbatch") -> structlog.stdlib.BoundLogger:
     return logger
 
 
+def log_frequent(event: str, **values: object) -> None:
+    """Log what happens at each of thousands of requests: the line of `get_logger().info(event, **values)`, at a
+    fraction of its cost. What `bind` has bound is not added."""
+    handler = _json_handler()
+    if handler is None:
+        get_logger().info(event, **values)
+    elif logging.getLogger("vbatch").isEnabledFor(logging.INFO):
+        handler.add(event, values)
+
+
 def bind(**ids: object) -> AbstractContextManager[None]:
     """Within the block, in this task and those it starts, every event carries `ids`."""
     return structlog.contextvars.bound_contextvars(**ids)
+
+
+class _JsonHandler(logging.StreamHandler[TextIO]):
+    """Writes JSON lines. Frequent ones take no detour over a record, and those of one turn of the event loop are
+    written together, in their order before any other line."""
+
+    def __init__(self, stream: TextIO, service: str) -> None:
+        super().__init__(stream)
+        self._fixed = {"level": "info", "logger": "vbatch", "service": service}
+        self._pending: list[str] = []
+
+    def add(self, event: str, values: EventDict) -> None:
+        time = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line: EventDict = {**values, "event": event, **self._fixed, "time": time}
+        line = _bound(None, "info", _add_span(None, "info", line))
+        self._pending.append(msgspec.json.encode(line, enc_hook=repr).decode() + self.terminator)
+        if len(self._pending) == 1:
+            self._write_soon()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write_pending()
+        super().emit(record)
+
+    def _write_soon(self) -> None:
+        try:
+            asyncio.get_running_loop().call_soon(self._write_pending)
+        except RuntimeError:  # there is no loop here
+            self._write_pending()
+
+    def _write_pending(self) -> None:
+        """Lines that cannot be written are lost, and stop nothing else: so does logging with a record."""
+        with self.lock or nullcontext(), suppress(OSError, ValueError):
+            if self._pending:
+                text = "".join(self._pending)
+                self._pending.clear()
+                self.stream.write(text)
+                self.flush()
+
+
+def _json_handler() -> _JsonHandler | None:
+    handlers = logging.getLogger().handlers
+    first = handlers[0] if handlers else None
+    return first if isinstance(first, _JsonHandler) else None
 
 
 def _shared_processors(service: str) -> list[Processor]:

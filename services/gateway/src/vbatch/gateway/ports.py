@@ -272,6 +272,10 @@ class Lanes(Protocol):
         """Send one request. Raises LaneUnreachable, LaneRefused, LaneBroken."""
         ...
 
+    def close(self) -> None:
+        """Close what no answer uses; answers that are open stay so."""
+        ...
+
 
 class DemandFeed(Protocol):
     """Tells the scheduler what clients wait for."""

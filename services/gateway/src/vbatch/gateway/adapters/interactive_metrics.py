@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -24,34 +25,38 @@ class InteractiveResult(StrEnum):
 
 
 class InteractiveMetrics:
+    """A metric is looked up once for each of its labels, which are few: looking it up costs more than counting."""
+
     def __init__(self, registry: CollectorRegistry) -> None:
         self._models: set[str] = set()
-        self._requests = Counter(
+        requests = Counter(
             "vbatch_interactive_requests",
             "Requests that clients waited for, by what came of them.",
             ["model", "result"],
             registry=registry,
         )
-        self._first_byte = Histogram(
+        first_byte = Histogram(
             "vbatch_interactive_first_byte_seconds",
             "From the request to the first byte of its answer: of a stream, the time to first token.",
             ["model"],
             buckets=SECONDS_BUCKETS,
             registry=registry,
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "vbatch_interactive_seconds",
             "From the request to the end of its answer.",
             ["model"],
             buckets=SECONDS_BUCKETS,
             registry=registry,
         )
-        self._tokens = Counter(
+        tokens = Counter(
             "vbatch_interactive_tokens",
             "Tokens that answers reported; a stream reports them where the request asks for its usage.",
             ["model", "kind"],
             registry=registry,
         )
+        self._requests, self._tokens = cache(requests.labels), cache(tokens.labels)
+        self._first_byte, self._seconds = cache(first_byte.labels), cache(seconds.labels)
         self.inside = Gauge(
             "vbatch_interactive_inside", "Interactive requests that are being answered.", registry=registry
         )
@@ -65,12 +70,12 @@ class InteractiveMetrics:
 
     def answered(self, model: str, result: InteractiveResult, seconds: float, first_byte_seconds: float | None) -> None:
         model = self._label(model)
-        self._requests.labels(model, result).inc()
-        self._seconds.labels(model).observe(seconds)
+        self._requests(model, result).inc()
+        self._seconds(model).observe(seconds)
         if first_byte_seconds is not None:
-            self._first_byte.labels(model).observe(first_byte_seconds)
+            self._first_byte(model).observe(first_byte_seconds)
 
     def used(self, model: str, input_tokens: int, output_tokens: int) -> None:
         model = self._label(model)
-        self._tokens.labels(model, "input").inc(input_tokens)
-        self._tokens.labels(model, "output").inc(output_tokens)
+        self._tokens(model, "input").inc(input_tokens)
+        self._tokens(model, "output").inc(output_tokens)

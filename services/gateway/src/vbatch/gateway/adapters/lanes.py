@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
-from yarl import URL
 
+from vbatch.chassis.http_exchange import (
+    Exchange,
+    ExchangeLost,
+    Exchanges,
+    ExchangeTimedOut,
+    NotConnected,
+    address_of,
+)
 from vbatch.contracts.lane import LANE_PATH, MODEL_HEADER, REQUEST_HEADER, RESULT_HEADER, LaneResult, LaneState
 from vbatch.gateway.core.interactive import InteractiveAsk
 from vbatch.gateway.ports import LaneBroken, LaneRefused, LaneUnreachable
@@ -18,19 +26,21 @@ STATE_SECONDS_MAX = 2.0
 STATE_BYTES_MAX = 64 << 10
 DETAIL_BYTES_MAX = 4 << 10
 CONNECT_SECONDS_MAX = 2.0
+IDLE_SECONDS_MAX = 15.0
+"""Much shorter than a runner keeps an idle connection."""
 EVENT_STREAM = "text/event-stream"
 PASSED_ON = ("content-type", "retry-after")
-CONTENT = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+CONTENT = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
 class OpenLaneAnswer:
     """Keeps the promises of ports.LaneAnswer."""
 
-    def __init__(self, response: aiohttp.ClientResponse, inside: Counter[str], url: str) -> None:
-        self.status = response.status
-        self.headers = {name: value for name in PASSED_ON if (value := response.headers.get(name)) is not None}
+    def __init__(self, exchange: Exchange, inside: Counter[str], url: str) -> None:
+        self.status = exchange.status
+        self.headers = {name: value for name in PASSED_ON if (value := exchange.headers.get(name)) is not None}
         self.is_stream = self.headers.get("content-type", "").startswith(EVENT_STREAM)
-        self._response = response
+        self._exchange = exchange
         self._inside = inside
         self._url = url
         self._is_closed = False
@@ -38,30 +48,35 @@ class OpenLaneAnswer:
 
     async def pieces(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in self._response.content.iter_any():
+            async for piece in self._exchange.pieces():
                 yield piece
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ExchangeLost, ExchangeTimedOut) as error:
             raise LaneBroken(f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
-        """A response that was read to its end has given its connection back already."""
+        """An answer that was read to its end has given its connection back already."""
         if not self._is_closed:
             self._is_closed = True
             self._inside[self._url] -= 1
-            self._response.close()
+            self._exchange.close()
 
 
 class RunnerLanes:
     """Keeps the promises of ports.Lanes."""
 
     def __init__(self, urls: Sequence[str], token: str, http: aiohttp.ClientSession, seconds_max: float) -> None:
+        """`http` asks for states. Raises ValueError for a URL without a host."""
         self._urls = [url.rstrip("/") for url in urls]
-        self._token = {"Authorization": f"Bearer {token}"}
+        self._token = {"authorization": f"Bearer {token}"}
+        self._headers = CONTENT | self._token
         self._http = http
-        self._limit = aiohttp.ClientTimeout(total=seconds_max, sock_connect=CONNECT_SECONDS_MAX)
+        self._seconds_max = seconds_max
         self._states: dict[str, LaneState] = {}
         self._inside: Counter[str] = Counter()
-        self._paths: dict[tuple[str, str], URL] = {}
+        self._exchanges = {
+            url: Exchanges(address_of(url), idle_seconds_max=IDLE_SECONDS_MAX, connect_seconds_max=CONNECT_SECONDS_MAX)
+            for url in self._urls
+        }
 
     def states(self) -> Mapping[str, LaneState]:
         return self._states
@@ -74,19 +89,22 @@ class RunnerLanes:
         self._states = {url: state for url, state in zip(self._urls, told, strict=True) if state is not None}
 
     async def open(self, url: str, ask: InteractiveAsk, request_id: str) -> OpenLaneAnswer:
-        headers = CONTENT | self._token | {MODEL_HEADER: ask.model, REQUEST_HEADER: request_id}
+        headers = self._headers | {MODEL_HEADER: ask.model, REQUEST_HEADER: request_id}
+        path = urlsplit(url).path + LANE_PATH + ask.endpoint
         try:
-            response = await self._http.post(
-                self._url(url, ask.endpoint), data=ask.body, headers=headers, timeout=self._limit
-            )
-        except aiohttp.ClientConnectorError as error:
+            exchange = await self._exchanges[url].post(path, headers, ask.body, self._seconds_max)
+        except NotConnected as error:
             self._states.pop(url, None)
             raise LaneUnreachable(str(error)) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ExchangeLost, ExchangeTimedOut) as error:
             raise LaneBroken(f"{type(error).__name__}: {error}") from error
-        if response.headers.get(RESULT_HEADER) == LaneResult.ANSWERED:
-            return OpenLaneAnswer(response, self._inside, url)
-        raise await _refused(response)
+        if exchange.headers.get(RESULT_HEADER) == LaneResult.ANSWERED:
+            return OpenLaneAnswer(exchange, self._inside, url)
+        raise await _refused(exchange)
+
+    def close(self) -> None:
+        for exchanges in self._exchanges.values():
+            exchanges.close()
 
     async def _state(self, url: str) -> LaneState | None:
         limit = aiohttp.ClientTimeout(total=STATE_SECONDS_MAX)
@@ -98,19 +116,23 @@ class RunnerLanes:
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError):
             return None
 
-    def _url(self, url: str, endpoint: str) -> URL:
-        key = (url, endpoint)
-        if key not in self._paths:
-            self._paths[key] = URL(url + LANE_PATH + endpoint, encoded=True)
-        return self._paths[key]
 
-
-async def _refused(response: aiohttp.ClientResponse) -> LaneRefused | LaneUnreachable:
+async def _refused(exchange: Exchange) -> LaneRefused | LaneUnreachable:
     """What an answer says that is none of an engine."""
     try:
-        detail = (await response.content.read(DETAIL_BYTES_MAX)).decode(errors="replace")
-        return LaneRefused(LaneResult(response.headers.get(RESULT_HEADER, "")), detail)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-        return LaneUnreachable(f"the runner answered {response.status}")
+        detail = (await _beginning(exchange)).decode(errors="replace")
+        return LaneRefused(LaneResult(exchange.headers.get(RESULT_HEADER, "")), detail)
+    except (ExchangeLost, ExchangeTimedOut, ValueError):
+        return LaneUnreachable(f"the runner answered {exchange.status}")
     finally:
-        response.close()
+        exchange.close()
+
+
+async def _beginning(exchange: Exchange) -> bytes:
+    """At most DETAIL_BYTES_MAX of a body. Raises ExchangeLost, ExchangeTimedOut."""
+    content = b""
+    async for piece in exchange.pieces():
+        content += piece
+        if len(content) >= DETAIL_BYTES_MAX:
+            break
+    return content[:DETAIL_BYTES_MAX]

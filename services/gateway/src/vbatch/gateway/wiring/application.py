@@ -82,6 +82,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
         redirect_slashes=False,
     )
     app.state.parts = parts
+    app.state.is_traced = traced
     _add_routes(app)
     if guide_folder is not None:
         add_guide(app, guide_folder)
@@ -100,7 +101,6 @@ def _add_routes(app: FastAPI) -> None:
 
 def _add_middleware(app: FastAPI, parts: AppState) -> None:
     """The last one added sees a request first."""
-    app.add_middleware(interactive.InteractiveShortcut)
     app.add_middleware(
         ServiceGate,
         admit=lambda key, address: parts.admission.admit(key, address, parts.dependencies.now()),

@@ -84,7 +84,7 @@ async def _following(feed: ProjectionFeed) -> AsyncIterator[ProjectionFeed]:
 
 
 def _lane_session() -> aiohttp.ClientSession:
-    """For requests that clients wait for: their number is limited at the runners, not here."""
+    """For the states of runners, and for demands."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     )

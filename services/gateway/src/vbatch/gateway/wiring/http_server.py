@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 
 from vbatch.chassis import listening
@@ -17,6 +18,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.chassis.tls import ServerCertificate, context_factory
 from vbatch.gateway.adapters.http.app_state import AppState
 from vbatch.gateway.adapters.http.connection import ConnectionLimits, connection_class
+from vbatch.gateway.adapters.http.interactive import InteractiveShortcut
 from vbatch.gateway.settings import GatewaySettings
 
 DRAIN_SECONDS_MAX = 5
@@ -43,7 +45,8 @@ async def serving(
     trusted_proxies: str = LOOPBACK,
 ) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port. Leaving it ends event streams, then waits for other answers."""
-    server = _Server(_server_config(app, limits, certificate, trusted_proxies))
+    served = app if app.state.is_traced else InteractiveShortcut(app, parts)  # traces need the framework
+    server = _Server(_server_config(served, limits, certificate, trusted_proxies))
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     port: int = listener.getsockname()[1]
     get_logger().info("api_served", host=listener.getsockname()[0], port=port)
@@ -57,7 +60,7 @@ async def serving(
 
 
 def _server_config(
-    app: FastAPI, limits: ConnectionLimits, certificate: ServerCertificate | None, trusted_proxies: str
+    app: ASGIApp, limits: ConnectionLimits, certificate: ServerCertificate | None, trusted_proxies: str
 ) -> Config:
     return Config(
         app,

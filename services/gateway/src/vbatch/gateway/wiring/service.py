@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from vbatch.chassis.blobs import Blobs
 from vbatch.chassis.logs import get_logger
@@ -53,7 +53,8 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
             await parts.feed.caught_up()
             await model_feed.caught_up()
             _warn_of_keys(parts.access)
-            yield parts, connections.journal
+            with closing(parts.interactive.requests.lanes):
+                yield parts, connections.journal
 
 
 def _sweeps(parts: AppState) -> tuple[UploadSweep, StraySweep, DatasetSweep]:

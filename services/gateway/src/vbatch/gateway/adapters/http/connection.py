@@ -10,12 +10,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import ClassVar
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from vbatch.gateway.adapters.http.answers import refusal_answer
-from vbatch.gateway.adapters.http.request_middleware import add_openai_headers, new_request_id
+from vbatch.gateway.adapters.http.request_middleware import new_request_id, openai_headers
 from vbatch.gateway.core.refusals import Reason, Refusal
 
 HEAD_BYTES_MAX = 65_536
@@ -103,9 +101,6 @@ def connection_class(limits: ConnectionLimits) -> type[Connection]:
 def _as_bytes(refusal: Refusal) -> bytes:
     """Return the complete answer as bytes on the wire."""
     answer = refusal_answer(refusal)
-    message: Message = {"type": "http.response.start", "headers": answer.raw_headers}
-    headers = MutableHeaders(scope=message)
-    add_openai_headers(headers, new_request_id(), seconds=0.0)
-    headers["connection"] = "close"
-    lines = b"".join(b"%s: %s\r\n" % (name, value) for name, value in headers.raw)
+    headers = [*answer.raw_headers, *openai_headers(new_request_id(), seconds=0.0), (b"connection", b"close")]
+    lines = b"".join(b"%s: %s\r\n" % (name, value) for name, value in headers)
     return STATUS_LINE[answer.status_code] + lines + b"\r\n" + bytes(answer.body)

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts.access import Scope as AccessScope
@@ -29,6 +29,7 @@ from vbatch.contracts.lane import BODY_BYTES_MAX
 from vbatch.gateway.adapters.http.answers import JSON, refusal_answer
 from vbatch.gateway.adapters.http.app_state import AppState, UsingCaller, admitted, limit_interactive, still
 from vbatch.gateway.adapters.http.describe import Description, body, errors
+from vbatch.gateway.adapters.http.request_middleware import RequestMiddleware
 from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics, InteractiveResult
 from vbatch.gateway.core.access import Caller
 from vbatch.gateway.core.answer_usage import usage_in, usage_in_events
@@ -74,27 +75,30 @@ async def _answered(request: Request, caller: Caller, endpoint: str) -> Response
     """Raises Refusal."""
     limit_interactive(request, caller)
     parts: AppState = request.app.state.parts
-    ask = read_ask(await _body(request), endpoint, parts.interactive.requests.models)
+    ask = read_ask(await _body(request.receive), endpoint, parts.interactive.requests.models)
     return InteractiveResponse(ask, parts, request.state.request_id, still(parts, caller))
 
 
 class InteractiveShortcut:
-    """ASGI middleware that answers these routes itself, with the same steps: the framework's own way to a route costs
-    more than everything else that happens to such a request here."""
+    """ASGI application that answers these routes before the framework sees them, with the same steps: the way through
+    the framework costs more than everything else that happens to such a request here."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: FastAPI, parts: AppState) -> None:
         self._app = app
-        self._routes = {route.path: route for route in router.routes if isinstance(route, APIRoute)}
+        self._routes = {route.path.encode(): route for route in router.routes if isinstance(route, APIRoute)}
+        self._answering = RequestMiddleware(self._answer, parts.monitoring.metrics, parts.body_timeouts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if route is None:
-            await self._app(scope, receive, send)
-            return
-        scope["route"] = route
+        """A path that is written in another way finds its route in the framework."""
+        is_ours = scope["type"] == "http" and scope["method"] == "POST" and scope.get("raw_path") in self._routes
+        await (self._answering if is_ours else self._app)(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"], scope["route"] = self._app, self._routes[scope["raw_path"]]
         request = Request(scope, receive, send)
         try:
-            response = await _answered(request, admitted(request, AccessScope.USER), route.path)
+            caller = admitted(request, AccessScope.USER)
+            response = await _answered(request, caller, scope["path"])
             await response(scope, receive, send)
         except Refusal as refusal:  # raised before anything was sent
             request.state.refusal = refusal.reason.value
@@ -124,31 +128,46 @@ class InteractiveResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Refusal before anything is sent, ClientDisconnect when nobody reads any more."""
-        answering = asyncio.ensure_future(self._sending.answer(send))
-        leaving = asyncio.ensure_future(_left(receive))
+        departure = _Departure()
+        watching = asyncio.create_task(departure.watch(receive))
         try:
-            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done():
-                raise ClientDisconnect
-            await answering
+            await self._sending.answer(send)
+        except asyncio.CancelledError:
+            if departure.is_cause():
+                raise ClientDisconnect from None
+            raise
         finally:
-            leaving.cancel()
-            answering.cancel()
-            await asyncio.wait((answering,))
-            if not answering.cancelled():
-                answering.exception()  # seen, whether or not anybody is left to be told
+            watching.cancel()
 
 
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Departure:
+    """Cancels the task that it was made in when its client leaves."""
+
+    def __init__(self) -> None:
+        self._answering = asyncio.current_task()
+        self._is_noticed = False
+
+    async def watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if self._answering is not None:
+            self._is_noticed = True
+            self._answering.cancel()
+
+    def is_cause(self) -> bool:
+        """Whether nothing else cancelled the task. It is then no longer cancelled."""
+        return self._is_noticed and self._answering is not None and self._answering.uncancel() == 0
 
 
-async def _body(request: Request) -> bytes:
-    """Raises Refusal."""
-    content = bytearray()
-    async for piece in request.stream():
-        content += piece
+async def _body(receive: Receive) -> bytes:
+    """Raises Refusal; ClientDisconnect for a body that is not whole."""
+    content, has_more = bytearray(), True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        content += message.get("body", b"")
+        has_more = message.get("more_body", False)
         if len(content) > BODY_BYTES_MAX:
             words = f"The body of your request is larger than {BODY_BYTES_MAX >> 20} MiB."
             raise Refusal(Reason.BODY_TOO_LARGE, words)
@@ -204,18 +223,22 @@ class _Sending:
             answer.close()
 
     async def _opened(self, send: Send) -> LaneAnswer:
-        """The answer as it begins; meanwhile comments keep the line of a stream open. Raises Refusal."""
+        """The answer as it begins. Raises Refusal."""
+        try:
+            if self._ask.is_streamed:
+                return await self._opened_with_comments(send)
+            return await self._interactive.open(self._ask, self._request_id)
+        except SchedulerUnavailable as error:
+            raise unavailable("The scheduler, which has models loaded, does not answer.") from error
+
+    async def _opened_with_comments(self, send: Send) -> LaneAnswer:
+        """Comments keep the line of a stream open until its answer begins. Raises Refusal, SchedulerUnavailable."""
         pending = asyncio.ensure_future(self._interactive.open(self._ask, self._request_id))
         try:
-            while self._ask.is_streamed:
-                await asyncio.wait((pending,), timeout=COMMENT_SECONDS)
-                if pending.done():
-                    break
+            while not (await asyncio.wait((pending,), timeout=COMMENT_SECONDS))[0]:
                 await self._start(send, 200, {"content-type": EVENT_STREAM} | UNBUFFERED)
                 await _sent(send, COMMENT)
             return await pending
-        except SchedulerUnavailable as error:
-            raise unavailable("The scheduler, which has models loaded, does not answer.") from error
         except BaseException:
             await _given_up(pending)
             raise

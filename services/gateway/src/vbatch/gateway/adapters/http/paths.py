@@ -13,6 +13,8 @@ from pydantic import AfterValidator
 
 def routed_path(raw_path: bytes) -> str:
     """Decode each segment, except its slashes and percent signs, so that `%252F` remains a different name."""
+    if b"%" not in raw_path:
+        return raw_path.decode("latin-1")
     return "/".join(unquote(segment).replace("%", "%25").replace("/", "%2F") for segment in _segments(raw_path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -30,29 +31,34 @@ class Answered:
 
 
 class RequestMetrics:
+    """A metric is looked up once for each of its labels, which are few: looking it up costs more than counting."""
+
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
+        requests = Counter(
             "vbatch_http_requests", "Answered requests.", ["method", "route", "status"], registry=registry
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "vbatch_http_request_seconds",
             "From the request's head to the end of its answer.",
             ["method", "route"],
             buckets=SECONDS_BUCKETS,
             registry=registry,
         )
-        self._first_byte = Histogram(
+        first_byte = Histogram(
             "vbatch_http_first_byte_seconds",
             "From the request's head to the head of its answer; streams and downloads last longer than that.",
             ["method", "route"],
             buckets=SECONDS_BUCKETS,
             registry=registry,
         )
-        self._received = Counter("vbatch_http_received_bytes", "Bytes of bodies.", ["route"], registry=registry)
-        self._sent = Counter("vbatch_http_sent_bytes", "Bytes of answers.", ["route"], registry=registry)
-        self._refusals = Counter(
+        received = Counter("vbatch_http_received_bytes", "Bytes of bodies.", ["route"], registry=registry)
+        sent = Counter("vbatch_http_sent_bytes", "Bytes of answers.", ["route"], registry=registry)
+        refusals = Counter(
             "vbatch_http_refusals", "Refused requests by the server's own reason.", ["reason"], registry=registry
         )
+        self._requests, self._refusals = cache(requests.labels), cache(refusals.labels)
+        self._seconds, self._first_byte = cache(seconds.labels), cache(first_byte.labels)
+        self._received, self._sent = cache(received.labels), cache(sent.labels)
         self.in_flight = Gauge("vbatch_http_requests_in_flight", "Requests being answered.", registry=registry)
         self.open_streams = Gauge("vbatch_event_streams_open", "Event streams being sent.", registry=registry)
         self.own_write_wait = Histogram(
@@ -65,14 +71,14 @@ class RequestMetrics:
     def answered(self, answered: Answered) -> None:
         method = answered.method if answered.method in METHODS else OTHER_METHOD
         route, exemplar = answered.route, _exemplar(answered)
-        self._requests.labels(method, route, str(answered.status)).inc()
-        self._seconds.labels(method, route).observe(answered.seconds, exemplar)
+        self._requests(method, route, str(answered.status)).inc()
+        self._seconds(method, route).observe(answered.seconds, exemplar)
         if answered.first_byte_seconds is not None:
-            self._first_byte.labels(method, route).observe(answered.first_byte_seconds, exemplar)
-        self._received.labels(route).inc(answered.received_bytes)
-        self._sent.labels(route).inc(answered.sent_bytes)
+            self._first_byte(method, route).observe(answered.first_byte_seconds, exemplar)
+        self._received(route).inc(answered.received_bytes)
+        self._sent(route).inc(answered.sent_bytes)
         if answered.refusal is not None:
-            self._refusals.labels(answered.refusal).inc()
+            self._refusals(answered.refusal).inc()
 
 
 def _exemplar(answered: Answered) -> dict[str, str]:

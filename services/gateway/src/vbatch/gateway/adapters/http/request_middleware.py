@@ -8,11 +8,11 @@ import secrets
 from dataclasses import dataclass
 from time import perf_counter
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vbatch.chassis.logs import bind, get_logger
+from vbatch.chassis.logs import bind, get_logger, log_frequent
 from vbatch.gateway.adapters.http.answers import refusal_answer
 from vbatch.gateway.adapters.http.encodings import unpacked
 from vbatch.gateway.adapters.http.errors import server_fault
@@ -20,9 +20,9 @@ from vbatch.gateway.adapters.http.paths import routed_path
 from vbatch.gateway.adapters.http.request_metrics import Answered, RequestMetrics
 from vbatch.gateway.core.refusals import Reason, Refusal
 
-OPENAI_VERSION = "2020-10-01"
+OPENAI_VERSION = b"2020-10-01"
 NO_ORGANIZATION = "vbatch"
-PROJECT = "default"  # there are only owners here; some clients log the project
+PROJECT = b"default"  # there are only owners here; some clients log the project
 CLIENT_LEFT = 499  # nginx's status for a client that has left; nobody reads it
 QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics"})
 
@@ -86,8 +86,9 @@ class RequestMiddleware:
         )
         self._metrics.answered(answered)
         if route not in QUIET_ROUTES:
-            get_logger().info(
+            log_frequent(
                 "request_answered",
+                request_id=answering.request_id,
                 method=scope["method"],
                 route=route,
                 status=status,
@@ -142,28 +143,30 @@ class _Answering:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.first_byte_seconds = perf_counter() - self.started
-            self._add_headers(MutableHeaders(scope=message))
+            message["headers"] = [*message.get("headers", ()), *self._headers()]
         await self._send(message)
         self.sent_bytes += len(message.get("body", b""))
 
-    def _add_headers(self, headers: MutableHeaders) -> None:
+    def _headers(self) -> list[tuple[bytes, bytes]]:
         state = self._scope.get("state", {})
-        owner = state.get("owner", NO_ORGANIZATION)
-        add_openai_headers(headers, self.request_id, seconds=perf_counter() - self.started, organization=owner)
-        for name, value in state.get("rate_headers", {}).items():
-            headers[name] = value
+        seconds = perf_counter() - self.started
+        headers = openai_headers(self.request_id, seconds=seconds, organization=state.get("owner", NO_ORGANIZATION))
+        rates = state.get("rate_headers", {})
+        return headers + [(name.encode("latin-1"), value.encode("latin-1")) for name, value in rates.items()]
 
 
 def new_request_id() -> str:
     return f"req_{secrets.token_hex(16)}"
 
 
-def add_openai_headers(
-    headers: MutableHeaders, request_id: str, *, seconds: float, organization: str = NO_ORGANIZATION
-) -> None:
-    """Add the headers that OpenAI sends with every answer, whatever its status."""
-    headers["x-request-id"] = request_id
-    headers["openai-version"] = OPENAI_VERSION
-    headers["openai-organization"] = organization
-    headers["openai-project"] = PROJECT
-    headers["openai-processing-ms"] = str(round(seconds * 1000))
+def openai_headers(
+    request_id: str, *, seconds: float, organization: str = NO_ORGANIZATION
+) -> list[tuple[bytes, bytes]]:
+    """The headers that OpenAI sends with every answer, whatever its status."""
+    return [
+        (b"x-request-id", request_id.encode("latin-1")),
+        (b"openai-version", OPENAI_VERSION),
+        (b"openai-organization", organization.encode("latin-1")),
+        (b"openai-project", PROJECT),
+        (b"openai-processing-ms", str(round(seconds * 1000)).encode()),
+    ]

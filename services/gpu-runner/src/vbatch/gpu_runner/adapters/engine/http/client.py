@@ -5,13 +5,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 
 import aiohttp
 from yarl import URL
 
+from vbatch.chassis.http_exchange import (
+    Address,
+    Exchange,
+    ExchangeLost,
+    Exchanges,
+    ExchangeTimedOut,
+    NotConnected as NoConnection,
+)
 from vbatch.gpu_runner.adapters.engine.http.connection_pool import CONNECT_SECONDS_MAX, IDLE_SECONDS_MAX, ConnectionPool
 from vbatch.gpu_runner.core.concurrency import EngineStats
 from vbatch.gpu_runner.core.retrying import read_retry_after
@@ -39,7 +47,7 @@ STATS_METRICS = re.compile(rb"^vllm:(num_requests_running|num_requests_waiting|k
 
 
 class EngineClient:
-    """Uses one session for probes and remote servers, and a connection pool for requests to an engine on a socket.
+    """Uses one session for probes and remote servers, and connections of its own for requests to an engine on a socket.
 
     The client does not limit connections: the concurrency limit does.
     """
@@ -61,17 +69,38 @@ class EngineClient:
             if socket is not None
             else None
         )
+        self._exchanges = (
+            Exchanges(Address("engine", socket=socket), idle_seconds_max=IDLE_SECONDS_MAX)
+            if socket is not None
+            else None
+        )
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
+        self._request_seconds_max = request_seconds_max
 
     def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
         if self._connections is not None:
             return self._connections.post(endpoint, body, gate)
         return self._ask_remote(endpoint, body, gate)
 
-    @asynccontextmanager
-    async def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[OpenAnswer]:
+    def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AbstractAsyncContextManager[OpenAnswer]:
         """Send one request and yield its answer while its body arrives. The connection is closed when the block is left
         before the end, and the engine then drops the request."""
+        if self._exchanges is None:
+            return self._open_remote(endpoint, body, headers)
+        return self._open_local(self._exchanges, endpoint, body, headers)
+
+    @asynccontextmanager
+    async def _open_local(
+        self, exchanges: Exchanges, endpoint: str, body: bytes, headers: Mapping[str, str]
+    ) -> AsyncIterator[OpenAnswer]:
+        exchange = await _begun(exchanges, endpoint, {**HEADERS, **headers}, body, self._request_seconds_max)
+        try:
+            yield OpenAnswer(exchange.status, exchange.headers, _pieces_of(exchange))
+        finally:
+            exchange.close()
+
+    @asynccontextmanager
+    async def _open_remote(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[OpenAnswer]:
         url = _url(self._base_url, endpoint)
         asked = self._session.post(url, data=body, headers=headers, allow_redirects=False)
         async with AsyncExitStack() as stack:
@@ -102,6 +131,8 @@ class EngineClient:
     async def close(self) -> None:
         if self._connections is not None:
             self._connections.close()
+        if self._exchanges is not None:
+            self._exchanges.close()
         await self._session.close()
 
     async def metrics(self) -> bytes:
@@ -134,6 +165,31 @@ class EngineClient:
                 return Answer(response.status, await _read(response, PROBE_BYTES_MAX))
         except (TimeoutError, aiohttp.ClientError, OSError, AnswerTooLarge):
             return None
+
+
+async def _begun(
+    exchanges: Exchanges, path: str, headers: Mapping[str, str], body: bytes, seconds_max: float
+) -> Exchange:
+    """Raises NotConnected, ConnectionLost, RequestTimedOut."""
+    try:
+        return await exchanges.post(path, headers, body, seconds_max)
+    except NoConnection as error:
+        raise NotConnected(str(error)) from error
+    except ExchangeLost as error:
+        raise ConnectionLost(str(error)) from error
+    except ExchangeTimedOut as error:
+        raise RequestTimedOut from error
+
+
+async def _pieces_of(exchange: Exchange) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises ConnectionLost, RequestTimedOut; who reads it limits its size."""
+    try:
+        async for piece in exchange.pieces():
+            yield piece
+    except ExchangeLost as error:
+        raise ConnectionLost(str(error)) from error
+    except ExchangeTimedOut as error:
+        raise RequestTimedOut from error
 
 
 def stats_in(metrics: bytes) -> EngineStats | None:
