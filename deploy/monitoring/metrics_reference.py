@@ -25,6 +25,7 @@ from vbatch.contracts.forecast import Forecast
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics
 from vbatch.gateway.adapters.storage_metrics import storage_metrics
+from vbatch.gpu_runner.adapters.fleet_metrics import FleetCollector
 from vbatch.gpu_runner.adapters.gpu_metrics import GpuReading, gpu_metrics
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_metrics
 from vbatch.gpu_runner.core.engine_counters import COUNTERS, GAUGES, EngineCounters
@@ -125,6 +126,7 @@ def _scheduler_metrics() -> Iterator[Metric]:
 
 def _runner_metrics() -> Iterator[Metric]:
     yield from RunnerCollector(RunnerMetrics(), Feed()).collect()
+    yield from FleetCollector(list).collect()
     yield from engine_metrics(EngineCounters(dict.fromkeys((*GAUGES, *COUNTERS), 0.0)))
     yield from gpu_metrics(ALL_OF_A_GPU)
 

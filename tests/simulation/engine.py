@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from vbatch.contracts.events import EngineOrigin
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.core.concurrency import WAITING_MAX, EngineStats
+from vbatch.gpu_runner.core.fleet.fleet import Replica
 from vbatch.gpu_runner.core.profile import Profile
 from vbatch.gpu_runner.ports import (
     Answer,
@@ -64,13 +65,15 @@ class SimulatedEngine:
         self.definition = definition
         self.concurrency = WINDOW
         self.has_priority = False
+        self.places: int | None = None
+        self.replicas: Sequence[Replica] = ()
         self._weather = weather
         self._answers = answers
         self._on_ask = on_ask
         self._gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._is_silent = False
 
-    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate, group: int = 0) -> Answer:
         custom_id = _BODY.decode(body).user
         await self._weather.wait()  # for a connection
         await gate()

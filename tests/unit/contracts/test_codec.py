@@ -27,6 +27,7 @@ OLD_SAMPLES = {
     "vbatch.runner.model_loading.v1": MODEL_LOADING,
     "vbatch.runner.model_loaded.v1": MODEL_LOADED,
     "vbatch.model.registered.v1": MODEL_REGISTERED,
+    "vbatch.model.registered.v2": MODEL_REGISTERED,
 }
 
 

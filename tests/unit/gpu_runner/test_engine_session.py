@@ -42,13 +42,15 @@ class SilentEngine:
 
     definition = SMALL
     concurrency = 4
+    places = None
+    replicas = ()
     has_priority = True
 
     def __init__(self) -> None:
         self.asked = 0
         self.is_full = asyncio.Event()
 
-    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Answer:
+    async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate, group: int = 0) -> Answer:
         await gate()
         self.asked += 1
         if self.asked == self.concurrency:

@@ -36,6 +36,10 @@ class Profiles:
             case _:
                 pass  # says nothing of a profile
 
+    def definition(self, model: ModelId) -> ModelDefinition | None:
+        """How the model was registered last; None where the log does not tell."""
+        return self._definitions.get(model)
+
     def lines(self, model: ModelId) -> Iterator[str]:
         """The profile of one model, for a person; nothing where nobody chose anything."""
         if loading := self._loadings.get(model):

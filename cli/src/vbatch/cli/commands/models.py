@@ -9,10 +9,11 @@ from vbatch.chassis.settings import BadSettings, load
 from vbatch.cli.api_types import ModelList, read
 from vbatch.cli.client import connect
 from vbatch.cli.exits import Misused
+from vbatch.cli.fleets import servers_of
 from vbatch.cli.options import ApiKey, AsJson, Url, local_settings, out, print_json, run, server_url
 from vbatch.cli.profiles import Profiles, Settings, read_profiles
 from vbatch.contracts.ids import ModelId
-from vbatch.contracts.models import ModelDefinition
+from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.device import DeviceTrouble, detect
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.profile import described, profile_on
@@ -36,10 +37,17 @@ def models(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> 
         profiles = await _profiles() if url is None else None
         for model in read(answer, ModelList).data:
             out.print(model.id, markup=False)
-            for line in profiles.lines(ModelId(model.id)) if profiles else ():
+            for line in await _lines(profiles, ModelId(model.id)) if profiles else ():
                 out.print(f"  {line}", markup=False, style="dim")
 
     run(ask())
+
+
+async def _lines(profiles: Profiles, model: ModelId) -> list[str]:
+    """The servers of a model that runs elsewhere, and the profile of any."""
+    definition = profiles.definition(model)
+    servers = await servers_of(definition) if definition and definition.engine is EngineKind.HTTP else []
+    return [*(f"replica {server.name}: {server.trouble or 'answers'}" for server in servers), *profiles.lines(model)]
 
 
 async def _profiles() -> Profiles | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vbatch.cli.fleets import Server
 from vbatch.gpu_runner.adapters.gpus import Gpus
 from vbatch.gpu_runner.core.processor import Processor
 
@@ -53,6 +54,14 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
+class Fleet:
+    """A model of models.toml that runs elsewhere, and its servers."""
+
+    model: str
+    servers: tuple[Server, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """All of it. `has_nvidia_hardware`: the bus shows an NVIDIA GPU, whether or not its driver answers."""
 
@@ -65,3 +74,4 @@ class Machine:
     engine: Engine
     has_true_clock: bool | None
     is_running: bool = False
+    fleets: tuple[Fleet, ...] = ()

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from vbatch.cli.doctor.facts import Disk, Engine, Machine, Memory, Port
+from vbatch.cli.doctor.facts import Disk, Engine, Fleet, Machine, Memory, Port
 from vbatch.contracts.event_text import amount, size
 from vbatch.gpu_runner.adapters.gpus import Gpus
 from vbatch.gpu_runner.core.choices import BFLOAT16, BINDING, DTYPE, NO_BINDING, processor_choices
@@ -28,6 +28,7 @@ CUDA_MIN, DRIVER_MIN = (13, 0), 580
 """What the pinned PyTorch of the GPU engine is built for (deploy/engine/requirements-gpu.lock)."""
 BUSY_SHARE = 0.1
 POWER_SHARE_MIN = 0.9
+SERVERS_NAMED_MAX = 4
 ENGINES = {"cpu": "processor", "gpu": "GPU"}
 VECTORS = frozenset({Feature.AVX2, Feature.NEON})
 """vLLM's CPU kernels need one of them."""
@@ -59,7 +60,22 @@ def findings(machine: Machine) -> list[Finding]:
         *_ports(machine.ports, is_running=machine.is_running),
         *_clock(machine.has_true_clock),
         *_engine(machine.engine),
+        *_fleets(machine.fleets),
     ]
+
+
+def _fleets(fleets: tuple[Fleet, ...]) -> Iterator[Finding]:
+    for fleet in fleets:
+        silent = [server for server in fleet.servers if server.trouble]
+        says = (
+            f"{fleet.model} runs elsewhere: {amount(len(fleet.servers), 'replica')}, {len(silent)} without an answer."
+        )
+        if not silent:
+            yield Finding("fleet", Level.GOOD, says.replace("0 without an answer", "and each answers"))
+            continue
+        details = "; ".join(f"{server.name}: {server.trouble}" for server in silent[:SERVERS_NAMED_MAX])
+        level = Level.BAD if len(silent) == len(fleet.servers) else Level.NOTE
+        yield Finding("fleet", level, f"{says} {details}", "Start them, or change base_urls in models.toml")
 
 
 def _gpus(found: Gpus, engine: Engine, *, has_hardware: bool) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import socket
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from vbatch.cli.doctor.facts import Disk, Engine, Machine, Memory, Port
+from vbatch.cli.doctor.facts import Disk, Engine, Fleet, Machine, Memory, Port
+from vbatch.cli.fleets import models_elsewhere, servers_of
 from vbatch.gpu_runner.adapters.device import machine_free_bytes
 from vbatch.gpu_runner.adapters.gpus import read_gpus
 from vbatch.gpu_runner.adapters.machine import ROOT, memory_limit_bytes, read_processor
@@ -50,7 +52,13 @@ def read_machine(local: LocalSettings, runner: RunnerSettings, root: Path = ROOT
         engine=_engine(runner.engine_python),
         has_true_clock=_has_true_clock(),
         is_running=bool(own),
+        fleets=tuple(asyncio.run(_fleets())),
     )
+
+
+async def _fleets() -> list[Fleet]:
+    """By models.toml."""
+    return [Fleet(model.id, tuple(await servers_of(model))) for model in models_elsewhere()]
 
 
 def read_disk(folder: Path) -> Disk:

@@ -126,7 +126,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("runner.lost", 1, e.RunnerLost, ("scheduler",), lambda event: str(event.epoch), place="lease"),
     EventKind("scheduler.lease", 1, e.SchedulerLeased, ("scheduler",), lambda event: f"{event.pid}:{_stamp(event)}"),
     EventKind("results.lease", 1, e.ResultsLeased, ("results",), lambda event: f"{event.pid}:{_stamp(event)}"),
-    EventKind("model.registered", 2, e.ModelRegistered, ("gateway",), lambda event: _stamp(event)),
+    EventKind("model.registered", 3, e.ModelRegistered, ("gateway",), lambda event: _stamp(event)),
     EventKind("model.removed", 1, e.ModelRemoved, ("gateway",), lambda event: _stamp(event)),
     EventKind("key.created", 1, e.KeyCreated, ("gateway", "operator")),
     EventKind("key.revoked", 1, e.KeyRevoked, ("gateway",)),

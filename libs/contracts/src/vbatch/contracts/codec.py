@@ -33,6 +33,8 @@ UPCASTS: Mapping[str, tuple[str, Upcast | None]] = {
     "vbatch.runner.model_loading.v1": ("vbatch.runner.model_loading.v2", None),
     # The second version may pin a model; no model of the first one is pinned.
     "vbatch.model.registered.v1": ("vbatch.model.registered.v2", None),
+    # The third version may name several base URLs and how to reach them; the second names one, reached without a key.
+    "vbatch.model.registered.v2": ("vbatch.model.registered.v3", None),
 }
 """`ce-type` of an old version → (`ce-type` it becomes, how); None where the payload stays."""
 

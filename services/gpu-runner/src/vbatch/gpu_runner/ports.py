@@ -13,6 +13,7 @@ from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.orders import RequestRef
 from vbatch.gpu_runner.core.concurrency import EngineStats
+from vbatch.gpu_runner.core.fleet.fleet import Replica
 from vbatch.gpu_runner.core.profile import Profile
 
 Clock = Callable[[], datetime]
@@ -79,11 +80,20 @@ class Engine(Protocol):
     def concurrency(self) -> int:
         """How many requests to keep inside at once, initially."""
 
-    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
+    @property
+    def places(self) -> int | None:
+        """How many requests to keep inside now, where the engine finds that out by itself; else None."""
+
+    @property
+    def replicas(self) -> Sequence[Replica]:
+        """The servers of an engine that is a fleet; none of any other."""
+
+    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate, group: int = 0) -> Awaitable[Answer]:
         """Send one request. Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it takes the request
         back.
 
-        The gate is passed right before the request leaves, when there is a connection for it.
+        The gate is passed right before the request leaves, when there is a connection for it. Requests of one `group`
+        share a prompt prefix; 0 is no group.
         """
 
     def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AbstractAsyncContextManager[OpenAnswer]:

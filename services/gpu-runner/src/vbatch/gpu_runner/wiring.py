@@ -31,6 +31,7 @@ from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
 from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
 from vbatch.gpu_runner.adapters.engine.process.sweep import sweep
+from vbatch.gpu_runner.adapters.fleet_metrics import FleetCollector
 from vbatch.gpu_runner.adapters.gpu_metrics import Gpu, gpu_reading, power_watts
 from vbatch.gpu_runner.adapters.lane_api import lane_pages
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_page, engine_reading
@@ -111,6 +112,7 @@ async def _watched(
 ) -> AsyncIterator[None]:
     """Serve health and metrics while the block runs."""
     registry.register(RunnerCollector(runner.metrics, runner.feed, asyncio.get_running_loop().time))
+    registry.register(FleetCollector(lambda: runner.replicas))
     readiness = _readiness(runner, journal, files)
     report_waiting_writes(journal.waiting_writes, readiness, registry)
     gpu = Gpu(settings.gpu_index)

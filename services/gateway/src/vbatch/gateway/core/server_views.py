@@ -221,11 +221,15 @@ def _model_view(model: DefinedModel, loads: LoadHistory) -> RegisteredModelObjec
 
 
 def _source(definition: ModelDefinition) -> str | None:
-    """Where it comes from; a URL without the name and password it may hold."""
-    if definition.base_url:
-        parts = urlsplit(definition.base_url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    """Where it comes from; URLs without the names and passwords they may hold."""
+    if definition.urls:
+        return " ".join(map(_plain_url, definition.urls))
     return definition.hub or definition.package or definition.folder
+
+
+def _plain_url(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _seconds(at: datetime | None) -> int | None:

@@ -45,7 +45,7 @@ async def _answer(
     tries, lost_tries = Tries(), 0
     while True:
         try:
-            answer = await engine.ask(request.endpoint, request.body, gate)
+            answer = await engine.ask(request.endpoint, request.body, gate, request.group)
         except ConnectionLost as error:
             if not await engine.is_healthy():
                 raise EngineGone(f"the engine does not answer: {error}") from error

@@ -40,6 +40,12 @@ REST_SECONDS = 10.0
 LAST_WORDS_SECONDS_MAX = 1.0
 """How long to wait for a dead engine's exit; its last output says more than a lost connection."""
 
+PLACES_SECONDS = 0.5
+"""The pause between two looks at how many requests a fleet takes."""
+CONCURRENCY_RISE, CONCURRENCY_FALL = 1.5, 4.0
+"""What is told of a fleet that takes more: this much more again, so that growing takes few events. What is told of one
+that takes less is told once it takes less than a fourth."""
+
 LANE_DEATHS_MAX = 2
 """How many deaths in a row may be put down to interactive requests."""
 
@@ -149,7 +155,7 @@ class EngineSession:
         self._kept, self._kept_since, self._staying_for = engine, _clock(), None
         self._concurrency = ConcurrencyLimit(engine.concurrency)
         async with asyncio.TaskGroup() as tasks:
-            duties = (self._await_end, self._watch, self._follow_stats, self._expect_next)
+            duties = (self._await_end, self._watch, self._follow_stats, self._follow_places, self._expect_next)
             watchers = [tasks.create_task(duty(engine)) for duty in duties]
             while not self._is_over(engine):
                 self._fill_engine(engine, tasks)
@@ -215,7 +221,7 @@ class EngineSession:
     def _places(self, engine: Engine) -> int:
         """How many batch requests may be inside now."""
         return batch_places(
-            self._concurrency.size,
+            self._concurrency.size if engine.places is None else engine.places,
             running_max_of(engine.concurrency),
             self.traffic.load(engine.definition.id),
             has_priority=engine.has_priority,
@@ -287,6 +293,18 @@ class EngineSession:
             pause = self.limits.load_seconds if has_changed else min(2 * pause, self.limits.load_seconds_max)
             self.metrics.concurrency = self._concurrency.size
             self.changed.fire()
+
+    async def _follow_places(self, engine: Engine) -> None:
+        """Tell the scheduler when a fleet takes more requests, or far fewer, than it was last told."""
+        told = engine.concurrency
+        while (places := engine.places) is not None:
+            if places != self.metrics.concurrency:
+                self.metrics.concurrency = places
+                self.changed.fire()
+            if places > told or places < told / CONCURRENCY_FALL:
+                told = int(places * CONCURRENCY_RISE)
+                self.loading.report_concurrency(engine, told)
+            await asyncio.sleep(PLACES_SECONDS)
 
     # dying
 

@@ -76,6 +76,21 @@ class Loading:
         self.recorder.send(loaded)
         log.info("model_loaded", model=model, seconds=round(seconds, 3), concurrency=engine.concurrency)
 
+    def report_concurrency(self, engine: Engine, concurrency: int) -> None:
+        """A loaded engine takes more requests than was told, or far fewer."""
+        self.recorder.send(
+            ModelLoaded(
+                at=self.now(),
+                runner_id=self.runner_id,
+                epoch=self.epoch,
+                model=engine.definition.id,
+                seconds=0.0,
+                window=concurrency,
+                origin=self._origin,
+            )
+        )
+        log.info("concurrency_changed", model=engine.definition.id, concurrency=concurrency)
+
     async def expect(self, model: ModelId) -> None:
         """Prepare the start of the model that is likely next."""
         if definition := self.registry.find(model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.message import Recorded
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.feed import Feed
+from vbatch.gpu_runner.core.fleet.fleet import Replica
 from vbatch.gpu_runner.core.ladder import Ladder
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
@@ -95,6 +96,12 @@ class Runner:
         """What the loaded engine shows to Prometheus; empty while there is none."""
         engine = self._session_now.engine if self._session_now else None
         return await engine.metrics() if engine else b""
+
+    @property
+    def replicas(self) -> Sequence[Replica]:
+        """The servers of the loaded engine, if it is a fleet."""
+        engine = self._session_now.engine if self._session_now else None
+        return engine.replicas if engine else ()
 
     async def run(self, stop: StopWish) -> None:
         """Run until a requested stop. Raises Fenced, ConnectionLost or the error that ended it (in a group)."""

@@ -37,6 +37,7 @@ class Options:
     garbage_after_wakes: int
     memory_bytes: int
     memory_seqs: int
+    waiting_max: int
     work_log: str | None
 
 
@@ -62,5 +63,6 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--enable-sleep-mode", action="store_true", help="serve /sleep, /wake_up and /is_sleeping")
     parser.add_argument("--garbage-after-wakes", type=int, default=0, help="answer rubbish from this wake on; 0: never")
     parser.add_argument("--memory-bytes", type=int, default=0, help="what it claims to take of the device")
+    parser.add_argument("--waiting-max", type=int, default=-1, help="that queue; others get 429; -1: all queue")
     parser.add_argument("--work-log", help="append `TIME started|answered DIGEST INSIDE` here for each request")
     return Options(**vars(parser.parse_args(arguments)))

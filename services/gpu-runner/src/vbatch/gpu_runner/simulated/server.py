@@ -81,6 +81,12 @@ class Simulation:
         answer, steer = self._reply(path, raw)
         if steer.busy_count and self._is_busy(raw, steer):
             answer = replace(error(steer.busy_status, "Busy, as asked for."), retry_after=steer.retry_after)
+        if self._is_full():
+            answer = error(429, "As many requests wait here as may.")
+            request = InFlightRequest(raw, answer, send, send_event)
+            request.is_over = True
+            send(answer)
+            return request
         request = InFlightRequest(raw, answer, send, send_event)
         self._waiting.append(request)
         self._start_next()
@@ -124,6 +130,10 @@ class Simulation:
             "vllm:num_preemptions_total": 0,
         }
         return "".join(f"{name}{label} {value}\n" for name, value in values.items()).encode()
+
+    def _is_full(self) -> bool:
+        limit = self.options.waiting_max
+        return limit >= 0 and self.running_count >= self.running_max and self.waiting_count >= limit
 
     def _is_busy(self, raw: bytes, steer: Steer) -> bool:
         self._tries[raw] = self._tries.get(raw, 0) + 1

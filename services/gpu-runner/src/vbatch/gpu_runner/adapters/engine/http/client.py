@@ -4,9 +4,9 @@ answers."""
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from functools import lru_cache
 
 import aiohttp
@@ -20,9 +20,13 @@ from vbatch.chassis.http_exchange import (
     ExchangeTimedOut,
     NotConnected as NoConnection,
 )
-from vbatch.gpu_runner.adapters.engine.http.connection_pool import CONNECT_SECONDS_MAX, IDLE_SECONDS_MAX, ConnectionPool
+from vbatch.gpu_runner.adapters.engine.http.connection_pool import (
+    CONNECT_SECONDS_MAX,
+    IDLE_SECONDS_MAX,
+    ConnectionPool,
+    TcpTarget,
+)
 from vbatch.gpu_runner.core.concurrency import EngineStats
-from vbatch.gpu_runner.core.retrying import read_retry_after
 from vbatch.gpu_runner.ports import (
     Answer,
     AnswerTooLarge,
@@ -41,46 +45,59 @@ PROBE_BYTES_MAX = 8 * 1024 * 1024
 FIGURE_MAX = 1e9
 HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 SOCKET_BASE = "http://engine"
+NUMERIC_HOST = int(socket.AI_NUMERICHOST)
 PROGRESS_METRICS = ("vllm:generation_tokens", "vllm:prompt_tokens")
 RUNNING, WAITING, KV_SHARE = b"num_requests_running", b"num_requests_waiting", b"kv_cache_usage_perc"
 STATS_METRICS = re.compile(rb"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc)[{ ].*?(\S+)$", re.M)
 
 
-class EngineClient:
-    """Uses one session for probes and remote servers, and connections of its own for requests to an engine on a socket.
+class FixedAddress(aiohttp.abc.AbstractResolver):
+    """One address of a host that may have several."""
 
-    The client does not limit connections: the concurrency limit does.
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        kind = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+        return [
+            {"hostname": host, "host": self._address, "port": port, "family": kind, "proto": 0, "flags": NUMERIC_HOST}
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class EngineClient:
+    """Uses a connection pool for requests, and one session for probes. An answer that is read piece by piece comes over
+    connections of their own from a socket, and over the session from a server elsewhere.
+
+    `target` is the path of a socket, or a server elsewhere. The client does not limit connections: the concurrency
+    limit does.
     """
 
-    def __init__(self, *, socket: str | None = None, base_url: str = SOCKET_BASE, request_seconds_max: float) -> None:
-        connector: aiohttp.BaseConnector
-        if socket is not None:
-            connector = aiohttp.UnixConnector(socket, limit=0, keepalive_timeout=IDLE_SECONDS_MAX)
-        else:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS_MAX)
+    def __init__(self, target: str | TcpTarget, *, request_seconds_max: float) -> None:
+        headers = dict(target.headers) if isinstance(target, TcpTarget) else {}
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=_connector(target),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=HEADERS,
+            headers=HEADERS | headers,
             timeout=aiohttp.ClientTimeout(total=request_seconds_max, sock_connect=CONNECT_SECONDS_MAX),
         )
-        self._connections = (
-            ConnectionPool(socket, request_seconds_max=request_seconds_max, answer_bytes_max=ANSWER_BYTES_MAX)
-            if socket is not None
-            else None
+        self._connections = ConnectionPool(
+            target, request_seconds_max=request_seconds_max, answer_bytes_max=ANSWER_BYTES_MAX
         )
-        self._exchanges = (
-            Exchanges(Address("engine", socket=socket), idle_seconds_max=IDLE_SECONDS_MAX)
-            if socket is not None
-            else None
-        )
-        self._base_url = base_url.rstrip("/").removesuffix("/v1")
+        self._exchanges = _exchanges(target)
+        self._base_url = _base_url(target)
         self._request_seconds_max = request_seconds_max
 
     def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
-        if self._connections is not None:
-            return self._connections.post(endpoint, body, gate)
-        return self._ask_remote(endpoint, body, gate)
+        return self._connections.post(endpoint, body, gate)
+
+    def abort(self) -> None:
+        """Close the connections of all requests that `ask` has sent: each raises ConnectionLost."""
+        self._connections.abort()
 
     def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AbstractAsyncContextManager[OpenAnswer]:
         """Send one request and yield its answer while its body arrives. The connection is closed when the block is left
@@ -129,8 +146,7 @@ class EngineClient:
         return stats_in(await self.metrics())
 
     async def close(self) -> None:
-        if self._connections is not None:
-            self._connections.close()
+        self._connections.close()
         if self._exchanges is not None:
             self._exchanges.close()
         await self._session.close()
@@ -139,20 +155,6 @@ class EngineClient:
         """Return the metrics as Prometheus text; empty if there are none."""
         answer = await self._probe("/metrics")
         return answer.body if answer and answer.status_code == 200 else b""
-
-    async def _ask_remote(self, endpoint: str, body: bytes, gate: Gate) -> Answer:
-        await gate()
-        url = _url(self._base_url, endpoint)
-        try:
-            async with self._session.post(url, data=body, allow_redirects=False) as response:
-                _check_size(response.content_length or 0)
-                answer = await _read(response, ANSWER_BYTES_MAX)
-        except TimeoutError as error:
-            raise RequestTimedOut from error
-        except aiohttp.ClientError as error:
-            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
-        pause = read_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
-        return Answer(response.status, answer, pause)
 
     async def _probe_status(self, path: str) -> int:
         answer = await self._probe(path)
@@ -239,6 +241,29 @@ def _check_size(size: int, bytes_max: int = ANSWER_BYTES_MAX) -> None:
         raise AnswerTooLarge(f"The engine's answer was larger than {bytes_max >> 20} MiB.")
 
 
-@lru_cache(maxsize=64)
+def _connector(target: str | TcpTarget) -> aiohttp.BaseConnector:
+    if isinstance(target, str):
+        return aiohttp.UnixConnector(target, limit=0, keepalive_timeout=IDLE_SECONDS_MAX)
+    return aiohttp.TCPConnector(
+        limit=0,
+        keepalive_timeout=IDLE_SECONDS_MAX,
+        resolver=FixedAddress(target.address),
+        ssl=target.tls or True,
+    )
+
+
+def _exchanges(target: str | TcpTarget) -> Exchanges | None:
+    if isinstance(target, TcpTarget):
+        return None
+    return Exchanges(Address("engine", socket=target), idle_seconds_max=IDLE_SECONDS_MAX)
+
+
+def _base_url(target: str | TcpTarget) -> str:
+    if isinstance(target, str):
+        return SOCKET_BASE
+    return f"{'https' if target.tls else 'http'}://{target.host_header}{target.prefix}"
+
+
+@lru_cache(maxsize=1024)
 def _url(base_url: str, path: str) -> URL:
     return URL(base_url + path, encoded=True)

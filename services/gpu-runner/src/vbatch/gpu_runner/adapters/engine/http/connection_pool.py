@@ -1,4 +1,4 @@
-"""HTTP/1.1 POST over a Unix socket, with one exchange at a time on each connection, for the engines we start ourselves.
+"""HTTP/1.1 POST over a Unix socket or TCP, with one exchange at a time on each connection.
 
 A general client costs more than everything else that happens to a request outside the engine. This client does what an
 engine needs and refuses the rest: no redirects, no compression, no pipelining.
@@ -7,14 +7,24 @@ engine needs and refuses the rest: no redirects, no compression, no pipelining.
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import cast
 
 import httptools
 
 from vbatch.gpu_runner.core.retrying import read_retry_after
-from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Gate, RequestTimedOut, open_gate
+from vbatch.gpu_runner.ports import (
+    Answer,
+    AnswerTooLarge,
+    ConnectionLost,
+    Gate,
+    NotConnected,
+    RequestTimedOut,
+    open_gate,
+)
 
 CONNECT_SECONDS_MAX = 10.0
 IDLE_SECONDS_MAX = 2.0
@@ -25,29 +35,51 @@ RETRY_AFTER = b"retry-after"
 FRAMED_BY = (b"content-length", b"transfer-encoding")
 
 
-class ConnectionPool:
-    """Connections to one socket. The pool does not limit their number: the concurrency limit does."""
+@dataclass(frozen=True, slots=True)
+class TcpTarget:
+    """A server at `address`, which may be one of several that share `host`. `prefix` stands before every path."""
 
-    def __init__(self, socket: str, *, request_seconds_max: float, answer_bytes_max: int) -> None:
-        self._socket = socket
+    address: str
+    port: int
+    host: str
+    prefix: str = ""
+    tls: ssl.SSLContext | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def host_header(self) -> str:
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}"
+
+
+class ConnectionPool:
+    """Connections to one server: the path of a socket, or a TcpTarget. The pool does not limit their number: the
+    concurrency limit does."""
+
+    def __init__(self, target: str | TcpTarget, *, request_seconds_max: float, answer_bytes_max: int) -> None:
+        self._target = target
         self._request_seconds_max = request_seconds_max
         self._answer_bytes_max = answer_bytes_max
         self._idle: list[_Connection] = []
+        self._busy: set[_Connection] = set()
+        self._heads: dict[str, bytes] = {}
         self._loop = asyncio.get_running_loop()
 
     async def post(self, path: str, body: bytes, gate: Gate = open_gate) -> Answer:
         """Send one request. Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it closes the
         connection."""
         connection = await self._connection()
+        self._busy.add(connection)
         timer = None
         try:
             await gate()
             timer = self._loop.call_later(self._request_seconds_max, connection.run_out)
-            answer = await connection.exchange(path, body)
+            answer = await connection.exchange(self._head(path) % len(body) + body)
         except BaseException:
             connection.close()
             raise
         finally:
+            self._busy.discard(connection)
             if timer is not None:
                 timer.cancel()
         self._keep(connection)
@@ -57,6 +89,18 @@ class ConnectionPool:
         """Close the idle connections; a connection in use closes after its exchange."""
         while self._idle:
             self._idle.pop().close()
+
+    def abort(self) -> None:
+        """Close every connection: whoever waits for an answer on one of them gets ConnectionLost."""
+        self.close()
+        for connection in list(self._busy):
+            connection.close()
+
+    def _head(self, path: str) -> bytes:
+        found = self._heads.get(path)
+        if found is None:
+            found = self._heads[path] = _head_of(self._target, path)
+        return found
 
     def _keep(self, connection: _Connection) -> None:
         if connection.is_reusable:
@@ -77,12 +121,23 @@ class ConnectionPool:
     async def _connect(self) -> _Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                _, connection = await self._loop.create_unix_connection(
-                    lambda: _Connection(self._answer_bytes_max), self._socket
-                )
+                return await self._opened()
         except (OSError, TimeoutError) as error:
-            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+            raise NotConnected(f"{type(error).__name__}: {error}") from error
+
+    async def _opened(self) -> _Connection:
+        target = self._target
+        if isinstance(target, str):
+            _, connection = await self._loop.create_unix_connection(self._new_connection, target)
+        else:
+            name = target.host if target.tls else None
+            _, connection = await self._loop.create_connection(
+                self._new_connection, target.address, target.port, ssl=target.tls, server_hostname=name
+            )
         return connection
+
+    def _new_connection(self) -> _Connection:
+        return _Connection(self._answer_bytes_max)
 
 
 class _Connection(asyncio.Protocol):
@@ -102,7 +157,7 @@ class _Connection(asyncio.Protocol):
         self.is_reusable = False
         self.idle_since = 0.0
 
-    def exchange(self, path: str, body: bytes) -> asyncio.Future[Answer]:
+    def exchange(self, request: bytes) -> asyncio.Future[Answer]:
         """Send one request and return its answer to come. Only once the last one is done."""
         self._pieces, self._size = [], 0
         self._is_framed = self._has_head = self.is_reusable = False
@@ -111,7 +166,7 @@ class _Connection(asyncio.Protocol):
         if self.is_lost:
             self._fail(ConnectionLost("the connection was closed"))
         else:
-            self._transport.write(_head(path) % len(body) + body)
+            self._transport.write(request)
         return answer
 
     def close(self) -> None:
@@ -182,10 +237,14 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(error)
 
 
-@lru_cache(maxsize=64)
-def _head(path: str) -> bytes:
-    """Return the head with a placeholder for the length. The path is our own: no spaces and no percent signs."""
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nAccept: */*\r\n"
-        "Accept-Encoding: identity\r\nContent-Length: %d\r\n\r\n"
-    ).encode()
+def _head_of(target: str | TcpTarget, path: str) -> bytes:
+    """Return the head with a placeholder for the length."""
+    host, prefix, more = "engine", "", ""
+    if isinstance(target, TcpTarget):
+        host, prefix = target.host_header, target.prefix
+        more = "".join(f"{name}: {value}\r\n" for name, value in target.headers.items())
+    head = (
+        f"POST {prefix}{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nAccept: */*\r\n"
+        f"Accept-Encoding: identity\r\n{more}"
+    )
+    return head.replace("%", "%%").encode() + b"Content-Length: %d\r\n\r\n"

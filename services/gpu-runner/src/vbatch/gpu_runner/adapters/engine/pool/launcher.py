@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import count
@@ -17,6 +17,8 @@ from vbatch.contracts.events import EngineOrigin
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes, wait_until_free
+from vbatch.gpu_runner.adapters.engine.fleet.client import FleetClient
+from vbatch.gpu_runner.adapters.engine.fleet.targets import Targets
 from vbatch.gpu_runner.adapters.engine.http.client import EngineClient
 from vbatch.gpu_runner.adapters.engine.pool.model_files import (
     folder_of,
@@ -42,6 +44,7 @@ from vbatch.gpu_runner.core.command import (
     schedules_by_priority,
 )
 from vbatch.gpu_runner.core.concurrency import EngineStats
+from vbatch.gpu_runner.core.fleet.fleet import Fleet, Replica
 from vbatch.gpu_runner.core.ladder import KERNEL_KILLED
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.model_cache import NOTHING, Need
@@ -62,7 +65,7 @@ class RunningEngine:
         self,
         definition: ModelDefinition,
         concurrency: int,
-        client: EngineClient,
+        client: EngineClient | FleetClient,
         child: Child | None = None,
         on_stopped: Callable[[], None] = lambda: None,
         *,
@@ -73,12 +76,26 @@ class RunningEngine:
         self.can_sleep = can_sleep
         self.has_priority = has_priority
         self._oom_kills = oom_kill_count()
-        self.concurrency = concurrency
+        self._concurrency = concurrency
         self.child = child
         self._client = client
         self._on_stopped = on_stopped
 
-    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
+    @property
+    def concurrency(self) -> int:
+        return self._concurrency if self.places is None else self.places
+
+    @property
+    def places(self) -> int | None:
+        return self._client.places if isinstance(self._client, FleetClient) else None
+
+    @property
+    def replicas(self) -> Sequence[Replica]:
+        return self._client.replicas if isinstance(self._client, FleetClient) else ()
+
+    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate, group: int = 0) -> Awaitable[Answer]:
+        if isinstance(self._client, FleetClient):
+            return self._client.ask(endpoint, body, gate, group)
         return self._client.ask(endpoint, body, gate)
 
     def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AbstractAsyncContextManager[OpenAnswer]:
@@ -99,9 +116,9 @@ class RunningEngine:
         return await self._client.metrics()
 
     async def gone(self) -> str:
-        if self.child is None:
-            await asyncio.Event().wait()
-            return ""
+        if isinstance(self._client, FleetClient):
+            return await self._client.ended()
+        assert self.child is not None, "an engine is a process of ours or a fleet"
         code = await self.child.wait()
         why = f" ({KERNEL_KILLED})" if oom_kill_count() > self._oom_kills else ""
         return f"the engine ended with code {code}{why}: {self.child.last_words()}"
@@ -165,8 +182,10 @@ class EngineLauncher:
             await asyncio.to_thread(read_ahead, folder, machine_free_bytes() // 2)
 
     async def _connect(self, definition: ModelDefinition) -> RunningEngine:
-        client = EngineClient(base_url=definition.base_url or "", request_seconds_max=self._limits.request_seconds_max)
-        engine = RunningEngine(definition, effective_concurrency(definition, self._device), client)
+        concurrency = effective_concurrency(definition, self._device)
+        client = FleetClient(Targets(definition), Fleet(concurrency), self._limits)
+        engine = RunningEngine(definition, concurrency, client)
+        await client.start()
         await self._wait_ready(engine)
         return engine
 
@@ -217,9 +236,7 @@ class EngineLauncher:
         return await self._ready(definition, child, slot)
 
     async def _ready(self, definition: ModelDefinition, child: Child, slot: int) -> RunningEngine:
-        client = EngineClient(
-            socket=str(self._paths.socket(slot)), request_seconds_max=self._limits.request_seconds_max
-        )
+        client = EngineClient(str(self._paths.socket(slot)), request_seconds_max=self._limits.request_seconds_max)
         concurrency = effective_concurrency(definition, self._device)
         leave = partial(self._leave_slot, slot)
         engine = RunningEngine(
@@ -294,7 +311,7 @@ class EngineLauncher:
             async with asyncio.timeout(self._limits.startup_seconds_max):
                 await _until_healthy(engine)
         except TimeoutError as error:
-            words = engine.child.last_words() if engine.child else "no healthy answer from its address"
+            words = engine.child.last_words() if engine.child else "no healthy answer from any of its addresses"
             await engine.stop()
             raise EngineFailed(f"not ready within {self._limits.startup_seconds_max:g} s: {words}") from error
         except BaseException:

@@ -17,6 +17,7 @@ from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher, Runn
 from vbatch.gpu_runner.core.canary import Canary, agree, canary_in, canary_question
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.concurrency import EngineStats
+from vbatch.gpu_runner.core.fleet.fleet import Replica
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.model_cache import (
     WAKES_MAX,
@@ -96,8 +97,16 @@ class CachedEngine:
     def concurrency(self) -> int:
         return self.loaded.engine.concurrency
 
-    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
-        return self.loaded.engine.ask(endpoint, body, gate)
+    @property
+    def places(self) -> int | None:
+        return self.loaded.engine.places
+
+    @property
+    def replicas(self) -> Sequence[Replica]:
+        return self.loaded.engine.replicas
+
+    def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate, group: int = 0) -> Awaitable[Answer]:
+        return self.loaded.engine.ask(endpoint, body, gate, group)
 
     @property
     def has_priority(self) -> bool:

@@ -25,7 +25,7 @@ FILE_BYTES_MAX = 64 << 20
 def origin_of(definition: ModelDefinition, place: str, engine_python: Path) -> EngineOrigin:
     """What can be told; `place` is the model's folder or its id on the hub. Texts that are not known are empty."""
     packages = engine_python.parent.parent / "lib"
-    source = definition.hub or definition.package or definition.folder or definition.base_url or ""
+    source = definition.hub or definition.package or definition.folder or " ".join(definition.urls)
     told = EngineOrigin(engine=_engine(definition, packages), source=cut(source, REASON_BYTES_MAX))
     folder = folder_of(place) if place else None
     if folder is None:
