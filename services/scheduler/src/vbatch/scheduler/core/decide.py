@@ -26,7 +26,8 @@ from vbatch.scheduler.core.quality import quality_events
 from vbatch.scheduler.core.state.bisection import Picked, pick
 from vbatch.scheduler.core.state.load_failures import load_fault
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
-from vbatch.scheduler.core.state.state import Runner, Slice, State
+from vbatch.scheduler.core.state.slices import Slice
+from vbatch.scheduler.core.state.state import Runner, State
 
 OUTSTANDING_SLICES_MAX = 2
 """Slices that a runner holds: one runs, one is read ahead; more would only delay a cancel or a better batch."""
@@ -48,6 +49,8 @@ FLAW_SHARE_MAX = 0.5
 
 PlanResult = Plan | tuple[e.BatchFault, ...]
 """The result of reading a file: its plan, or its faults."""
+Idleness = tuple[ModelId | None, int]
+"""The model of an idle runner and its concurrency: runners with the same are offered the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +136,35 @@ def _judged(batch: PendingBatch, result: PlanResult, now: datetime) -> e.AnyEven
 
 def _first_slice(state: State, given: DecisionInput) -> list[e.AnyEvent]:
     """The first slice that some runner can take. The runner that holds least comes first, and a runner without a model
-    before one that would have to give up its own."""
+    before one that would have to give up its own. Where one idle runner is offered nothing, its equals are not asked:
+    in a fleet hundreds may be idle."""
     emptiest_first = sorted(
         state.runners.values(), key=lambda runner: (len(state.slices_of(runner.runner_id)), runner.model is not None)
     )
-    first = next((event for runner in emptiest_first if (event := _next_slice(state, runner, given))), None)
-    return [] if first is None else [first]
+    in_vain = set[Idleness]()
+    for runner in emptiest_first:
+        idleness = _idleness(state, runner)
+        if idleness in in_vain or not _has_room(state, runner, state.slices_of(runner.runner_id)):
+            continue
+        view = _offered(state, runner, given.now)
+        if event := _next_slice(state, runner, view, given):
+            return [event]
+        if idleness is not None and not view.candidates:
+            in_vain.add(idleness)
+    return []
 
 
-def _next_slice(state: State, runner: Runner, given: DecisionInput) -> e.AnyEvent | None:
+def _idleness(state: State, runner: Runner) -> Idleness | None:
+    """What the offer to an idle runner depends on; None where it depends on more: slices that it holds, or models that
+    it could not load. How long its model was there matters only to the choice among what is offered."""
+    if state.slices_of(runner.runner_id) or any(place[0] == runner.runner_id for place in state.troubles):
+        return None
+    return runner.model, runner.concurrency
+
+
+def _next_slice(state: State, runner: Runner, view: View, given: DecisionInput) -> e.AnyEvent | None:
     """The next slice for a runner that can take one."""
     held = state.slices_of(runner.runner_id)
-    if not _has_room(state, runner, held):
-        return None
-    view = _offered(state, runner, given.now)
     choice = given.policy(view)
     if choice is None:
         return None

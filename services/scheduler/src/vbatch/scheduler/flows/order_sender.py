@@ -14,7 +14,8 @@ from vbatch.contracts.subjects import work
 from vbatch.journal.port import Rejected, WorkQueue
 from vbatch.scheduler.core.decide import work_order_for
 from vbatch.scheduler.core.state.pending_batch import stop_asked_at
-from vbatch.scheduler.core.state.state import Slice, State
+from vbatch.scheduler.core.state.slices import Slice
+from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import Clock
 
 

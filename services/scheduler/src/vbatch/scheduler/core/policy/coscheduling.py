@@ -12,7 +12,8 @@ from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.scheduler.core.policy.policy import Candidate, View
 from vbatch.scheduler.core.state.bisection import Picked
 from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch
-from vbatch.scheduler.core.state.state import Slice, State
+from vbatch.scheduler.core.state.slices import Slice
+from vbatch.scheduler.core.state.state import State
 
 FOLLOWERS_PER_GROUP_MAX = 16
 """The limit for one batch behind one slice: a text with which everything begins must not bring everything along."""

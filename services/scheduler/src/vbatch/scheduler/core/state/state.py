@@ -8,12 +8,13 @@ from typing import assert_never
 
 from vbatch.contracts import events as e
 from vbatch.contracts.failures import ReturnReason
-from vbatch.contracts.ids import BatchId, FileId, ModelId, RunnerId, SliceId
+from vbatch.contracts.ids import BatchId, FileId, ModelId, RunnerId
 from vbatch.contracts.lifecycle import BatchStatus, Steering
 from vbatch.contracts.models import ModelDefinition
 from vbatch.scheduler.core.state.arrivals import Arrivals
 from vbatch.scheduler.core.state.cost_model import CostModel
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
+from vbatch.scheduler.core.state.slices import Slice, Slices
 
 HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
 
@@ -87,18 +88,6 @@ class Runner:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """Requests on a runner; `lines` are the requests that were not answered, with their history."""
-
-    event: e.BatchDispatched
-    lines: dict[int, Waiting]
-
-    @property
-    def is_suspect(self) -> bool:
-        return any(waiting.deaths for waiting in self.lines.values())
-
-
-@dataclass(frozen=True, slots=True)
 class ModelTrouble:
     """Consecutive failed loads of a model on one runner."""
 
@@ -115,7 +104,7 @@ class State:
     troubles: dict[Place, ModelTrouble] = field(default_factory=dict)
     runners: dict[RunnerId, Runner] = field(default_factory=dict)
     batches: dict[BatchId, PendingBatch] = field(default_factory=dict)
-    slices: dict[SliceId, Slice] = field(default_factory=dict)
+    slices: Slices = field(default_factory=Slices)
     costs: CostModel = field(default_factory=CostModel)
     arrivals: Arrivals = field(default_factory=Arrivals)
     queue_pause_sequence: int = 0
@@ -133,10 +122,10 @@ class State:
         return max(batch.pause_sequence, self.queue_pause_sequence)
 
     def slices_of(self, runner_id: RunnerId) -> list[Slice]:
-        return [slice_ for slice_ in self.slices.values() if slice_.event.runner_id == runner_id]
+        return self.slices.of_runner(runner_id)
 
     def slices_of_batch(self, batch_id: BatchId) -> list[Slice]:
-        return [slice_ for slice_ in self.slices.values() if slice_.event.batch_id == batch_id]
+        return self.slices.of_batch(batch_id)
 
     def may_load_elsewhere(self, runner_id: RunnerId, model: ModelId) -> bool:
         """Whether another live runner exists that has not failed to load the model."""
