@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from vbatch.gateway.settings import GatewaySettings
-from vbatch.gateway.wiring import _server_config, connection_limits
+from vbatch.gateway.wiring.http_server import connection_limits, server_config
 
 PROXY, STRANGER, CLAIMED = "10.0.0.5", "10.9.9.9", "203.0.113.7"
 
@@ -28,7 +28,7 @@ async def client_seen(trusted: str, asking: str, claimed: str = CLAIMED) -> str:
         seen.append(scope["client"][0])
 
     settings = settings_with(trusted)
-    config = _server_config(FastAPI(), connection_limits(settings), None, settings.trusted_proxies)
+    config = server_config(FastAPI(), connection_limits(settings), None, settings.trusted_proxies)
     config.app = app
     config.load()
     headers = [(b"x-forwarded-for", claimed.encode())]

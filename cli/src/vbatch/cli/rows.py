@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -64,18 +64,18 @@ Split = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RowOptions:
     """What the command line says of rows; None where it says nothing."""
 
-    prompt: str | None
-    system: str | None
-    model: str | None
-    id_column: str | None
-    max_tokens: int | None
-    params: Sequence[str]
-    format: Format | None
-    split: str | None
+    prompt: Prompt = None
+    system: System = None
+    model: Model = None
+    id_column: IdColumn = None
+    max_tokens: MaxTokens = None
+    param: Param = None
+    format: TableFormat = None
+    split: Split = None
 
     def template(self, endpoint: str | None) -> RequestTemplate | None:
         """None where FILE holds requests already. Raises Misused."""
@@ -85,29 +85,24 @@ class RowOptions:
         if self.model is None:
             raise Misused("Rows need a model: give --model. `vbatch models` lists those of the server.")
         try:
-            return RequestTemplate(
-                model=self.model,
-                prompt=self.prompt,
-                system=self.system,
-                id_column=self.id_column,
-                endpoint=endpoint or CHAT_COMPLETIONS,
-                max_tokens=self.max_tokens,
-                params=dict(map(_param, self.params)),
-            )
+            return self._template(self.model, self.prompt, endpoint or CHAT_COMPLETIONS)
         except TemplateError as error:
             raise Misused(str(error)) from error
 
+    def _template(self, model: str, prompt: str, endpoint: str) -> RequestTemplate:
+        return RequestTemplate(
+            model=model,
+            prompt=prompt,
+            system=self.system,
+            id_column=self.id_column,
+            endpoint=endpoint,
+            max_tokens=self.max_tokens,
+            params=dict(map(_param, self.param or [])),
+        )
+
     def _must_be_unused(self) -> None:
-        given = {
-            "--system": self.system,
-            "--model": self.model,
-            "--id-column": self.id_column,
-            "--max-tokens": self.max_tokens,
-            "--param": self.params or None,
-            "--format": self.format,
-            "--split": self.split,
-        }
-        used = [name for name, value in given.items() if value is not None]
+        given = {f"--{field.name.replace('_', '-')}": getattr(self, field.name) for field in fields(self)}
+        used = [option for option, value in given.items() if value]
         if used:
             raise Misused(f"{used[0]} is for the rows of a table: give --prompt as well, or leave it out.")
 

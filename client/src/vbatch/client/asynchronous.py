@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import ExitStack, aclosing
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -17,21 +16,20 @@ from vbatch.client import collected
 from vbatch.client.core import routes
 from vbatch.client.core.answers import Answer, parse_answer
 from vbatch.client.core.joining import DEFAULT_COLUMN, AnswerColumns
-from vbatch.client.core.lines import LineSplitter
-from vbatch.client.core.live_events import LiveEvent, live_event
+from vbatch.client.core.live_events import LiveEvent
 from vbatch.client.core.progress import Progress, ProgressFold
-from vbatch.client.core.requests import ID_COLUMN_KEY, RequestTemplate, RowIds
-from vbatch.client.core.results_cursor import ResultsCursor
+from vbatch.client.core.reading import EventReading, FileReading, ResultsReading
+from vbatch.client.core.requests import RequestTemplate
 from vbatch.client.core.retries import Retries
-from vbatch.client.errors import Silent, Unreachable
-from vbatch.client.objects import Batch, StoredFile, must_have_run, read
+from vbatch.client.errors import Unreachable
+from vbatch.client.objects import Batch, StoredFile, read
 from vbatch.client.settings import api_key_from, url_from
 from vbatch.client.submission import submission
 from vbatch.client.tables.disk_index import temporary_file
-from vbatch.client.tables.joins import JoinReport, check_join, join
-from vbatch.client.tables.sources import Format, Source, open_table
+from vbatch.client.tables.joins import JoinReport
+from vbatch.client.tables.sources import Format, Source
+from vbatch.client.tables.table_join import table_join
 from vbatch.client.transport import EVENT_BYTES_MAX, SILENCE_SECONDS_MAX, AsyncTransport, Upload
-from vbatch.contracts.endpoints import EMBEDDINGS
 
 if TYPE_CHECKING:
     import pandas
@@ -103,12 +101,7 @@ class AsyncClient:
             metadata=metadata or {},
             priority=priority,
         )
-        headers, retries = {"Idempotency-Key": uuid4().hex}, Retries(tries_max=2)
-        while True:
-            try:
-                return read(await self.transport.ask("POST", routes.BATCHES, json=body, headers=headers), Batch)
-            except Unreachable as trouble:
-                await asyncio.sleep(retries.pause(trouble))
+        return await self._created(body)
 
     async def batch(self, batch_id: str) -> Batch:
         return read(await self.transport.ask("GET", routes.batch(batch_id)), Batch)
@@ -119,22 +112,19 @@ class AsyncClient:
 
     async def events(self, batch_id: str, *, after: int = 0) -> AsyncGenerator[LiveEvent, None]:
         """As `Client.events`."""
-        retries = Retries()
+        reading = EventReading(batch_id, after)
         while True:
-            trouble = Unreachable(f"The event stream of {batch_id} keeps ending early. Try again.")
+            trouble: Unreachable | None = None
             try:
-                headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(after)} if after else {})
-                async with self.transport.open("GET", routes.batch(batch_id, "events"), headers=headers) as response:
+                async with self.transport.open("GET", reading.path, headers=reading.headers) as response:
                     if response.status_code == httpx.codes.NO_CONTENT:
                         return
                     async for sent in httpx.EventSource(response, EVENT_BYTES_MAX):
-                        if event := live_event(sent.id, sent.event, sent.data, after=after):
-                            after = event.id
-                            retries.brought()
+                        if event := reading.take(sent.id, sent.event, sent.data):
                             yield event
             except Unreachable as error:
                 trouble = error
-            await asyncio.sleep(retries.pause(trouble))
+            await asyncio.sleep(reading.pause(trouble))
 
     async def watch(self, batch_id: str) -> AsyncIterator[Progress]:
         """As `Client.watch`."""
@@ -168,16 +158,14 @@ class AsyncClient:
     ) -> JoinReport:
         """As `Client.join`."""
         batch = await self.batch(batch_id)
-        must_have_run(batch)
-        ids = RowIds(id_column or (batch.metadata or {}).get(ID_COLUMN_KEY))
-        table, columns = open_table(source, format=format, split=split), AnswerColumns(answer_column)
-        await asyncio.to_thread(check_join, table, ids, Path(output), columns)
+        columns = AnswerColumns(answer_column)
+        joining = table_join(batch, source, Path(output), columns, id_column=id_column, format=format, split=split)
+        await asyncio.to_thread(joining.check)
         with temporary_file() as lines:
             async for line in self._all_lines(batch):
                 lines.write(line + b"\n")
             lines.seek(0)
-            joined = partial(join, ids=ids, columns=columns, has_vectors=batch.endpoint == EMBEDDINGS)
-            return await asyncio.to_thread(joined, table, lines, Path(output))
+            return await asyncio.to_thread(joining.write, lines)
 
     async def close(self) -> None:
         await self.transport.close()
@@ -190,6 +178,14 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    async def _created(self, body: object) -> Batch:
+        headers, retries = {"Idempotency-Key": uuid4().hex}, Retries(tries_max=2)
+        while True:
+            try:
+                return read(await self.transport.ask("POST", routes.BATCHES, json=body, headers=headers), Batch)
+            except Unreachable as trouble:
+                await asyncio.sleep(retries.pause(trouble))
+
     async def _all_lines(self, batch: Batch) -> AsyncIterator[bytes]:
         async for line, _next_byte in self._lines(batch.id, 0, follow=False):
             yield line
@@ -198,42 +194,31 @@ class AsyncClient:
                 yield line
 
     async def _file_lines(self, file_id: str) -> AsyncIterator[bytes]:
-        path, taken, retries = routes.content(file_id), 0, Retries()
+        reading = FileReading(file_id)
         while True:
-            splitter = LineSplitter()
             try:
-                async with self.transport.open("GET", path, headers=routes.range_from(taken)) as response:
+                async with self.transport.open("GET", reading.path, headers=reading.headers) as response:
                     async for piece in response.aiter_bytes():
-                        for line in splitter.feed(piece):
+                        for line in reading.feed(piece):
                             yield line
                 return
             except Unreachable as error:
                 trouble = error
-            if splitter.taken:
-                retries.brought()
-            taken += splitter.taken
-            await asyncio.sleep(retries.pause(trouble))
+            await asyncio.sleep(reading.pause(trouble))
 
     async def _lines(self, batch_id: str, after_byte: int, *, follow: bool) -> AsyncIterator[tuple[bytes, int]]:
-        path = routes.batch(batch_id, "results")
-        cursor, retries = ResultsCursor(after_byte, is_following=follow), Retries()
-        while not cursor.is_done:
-            trouble = Unreachable(f"The answers of {batch_id} keep ending early. Try again.")
+        reading = ResultsReading(batch_id, after_byte, is_following=follow)
+        while not reading.is_done:
+            trouble: Unreachable | None = None
             try:
-                async with self.transport.open("GET", f"{path}?{cursor.query}") as response:
-                    cursor.begin(response.headers.get("x-incomplete"), response.headers.get("x-next-byte"))
+                async with self.transport.open("GET", reading.path) as response:
+                    reading.begin(response.headers)
                     async for piece in response.aiter_bytes():
-                        for line in cursor.feed(piece):
-                            retries.brought()
+                        for line in reading.feed(piece):
                             yield line
-                if cursor.finish():
-                    continue
             except Unreachable as error:
                 trouble = error
-                if isinstance(error, Silent) and cursor.interrupt():
-                    continue
-            cursor.interrupt()
-            await asyncio.sleep(retries.pause(trouble))
+            await asyncio.sleep(reading.pause(trouble))
 
 
 class AsyncAnswers(AsyncIterator[Answer]):

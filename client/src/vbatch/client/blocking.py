@@ -15,20 +15,19 @@ from vbatch.client import collected
 from vbatch.client.core import routes
 from vbatch.client.core.answers import Answer, parse_answer
 from vbatch.client.core.joining import DEFAULT_COLUMN, AnswerColumns
-from vbatch.client.core.lines import LineSplitter
-from vbatch.client.core.live_events import LiveEvent, live_event
+from vbatch.client.core.live_events import LiveEvent
 from vbatch.client.core.progress import Progress, ProgressFold
-from vbatch.client.core.requests import ID_COLUMN_KEY, RequestTemplate, RowIds
-from vbatch.client.core.results_cursor import ResultsCursor
+from vbatch.client.core.reading import EventReading, FileReading, ResultsReading
+from vbatch.client.core.requests import RequestTemplate
 from vbatch.client.core.retries import Retries
-from vbatch.client.errors import Silent, Unreachable
-from vbatch.client.objects import Batch, StoredFile, must_have_run, read
+from vbatch.client.errors import Unreachable
+from vbatch.client.objects import Batch, StoredFile, read
 from vbatch.client.settings import api_key_from, url_from
 from vbatch.client.submission import submission
-from vbatch.client.tables.joins import JoinReport, check_join, join
-from vbatch.client.tables.sources import Format, Source, open_table
+from vbatch.client.tables.joins import JoinReport
+from vbatch.client.tables.sources import Format, Source
+from vbatch.client.tables.table_join import table_join
 from vbatch.client.transport import EVENT_BYTES_MAX, Transport, Upload
-from vbatch.contracts.endpoints import EMBEDDINGS
 
 if TYPE_CHECKING:
     import pandas
@@ -95,12 +94,7 @@ class Client:
             metadata=metadata or {},
             priority=priority,
         )
-        headers, retries = {"Idempotency-Key": uuid4().hex}, Retries(tries_max=2)
-        while True:
-            try:
-                return read(self.transport.ask("POST", routes.BATCHES, json=body, headers=headers), Batch)
-            except Unreachable as trouble:
-                time.sleep(retries.pause(trouble))
+        return self._created(body)
 
     def batch(self, batch_id: str) -> Batch:
         return read(self.transport.ask("GET", routes.batch(batch_id)), Batch)
@@ -115,22 +109,19 @@ class Client:
         A connection that breaks is opened again behind the last event. Raises Unreachable after several tries in a row
         that brought nothing.
         """
-        retries = Retries()
+        reading = EventReading(batch_id, after)
         while True:
-            trouble = Unreachable(f"The event stream of {batch_id} keeps ending early. Try again.")
+            trouble: Unreachable | None = None
             try:
-                headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(after)} if after else {})
-                with self.transport.open("GET", routes.batch(batch_id, "events"), headers=headers) as response:
+                with self.transport.open("GET", reading.path, headers=reading.headers) as response:
                     if response.status_code == httpx.codes.NO_CONTENT:
                         return
                     for sent in httpx.EventSource(response, EVENT_BYTES_MAX):
-                        if event := live_event(sent.id, sent.event, sent.data, after=after):
-                            after = event.id
-                            retries.brought()
+                        if event := reading.take(sent.id, sent.event, sent.data):
                             yield event
             except Unreachable as error:
                 trouble = error
-            time.sleep(retries.pause(trouble))
+            time.sleep(reading.pause(trouble))
 
     def watch(self, batch_id: str) -> Iterator[Progress]:
         """Yield the progress of a batch after each of its events, until it is over."""
@@ -172,13 +163,10 @@ class Client:
         TableError; then `output` is as it was before.
         """
         batch = self.batch(batch_id)
-        must_have_run(batch)
-        ids = RowIds(id_column or (batch.metadata or {}).get(ID_COLUMN_KEY))
-        table, columns = open_table(source, format=format, split=split), AnswerColumns(answer_column)
-        check_join(table, ids, Path(output), columns)
-        lines = self._all_lines(batch)
-        has_vectors = batch.endpoint == EMBEDDINGS
-        return join(table, lines, Path(output), ids=ids, columns=columns, has_vectors=has_vectors)
+        columns = AnswerColumns(answer_column)
+        joining = table_join(batch, source, Path(output), columns, id_column=id_column, format=format, split=split)
+        joining.check()
+        return joining.write(self._all_lines(batch))
 
     def close(self) -> None:
         self.transport.close()
@@ -191,6 +179,14 @@ class Client:
     ) -> None:
         self.close()
 
+    def _created(self, body: object) -> Batch:
+        headers, retries = {"Idempotency-Key": uuid4().hex}, Retries(tries_max=2)
+        while True:
+            try:
+                return read(self.transport.ask("POST", routes.BATCHES, json=body, headers=headers), Batch)
+            except Unreachable as trouble:
+                time.sleep(retries.pause(trouble))
+
     def _all_lines(self, batch: Batch) -> Iterator[bytes]:
         """Yield what is recorded, then the error file: of requests that never ran, the end of a batch says so there."""
         for line, _next_byte in self._lines(batch.id, 0, follow=False):
@@ -199,41 +195,29 @@ class Client:
             yield from self._file_lines(batch.error_file_id)
 
     def _file_lines(self, file_id: str) -> Iterator[bytes]:
-        taken, retries = 0, Retries()
+        reading = FileReading(file_id)
         while True:
-            splitter = LineSplitter()
             try:
-                with self.transport.open("GET", routes.content(file_id), headers=routes.range_from(taken)) as response:
+                with self.transport.open("GET", reading.path, headers=reading.headers) as response:
                     for piece in response.iter_bytes():
-                        yield from splitter.feed(piece)
+                        yield from reading.feed(piece)
                 return
             except Unreachable as error:
                 trouble = error
-            if splitter.taken:
-                retries.brought()
-            taken += splitter.taken
-            time.sleep(retries.pause(trouble))
+            time.sleep(reading.pause(trouble))
 
     def _lines(self, batch_id: str, after_byte: int, *, follow: bool) -> Iterator[tuple[bytes, int]]:
-        path = routes.batch(batch_id, "results")
-        cursor, retries = ResultsCursor(after_byte, is_following=follow), Retries()
-        while not cursor.is_done:
-            trouble = Unreachable(f"The answers of {batch_id} keep ending early. Try again.")
+        reading = ResultsReading(batch_id, after_byte, is_following=follow)
+        while not reading.is_done:
+            trouble: Unreachable | None = None
             try:
-                with self.transport.open("GET", f"{path}?{cursor.query}") as response:
-                    cursor.begin(response.headers.get("x-incomplete"), response.headers.get("x-next-byte"))
+                with self.transport.open("GET", reading.path) as response:
+                    reading.begin(response.headers)
                     for piece in response.iter_bytes():
-                        for line in cursor.feed(piece):
-                            retries.brought()
-                            yield line
-                if cursor.finish():
-                    continue
+                        yield from reading.feed(piece)
             except Unreachable as error:
                 trouble = error
-                if isinstance(error, Silent) and cursor.interrupt():
-                    continue
-            cursor.interrupt()
-            time.sleep(retries.pause(trouble))
+            time.sleep(reading.pause(trouble))
 
 
 class Answers(Iterator[Answer]):

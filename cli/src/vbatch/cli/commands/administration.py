@@ -8,11 +8,12 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.table import Table
 
-from vbatch.cli.api_types import read
-from vbatch.cli.client import connect
 from vbatch.cli.exits import Misused
-from vbatch.cli.options import ApiKey, AsJson, Url, err, out, print_json, print_table, run, server_url, table_of
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import ApiKey, Url, err, out, print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 
 ServiceOption = Annotated[str | None, typer.Option("--service", help="Only this service.")]
 ChangedOption = Annotated[bool, typer.Option("--set", help="Only settings that have not their default.")]
@@ -57,43 +58,33 @@ class ChangeList(msgspec.Struct, frozen=True):
     data: list[Change]
 
 
+@command
 def settings(
     service: ServiceOption = None,
     only_set: ChangedOption = False,
     changes: ChangesOption = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    *,
+    server: ServerOptions,
 ) -> None:
     """Show the settings that each service runs with and where each value comes from; or what was changed live."""
-
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("GET", "/v1/admin/changes" if changes else "/v1/admin/settings")
-        if as_json:
-            print_json(answer)
-        elif changes:
-            _show_changes(read(answer, ChangeList).data)
-        else:
-            _show_settings(read(answer, SettingsList).data, service, only_set=only_set)
-
-    run(ask())
+    path = "/v1/admin/changes" if changes else "/v1/admin/settings"
+    answer = server.ask(lambda gateway: gateway.ask("GET", path))
+    if changes:
+        server.show(answer, ChangeList, lambda found: _show_changes(found.data))
+    else:
+        server.show(answer, SettingsList, lambda found: _show_settings(found.data, service, only_set=only_set))
 
 
+@command
 def support_bundle(output: OutputOption = None, url: Url = None, api_key: ApiKey = None) -> None:
     """Write a ZIP for whoever helps from afar: versions, settings, states, logs. No secret, no prompt, no answer."""
-
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            content = await server.ask("GET", "/v1/admin/support_bundle")
-        path = output or Path(f"vbatch-support-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip")
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise Misused(f"{path} cannot be written: {error.strerror}.") from error
-        err.print(f"{path} is written. Read it before you pass it on.", markup=False)
-
-    run(ask())
+    content = ServerOptions(url, api_key).ask(lambda gateway: gateway.ask("GET", "/v1/admin/support_bundle"))
+    path = output or Path(f"vbatch-support-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip")
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise Misused(f"{path} cannot be written: {error.strerror}.") from error
+    err.print(f"{path} is written. Read it before you pass it on.", markup=False)
 
 
 def _show_settings(found: list[ServiceSettings], service: str | None, *, only_set: bool) -> None:
@@ -102,15 +93,18 @@ def _show_settings(found: list[ServiceSettings], service: str | None, *, only_se
         raise Misused(f"There is no service {service!r} here; there are {', '.join(names)}.")
     table = table_of("service", "variable", "value", "from", "default", "a change counts")
     for each in found:
-        if service not in (None, each.service):
-            continue
-        if each.trouble:
-            err.print(f"{each.service} tells no settings: {each.trouble}", markup=False)
-        for setting in each.settings:
-            if not only_set or setting.source != "default":
-                counts = "at once" if setting.effect == "live" else "at a restart"
-                table.add_row(each.service, setting.variable, setting.value, setting.source, setting.default, counts)
+        if service in (None, each.service):
+            _add_settings(table, each, only_set=only_set)
     print_table(table)
+
+
+def _add_settings(table: Table, found: ServiceSettings, *, only_set: bool) -> None:
+    if found.trouble:
+        err.print(f"{found.service} tells no settings: {found.trouble}", markup=False)
+    for setting in found.settings:
+        if not only_set or setting.source != "default":
+            counts = "at once" if setting.effect == "live" else "at a restart"
+            table.add_row(found.service, setting.variable, setting.value, setting.source, setting.default, counts)
 
 
 def _show_changes(found: list[Change]) -> None:

@@ -4,44 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vbatch.cli.api_types import Batch, BatchPage, Fanout, StoredFile, read
-from vbatch.cli.client import Server, connect
+from vbatch.cli.client import Server
 from vbatch.cli.exits import CommandError, Exit, Misused
 from vbatch.cli.forecast_text import forecast_line
 from vbatch.cli.live import Progress
-from vbatch.cli.options import (
-    ApiKey,
-    AsJson,
-    BatchArgument,
-    Url,
-    err,
-    local_settings,
-    out,
-    print_json,
-    print_table,
-    run,
-    server_url,
-    table_of,
-)
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import BatchArgument, err, local_settings, out, print_json, print_table, table_of
 from vbatch.cli.progress_display import display_for, summary
-from vbatch.cli.rows import (
-    IdColumn,
-    MaxTokens,
-    Model,
-    Param,
-    Prompt,
-    RowOptions,
-    Split,
-    System,
-    TableFormat,
-    prepared,
-)
+from vbatch.cli.rows import RowOptions, prepared
+from vbatch.cli.server_options import ServerOptions
 from vbatch.cli.watching import watch as follow_to_end
 from vbatch.contracts.lifecycle import PRIORITY_MAX, PRIORITY_MIN, STEERABLE, BatchStatus
 from vbatch.local.log_access import log_settings
@@ -80,98 +60,85 @@ InputFile = Annotated[
 Limit = Annotated[int, typer.Option("-n", "--limit", min=1, max=BATCHES_SHOWN_MAX, help="List at most this many.")]
 
 
+@dataclass(frozen=True, slots=True)
+class CreateOptions:
+    """What a batch is created with."""
+
+    endpoint: Endpoint = None
+    window: Window = "24h"
+    metadata: Metadata = None
+    priority: Priority = 0
+    models: Models = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitOptions:
+    """Whether a command waits until its batch has ended."""
+
+    watch: Watch = False
+    wait: Wait = False
+
+    @property
+    def is_asked_for(self) -> bool:
+        return self.watch or self.wait
+
+
+@command
 def submit(
-    file: InputFile,
-    prompt: Prompt = None,
-    system: System = None,
-    model: Model = None,
-    id_column: IdColumn = None,
-    max_tokens: MaxTokens = None,
-    param: Param = None,
-    format: TableFormat = None,
-    split: Split = None,
-    endpoint: Endpoint = None,
-    window: Window = "24h",
-    metadata: Metadata = None,
-    priority: Priority = 0,
-    models: Models = None,
-    watch: Watch = False,
-    wait: Wait = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    file: InputFile, *, rows: RowOptions, options: CreateOptions, waiting: WaitOptions, server: ServerOptions
 ) -> None:
     """Upload FILE and create a batch from it. With --prompt, each row of a table becomes a request."""
-    rows = RowOptions(
-        prompt=prompt,
-        system=system,
-        model=model,
-        id_column=id_column,
-        max_tokens=max_tokens,
-        params=param or [],
-        format=format,
-        split=split,
-    )
-
-    async def ask() -> None:
-        pairs = pairs_of(metadata or [])
-        async with connect(server_url(url), api_key) as server:
-            with prepared(file, rows, endpoint) as made:
-                uploaded = read(await server.send(made.filename, made.content), StoredFile)
-            pairs = dict(made.metadata) | pairs
-            created = await server.create(uploaded.id, made.endpoint, window, pairs, priority, _names(models))
-            batch = read(created, Batch)
-            fanout = read(await server.fanout(batch.fanout_id), Fanout) if batch.fanout_id else None
-            if as_json and not watch:
-                print_json(created)
-            elif not as_json:
-                _show_created(batch, fanout)
-                if not wait:
-                    await _show_forecast(server, batch)
-            if watch or wait:
-                for each in fanout.batches if fanout else [batch]:
-                    await to_the_end(server, each.id, is_shown=watch, as_json=as_json)
-
-    run(ask())
+    server.ask(partial(_submitted, file, rows, options, waiting, as_json=server.as_json))
 
 
-def watch(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+async def _submitted(
+    file: Path, rows: RowOptions, options: CreateOptions, waiting: WaitOptions, gateway: Server, *, as_json: bool
+) -> None:
+    created = await _created(gateway, file, rows, options)
+    batch = read(created, Batch)
+    fanout = read(await gateway.fanout(batch.fanout_id), Fanout) if batch.fanout_id else None
+    if as_json and not waiting.watch:
+        print_json(created)
+    elif not as_json:
+        _show_created(batch, fanout)
+        if not waiting.wait:
+            await _show_forecast(gateway, batch)
+    if waiting.is_asked_for:
+        for each in fanout.batches if fanout else [batch]:
+            await to_the_end(gateway, each.id, is_shown=waiting.watch, as_json=as_json)
+
+
+async def _created(gateway: Server, file: Path, rows: RowOptions, options: CreateOptions) -> bytes:
+    """The batch of the file, once it is uploaded. Raises Misused before anything is."""
+    pairs, models = pairs_of(options.metadata or []), _names(options.models)
+    with prepared(file, rows, options.endpoint) as made:
+        uploaded = read(await gateway.send(made.filename, made.content), StoredFile)
+    metadata = dict(made.metadata) | pairs
+    return await gateway.create(uploaded.id, made.endpoint, options.window, metadata, options.priority, models)
+
+
+@command
+def watch(batch: BatchArgument, *, server: ServerOptions) -> None:
     """Show a batch's progress until it ends. Ctrl-C leaves the batch running."""
 
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            read(await server.batch(batch), Batch)
-            await to_the_end(server, batch, is_shown=True, as_json=as_json)
+    async def ask(gateway: Server) -> None:
+        read(await gateway.batch(batch), Batch)
+        await to_the_end(gateway, batch, is_shown=True, as_json=server.as_json)
 
-    run(ask())
+    server.ask(ask)
 
 
-def cancel(batch: BatchArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def cancel(batch: BatchArgument, *, server: ServerOptions) -> None:
     """Cancel a batch. Finished answers are kept."""
-
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.cancel(batch)
-        if as_json:
-            print_json(answer)
-        else:
-            out.print(f"{batch} is {read(answer, Batch).status}; finished answers are kept.")
-
-    run(ask())
+    answer = server.ask(lambda gateway: gateway.cancel(batch))
+    server.show(answer, Batch, lambda found: out.print(f"{batch} is {found.status}; finished answers are kept."))
 
 
-def batches(limit: Limit = BATCHES_SHOWN, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def batches(limit: Limit = BATCHES_SHOWN, *, server: ServerOptions) -> None:
     """List batches, newest first."""
-
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.batches(limit)
-        if as_json:
-            print_json(answer)
-        else:
-            _show(read(answer, BatchPage))
-
-    run(ask())
+    server.show(server.ask(lambda gateway: gateway.batches(limit)), BatchPage, _show)
 
 
 def _names(models: str | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlencode
@@ -9,23 +10,12 @@ from urllib.parse import quote, urlencode
 import msgspec
 import typer
 
-from vbatch.cli.api_types import read
-from vbatch.cli.client import connect
-from vbatch.cli.commands.results import sink
+from vbatch.cli.client import Server
+from vbatch.cli.commands.results import sink, written
 from vbatch.cli.exits import Misused
-from vbatch.cli.options import (
-    ApiKey,
-    AsJson,
-    BatchArgument,
-    Url,
-    err,
-    out,
-    print_json,
-    print_table,
-    run,
-    server_url,
-    table_of,
-)
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import BatchArgument, err, out, print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 
 BATCHES_MIN, BATCHES_MAX = 2, 6
 COMPARED = ("batch", "model", "answered", "failed", "cut", "chars", "seconds", "tokens out", "agrees")
@@ -85,50 +75,35 @@ class Timeline(msgspec.Struct, frozen=True):
     state: State
 
 
+@command
 def compare(
     batches: BatchesArgument,
     only_different: OnlyDifferent = False,
     output: Output = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    *,
+    server: ServerOptions,
 ) -> None:
     """Compare batches over the same inputs: failures, lengths, times, and how often they agree with the first."""
-
-    async def show() -> None:
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("GET", f"/v1/comparisons?{urlencode(_asked(batches))}")
-        if as_json:
-            print_json(answer)
-        else:
-            _show(read(answer, Comparison))
-
-    async def export(path: Path) -> None:
-        query = _asked(batches) | {"only": "different" if only_different else "all"}
-        async with connect(server_url(url), api_key) as server:
-            with sink(path) as file:
-                async for piece in server.download(f"/v1/comparisons/export?{urlencode(query)}"):
-                    file.write(piece)
-        err.print(f"Written to {path}.", markup=False)
-
-    run(export(output) if output is not None else show())
+    query = _asked(batches)
+    if output is not None:
+        chosen = query | {"only": "different" if only_different else "all"}
+        server.ask(partial(_export, f"/v1/comparisons/export?{urlencode(chosen)}", output))
+        err.print(f"Written to {output}.", markup=False)
+    else:
+        answer = server.ask(lambda gateway: gateway.ask("GET", f"/v1/comparisons?{urlencode(query)}"))
+        server.show(answer, Comparison, _show)
 
 
-def timeline(
-    batch: BatchArgument, at: At = None, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
-) -> None:
+@command
+def timeline(batch: BatchArgument, at: At = None, *, server: ServerOptions) -> None:
     """Tell what happened to a batch, and how it stood at an event of the log."""
+    path = f"/v1/batches/{quote(batch, safe='')}/timeline" + (f"?at={at}" if at is not None else "")
+    server.show(server.ask(lambda gateway: gateway.ask("GET", path)), Timeline, _tell)
 
-    async def ask() -> None:
-        query = f"?at={at}" if at is not None else ""
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("GET", f"/v1/batches/{quote(batch, safe='')}/timeline{query}")
-        if as_json:
-            print_json(answer)
-        else:
-            _tell(read(answer, Timeline))
 
-    run(ask())
+async def _export(path: str, output: Path, gateway: Server) -> None:
+    with sink(output) as file:
+        await written(gateway.download(path), file)
 
 
 def _asked(batches: list[str]) -> dict[str, str]:
@@ -141,19 +116,23 @@ def _asked(batches: list[str]) -> dict[str, str]:
 def _show(comparison: Comparison) -> None:
     table = table_of(*COMPARED, numbers=COMPARED[2:8])
     for each in comparison.data:
-        table.add_row(
-            each.batch_id,
-            each.model or "several",
-            f"{each.answered:,}",
-            f"{each.failed:,}",
-            f"{each.cut:,}",
-            _number(each.chars_p50, 0),
-            _number(each.seconds_p50, 2),
-            f"{each.output_tokens:,}",
-            _agrees(each.agreement),
-        )
+        table.add_row(*_cells(each))
     print_table(table)
     out.print("Characters and seconds are medians; agreement is the same text, with its interval of 95 %.")
+
+
+def _cells(batch: ComparedBatch) -> tuple[str, ...]:
+    return (
+        batch.batch_id,
+        batch.model or "several",
+        f"{batch.answered:,}",
+        f"{batch.failed:,}",
+        f"{batch.cut:,}",
+        _number(batch.chars_p50, 0),
+        _number(batch.seconds_p50, 2),
+        f"{batch.output_tokens:,}",
+        _agrees(batch.agreement),
+    )
 
 
 def _tell(told: Timeline) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlencode
@@ -12,11 +14,13 @@ from urllib.parse import quote, urlencode
 import typer
 
 from vbatch.cli.api_types import read
-from vbatch.cli.client import Server, connect
+from vbatch.cli.client import Server
 from vbatch.cli.curation_types import Count, Dataset, DatasetDeleted, DatasetList
 from vbatch.cli.dataset_files import Container, write_export
 from vbatch.cli.exits import Misused
-from vbatch.cli.options import ApiKey, AsJson, Url, err, out, print_json, print_table, run, server_url, table_of
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import err, out, print_json, print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 from vbatch.contracts.curation import JudgementSource, PairOrigin
 from vbatch.contracts.event_text import amount
 
@@ -74,141 +78,127 @@ ContainerOption = Annotated[
 SplitOption = Annotated[Split | None, typer.Option("--split", help="Only this split; by default all.")]
 Lineage = Annotated[bool, typer.Option("--lineage/--no-lineage", help="Say in each line where it comes from.")]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The file, or the folder, to write.")]
-Answer = Callable[[Server], Awaitable[bytes]]
 
 app = typer.Typer(help="Data sets: create, list, show, export, delete.", no_args_is_help=True)
 
 
+@dataclass(frozen=True, slots=True)
+class RecipeOptions:
+    """Which judged answers become examples, and how they are split."""
+
+    judge: Judges = None
+    source: Sources = None
+    tag: Tags = None
+    pairs: Pairs = None
+    score_min: ScoreMin = None
+    good_score: GoodScore = 4
+    bad_score: BadScore = 2
+    test: TestShare = 0.1
+    validation: ValidationShare = 0
+    near_duplicate: NearDuplicate = 0.8
+    seed: Seed = 0
+    at: AtSequence = None
+
+    def asked(self) -> dict[str, object]:
+        return {
+            "judges": self.judge or [],
+            "sources": self.source or [],
+            "tags": self.tag or [],
+            "pair_origins": self.pairs or [],
+            "score_min": self.score_min,
+            "good_score_min": self.good_score,
+            "bad_score_max": self.bad_score,
+            "test_share": self.test,
+            "validation_share": self.validation,
+            "near_duplicate": self.near_duplicate,
+            "seed": self.seed,
+            "at_sequence": self.at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What is written of a version, and into what."""
+
+    format_: FormatOption = Format.RAW
+    as_: ContainerOption = Container.JSONL
+    version: VersionOption = "latest"
+    split: SplitOption = None
+    lineage: Lineage = True
+
+    def splits(self, record: Dataset) -> list[Split]:
+        """Those that hold examples. Raises Misused where there are none."""
+        found = [each for each in Split if _count(record.statistics.splits, each) and self.split in (None, each)]
+        if not found:
+            raise Misused(f"{record.id} has no split {self.split}.")
+        return found
+
+    def source(self, path: str, split: Split) -> str:
+        asked = {"format": self.format_.value, "lineage": str(self.lineage).lower(), "split": split.value}
+        return f"{path}/export?{urlencode(asked)}"
+
+
 @app.command()
-def create(
-    name: NameArgument,
-    batches: Batches,
-    judge: Judges = None,
-    source: Sources = None,
-    tag: Tags = None,
-    pairs: Pairs = None,
-    score_min: ScoreMin = None,
-    good_score: GoodScore = 4,
-    bad_score: BadScore = 2,
-    test: TestShare = 0.1,
-    validation: ValidationShare = 0,
-    near_duplicate: NearDuplicate = 0.8,
-    seed: Seed = 0,
-    at: AtSequence = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def create(name: NameArgument, batches: Batches, *, recipe: RecipeOptions, server: ServerOptions) -> None:
     """Make the next version of a data set of the judged answers of batches."""
-    body = {
-        "name": name,
-        "batch_ids": batches,
-        "judges": judge or [],
-        "sources": source or [],
-        "tags": tag or [],
-        "pair_origins": pairs or [],
-        "score_min": score_min,
-        "good_score_min": good_score,
-        "bad_score_max": bad_score,
-        "test_share": test,
-        "validation_share": validation,
-        "near_duplicate": near_duplicate,
-        "seed": seed,
-        "at_sequence": at,
-    }
-    made = _asked(lambda server: server.ask("POST", DATASETS, body), url, api_key)
-    if as_json:
-        print_json(made)
-    else:
-        _describe(read(made, Dataset))
+    body = {"name": name, "batch_ids": batches} | recipe.asked()
+    server.show(server.ask(lambda gateway: gateway.ask("POST", DATASETS, body)), Dataset, _describe)
 
 
 @app.command("list")
-def list_datasets(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def list_datasets(*, server: ServerOptions) -> None:
     """Your data sets, by name, the newest version first."""
-    found = _asked(lambda server: server.ask("GET", DATASETS), url, api_key)
-    if as_json:
-        print_json(found)
-    else:
-        _show(read(found, DatasetList).data)
+    answer = server.ask(lambda gateway: gateway.ask("GET", DATASETS))
+    server.show(answer, DatasetList, lambda found: _show(found.data))
 
 
 @app.command()
-def show(
-    name: NameArgument,
-    version: VersionOption = "latest",
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def show(name: NameArgument, version: VersionOption = "latest", *, server: ServerOptions) -> None:
     """The card of a version: counts, judges, models, splits."""
     path = _path(name, version)
-    found = _asked(lambda server: server.ask("GET", path if as_json else f"{path}/card"), url, api_key)
-    if as_json:
-        print_json(found)
+    if server.as_json:
+        print_json(server.ask(lambda gateway: gateway.ask("GET", path)))
     else:
-        out.print(found.decode(), markup=False)
+        out.print(server.ask(lambda gateway: gateway.ask("GET", f"{path}/card")).decode(), markup=False)
 
 
 @app.command()
-def export(
-    name: NameArgument,
-    output: OutputOption,
-    format_: FormatOption = Format.RAW,
-    as_: ContainerOption = Container.JSONL,
-    version: VersionOption = "latest",
-    split: SplitOption = None,
-    lineage: Lineage = True,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def export(name: NameArgument, output: OutputOption, *, options: ExportOptions, server: ServerOptions) -> None:
     """Write a version to a file for training, or to a folder."""
-
-    async def ask() -> tuple[int, int]:
-        async with connect(server_url(url), api_key) as server:
-            record = read(await server.ask("GET", _path(name, version)), Dataset)
-            path = _path(name, str(record.version))
-            splits = [each for each in Split if _count(record.statistics.splits, each) and split in (None, each)]
-            if not splits:
-                raise Misused(f"{record.id} has no split {split}.")
-            asked = {"format": format_.value, "lineage": str(lineage).lower()}
-            sources = {each.value: f"{path}/export?{urlencode(asked | {'split': each.value})}" for each in splits}
-            card = await server.ask("GET", f"{path}/card")
-            written = await write_export(server, sources, card, output, as_)
-            return written, sum(_count(record.statistics.splits, each) for each in splits)
-
-    written, examples = run(ask())
+    written, examples = server.ask(partial(_exported, name, output, options))
     rest = examples - written
-    left_out = f"; {amount(rest, 'example')} cannot be said in {format_}" if rest else ""
-    if as_json:
+    left_out = f"; {amount(rest, 'example')} cannot be said in {options.format_}" if rest else ""
+    if server.as_json:
         print_json(b'{"path":"%s","lines":%d,"left_out":%d}' % (str(output).encode(), written, rest))
     else:
         err.print(f"{amount(written, 'line')} in {output}{left_out}.", markup=False)
 
 
 @app.command()
+@command
 def delete(
     name: NameArgument,
     version: Annotated[str, typer.Option("--version", help="The number of the version to delete.")],
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    *,
+    server: ServerOptions,
 ) -> None:
     """Delete a version and its lines; its number is not given again."""
-    deleted = _asked(lambda server: server.ask("DELETE", _path(name, version)), url, api_key)
-    if as_json:
-        print_json(deleted)
-    else:
-        err.print(f"{read(deleted, DatasetDeleted).id} is deleted.", markup=False)
+    answer = server.ask(lambda gateway: gateway.ask("DELETE", _path(name, version)))
+    server.show(answer, DatasetDeleted, lambda found: err.print(f"{found.id} is deleted.", markup=False))
 
 
-def _asked(answer: Answer, url: str | None, api_key: str | None) -> bytes:
-    async def ask() -> bytes:
-        async with connect(server_url(url), api_key) as server:
-            return await answer(server)
-
-    return run(ask())
+async def _exported(name: str, output: Path, options: ExportOptions, gateway: Server) -> tuple[int, int]:
+    """Return how many lines were written, and how many examples there are."""
+    record = read(await gateway.ask("GET", _path(name, options.version)), Dataset)
+    path, splits = _path(name, str(record.version)), options.splits(record)
+    sources = {split.value: options.source(path, split) for split in splits}
+    card = await gateway.ask("GET", f"{path}/card")
+    written = await write_export(gateway, sources, card, output, options.as_)
+    return written, sum(_count(record.statistics.splits, split) for split in splits)
 
 
 def _path(name: str, version: str) -> str:

@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from vbatch.cli.api_types import Fanout, read
-from vbatch.cli.client import Server, connect
-from vbatch.cli.commands.results import Output, report, sink
-from vbatch.cli.options import ApiKey, AsJson, Url, print_json, print_table, run, server_url, table_of
+from vbatch.cli.api_types import Fanout
+from vbatch.cli.client import Server
+from vbatch.cli.commands.results import Output, report, sink, written
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 
 FanoutArgument = Annotated[str, typer.Argument(metavar="FANOUT", help="The fan-out's id.")]
 Results = Annotated[bool, typer.Option("--results", help="Download the answers, one line for each request.")]
 
 
+@command
 def fanout(
-    fanout_id: FanoutArgument,
-    results: Results = False,
-    output: Output = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    fanout_id: FanoutArgument, results: Results = False, output: Output = None, *, server: ServerOptions
 ) -> None:
     """Show how far each model of a fan-out is, or download all answers side by side."""
-
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            if results or output is not None:
-                await _download(server, fanout_id, output, as_json=as_json)
-                return
-            answer = await server.fanout(fanout_id)
-        if as_json:
-            print_json(answer)
-        else:
-            _show(read(answer, Fanout))
-
-    run(ask())
+    if results or output is not None:
+        lines, count = server.ask(partial(_download, fanout_id, output))
+        report(output, lines, count, as_json=server.as_json)
+    else:
+        server.show(server.ask(lambda gateway: gateway.fanout(fanout_id)), Fanout, _show)
 
 
-async def _download(server: Server, fanout_id: str, output: Output, *, as_json: bool) -> None:
-    lines, count = 0, 0
+async def _download(fanout_id: str, output: Output, gateway: Server) -> tuple[int, int]:
     with sink(output) as file:
-        async for piece in server.fanout_results(fanout_id):
-            file.write(piece)
-            lines, count = lines + piece.count(b"\n"), count + len(piece)
-    report(output, lines, count, as_json=as_json)
+        return await written(gateway.fanout_results(fanout_id), file)
 
 
 def _show(found: Fanout) -> None:

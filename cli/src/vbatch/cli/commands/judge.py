@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlencode
@@ -11,22 +13,12 @@ import msgspec
 import typer
 
 from vbatch.cli.api_types import read
-from vbatch.cli.client import Server, connect
+from vbatch.cli.client import Server
 from vbatch.cli.curation_types import Judgement, JudgementList
 from vbatch.cli.exits import CommandError, Misused
-from vbatch.cli.options import (
-    ApiKey,
-    AsJson,
-    BatchArgument,
-    Url,
-    err,
-    out,
-    print_json,
-    print_table,
-    run,
-    server_url,
-    table_of,
-)
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import BatchArgument, err, out, print_json, print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 from vbatch.contracts.curation import Verdict, Vote
 from vbatch.contracts.event_text import amount
 
@@ -63,112 +55,84 @@ Said = Mapping[str, object]
 app = typer.Typer(help="Judge answers: answer, pair, undo, list, import.", no_args_is_help=True)
 
 
-@app.command()
-def answer(
-    batch: BatchArgument,
-    lines: LinesArgument,
-    good: Good = False,
-    bad: Bad = False,
-    verdict: TheVerdict = None,
-    score: Score = None,
-    tag: Tags = None,
-    note: Note = "",
-    edit: Edit = None,
-    judge: Judge = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
-    """Judge the answers to one line or to several: a verdict, a score, tags, a note, a better answer."""
+@dataclass(frozen=True, slots=True)
+class OpinionOptions:
+    """What is said of answers."""
 
-    def said() -> list[Said]:
+    good: Good = False
+    bad: Bad = False
+    verdict: TheVerdict = None
+    score: Score = None
+    tag: Tags = None
+    note: Note = ""
+    edit: Edit = None
+
+    def said(self) -> Said:
+        """Raises Misused where nothing is said, or two verdicts."""
         opinion = {
-            "verdict": _verdict(verdict, good=good, bad=bad),
-            "score": score,
-            "tags": tag or None,
-            "note": note or None,
-            "edited": None if edit is None else _edited(edit),
+            "verdict": _verdict(self.verdict, good=self.good, bad=self.bad),
+            "score": self.score,
+            "tags": self.tag or None,
+            "note": self.note or None,
+            "edited": None if self.edit is None else _edited(self.edit),
         }
         given = {key: value for key, value in opinion.items() if value is not None}
         if not given:
             raise Misused("Say something: --good, --bad, --verdict, --score, --tag, --note or --edit.")
-        return [{"batch_id": batch, "line": line, **given} for line in _lines_named(lines)]
-
-    _record(said, judge, "api", url, api_key, as_json=as_json)
+        return given
 
 
 @app.command()
+@command
+def answer(
+    batch: BatchArgument, lines: LinesArgument, opinion: OpinionOptions, judge: Judge = None, *, server: ServerOptions
+) -> None:
+    """Judge the answers to one line or to several: a verdict, a score, tags, a note, a better answer."""
+    said = opinion.said()
+    _record(server, [{"batch_id": batch, "line": line, **said} for line in _lines_named(lines)], judge)
+
+
+@app.command()
+@command
 def pair(
-    a: AnswerA,
-    b: AnswerB,
-    better: Better,
-    note: Note = "",
-    judge: Judge = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    a: AnswerA, b: AnswerB, better: Better, note: Note = "", judge: Judge = None, *, server: ServerOptions
 ) -> None:
     """Say which of two answers to one prompt is better."""
-
-    def said() -> list[Said]:
-        (batch_a, line_a), (batch_b, line_b) = _answer_named(a), _answer_named(b)
-        pair_of = {"batch_id": batch_a, "line": line_a, "other_batch_id": batch_b, "other_line": line_b}
-        return [pair_of | {"vote": better.value} | ({"note": note} if note else {})]
-
-    _record(said, judge, "api", url, api_key, as_json=as_json)
+    (batch_a, line_a), (batch_b, line_b) = _answer_named(a), _answer_named(b)
+    pair_of = {"batch_id": batch_a, "line": line_a, "other_batch_id": batch_b, "other_line": line_b}
+    _record(server, [pair_of | {"vote": better.value} | ({"note": note} if note else {})], judge)
 
 
 @app.command()
-def undo(
-    judgement: JudgementArgument = None,
-    judge: Judge = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def undo(judgement: JudgementArgument = None, judge: Judge = None, *, server: ServerOptions) -> None:
     """Take a judgement back: it counts no more."""
 
-    async def ask() -> bytes:
-        async with connect(server_url(url), api_key) as server:
-            chosen = judgement or await _newest(server, judge)
-            return await server.ask("POST", f"{JUDGEMENTS}/{quote(chosen, safe='')}/withdraw")
+    async def ask(gateway: Server) -> bytes:
+        chosen = judgement or await _newest(gateway, judge)
+        return await gateway.ask("POST", f"{JUDGEMENTS}/{quote(chosen, safe='')}/withdraw")
 
-    taken_back = run(ask())
-    if as_json:
-        print_json(taken_back)
-    else:
-        err.print(f"{read(taken_back, Judgement).id} is taken back.", markup=False)
+    server.show(server.ask(ask), Judgement, lambda found: err.print(f"{found.id} is taken back.", markup=False))
 
 
 @app.command("list")
-def list_judgements(
-    batch: BatchArgument, judge: Judge = None, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
-) -> None:
+@command
+def list_judgements(batch: BatchArgument, judge: Judge = None, *, server: ServerOptions) -> None:
     """What was said about a batch, oldest first."""
 
-    async def ask() -> list[bytes]:
-        async with connect(server_url(url), api_key) as server:
-            return [page async for page in pages_of(server, batch, judge)]
+    async def ask(gateway: Server) -> list[bytes]:
+        return [page async for page in pages_of(gateway, batch, judge)]
 
-    pages = run(ask())
-    if as_json:
-        for page in pages:
-            print_json(page)
-    else:
-        _show([judgement for page in pages for judgement in read(page, JudgementList).data], batch)
+    _print_pages(server, server.ask(ask), partial(_show, batch))
 
 
 @app.command("import")
+@command
 def import_judgements(
-    file: FileArgument,
-    judge: Judge = None,
-    source: Source = "import",
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    file: FileArgument, judge: Judge = None, source: Source = "import", *, server: ServerOptions
 ) -> None:
     """Record judgements from a file of JSON lines."""
-    _record(lambda: _judgements_in(file), judge, source, url, api_key, as_json=as_json)
+    _record(server, _judgements_in(file), judge, source)
 
 
 async def pages_of(server: Server, batch: str, judge: str | None) -> AsyncIterator[bytes]:
@@ -184,31 +148,27 @@ async def pages_of(server: Server, batch: str, judge: str | None) -> AsyncIterat
         after = found.last_sequence
 
 
-def _record(
-    said: Callable[[], Sequence[Said]],
-    judge: str | None,
-    source: str,
-    url: str | None,
-    api_key: str | None,
-    *,
-    as_json: bool,
-) -> None:
-    async def ask() -> list[bytes]:
-        judgements, answers = said(), []
-        async with connect(server_url(url), api_key) as server:
-            for first in range(0, len(judgements), SENT_AT_ONCE):
-                body = {"judgements": judgements[first : first + SENT_AT_ONCE], "source": source}
-                answers.append(await server.ask("POST", JUDGEMENTS, body | ({"judge": judge} if judge else {})))
-        return answers
+def _record(server: ServerOptions, judgements: Sequence[Said], judge: str | None, source: str = "api") -> None:
+    async def ask(gateway: Server) -> list[bytes]:
+        pieces = [judgements[first : first + SENT_AT_ONCE] for first in range(0, len(judgements), SENT_AT_ONCE)]
+        asked: Said = {"source": source} | ({"judge": judge} if judge else {})
+        return [await gateway.ask("POST", JUDGEMENTS, {**asked, "judgements": piece}) for piece in pieces]
 
-    answers = run(ask())
-    if as_json:
-        for each in answers:
-            print_json(each)
-        return
-    ids = [judgement.id for each in answers for judgement in read(each, JudgementList).data]
-    which = f" ({ids[0]})" if len(ids) == 1 else ""
-    err.print(f"{amount(len(ids), 'judgement')} recorded{which}.", markup=False)
+    _print_pages(server, server.ask(ask), _show_recorded)
+
+
+def _print_pages(server: ServerOptions, pages: Sequence[bytes], show: Callable[[Sequence[Judgement]], None]) -> None:
+    """Each page unchanged with --json, else what `show` prints of all of them together."""
+    if server.as_json:
+        for page in pages:
+            print_json(page)
+    else:
+        show([judgement for page in pages for judgement in read(page, JudgementList).data])
+
+
+def _show_recorded(judgements: Sequence[Judgement]) -> None:
+    which = f" ({judgements[0].id})" if len(judgements) == 1 else ""
+    err.print(f"{amount(len(judgements), 'judgement')} recorded{which}.", markup=False)
 
 
 async def _newest(server: Server, judge: str | None) -> str:
@@ -263,7 +223,7 @@ def _judgements_in(file: Path) -> list[Said]:
         raise Misused(f"{file} does not hold one JSON object a line: {error}.") from error
 
 
-def _show(judgements: Sequence[Judgement], batch: str) -> None:
+def _show(batch: str, judgements: Sequence[Judgement]) -> None:
     if not judgements:
         out.print(f"Nobody has judged it yet. Begin with: vbatch judge answer {batch} 1 --good", markup=False)
         return

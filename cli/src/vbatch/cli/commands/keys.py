@@ -11,28 +11,18 @@ from urllib.parse import quote
 import typer
 
 from vbatch.chassis.settings import file_table
-from vbatch.cli.api_types import Key, KeyList, read
-from vbatch.cli.client import connect
+from vbatch.cli.api_types import Key, KeyList
 from vbatch.cli.exits import Misused, Refused
 from vbatch.cli.open_log import opened_log
-from vbatch.cli.options import (
-    ApiKey,
-    AsJson,
-    Url,
-    err,
-    out,
-    print_json,
-    print_table,
-    run,
-    server_url,
-    table_of,
-)
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import err, out, print_table, run, table_of
+from vbatch.cli.server_options import ServerOptions
 from vbatch.cli.time_spec import later
 from vbatch.contracts.access import Scope, is_owner_name
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, BadKeyFile, read_key_file
 from vbatch.gateway.core.keys import KEEP_HOURS_DEFAULT, KEEP_HOURS_MAX, KeyAsk
-from vbatch.gateway.flows.bootstrap import AdminKeyExists, TooManyKeys, init_keys
+from vbatch.gateway.flows.bootstrap import AdminKeyExists, Bootstrap, TooManyKeys, init_keys
 from vbatch.journal.port import Conflict
 
 ENTROPY_BYTES = 32
@@ -60,6 +50,7 @@ app = typer.Typer(help="API keys: init, create, list, rotate, revoke.", no_args_
 
 
 @app.command()
+@command
 def init(
     owner: Annotated[str, typer.Option("--owner", help="Who owns the key.")] = "admin",
     name: Name = "first admin key",
@@ -69,110 +60,72 @@ def init(
     """Make the first admin key, on the machine of the server, and import the keys of the key file."""
     if not is_owner_name(owner):
         raise typer.BadParameter("1 to 64 of A-Z, a-z, 0-9, '_', '.' and '-'", param_hint="--owner")
-
-    async def begin() -> None:
-        ask = KeyAsk(OwnerId(owner), name, (Scope.ADMIN,))
-        async with opened_log(None) as journal:
-            try:
-                begun = await init_keys(
-                    journal.log,
-                    _file_keys(file),
-                    ask,
-                    now=datetime.now(UTC),
-                    entropy=os.urandom(ENTROPY_BYTES),
-                    is_again=again,
-                )
-            except AdminKeyExists as error:
-                raise Refused(
-                    f"There is an admin key already ({error}): make others with `vbatch keys create`. If it is lost, "
-                    "`vbatch keys init --again` makes another."
-                ) from error
-            except (Conflict, TooManyKeys) as error:
-                raise Refused(f"No key was made: {error}. Try again.") from error
-        out.print(begun.made.text, markup=False)
-        err.print(f"{begun.made.event.key_id} of {owner}, scope admin. {KEEP_MESSAGE}", markup=False)
-        if begun.imported_count:
-            err.print(f"{begun.imported_count} keys of the key file work as before; the file no longer counts.")
-        err.print("From now on every request needs a key.")
-
-    run(begin())
+    ask = KeyAsk(OwnerId(owner), name, (Scope.ADMIN,))
+    begun = run(_begun(ask, file, is_again=again))
+    out.print(begun.made.text, markup=False)
+    err.print(f"{begun.made.event.key_id} of {owner}, scope admin. {KEEP_MESSAGE}", markup=False)
+    if begun.imported_count:
+        err.print(f"{begun.imported_count} keys of the key file work as before; the file no longer counts.")
+    err.print("From now on every request needs a key.")
 
 
 @app.command()
+@command
 def create(
     owner: OwnerArgument,
     name: Name = "unnamed",
     scope: Scopes = [Scope.USER],  # noqa: B006 - typer copies it
     expires: Expires = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    *,
+    server: ServerOptions,
 ) -> None:
     """Make a key and print it, once."""
-
-    async def ask() -> None:
-        body: dict[str, object] = {"owner": owner, "name": name, "scopes": [each.value for each in scope]}
-        if expires is not None:
-            body["expires_at"] = int(later(expires, datetime.now(UTC)).timestamp())
-        async with connect(server_url(url), api_key) as server:
-            _show_new(await server.ask("POST", "/v1/admin/keys", body), as_json=as_json)
-
-    run(ask())
+    body: dict[str, object] = {"owner": owner, "name": name, "scopes": [each.value for each in scope]}
+    if expires is not None:
+        body["expires_at"] = int(later(expires, datetime.now(UTC)).timestamp())
+    server.show(server.ask(lambda gateway: gateway.ask("POST", "/v1/admin/keys", body)), Key, _show_new)
 
 
 @app.command("list")
-def list_keys(owner: OnlyOwner = None, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def list_keys(owner: OnlyOwner = None, *, server: ServerOptions) -> None:
     """All keys, the newest first. Keys themselves are kept nowhere; the hint is how one ends."""
-
-    async def ask() -> None:
-        query = f"?owner={quote(owner, safe='')}" if owner else ""
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("GET", f"/v1/admin/keys{query}")
-        if as_json:
-            print_json(answer)
-        else:
-            _show(read(answer, KeyList).data)
-
-    run(ask())
+    query = f"?owner={quote(owner, safe='')}" if owner else ""
+    answer = server.ask(lambda gateway: gateway.ask("GET", f"/v1/admin/keys{query}"))
+    server.show(answer, KeyList, lambda found: _show(found.data))
 
 
 @app.command()
-def rotate(
-    key: KeyArgument,
-    keep_hours: KeepHours = KEEP_HOURS_DEFAULT,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def rotate(key: KeyArgument, keep_hours: KeepHours = KEEP_HOURS_DEFAULT, *, server: ServerOptions) -> None:
     """Make a key like this one; this one works a while longer."""
-
-    async def ask() -> None:
-        path = f"/v1/admin/keys/{quote(key, safe='')}/rotate"
-        async with connect(server_url(url), api_key) as server:
-            _show_new(await server.ask("POST", path, {"keep_old_for_hours": keep_hours}), as_json=as_json)
-        if not as_json:
-            err.print(f"{key} works for {keep_hours} h more.", markup=False)
-
-    run(ask())
+    path, body = f"/v1/admin/keys/{quote(key, safe='')}/rotate", {"keep_old_for_hours": keep_hours}
+    server.show(server.ask(lambda gateway: gateway.ask("POST", path, body)), Key, _show_new)
+    if not server.as_json:
+        err.print(f"{key} works for {keep_hours} h more.", markup=False)
 
 
 @app.command()
-def revoke(
-    key: KeyArgument, reason: Why = "", url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
-) -> None:
+@command
+def revoke(key: KeyArgument, reason: Why = "", *, server: ServerOptions) -> None:
     """End a key, in every gateway within two seconds."""
+    path = f"/v1/admin/keys/{quote(key, safe='')}?reason={quote(reason, safe='')}"
+    server.show(server.ask(lambda gateway: gateway.ask("DELETE", path)), Key, _show_revoked)
 
-    async def ask() -> None:
-        path = f"/v1/admin/keys/{quote(key, safe='')}?reason={quote(reason, safe='')}"
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("DELETE", path)
-        if as_json:
-            print_json(answer)
-        else:
-            found = read(answer, Key)
-            err.print(f"{found.id} of {found.owner} opens nothing any more.", markup=False)
 
-    run(ask())
+async def _begun(ask: KeyAsk, file: Path | None, *, is_again: bool) -> Bootstrap:
+    """Raises Refused, Misused."""
+    now, entropy = datetime.now(UTC), os.urandom(ENTROPY_BYTES)
+    async with opened_log(None) as journal:
+        try:
+            return await init_keys(journal.log, _file_keys(file), ask, now=now, entropy=entropy, is_again=is_again)
+        except AdminKeyExists as error:
+            raise Refused(
+                f"There is an admin key already ({error}): make others with `vbatch keys create`. If it is lost, "
+                "`vbatch keys init --again` makes another."
+            ) from error
+        except (Conflict, TooManyKeys) as error:
+            raise Refused(f"No key was made: {error}. Try again.") from error
 
 
 def _file_keys(path: Path | None) -> ApiKeys:
@@ -187,13 +140,13 @@ def _file_keys(path: Path | None) -> ApiKeys:
         raise Misused(f"The key file {path} cannot be imported: {error}.") from error
 
 
-def _show_new(answer: bytes, *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-        return
-    made = read(answer, Key)
+def _show_new(made: Key) -> None:
     out.print(made.key, markup=False)
     err.print(f"{made.id} of {made.owner}, scope {', '.join(made.scopes)}. {KEEP_MESSAGE}", markup=False)
+
+
+def _show_revoked(found: Key) -> None:
+    err.print(f"{found.id} of {found.owner} opens nothing any more.", markup=False)
 
 
 def _show(keys: list[Key]) -> None:

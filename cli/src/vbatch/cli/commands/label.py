@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Annotated
 from urllib.parse import quote
@@ -11,10 +13,12 @@ from urllib.parse import quote
 import typer
 
 from vbatch.cli.api_types import read
-from vbatch.cli.client import Server, connect
+from vbatch.cli.client import Server
 from vbatch.cli.curation_types import Labeling, LabelingList
 from vbatch.cli.exits import CommandError, Misused
-from vbatch.cli.options import ApiKey, AsJson, Url, err, out, print_json, print_table, run, server_url, table_of
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import err, out, print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 from vbatch.contracts.event_text import amount
 from vbatch.contracts.labeling import LabelingTemplate
 
@@ -46,75 +50,64 @@ Wait = Annotated[float, typer.Option("--wait", min=0, help="So many seconds to w
 app = typer.Typer(help="Label Studio: push, status, list.", no_args_is_help=True)
 
 
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """Which answers are handed over, and how people see them."""
+
+    where: Where = None
+    sample: Sample = None
+    by: By = "none"
+    seed: Seed = 0
+    template: Template = None
+    title: Title = None
+    project: Project = None
+    request_id: RequestId = None
+
+    def asked(self, batches: Sequence[str]) -> dict[str, object]:
+        """Raises Misused."""
+        return {
+            "batch_ids": batches,
+            "sample": self.sample,
+            "stratum": self.by,
+            "seed": self.seed,
+            "template": self.template,
+            "title": self.title,
+            "project_id": self.project,
+            "request_id": self.request_id,
+        } | _filters(self.where or [])
+
+
 @app.command()
-def push(
-    batches: Batches,
-    where: Where = None,
-    sample: Sample = None,
-    by: By = "none",
-    seed: Seed = 0,
-    template: Template = None,
-    title: Title = None,
-    project: Project = None,
-    request_id: RequestId = None,
-    wait: Wait = 600,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def push(batches: Batches, options: PushOptions, wait: Wait = 600, *, server: ServerOptions) -> None:
     """Hand answers to Label Studio as tasks, with the answers as predictions; prints how far it is."""
-    body: dict[str, object] = {
-        "batch_ids": batches,
-        "sample": sample,
-        "stratum": by,
-        "seed": seed,
-        "template": template,
-        "title": title,
-        "project_id": project,
-        "request_id": request_id,
-    }
-
-    async def ask() -> bytes:
-        asked = body | _filters(where or [])
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("POST", LABELINGS, asked)
-            answer = await _watched(server, answer, wait, is_quiet=as_json)
-        labeling = read(answer, Labeling)
-        if labeling.status == "failed" and not as_json:
-            raise CommandError(f"Label Studio refuses it: {labeling.failure}")
-        return answer
-
-    _finish(run(ask()), as_json=as_json)
+    answer = server.ask(partial(_pushed, options.asked(batches), wait, is_quiet=server.as_json))
+    server.show(answer, Labeling, _finish)
 
 
 @app.command()
-def status(labeling: LabelingArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def status(labeling: LabelingArgument, *, server: ServerOptions) -> None:
     """How far a labeling is."""
-
-    async def ask() -> bytes:
-        async with connect(server_url(url), api_key) as server:
-            return await server.ask("GET", f"{LABELINGS}/{quote(labeling, safe='')}")
-
-    answer = run(ask())
-    if as_json:
-        print_json(answer)
-    else:
-        _show([read(answer, Labeling)])
+    answer = server.ask(lambda gateway: gateway.ask("GET", f"{LABELINGS}/{quote(labeling, safe='')}"))
+    server.show(answer, Labeling, lambda found: _show([found]))
 
 
 @app.command("list")
-def list_labelings(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def list_labelings(*, server: ServerOptions) -> None:
     """Your labelings, the newest first."""
+    answer = server.ask(lambda gateway: gateway.ask("GET", LABELINGS))
+    server.show(answer, LabelingList, lambda found: _show(found.data))
 
-    async def ask() -> bytes:
-        async with connect(server_url(url), api_key) as server:
-            return await server.ask("GET", LABELINGS)
 
-    answer = run(ask())
-    if as_json:
-        print_json(answer)
-    else:
-        _show(read(answer, LabelingList).data)
+async def _pushed(asked: object, wait: float, gateway: Server, *, is_quiet: bool) -> bytes:
+    answer = await gateway.ask("POST", LABELINGS, asked)
+    answer = await _watched(gateway, answer, wait, is_quiet=is_quiet)
+    labeling = read(answer, Labeling)
+    if labeling.status == "failed" and not is_quiet:
+        raise CommandError(f"Label Studio refuses it: {labeling.failure}")
+    return answer
 
 
 async def _watched(server: Server, answer: bytes, seconds: float, *, is_quiet: bool) -> bytes:
@@ -130,14 +123,10 @@ async def _watched(server: Server, answer: bytes, seconds: float, *, is_quiet: b
     return answer
 
 
-def _finish(answer: bytes, *, as_json: bool) -> None:
-    labeling = read(answer, Labeling)
-    if as_json:
-        print_json(answer)
-    elif labeling.status == "pushed":
-        err.print(
-            f"{amount(labeling.item_count, 'task')} in project {labeling.project_id} ({labeling.id}).", markup=False
-        )
+def _finish(labeling: Labeling) -> None:
+    if labeling.status == "pushed":
+        tasks = amount(labeling.item_count, "task")
+        err.print(f"{tasks} in project {labeling.project_id} ({labeling.id}).", markup=False)
     else:
         err.print(f"{labeling.id} is {labeling.status}; see `vbatch label status {labeling.id}`.", markup=False)
 

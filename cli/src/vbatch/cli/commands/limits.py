@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple, dataclass
 from typing import Annotated
 from urllib.parse import quote
 
-import msgspec
 import typer
 
 from vbatch.cli.api_types import Me, Owner, read
-from vbatch.cli.client import connect
+from vbatch.cli.client import Server
 from vbatch.cli.exits import Misused
-from vbatch.cli.options import ApiKey, AsJson, Url, out, print_json, print_table, run, server_url, table_of
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import out, print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 
 NONE = "none"
 
@@ -39,78 +41,72 @@ def _option(name: str, words: str) -> typer.models.OptionInfo:
     return option
 
 
-def me(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@dataclass(frozen=True, slots=True)
+class QuotaOptions:
+    """In the order of QUOTA_WORDS."""
+
+    batches: Annotated[str | None, _option("--batches", "Unfinished batches.")] = None
+    requests: Annotated[str | None, _option("--requests", "Requests without an answer.")] = None
+    stored: Annotated[str | None, _option("--bytes", "Bytes of files.")] = None
+    tokens: Annotated[str | None, _option("--tokens", "Tokens of the batches created on a day (UTC).")] = None
+    priority: Annotated[str | None, _option("--priority", "The highest priority.")] = None
+
+    def changes(self) -> dict[str, int | None]:
+        """Raises Misused."""
+        wanted = zip(QUOTA_WORDS, astuple(self), strict=True)
+        return {name: _number(text) for name, text in wanted if text is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOptions:
+    """In the order of LIMIT_WORDS."""
+
+    creates: Annotated[str | None, _option("--creates", "Batches created.")] = None
+    uploads: Annotated[str | None, _option("--uploads", "Uploads begun.")] = None
+    reads: Annotated[str | None, _option("--reads", "GETs.")] = None
+    sent: Annotated[str | None, _option("--bytes", "Bytes sent.")] = None
+
+    def changes(self) -> dict[str, int]:
+        """Raises Misused."""
+        wanted = zip(LIMIT_WORDS, astuple(self), strict=True)
+        return {name: _number(text) or 0 for name, text in wanted if text is not None}
+
+
+@command
+def me(*, server: ServerOptions) -> None:
     """Who you are to the server, what you may, and what you have of it."""
-
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("GET", "/v1/me")
-        if as_json:
-            print_json(answer)
-            return
-        found = read(answer, Me)
-        key = f"key {found.key_id}" if found.key_id else "no key"
-        out.print(
-            f"{found.owner}, scope {', '.join(found.scopes)} ({key}); server {found.server_version}", markup=False
-        )
-        _show_quota(found.quota, found.usage)
-
-    run(ask())
+    server.show(server.ask(lambda gateway: gateway.ask("GET", "/v1/me")), Me, _show_me)
 
 
-def quota(
-    owner: OwnerArgument,
-    batches: Annotated[str | None, _option("--batches", "Unfinished batches.")] = None,
-    requests: Annotated[str | None, _option("--requests", "Requests without an answer.")] = None,
-    stored: Annotated[str | None, _option("--bytes", "Bytes of files.")] = None,
-    tokens: Annotated[str | None, _option("--tokens", "Tokens of the batches created on a day (UTC).")] = None,
-    priority: Annotated[str | None, _option("--priority", "The highest priority.")] = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def quota(owner: OwnerArgument, *, wanted: QuotaOptions, server: ServerOptions) -> None:
     """Show what an owner may have, or change what is named; `none` takes a limit away. It counts at once."""
+    changes, path = wanted.changes(), f"/v1/admin/owners/{quote(owner, safe='')}"
 
-    async def ask() -> None:
-        path = f"/v1/admin/owners/{quote(owner, safe='')}"
-        wanted = dict(zip(QUOTA_WORDS, (batches, requests, stored, tokens, priority), strict=True))
-        changes = {name: _number(text) for name, text in wanted.items() if text is not None}
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("GET", path)
-            if changes:
-                answer = await server.ask("POST", path, read(answer, Owner).quota | changes)
-        if as_json:
-            print_json(answer)
-            return
-        found = read(answer, Owner)
-        _show_quota(found.quota, found.usage)
+    async def ask(gateway: Server) -> bytes:
+        found = await gateway.ask("GET", path)
+        return await gateway.ask("POST", path, read(found, Owner).quota | changes) if changes else found
 
-    run(ask())
+    server.show(server.ask(ask), Owner, _show_owner)
 
 
-def limits(
-    creates: Annotated[str | None, _option("--creates", "Batches created.")] = None,
-    uploads: Annotated[str | None, _option("--uploads", "Uploads begun.")] = None,
-    reads: Annotated[str | None, _option("--reads", "GETs.")] = None,
-    sent: Annotated[str | None, _option("--bytes", "Bytes sent.")] = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def limits(*, wanted: LimitOptions, server: ServerOptions) -> None:
     """Show how often each key may ask in a minute, or change what is named, in every gateway at once."""
+    changes = wanted.changes()
+    method = "POST" if changes else "GET"
+    answer = server.ask(lambda gateway: gateway.ask(method, "/v1/admin/limits", changes or None))
+    server.show(answer, dict, _show_limits)
 
-    async def ask() -> None:
-        wanted = dict(zip(LIMIT_WORDS, (creates, uploads, reads, sent), strict=True))
-        changes = {name: _number(text) or 0 for name, text in wanted.items() if text is not None}
-        async with connect(server_url(url), api_key) as server:
-            method = "POST" if changes else "GET"
-            answer = await server.ask(method, "/v1/admin/limits", changes or None)
-        if as_json:
-            print_json(answer)
-        else:
-            _show_limits(msgspec.json.decode(answer))
 
-    run(ask())
+def _show_me(found: Me) -> None:
+    key = f"key {found.key_id}" if found.key_id else "no key"
+    out.print(f"{found.owner}, scope {', '.join(found.scopes)} ({key}); server {found.server_version}", markup=False)
+    _show_quota(found.quota, found.usage)
+
+
+def _show_owner(found: Owner) -> None:
+    _show_quota(found.quota, found.usage)
 
 
 def _number(text: str) -> int | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlencode
@@ -11,23 +13,12 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from vbatch.cli.api_types import read
-from vbatch.cli.client import connect
-from vbatch.cli.commands.results import sink
+from vbatch.cli.client import Server
+from vbatch.cli.commands.results import sink, written
 from vbatch.cli.exits import Misused
-from vbatch.cli.options import (
-    ApiKey,
-    AsJson,
-    BatchArgument,
-    Url,
-    err,
-    out,
-    print_json,
-    print_table,
-    run,
-    server_url,
-    table_of,
-)
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import BatchArgument, err, out, print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 from vbatch.contracts.event_text import amount
 
 LINES_MAX = 200
@@ -85,52 +76,52 @@ Output = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class FilterOptions:
+    contains: Contains = None
+    in_requests: InRequests = False
+    outcome: ByOutcome = None
+    finish_reason: Finish = None
+    is_json: IsJson = None
+    model: ModelName = None
+
+    def asked(self) -> dict[str, str | None]:
+        return {
+            "contains": self.contains,
+            "search_in": "requests" if self.contains and self.in_requests else None,
+            "outcome": self.outcome,
+            "finish_reason": self.finish_reason,
+            "is_json": str(self.is_json).lower() if self.is_json is not None else None,
+            "model": self.model,
+        }
+
+
+@command
 def lines(
     batch: BatchArgument,
-    contains: Contains = None,
-    in_requests: InRequests = False,
-    outcome: ByOutcome = None,
-    finish_reason: Finish = None,
-    is_json: IsJson = None,
-    model: ModelName = None,
+    filters: FilterOptions,
     order: Sorted = Order.LINE,
     descending: Greatest = False,
     limit: Limit = 20,
     output: Output = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    *,
+    server: ServerOptions,
 ) -> None:
     """List answered lines of a batch, or write a selection of them to a file."""
-    filters = {
-        "contains": contains,
-        "search_in": "requests" if contains and in_requests else None,
-        "outcome": outcome,
-        "finish_reason": finish_reason,
-        "is_json": str(is_json).lower() if is_json is not None else None,
-        "model": model,
-    }
     base = f"/v1/batches/{quote(batch, safe='')}/lines"
-    listed = filters | {"order": ("-" if descending else "") + order, "limit": str(limit)}
+    if output is not None:
+        path = f"{base}/export" + _query(filters.asked() | {"format": _format(output)})
+        err.print(f"{server.ask(partial(_export, path, output)):,} bytes in {output}.", markup=False)
+    else:
+        listed = filters.asked() | {"order": ("-" if descending else "") + order, "limit": str(limit)}
+        server.show(server.ask(lambda gateway: gateway.ask("GET", base + _query(listed))), Lines, _show)
 
-    async def show() -> None:
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("GET", base + _query(listed))
-        if as_json:
-            print_json(answer)
-        else:
-            _show(read(answer, Lines))
 
-    async def export(path: Path) -> None:
-        count = 0
-        async with connect(server_url(url), api_key) as server:
-            with sink(path) as file:
-                async for piece in server.download(f"{base}/export" + _query(filters | {"format": _format(path)})):
-                    file.write(piece)
-                    count += len(piece)
-        err.print(f"{count:,} bytes in {path}.", markup=False)
-
-    run(export(output) if output is not None else show())
+async def _export(path: str, output: Path, gateway: Server) -> int:
+    """Return the number of bytes."""
+    with sink(output) as file:
+        _, count = await written(gateway.download(path), file)
+    return count
 
 
 def _query(values: dict[str, str | None]) -> str:
@@ -153,6 +144,10 @@ def _show(found: Lines) -> None:
         print_table(table)
     else:
         out.print("No answered line fits.")
+    _show_rest(found)
+
+
+def _show_rest(found: Lines) -> None:
     if found.search is not None:
         rest = " in the first part; write all of them to a file with -o" if found.search.next else ""
         out.print(f"{amount(found.search.hits, 'line')} with these words{rest}.")

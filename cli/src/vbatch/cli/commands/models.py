@@ -6,12 +6,13 @@ import asyncio
 from dataclasses import replace
 
 from vbatch.chassis.settings import BadSettings, load
-from vbatch.cli.api_types import ModelList, read
-from vbatch.cli.client import connect
+from vbatch.cli.api_types import ModelList
 from vbatch.cli.exits import Misused
 from vbatch.cli.fleets import servers_of
-from vbatch.cli.options import ApiKey, AsJson, Url, local_settings, out, print_json, run, server_url
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import local_settings, out, run
 from vbatch.cli.profiles import Profiles, Settings, read_profiles
+from vbatch.cli.server_options import ServerOptions
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.adapters.device import DeviceTrouble, detect
@@ -25,22 +26,19 @@ from vbatch.local.log_access import log_settings
 LOG_SECONDS = 2.0
 
 
-def models(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def models(*, server: ServerOptions) -> None:
     """List the models this server runs, and, on its own machine, with which profile and why."""
+    is_here = server.url is None
+    answer = server.ask(lambda gateway: gateway.models())
+    server.show(answer, ModelList, lambda found: _show(found, run(_profiles()) if is_here else None))
 
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.models()
-        if as_json:
-            print_json(answer)
-            return
-        profiles = await _profiles() if url is None else None
-        for model in read(answer, ModelList).data:
-            out.print(model.id, markup=False)
-            for line in await _lines(profiles, ModelId(model.id)) if profiles else ():
-                out.print(f"  {line}", markup=False, style="dim")
 
-    run(ask())
+def _show(found: ModelList, profiles: Profiles | None) -> None:
+    for model in found.data:
+        out.print(model.id, markup=False)
+        for line in run(_lines(profiles, ModelId(model.id))) if profiles else ():
+            out.print(f"  {line}", markup=False, style="dim")
 
 
 async def _lines(profiles: Profiles, model: ModelId) -> list[str]:

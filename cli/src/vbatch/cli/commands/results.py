@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -13,11 +15,13 @@ import msgspec
 import typer
 
 from vbatch.cli.api_types import Batch, read
-from vbatch.cli.client import Server, connect, reported
-from vbatch.cli.exits import CommandError, Misused, ending
+from vbatch.cli.client import Server, reported
+from vbatch.cli.exits import CommandError, Misused
 from vbatch.cli.joining import Joining
-from vbatch.cli.options import ApiKey, AsJson, BatchArgument, Url, err, print_json, run, server_url
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import BatchArgument, err, print_json, server_url
 from vbatch.cli.rows import ROWS, Split, TableFormat
+from vbatch.cli.server_options import ServerOptions
 from vbatch.client import Client
 from vbatch.client.core.joining import DEFAULT_COLUMN
 from vbatch.contracts.event_text import amount, size
@@ -52,45 +56,66 @@ JoinIdColumn = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class JoinOptions:
+    join: Join = None
+    answer_column: AnswerColumn = DEFAULT_COLUMN
+    id_column: JoinIdColumn = None
+    format: TableFormat = None
+    split: Split = None
+
+    def joining(self, output: Path | None) -> Joining | None:
+        """None where no table is named. Raises BadParameter for options that go with a table alone."""
+        if self.join is not None:
+            return Joining(self.join, output, self.answer_column, self.id_column, self.format, self.split)
+        if self.id_column or self.format or self.split:
+            raise typer.BadParameter("give --join as well.", param_hint="--id-column / --format / --split")
+        return None
+
+
+@command
 def results(
     batch: BatchArgument,
     output: Output = None,
     errors: Errors = False,
     merged: Merged = False,
-    join: Join = None,
-    answer_column: AnswerColumn = DEFAULT_COLUMN,
-    id_column: JoinIdColumn = None,
-    format: TableFormat = None,
-    split: Split = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    *,
+    table: JoinOptions,
+    server: ServerOptions,
 ) -> None:
     """Download the answers of a batch; while it runs, the answers so far. With --join they come in a table."""
-    if join is not None:
-        if errors:
-            raise typer.BadParameter("leave it out: --join has a column for errors.", param_hint="--errors")
-        joining = Joining(join, output, answer_column, id_column, format, split)
-        with ending(), reported(), Client(server_url(url), api_key=api_key) as server:
-            joining.write(server, batch, as_json=as_json)
+    joining = table.joining(output)
+    if joining is not None and errors:
+        raise typer.BadParameter("leave it out: --join has a column for errors.", param_hint="--errors")
+    if joining is not None:
+        _join(joining, batch, server)
         return
-    if id_column or format or split:
-        raise typer.BadParameter("give --join as well.", param_hint="--id-column / --format / --split")
+    if merged and errors:
+        raise Misused("Give --merged or --errors, not both: the merged answers hold what failed, too.")
+    lines, count = server.ask(partial(_download, batch, output, errors=errors, merged=merged))
+    report(output, lines, count, as_json=server.as_json)
 
-    async def ask() -> None:
-        if merged and errors:
-            raise Misused("Give --merged or --errors, not both: the merged answers hold what failed, too.")
-        async with connect(server_url(url), api_key) as server:
-            found = read(await server.batch(batch), Batch)
-            pieces = server.merged(found.id) if merged else _pieces(server, found, errors=errors)
-            with sink(output) as file:
-                lines, count = 0, 0
-                async for piece in pieces:
-                    file.write(piece)
-                    lines, count = lines + piece.count(b"\n"), count + len(piece)
-        report(output, lines, count, as_json=as_json)
 
-    run(ask())
+def _join(joining: Joining, batch: str, server: ServerOptions) -> None:
+    with reported(), Client(server_url(server.url), api_key=server.api_key) as client:
+        joining.write(client, batch, as_json=server.as_json)
+
+
+async def _download(batch: str, output: Path | None, gateway: Server, *, errors: bool, merged: bool) -> tuple[int, int]:
+    """Return how many lines and bytes there were."""
+    found = read(await gateway.batch(batch), Batch)
+    pieces = gateway.merged(found.id) if merged else _pieces(gateway, found, errors=errors)
+    with sink(output) as file:
+        return await written(pieces, file)
+
+
+async def written(pieces: AsyncIterator[bytes], file: BinaryIO) -> tuple[int, int]:
+    """Write all pieces; return how many lines and bytes they were."""
+    lines, count = 0, 0
+    async for piece in pieces:
+        file.write(piece)
+        lines, count = lines + piece.count(b"\n"), count + len(piece)
+    return lines, count
 
 
 def _pieces(server: Server, batch: Batch, *, errors: bool) -> AsyncIterator[bytes]:
@@ -98,16 +123,18 @@ def _pieces(server: Server, batch: Batch, *, errors: bool) -> AsyncIterator[byte
     if batch.status is BatchStatus.FAILED:
         raise CommandError(f"{batch.id} failed before any request ran: {_first_fault(batch)}")
     if batch.status in TERMINAL:
-        file_id = batch.error_file_id if errors else batch.output_file_id
-        if file_id is None:
-            raise CommandError(
-                "Every line was answered." if errors else "No line was answered; see them with --errors."
-            )
-        return server.content(file_id)
+        return server.content(_sealed(batch, errors=errors))
     if errors:
         raise CommandError(f"{batch.id} is {batch.status}; its errors are available once it has ended.")
     err.print(f"{batch.id} is {batch.status}: these are the outcomes so far, in the order they came.")
     return server.results(batch.id)
+
+
+def _sealed(batch: Batch, *, errors: bool) -> str:
+    file_id = batch.error_file_id if errors else batch.output_file_id
+    if file_id is None:
+        raise CommandError("Every line was answered." if errors else "No line was answered; see them with --errors.")
+    return file_id
 
 
 def _first_fault(batch: Batch) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -10,10 +11,12 @@ from urllib.parse import quote
 import typer
 
 from vbatch.cli.api_types import Batch, read
-from vbatch.cli.client import connect
-from vbatch.cli.commands.batches import Wait, Watch, to_the_end
+from vbatch.cli.client import Server
+from vbatch.cli.commands.batches import WaitOptions, to_the_end
 from vbatch.cli.exits import Misused
-from vbatch.cli.options import ApiKey, AsJson, BatchArgument, Url, err, out, print_json, run, server_url
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import BatchArgument, err, out, print_json
+from vbatch.cli.server_options import ServerOptions
 
 
 class Select(StrEnum):
@@ -38,34 +41,32 @@ CustomIdFile = Annotated[
 Window = Annotated[str | None, typer.Option(help="The completion window; by default that of BATCH.")]
 
 
+@command
 def retry(
     batch: BatchArgument,
     select: Selected = None,
     custom_id: CustomIds = None,
     custom_ids: CustomIdFile = None,
     window: Window = None,
-    watch: Watch = False,
-    wait: Wait = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    *,
+    waiting: WaitOptions,
+    server: ServerOptions,
 ) -> None:
     """Run the requests of BATCH that have no answer again, as a new batch."""
+    body = _body(select or [], [*(custom_id or []), *_lines(custom_ids)], window)
+    server.ask(partial(_retried, batch, body, waiting, as_json=server.as_json))
 
-    async def ask() -> None:
-        body = _body(select or [], [*(custom_id or []), *_lines(custom_ids)], window)
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("POST", f"/v1/batches/{quote(batch, safe='')}/retry", body)
-            created = read(answer, Batch)
-            if as_json and not watch:
-                print_json(answer)
-            elif not as_json:
-                out.print(created.id)
-                err.print(f"All answers together: vbatch results {batch} --merged", markup=False)
-            if watch or wait:
-                await to_the_end(server, created.id, is_shown=watch, as_json=as_json)
 
-    run(ask())
+async def _retried(batch: str, body: object, waiting: WaitOptions, gateway: Server, *, as_json: bool) -> None:
+    answer = await gateway.ask("POST", f"/v1/batches/{quote(batch, safe='')}/retry", body)
+    created = read(answer, Batch)
+    if as_json and not waiting.watch:
+        print_json(answer)
+    elif not as_json:
+        out.print(created.id)
+        err.print(f"All answers together: vbatch results {batch} --merged", markup=False)
+    if waiting.is_asked_for:
+        await to_the_end(gateway, created.id, is_shown=waiting.watch, as_json=as_json)
 
 
 def _body(select: list[Select], custom_ids: list[str], window: str | None) -> dict[str, object]:

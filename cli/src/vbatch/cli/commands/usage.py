@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 import msgspec
 import typer
 
-from vbatch.cli.api_types import read
-from vbatch.cli.client import connect
 from vbatch.cli.forecast_text import batches
-from vbatch.cli.options import ApiKey, AsJson, Url, out, print_json, print_table, run, server_url, table_of
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import out, print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 from vbatch.contracts.durations import duration
 from vbatch.contracts.event_text import amount
 
@@ -52,28 +52,22 @@ class Usage(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+@command
 def usage(
     first_day: FirstDay = None,
     last_day: LastDay = None,
     everybody: Everybody = False,
     as_csv: AsCsv = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
+    *,
+    server: ServerOptions,
 ) -> None:
     """Show what was used, by day and model: requests, tokens, failures. A batch counts on the day of its creation."""
-
-    async def ask() -> None:
-        async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("GET", _path(first_day, last_day, everybody=everybody, as_csv=as_csv))
-        if as_csv:
-            sys.stdout.buffer.write(answer)
-        elif as_json:
-            print_json(answer)
-        else:
-            _show(read(answer, Usage))
-
-    run(ask())
+    path = _path(first_day, last_day, everybody=everybody, as_csv=as_csv)
+    answer = server.ask(lambda gateway: gateway.ask("GET", path))
+    if as_csv:
+        sys.stdout.buffer.write(answer)
+    else:
+        server.show(answer, Usage, _show)
 
 
 def _path(first_day: str | None, last_day: str | None, *, everybody: bool, as_csv: bool) -> str:

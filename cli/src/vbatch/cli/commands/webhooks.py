@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import quote
@@ -18,9 +17,10 @@ from vbatch.cli.api_types import (
     WebhookTest,
     read,
 )
-from vbatch.cli.client import Server, connect
 from vbatch.cli.exits import Exit
-from vbatch.cli.options import ApiKey, AsJson, Url, err, out, print_json, print_table, run, server_url, table_of
+from vbatch.cli.option_groups import command
+from vbatch.cli.options import err, out, print_table, table_of
+from vbatch.cli.server_options import ServerOptions
 
 ENDPOINTS = "/v1/webhook_endpoints"
 PAGE_ENDPOINTS = 100
@@ -36,7 +36,6 @@ Events = Annotated[
 ]
 EventType = Annotated[str, typer.Option("--event", help="The type of event to send.")]
 KeepOld = Annotated[bool, typer.Option("--keep-old", help="The old secret signs as well for 24 hours.")]
-Answer = Callable[[Server], Awaitable[bytes]]
 ENDS = ["batch.completed", "batch.failed", "batch.expired", "batch.cancelled"]
 
 app = typer.Typer(
@@ -46,144 +45,107 @@ app = typer.Typer(
 
 
 @app.command()
-def create(
-    target: TargetArgument,
-    event: Events = None,
-    name: Name = "unnamed",
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def create(target: TargetArgument, event: Events = None, name: Name = "unnamed", *, server: ServerOptions) -> None:
     """Have a URL told of your batches; prints the signing secret, once."""
     body = {"name": name, "url": target, "event_types": event or ENDS}
-    answer = _asked(lambda server: server.ask("POST", ENDPOINTS, body), url, api_key)
-    _show_secret(answer, as_json=as_json)
+    server.show(server.ask(lambda gateway: gateway.ask("POST", ENDPOINTS, body)), WebhookEndpoint, _show_secret)
 
 
 @app.command("list")
-def list_endpoints(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def list_endpoints(*, server: ServerOptions) -> None:
     """Your endpoints, the newest first."""
-    answer = _asked(lambda server: server.ask("GET", f"{ENDPOINTS}?limit={PAGE_ENDPOINTS}"), url, api_key)
-    if as_json:
-        print_json(answer)
-    else:
-        _show(read(answer, WebhookEndpointList).data)
+    answer = server.ask(lambda gateway: gateway.ask("GET", f"{ENDPOINTS}?limit={PAGE_ENDPOINTS}"))
+    server.show(answer, WebhookEndpointList, lambda found: _show(found.data))
 
 
 @app.command()
-def delete(endpoint: EndpointArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def delete(endpoint: EndpointArgument, *, server: ServerOptions) -> None:
     """Delete an endpoint; nothing more is sent to it."""
-    answer = _asked(lambda server: server.ask("DELETE", _path(endpoint)), url, api_key)
-    _print(answer, f"{endpoint} is deleted.", as_json=as_json)
+    _do(server, "DELETE", _path(endpoint), f"{endpoint} is deleted.")
 
 
 @app.command()
-def test(
-    endpoint: EndpointArgument,
-    event: EventType = "batch.completed",
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def test(endpoint: EndpointArgument, event: EventType = "batch.completed", *, server: ServerOptions) -> None:
     """Send one event now, and say how the endpoint answered. Exit code 1 unless it took it."""
     path = _path(endpoint, "test")
-    answer = _asked(lambda server: server.ask("POST", path, {"event_type": event}), url, api_key)
+    answer = server.ask(lambda gateway: gateway.ask("POST", path, {"event_type": event}))
     code = read(answer, WebhookTest).status_code
     is_taken = 200 <= code < 300
-    _print(answer, f"It answered {code}: {'taken' if is_taken else 'not taken'}.", as_json=as_json)
+    _say(server, answer, f"It answered {code}: {'taken' if is_taken else 'not taken'}.")
     if not is_taken:
         raise SystemExit(int(Exit.FAILED))
 
 
 @app.command()
-def rotate(
-    endpoint: EndpointArgument,
-    keep_old: KeepOld = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def rotate(endpoint: EndpointArgument, keep_old: KeepOld = False, *, server: ServerOptions) -> None:
     """Sign with another secret; prints it, once."""
     body, path = {"keep_old_secret_active_for_24_hours": keep_old}, _path(endpoint, "rotate_secret")
-    answer = _asked(lambda server: server.ask("POST", path, body), url, api_key)
-    _show_secret(answer, as_json=as_json)
+    server.show(server.ask(lambda gateway: gateway.ask("POST", path, body)), WebhookEndpoint, _show_secret)
 
 
 @app.command()
-def enable(endpoint: EndpointArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def enable(endpoint: EndpointArgument, *, server: ServerOptions) -> None:
     """Tell an endpoint again that was given up; what waited is sent now."""
-    answer = _asked(lambda server: server.ask("POST", _path(endpoint, "enable")), url, api_key)
-    _print(answer, f"{endpoint} is told again.", as_json=as_json)
+    _do(server, "POST", _path(endpoint, "enable"), f"{endpoint} is told again.")
 
 
 @app.command()
-def disable(endpoint: EndpointArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def disable(endpoint: EndpointArgument, *, server: ServerOptions) -> None:
     """Send nothing to an endpoint until it is enabled; what waits, waits."""
-    answer = _asked(lambda server: server.ask("POST", _path(endpoint, "disable")), url, api_key)
-    _print(answer, f"{endpoint} is disabled.", as_json=as_json)
+    _do(server, "POST", _path(endpoint, "disable"), f"{endpoint} is disabled.")
 
 
 @app.command()
-def deliveries(endpoint: EndpointArgument, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def deliveries(endpoint: EndpointArgument, *, server: ServerOptions) -> None:
     """What was sent to an endpoint, the newest first, and how it was answered."""
-    answer = _asked(lambda server: server.ask("GET", _path(endpoint, "deliveries")), url, api_key)
-    if as_json:
-        print_json(answer)
-    else:
-        _show_deliveries(read(answer, WebhookDeliveryList).data)
+    answer = server.ask(lambda gateway: gateway.ask("GET", _path(endpoint, "deliveries")))
+    server.show(answer, WebhookDeliveryList, lambda found: _show_deliveries(found.data))
 
 
 @app.command()
-def resend(
-    endpoint: EndpointArgument,
-    delivery: DeliveryArgument,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def resend(endpoint: EndpointArgument, delivery: DeliveryArgument, *, server: ServerOptions) -> None:
     """Send a delivery again, with the same id and bytes."""
     path = _path(endpoint, f"deliveries/{quote(delivery, safe='')}/resend")
-    answer = _asked(lambda server: server.ask("POST", path), url, api_key)
-    _print(answer, f"{delivery} is sent again.", as_json=as_json)
+    _do(server, "POST", path, f"{delivery} is sent again.")
 
 
 @app.command()
-def types(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+@command
+def types(*, server: ServerOptions) -> None:
     """The events an endpoint can be told of."""
-    answer = _asked(lambda server: server.ask("GET", "/v1/webhook_event_types"), url, api_key)
-    if as_json:
-        print_json(answer)
-        return
-    for name in read(answer, WebhookEventTypes).data:
-        out.print(name, markup=False)
+    answer = server.ask(lambda gateway: gateway.ask("GET", "/v1/webhook_event_types"))
+    server.show(answer, WebhookEventTypes, _show_types)
 
 
-def _asked(answer: Answer, url: str | None, api_key: str | None) -> bytes:
-    async def ask() -> bytes:
-        async with connect(server_url(url), api_key) as server:
-            return await answer(server)
+def _do(server: ServerOptions, method: str, path: str, words: str) -> None:
+    _say(server, server.ask(lambda gateway: gateway.ask(method, path)), words)
 
-    return run(ask())
+
+def _say(server: ServerOptions, answer: bytes, words: str) -> None:
+    server.show(answer, object, lambda _answer: err.print(words, markup=False))
 
 
 def _path(endpoint: str, rest: str = "") -> str:
     return f"{ENDPOINTS}/{quote(endpoint, safe='')}" + (f"/{rest}" if rest else "")
 
 
-def _print(answer: bytes, words: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        err.print(words, markup=False)
-
-
-def _show_secret(answer: bytes, *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-        return
-    made = read(answer, WebhookEndpoint)
+def _show_secret(made: WebhookEndpoint) -> None:
     out.print(made.signing_secret, markup=False)
     err.print(f"{made.id} is told of {', '.join(made.event_types)}. {KEEP_MESSAGE}", markup=False)
+
+
+def _show_types(found: WebhookEventTypes) -> None:
+    for name in found.data:
+        out.print(name, markup=False)
 
 
 def _show(endpoints: list[WebhookEndpoint]) -> None:
@@ -203,13 +165,22 @@ def _show_deliveries(entries: list[WebhookDelivery]) -> None:
         return
     table = table_of("delivery", "event", "made", "state", "tries", "answer", "ms", "next", numbers=("tries", "ms"))
     for each in entries:
-        met = each.error or ("" if each.status_code is None else str(each.status_code))
-        milliseconds = "" if each.milliseconds is None else str(each.milliseconds)
-        moments = (_moment(each.created_at), _moment(each.next_attempt_at))
-        table.add_row(
-            each.id, each.event_type, moments[0], each.status, str(each.attempts), met, milliseconds, moments[1]
-        )
+        table.add_row(*_cells(each))
     print_table(table)
+
+
+def _cells(delivery: WebhookDelivery) -> tuple[str, ...]:
+    code = "" if delivery.status_code is None else str(delivery.status_code)
+    return (
+        delivery.id,
+        delivery.event_type,
+        _moment(delivery.created_at),
+        delivery.status,
+        str(delivery.attempts),
+        delivery.error or code,
+        "" if delivery.milliseconds is None else str(delivery.milliseconds),
+        _moment(delivery.next_attempt_at),
+    )
 
 
 def _moment(seconds: int | None) -> str:

@@ -46,7 +46,7 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port. Leaving it ends event streams, then waits for other answers."""
     served = app if app.state.is_traced else InteractiveShortcut(app, parts)  # traces need the framework
-    server = _Server(_server_config(served, limits, certificate, trusted_proxies))
+    server = _Server(server_config(served, limits, certificate, trusted_proxies))
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     port: int = listener.getsockname()[1]
     get_logger().info("api_served", host=listener.getsockname()[0], port=port)
@@ -59,7 +59,7 @@ async def serving(
         await task
 
 
-def _server_config(
+def server_config(
     app: ASGIApp, limits: ConnectionLimits, certificate: ServerCertificate | None, trusted_proxies: str
 ) -> Config:
     return Config(
