@@ -34,8 +34,7 @@ ANSWERED_BEFORE = 100
 def own_stack() -> Iterator[RunningStack]:
     """A stack to lose, whose ended batches move to archives at once."""
     early = {"VBATCH_RESULTS_ARCHIVE_GRACE_SECONDS": "0", "VBATCH_RESULTS_SWEEP_SECONDS": "0.2"}
-    patient = {"VBATCH_LOCAL_READY_SECONDS_MAX": "90"}
-    with running_stack(environment=early | patient) as running:
+    with running_stack(environment=early) as running:
         yield running
 
 

@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Iterator[RunningStack]:
     """Ports and models of a stack that the page itself will start."""
     models = tmp_path / "models.toml"
     models.write_text("\n".join(map(_as_toml, _simulated_models())))
-    with stack_home(models, {"VBATCH_LOCAL_READY_SECONDS_MAX": "90"}) as prepared:
+    with stack_home(models) as prepared:
         yield prepared
 
 

@@ -29,7 +29,7 @@ from vbatch.local.log_access import log_settings
 from vbatch.local.settings import LocalSettings
 from vbatch.local.stack import Stack
 
-READY_SECONDS_MAX = 30.0
+READY_SECONDS_MAX = 90.0
 COMMAND_SECONDS_MAX = 120.0
 RETRIES_MAX = 8
 POLL_SECONDS = 0.05
