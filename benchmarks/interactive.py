@@ -1,6 +1,6 @@
 """What a question costs beside batches: time to first token, batch rate kept, overhead, requests a second.
 
-python -m benchmarks.interactive [--only simulated|vllm] [--requests 20000]
+python -m benchmarks.interactive [--only simulated|vllm] [--requests 20000] [--lines 120]
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -38,15 +38,16 @@ PATIENT = {"VBATCH_LOCAL_READY_SECONDS_MAX": "180"}
 WORDS = "Tell me something about the number"
 
 
-def main(only: str | None, requests: int) -> int:
+def main(only: str | None, requests: int, lines: int) -> int:
     """What was measured is written after each part: the second one takes minutes."""
     figures: dict[str, report.Figure] = {"load_average_before": round(os.getloadavg()[0], 2)}
     if only != "vllm":
         figures |= simulated(requests)
         target = written(figures)
     if only != "simulated":
-        figures |= real()
-        target = written(figures)
+        for measured_now in real(lines):
+            figures |= measured_now
+            target = written(figures)
     for name, figure in figures.items():
         sys.stdout.write(f"{name:<40} {figure}\n")
     sys.stdout.write(f"written to {target}\n")
@@ -111,7 +112,7 @@ def engine_socket(stack: RunningStack) -> str:
     return next(place for place in places if place.endswith(".sock"))
 
 
-def real() -> dict[str, report.Figure]:
+def real(lines: int) -> Iterator[dict[str, report.Figure]]:
     """Time to first token of a stream on an idle device and beside a batch, and what the batch loses, on vLLM."""
     python = os.environ.get("VBATCH_GPU_RUNNER_ENGINE_PYTHON", str(ROOT / ".engine" / "bin" / "python"))
     engine = {
@@ -122,19 +123,19 @@ def real() -> dict[str, report.Figure]:
     with running_stack(ROOT / "models.toml", environment) as stack, stack.client() as client:
         first_token(client)
         idle = [first_token(client, number) for number in range(STREAMS // 2)]
-        alone = batch_seconds(client, LINES)
+        yield {"ttft_idle_ms_p50": round(1_000 * median(idle), 1)}
+        alone = batch_seconds(client, lines)
         beside: list[float] = []
-        with_questions = batch_seconds(client, LINES, beside)
+        with_questions = batch_seconds(client, lines, beside)
+        yield {
+            "ttft_beside_batch_ms_p50": round(1_000 * median(beside), 1),
+            "ttft_p50_vs_idle": round(median(beside) / median(idle), 2),
+            "ttft_p99_vs_idle": round(percentile_99(beside) / percentile_99(idle), 2),
+            "batch_rate_kept": round(alone / with_questions, 3),
+            "streams_beside_batch": len(beside),
+        }
         errors = [estimate_error(client, 30 * (trial + 1)) for trial in range(TRIALS)]
-    return {
-        "ttft_idle_ms_p50": round(1_000 * median(idle), 1),
-        "ttft_beside_batch_ms_p50": round(1_000 * median(beside), 1),
-        "ttft_p50_vs_idle": round(median(beside) / median(idle), 2),
-        "ttft_p99_vs_idle": round(percentile_99(beside) / percentile_99(idle), 2),
-        "batch_rate_kept": round(alone / with_questions, 3),
-        "streams_beside_batch": len(beside),
-        "estimate_error_median": round(median(errors), 3),
-    }
+        yield {"estimate_error_median": round(median(errors), 3)}
 
 
 def first_token(client: OpenAI, number: int = 0) -> float:
@@ -190,12 +191,15 @@ def file_of(lines: int) -> bytes:
 
 
 def percentile_99(seconds: list[float]) -> float:
-    return quantiles(seconds, n=100, method="inclusive")[98]
+    return quantiles(seconds, n=100, method="inclusive")[98] if len(seconds) > 1 else seconds[0]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=("simulated", "vllm"))
-    parser.add_argument("--requests", type=int, default=REQUESTS)
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="to the simulated engine, a round")
+    parser.add_argument(
+        "--lines", type=int, default=LINES, help="of the batch on vLLM: enough for some streams beside it"
+    )
     given = parser.parse_args()
-    sys.exit(main(given.only, given.requests))
+    sys.exit(main(given.only, given.requests, given.lines))

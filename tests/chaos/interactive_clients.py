@@ -9,15 +9,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from random import Random
+from itertools import cycle
 
 import httpx2
 import openai
 from openai import OpenAI
 
-from tests.support.stack import CHAT, OTHER_CHAT
+from tests.chaos.workload import MODELS
 
-MODELS = (CHAT, OTHER_CHAT)
 WORDS = 40
 ANSWER_SECONDS = 0.6
 """A stream takes so long, word by word, so that faults come in its middle."""
@@ -36,7 +35,6 @@ class InteractiveClients:
     """`results` counts what came of each request; `violations` are answers that looked whole and were not."""
 
     url: str
-    seed: int
     results: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -57,24 +55,27 @@ class InteractiveClients:
                 thread.join()
 
     def _ask_until_stopped(self, kind: str) -> None:
-        random, number = Random(f"{kind} {self.seed}"), 0
+        models, number = cycle(MODELS), 0
+        model = next(models)
         with OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0, timeout=ASK_SECONDS_MAX) as client:
             while not self._stop.wait(PAUSE_SECONDS):
                 number += 1
-                self.ask_once(client, random.choice(MODELS), number, is_stream=kind == "stream")
+                if not self.ask_once(client, model, number, is_stream=kind == "stream"):
+                    model = next(models)  # the one that batches run now may be another
 
-    def ask_once(self, client: OpenAI, model: str, number: int, *, is_stream: bool) -> None:
-        """No two requests of a campaign are the same, so that none looks as if it ran again."""
+    def ask_once(self, client: OpenAI, model: str, number: int, *, is_stream: bool) -> bool:
+        """Return whether it was answered. No two requests are the same, so that none looks as if it ran again."""
         kind = "stream" if is_stream else "whole"
         text = " ".join(f"{kind}-{number}-{place}" for place in range(WORDS))
         try:
             answer = streamed(client, model, text) if is_stream else asked(client, model, text)
         except (openai.APIError, httpx2.HTTPError) as error:
             self.results[f"{kind}: {_name_of(error)}"] += 1
-            return
+            return False
         self.results[f"{kind}: answered"] += 1
         if answer != f"[simulated] {text}":
             self.violations.append(f"an answer came as if it were whole, and was not: {kind} {number}: {answer!r}")
+        return True
 
 
 def asked(client: OpenAI, model: str, text: str) -> str:

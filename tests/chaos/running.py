@@ -87,7 +87,7 @@ def chaos(
                 recovery_seconds_max=RECOVERY_SECONDS_MAX if is_simulated else REAL_RECOVERY_SECONDS_MAX,
                 pair_share=PAIR_SHARE if is_simulated else 0.0,
             )
-            interactive_clients = InteractiveClients(stack.url, seed)
+            interactive_clients = InteractiveClients(stack.url)
             with interactive_clients.running() if is_simulated else nullcontext():
                 campaign.run(kills, faults or (deck(random) if is_simulated else engine_kills(random)))
             campaign.violations += interactive_clients.violations

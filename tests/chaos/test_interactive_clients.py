@@ -55,7 +55,7 @@ def clients_of(words_max: int, end: bytes) -> Iterator[InteractiveClients]:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
         try:
-            yield InteractiveClients(f"http://127.0.0.1:{server.server_port}", 1)
+            yield InteractiveClients(f"http://127.0.0.1:{server.server_port}")
         finally:
             server.shutdown()
             serving.join()
