@@ -39,6 +39,10 @@ class ResultsSettings(ServiceSettings):
         description="How long after its end a batch moves to an archive; at once when the log is half full.",
     )
 
+    standby: bool = Field(
+        False, description="Wait, and take the lease once the results process that has it is silent for 2 s."
+    )
+
     @property
     def results_folder(self) -> Path:
         return self.home / "results"
