@@ -1,17 +1,22 @@
-"""Thirteen ways in which servers of this kind have failed, each brought about on purpose.
+"""Fourteen ways in which servers of this kind have failed, each brought about on purpose.
 
 Run by `./taskw test:chaos`; the file's name keeps it out of the default run, where a short campaign stands for it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from urllib.parse import urlsplit
 
@@ -24,11 +29,22 @@ from tests.chaos.history import History
 from tests.chaos.saboteur import Saboteur
 from tests.chaos.verdict import Reading, faults_of_files
 from tests.chaos.workload import Kind, Promise
-from tests.e2e.asking import Line, chat_line, jsonl, submit, wait_for_end, wait_for_progress
+from tests.e2e.asking import (
+    Line,
+    assert_each_line_once_in_order,
+    chat_line,
+    ended,
+    jsonl,
+    submit,
+    wait_for_end,
+    wait_for_progress,
+)
 from tests.support.paths import paths_below
-from tests.support.stack import SLOW_CHAT, RunningStack, wait_until
+from tests.support.postgres import free_port
+from tests.support.stack import SLOW_CHAT, RunningStack, kill, running_stack, wait_until
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId
+from vbatch.journal.jetstream import connect
 from vbatch.local.log_access import log_settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -42,6 +58,8 @@ SEEN_SECONDS_MAX = 30.0
 END_SECONDS_MAX = 120.0
 CRASHES_IN_A_ROW = 4
 RACES = 12
+STANDBYS = ("scheduler", "results")
+TAKEOVER_SECONDS_MAX = 3.0
 
 
 @dataclass
@@ -164,6 +182,26 @@ def test_of_two_processes_only_the_newer_one_works(scene: Scene, service: str):
     assert scene.status(batch_id) == "completed"
 
 
+def test_a_standby_continues_where_a_killed_process_stopped():
+    """Both wait for the lease when they start, so that the killed one does not take it back."""
+    environment = {f"VBATCH_{service.upper()}_STANDBY": "true" for service in STANDBYS}
+    with running_stack(environment=environment) as stack, stack.client() as client, ExitStack() as processes:
+        given = slow_lines(REQUESTS)
+        batch = submit(client, jsonl(given))
+        wait_for_progress(client, batch.id, BEGUN_AT)
+        for service in STANDBYS:
+            processes.enter_context(second_process(stack, service))
+            wait_until(partial(_stands_by, stack, service), f"a second {service} waits", SEEN_SECONDS_MAX)
+            before = lease_of(stack, service)
+            kill(stack.process(service))
+            killed_at = time.monotonic()
+            wait_until(partial(_has_newer_lease, stack, service, before), "the lease is taken", SEEN_SECONDS_MAX)
+            assert time.monotonic() - killed_at < TAKEOVER_SECONDS_MAX
+        found = ended(client, batch.id, END_SECONDS_MAX)
+        assert found.batch.status == "completed", stack.logs()
+        assert_each_line_once_in_order(given, found)
+
+
 def test_a_create_whose_gateway_dies_is_stored_once(scene: Scene):
     given = slow_lines(100)
     uploaded = scene.client.files.create(file=("in.jsonl", jsonl(given)), purpose="batch")
@@ -211,6 +249,36 @@ def test_an_upload_cut_off_leaves_no_blob(scene: Scene):
     scene.stack.wait_until_ready()
 
     assert blobs() - before == set()
+
+
+@contextmanager
+def second_process(stack: RunningStack, service: str) -> Iterator[None]:
+    own = {f"VBATCH_{service.upper()}_PORT": str(free_port()), "VBATCH_PARENT_DEATH": "1"}
+    environment = os.environ | dict(stack.environment) | stack.stack.environment(service) | own
+    with (stack.home / "logs" / f"second-{service}.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", f"vbatch.{service}"], env=environment, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _stands_by(stack: RunningStack, service: str) -> bool:
+    return "standing_by" in (stack.home / "logs" / f"second-{service}.log").read_text()
+
+
+def _has_newer_lease(stack: RunningStack, service: str, before: int) -> bool:
+    return lease_of(stack, service) != before
+
+
+def lease_of(stack: RunningStack, service: str) -> int:
+    async def newest() -> int:
+        async with connect(log_settings(stack.settings, "chaos")) as journal:
+            record = await journal.log.last(f"evt.{service}.main.lease")
+        return record.sequence if record is not None else 0
+
+    return asyncio.run(newest())
 
 
 def _is_new(scene: Scene, service: str, before: int | None) -> Callable[[], bool]:

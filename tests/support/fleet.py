@@ -73,19 +73,22 @@ class Server:
             self.process.wait()
             self.process = None
 
-    def times(self, what: str) -> list[float]:
-        """When it `started` or `answered` its requests, in seconds since 1970."""
+    def notes(self, what: str) -> list[tuple[float, str]]:
+        """When it `started` or `answered` which body, in order: seconds since 1970, and the body's digest."""
         if not self.work_log.exists():
             return []
         notes = (line.split() for line in self.work_log.read_text().splitlines())
-        return [float(note[0]) for note in notes if note[1] == what]
+        return [(float(note[0]), note[2]) for note in notes if note[1] == what]
+
+    def times(self, what: str) -> list[float]:
+        return [at for at, _ in self.notes(what)]
+
+    def order(self, what: str) -> list[str]:
+        return [name for _, name in self.notes(what)]
 
     def answered(self) -> Counter[str]:
         """How often it answered each body, by digest."""
-        if not self.work_log.exists():
-            return Counter()
-        notes = (line.split() for line in self.work_log.read_text().splitlines())
-        return Counter(note[2] for note in notes if note[1] == "answered")
+        return Counter(self.order("answered"))
 
 
 @contextmanager

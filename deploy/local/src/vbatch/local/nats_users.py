@@ -16,6 +16,7 @@ import nkeys
 from vbatch.chassis.files import write_atomically
 from vbatch.contracts.catalogue import KINDS
 from vbatch.contracts.subjects import ALL_EVENTS
+from vbatch.journal.jetstream.heartbeats import SUBJECTS
 from vbatch.journal.jetstream.topology import DEAD_SUBJECTS, WORK_SUBJECTS
 
 SEED_BYTES = 32
@@ -53,9 +54,9 @@ def users() -> list[User]:
     """Return all users. A service may append only the events that the catalogue says it writes."""
     return [
         _service("gateway", *SETTLING),
-        _service("scheduler", WORK_SUBJECTS, DEAD_SUBJECTS, WATCHING),
+        _with_standby(_service("scheduler", WORK_SUBJECTS, DEAD_SUBJECTS, WATCHING)),
         _service("gpu-runner", DEAD_SUBJECTS, *TAKING),
-        _service("results", DEAD_SUBJECTS, *ERASING),
+        _with_standby(_service("results", DEAD_SUBJECTS, *ERASING)),
         _service("notifier", DEAD_SUBJECTS),
         _service("labeler", DEAD_SUBJECTS),
         User(READER, (LOOKING[0], *TAILING), (ALL_EVENTS, "_INBOX.>", _inbox(READER))),
@@ -86,6 +87,12 @@ def _service(name: str, *more: str) -> User:
     written = [kind for kind in KINDS if name in kind.writers]
     events = [f"evt.{kind.aggregate}.*.{kind.place or kind.name.split('.')[1]}" for kind in written]
     return User(name, (*dict.fromkeys(events), *more, *LOOKING, *TAILING), (_inbox(name),))
+
+
+def _with_standby(user: User) -> User:
+    """The processes of this service tell each other that they are alive."""
+    alive = SUBJECTS.format(service=user.name)
+    return User(user.name, (*user.publishes, alive), (*user.hears, alive))
 
 
 def _inbox(name: str) -> str:

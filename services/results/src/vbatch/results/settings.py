@@ -49,6 +49,9 @@ class ResultsSettings(ServiceSettings):
         description="Where traces are sent: which share of the requests has a trace of its own. Those that fail and "
         "the slowest of a batch have one as well; 0 makes none at all.",
     )
+    standby: bool = Field(
+        False, description="Wait, and take the lease once the results process that has it is silent for 2 s."
+    )
 
     @property
     def results_folder(self) -> Path:

@@ -24,6 +24,7 @@ from vbatch.journal.jetstream.journal import JetStreamJournal, connect
 from vbatch.journal.port import Journal
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
+from vbatch.journal.single_writer import Heartbeats
 from vbatch.results.adapters.generations import PostgresGenerations
 from vbatch.results.adapters.metrics import ResultsMetrics, lag_reading
 from vbatch.results.adapters.nats_metrics import nats_reading
@@ -50,13 +51,16 @@ async def run(settings: ResultsSettings, stop: Stop) -> None:
         await stream.topology()
         archive = _archive_means(settings, stream)
         journal = HistoricJournal(stream, archive.blobs)
-        async with _traced(settings, journal), _served(settings, journal, archive) as (dependencies, progress):
+        async with (
+            _traced(settings, journal),
+            _served(settings, journal, archive, stream.heartbeats) as (dependencies, progress),
+        ):
             await until_stopped(stop, serve(dependencies, progress))
 
 
 @asynccontextmanager
 async def _served(
-    settings: ResultsSettings, journal: Journal, archive: ArchiveMeans
+    settings: ResultsSettings, journal: Journal, archive: ArchiveMeans, heartbeats: Heartbeats
 ) -> AsyncIterator[tuple[Dependencies, Progress]]:
     registry, progress, blobs = service_registry(SERVICE), Progress(), open_blobs(settings.blob_url)
     metrics = ResultsMetrics(registry)
@@ -80,6 +84,8 @@ async def _served(
             retention=RetentionMeans(
                 RetentionFile(settings.retention_file), settings.sweep_seconds, metrics.retention_read
             ),
+            heartbeats=heartbeats,
+            is_standby=settings.standby,
         )
         readings = _readings(settings, journal, model, progress)
         health = serve_health(
@@ -166,7 +172,9 @@ async def rebuild_dependencies(
 
 
 def _notes(settings: ResultsSettings) -> NotesFile:
-    return NotesFile(settings.home / "run" / "results.ends.json")
+    """A standby on the same machine has notes of its own."""
+    name = f"results-standby-{settings.port}" if settings.standby else "results"
+    return NotesFile(settings.home / "run" / f"{name}.ends.json")
 
 
 def _postgres_url(settings: ResultsSettings) -> str:

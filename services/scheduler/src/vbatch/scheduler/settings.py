@@ -68,6 +68,11 @@ class SchedulerSettings(ServiceSettings):
         "deadline_aware keeps deadlines and saves swaps, fifo takes the oldest batch.",
     )
 
+    standby: bool = Field(
+        default=False,
+        description="Read the log and wait; take the lease once the scheduler that has it is silent for 2 s.",
+    )
+
     @property
     def demand_rules(self) -> DemandRules:
         return DemandRules(self.interactive_swap_seconds_min, self.interactive_stay_seconds)

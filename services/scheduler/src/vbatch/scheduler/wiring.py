@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.crash_notes import NotesFile, tell_of_set_aside
@@ -17,6 +18,7 @@ from vbatch.chassis.readings import Reading
 from vbatch.chassis.reported_settings import settings_page
 from vbatch.chassis.shared_token import provided_token
 from vbatch.journal.jetstream import connect
+from vbatch.journal.jetstream.journal import JetStreamJournal
 from vbatch.journal.port import Journal
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.settings import JournalSettings
@@ -48,15 +50,16 @@ def service(settings: SchedulerSettings) -> Callable[[Stop], Awaitable[None]]:
     return main
 
 
-async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> None:
+async def _run(settings: SchedulerSettings, journal: JetStreamJournal, stop: Stop) -> None:
     readiness, registry = Readiness(), service_registry("scheduler")
     limits = Limits(settings.lines_max, settings.line_bytes_max, settings.mixed_models)
     async with process_planner(settings.blob_url, settings.home / "plans") as planner:
         policy, silence = POLICIES[settings.policy], settings.runner_silence_seconds_max
-        means = QuarantineMeans(NotesFile(settings.home / "run" / "scheduler.ends.json"), tell_of_set_aside(registry))
+        means = QuarantineMeans(NotesFile(_notes_path(settings)), tell_of_set_aside(registry))
         scheduler = Scheduler(
             journal, planner, policy, utc_now, os.getpid(), limits, silence, means, settings.flaw_share_max
         )
+        scheduler.heartbeats, scheduler.is_standby = journal.heartbeats, settings.standby
         scheduler.observe = BatchTimes(scheduler.state, registry).observe
         _add_checks(readiness, journal, scheduler)
         report_waiting_writes(journal.waiting_writes, readiness, registry)
@@ -84,6 +87,12 @@ async def _run(settings: SchedulerSettings, journal: Journal, stop: Stop) -> Non
             await scheduler.run(stop)
 
 
+def _notes_path(settings: SchedulerSettings) -> Path:
+    """A standby on the same machine has notes of its own."""
+    name = f"scheduler-standby-{settings.port}" if settings.standby else "scheduler"
+    return settings.home / "run" / f"{name}.ends.json"
+
+
 def _readings(scheduler: Scheduler, forecasting: Forecasting, journal: Journal) -> dict[str, Reading]:
     return {
         "state": state_reading(scheduler.state, utc_now),
@@ -99,6 +108,8 @@ def _add_checks(readiness: Readiness, journal: Journal, scheduler: Scheduler) ->
         return "connected"
 
     async def log() -> str:
+        if scheduler.writer.epoch == 0 and scheduler.is_standby:
+            raise NotReady("another scheduler has the lease; this one waits for it")
         if not scheduler.is_caught_up:
             raise NotReady(f"reading the log, at sequence {scheduler.state.sequence}")
         return f"at sequence {scheduler.state.sequence}"

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from vbatch.journal.jetstream import topology
 from vbatch.journal.jetstream.connection import Connection
 from vbatch.journal.jetstream.dead import JetStreamDeadLetters
+from vbatch.journal.jetstream.heartbeats import NatsHeartbeats
 from vbatch.journal.jetstream.log import JetStreamLog
 from vbatch.journal.jetstream.publisher import JetStreamPublisher, publishing
 from vbatch.journal.jetstream.requests import Requests
@@ -26,6 +27,7 @@ class JetStreamJournal:
         self.log = JetStreamLog(requests, settings)
         self.dead = JetStreamDeadLetters(requests, settings)
         self.work = JetStreamWorkQueue(requests, settings, self.dead)
+        self.heartbeats = NatsHeartbeats(requests.connection, settings.name)
 
     @property
     def waiting_writes(self) -> SpaceWait:

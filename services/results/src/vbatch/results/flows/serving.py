@@ -14,10 +14,11 @@ from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.chassis.files import LockHeld, hold_lock
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts import events as e
+from vbatch.contracts.catalogue import BY_TYPE
 from vbatch.contracts.ids import BatchId
 from vbatch.journal.port import Fenced, Journal
 from vbatch.journal.quarantine import QuarantineMeans
-from vbatch.journal.single_writer import Position, SingleWriter
+from vbatch.journal.single_writer import Heartbeats, Position, SingleWriter, keep_beating, until_silent
 from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.flows.archiving import ArchiveMeans, Archiver, gone_answers
 from vbatch.results.flows.output_sweeping import OutputSweep
@@ -57,6 +58,9 @@ class Dependencies:
     """Without it nothing leaves the log."""
     retention: RetentionMeans | None = None
     """Without it every file stays until its owner deletes it or it expires."""
+    heartbeats: Heartbeats | None = None
+    """None: nobody is told that this process is alive."""
+    is_standby: bool = False
 
 
 @dataclass
@@ -72,16 +76,28 @@ async def serve(dependencies: Dependencies, progress: Progress) -> None:
     """Serve until cancelled. Raises Fenced, ConnectionLost and unrecoverable errors (in a group)."""
     journal, means = dependencies.journal, dependencies.means
     writer = SingleWriter(journal, SOURCE, means, passing=EXPECTED, position=progress.position)
+    await _wait_for_lease(dependencies)
     await writer.take_lease(lease(dependencies.pid, dependencies.now()))
     get_logger().info("lease_taken", epoch=writer.epoch)
     reached(Failpoint.RESULTS_LEASED)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.watch())
+            if dependencies.heartbeats is not None:
+                tasks.create_task(keep_beating(dependencies.heartbeats))
             tasks.create_task(_work(dependencies, progress, writer))
     except* Fenced:
         get_logger().error("fenced_by_a_newer_process", epoch=writer.epoch)
         raise
+
+
+async def _wait_for_lease(dependencies: Dependencies) -> None:
+    """Return at once, except in a standby."""
+    if dependencies.is_standby and dependencies.heartbeats is not None:
+        get_logger().info("standing_by")
+        subject = BY_TYPE[e.ResultsLeased].subject(lease(dependencies.pid, dependencies.now()))
+        await until_silent(dependencies.heartbeats, dependencies.journal.log, subject)
+        get_logger().warning("taking_over")
 
 
 def lease(pid: int, now: datetime) -> e.ResultsLeased:

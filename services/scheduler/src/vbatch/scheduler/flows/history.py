@@ -3,6 +3,7 @@ million answers it reads some thousand small events."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from vbatch.contracts.catalogue import KINDS
@@ -26,10 +27,16 @@ def skeleton_subjects() -> tuple[str, ...]:
     return tuple(f"evt.{aggregate}.*.{event}" for aggregate, event in names)
 
 
+async def newest_of_skeleton(log: Log) -> int:
+    """The sequence of the newest event that is not of the bulk; 0 if there is none."""
+    newest = await asyncio.gather(*(log.last(subject) for subject in skeleton_subjects()))
+    return max((record.sequence for record in newest if record is not None), default=0)
+
+
 async def fold_past(log: Log, until: int, fold: Fold) -> int:
     """Fold the skeleton of the past; return the sequence from which on everything must be folded.
 
-    `until` is the sequence of an event of the skeleton: our own lease.
+    `until` is the sequence of an event of the skeleton, such as our own lease.
     """
     start = await _oldest_unfinished(log, until)
     async for record in _skeleton(log, until):

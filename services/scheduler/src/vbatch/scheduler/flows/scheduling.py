@@ -22,13 +22,13 @@ from vbatch.contracts.ids import BatchId, SliceId
 from vbatch.contracts.message import Message, Recorded
 from vbatch.journal.port import Journal, Rejected
 from vbatch.journal.quarantine import QuarantineMeans
-from vbatch.journal.single_writer import Deciding, Folding, SingleWriter
+from vbatch.journal.single_writer import Deciding, Folding, Heartbeats, SingleWriter, keep_beating, until_silent
 from vbatch.scheduler.core.decide import FLAW_SHARE_MAX, DecisionInput, decide
 from vbatch.scheduler.core.demand import NO_DEMANDS, Demands
 from vbatch.scheduler.core.giving_up import forget, give_up
 from vbatch.scheduler.core.policy.policy import Policy
 from vbatch.scheduler.core.state.state import State, evolve
-from vbatch.scheduler.flows.history import archived_between, fold_past, has_lost_its_answers
+from vbatch.scheduler.flows.history import archived_between, fold_past, has_lost_its_answers, newest_of_skeleton
 from vbatch.scheduler.flows.order_sender import OrderSender
 from vbatch.scheduler.flows.planning import Limits, Planning
 from vbatch.scheduler.flows.runner_watch import SILENCE_SECONDS_MAX, RunnerWatch
@@ -53,6 +53,9 @@ class Scheduler:
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
     flaw_share_max: float = FLAW_SHARE_MAX
     scheduler_id: str = "main"
+    heartbeats: Heartbeats | None = None
+    """None: nobody is told that this process is alive."""
+    is_standby: bool = False
     state: State = field(default_factory=State)
     demanded: Callable[[], Demands] = lambda: NO_DEMANDS
     """What clients wait for now."""
@@ -73,14 +76,34 @@ class Scheduler:
         await until_stopped(stop, self._run())
 
     async def _run(self) -> None:
-        await self.writer.take_lease(e.SchedulerLeased(scheduler_id=self.scheduler_id, pid=self.pid, at=self.clock()))
-        reached(Failpoint.SCHEDULER_LEASED)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read())
+            past = await self._wait_for_lease(tasks)
+            await self.writer.take_lease(self._leased())
+            reached(Failpoint.SCHEDULER_LEASED)
+            if self.heartbeats is not None:
+                tasks.create_task(keep_beating(self.heartbeats))
+            if not past:
+                tasks.create_task(self._read(self.writer.epoch))
             tasks.create_task(self._act())
             tasks.create_task(self.writer.watch())
 
-    async def _read(self) -> None:
+    def _leased(self) -> e.SchedulerLeased:
+        return e.SchedulerLeased(scheduler_id=self.scheduler_id, pid=self.pid, at=self.clock())
+
+    async def _wait_for_lease(self, tasks: asyncio.TaskGroup) -> int:
+        """A standby folds the log while it waits. Returns the sequence up to which the past is read first; 0 if the
+        reading has not begun."""
+        if not self.is_standby or self.heartbeats is None:
+            return 0
+        if past := await newest_of_skeleton(self.journal.log):
+            tasks.create_task(self._read(past))
+        log.info("standing_by", after=past)
+        await until_silent(self.heartbeats, self.journal.log, BY_TYPE[e.SchedulerLeased].subject(self._leased()))
+        log.warning("taking_over")
+        return past
+
+    async def _read(self, until: int) -> None:
+        """Fold the log, the past up to `until` first: the sequence of an event of the skeleton."""
         archived: frozenset[str] = frozenset()
         folding = Folding(
             writer=self.writer,
@@ -91,8 +114,8 @@ class Scheduler:
             on_poison=self._pass_over_poison,
             on_unreadable=self._pass_over_unreadable,
         )
-        start = await fold_past(self.journal.log, self.writer.epoch, folding.fold)
-        archived = await archived_between(self.journal.log, start, self.writer.epoch)
+        start = await fold_past(self.journal.log, until, folding.fold)
+        archived = await archived_between(self.journal.log, start, until)
         await folding.follow(after=start - 1)
 
     def _evolve(self, event: e.AnyEvent, sequence: int) -> None:
