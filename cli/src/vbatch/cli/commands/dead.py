@@ -39,10 +39,7 @@ def list_letters(nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
                 if as_json:
                     print_json(_document(letter))
                 else:
-                    buried = letter.original.recorded_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-                    reason = letter.reason[:REASON_CHARS_SHOWN]
-                    origin = f"{letter.origin} {letter.original.sequence}"
-                    table.add_row(str(letter.sequence), buried, origin, letter.original.subject, reason)
+                    table.add_row(*_cells(letter))
         if not as_json:
             print_table(table)
 
@@ -130,6 +127,12 @@ async def _record(journal: Journal, kind: type[e.DeadLetterRetried | e.DeadLette
     """For the audit."""
     event = kind(at=datetime.now(UTC), letter=letter.sequence, subject=letter.original.subject, by=OPERATOR)
     await journal.log.append(encode(event, source=OPERATOR))
+
+
+def _cells(letter: DeadLetter) -> tuple[str, ...]:
+    buried = letter.original.recorded_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    origin = f"{letter.origin} {letter.original.sequence}"
+    return str(letter.sequence), buried, origin, letter.original.subject, letter.reason[:REASON_CHARS_SHOWN]
 
 
 def _document(letter: DeadLetter) -> bytes:

@@ -68,16 +68,20 @@ def _gpus(found: Gpus, engine: Engine, *, has_hardware: bool) -> Iterator[Findin
         return
     for gpu in found.gpus:
         yield from _gpu(gpu, found)
+    yield from _gpu_software(found, engine)
+    if len(found.gpus) > 1:
+        says = f"There are {len(found.gpus)} GPUs; one runner uses one of them."
+        fix = "Start a runner for each of the others: docs/operations.md, VBATCH_GPU_RUNNER_GPU_INDEX"
+        yield Finding("gpu", Level.NOTE, says, fix)
+
+
+def _gpu_software(found: Gpus, engine: Engine) -> Iterator[Finding]:
     if _version(found.cuda) < CUDA_MIN:
         says = f"The driver runs CUDA {found.cuda} at most; vLLM here is built for {CUDA_MIN[0]}.{CUDA_MIN[1]}."
         yield Finding("gpu", Level.BAD, says, f"Install NVIDIA's driver {DRIVER_MIN} or newer")
     if engine.device == "cpu":
         fix = "Install vLLM for the GPU: ENGINE_DEVICE=gpu ./taskw setup:engine"
         yield Finding("gpu", Level.BAD, "vLLM is installed for the processor, so the GPU would stay idle.", fix)
-    if len(found.gpus) > 1:
-        says = f"There are {len(found.gpus)} GPUs; one runner uses one of them."
-        fix = "Start a runner for each of the others: docs/operations.md, VBATCH_GPU_RUNNER_GPU_INDEX"
-        yield Finding("gpu", Level.NOTE, says, fix)
 
 
 def _no_gpu(found: Gpus, *, has_hardware: bool) -> Finding:
@@ -165,6 +169,10 @@ def _models(machine: Machine) -> Iterator[Finding]:
         wider = f", {_billions(room)} in FP8" if gpu.has_fp8 else ""
         yield Finding("models", Level.GOOD, f"Up to {_billions(room / 2)} fit the GPU in 16 bits{wider}.")
         return
+    yield from _models_on_processor(machine)
+
+
+def _models_on_processor(machine: Machine) -> Iterator[Finding]:
     is_native = any(choice.value == BFLOAT16 for choice in processor_choices(machine.processor))
     width, dtype = (2, BFLOAT16) if is_native else (4, "float32")
     room = int(machine.memory.usable_bytes * CPU_SHARE_MAX) - CPU_OVERHEAD_BYTES - CACHE_BYTES

@@ -31,30 +31,26 @@ def configure(service: str, level: str = "info", stream: TextIO | None = None) -
     """Send everything that this process logs, our code and libraries alike, to `stream` (stderr)."""
     stream = stream or sys.stderr
     shared = _shared_processors(service)
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(stream.isatty()),
-            ],
-        )
-    )
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [_handler(stream, shared)]
     root.setLevel(level.upper())
     _take_over_foreign_loggers()
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _handler(stream: TextIO, shared: list[Processor]) -> logging.Handler:
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(stream.isatty())],
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    return handler
 
 
 def get_logger(name: str = "vbatch") -> structlog.stdlib.BoundLogger:
@@ -68,18 +64,22 @@ def bind(**ids: object) -> AbstractContextManager[None]:
     return structlog.contextvars.bound_contextvars(**ids)
 
 
-def _shared_processors(service: str) -> list[Processor]:
+def _naming(service: str) -> Processor:
     def add_service(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("service", service)
         return event
 
+    return add_service
+
+
+def _shared_processors(service: str) -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        add_service,
+        _naming(service),
         _add_span,
         structlog.processors.StackInfoRenderer(),
     ]

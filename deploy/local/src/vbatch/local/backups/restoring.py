@@ -136,15 +136,21 @@ class _Server:
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
 
-    def __enter__(self) -> None:
+    def _config(self) -> Path:
+        """Write the configuration of NATS."""
         home, settings = self._settings.home, self._settings
-        for folder in ("run", "logs", "nats"):
-            (home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         keys = log_access.keys_folder(home)
         nats_users.provide_keys(keys)
         config = home / "run" / "nats.conf"
         rendered = nats.render(home / "nats", settings.nats_port, settings.nats_monitor_port)
         write_atomically(config, (rendered + nats_users.render(keys)).encode())
+        return config
+
+    def __enter__(self) -> None:
+        home, settings = self._settings.home, self._settings
+        for folder in ("run", "logs", "nats"):
+            (home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        config = self._config()
         command = nats.command(config, home / "nats", settings.nats_monitor_port)
         log = (home / "logs" / "nats.log").open("ab")
         with log:

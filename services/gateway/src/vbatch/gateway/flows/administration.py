@@ -55,16 +55,20 @@ class Administration:
         """Raises Refusal."""
         return _letter(await self._found(sequence))
 
+    async def _sent_again(self, found: DeadLetter) -> int:
+        """Raises Refusal."""
+        try:
+            return await self.dependencies.log.append(again(found))
+        except Rejected as error:
+            raise Refusal(Reason.NOT_RESENDABLE, f"It cannot be sent again: {error}.", "id") from error
+
     async def retry(self, caller: Caller, sequence: int) -> int:
         """Send the message again, and remove the dead letter; the sequence of the message. Raises Refusal."""
         found = await self._found(sequence)
         letter = _letter(found)
         if letter.fault:
             raise not_resendable(letter)
-        try:
-            stored = await self.dependencies.log.append(again(found))
-        except Rejected as error:
-            raise Refusal(Reason.NOT_RESENDABLE, f"It cannot be sent again: {error}.", "id") from error
+        stored = await self._sent_again(found)
         event = e.DeadLetterRetried(at=self.dependencies.now(), letter=sequence, subject=letter.subject, by=caller.name)
         await append(self.dependencies, event)
         await self.dead.drop(sequence)

@@ -126,6 +126,10 @@ class EngineSession:
         self._has_expected = first is not None
         return first
 
+    def _give_back(self, model: ModelId, detail: str) -> None:
+        for remainder in self.feed.close_model(model):
+            self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, detail)
+
     async def _load(self, model: ModelId) -> Engine | None:
         """Return the engine that serves the model; None if there is none, and then the model's slices are returned."""
         wanted_at = max(self._fed_at, self.feed.wanted_since)
@@ -134,8 +138,7 @@ class EngineSession:
         try:
             self.engine = await self.loading.load(model)
         except NotLoaded as error:
-            for remainder in self.feed.close_model(model):
-                self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, str(error))
+            self._give_back(model, str(error))
             return None
         reached(Failpoint.ENGINE_STARTED)
         self.loading.report_loaded(self.engine, wanted_at)

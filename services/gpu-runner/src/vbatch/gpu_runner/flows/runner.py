@@ -101,16 +101,7 @@ class Runner:
         epoch = await self.writer.take_lease(self._leased())
         reached(Failpoint.RUNNER_LEASED)
         log.info("runner_leased", runner_id=self.runner_id, epoch=epoch, device=self.dependencies.device.name)
-        recorder = Recorder(
-            runner_id=self.runner_id,
-            epoch=epoch,
-            metrics=self.metrics,
-            limits=self.limits,
-            caught_up=self.changed,
-            waiting_writes=self.dependencies.journal.waiting_writes,
-            now=self.dependencies.now,
-            quarantine=self.writer.quarantine,
-        )
+        recorder = self._recorder(epoch)
         self.dependencies.journal.waiting_writes.watch(lambda _refusal: self.changed.fire())
         session = self._session_now = self._session(epoch, recorder)
         self.lane = Lane(session, self.dependencies.launcher, session.traffic, self.limits.interactive_requests_max)
@@ -140,8 +131,37 @@ class Runner:
             pid=self.pid,
         )
 
+    def _recorder(self, epoch: int) -> Recorder:
+        return Recorder(
+            runner_id=self.runner_id,
+            epoch=epoch,
+            metrics=self.metrics,
+            limits=self.limits,
+            caught_up=self.changed,
+            waiting_writes=self.dependencies.journal.waiting_writes,
+            now=self.dependencies.now,
+            quarantine=self.writer.quarantine,
+        )
+
     def _session(self, epoch: int, recorder: Recorder) -> EngineSession:
-        loading = Loading(
+        return EngineSession(
+            runner_id=self.runner_id,
+            epoch=epoch,
+            loading=self._loading(epoch, recorder),
+            feed=self.feed,
+            recorder=recorder,
+            answer_files=self.dependencies.answer_files,
+            changed=self.changed,
+            metrics=self.metrics,
+            limits=self.limits,
+            freshness=LeaseFreshness(self.changed.fire, asyncio.get_running_loop().time),
+            now=self.dependencies.now,
+            quarantine=self.writer.quarantine,
+            traffic=LaneTraffic(self.changed),
+        )
+
+    def _loading(self, epoch: int, recorder: Recorder) -> Loading:
+        return Loading(
             runner_id=self.runner_id,
             epoch=epoch,
             launcher=self.dependencies.launcher,
@@ -153,20 +173,18 @@ class Runner:
             now=self.dependencies.now,
             ladder=Ladder(self.dependencies.device, self.limits.may_shorten_context),
         )
-        return EngineSession(
-            runner_id=self.runner_id,
-            epoch=epoch,
-            loading=loading,
-            feed=self.feed,
-            recorder=recorder,
-            answer_files=self.dependencies.answer_files,
-            changed=self.changed,
-            metrics=self.metrics,
-            limits=self.limits,
-            freshness=LeaseFreshness(self.changed.fire, asyncio.get_running_loop().time),
-            now=self.dependencies.now,
-            quarantine=self.writer.quarantine,
-            traffic=LaneTraffic(self.changed),
+
+    def _duties(self, session: EngineSession, publisher: Publisher) -> tuple[Coroutine[None, None, None], ...]:
+        """What goes on beside the intake of orders."""
+        recorder = session.recorder
+        return (
+            self.writer.watch(),
+            self._following_models().follow(subjects=(subjects.MODEL_EVENTS,)),
+            session.serve(),
+            session.freshness.keep(self.writer),
+            recorder.publish(publisher),
+            recorder.confirm(publisher),
+            _settle_all(recorder),
         )
 
     async def _work(
@@ -190,17 +208,7 @@ class Runner:
                 fail=lambda order: tasks.create_task(reading.fail(order)),
                 now=asyncio.get_running_loop().time,
             )
-            duties: tuple[Coroutine[None, None, None], ...] = (
-                self.writer.watch(),
-                self._following_models().follow(subjects=(subjects.MODEL_EVENTS,)),
-                intake.take_all(deliveries),
-                reading.read_ahead(),
-                session.serve(),
-                session.freshness.keep(self.writer),
-                recorder.publish(publisher),
-                recorder.confirm(publisher),
-                _settle_all(recorder),
-            )
+            duties = (*self._duties(session, publisher), intake.take_all(deliveries), reading.read_ahead())
             working = [tasks.create_task(duty) for duty in duties]
             await stop.wait()
             for task in working:

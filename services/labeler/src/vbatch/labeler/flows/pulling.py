@@ -51,12 +51,16 @@ class Pulling:
             except TimeoutError:
                 pass  # it is time to look
 
-    async def _look(self) -> None:
-        """At each project. The first look, and one each hour, is at all tasks."""
+    def _forget_if_due(self) -> None:
+        """Let the next look be at all tasks when the last such look is long ago."""
         now = self._dependencies.now()
         if (now - self._scanned_at).total_seconds() >= self._dependencies.full_scan_seconds:
             self._seen_until.clear()
             self._scanned_at = now
+
+    async def _look(self) -> None:
+        """At each project. The first look, and one each hour, is at all tasks."""
+        self._forget_if_due()
         for project_id in sorted(self._state.projects()):
             try:
                 await self._pull(project_id)

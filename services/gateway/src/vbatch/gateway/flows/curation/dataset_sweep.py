@@ -6,6 +6,7 @@ The log itself is asked which versions there are, never the read model, which ma
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from vbatch.chassis.blobs import BlobTrouble
 from vbatch.chassis.logs import get_logger
@@ -37,13 +38,17 @@ class DatasetSweep:
                 get_logger().warning("dataset_sweep_interrupted", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(SWEEP_SECONDS)
 
-    async def sweep(self, older_than_seconds: float = BLOB_SECONDS) -> int:
-        """Run one round; return how many blobs were removed."""
-        blobs = await self._dependencies.blobs.older_than(older_than_seconds, DATASETS, is_deep=True)
+    async def _strays(self, blobs: Sequence[str]) -> list[str]:
+        """Those that no version in the log names."""
         wanted: set[str] = set()
         for dataset_id in sorted({blob.split("/")[1] for blob in blobs}):
             wanted |= await self._wanted(DatasetId(dataset_id))
-        strays = [blob for blob in blobs if blob not in wanted]
+        return [blob for blob in blobs if blob not in wanted]
+
+    async def sweep(self, older_than_seconds: float = BLOB_SECONDS) -> int:
+        """Run one round; return how many blobs were removed."""
+        blobs = await self._dependencies.blobs.older_than(older_than_seconds, DATASETS, is_deep=True)
+        strays = await self._strays(blobs)
         if len(strays) > STRAYS_MAX:
             get_logger().error("datasets_unknown_to_the_log", count=len(strays), example=strays[0])
             return 0
