@@ -55,13 +55,8 @@ def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_js
             letter = await _letter(journal.dead, sequence)
         if as_json:
             print_json(_document(letter))
-            return
-        original = letter.original
-        out.print(f"{letter.sequence}  {original.subject}  ({letter.origin} {original.sequence})", markup=False)
-        out.print(f"reason: {letter.reason}\n", markup=False)
-        for name, value in original.headers.items():
-            out.print(f"{name}: {value}", markup=False)
-        out.print("\n" + body_of(original.body, full=full), markup=False)
+        else:
+            _show(letter, full=full)
 
     run(ask())
 
@@ -149,3 +144,12 @@ def _document(letter: DeadLetter) -> bytes:
             "body": original.body.decode(errors="backslashreplace"),
         }
     )
+
+
+def _show(letter: DeadLetter, *, full: bool) -> None:
+    original = letter.original
+    out.print(f"{letter.sequence}  {original.subject}  ({letter.origin} {original.sequence})", markup=False)
+    out.print(f"reason: {letter.reason}\n", markup=False)
+    for name, value in original.headers.items():
+        out.print(f"{name}: {value}", markup=False)
+    out.print("\n" + body_of(original.body, full=full), markup=False)

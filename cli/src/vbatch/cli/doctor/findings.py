@@ -105,16 +105,20 @@ def _gpu_limits(gpu: Gpu) -> Iterator[Finding]:
         by = "one process" if gpu.process_count == 1 else f"{gpu.process_count} processes"
         says = f"{_memory_size(taken)} of its memory are taken already, by {by}."
         yield Finding("gpu", Level.NOTE, says, "nvidia-smi shows who; end them, or lower gpu-memory-utilization")
+    yield from _power_limit(gpu)
+    if gpu.has_mig:
+        says = "It is divided (MIG): the figures above are the whole card's, an engine gets one part."
+        yield Finding(
+            "gpu", Level.NOTE, says, "Give the runner one part: CUDA_VISIBLE_DEVICES=MIG-…, as nvidia-smi -L says"
+        )
+
+
+def _power_limit(gpu: Gpu) -> Iterator[Finding]:
     limit, default = gpu.power_limit_watts, gpu.power_default_watts
     if limit and default and limit < POWER_SHARE_MIN * default:
         says = f"Its power is limited to {limit:.0f} W of {default:.0f} W: it computes slower than it could."
         yield Finding(
             "gpu", Level.NOTE, says, f"If nobody wants that: sudo nvidia-smi -i {gpu.index} -pl {default:.0f}"
-        )
-    if gpu.has_mig:
-        says = "It is divided (MIG): the figures above are the whole card's, an engine gets one part."
-        yield Finding(
-            "gpu", Level.NOTE, says, "Give the runner one part: CUDA_VISIBLE_DEVICES=MIG-…, as nvidia-smi -L says"
         )
 
 
@@ -193,6 +197,10 @@ def _disk(disk: Disk) -> Iterator[Finding]:
     milliseconds = disk.sync_seconds * 1e3
     says = f"{size(disk.free_bytes)} free ({disk.kind}); an append is durable after {milliseconds:.1f} ms (fsync)."
     yield _speed(says, disk.sync_seconds)
+    yield from _disk_doubts(disk)
+
+
+def _disk_doubts(disk: Disk) -> Iterator[Finding]:
     if disk.kind in NETWORK_DISKS:
         fix = "Set VBATCH_HOME to a folder on a disk of this machine"
         says = f"{disk.folder} lies on a network ({disk.kind}), where locks and fsync do not keep their promises."

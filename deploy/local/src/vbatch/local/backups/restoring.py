@@ -69,14 +69,8 @@ class _Restoring:
         self._manifest = manifest
         self._on_progress = on_progress
         self._done = 0
-        self._stores = {
-            Part.BLOBS: open_blobs(settings.blob_url),
-            Part.ARCHIVES: open_blobs(settings.archives_url),
-        }
-        self._folders = {
-            Part.SECRETS: settings.home / "secrets",
-            Part.SETTINGS: settings.home / SETTINGS_FOLDER,
-        }
+        self._stores = {Part.BLOBS: open_blobs(settings.blob_url), Part.ARCHIVES: open_blobs(settings.archives_url)}
+        self._folders = {Part.SECRETS: settings.home / "secrets", Part.SETTINGS: settings.home / SETTINGS_FOLDER}
 
     async def files(self) -> None:
         """Everything but the log."""
