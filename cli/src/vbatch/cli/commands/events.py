@@ -125,10 +125,6 @@ def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_js
         out.print(line, markup=False)
 
 
-def _is_between(record: Recorded, first: datetime | None, end: datetime | None) -> bool:
-    return (first is None or record.recorded_at >= first) and (end is None or record.recorded_at < end)
-
-
 def _archived(path: Path, after: int, first: datetime | None, end: datetime | None) -> Iterator[Recorded]:
     """The records of an archive behind sequence `after`, recorded from `first` on and before `end`."""
     decoder = ArchiveDecoder()
@@ -141,6 +137,10 @@ def _archived(path: Path, after: int, first: datetime | None, end: datetime | No
         decoder.end()
     except ArchiveDamaged as error:
         raise CommandError(f"{path} cannot be read as an archive: {error}.") from error
+
+
+def _is_between(record: Recorded, first: datetime | None, end: datetime | None) -> bool:
+    return (first is None or record.recorded_at >= first) and (end is None or record.recorded_at < end)
 
 
 async def _records(log: Log, subject: str, after: int, *, follow: bool) -> AsyncIterator[Recorded]:

@@ -176,12 +176,6 @@ class Stack:
             waiting = [program for program in waiting if not self._is_ready(program, started, on_progress)]
             time.sleep(POLL_SECONDS if waiting else 0)
 
-    def _must_be_trying(self, program: Program) -> None:
-        """Raises LocalTrouble."""
-        info = self._supervisor.infos().get(program.name)
-        if info is None or info.state == "FATAL":
-            raise LocalTrouble(self._failure(program.name, "gave up", info.detail if info else "supervisord died"))
-
     def _is_ready(self, program: Program, started: float, on_progress: OnProgress) -> bool:
         is_ready, detail = _look(program)
         seconds = time.monotonic() - started
@@ -194,6 +188,12 @@ class Stack:
                 self._failure(program.name, f"is not ready after {self._settings.ready_seconds_max:g} s", detail)
             )
         return False
+
+    def _must_be_trying(self, program: Program) -> None:
+        """Raises LocalTrouble."""
+        info = self._supervisor.infos().get(program.name)
+        if info is None or info.state == "FATAL":
+            raise LocalTrouble(self._failure(program.name, "gave up", info.detail if info else "supervisord died"))
 
     def _failure(self, name: str, what: str, why: str) -> str:
         path = self.log_path(name)

@@ -130,16 +130,6 @@ class _Server:
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
 
-    def _config(self) -> Path:
-        """Write the configuration of NATS."""
-        home, settings = self._settings.home, self._settings
-        keys = log_access.keys_folder(home)
-        nats_users.provide_keys(keys)
-        config = home / "run" / "nats.conf"
-        rendered = nats.render(home / "nats", settings.nats_port, settings.nats_monitor_port)
-        write_atomically(config, (rendered + nats_users.render(keys)).encode())
-        return config
-
     def __enter__(self) -> None:
         home, settings = self._settings.home, self._settings
         for folder in ("run", "logs", "nats"):
@@ -149,6 +139,16 @@ class _Server:
         log = (home / "logs" / "nats.log").open("ab")
         with log:
             self._process = subprocess.Popen(command.argv, env=os.environ | dict(command.env), stdout=log, stderr=log)
+
+    def _config(self) -> Path:
+        """Write the configuration of NATS."""
+        home, settings = self._settings.home, self._settings
+        keys = log_access.keys_folder(home)
+        nats_users.provide_keys(keys)
+        config = home / "run" / "nats.conf"
+        rendered = nats.render(home / "nats", settings.nats_port, settings.nats_monitor_port)
+        write_atomically(config, (rendered + nats_users.render(keys)).encode())
+        return config
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()

@@ -55,13 +55,6 @@ class Administration:
         """Raises Refusal."""
         return _letter(await self._found(sequence))
 
-    async def _sent_again(self, found: DeadLetter) -> int:
-        """Raises Refusal."""
-        try:
-            return await self.dependencies.log.append(again(found))
-        except Rejected as error:
-            raise Refusal(Reason.NOT_RESENDABLE, f"It cannot be sent again: {error}.", "id") from error
-
     async def retry(self, caller: Caller, sequence: int) -> int:
         """Send the message again, and remove the dead letter; the sequence of the message. Raises Refusal."""
         found = await self._found(sequence)
@@ -73,6 +66,13 @@ class Administration:
         await append(self.dependencies, event)
         await self.dead.drop(sequence)
         return stored
+
+    async def _sent_again(self, found: DeadLetter) -> int:
+        """Raises Refusal."""
+        try:
+            return await self.dependencies.log.append(again(found))
+        except Rejected as error:
+            raise Refusal(Reason.NOT_RESENDABLE, f"It cannot be sent again: {error}.", "id") from error
 
     async def drop(self, caller: Caller, sequence: int) -> None:
         """Remove the dead letter. Raises Refusal."""

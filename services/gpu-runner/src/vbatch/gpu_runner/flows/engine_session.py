@@ -126,10 +126,6 @@ class EngineSession:
         self._has_expected = first is not None
         return first
 
-    def _give_back(self, model: ModelId, detail: str) -> None:
-        for remainder in self.feed.close_model(model):
-            self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, detail)
-
     async def _load(self, model: ModelId) -> Engine | None:
         """Return the engine that serves the model; None if there is none, and then the model's slices are returned."""
         wanted_at = max(self._fed_at, self.feed.wanted_since)
@@ -143,6 +139,10 @@ class EngineSession:
         reached(Failpoint.ENGINE_STARTED)
         self.loading.report_loaded(self.engine, wanted_at)
         return self.engine
+
+    def _give_back(self, model: ModelId, detail: str) -> None:
+        for remainder in self.feed.close_model(model):
+            self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, detail)
 
     # running
 

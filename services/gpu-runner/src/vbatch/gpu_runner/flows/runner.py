@@ -174,19 +174,6 @@ class Runner:
             ladder=Ladder(self.dependencies.device, self.limits.may_shorten_context),
         )
 
-    def _duties(self, session: EngineSession, publisher: Publisher) -> tuple[Coroutine[None, None, None], ...]:
-        """What goes on beside the intake of orders."""
-        recorder = session.recorder
-        return (
-            self.writer.watch(),
-            self._following_models().follow(subjects=(subjects.MODEL_EVENTS,)),
-            session.serve(),
-            session.freshness.keep(self.writer),
-            recorder.publish(publisher),
-            recorder.confirm(publisher),
-            _settle_all(recorder),
-        )
-
     async def _work(
         self,
         stop: StopWish,
@@ -213,6 +200,19 @@ class Runner:
             await stop.wait()
             for task in working:
                 task.cancel()
+
+    def _duties(self, session: EngineSession, publisher: Publisher) -> tuple[Coroutine[None, None, None], ...]:
+        """What goes on beside the intake of orders."""
+        recorder = session.recorder
+        return (
+            self.writer.watch(),
+            self._following_models().follow(subjects=(subjects.MODEL_EVENTS,)),
+            session.serve(),
+            session.freshness.keep(self.writer),
+            recorder.publish(publisher),
+            recorder.confirm(publisher),
+            _settle_all(recorder),
+        )
 
     def _consumer(self, epoch: int) -> str:
         """A consumer name for this life only: unsettled orders of an earlier life do not delay this one."""

@@ -38,13 +38,6 @@ class DatasetSweep:
                 get_logger().warning("dataset_sweep_interrupted", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(SWEEP_SECONDS)
 
-    async def _strays(self, blobs: Sequence[str]) -> list[str]:
-        """Those that no version in the log names."""
-        wanted: set[str] = set()
-        for dataset_id in sorted({blob.split("/")[1] for blob in blobs}):
-            wanted |= await self._wanted(DatasetId(dataset_id))
-        return [blob for blob in blobs if blob not in wanted]
-
     async def sweep(self, older_than_seconds: float = BLOB_SECONDS) -> int:
         """Run one round; return how many blobs were removed."""
         blobs = await self._dependencies.blobs.older_than(older_than_seconds, DATASETS, is_deep=True)
@@ -56,6 +49,13 @@ class DatasetSweep:
             await self._dependencies.blobs.delete(blob)
             get_logger().info("stray_removed", blob=blob)
         return len(strays)
+
+    async def _strays(self, blobs: Sequence[str]) -> list[str]:
+        """Those that no version in the log names."""
+        wanted: set[str] = set()
+        for dataset_id in sorted({blob.split("/")[1] for blob in blobs}):
+            wanted |= await self._wanted(DatasetId(dataset_id))
+        return [blob for blob in blobs if blob not in wanted]
 
     async def _wanted(self, dataset_id: DatasetId) -> set[str]:
         """The blobs of the versions that are not deleted."""

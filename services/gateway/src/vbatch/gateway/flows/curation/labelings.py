@@ -95,11 +95,6 @@ class Labelings:
         except Conflict:
             pass  # the same request was made twice at the same moment
 
-    async def _unjudged(self, owner: OwnerId, batch_id: BatchId, lines: Sequence[int]) -> list[int]:
-        head = await self._dependencies.log.last_sequence()
-        judged = await self._reads.judgements_until(owner, [batch_id], head)
-        return sorted(set(lines) - {record.line for record in judged})
-
     async def _chosen(self, owner: OwnerId, params: LabelingAsk) -> Chosen:
         exchanges: list[Exchange] = []
         for batch_id in params.batch_ids:
@@ -111,6 +106,11 @@ class Labelings:
                 found, _ = await asyncio.to_thread(exchanges_of, page)
                 exchanges += found.values()
         return await asyncio.to_thread(chosen_items, exchanges, params, await self._versions())
+
+    async def _unjudged(self, owner: OwnerId, batch_id: BatchId, lines: Sequence[int]) -> list[int]:
+        head = await self._dependencies.log.last_sequence()
+        judged = await self._reads.judgements_until(owner, [batch_id], head)
+        return sorted(set(lines) - {record.line for record in judged})
 
     async def _versions(self) -> dict[str, str]:
         definitions = [defined.definition for defined in await self._dependencies.reads.defined_models()]
