@@ -12,6 +12,7 @@ import pytest
 from tests.support.paths import ROOT
 
 HITS = 3
+TOP_FOLDERS = ("services", "libs", "deploy", "client", "cli")
 QUESTIONS = {
     "when a batch expires": ("expires_at", "scheduler/core/decide.py"),
     "the longest completion window": ("COMPLETION_WINDOW", "contracts/completion_window.py"),
@@ -48,6 +49,12 @@ def test_the_obvious_word_or_the_table_leads_to_the_file(word: str, answer: str)
     assert leads_by_word(word, answer) or leads_by_table(answer), first_hits(word)
 
 
+def test_a_name_belongs_to_the_folder_before_it():
+    row = "| how | `services/gpu-runner/core`: `fit`, `standby`; then `flows/loading`; `libs/journal`: `port` |"
+    assert {"gpu_runner/core/fit", "gpu_runner/flows/loading", "journal/port"} <= modules_of(row)
+    assert not {"gpu_runner/core/port", "journal/fit", "results/core/fit"} & modules_of(row)
+
+
 def leads_by_word(word: str, answer: str) -> bool:
     return any(path.endswith(answer) for path in first_hits(word))
 
@@ -58,12 +65,21 @@ def first_hits(word: str) -> list[str]:
 
 
 def leads_by_table(answer: str) -> bool:
-    """Whether the table names the module: its folder in one row with its name."""
-    folder, _, name = answer.removesuffix(".py").rpartition("/")
-    inner = folder.split("/", 1)[1] if "/" in folder else folder
-    return any(
-        re.search(rf"\b{name}\b", row) and (inner in row or "`services/" not in row) for row in table().splitlines()
-    )
+    """Whether a row of the table names the module in its place: a module of that name elsewhere does not count."""
+    return any(answer.removesuffix(".py") in modules_of(row) for row in table().splitlines())
+
+
+def modules_of(row: str) -> set[str]:
+    """Each module of a row from its service on: a name belongs to the folder or to the service named before it."""
+    found, folder = set(), ""
+    for name in re.findall(r"`([\w/-]+)`", row):
+        top, _, inner = name.partition("/")
+        if top in TOP_FOLDERS:
+            folder = inner.replace("-", "_") if top in ("services", "libs", "deploy") else name
+            found.add(folder)
+        else:
+            found |= {f"{folder}/{name}", f"{folder.split('/')[0]}/{name}"}
+    return found
 
 
 @lru_cache

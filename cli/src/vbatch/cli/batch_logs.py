@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from vbatch.chassis.log_files import LogLine, lines_about
+from vbatch.chassis.log_files import Gathered, LogLine, lines_about
 from vbatch.cli.exits import CommandError, Misused
 from vbatch.cli.options import err, out, print_json
 
@@ -23,6 +23,12 @@ def show_batch_logs(home: Path, batch_id: str, lines_max: int, *, as_json: bool)
     if not folder.is_dir():
         raise CommandError(f"There are no logs in {folder}: this machine's stack was never started. See VBATCH_HOME.")
     found = lines_about(folder, batch_id, lines_max=lines_max)
+    _print_lines(found, batch_id, as_json=as_json)
+    if not found.lines:
+        err.print(f"No service said anything of {batch_id} in the logs of {folder}.", markup=False)
+
+
+def _print_lines(found: Gathered, batch_id: str, *, as_json: bool) -> None:
     if found.has_more:
         err.print(f"The newest {len(found.lines)} lines; there are older ones (--lines).", markup=False)
     for line in found.lines:
@@ -30,8 +36,6 @@ def show_batch_logs(home: Path, batch_id: str, lines_max: int, *, as_json: bool)
             print_json(msgspec.json.encode(line))
         else:
             out.print(forecast(line, batch_id), markup=False)
-    if not found.lines:
-        err.print(f"No service said anything of {batch_id} in the logs of {folder}.", markup=False)
 
 
 def forecast(line: LogLine, batch_id: str) -> str:

@@ -40,9 +40,8 @@ class Server:
         priority: int = 0,
         models: Sequence[str] = (),
     ) -> bytes:
-        body = routes.new_batch(
-            file_id, endpoint=endpoint, completion_window=window, metadata=metadata, priority=priority
-        )
+        given = {"endpoint": endpoint, "completion_window": window}
+        body = routes.new_batch(file_id, **given, metadata=metadata, priority=priority)
         return await self._ask("POST", routes.BATCHES, json=body | ({"models": list(models)} if models else {}))
 
     async def batch(self, batch_id: str) -> bytes:

@@ -31,19 +31,22 @@ class Joining:
         batch = server.batch(batch_id)
         if not batch.is_over:
             err.print(f"{batch.id} is {batch.status}: rows without an outcome so far have no answer.")
-        report = server.join(
+        report = self._join(server, batch_id, self.output)
+        if as_json:
+            print_json(msgspec.json.encode({"path": str(self.output), **asdict(report)}))
+        else:
+            err.print(_summary(report, self.output), markup=False)
+
+    def _join(self, server: Client, batch_id: str, output: Path) -> JoinReport:
+        return server.join(
             batch_id,
             self.table,
-            self.output,
+            output,
             id_column=self.id_column,
             answer_column=self.answer_column,
             format=self.format,
             split=self.split,
         )
-        if as_json:
-            print_json(msgspec.json.encode({"path": str(self.output), **asdict(report)}))
-        else:
-            err.print(_summary(report, self.output), markup=False)
 
 
 def _summary(report: JoinReport, output: Path) -> str:

@@ -118,21 +118,16 @@ class JsonDisplay:
         """Nothing to close."""
 
     def changed(self, name: str, progress: Progress) -> None:
-        speed, counts = progress.speed(), progress.counts
-        snapshot = {
-            "batch_id": name,
-            "status": progress.status,
-            "total": counts.total,
-            "completed": counts.completed,
-            "failed": counts.failed,
-            "input_tokens": progress.usage.input_tokens,
-            "output_tokens": progress.usage.output_tokens,
+        speed, counts, usage = progress.speed(), progress.counts, progress.usage
+        requests = {"total": counts.total, "completed": counts.completed, "failed": counts.failed}
+        tokens = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        speeds = {
             "requests_per_second": round(speed.requests_per_second, 3),
             "tokens_per_second": round(speed.tokens_per_second, 3),
-            "seconds_left": progress.seconds_left(),
-            "loading": progress.loading,
         }
-        print_json(msgspec.json.encode(snapshot))
+        rest = {"seconds_left": progress.seconds_left(), "loading": progress.loading}
+        head = {"batch_id": name, "status": progress.status}
+        print_json(msgspec.json.encode(head | requests | tokens | speeds | rest))
 
 
 def describe(progress: Progress, now: datetime | None = None) -> str:

@@ -32,16 +32,16 @@ def audit(
 ) -> None:
     """Who changed what, when, with which key and from where, oldest first. Refused asks stand in the gateway's log."""
 
-    async def ask() -> None:
+    async def ask() -> list[AuditEntry]:
         async with opened_log(nats_url) as journal:
             after = await last_before(journal.log, time_spec(since, datetime.now(UTC))) if since else 0
-            entries = await _entries(journal.log, after, actor=actor, object_id=object_id)
-        for entry in entries[-limit:] if as_json else ():
-            print_json(msgspec.json.encode(entry))
-        if not as_json:
-            _show(entries[-limit:])
+            return await _entries(journal.log, after, actor=actor, object_id=object_id)
 
-    run(ask())
+    entries = run(ask())[-limit:]
+    if not as_json:
+        _show(entries)
+    for entry in entries if as_json else ():
+        print_json(msgspec.json.encode(entry))
 
 
 async def _entries(log: Log, after: int, *, actor: str | None, object_id: str | None) -> list[AuditEntry]:

@@ -97,9 +97,7 @@ def _opened(target: str) -> Iterator[_Store]:
         yield _Store(open_blobs(url), folder)
     except Unavailable as error:
         raise Unreachable(f"The log cannot be reached ({error}). Start the stack with `vbatch up`.") from error
-    except BlobTrouble as error:
-        raise CommandError(f"{error}.") from error
-    except (BackupTrouble, Rejected) as error:
+    except (BlobTrouble, BackupTrouble, Rejected) as error:
         raise CommandError(f"{error}.") from error
     except LockHeld as error:
         raise CommandError(f"Another backup writes into {target}: {error}.") from error
@@ -125,13 +123,8 @@ def _bar(what: str) -> Iterator[_Advance]:
 def _print(manifest: Manifest, verb: str, *, as_json: bool) -> None:
     stamp = manifest.made_at.strftime(STAMP)
     if as_json:
-        document = {
-            "moment": stamp,
-            "sequence": manifest.sequence,
-            "files": len(manifest.files),
-            "bytes": manifest.bytes,
-        }
-        print_json(msgspec.json.encode(document))
+        counts = {"files": len(manifest.files), "bytes": manifest.bytes}
+        print_json(msgspec.json.encode({"moment": stamp, "sequence": manifest.sequence, **counts}))
         return
     files = amount(len(manifest.files), "file")
     out.print(f"{verb} {stamp}: {files}, {size(manifest.bytes)}, the log up to event {manifest.sequence:,}.")

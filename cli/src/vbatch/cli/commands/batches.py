@@ -101,8 +101,8 @@ async def _submitted(
         print_json(created)
     elif not as_json:
         _show_created(batch, fanout)
-        if not waiting.wait:
-            await _show_forecast(gateway, batch)
+    if not as_json and not waiting.wait:
+        await _show_forecast(gateway, batch)
     if waiting.is_asked_for:
         for each in fanout.batches if fanout else [batch]:
             await to_the_end(gateway, each.id, is_shown=waiting.watch, as_json=as_json)

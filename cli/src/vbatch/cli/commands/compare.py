@@ -77,11 +77,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 @command
 def compare(
-    batches: BatchesArgument,
-    only_different: OnlyDifferent = False,
-    output: Output = None,
-    *,
-    server: ServerOptions,
+    batches: BatchesArgument, only_different: OnlyDifferent = False, output: Output = None, *, server: ServerOptions
 ) -> None:
     """Compare batches over the same inputs: failures, lengths, times, and how often they agree with the first."""
     query = _asked(batches)

@@ -39,10 +39,7 @@ def list_letters(nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
                 if as_json:
                     print_json(_document(letter))
                 else:
-                    buried = letter.original.recorded_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-                    reason = letter.reason[:REASON_CHARS_SHOWN]
-                    origin = f"{letter.origin} {letter.original.sequence}"
-                    table.add_row(str(letter.sequence), buried, origin, letter.original.subject, reason)
+                    table.add_row(*_cells(letter))
         if not as_json:
             print_table(table)
 
@@ -58,13 +55,8 @@ def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_js
             letter = await _letter(journal.dead, sequence)
         if as_json:
             print_json(_document(letter))
-            return
-        original = letter.original
-        out.print(f"{letter.sequence}  {original.subject}  ({letter.origin} {original.sequence})", markup=False)
-        out.print(f"reason: {letter.reason}\n", markup=False)
-        for name, value in original.headers.items():
-            out.print(f"{name}: {value}", markup=False)
-        out.print("\n" + body_of(original.body, full=full), markup=False)
+        else:
+            _show(letter, full=full)
 
     run(ask())
 
@@ -132,6 +124,12 @@ async def _record(journal: Journal, kind: type[e.DeadLetterRetried | e.DeadLette
     await journal.log.append(encode(event, source=OPERATOR))
 
 
+def _cells(letter: DeadLetter) -> tuple[str, ...]:
+    buried = letter.original.recorded_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    origin = f"{letter.origin} {letter.original.sequence}"
+    return str(letter.sequence), buried, origin, letter.original.subject, letter.reason[:REASON_CHARS_SHOWN]
+
+
 def _document(letter: DeadLetter) -> bytes:
     original = letter.original
     return msgspec.json.encode(
@@ -146,3 +144,12 @@ def _document(letter: DeadLetter) -> bytes:
             "body": original.body.decode(errors="backslashreplace"),
         }
     )
+
+
+def _show(letter: DeadLetter, *, full: bool) -> None:
+    original = letter.original
+    out.print(f"{letter.sequence}  {original.subject}  ({letter.origin} {original.sequence})", markup=False)
+    out.print(f"reason: {letter.reason}\n", markup=False)
+    for name, value in original.headers.items():
+        out.print(f"{name}: {value}", markup=False)
+    out.print("\n" + body_of(original.body, full=full), markup=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
@@ -57,7 +57,11 @@ def _erase_owner(owner: OwnerId, *, yes: bool, as_json: bool) -> None:
     run(_deleted(owner, files))
     if as_json:
         print_json(msgspec.json.encode({"owner": owner, "deleted": files}))
-        return
+    else:
+        _show_deleted(owner, files)
+
+
+def _show_deleted(owner: OwnerId, files: Sequence[FileId]) -> None:
     out.print(f"Deleted {amount(len(files), 'file')} of {owner}. Their bytes go within minutes:", markup=False)
     out.print("look with `vbatch erase --verify TEXT`. Backups keep them until they are pruned.", markup=False)
 

@@ -109,19 +109,20 @@ def access() -> None:
 def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_json: AsJson = False) -> None:
     """Show one event: its headers and its body."""
 
-    async def ask() -> None:
+    async def ask() -> Recorded:
         async with opened_log(nats_url) as journal:
             record = await event_at(journal.log, sequence)
             if record is None:
                 head = await journal.log.last_sequence()
                 raise CommandError(f"The log has no event {sequence}; it holds 1 to {head}.")
-            if as_json:
-                print_json(document_of(record))
-                return
-            for line in pages_of(record, full=full):
-                out.print(line, markup=False)
+            return record
 
-    run(ask())
+    record = run(ask())
+    if as_json:
+        print_json(document_of(record))
+        return
+    for line in pages_of(record, full=full):
+        out.print(line, markup=False)
 
 
 def _archived(path: Path, after: int, first: datetime | None, end: datetime | None) -> Iterator[Recorded]:
@@ -131,13 +132,15 @@ def _archived(path: Path, after: int, first: datetime | None, end: datetime | No
         with path.open("rb") as file:
             while piece := file.read(ARCHIVE_PIECE_BYTES):
                 for record in decoder.feed(piece):
-                    is_late_enough = first is None or record.recorded_at >= first
-                    is_early_enough = end is None or record.recorded_at < end
-                    if record.sequence > after and is_late_enough and is_early_enough:
+                    if record.sequence > after and _is_between(record, first, end):
                         yield record
         decoder.end()
     except ArchiveDamaged as error:
         raise CommandError(f"{path} cannot be read as an archive: {error}.") from error
+
+
+def _is_between(record: Recorded, first: datetime | None, end: datetime | None) -> bool:
+    return (first is None or record.recorded_at >= first) and (end is None or record.recorded_at < end)
 
 
 async def _records(log: Log, subject: str, after: int, *, follow: bool) -> AsyncIterator[Recorded]:

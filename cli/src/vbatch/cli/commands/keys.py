@@ -60,10 +60,14 @@ def init(
     """Make the first admin key, on the machine of the server, and import the keys of the key file."""
     if not is_owner_name(owner):
         raise typer.BadParameter("1 to 64 of A-Z, a-z, 0-9, '_', '.' and '-'", param_hint="--owner")
-    ask = KeyAsk(OwnerId(owner), name, (Scope.ADMIN,))
-    begun = run(_begun(ask, file, is_again=again))
-    out.print(begun.made.text, markup=False)
-    err.print(f"{begun.made.event.key_id} of {owner}, scope admin. {KEEP_MESSAGE}", markup=False)
+    begun = run(_begun(KeyAsk(OwnerId(owner), name, (Scope.ADMIN,)), file, is_again=again))
+    _show_begun(begun)
+
+
+def _show_begun(begun: Bootstrap) -> None:
+    made = begun.made
+    out.print(made.text, markup=False)
+    err.print(f"{made.event.key_id} of {made.event.owner}, scope admin. {KEEP_MESSAGE}", markup=False)
     if begun.imported_count:
         err.print(f"{begun.imported_count} keys of the key file work as before; the file no longer counts.")
     err.print("From now on every request needs a key.")

@@ -124,7 +124,11 @@ def _print(report: Report, *, as_json: bool) -> None:
     if as_json:
         differences = [difference._asdict() for difference in report.differences]
         print_json(msgspec.json.encode(asdict(report) | {"differences": differences}))
-        return
+    else:
+        _show(report)
+
+
+def _show(report: Report) -> None:
     seconds = duration(report.seconds)
     out.print(f"Replayed {amount(report.sequence, 'event')} with {amount(report.outcomes, 'outcome')} in {seconds}.")
     for difference in report.differences:

@@ -86,8 +86,11 @@ def _show(usage: Usage) -> None:
         cells = [f"{number:,}" for number in numbers]
         table.add_row(row.day, row.owner, row.model or "several", *cells, duration(row.answering_seconds))
     print_table(table)
-    totals = usage.totals
-    tokens = f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} out"
-    out.print(f"{batches(totals.batches)}: {amount(totals.requests, 'request')}, {totals.failed:,} failed, {tokens}.")
+    _show_totals(usage.totals)
     if usage.has_more:
         out.print("There are more rows than one answer holds: ask for fewer days with --from and --to.")
+
+
+def _show_totals(totals: UsageTotals) -> None:
+    tokens = f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} out"
+    out.print(f"{batches(totals.batches)}: {amount(totals.requests, 'request')}, {totals.failed:,} failed, {tokens}.")

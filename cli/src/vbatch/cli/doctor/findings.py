@@ -84,16 +84,20 @@ def _gpus(found: Gpus, engine: Engine, *, has_hardware: bool) -> Iterator[Findin
         return
     for gpu in found.gpus:
         yield from _gpu(gpu, found)
+    yield from _gpu_software(found, engine)
+    if len(found.gpus) > 1:
+        says = f"There are {len(found.gpus)} GPUs; one runner uses one of them."
+        fix = "Start a runner for each of the others: docs/operations.md, VBATCH_GPU_RUNNER_GPU_INDEX"
+        yield Finding("gpu", Level.NOTE, says, fix)
+
+
+def _gpu_software(found: Gpus, engine: Engine) -> Iterator[Finding]:
     if _version(found.cuda) < CUDA_MIN:
         says = f"The driver runs CUDA {found.cuda} at most; vLLM here is built for {CUDA_MIN[0]}.{CUDA_MIN[1]}."
         yield Finding("gpu", Level.BAD, says, f"Install NVIDIA's driver {DRIVER_MIN} or newer")
     if engine.device == "cpu":
         fix = "Install vLLM for the GPU: ENGINE_DEVICE=gpu ./taskw setup:engine"
         yield Finding("gpu", Level.BAD, "vLLM is installed for the processor, so the GPU would stay idle.", fix)
-    if len(found.gpus) > 1:
-        says = f"There are {len(found.gpus)} GPUs; one runner uses one of them."
-        fix = "Start a runner for each of the others: docs/operations.md, VBATCH_GPU_RUNNER_GPU_INDEX"
-        yield Finding("gpu", Level.NOTE, says, fix)
 
 
 def _no_gpu(found: Gpus, *, has_hardware: bool) -> Finding:
@@ -117,16 +121,20 @@ def _gpu_limits(gpu: Gpu) -> Iterator[Finding]:
         by = "one process" if gpu.process_count == 1 else f"{gpu.process_count} processes"
         says = f"{_memory_size(taken)} of its memory are taken already, by {by}."
         yield Finding("gpu", Level.NOTE, says, "nvidia-smi shows who; end them, or lower gpu-memory-utilization")
+    yield from _power_limit(gpu)
+    if gpu.has_mig:
+        says = "It is divided (MIG): the figures above are the whole card's, an engine gets one part."
+        yield Finding(
+            "gpu", Level.NOTE, says, "Give the runner one part: CUDA_VISIBLE_DEVICES=MIG-…, as nvidia-smi -L says"
+        )
+
+
+def _power_limit(gpu: Gpu) -> Iterator[Finding]:
     limit, default = gpu.power_limit_watts, gpu.power_default_watts
     if limit and default and limit < POWER_SHARE_MIN * default:
         says = f"Its power is limited to {limit:.0f} W of {default:.0f} W: it computes slower than it could."
         yield Finding(
             "gpu", Level.NOTE, says, f"If nobody wants that: sudo nvidia-smi -i {gpu.index} -pl {default:.0f}"
-        )
-    if gpu.has_mig:
-        says = "It is divided (MIG): the figures above are the whole card's, an engine gets one part."
-        yield Finding(
-            "gpu", Level.NOTE, says, "Give the runner one part: CUDA_VISIBLE_DEVICES=MIG-…, as nvidia-smi -L says"
         )
 
 
@@ -181,6 +189,10 @@ def _models(machine: Machine) -> Iterator[Finding]:
         wider = f", {_billions(room)} in FP8" if gpu.has_fp8 else ""
         yield Finding("models", Level.GOOD, f"Up to {_billions(room / 2)} fit the GPU in 16 bits{wider}.")
         return
+    yield from _models_on_processor(machine)
+
+
+def _models_on_processor(machine: Machine) -> Iterator[Finding]:
     is_native = any(choice.value == BFLOAT16 for choice in processor_choices(machine.processor))
     width, dtype = (2, BFLOAT16) if is_native else (4, "float32")
     room = int(machine.memory.usable_bytes * CPU_SHARE_MAX) - CPU_OVERHEAD_BYTES - CACHE_BYTES
@@ -201,6 +213,10 @@ def _disk(disk: Disk) -> Iterator[Finding]:
     milliseconds = disk.sync_seconds * 1e3
     says = f"{size(disk.free_bytes)} free ({disk.kind}); an append is durable after {milliseconds:.1f} ms (fsync)."
     yield _speed(says, disk.sync_seconds)
+    yield from _disk_doubts(disk)
+
+
+def _disk_doubts(disk: Disk) -> Iterator[Finding]:
     if disk.kind in NETWORK_DISKS:
         fix = "Set VBATCH_HOME to a folder on a disk of this machine"
         says = f"{disk.folder} lies on a network ({disk.kind}), where locks and fsync do not keep their promises."

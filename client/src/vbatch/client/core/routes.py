@@ -34,13 +34,6 @@ def new_batch(
     file_id: str, *, endpoint: str, completion_window: str, metadata: Mapping[str, str], priority: int
 ) -> dict[str, object]:
     """The body of a create; what is not set is left out."""
-    body: dict[str, object] = {
-        "input_file_id": file_id,
-        "endpoint": endpoint,
-        "completion_window": completion_window,
-    }
-    if metadata:
-        body["metadata"] = dict(metadata)
-    if priority:
-        body["priority"] = priority
-    return body
+    given: dict[str, object] = {"metadata": dict(metadata), "priority": priority}
+    chosen = {name: value for name, value in given.items() if value}
+    return {"input_file_id": file_id, "endpoint": endpoint, "completion_window": completion_window, **chosen}

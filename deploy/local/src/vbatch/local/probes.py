@@ -19,19 +19,20 @@ def answers_ok(url: str) -> Callable[[], str]:
     """Return a probe of `url`: 200 means ready."""
     # No proxy: everything that is probed is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *_over_tls(url))
+    return lambda: _asked(opener, url)
 
-    def look() -> str:
-        try:
-            with opener.open(url, timeout=PROBE_SECONDS_MAX) as answer:
-                return _detail(answer.read(BODY_BYTES_MAX))
-        except urllib.error.HTTPError as error:
-            with error:
-                raise NotYet(_detail(error.read(BODY_BYTES_MAX)) or f"answered {error.code}") from error
-        except (OSError, HTTPException) as error:  # URLError is an OSError
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise NotYet(f"no answer from {url}: {reason}") from error
 
-    return look
+def _asked(opener: urllib.request.OpenerDirector, url: str) -> str:
+    """What the service says of itself. Raises NotYet."""
+    try:
+        with opener.open(url, timeout=PROBE_SECONDS_MAX) as answer:
+            return _detail(answer.read(BODY_BYTES_MAX))
+    except urllib.error.HTTPError as error:
+        with error:
+            raise NotYet(_detail(error.read(BODY_BYTES_MAX)) or f"answered {error.code}") from error
+    except (OSError, HTTPException) as error:  # URLError is an OSError
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise NotYet(f"no answer from {url}: {reason}") from error
 
 
 def _over_tls(url: str) -> list[urllib.request.HTTPSHandler]:

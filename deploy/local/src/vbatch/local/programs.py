@@ -132,10 +132,7 @@ def _nats(settings: LocalSettings) -> Program:
     return Program(
         name="nats",
         command=nats.command(home / "run" / "nats.conf", home / "nats", settings.nats_monitor_port),
-        ports={
-            "VBATCH_NATS_PORT": settings.nats_port,
-            "VBATCH_NATS_MONITOR_PORT": settings.nats_monitor_port,
-        },
+        ports={"VBATCH_NATS_PORT": settings.nats_port, "VBATCH_NATS_MONITOR_PORT": settings.nats_monitor_port},
         probe=probes.answers_ok(nats.health_url(settings.nats_monitor_port)),
         stage=0,
         stop_seconds_max=30,

@@ -195,14 +195,18 @@ class Stack:
         if is_ready:
             on_progress(program.name, f"ready in {seconds:.1f} s")
             return True
-        info = self._supervisor.infos().get(program.name)
-        if info is None or info.state == "FATAL":
-            raise LocalTrouble(self._failure(program.name, "gave up", info.detail if info else "supervisord died"))
+        self._must_be_trying(program)
         if seconds > self._settings.ready_seconds_max:
             raise LocalTrouble(
                 self._failure(program.name, f"is not ready after {self._settings.ready_seconds_max:g} s", detail)
             )
         return False
+
+    def _must_be_trying(self, program: Program) -> None:
+        """Raises LocalTrouble."""
+        info = self._supervisor.infos().get(program.name)
+        if info is None or info.state == "FATAL":
+            raise LocalTrouble(self._failure(program.name, "gave up", info.detail if info else "supervisord died"))
 
     def _failure(self, name: str, what: str, why: str) -> str:
         path = self.log_path(name)

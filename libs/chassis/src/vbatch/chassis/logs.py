@@ -39,30 +39,26 @@ def configure(
     """
     stream = stream or sys.stderr
     shared = _shared_processors(service)
-    handler = logging.StreamHandler(stream) if stream.isatty() else _JsonHandler(stream, service)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(stream.isatty(), also_to),
-            ],
-        )
-    )
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [_handler(stream, service, shared, also_to)]
     root.setLevel(level.upper())
     _take_over_foreign_loggers()
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _handler(stream: TextIO, service: str, shared: list[Processor], also_to: Processor | None) -> logging.Handler:
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(stream.isatty(), also_to)],
+    )
+    handler = logging.StreamHandler(stream) if stream.isatty() else _JsonHandler(stream, service, also_to)
+    handler.setFormatter(formatter)
+    return handler
 
 
 def get_logger(name: str = "vbatch") -> structlog.stdlib.BoundLogger:
@@ -90,8 +86,9 @@ class _JsonHandler(logging.StreamHandler[TextIO]):
     """Writes JSON lines. Frequent ones take no detour over a record, and those of one turn of the event loop are
     written together, in their order before any other line."""
 
-    def __init__(self, stream: TextIO, service: str) -> None:
+    def __init__(self, stream: TextIO, service: str, also_to: Processor | None) -> None:
         super().__init__(stream)
+        self._also_to = also_to
         self._fixed = {"level": "info", "logger": "vbatch", "service": service}
         self._pending: list[str] = []
 
@@ -99,6 +96,8 @@ class _JsonHandler(logging.StreamHandler[TextIO]):
         time = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         line: EventDict = {**values, "event": event, **self._fixed, "time": time}
         line = _bound(None, "info", _add_span(None, "info", line))
+        if self._also_to is not None:
+            self._also_to(None, "info", line)
         self._pending.append(msgspec.json.encode(line, enc_hook=repr).decode() + self.terminator)
         if len(self._pending) == 1:
             self._write_soon()
@@ -129,18 +128,22 @@ def _json_handler() -> _JsonHandler | None:
     return first if isinstance(first, _JsonHandler) else None
 
 
-def _shared_processors(service: str) -> list[Processor]:
+def _naming(service: str) -> Processor:
     def add_service(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("service", service)
         return event
 
+    return add_service
+
+
+def _shared_processors(service: str) -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        add_service,
+        _naming(service),
         _add_span,
         structlog.processors.StackInfoRenderer(),
     ]

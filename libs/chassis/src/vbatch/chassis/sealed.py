@@ -54,13 +54,16 @@ class SealedFolder:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / KEY_NAME
         if not path.exists():
-            made = self._folder / f".{KEY_NAME}.{os.urandom(8).hex()}"
-            write_atomically(made, AESGCM.generate_key(bit_length=256))
-            try:
-                path.hardlink_to(made)
-            except FileExistsError:
-                pass  # another process was quicker
-            finally:
-                made.unlink()
+            self._make_key(path)
             sync_folder(self._folder)
         return path.read_bytes()
+
+    def _make_key(self, path: Path) -> None:
+        made = self._folder / f".{KEY_NAME}.{os.urandom(8).hex()}"
+        write_atomically(made, AESGCM.generate_key(bit_length=256))
+        try:
+            path.hardlink_to(made)
+        except FileExistsError:
+            pass  # another process was quicker
+        finally:
+            made.unlink()

@@ -143,11 +143,16 @@ class Quarantine:
         notes.place = place
         if notes.ends >= ENDS_MAX:
             words = cut(f"{type(error).__name__}: {error}", ERROR_BYTES_MAX)
-            notes.places[place] = _SetAside(f"{Cause.POISON}: ended the service {notes.ends} times in a row: {words}")
+            self._set_aside(place, f"{Cause.POISON}: ended the service {notes.ends} times in a row: {words}")
             notes.place, notes.ends = "", 0
-            while len(notes.places) > PLACES_MAX:
-                del notes.places[next(iter(notes.places))]
         self._save()
+
+    def _set_aside(self, place: str, reason: str) -> None:
+        """Of more than PLACES_MAX the oldest is forgotten."""
+        places = self._notes.places
+        places[place] = _SetAside(reason)
+        while len(places) > PLACES_MAX:
+            del places[next(iter(places))]
 
     def _save(self) -> None:
         with suppress(OSError):  # it is noted the next time; until then the service only ends once more

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from aiohttp.web import RouteDef
+from prometheus_client import CollectorRegistry
+
 from vbatch.chassis.blobs import open_blobs
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.files import write_atomically
@@ -17,6 +20,7 @@ from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop, until_stopped
+from vbatch.chassis.readiness import Readiness
 from vbatch.chassis.reported_settings import settings_page
 from vbatch.journal.jetstream.journal import connect
 from vbatch.journal.port import Journal
@@ -63,12 +67,19 @@ async def _served(settings: LabelerSettings, journal: Journal) -> AsyncIterator[
             bell_secret=secret,
         )
         bell = [] if settings.bell_url is None else [bell_page(progress.bell, secret)]
-        pages = [*bell, settings_page(settings)]
-        async with serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages) as port:
-            get_logger().info("health_served", port=port)
-            async with loop_lag(registry):
-                yield dependencies, progress
-            readiness.begin_stopping()
+        async with _health_served(settings, readiness, registry, [*bell, settings_page(settings)]):
+            yield dependencies, progress
+
+
+@asynccontextmanager
+async def _health_served(
+    settings: LabelerSettings, readiness: Readiness, registry: CollectorRegistry, pages: list[RouteDef]
+) -> AsyncIterator[None]:
+    async with serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages) as port:
+        get_logger().info("health_served", port=port)
+        async with loop_lag(registry):
+            yield
+        readiness.begin_stopping()
 
 
 def bell_secret(home: Path) -> str:

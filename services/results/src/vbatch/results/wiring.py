@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
+from prometheus_client import CollectorRegistry
+
 from vbatch.chassis.blobs import open_blobs
 from vbatch.chassis.clock import utc_now
 from vbatch.chassis.crash_notes import NotesFile, tell_of_set_aside
@@ -17,6 +19,7 @@ from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.metrics import loop_lag, service_registry
 from vbatch.chassis.process import Stop, until_stopped
+from vbatch.chassis.readiness import Readiness
 from vbatch.chassis.readings import Reading
 from vbatch.chassis.reported_settings import settings_page
 from vbatch.journal.archive import HistoricJournal, HistoricLog
@@ -88,19 +91,21 @@ async def _served(
             is_standby=settings.standby,
         )
         readings = _readings(settings, journal, model, progress)
-        health = serve_health(
-            readiness,
-            registry,
-            host=settings.host,
-            port=settings.port,
-            pages=[settings_page(settings)],
-            readings=readings,
-        )
-        async with health as port:
-            get_logger().info("health_served", port=port)
-            async with loop_lag(registry):
-                yield dependencies, progress
-            readiness.begin_stopping()
+        async with _health_served(settings, readiness, registry, readings):
+            yield dependencies, progress
+
+
+@asynccontextmanager
+async def _health_served(
+    settings: ResultsSettings, readiness: Readiness, registry: CollectorRegistry, readings: dict[str, Reading]
+) -> AsyncIterator[None]:
+    pages = [settings_page(settings)]
+    health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages, readings=readings)
+    async with health as port:
+        get_logger().info("health_served", port=port)
+        async with loop_lag(registry):
+            yield
+        readiness.begin_stopping()
 
 
 @asynccontextmanager

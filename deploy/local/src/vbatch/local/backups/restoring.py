@@ -69,14 +69,8 @@ class _Restoring:
         self._manifest = manifest
         self._on_progress = on_progress
         self._done = 0
-        self._stores = {
-            Part.BLOBS: open_blobs(settings.blob_url),
-            Part.ARCHIVES: open_blobs(settings.archives_url),
-        }
-        self._folders = {
-            Part.SECRETS: settings.home / "secrets",
-            Part.SETTINGS: settings.home / SETTINGS_FOLDER,
-        }
+        self._stores = {Part.BLOBS: open_blobs(settings.blob_url), Part.ARCHIVES: open_blobs(settings.archives_url)}
+        self._folders = {Part.SECRETS: settings.home / "secrets", Part.SETTINGS: settings.home / SETTINGS_FOLDER}
 
     async def files(self) -> None:
         """Everything but the log."""
@@ -140,15 +134,21 @@ class _Server:
         home, settings = self._settings.home, self._settings
         for folder in ("run", "logs", "nats"):
             (home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        config = self._config()
+        command = nats.command(config, home / "nats", settings.nats_monitor_port)
+        log = (home / "logs" / "nats.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(command.argv, env=os.environ | dict(command.env), stdout=log, stderr=log)
+
+    def _config(self) -> Path:
+        """Write the configuration of NATS."""
+        home, settings = self._settings.home, self._settings
         keys = log_access.keys_folder(home)
         nats_users.provide_keys(keys)
         config = home / "run" / "nats.conf"
         rendered = nats.render(home / "nats", settings.nats_port, settings.nats_monitor_port)
         write_atomically(config, (rendered + nats_users.render(keys)).encode())
-        command = nats.command(config, home / "nats", settings.nats_monitor_port)
-        log = (home / "logs" / "nats.log").open("ab")
-        with log:
-            self._process = subprocess.Popen(command.argv, env=os.environ | dict(command.env), stdout=log, stderr=log)
+        return config
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()

@@ -124,17 +124,22 @@ class _Taking:
     async def _copy_store(self, part: Part, url: str, folders: tuple[str, ...]) -> None:
         """Copy what is not in this backup yet; what is deleted meanwhile is left out."""
         store = open_blobs(url)
-        sizes: dict[str, int] = {}
-        for folder in folders:
-            for name in await store.older_than(-1, folder, is_deep=True):
-                if f"{part}/{name}" not in self.copier.files and (size := await _size(store, name)) is not None:
-                    sizes[name] = size
+        sizes = await self._missing(part, store, folders)
         self.copier.expect(sum(sizes.values()))
         for name, size in sizes.items():
             try:
                 await self.copier.keep(f"{part}/{name}", store.read_stream(name, chunk_bytes=PIECE_BYTES), size)
             except BlobMissing:
                 continue
+
+    async def _missing(self, part: Part, store: Blobs, folders: tuple[str, ...]) -> dict[str, int]:
+        """The sizes of the blobs that are not in this backup yet, by name."""
+        sizes: dict[str, int] = {}
+        for folder in folders:
+            for name in await store.older_than(-1, folder, is_deep=True):
+                if f"{part}/{name}" not in self.copier.files and (size := await _size(store, name)) is not None:
+                    sizes[name] = size
+        return sizes
 
     async def _stream(self, journal: JetStreamJournal, name: str) -> tuple[SavedStream, int]:
         snapshot = journal.snapshot(name)

@@ -69,12 +69,7 @@ class Stream:
             return stored.sequence
 
     async def append_all(self, messages: Sequence[Message], guard: Guard | None = None) -> int:
-        if not 1 <= len(messages) <= APPEND_ALL_MESSAGES_MAX:
-            raise Rejected(f"{len(messages)} messages at once; 1 to {APPEND_ALL_MESSAGES_MAX} are possible")
-        envelopes = [self.envelope(m, guard if n == 0 else None) for n, m in enumerate(messages)]
-        size = sum(e.size for e in envelopes)
-        if size > self._settings.append_all_bytes_max:
-            raise Rejected(f"{size} bytes at once, the limit is {self._settings.append_all_bytes_max}")
+        envelopes = self._envelopes(messages, guard)
         try:
             return await self._persist(lambda: self._store_all(envelopes))
         except Conflict:
@@ -82,6 +77,16 @@ class Stream:
             if stored is None or stored.message_id != envelopes[-1].message_id:
                 raise
             return stored.sequence
+
+    def _envelopes(self, messages: Sequence[Message], guard: Guard | None) -> list[Envelope]:
+        """Raises Rejected when they are too many or too large for one append."""
+        if not 1 <= len(messages) <= APPEND_ALL_MESSAGES_MAX:
+            raise Rejected(f"{len(messages)} messages at once; 1 to {APPEND_ALL_MESSAGES_MAX} are possible")
+        envelopes = [self.envelope(m, guard if n == 0 else None) for n, m in enumerate(messages)]
+        size = sum(e.size for e in envelopes)
+        if size > self._settings.append_all_bytes_max:
+            raise Rejected(f"{size} bytes at once, the limit is {self._settings.append_all_bytes_max}")
+        return envelopes
 
     async def last(self, subject_filter: str) -> Recorded | None:
         check_filter(subject_filter)

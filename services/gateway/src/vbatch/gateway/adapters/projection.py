@@ -52,10 +52,7 @@ class ProjectionFeed:
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(
-            self._url,
-            timeout=CONNECT_SECONDS_MAX,
-            command_timeout=CONNECT_SECONDS_MAX,
-            server_settings=SEARCH_PATH,
+            self._url, timeout=CONNECT_SECONDS_MAX, command_timeout=CONNECT_SECONDS_MAX, server_settings=SEARCH_PATH
         )
         try:
             await connection.add_listener(PROJECTED_CHANNEL, self._on_notice)

@@ -251,13 +251,18 @@ def series_of(chunks: Sequence[ChunkRecord], times: Mapping[int, datetime]) -> S
     first, last = min(at for at, _ in timed), max(at for at, _ in timed)
     step = next((step for step in STEPS if (last - first) / step < SERIES_POINTS_MAX), STEPS[-1])
     length = (last - first) // step + 1
-    completed, failed, tokens = ([0] * length for _ in range(3))
+    series = SeriesObject(
+        starts_at=first, step_seconds=step, completed=[0] * length, failed=[0] * length, output_tokens=[0] * length
+    )
     for at, chunk in timed:
-        place = (at - first) // step
-        completed[place] += chunk.completed
-        failed[place] += chunk.failed
-        tokens[place] += chunk.output_tokens
-    return SeriesObject(starts_at=first, step_seconds=step, completed=completed, failed=failed, output_tokens=tokens)
+        _count(series, (at - first) // step, chunk)
+    return series
+
+
+def _count(series: SeriesObject, place: int, chunk: ChunkRecord) -> None:
+    series.completed[place] += chunk.completed
+    series.failed[place] += chunk.failed
+    series.output_tokens[place] += chunk.output_tokens
 
 
 def _raw_or_head(text: bytes | None) -> tuple[msgspec.Raw | None, str | None]:

@@ -62,10 +62,8 @@ def read_key_file(text: str) -> ApiKeys:
     """Parse one key per line: a name, blanks, the key's SHA-256 in hex. Blank lines and lines that start with `#` are
     skipped."""
     owners: dict[str, OwnerId] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        entry = line.strip()
-        if not entry or entry.startswith("#"):
-            continue
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    for number, entry in ((number, line) for number, line in lines if line and not line.startswith("#")):
         match = _ENTRY.fullmatch(entry)
         if match is None or match[2] in owners:
             raise BadKeyFile(f"line {number}: expected '<name> <sha256 of the key, 64 hex digits>', each key once")

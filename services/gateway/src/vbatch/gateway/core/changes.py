@@ -101,17 +101,17 @@ def changes_view(changes: list[Change]) -> ChangeList:
 
 
 def _change_view(change: Change) -> ChangeObject:
-    before, after = msgspec.structs.asdict(change.before), msgspec.structs.asdict(change.after)
-    fields = [
-        FieldChangeObject(name=name, before=before[name], after=after[name])
-        for name in after
-        if before[name] != after[name]
-    ]
     return ChangeObject(
         id=change.sequence,
         at=int(change.at.timestamp()),
         by=change.by,
         action=change.action,
         target=change.target,
-        fields=fields,
+        fields=_field_changes(change),
     )
+
+
+def _field_changes(change: Change) -> list[FieldChangeObject]:
+    before, after = msgspec.structs.asdict(change.before), msgspec.structs.asdict(change.after)
+    changed = [name for name in after if before[name] != after[name]]
+    return [FieldChangeObject(name=name, before=before[name], after=after[name]) for name in changed]

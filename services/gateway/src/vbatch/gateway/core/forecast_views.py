@@ -3,6 +3,7 @@ counted."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, TypedDict
 
@@ -129,11 +130,15 @@ def queue_view(owner: OwnerId, forecast: Forecast, pause: QueuePause = RUNNING) 
         paused_at=_seconds_or_none(pause.paused_at),
         pause_reason=pause.reason or None,
         data=[_entry(entry) for entry in in_order],
-        others=OthersObject(
-            batches=len(others) + forecast.more, waiting_requests=sum(other.waiting_requests for other in others)
-        ),
+        others=_others(others, forecast.more),
         devices=[_device(device) for device in forecast.devices],
     )
+
+
+def _others(batches: Sequence[ForecastEntry], more: int) -> OthersObject:
+    """`more` counts those that the forecast left out."""
+    waiting = sum(batch.waiting_requests for batch in batches)
+    return OthersObject(batches=len(batches) + more, waiting_requests=waiting)
 
 
 def _device(device: DeviceForecast) -> DeviceObject:

@@ -56,19 +56,25 @@ class InteractiveAsk:
 def read_ask(raw: bytes, endpoint: str, models: Mapping[ModelId, ModelDefinition]) -> InteractiveAsk:
     """Read what decides the way of a body. Raises Refusal."""
     body = _read(raw)
-    if body.model is None or body.model == "":
-        raise parameter_missing("model")
-    if not isinstance(body.model, str):
-        raise type_invalid("model", "a string", body.model)
+    model = _model(body.model)
     if body.stream is not None and not isinstance(body.stream, bool):
         raise type_invalid("stream", "a boolean", body.stream)
-    definition = models.get(ModelId(body.model))
+    definition = models.get(model)
     if definition is None:
-        raise no_such_model(body.model)
+        raise no_such_model(model)
     if endpoint not in definition.endpoints:
-        raise endpoint_unserved(body.model, endpoint)
+        raise endpoint_unserved(model, endpoint)
     _check_trust(raw, definition)
     return InteractiveAsk(endpoint, definition.id, raw, is_streamed=body.stream is True)
+
+
+def _model(given: object) -> ModelId:
+    """Raises Refusal."""
+    if given is None or given == "":
+        raise parameter_missing("model")
+    if not isinstance(given, str):
+        raise type_invalid("model", "a string", given)
+    return ModelId(given)
 
 
 def _read(raw: bytes) -> _Body:

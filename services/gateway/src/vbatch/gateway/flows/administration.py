@@ -61,14 +61,18 @@ class Administration:
         letter = _letter(found)
         if letter.fault:
             raise not_resendable(letter)
-        try:
-            stored = await self.dependencies.log.append(again(found))
-        except Rejected as error:
-            raise Refusal(Reason.NOT_RESENDABLE, f"It cannot be sent again: {error}.", "id") from error
+        stored = await self._sent_again(found)
         event = e.DeadLetterRetried(at=self.dependencies.now(), letter=sequence, subject=letter.subject, by=caller.name)
         await append(self.dependencies, event)
         await self.dead.drop(sequence)
         return stored
+
+    async def _sent_again(self, found: DeadLetter) -> int:
+        """Raises Refusal."""
+        try:
+            return await self.dependencies.log.append(again(found))
+        except Rejected as error:
+            raise Refusal(Reason.NOT_RESENDABLE, f"It cannot be sent again: {error}.", "id") from error
 
     async def drop(self, caller: Caller, sequence: int) -> None:
         """Remove the dead letter. Raises Refusal."""

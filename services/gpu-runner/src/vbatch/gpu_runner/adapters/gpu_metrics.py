@@ -80,28 +80,37 @@ async def power_watts(gpu: Gpu) -> float | None:
 
 def gpu_metrics(metrics: GpuReading) -> Iterator[Metric]:
     yield _gauge("lost", "1 when the card no longer answers its driver.", float(metrics.is_lost))
+    yield from _gauges(metrics)
+    yield from _counters(metrics)
+    yield _throttling(metrics)
+
+
+def _gauges(metrics: GpuReading) -> Iterator[Metric]:
+    utilization = "Share of the last moment in which the card computed, 0 to 1."
     gauges = (
         ("memory_used_bytes", "Memory in use on the card.", metrics.memory_used_bytes),
         ("memory_total_bytes", "Memory of the card.", metrics.memory_total_bytes),
-        (
-            "utilization_ratio",
-            "Share of the last moment in which the card computed, 0 to 1.",
-            metrics.utilization_ratio,
-        ),
+        ("utilization_ratio", utilization, metrics.utilization_ratio),
         ("power_watts", "Power the card draws.", metrics.power_watts),
         ("power_limit_watts", "Power the card may draw.", metrics.power_limit_watts),
         ("temperature_celsius", "Temperature of the card.", metrics.temperature_celsius),
     )
     yield from (_gauge(name, text, value) for name, text, value in gauges if value is not None)
+
+
+def _counters(metrics: GpuReading) -> Iterator[Metric]:
     counters = (
         ("energy_joules", "Energy the card drew since its driver was loaded.", metrics.energy_joules),
         ("ecc_errors", "Uncorrected memory errors since the driver was loaded.", metrics.ecc_errors),
     )
     yield from (_counter(name, text, value) for name, text, value in counters if value is not None)
+
+
+def _throttling(metrics: GpuReading) -> Metric:
     throttled = GaugeMetricFamily("vbatch_gpu_throttled", "1 while this slows the card down.", labels=["reason"])
     for reason, is_so in metrics.throttled.items():
         throttled.add_metric([reason], is_so)
-    yield throttled
+    return throttled
 
 
 def _reading(card: object) -> GpuReading:

@@ -140,12 +140,15 @@ class EngineSession:
         try:
             self.engine = await self.loading.load(model)
         except NotLoaded as error:
-            for remainder in self.feed.close_model(model):
-                self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, str(error))
+            self._give_back(model, str(error))
             return None
         reached(Failpoint.ENGINE_STARTED)
         self.loading.report_loaded(self.engine, wanted_at)
         return self.engine
+
+    def _give_back(self, model: ModelId, detail: str) -> None:
+        for remainder in self.feed.close_model(model):
+            self.recorder.give_back(remainder, ReturnReason.MODEL_FAILED, detail)
 
     # running
 

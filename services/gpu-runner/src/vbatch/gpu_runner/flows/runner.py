@@ -108,16 +108,7 @@ class Runner:
         epoch = await self.writer.take_lease(self._leased())
         reached(Failpoint.RUNNER_LEASED)
         log.info("runner_leased", runner_id=self.runner_id, epoch=epoch, device=self.dependencies.device.name)
-        recorder = Recorder(
-            runner_id=self.runner_id,
-            epoch=epoch,
-            metrics=self.metrics,
-            limits=self.limits,
-            caught_up=self.changed,
-            waiting_writes=self.dependencies.journal.waiting_writes,
-            now=self.dependencies.now,
-            quarantine=self.writer.quarantine,
-        )
+        recorder = self._recorder(epoch)
         self.dependencies.journal.waiting_writes.watch(lambda _refusal: self.changed.fire())
         session = self._session_now = self._session(epoch, recorder)
         self.lane = Lane(session, self.dependencies.launcher, session.traffic, self.limits.interactive_requests_max)
@@ -147,23 +138,23 @@ class Runner:
             pid=self.pid,
         )
 
-    def _session(self, epoch: int, recorder: Recorder) -> EngineSession:
-        loading = Loading(
+    def _recorder(self, epoch: int) -> Recorder:
+        return Recorder(
             runner_id=self.runner_id,
             epoch=epoch,
-            launcher=self.dependencies.launcher,
-            registry=self.registry,
-            recorder=recorder,
-            changed=self.changed,
             metrics=self.metrics,
             limits=self.limits,
+            caught_up=self.changed,
+            waiting_writes=self.dependencies.journal.waiting_writes,
             now=self.dependencies.now,
-            ladder=Ladder(self.dependencies.device, self.limits.may_shorten_context),
+            quarantine=self.writer.quarantine,
         )
+
+    def _session(self, epoch: int, recorder: Recorder) -> EngineSession:
         return EngineSession(
             runner_id=self.runner_id,
             epoch=epoch,
-            loading=loading,
+            loading=self._loading(epoch, recorder),
             feed=self.feed,
             recorder=recorder,
             answer_files=self.dependencies.answer_files,
@@ -174,6 +165,20 @@ class Runner:
             now=self.dependencies.now,
             quarantine=self.writer.quarantine,
             traffic=LaneTraffic(self.changed),
+        )
+
+    def _loading(self, epoch: int, recorder: Recorder) -> Loading:
+        return Loading(
+            runner_id=self.runner_id,
+            epoch=epoch,
+            launcher=self.dependencies.launcher,
+            registry=self.registry,
+            recorder=recorder,
+            changed=self.changed,
+            metrics=self.metrics,
+            limits=self.limits,
+            now=self.dependencies.now,
+            ladder=Ladder(self.dependencies.device, self.limits.may_shorten_context),
         )
 
     async def _work(
@@ -197,21 +202,24 @@ class Runner:
                 fail=lambda order: tasks.create_task(reading.fail(order)),
                 now=asyncio.get_running_loop().time,
             )
-            duties: tuple[Coroutine[None, None, None], ...] = (
-                self.writer.watch(),
-                self._following_models().follow(subjects=(subjects.MODEL_EVENTS,)),
-                intake.take_all(deliveries),
-                reading.read_ahead(),
-                session.serve(),
-                session.freshness.keep(self.writer),
-                recorder.publish(publisher),
-                recorder.confirm(publisher),
-                _settle_all(recorder),
-            )
+            duties = (*self._duties(session, publisher), intake.take_all(deliveries), reading.read_ahead())
             working = [tasks.create_task(duty) for duty in duties]
             await stop.wait()
             for task in working:
                 task.cancel()
+
+    def _duties(self, session: EngineSession, publisher: Publisher) -> tuple[Coroutine[None, None, None], ...]:
+        """What goes on beside the intake of orders."""
+        recorder = session.recorder
+        return (
+            self.writer.watch(),
+            self._following_models().follow(subjects=(subjects.MODEL_EVENTS,)),
+            session.serve(),
+            session.freshness.keep(self.writer),
+            recorder.publish(publisher),
+            recorder.confirm(publisher),
+            _settle_all(recorder),
+        )
 
     def _consumer(self, epoch: int) -> str:
         """A consumer name for this life only: unsettled orders of an earlier life do not delay this one."""

@@ -87,14 +87,21 @@ def _answer(build: Build, body: Body, options: Options) -> Reply:
     words = _words(body, prompt, options)
     tokens = 0 if build in WITHOUT_TOKENS else words.count * choice_count(body)
     timed = _timed(steer, tokens, options)
-    if steer.not_json:
-        return replace(timed, body=b"<html>simulated, and no JSON</html>")
-    if steer.status >= 400:
-        return replace(timed, body=error(steer.status, "An error was asked for." + "e" * steer.error_bytes).body)
+    if (fault := _fault(steer)) is not None:
+        return replace(timed, body=fault)
     answer = build(body, prompt, words)
     answer["usage"] = _usage(build, len(prompt), tokens if steer.tokens is None else steer.tokens)
     _lengthen(answer, steer)
     return _encoded(replace(timed, prompt_tokens=len(prompt), tokens=tokens), answer, body)
+
+
+def _fault(steer: Steer) -> bytes | None:
+    """The body of the fault that was asked for, if one was."""
+    if steer.not_json:
+        return b"<html>simulated, and no JSON</html>"
+    if steer.status >= 400:
+        return error(steer.status, "An error was asked for." + "e" * steer.error_bytes).body
+    return None
 
 
 def _timed(steer: Steer, tokens: int, options: Options) -> Reply:
@@ -147,11 +154,15 @@ def _usage(build: Build, prompt_tokens: int, tokens: int) -> dict[str, Json]:
     if build in WITHOUT_TOKENS:
         return {"prompt_tokens": prompt_tokens, "total_tokens": total}
     if build is responses:
-        return {
-            "input_tokens": prompt_tokens,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": total,
-        }
+        return _usage_of_response(prompt_tokens, tokens)
     return {"prompt_tokens": prompt_tokens, "completion_tokens": tokens, "total_tokens": total}
+
+
+def _usage_of_response(prompt_tokens: int, tokens: int) -> dict[str, Json]:
+    return {
+        "input_tokens": prompt_tokens,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": prompt_tokens + tokens,
+    }

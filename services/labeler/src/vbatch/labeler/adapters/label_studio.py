@@ -111,15 +111,7 @@ class HttpLabelStudio:
         for webhook in await self._ask("GET", f"/api/webhooks/?project={project_id}", list[_Webhook]):
             if webhook.url == url and webhook.headers.get(SECRET_HEADER) == secret:
                 return
-        body = {
-            "url": url,
-            "project": project_id,
-            "send_payload": False,
-            "send_for_all_actions": False,
-            "actions": BELL_ACTIONS,
-            "headers": {SECRET_HEADER: secret},
-        }
-        await self._ask("POST", "/api/webhooks/", msgspec.Raw, body)
+        await self._ask("POST", "/api/webhooks/", msgspec.Raw, _bell(project_id, url, secret))
 
     async def _page(self, project_id: int, page: int, size: int, ordering: str, *, fields: str) -> _Tasks:
         query = quote(json.dumps({"ordering": [ordering]}))
@@ -164,6 +156,18 @@ class HttpLabelStudio:
             if response.status != 200:
                 raise Away(f"Label Studio does not take the personal access token ({response.status})")
             return msgspec.json.decode(answer, type=_Access).access
+
+
+def _bell(project_id: int, url: str, secret: str) -> dict[str, object]:
+    """A webhook that says that something changed in the project, not what."""
+    return {
+        "url": url,
+        "project": project_id,
+        "send_payload": False,
+        "send_for_all_actions": False,
+        "actions": BELL_ACTIONS,
+        "headers": {SECRET_HEADER: secret},
+    }
 
 
 @asynccontextmanager

@@ -53,10 +53,7 @@ class Pulling:
 
     async def _look(self) -> None:
         """At each project. The first look, and one each hour, is at all tasks."""
-        now = self._dependencies.now()
-        if (now - self._scanned_at).total_seconds() >= self._dependencies.full_scan_seconds:
-            self._seen_until.clear()
-            self._scanned_at = now
+        self._forget_if_due()
         for project_id in sorted(self._state.projects()):
             try:
                 await self._pull(project_id)
@@ -65,6 +62,13 @@ class Pulling:
                 self._say_trouble(str(error))
             except ProjectGone:
                 self._seen_until.pop(project_id, None)  # what was judged in it stays
+
+    def _forget_if_due(self) -> None:
+        """Let the next look be at all tasks when the last such look is long ago."""
+        now = self._dependencies.now()
+        if (now - self._scanned_at).total_seconds() >= self._dependencies.full_scan_seconds:
+            self._seen_until.clear()
+            self._scanned_at = now
 
     async def _pull(self, project_id: int) -> None:
         """The tasks that changed since the last look, the newest first."""

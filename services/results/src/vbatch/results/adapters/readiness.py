@@ -35,19 +35,24 @@ def results_readiness(
         await blobs.exists(PROBED_BLOB)  # the store has answered, whether the blob exists or not
         return "answers"
 
-    async def seals() -> str:
-        sealer = progress.sealer
-        if sealer is not None and sealer.trouble:
-            raise NotReady("; ".join(sealer.trouble.values())[:DETAIL_CHARS_MAX])
-        refused = sealer.refused if sealer is not None else {}
-        return f"none held up, refused: {', '.join(refused) or 'none'}"[:DETAIL_CHARS_MAX]
-
     readiness.add("nats", nats)
     readiness.add("postgres", postgres)
     readiness.add("projection", lag.check)
     readiness.add("blob_store", blob_store)
-    readiness.add("seals", seals)
+    readiness.add("seals", _Seals(progress).check)
     return readiness
+
+
+class _Seals:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    async def check(self) -> str:
+        sealer = self._progress.sealer
+        if sealer is not None and sealer.trouble:
+            raise NotReady("; ".join(sealer.trouble.values())[:DETAIL_CHARS_MAX])
+        refused = sealer.refused if sealer is not None else {}
+        return f"none held up, refused: {', '.join(refused) or 'none'}"[:DETAIL_CHARS_MAX]
 
 
 class _Lag:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
@@ -29,58 +29,68 @@ from vbatch.scheduler.ports import InputMissing, PlanningTrouble
 CHECK_SECONDS_MAX = 60.0
 LENGTH_DIGITS_MAX = 18
 PRIORITY_DIGITS_MAX = 3
+WORK_NUMBERS = ("requests", "input_tokens", "output_tokens", "window_seconds")
+
+
+Page = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def queue_api(forecasting: Forecasting) -> list[web.RouteDef]:
     async def queue_page(_request: web.Request) -> web.Response:
-        return _json(forecasting.forecast()) if forecasting.is_caught_up() else _not_yet()
+        return _json(forecasting.forecast())
 
     async def why_page(request: web.Request) -> web.Response:
-        if not forecasting.is_caught_up():
-            return _not_yet()
         batch_id = BatchId(request.match_info["batch_id"])
-        explanation = forecasting.why(batch_id)
-        if explanation is None:
-            return _json({"error": f"No batch {batch_id} is pending: it is unknown here, or it has ended."}, status=404)
-        return _json(explanation)
+        return _of_batch(batch_id, forecasting.why(batch_id))
 
     async def what_if_page(request: web.Request) -> web.Response:
-        if not forecasting.is_caught_up():
-            return _not_yet()
         priority = _priority(request.query.get("priority", ""))
         if priority is None:
             return _json({"error": f"priority is a number from {PRIORITY_MIN} to {PRIORITY_MAX}."}, status=400)
         batch_id = BatchId(request.match_info["batch_id"])
-        forecast = forecasting.if_priority(batch_id, priority)
-        if forecast is None:
-            return _json({"error": f"No batch {batch_id} is pending: it is unknown here, or it has ended."}, status=404)
-        return _json(forecast)
+        return _of_batch(batch_id, forecasting.if_priority(batch_id, priority))
 
-    return [
-        web.get("/queue", queue_page),
-        web.get("/why/{batch_id}", why_page),
-        web.get("/what-if/{batch_id}", what_if_page),
-    ]
+    pages = {"/queue": queue_page, "/why/{batch_id}": why_page, "/what-if/{batch_id}": what_if_page}
+    return [web.get(path, _once_caught_up(page, forecasting.is_caught_up)) for path, page in pages.items()]
 
 
 def check_pages(checking: Checking, is_caught_up: Callable[[], bool]) -> list[web.RouteDef]:
     """`GET /check?blob=NAME&bytes=N&endpoint=PATH`."""
 
     async def check_page(request: web.Request) -> web.Response:
-        if not is_caught_up():
-            return _not_yet()
-        blob, size, endpoint = (request.query.get(name, "") for name in ("blob", "bytes", "endpoint"))
-        if not blob or not size[:LENGTH_DIGITS_MAX].isdigit() or endpoint not in BATCH_ENDPOINTS:
+        blob, endpoint = request.query.get("blob", ""), request.query.get("endpoint", "")
+        size = _number(request, "bytes")
+        if not blob or size is None or endpoint not in BATCH_ENDPOINTS:
             return _json({"error": "blob, bytes and one of the endpoints are needed."}, status=400)
-        try:
-            async with asyncio.timeout(CHECK_SECONDS_MAX):
-                return _json(await checking.check(blob, int(size[:LENGTH_DIGITS_MAX]), endpoint))
-        except InputMissing as error:
-            return _json({"error": str(error)}, status=404)
-        except (PlanningTrouble, TimeoutError) as error:
-            return _json({"error": str(error) or "The check takes too long."}, status=503)
+        return await _of_file(checking.check(blob, size, endpoint))
 
-    return [web.get("/check", check_page)]
+    return [web.get("/check", _once_caught_up(check_page, is_caught_up))]
+
+
+def _once_caught_up(page: Page, is_caught_up: Callable[[], bool]) -> Page:
+    """The page; before the log is read, half the log would give half the queue."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return await page(request) if is_caught_up() else _not_yet()
+
+    return answer
+
+
+def _of_batch(batch_id: BatchId, found: object) -> web.Response:
+    if found is None:
+        return _json({"error": f"No batch {batch_id} is pending: it is unknown here, or it has ended."}, status=404)
+    return _json(found)
+
+
+async def _of_file(reading: Awaitable[object]) -> web.Response:
+    """What reading a stored file brings, if it comes in time."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS_MAX):
+            return _json(await reading)
+    except InputMissing as error:
+        return _json({"error": str(error)}, status=404)
+    except (PlanningTrouble, TimeoutError) as error:
+        return _json({"error": str(error) or "The check takes too long."}, status=503)
 
 
 def _priority(text: str) -> int | None:
@@ -96,30 +106,20 @@ def dry_run_pages(estimating: Estimating, is_caught_up: Callable[[], bool]) -> l
     `GET /estimate?model=ID&requests=N&input_tokens=N&output_tokens=N&window_seconds=N`."""
 
     async def sample_page(request: web.Request) -> web.Response:
-        if not is_caught_up():
-            return _not_yet()
         blob, endpoint = request.query.get("blob", ""), request.query.get("endpoint", "")
         size, lines = _number(request, "bytes"), _number(request, "lines")
         if not blob or size is None or not lines or lines > LINES_MAX or endpoint not in BATCH_ENDPOINTS:
             return _json({"error": "blob, bytes, lines and one of the endpoints are needed."}, status=400)
-        try:
-            async with asyncio.timeout(CHECK_SECONDS_MAX):
-                return _json(await estimating.sample(blob, size, endpoint, lines))
-        except InputMissing as error:
-            return _json({"error": str(error)}, status=404)
-        except (PlanningTrouble, TimeoutError) as error:
-            return _json({"error": str(error) or "The check takes too long."}, status=503)
+        return await _of_file(estimating.sample(blob, size, endpoint, lines))
 
     async def estimate_page(request: web.Request) -> web.Response:
-        if not is_caught_up():
-            return _not_yet()
-        names = ("requests", "input_tokens", "output_tokens", "window_seconds")
-        numbers = [number for name in names if (number := _number(request, name)) is not None]
-        if len(numbers) < len(names):
-            return _json({"error": f"model, {', '.join(names)} are needed."}, status=400)
+        numbers = [number for name in WORK_NUMBERS if (number := _number(request, name)) is not None]
+        if len(numbers) < len(WORK_NUMBERS):
+            return _json({"error": f"model, {', '.join(WORK_NUMBERS)} are needed."}, status=400)
         return _json(estimating.estimate(Work(ModelId(request.query.get("model", "")), *numbers)))
 
-    return [web.get("/sample", sample_page), web.get("/estimate", estimate_page)]
+    pages = {"/sample": sample_page, "/estimate": estimate_page}
+    return [web.get(path, _once_caught_up(page, is_caught_up)) for path, page in pages.items()]
 
 
 def _number(request: web.Request, name: str) -> int | None:

@@ -38,17 +38,26 @@ class OrderSender:
     async def send(self) -> None:
         """Put every order on the queue that is due and not yet there."""
         await self._send_loads()
+        await self._send_work()
+        await self._send_cancels()
+        await self._send_pauses()
+        self._ordered &= self.state.slices.keys()
+
+    async def _send_work(self) -> None:
         for slice_ in self._unordered():
             if order := work_order_for(self.state, slice_):
                 await self._put(slice_, order)
                 self._ordered.add(slice_.event.slice_id)
+
+    async def _send_cancels(self) -> None:
         for slice_ in list(self._to_cancel()):
             await self._put(slice_, CancelBatch(epoch=slice_.event.epoch, batch_id=slice_.event.batch_id))
             self._cancelled.add((slice_.event.batch_id, slice_.event.epoch))
+
+    async def _send_pauses(self) -> None:
         for slice_, pause in list(self._to_pause()):
             await self._put(slice_, PauseBatch(epoch=slice_.event.epoch, batch_id=slice_.event.batch_id, pause=pause))
             self._paused.add((slice_.event.epoch, slice_.event.batch_id, pause))
-        self._ordered &= self.state.slices.keys()
 
     async def _send_loads(self) -> None:
         for runner in list(self.state.runners.values()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from urllib.parse import urlencode
@@ -31,39 +31,49 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
-        amount=amount,
-        clock=clock,
-        markdown=markdown_html,
-        moment=moment,
-        number=wording.number,
-        shown=wording.shown_text,
-        size=size,
-        span=wording.span,
-        compact_json=compact_json,
-    )
-    made.globals.update(
-        asset=asset,
-        batch_state=wording.batch_state,
-        ends=wording.ends,
-        ends_range=wording.ends_range,
-        link=link,
-        judging=judging,
-        percent=wording.percent,
-        progress_of=progress_of,
-        quality=quality_view,
-        route_snippets=route_snippets,
-        admin_forms=admin_forms,
-        runner_states=wording.RUNNER_STATES,
-        selection=selection,
-        series_sentence=series_sentence,
-        share_words=share_words,
-        service_states=wording.SERVICE_STATES,
-        unknown_state=wording.UNKNOWN,
-        voting=voting,
-        window_warning=wording.window_warning,
-    )
+    made.filters.update(_filters())
+    made.globals.update(_names())
     return made
+
+
+def _filters() -> dict[str, Callable[..., object]]:
+    """What templates apply to a value: `value | name`."""
+    return {
+        "amount": amount,
+        "clock": clock,
+        "markdown": markdown_html,
+        "moment": moment,
+        "number": wording.number,
+        "shown": wording.shown_text,
+        "size": size,
+        "span": wording.span,
+        "compact_json": compact_json,
+    }
+
+
+def _names() -> dict[str, object]:
+    """What every template knows."""
+    return {
+        "asset": asset,
+        "batch_state": wording.batch_state,
+        "ends": wording.ends,
+        "ends_range": wording.ends_range,
+        "link": link,
+        "judging": judging,
+        "percent": wording.percent,
+        "progress_of": progress_of,
+        "quality": quality_view,
+        "route_snippets": route_snippets,
+        "admin_forms": admin_forms,
+        "runner_states": wording.RUNNER_STATES,
+        "selection": selection,
+        "series_sentence": series_sentence,
+        "share_words": share_words,
+        "service_states": wording.SERVICE_STATES,
+        "unknown_state": wording.UNKNOWN,
+        "voting": voting,
+        "window_warning": wording.window_warning,
+    }
 
 
 def clock(at: float) -> Markup:

@@ -176,10 +176,9 @@ def _select(value: object) -> frozenset[Unanswered]:
     if not isinstance(value, list):
         raise type_invalid("select", "an array", value)
     names = [string(name, f"select[{place}]") for place, name in enumerate(value[: len(Unanswered) + 1])]
-    for name in names:
-        if name not in list(Unanswered):
-            words = "Supported values are: 'failed', 'expired', and 'cancelled'."
-            raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{name}'. {words}", "select")
+    if unknown := [name for name in names if name not in list(Unanswered)]:
+        words = "Supported values are: 'failed', 'expired', and 'cancelled'."
+        raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{unknown[0]}'. {words}", "select")
     if not 1 <= len(value) <= len(Unanswered):
         message = f"Invalid 'select': expected 1 to {len(Unanswered)} values, but got {len(value)}."
         raise Refusal(Reason.VALUE_INVALID, message, "select")

@@ -122,13 +122,8 @@ def nothing_selected(left_out: Counter[str]) -> Refusal:
 def content_of(found: Examples, judged: Sequence[AnswerConsensus], selection: Selection) -> Content:
     """The examples in their splits, and the statistics."""
     groups = groups_of(found.texts, selection.near_duplicate)
-    splits = splits_of(
-        groups,
-        found.texts,
-        validation_share=selection.validation_share,
-        test_share=selection.test_share,
-        seed=selection.seed,
-    )
+    shares = {"validation_share": selection.validation_share, "test_share": selection.test_share}
+    splits = splits_of(groups, found.texts, **shares, seed=selection.seed)
     examples = [
         msgspec.structs.replace(example, split=split.value)
         for example, split in zip(found.examples, splits, strict=True)
@@ -198,6 +193,12 @@ def _selection(body: Mapping[str, object]) -> Selection:
         ),
         seed=integer_between(integer(body.get("seed", 0), "seed"), "seed", 0, SEED_MAX),
     )
+    _must_leave_something(selection)
+    return selection
+
+
+def _must_leave_something(selection: Selection) -> None:
+    """Raises Refusal."""
     if selection.validation_share + selection.test_share > SHARE_MAX:
         message = (
             f"'validation_share' and 'test_share' are more than {SHARE_MAX:g} together: nothing is left to train on."
@@ -205,7 +206,6 @@ def _selection(body: Mapping[str, object]) -> Selection:
         raise Refusal(Reason.VALUE_INVALID, message, "test_share")
     if selection.bad_score_max >= selection.good_score_min:
         raise Refusal(Reason.VALUE_INVALID, "'bad_score_max' must be below 'good_score_min'.", "bad_score_max")
-    return selection
 
 
 def _batch_ids(value: object) -> tuple[BatchId, ...]:

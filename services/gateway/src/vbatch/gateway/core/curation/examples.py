@@ -200,12 +200,8 @@ def _add_votes(found: Examples, compared: Sequence[PairConsensus], exchanges: Ma
         a, b = exchanges.get(pair.a), exchanges.get(pair.b)
         if a is None or b is None:
             continue
-        if pair.vote is Vote.TIE:
-            found.left_out["pair is tied"] += 1
-        elif a.prompt_key != b.prompt_key:
-            found.left_out["prompts of the pair differ"] += 1
-        elif a.answer == b.answer:
-            found.left_out["answers of the pair are the same"] += 1
+        if (reason := _unusable(pair.vote, a, b)) is not None:
+            found.left_out[reason] += 1
         else:
             chosen, rejected = (a, b) if pair.vote is Vote.A else (b, a)
             lineage = _pair_lineage(chosen, rejected, pair.judges, pair.sequences)
@@ -219,6 +215,15 @@ def _add_edits(found: Examples, judged: Sequence[AnswerConsensus], exchanges: Ma
         if edited is not None:
             lineage = _lineage(exchange, consensus.judges, consensus.sequences)
             found.add(_pair(exchange, edited, exchange.answer, PairOrigin.EDIT, lineage))
+
+
+def _unusable(vote: Vote, a: Exchange, b: Exchange) -> str | None:
+    """Why nothing can be learned from a vote; None where something can."""
+    if vote is Vote.TIE:
+        return "pair is tied"
+    if a.prompt_key != b.prompt_key:
+        return "prompts of the pair differ"
+    return "answers of the pair are the same" if a.answer == b.answer else None
 
 
 def _add_contrasts(found: Examples, judged: Sequence[AnswerConsensus], exchanges: Mapping[AnswerKey, Exchange]) -> None:

@@ -116,15 +116,10 @@ def export_lines(
 ) -> list[bytes]:
     """The lines of a data set in a format, without line ends; those that it cannot say are missing."""
     formatted = FORMATS[export_format]
-    found: list[bytes] = []
-    for line in lines:
-        example = _EXAMPLES.decode(line)
-        if split is not None and example.split != split:
-            continue
-        exported = formatted(example, example.lineage if has_lineage else None)
-        if exported is not None:
-            found.append(_ENCODER.encode(exported))
-    return found
+    decoded = (_EXAMPLES.decode(line) for line in lines)
+    examples = (example for example in decoded if split in (None, example.split))
+    exported = (formatted(example, example.lineage if has_lineage else None) for example in examples)
+    return [_ENCODER.encode(line) for line in exported if line is not None]
 
 
 def _raw(example: Example, lineage: Lineage | None) -> Line | None:

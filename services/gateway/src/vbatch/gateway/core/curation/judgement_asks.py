@@ -99,10 +99,15 @@ def _opinion(given: Mapping[str, object], name: str) -> Opinion:
         seconds=_seconds(given, name),
         reference=_reference(given, name),
     )
+    _must_say_something(said, name)
+    return said
+
+
+def _must_say_something(said: Opinion, name: str) -> None:
+    """Raises Refusal."""
     if said.verdict is None and said.score is None and not said.tags and not said.note and said.edited is None:
         message = f"'{name}' says nothing: give a verdict, a score, tags, a note or an edited answer."
         raise Refusal(Reason.PARAMETER_MISSING, message, name)
-    return said
 
 
 def _comparison(given: Mapping[str, object], name: str) -> Comparison:

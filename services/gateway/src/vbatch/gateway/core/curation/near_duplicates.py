@@ -71,12 +71,12 @@ def _join_similar(groups: _Groups, distinct: dict[str, int], similarity_min: flo
         minhash = _minhash(text)
         for band in _bands(minhash.digest()):
             members = bands.setdefault(band, [])
+            is_full = len(members) >= BAND_TEXTS_MAX
             for other, other_minhash in members:
-                if groups.first_of(other) != groups.first_of(place) and (
-                    len(members) >= BAND_TEXTS_MAX or minhash.jaccard(other_minhash) >= similarity_min
-                ):
+                is_joined = groups.first_of(other) == groups.first_of(place)
+                if not is_joined and (is_full or minhash.jaccard(other_minhash) >= similarity_min):
                     groups.join(other, place)
-            if len(members) < BAND_TEXTS_MAX:
+            if not is_full:
                 members.append((place, minhash))
 
 

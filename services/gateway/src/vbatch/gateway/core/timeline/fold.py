@@ -10,7 +10,7 @@ from typing import assert_never
 from vbatch.contracts import events as e
 from vbatch.contracts.event_text import event_text
 from vbatch.contracts.ids import RunnerId, SliceId
-from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, next_status, steered
+from vbatch.contracts.lifecycle import TERMINAL, BatchStatus
 from vbatch.gateway.core.timeline.objects import MarkObject, StateObject, TimelineObject
 from vbatch.gateway.core.timeline.spans import Span, merged
 from vbatch.gateway.core.timeline.state import State, state_view
@@ -81,15 +81,11 @@ class Timeline:
 
     def _fold_life(self, step: Step, event: e.StatusEvent | e.SteeringEvent) -> None:
         before = self.state
-        status = next_status(before.status, event)
-        after = replace(before, status=status, steering=steered(before.steering, status, event))
+        after = before.moved_by(event)
         if isinstance(event, e.BatchCreated):
-            after = replace(after, steering=replace(after.steering, priority=event.priority))
             self._begin(step, "validating", "the file is checked")
-        if isinstance(event, e.BatchValidated):
-            after = replace(after, total=event.total)
-        if status is not before.status:
-            self._moved(step, status)
+        if after.status is not before.status:
+            self._moved(step, after.status)
         self._pause(step, before, after)
         self._keep(step, after, event_text(event))
         if not isinstance(event, e.BatchCreated):
@@ -150,13 +146,7 @@ class Timeline:
         if counted is None:
             self._keep(step, self.state, "answers were recorded")
             return
-        after = replace(
-            self.state,
-            completed=self.state.completed + counted.completed,
-            failed=self.state.failed + counted.failed,
-            output_tokens=self.state.output_tokens + counted.output_tokens,
-        )
-        self._keep(step, after, f"{counted.completed + counted.failed:,} answers were recorded")
+        self._keep(step, self.state.counting(counted), f"{counted.completed + counted.failed:,} answers were recorded")
 
     def _fold_runner(self, step: Step, event: RunnerTold) -> None:
         match event:

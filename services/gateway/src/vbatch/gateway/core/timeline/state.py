@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from vbatch.contracts import events as e
 from vbatch.contracts.ids import SliceId
-from vbatch.contracts.lifecycle import BatchStatus, Steering
+from vbatch.contracts.lifecycle import BatchStatus, Steering, next_status, steered
+from vbatch.gateway.core.answer_lines import ChunkRecord
 from vbatch.gateway.core.timeline.objects import StateObject
 from vbatch.gateway.core.timeline.steps import Step, name_of
 
@@ -22,6 +24,25 @@ class State:
     output_tokens: int = 0
     slices_out: frozenset[SliceId] = frozenset()
     slices_returned: int = 0
+
+    def moved_by(self, event: e.StatusEvent | e.SteeringEvent) -> State:
+        status = next_status(self.status, event)
+        after = replace(self, status=status, steering=steered(self.steering, status, event))
+        match event:
+            case e.BatchCreated():
+                return replace(after, steering=replace(after.steering, priority=event.priority))
+            case e.BatchValidated():
+                return replace(after, total=event.total)
+            case _:
+                return after
+
+    def counting(self, chunk: ChunkRecord) -> State:
+        return replace(
+            self,
+            completed=self.completed + chunk.completed,
+            failed=self.failed + chunk.failed,
+            output_tokens=self.output_tokens + chunk.output_tokens,
+        )
 
 
 def state_view(step: Step, before: State, after: State, sentence: str) -> StateObject:

@@ -6,6 +6,7 @@ The log itself is asked which versions there are, never the read model, which ma
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from vbatch.chassis.blobs import BlobTrouble
 from vbatch.chassis.logs import get_logger
@@ -40,10 +41,7 @@ class DatasetSweep:
     async def sweep(self, older_than_seconds: float = BLOB_SECONDS) -> int:
         """Run one round; return how many blobs were removed."""
         blobs = await self._dependencies.blobs.older_than(older_than_seconds, DATASETS, is_deep=True)
-        wanted: set[str] = set()
-        for dataset_id in sorted({blob.split("/")[1] for blob in blobs}):
-            wanted |= await self._wanted(DatasetId(dataset_id))
-        strays = [blob for blob in blobs if blob not in wanted]
+        strays = await self._strays(blobs)
         if len(strays) > STRAYS_MAX:
             get_logger().error("datasets_unknown_to_the_log", count=len(strays), example=strays[0])
             return 0
@@ -51,6 +49,13 @@ class DatasetSweep:
             await self._dependencies.blobs.delete(blob)
             get_logger().info("stray_removed", blob=blob)
         return len(strays)
+
+    async def _strays(self, blobs: Sequence[str]) -> list[str]:
+        """Those that no version in the log names."""
+        wanted: set[str] = set()
+        for dataset_id in sorted({blob.split("/")[1] for blob in blobs}):
+            wanted |= await self._wanted(DatasetId(dataset_id))
+        return [blob for blob in blobs if blob not in wanted]
 
     async def _wanted(self, dataset_id: DatasetId) -> set[str]:
         """The blobs of the versions that are not deleted."""

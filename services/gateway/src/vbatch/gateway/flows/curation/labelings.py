@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import LabelingId, OwnerId, labeling_id_of
+from vbatch.contracts.ids import BatchId, LabelingId, OwnerId, labeling_id_of
 from vbatch.contracts.labeling import ITEMS
 from vbatch.contracts.subjects import labeling_events
 from vbatch.gateway.core.access import Caller
@@ -48,11 +49,7 @@ class Labelings:
         subjects = labeling_events(labeling_id)
         newest = await self._dependencies.log.last(subjects)
         if newest is None:
-            event = await self._requested(caller, params, labeling_id)
-            try:
-                await must_read(self._dependencies, await append(self._dependencies, event, Guard(subjects, 0)))
-            except Conflict:
-                pass  # the same request was made twice at the same moment
+            await self._request_once(await self._requested(caller, params, labeling_id), subjects)
             newest = await self._dependencies.log.last(subjects)
         if newest is not None:
             await must_read(self._dependencies, newest.sequence)
@@ -92,19 +89,28 @@ class Labelings:
             project_id=params.project_id,
         )
 
+    async def _request_once(self, event: e.LabelingRequested, subjects: str) -> None:
+        try:
+            await must_read(self._dependencies, await append(self._dependencies, event, Guard(subjects, 0)))
+        except Conflict:
+            pass  # the same request was made twice at the same moment
+
     async def _chosen(self, owner: OwnerId, params: LabelingAsk) -> Chosen:
         exchanges: list[Exchange] = []
         for batch_id in params.batch_ids:
             batch = await find_batch(self._dependencies, owner, batch_id)
             lines = await self._reads.answered_all(batch)
             if params.is_unjudged:
-                head = await self._dependencies.log.last_sequence()
-                judged = await self._reads.judgements_until(owner, [batch.id], head)
-                lines = sorted(set(lines) - {record.line for record in judged})
+                lines = await self._unjudged(owner, batch.id, lines)
             async for page in answered_lines(self._dependencies, self._reads, owner, batch, lines):
                 found, _ = await asyncio.to_thread(exchanges_of, page)
                 exchanges += found.values()
         return await asyncio.to_thread(chosen_items, exchanges, params, await self._versions())
+
+    async def _unjudged(self, owner: OwnerId, batch_id: BatchId, lines: Sequence[int]) -> list[int]:
+        head = await self._dependencies.log.last_sequence()
+        judged = await self._reads.judgements_until(owner, [batch_id], head)
+        return sorted(set(lines) - {record.line for record in judged})
 
     async def _versions(self) -> dict[str, str]:
         definitions = [defined.definition for defined in await self._dependencies.reads.defined_models()]

@@ -247,11 +247,7 @@ class ModelCache:
             return False
         loaded.is_asleep = True
         after = await free_bytes(self.device)
-        if before is None or after is None:
-            return True
-        residue = max(0, (loaded.need.device_bytes or 0) - (after - before))
-        first = loaded.residue_bytes = residue if loaded.residue_bytes is None else loaded.residue_bytes
-        return not residue_grows(first, residue)
+        return before is None or after is None or _is_clean(loaded, freed_bytes=after - before)
 
     def _others(self) -> list[CachedModel]:
         return [
@@ -294,3 +290,10 @@ async def _answered(engine: RunningEngine, path: str, body: bytes) -> bytes | No
         log.warning("engine_not_answering", path=path, reason=str(error))
         return None
     return answer.body if answer.status_code == 200 else None
+
+
+def _is_clean(loaded: _Loaded, *, freed_bytes: int) -> bool:
+    """Whether no more is left on the device than at the first sleep, which is noted."""
+    residue = max(0, (loaded.need.device_bytes or 0) - freed_bytes)
+    first = loaded.residue_bytes = residue if loaded.residue_bytes is None else loaded.residue_bytes
+    return not residue_grows(first, residue)
