@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
+from openai import OpenAI
 
 from tests.e2e.asking import chat_line, ended, jsonl, submit
 from tests.e2e.test_backup import is_archived, succeeded
@@ -64,6 +65,13 @@ def site(store: ObjectStore) -> Iterator[Site]:
         yield Site(running, store)
 
 
+@pytest.fixture
+def client(site: Site) -> Iterator[OpenAI]:
+    """It keeps trying while the store is back, and the stack not yet whole."""
+    with site.stack.client() as made:
+        yield made
+
+
 @contextmanager
 def _set(variables: dict[str, str]) -> Iterator[None]:
     """Also for this process, which opens the same stores."""
@@ -99,20 +107,19 @@ async def put(blobs: Blobs, name: str, content: bytes) -> None:
         await writer.write(content)
 
 
-def test_an_upload_is_refused_while_the_store_is_away_and_works_after_it(site: Site):
+def test_an_upload_is_refused_while_the_store_is_away_and_works_after_it(site: Site, client: OpenAI):
     started = time.monotonic()
-    with site.store_away(), site.stack.client().with_options(max_retries=0) as client:
+    with site.store_away():
         with pytest.raises(openai.APIStatusError) as refusal:
-            client.files.create(file=("in.jsonl", jsonl([chat_line(1)])), purpose="batch")
+            client.with_options(max_retries=0).files.create(file=("in.jsonl", jsonl([chat_line(1)])), purpose="batch")
     assert refusal.value.status_code == 503
     assert time.monotonic() - started < 60
-    assert ended(site.stack.client(), submit(site.stack.client(), jsonl([chat_line(1)])).id).output != []
+    assert ended(client, submit(client, jsonl([chat_line(1)])).id).output != []
 
 
-def test_the_store_dies_while_a_batch_runs_ends_is_archived_and_made_again(site: Site):
-    client = site.stack.client()
+def test_the_store_dies_while_a_batch_runs_ends_is_archived_and_made_again(site: Site, client: OpenAI):
     batch = submit(client, jsonl(chat_line(number, SLOW_CHAT) for number in range(SLOW)))
-    wait_until(lambda: _completed(site, batch.id) > 50, "some answers", 60)
+    wait_until(lambda: _completed(client, batch.id) > 50, "some answers", 60)
     with site.store_away():
         time.sleep(AWAY_SECONDS)
     finished = ended(client, batch.id)
@@ -123,8 +130,7 @@ def test_the_store_dies_while_a_batch_runs_ends_is_archived_and_made_again(site:
     assert "equal to the log" in succeeded(site.stack, "rebuild", "--verify")
 
 
-def test_a_backup_on_object_storage_comes_back_on_an_empty_machine(site: Site):
-    client = site.stack.client()
+def test_a_backup_on_object_storage_comes_back_on_an_empty_machine(site: Site, client: OpenAI):
     done = ended(client, submit(client, jsonl(chat_line(number) for number in range(DONE))).id)
     wait_until(lambda: is_archived(site.stack, done.batch.id), "it is archived", 60)
     with site.store_away():
@@ -154,6 +160,6 @@ async def _lose(site: Site) -> None:
                 await blobs.delete(name)
 
 
-def _completed(site: Site, batch_id: str) -> int:
-    counts = site.stack.client().batches.retrieve(batch_id).request_counts
+def _completed(client: OpenAI, batch_id: str) -> int:
+    counts = client.batches.retrieve(batch_id).request_counts
     return counts.completed if counts else 0

@@ -23,6 +23,7 @@ from vbatch.contracts.read_model.rows import BatchRow, FileRow, ModelRow, Outcom
 from vbatch.results.core import batches
 from vbatch.results.core.projection import Changes, Growth, State
 from vbatch.results.core.retention import AgingFile
+from vbatch.results.core.sealing import kind_of
 from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 BlobStore = dict[str, bytes]
@@ -142,6 +143,8 @@ class Tables:
         self.sequence = changes.sequence
         self.outcomes.update(zip(keys, changes.outcomes, strict=True))
         self.batches.update((row.id, row) for row in changes.batches.values())
+        for batch_id, kinds in changes.erasures.items():
+            self._erase(self.batches[batch_id].sequence, kinds)
         for file in changes.files.values():
             self.files.setdefault(file.id, file)
         self.models.update((row.id, row) for row in changes.models.values())
@@ -152,6 +155,12 @@ class Tables:
         for model, at in changes.removals.items():
             if model in self.models:
                 self.models[model] = replace(self.models[model], removed_at=at)
+
+    def _erase(self, batch: int, kinds: Sequence[str]) -> None:
+        """Of the answers of these files only their places, ids, codes and counts stay."""
+        for key, row in self.outcomes.items():
+            if key[0] == batch and kind_of(row[5]) in kinds:
+                self.outcomes[key] = (*row[:11], None, None, None, None, None)
 
     def input_blob(self, row: BatchRow) -> str | None:
         file = self.files.get(row.input_file_id)

@@ -6,6 +6,7 @@ import asyncio
 import stat
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from tests.support.nats import NatsServer, nats_server, small_journal
 from vbatch.contracts import codec
 from vbatch.contracts.catalogue import BY_TYPE
 from vbatch.contracts.events import Event
-from vbatch.contracts.message import Message
+from vbatch.contracts.message import Message, Recorded
 from vbatch.journal.jetstream import JetStreamJournal, connect
 from vbatch.journal.port import Unavailable
 from vbatch.journal.settings import JournalSettings
@@ -135,6 +136,15 @@ async def test_a_service_cannot_remove_or_change_streams(server: NatsServer, key
 async def test_results_alone_takes_from_the_log_what_an_archive_holds(server: NatsServer, keys: Path):
     async with connect(as_user(server, keys, "results")) as results:
         assert await results.log.purge("evt.batch.b1.chunk_completed", 1) == 0
+
+
+async def test_results_finds_and_removes_dead_letters_whose_answers_were_deleted(server: NatsServer, keys: Path):
+    async with connect(as_user(server, keys, "results")) as results:
+        record = Recorded(1, "evt.batch.b1.chunk_completed", {}, b"{}", datetime.now(UTC))
+        letter = await results.dead.append(record, "unreadable")
+        assert [found.sequence for found in await results.dead.list()] == [letter]
+        await results.dead.drop(letter)
+        assert await results.dead.count() == 0
 
 
 async def test_nobody_hears_the_answers_to_others(server: NatsServer, keys: Path):

@@ -1,5 +1,5 @@
 """`python -m vbatch.cli` is the `vbatch` command."""
 
-from vbatch.cli.main import app
+from vbatch.cli.process import main
 
-app()
+main()

@@ -36,7 +36,7 @@ TAKING = (
 
 SETTLING = ("$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD")
 """Looking at dead letters, and removing those that an administrator has dealt with."""
-ERASING = ("$JS.API.STREAM.PURGE.EVT", "$JS.API.STREAM.MSG.DELETE.DEAD")
+ERASING = ("$JS.API.STREAM.PURGE.EVT", *SETTLING)
 """Take out of the log what an archive holds, which no other service may, and dead letters with answers that were
 deleted."""
 

@@ -58,6 +58,10 @@ _AGING = """
     AND created_at <= $1 AND sequence > $3
     AND NOT EXISTS (SELECT FROM batch WHERE input_file_id = file.id AND status <> ALL($5))
     ORDER BY sequence LIMIT $4"""
+_ERASE = """
+    UPDATE outcome SET model = NULL, finish_reason = NULL, text_chars = NULL, is_json = NULL, text_hash = NULL
+    FROM batch WHERE batch.id = $1 AND outcome.batch_sequence = batch.sequence
+    AND CASE WHEN outcome.status_code BETWEEN 200 AND 299 THEN 'output' ELSE 'error' END = ANY($2)"""
 _GONE_OUTPUTS = """
     SELECT file.sequence, file.id, batch.id, batch.sequence, NOT EXISTS (
         SELECT FROM file other WHERE other.batch_id = batch.id AND other.purpose = 'batch_output'
@@ -228,6 +232,8 @@ async def _write(connection: Connection, changes: Changes) -> None:
         await connection.copy_records_to_table("outcome", records=changes.outcomes, columns=OUTCOME_COLUMNS)
         reached(Failpoint.ROWS_COPIED)
     await _insert(connection, "batch", list(changes.batches.values()), replaces=True)
+    if changes.erasures:
+        await connection.executemany(_ERASE, [(batch_id, list(kinds)) for batch_id, kinds in changes.erasures.items()])
     await _insert(connection, "file", list(changes.files.values()), replaces=False)
     await _insert(connection, "model", list(changes.models.values()), replaces=True)
     await _insert(connection, "runner", list(changes.runners.values()), replaces=True)

@@ -53,11 +53,15 @@ class Changes:
     removals: dict[ModelId, datetime] = field(default_factory=dict)
     runners: dict[RunnerId, RunnerRow] = field(default_factory=dict)
     outcomes: list[OutcomeRow] = field(default_factory=list)
+    erasures: dict[BatchId, tuple[str, ...]] = field(default_factory=dict)
+    """Files of batches (`output`, `error`) of whose answers no row says anything any more; apply after the outcomes."""
     growth: dict[BatchId, Growth] = field(default_factory=dict)
     curation: CurationChanges = field(default_factory=CurationChanges)
 
 
-def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) -> None:
+def project(  # noqa: C901  # one case for each kind of event
+    state: State, changes: Changes, sequence: int, event: e.AnyEvent
+) -> None:
     """Fold one event into both. If the event cannot be true, it changes nothing and raises ImpossibleEvent."""
     if event.at.tzinfo is None:
         raise ImpossibleEvent("its time has no zone")
@@ -91,6 +95,8 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             | e.RunnerLost()
         ):
             _runner(state, changes, sequence, event)
+        case e.BatchArchived():
+            _archived(changes, event)
         case e.CurationEvent() | e.LabelingEvent():
             project_curation(changes.curation, sequence, event)
         case (
@@ -99,7 +105,6 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             | e.SliceReturned()
             | e.ChunkOutline()
             | e.BatchQualityDropped()
-            | e.BatchArchived()
             | e.UploadEvent()
             | e.ModelDemanded()
             | e.ProfileLowered()
@@ -111,6 +116,12 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             pass  # no row depends on these
         case _:
             assert_never(event)
+
+
+def _archived(changes: Changes, event: e.BatchArchived) -> None:
+    """What was known of an answer is known of no stand-in: a rebuild from the archive finds none of it."""
+    if event.erased:
+        changes.erasures[event.batch_id] = event.erased
 
 
 def passed(state: State, changes: Changes, sequence: int) -> None:

@@ -108,8 +108,8 @@ class Archiver:
         gone = await self._gone()
         for batch_id in self._queue.to_erase(gone):
             await self._archive(batch_id, self._queue.erased(batch_id) | gone[batch_id])
-        await self._drop_dead_chunks()
         await self._tidy()
+        await self._drop_dead_chunks()
 
     async def _learn(self) -> None:
         subjects = (*END_SUBJECTS, BATCHES_ARCHIVED)

@@ -82,6 +82,7 @@ class Replay:
         self.report = report
         self._shop = shop
         self._quarantine = Quarantine(shop.journal.dead, shop.means)
+        self._writing: asyncio.Task[None] | None = None
         self._transactions = Transactions(read_model, partials, shop.blobs, _pass_over)
 
     async def to(self, end: int) -> None:
@@ -89,21 +90,36 @@ class Replay:
         if self.state.sequence >= end:
             return
         started, before = perf_counter(), self.report.seconds
-        async with self._shop.journal.log.tail(self.state.sequence) as arrivals:
-            async for records in arrivals:
-                if wanted := [record for record in records if record.sequence <= end]:
-                    await self._take(wanted)
-                    self.report.seconds = before + perf_counter() - started
-                    self._report_progress(end)
-                if records[-1].sequence >= end:
-                    return
+        try:
+            async with self._shop.journal.log.tail(self.state.sequence) as arrivals:
+                async for records in arrivals:
+                    if wanted := [record for record in records if record.sequence <= end]:
+                        await self._take(wanted)
+                        self.report.seconds = before + perf_counter() - started
+                        self._report_progress(end)
+                    if records[-1].sequence >= end:
+                        return
+        finally:
+            await self._written()
+            self.report.seconds = before + perf_counter() - started
 
     async def _take(self, records: Sequence[Recorded]) -> None:
+        """While the rows of one transaction are written, the next is decoded and folded: the database is another
+        process, and its disk takes its time."""
         for part in transactions(records):
             decoded = await asyncio.to_thread(decode_all, part, self._quarantine)
-            changes = await self._transactions.apply(self.state, part, decoded)
+            after = self.state.sequence
+            changes = await self._transactions.folded(self.state, part, decoded)
+            await self._written()
+            self._writing = asyncio.create_task(self.read_model.write(after, changes))
             self.report.outcomes += len(changes.outcomes)
         self.report.sequence = self.state.sequence
+
+    async def _written(self) -> None:
+        """Wait for the rows that are being written. Raises their trouble."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
 
     def _report_progress(self, end: int) -> None:
         report = self.report

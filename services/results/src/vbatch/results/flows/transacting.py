@@ -64,12 +64,19 @@ class Transactions:
     async def apply(self, state: State, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]) -> Changes:
         """Fold the records into `state`; write the lines, then the rows; return the changes."""
         after = state.sequence
+        changes = await self.folded(state, records, decoded)
+        await self._read_model.write(after, changes)
+        return changes
+
+    async def folded(
+        self, state: State, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]
+    ) -> Changes:
+        """The same without writing the rows, which the caller must do next."""
         whole = [await self._with_bodies(event) for event in decoded]
         changes, buried = await asyncio.to_thread(self._fold, state, records, whole)
         reached(Failpoint.LINES_WRITTEN)
         for each in buried:
             await self._set_aside(each)
-        await self._read_model.write(after, changes)
         return changes
 
     def _fold(
