@@ -20,6 +20,7 @@ from vbatch.chassis.log_space import report_waiting_writes
 from vbatch.chassis.metrics import loop_lag_histogram, service_registry
 from vbatch.chassis.readiness import Readiness, ReadinessReport
 from vbatch.chassis.readings import Readings, readiness_metric
+from vbatch.chassis.tls import report_expiry
 from vbatch.console.adapters.metrics import page_metrics
 from vbatch.contracts.forecast import Forecast
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
@@ -45,6 +46,7 @@ from vbatch.scheduler.core.state.state import State
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALL = "every service"
+SERVERS = "gateway and console, over HTTPS"
 WRITERS = "scheduler, gpu-runner, results, notifier and labeler"
 ALL_OF_A_GPU = GpuReading(False, 0, 0, 0, 0, 0, 0, 0, 0)
 SUFFIXES = {"counter": "_total", "info": "_info"}
@@ -90,6 +92,7 @@ def page() -> str:
 def _services() -> Iterator[list[DescribedMetric]]:
     yield _described(ALL, _shared_registry(), [readiness_metric(ReadinessReport({}))])
     yield _described(WRITERS, _registry_with(lambda it: report_waiting_writes(SpaceWait(), Readiness(), it)), ())
+    yield _described(SERVERS, _registry_with(lambda it: report_expiry(_Certificate(), it)), ())
     yield _described("gateway", _registry_with(RequestMetrics), storage_metrics({}))
     yield _described("gateway", _registry_with(InteractiveMetrics), ())
     yield _described("scheduler", _registry_with(lambda it: BatchTimes(State(), it)), _scheduler_metrics())
@@ -111,6 +114,12 @@ def _shared_registry() -> CollectorRegistry:
     loop_lag_histogram(registry)
     Readings(registry, {"any": _no_reading})
     return registry
+
+
+class _Certificate:
+    """Of nobody: the page needs no value."""
+
+    ends_at = 0.0
 
 
 async def _no_reading() -> Iterable[Metric]:

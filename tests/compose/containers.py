@@ -34,10 +34,9 @@ class Containers:
         """One command of Compose. Its words are in the error when it fails."""
         return _run(self._argv(*arguments), self._environment, check=check)
 
-    def up(self, *profiles: str) -> None:
-        """The core, and what these profiles add to what is up."""
-        named = [part for profile in profiles for part in ("--profile", profile)]
-        self.compose(*named, "up", "--detach", "--wait", "--no-build", "--pull", "never")
+    def up(self, *services: str) -> None:
+        """All of the core; or these services, with what they stand on."""
+        self.compose("up", "--detach", "--wait", "--no-build", "--pull", "never", *services)
 
     def down(self, *, with_volumes: bool) -> None:
         self.compose("--profile", "*", "down", *(("--volumes",) if with_volumes else ()))

@@ -27,7 +27,7 @@ from tests.e2e.asking import (
 )
 from tests.support.paths import ROOT
 from tests.support.stack import CHAT, SLOW_CHAT, wait_until
-from vbatch.local.programs import SERVICES
+from vbatch.local.programs import LABELER, SERVICES
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
 
@@ -40,7 +40,7 @@ REQUESTS = 3_000
 DISTURBED_AT = 300
 END_SECONDS_MAX = 180.0
 UNHURRIED_SECONDS_MAX = 300.0
-HEALTHY_SECONDS_MAX = 60.0
+HEALTHY_SECONDS_MAX = 180.0
 
 CAPABILITIES = "print([line.split()[1] for line in open('/proc/1/status') if line.startswith('CapEff')][0])"
 UID = "import os; print(os.getuid())"
@@ -173,6 +173,21 @@ def test_the_operators_command_reads_the_log(containers: Containers):
 def test_the_read_model_is_the_one_that_the_log_tells(containers: Containers):
     done = containers.compose("run", "--rm", "-T", "vbatch", "rebuild", "--verify", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_labeler_is_ready_without_label_studio_and_after_a_crash(containers: Containers):
+    """Its profile has an image of others that only a registry has; what it sends waits until Label Studio answers."""
+    containers.up(LABELER.name)
+    try:
+        restarts = containers.restarts(LABELER.name)
+        containers.kill(LABELER.name)
+        wait_until(lambda: containers.restarts(LABELER.name) > restarts, "it is started again", HEALTHY_SECONDS_MAX)
+        wait_until(lambda: containers.is_healthy(LABELER.name), "it is healthy again", HEALTHY_SECONDS_MAX)
+        assert containers.inside(LABELER.name, OWN_SECRETS).stdout.strip() == repr(
+            ["label-studio-token-password", "nats.nk"]
+        )
+    finally:
+        containers.compose("rm", "--stop", "--force", LABELER.name)
 
 
 def test_prometheus_finds_what_is_up(containers: Containers):

@@ -26,8 +26,7 @@ make_base() {
 fill_context() {
     rm -rf "$context"
     mkdir -p "$context"
-    cp "$here/postgres-entrypoint.sh" "$here/label-studio-entrypoint.sh" "$root/.venv/bin/nats-server" "$context/"
-    cp "$root/deploy/labeling/requirements.in" "$context/label-studio.in"
+    cp "$here/postgres-entrypoint.sh" "$root/.venv/bin/nats-server" "$context/"
     cp -L /etc/ssl/certs/ca-certificates.crt "$context/"
     site=$("$root/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     # The programs find their libraries beside them, in the folders as the wheel has them.
@@ -44,7 +43,7 @@ build() {
 
 make_base
 fill_context
-for name in build-python nats postgres prometheus alertmanager node-exporter postgres-exporter label-studio; do
+for name in build-python nats postgres prometheus alertmanager node-exporter postgres-exporter; do
     build "$name" "vbatch-local/$name"
 done
 say "building vbatch/services:0.1.0"

@@ -15,7 +15,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     export PGHOST=/var/run/postgresql
     psql --username="$POSTGRES_USER" --dbname=postgres --command="CREATE DATABASE \"$POSTGRES_DB\""
     for script in /docker-entrypoint-initdb.d/*.sh; do
-        [ ! -e "$script" ] || sh "$script"
+        sh "$script"
     done
     pg_ctl --pgdata="$PGDATA" --mode=fast --wait stop
     unset PGPASSWORD PGHOST

@@ -58,7 +58,7 @@ async def test_how_many_lines_is_bounded(place: Place, journal: Journal, limit: 
 @pytest.mark.parametrize("has_folder", [False, True])
 async def test_where_services_keep_no_files_that_is_said(place: Place, journal: Journal, has_folder: bool):
     if has_folder:  # as in an image, whose programs write to Docker
-        (place.home / "logs").mkdir()
+        (place.home / "logs").mkdir(parents=True)
     async with stage_set(place, journal) as stage:
         answer = await stage.ask("GET", f"/v1/batches/{await batch_of(stage)}/logs")
     assert answer.status == 404 and answer.error["code"] == "logs_elsewhere"

@@ -7,15 +7,17 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
+from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from vbatch.chassis.public_settings import PublicSettings
 from vbatch.chassis.settings import BadSettings
-from vbatch.chassis.tls import ServerCertificate, client_context, server_certificate
+from vbatch.chassis.tls import ServerCertificate, client_context, report_expiry, server_certificate
 
 AUTHORITY = trustme.CA()
 
@@ -25,8 +27,8 @@ class Files:
     certificate: Path
     key: Path
 
-    def issue(self, name: str) -> None:
-        issued = AUTHORITY.issue_cert(name)
+    def issue(self, name: str, not_after: datetime | None = None) -> None:
+        issued = AUTHORITY.issue_cert(name, not_after=not_after)
         issued.private_key_pem.write_to_path(self.key)
         self.certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
 
@@ -54,6 +56,19 @@ async def greets_as(port: int, name: str) -> bool:
         return False
     writer.close()
     return True
+
+
+def test_the_end_of_the_certificate_that_is_served_is_told(files: Files):
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+    files.issue("first.example", not_after=soon)
+    certificate, registry = ServerCertificate(files.certificate, files.key), CollectorRegistry()
+    report_expiry(certificate, registry)
+    assert registry.get_sample_value("vbatch_certificate_expiry_timestamp_seconds") == soon.timestamp()
+
+    files.issue("first.example", not_after=soon + timedelta(days=90))
+    certificate.look()
+    told = registry.get_sample_value("vbatch_certificate_expiry_timestamp_seconds")
+    assert told == (soon + timedelta(days=90)).timestamp()
 
 
 async def test_new_connections_get_the_renewed_certificate(files: Files):

@@ -7,8 +7,10 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry, Gauge
 
 from vbatch.chassis.logs import get_logger
 from vbatch.chassis.public_settings import is_loopback
@@ -29,6 +31,7 @@ class ServerCertificate:
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._stamp = self._stamp_now()
         self.context.load_cert_chain(*self._files)
+        self.ends_at = _end_of(certificate_file)
 
     async def run(self) -> None:
         """Load the files again whenever they change, forever. A bad pair is logged, and the one before stays."""
@@ -45,6 +48,7 @@ class ServerCertificate:
             # Into a context of its own first: a key that does not fit would leave the one in use with half a pair.
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._files)
             self.context.load_cert_chain(*self._files)
+            self.ends_at = _end_of(self._files[0])
         except OSError as error:  # ssl.SSLError is one
             get_logger().error("certificate_not_loaded", path=str(self._files[0]), reason=str(error))
         else:
@@ -56,6 +60,26 @@ class ServerCertificate:
             return tuple((found.st_mtime_ns, found.st_ino) for found in map(Path.stat, self._files))
         except OSError:
             return ()
+
+
+def _end_of(certificate_file: Path) -> float:
+    """When the first certificate of the chain ends, in Unix seconds."""
+    from cryptography.x509 import load_pem_x509_certificate  # who serves no TLS starts without it
+
+    return load_pem_x509_certificate(certificate_file.read_bytes()).not_valid_after_utc.timestamp()
+
+
+class Ending(Protocol):
+    """What ends at a time, in Unix seconds."""
+
+    @property
+    def ends_at(self) -> float: ...
+
+
+def report_expiry(certificate: Ending, registry: CollectorRegistry) -> None:
+    text = "When the certificate that is served ends, in Unix time."
+    expiry = Gauge("vbatch_certificate_expiry_timestamp_seconds", text, registry=registry)
+    expiry.set_function(lambda: certificate.ends_at)
 
 
 def server_certificate(certificate_file: Path | None, key_file: Path | None) -> ServerCertificate | None:
@@ -91,8 +115,10 @@ def context_factory(certificate: ServerCertificate | None) -> ContextFactory | N
 
 
 @asynccontextmanager
-async def renewing(certificate: ServerCertificate | None) -> AsyncIterator[None]:
-    """Look for a renewed certificate while the block runs."""
+async def renewing(certificate: ServerCertificate | None, registry: CollectorRegistry) -> AsyncIterator[None]:
+    """Look for a renewed certificate while the block runs, and tell when the one that is served ends."""
+    if certificate is not None:
+        report_expiry(certificate, registry)
     task = asyncio.ensure_future(certificate.run()) if certificate is not None else None
     try:
         yield

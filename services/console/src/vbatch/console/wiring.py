@@ -67,7 +67,7 @@ async def run(settings: ConsoleSettings, stop: Stop) -> None:
     """Serve until `stop`. Raises PortTaken."""
     certificate = server_certificate(settings.tls_certificate_file, settings.tls_key_file)
     listener = listening_socket(settings.host, settings.port)
-    async with open_parts(settings) as parts, loop_lag(parts.registry), renewing(certificate):
+    async with open_parts(settings) as parts, loop_lag(parts.registry), renewing(certificate, parts.registry):
         server = _Server(_server_config(create_app(parts), certificate))
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         get_logger().info("console_served", host=settings.host, port=listener.getsockname()[1])

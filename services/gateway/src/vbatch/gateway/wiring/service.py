@@ -32,7 +32,10 @@ async def run(configuration: Configuration, stop: Stop) -> None:
     settings = configuration.settings
     certificate = server_certificate(settings.tls_certificate_file, settings.tls_key_file)
     with listening_socket(settings) as listener:
-        async with open_parts(configuration) as (parts, journal), renewing(certificate):
+        async with (
+            open_parts(configuration) as (parts, journal),
+            renewing(certificate, parts.monitoring.registry),
+        ):
             is_traced = settings.otlp_endpoint is not None
             app = create_app(parts, traced=is_traced, guide_folder=settings.guide_folder)
             limits = connection_limits(settings)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from msgspec import structs
+
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.results.core import semantic_conventions as names
@@ -33,6 +35,11 @@ class _Kept:
     ran: RunSlice
     model: ModelId
     at: datetime
+
+    @classmethod
+    def of(cls, outcome: e.Outcome, ran: RunSlice, model: ModelId, at: datetime) -> _Kept:
+        """Without the answer: it would hold the bytes of its whole chunk in memory."""
+        return cls(structs.replace(outcome, body=e.NO_ANSWER, custom_id=""), ran, model, at)
 
 
 @dataclass(slots=True)
@@ -74,9 +81,9 @@ class RequestTraces:
         """Most requests are kept for nothing, so this looks before it makes anything."""
         line = outcome.line
         if not outcome.is_success and len(self._failed) < FAILED_MAX:
-            self._failed[line] = _Kept(outcome, ran, model, at)
+            self._failed[line] = _Kept.of(outcome, ran, model, at)
         if self._is_sampled(line):
-            self._sampled[line] = _Kept(outcome, ran, model, at)
+            self._sampled[line] = _Kept.of(outcome, ran, model, at)
         if len(self._slowest) < SLOWEST_MAX:
             heapq.heappush(self._slowest, (outcome.seconds, line))
         elif outcome.seconds > self._slowest[0][0]:
@@ -84,7 +91,7 @@ class RequestTraces:
             del self._slow[faster]
         else:
             return
-        self._slow[line] = _Kept(outcome, ran, model, at)
+        self._slow[line] = _Kept.of(outcome, ran, model, at)
 
     def _is_sampled(self, line: int) -> bool:
         share = min(self.share, SAMPLED_MAX / max(self.trace.total, 1))
