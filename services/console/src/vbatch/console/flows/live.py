@@ -117,8 +117,9 @@ class Watch:
             took = clock() - began
             self.shown |= {each.name: each for each in fragments if self.shown.get(each.name) != each}
             self._tell(Beat())
-            await _wait(self.closing, glance.cadence.rest_seconds(took))
-            await _wait(news, LOOK_SECONDS_MAX)
+            rest = glance.cadence.rest_seconds(took)
+            await _wait(self.closing, rest)
+            await _wait(news, LOOK_SECONDS_MAX - rest)
 
     def _tell(self, state: Message) -> None:
         self.state = state
