@@ -197,8 +197,12 @@ def _offered(state: State, runner: Runner, now: datetime) -> View:
 
 
 def _has_room(state: State, runner: Runner, held: list[Slice]) -> bool:
-    if any(slice_.is_suspect for slice_ in held):
-        return False  # suspects run alone, or the culprit would hide among others
+    """Suspects run alone, or the culprit would hide among others. All runners are asked and most are full, so slices are
+    counted before their requests are looked at."""
+    return _holds_little(state, runner, held) and not any(slice_.is_suspect for slice_ in held)
+
+
+def _holds_little(state: State, runner: Runner, held: list[Slice]) -> bool:
     if len(held) < OUTSTANDING_SLICES_MAX:
         return True
     enough = max(_slice_size(state, runner, runner.model), FULL_ENGINES_HELD_MIN * runner.concurrency)
