@@ -118,13 +118,16 @@ class Service:
         self.state.batches[load.batch_id].plan = plan
 
     def _settle(self) -> None:
-        while events := decide(self.state, DecisionInput(self.at(), {}, self.policy, self._slice_id)):
+        while events := self._decide():
             for event in events:
                 self._fold(event)
                 if isinstance(event, e.BatchDispatched):
                     self._take(event)
                 elif isinstance(event, e.BatchFinalizing):
                     self.ended[event.batch_id] = self.now
+
+    def _decide(self) -> list[e.AnyEvent]:
+        return decide(self.state, DecisionInput(self.at(), {}, self.policy, self._slice_id))
 
     def _slice_id(self) -> SliceId:
         return SliceId(f"s-{next(self._numbers)}")

@@ -17,7 +17,7 @@ from vbatch.scheduler.core.state.slices import Slice, Slices
 
 RUNNERS = 200
 REQUESTS = 300
-"""Two slices, so that nothing waits."""
+"""Two slices, which fill a runner."""
 
 
 class CountingPolicy:
@@ -32,13 +32,21 @@ class CountingPolicy:
         return self._policy(view)
 
 
+def loaded(world: World, runner_id: RunnerId, model: ModelId, window: int) -> e.ModelLoaded:
+    """A load that took ten minutes, so that hardly any work is worth another."""
+    epoch = world.state.runners[runner_id].epoch
+    return e.ModelLoaded(runner_id=runner_id, epoch=epoch, model=model, seconds=600.0, window=window, at=world.now)
+
+
 def one_at_work_and_many_idle() -> tuple[World, CountingPolicy]:
-    """One runner has all of the only batch in two slices; nothing is left for the others."""
+    """One runner is full, and the batch that waits will be answered there before another could load its model."""
     policy = CountingPolicy()
     world = World(policy)
     world.runner(RunnerId("first"))
+    world.fold(loaded(world, RunnerId("first"), ModelId("small"), window=128))
     world.running("a", REQUESTS)
     assert len(world.settle()) == 2
+    world.running("short", 3)
     for number in range(RUNNERS):
         world.runner(RunnerId(f"gpu{number}"))
     policy.asked = 0
@@ -50,13 +58,17 @@ def test_idle_runners_that_are_equal_are_asked_once():
     assert (world.decide(), policy.asked) == ([], 1)
 
 
+def test_where_nothing_waits_no_runner_is_asked():
+    world, policy = one_at_work_and_many_idle()
+    world.cancel(batch_id("short"))
+    world.settle()
+    assert policy.asked == 0
+
+
 def test_a_runner_with_another_concurrency_is_asked_for_itself():
     world, policy = one_at_work_and_many_idle()
     runner = world.state.runners[RunnerId("gpu7")]
-    loaded = e.ModelLoaded(
-        runner_id=runner.runner_id, epoch=runner.epoch, model=ModelId("other"), seconds=1.0, window=32, at=world.now
-    )
-    world.fold(loaded)
+    world.fold(loaded(world, runner.runner_id, ModelId("other"), window=32))
     world.decide()
     assert policy.asked == 2
 

@@ -21,7 +21,7 @@ from vbatch.scheduler.core.planning.plan import Plan
 from vbatch.scheduler.core.policy.coscheduling import coschedule
 from vbatch.scheduler.core.policy.placement import sooner_here
 from vbatch.scheduler.core.policy.policy import Candidate, Choice, Policy, View
-from vbatch.scheduler.core.policy.view import holders_beside, view_of
+from vbatch.scheduler.core.policy.view import has_waiting, holders_beside, view_of
 from vbatch.scheduler.core.quality import quality_events
 from vbatch.scheduler.core.state.bisection import Picked, pick
 from vbatch.scheduler.core.state.load_failures import load_fault
@@ -138,6 +138,8 @@ def _first_slice(state: State, given: DecisionInput) -> list[e.AnyEvent]:
     """The first slice that some runner can take. The runner that holds least comes first, and a runner without a model
     before one that would have to give up its own. Where one idle runner is offered nothing, its equals are not asked:
     in a fleet hundreds may be idle."""
+    if not has_waiting(state, given.now):
+        return []
     emptiest_first = sorted(
         state.runners.values(), key=lambda runner: (len(state.slices_of(runner.runner_id)), runner.model is not None)
     )
@@ -197,8 +199,12 @@ def _offered(state: State, runner: Runner, now: datetime) -> View:
 
 
 def _has_room(state: State, runner: Runner, held: list[Slice]) -> bool:
-    if any(slice_.is_suspect for slice_ in held):
-        return False  # suspects run alone, or the culprit would hide among others
+    """Suspects run alone, or the culprit would hide among others. All runners are asked and most are full, so their
+    slices are counted before the requests in them are looked at."""
+    return _holds_little(state, runner, held) and not any(slice_.is_suspect for slice_ in held)
+
+
+def _holds_little(state: State, runner: Runner, held: list[Slice]) -> bool:
     if len(held) < OUTSTANDING_SLICES_MAX:
         return True
     enough = max(_slice_size(state, runner, runner.model), FULL_ENGINES_HELD_MIN * runner.concurrency)

@@ -40,6 +40,11 @@ def holders_beside(state: State, runner: Runner, now: datetime) -> list[Holder]:
     ]
 
 
+def has_waiting(state: State, now: datetime) -> bool:
+    """Whether there is any batch with requests that some runner could get."""
+    return not state.is_queue_paused and any(_is_ready(batch, now) for batch in state.batches.values())
+
+
 def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Candidate]:
     """The batches with requests that could run on this runner; none while all work is paused."""
     if state.is_queue_paused:
