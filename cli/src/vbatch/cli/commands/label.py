@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from enum import StrEnum
 from time import monotonic
 from typing import Annotated
 from urllib.parse import quote
@@ -20,6 +21,19 @@ from vbatch.contracts.labeling import LabelingTemplate
 
 LABELINGS = "/v1/labelings"
 LOOK_SECONDS = 0.5
+
+
+class SampleBy(StrEnum):
+    """What a sample is spread over, or begins with."""
+
+    NONE = "none"
+    MODEL = "model"
+    LENGTH = "length"
+    DISAGREEMENT = "disagreement"
+    MARGIN = "margin"
+
+
+DOUBTS = (SampleBy.DISAGREEMENT, SampleBy.MARGIN)
 WHERE = ("model", "custom_id", "unjudged")
 
 Batches = Annotated[
@@ -32,7 +46,12 @@ Where = Annotated[
 ]
 Sample = Annotated[int | None, typer.Option("--sample", min=1, help="So many answers, drawn by --seed; else all.")]
 By = Annotated[
-    str, typer.Option("--by", help="Draw evenly from each model, or from each quarter by length: model, length.")
+    SampleBy,
+    typer.Option(
+        "--by",
+        help="Draw evenly from each model or each quarter by length, or take first what is in doubt: the judges differ "
+        "(disagreement), or the score is near a threshold (margin).",
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws the sample, and the sides of pairs.")]
 Template = Annotated[
@@ -51,7 +70,7 @@ def push(
     batches: Batches,
     where: Where = None,
     sample: Sample = None,
-    by: By = "none",
+    by: By = SampleBy.NONE,
     seed: Seed = 0,
     template: Template = None,
     title: Title = None,
@@ -66,7 +85,7 @@ def push(
     body: dict[str, object] = {
         "batch_ids": batches,
         "sample": sample,
-        "stratum": by,
+        **_sampling(by),
         "seed": seed,
         "template": template,
         "title": title,
@@ -140,6 +159,10 @@ def _finish(answer: bytes, *, as_json: bool) -> None:
         )
     else:
         err.print(f"{labeling.id} is {labeling.status}; see `vbatch label status {labeling.id}`.", markup=False)
+
+
+def _sampling(by: SampleBy) -> dict[str, object]:
+    return {"order": by.value} if by in DOUBTS else {"stratum": by.value}
 
 
 def _filters(where: Sequence[str]) -> dict[str, object]:

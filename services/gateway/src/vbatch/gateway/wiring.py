@@ -41,6 +41,7 @@ from vbatch.gateway.adapters.http import (
     batches,
     comparisons,
     datasets,
+    evaluations,
     event_log,
     fanouts,
     files,
@@ -89,6 +90,7 @@ from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.administration import Administration
 from vbatch.gateway.flows.curation.dataset_sweep import DatasetSweep
 from vbatch.gateway.flows.curation.datasets import Datasets
+from vbatch.gateway.flows.curation.evaluations import Evaluations
 from vbatch.gateway.flows.curation.judgements import Judgements
 from vbatch.gateway.flows.curation.labelings import Labelings
 from vbatch.gateway.flows.event_log import Ownership
@@ -166,6 +168,7 @@ def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | No
             judgements,
             datasets,
             labelings,
+            evaluations,
             access,
             administration,
             server,
@@ -309,6 +312,7 @@ def _parts(
         judgements=Judgements(dependencies, curation),
         datasets=Datasets(dependencies, curation),
         labelings=Labelings(dependencies, curation),
+        evaluations=Evaluations(dependencies, curation),
         webhooks_may_be_private=settings.webhooks_allow_private,
         streams=OpenStreams(settings.event_streams_max),
         readiness=readiness,

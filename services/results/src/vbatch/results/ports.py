@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from vbatch.contracts.ids import BatchId, FileId
 from vbatch.contracts.read_model.rows import BatchRow
 from vbatch.results.core.projection import Changes, Growth, State
+from vbatch.results.core.verdicts import DueEvaluation
 
 
 class Trouble(Exception):
@@ -92,6 +93,9 @@ class ReadModel(Protocol):
 
     async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
         """Gone files of batches that have ended, in the order of the files, after sequence `after`."""
+
+    async def due_evaluations(self, now: datetime, limit: int) -> list[DueEvaluation]:
+        """Evaluations whose judge batch has ended and whose verdicts are not all recorded, the oldest first."""
 
 
 class PartialFiles(Protocol):

@@ -91,7 +91,7 @@ def project(state: State, changes: Changes, sequence: int, event: e.AnyEvent) ->
             | e.RunnerLost()
         ):
             _runner(state, changes, sequence, event)
-        case e.CurationEvent() | e.LabelingEvent():
+        case e.CurationEvent() | e.LabelingEvent() | e.EvaluationEvent():
             project_curation(changes.curation, sequence, event)
         case (
             # no row says where a request ran or where its events lie; an outline has no answer; flaws are counted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 
 import msgspec
@@ -12,24 +11,17 @@ from vbatch.contracts.ids import LabelingId, OwnerId, labeling_id_of
 from vbatch.contracts.labeling import ITEMS
 from vbatch.contracts.subjects import labeling_events
 from vbatch.gateway.core.access import Caller
-from vbatch.gateway.core.curation.examples import Exchange, exchanges_of
 from vbatch.gateway.core.curation.labelings import (
     TITLE_CHARS_MAX,
-    Chosen,
     LabelingAsk,
     LabelingRecord,
-    chosen_items,
-    model_versions,
     no_such_labeling,
 )
-from vbatch.gateway.flows.batches import find_batch
-from vbatch.gateway.flows.curation.answered import answered_lines
+from vbatch.gateway.flows.curation.choosing import chosen_answers
 from vbatch.gateway.flows.writing import append, must_read
 from vbatch.gateway.ports import CurationReads, Dependencies
 from vbatch.journal.port import Conflict, Guard
 
-REVISION = "revision"
-"""The argument of an engine that names one version of a model."""
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -71,7 +63,7 @@ class Labelings:
 
     async def _requested(self, caller: Caller, params: LabelingAsk, labeling_id: LabelingId) -> e.LabelingRequested:
         """The items are durable before any event names them."""
-        chosen = await self._chosen(caller.owner, params)
+        chosen = await chosen_answers(self._dependencies, self._reads, caller.owner, params)
         content = b"".join(_ENCODER.encode(item) + b"\n" for item in chosen.items)
         await self._dependencies.disk_guard.check(len(content))
         blob = f"{ITEMS}/{labeling_id}"
@@ -90,27 +82,4 @@ class Labelings:
             by=caller.name,
             labels=chosen.labels,
             project_id=params.project_id,
-        )
-
-    async def _chosen(self, owner: OwnerId, params: LabelingAsk) -> Chosen:
-        exchanges: list[Exchange] = []
-        for batch_id in params.batch_ids:
-            batch = await find_batch(self._dependencies, owner, batch_id)
-            lines = await self._reads.answered_all(batch)
-            if params.is_unjudged:
-                head = await self._dependencies.log.last_sequence()
-                judged = await self._reads.judgements_until(owner, [batch.id], head)
-                lines = sorted(set(lines) - {record.line for record in judged})
-            async for page in answered_lines(self._dependencies, self._reads, owner, batch, lines):
-                found, _ = await asyncio.to_thread(exchanges_of, page)
-                exchanges += found.values()
-        return await asyncio.to_thread(chosen_items, exchanges, params, await self._versions())
-
-    async def _versions(self) -> dict[str, str]:
-        definitions = [defined.definition for defined in await self._dependencies.reads.defined_models()]
-        return model_versions(
-            [
-                (each.id, _ENCODER.encode(each), str(each.arguments[REVISION]) if REVISION in each.arguments else None)
-                for each in definitions
-            ]
         )
