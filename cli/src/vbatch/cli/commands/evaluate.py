@@ -77,7 +77,6 @@ def evaluate(
     body: dict[str, object] = {
         "batch_ids": batches,
         "model": model,
-        "rubric": _rubric(rubric),
         "sample": sample,
         "stratum": by,
         "seed": seed,
@@ -90,8 +89,9 @@ def evaluate(
     }
 
     async def ask() -> bytes:
+        asked = body | {"rubric": _rubric(rubric)}
         async with connect(server_url(url), api_key) as server:
-            answer = await server.ask("POST", EVALUATIONS, body)
+            answer = await server.ask("POST", EVALUATIONS, asked)
             return await _watched(server, answer, wait, is_quiet=as_json)
 
     _finish(run(ask()), as_json=as_json)
