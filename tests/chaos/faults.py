@@ -60,8 +60,10 @@ SHARES = {
 PLACE_SHARE = 0.4
 STRUCK_ELSEWHERE = ("notifier", "labeler")
 """Processes with campaigns of their own: tests/integration/notifier/test_kills.py and tests/labeling."""
-PLACES = tuple(place for place in Failpoint if place.process not in STRUCK_ELSEWHERE)
-"""A campaign's work has no webhooks and no labelings."""
+OF_MODEL_JUDGES = (Failpoint.VERDICTS_READ, Failpoint.VERDICTS_RECORDED)
+"""Struck by tests/integration/results/test_evaluating.py."""
+PLACES = tuple(place for place in Failpoint if place.process not in STRUCK_ELSEWHERE and place not in OF_MODEL_JUDGES)
+"""A campaign's work has no webhooks, no labelings and no evaluations."""
 PLACE_SHARES = {Means.KILL: 60, Means.FREEZE: 15, Means.RIVAL: 15, Means.TERM: 10}
 SIGNALS = {
     Means.KILL: signal.SIGKILL,

@@ -17,13 +17,16 @@ from tests.simulation.loop import Lane
 from tests.simulation.weather import Weather
 from vbatch.chassis.blobs import BlobMissing, Blobs, BlobTrouble, BlobWriter
 from vbatch.chassis.blobs.port import BlobStoreFull, Range, beyond_end
-from vbatch.contracts.ids import BatchId, FileId, RunnerId
+from vbatch.contracts.evaluations import EvaluationKind
+from vbatch.contracts.ids import BatchId, EvaluationId, FileId, OwnerId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model.rows import BatchRow, FileRow, ModelRow, OutcomeRow, RunnerRow
 from vbatch.results.core import batches
+from vbatch.results.core.curation import EvaluationRow
 from vbatch.results.core.projection import Changes, Growth, State
 from vbatch.results.core.retention import AgingFile
 from vbatch.results.core.sealing import kind_of
+from vbatch.results.core.verdicts import DueEvaluation, Tally
 from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 BlobStore = dict[str, bytes]
@@ -134,6 +137,8 @@ class Tables:
     models: dict[str, ModelRow] = field(default_factory=dict)
     runners: dict[str, RunnerRow] = field(default_factory=dict)
     outcomes: dict[tuple[int, int], OutcomeRow] = field(default_factory=dict)
+    evaluations: dict[str, EvaluationRow] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
 
     def apply(self, changes: Changes) -> None:
         """Apply one transaction. Raises UniqueViolation without changing anything."""
@@ -155,12 +160,36 @@ class Tables:
         for model, at in changes.removals.items():
             if model in self.models:
                 self.models[model] = replace(self.models[model], removed_at=at)
+        for evaluation in changes.curation.evaluations.values():
+            self.evaluations.setdefault(evaluation.id, evaluation)
+        for event in changes.curation.verdicts:
+            sums = {name: getattr(event, name) for name in Tally.__dataclass_fields__}
+            self.tallies[event.evaluation_id] = Tally(**sums)
 
     def _erase(self, batch: int, kinds: Sequence[str]) -> None:
         """Of the answers of these files only their places, ids, codes and counts stay."""
         for key, row in self.outcomes.items():
             if key[0] == batch and kind_of(row[5]) in kinds:
                 self.outcomes[key] = (*row[:11], None, None, None, None, None)
+
+    def due_evaluations(self, now: datetime) -> list[DueEvaluation]:
+        gone = {file.batch_id for file in self.files.values() if file.batch_id and self.is_gone(file, now)}
+        return [
+            DueEvaluation(
+                id=EvaluationId(row.id),
+                owner=OwnerId(row.owner),
+                kind=EvaluationKind(row.kind),
+                judge_batch_id=BatchId(row.judge_batch_id),
+                judge=row.judge,
+                item_count=row.item_count,
+                batch_sequence=batch.sequence,
+                tally=tally,
+                is_gone=row.judge_batch_id in gone,
+            )
+            for row in sorted(self.evaluations.values(), key=lambda row: row.sequence)
+            if (batch := self.batches.get(row.judge_batch_id)) is not None and batch.status in ENDED
+            if (tally := self.tallies.get(row.id, Tally())).done_count < row.item_count
+        ]
 
     def input_blob(self, row: BatchRow) -> str | None:
         file = self.files.get(row.input_file_id)
@@ -265,6 +294,10 @@ class TwinReadModel:
                 is_last = all(self._tables.is_gone(other, now) for other in others)
                 found.append(GoneOutput(file.sequence, FileId(file.id), BatchId(row.id), row.sequence, is_last))
         return found[:limit]
+
+    async def due_evaluations(self, now: datetime, limit: int) -> list[DueEvaluation]:
+        await self._turn()
+        return self._tables.due_evaluations(now)[:limit]
 
     async def _turn(self) -> None:
         await self._weather.wait()

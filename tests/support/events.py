@@ -9,6 +9,7 @@ import msgspec
 from vbatch.contracts import events as e
 from vbatch.contracts.access import Quota, RateLimits, Scope
 from vbatch.contracts.curation import Count, DatasetStatistics, JudgementSource, Selection, Verdict, Vote
+from vbatch.contracts.evaluations import EvaluationKind
 from vbatch.contracts.failures import FileFault, RequestFault, ReturnReason
 from vbatch.contracts.ids import (
     BatchId,
@@ -25,6 +26,7 @@ from vbatch.contracts.ids import (
     SliceId,
     UploadId,
     dataset_id_of,
+    evaluation_id_of,
     labeling_id_of,
     output_file_id,
 )
@@ -196,6 +198,21 @@ LABELING_REQUESTED = e.LabelingRequested(
     by=KEY,
     labels=("good", "bad"),
     project_id=3,
+    at=NOON,
+)
+EVALUATION = evaluation_id_of(OWNER, "first")
+EVALUATION_REQUESTED = e.EvaluationRequested(
+    owner=OWNER,
+    evaluation_id=EVALUATION,
+    kind=EvaluationKind.PAIRS,
+    batch_ids=(BATCH,),
+    judge_batch_id=BatchId("batch_" + "9" * 32),
+    judge=f"{MODEL}@0123abcd#ef012345",
+    model=MODEL,
+    rubric="Which answer is kinder?",
+    rubric_sha256="ef" * 32,
+    item_count=9,
+    by=KEY,
     at=NOON,
 )
 SAMPLES: tuple[e.AnyEvent, ...] = (
@@ -383,4 +400,16 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
     e.ProjectLinked(owner=OWNER, labeling_id=LABELING, project_id=3, at=NOON),
     e.TasksPushed(owner=OWNER, labeling_id=LABELING, pushed_count=2, at=NOON),
     e.LabelingFailed(owner=OWNER, labeling_id=LABELING, reason="the config has no control", at=NOON),
+    EVALUATION_REQUESTED,
+    e.EvaluationRecorded(
+        owner=OWNER,
+        evaluation_id=EVALUATION,
+        done_count=9,
+        judged_count=5,
+        inconsistent_count=2,
+        unanswered_count=2,
+        cut_count=1,
+        malformed_count=1,
+        at=NOON,
+    ),
 )

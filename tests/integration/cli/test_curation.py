@@ -104,3 +104,25 @@ async def test_from_judgements_to_files(stage: Stage, tmp_path: Path):
     assert (await vbatch(stage, "dataset", "delete", "letters", "--version", "1"))[2] == "letters:1 is deleted.\n"
     code, _, err = await vbatch(stage, "dataset", "show", "letters")
     assert (code, "No data set 'letters' found." in err) == (4, True)
+
+
+async def test_a_model_is_asked_to_judge_and_its_agreement_with_people_is_shown(stage: Stage, tmp_path: Path):
+    batch_id = await answered_batch(stage, 1, CHATS)
+    rubric = tmp_path / "rubric.md"
+    rubric.write_text("A short answer is good.")
+    evaluate = ("judge", "evaluate", batch_id, "--with", "plain", "--wait", "0")
+    code, _, err = await vbatch(stage, *evaluate, "--rubric", str(rubric))
+    assert (code, "is judging; see `vbatch judge evaluations`." in err) == (0, True)
+    assert "plain@" in (await vbatch(stage, "judge", "evaluations"))[1]
+    for judge in ("anna", "ben"):
+        await vbatch(stage, "judge", "answer", batch_id, "1-3", "--good", "--judge", judge)
+    code, out, _ = await vbatch(stage, "judge", "agreement", batch_id, "--json")
+    [people] = json.loads(out)["people"]
+    assert (people["judges"], people["shared_count"]) == (["anna", "ben"], 3)
+    assert people["sentence"] == "Too few to tell: 3 shared, 20 are needed."
+    for arguments, words in (
+        (("--rubric", str(tmp_path / "none.md")), "cannot be read"),
+        (("--rubric", str(rubric), "--max-tokens", "9999"), "max_tokens"),
+    ):
+        code, _, err = await vbatch(stage, *evaluate, *arguments)
+        assert code != 0 and words in err, err

@@ -166,6 +166,7 @@ async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, 
             "name": "support",
             "version": "1",
             "labeling_id": "labeling_1",
+            "evaluation_id": "evaluation_1",
         }
         routes = await routes_of(stage)
         assert len(routes) >= 35

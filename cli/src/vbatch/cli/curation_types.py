@@ -79,3 +79,41 @@ class Labeling(msgspec.Struct, frozen=True, kw_only=True):
 
 class LabelingList(msgspec.Struct, frozen=True):
     data: list[Labeling]
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers that a model judges."""
+
+    id: str
+    kind: str
+    judge: str
+    judge_batch_id: str
+    status: str
+    item_count: int
+    judged_count: int
+    inconsistent_count: int = 0
+    unanswered_count: int = 0
+    cut_count: int = 0
+    malformed_count: int = 0
+
+
+class EvaluationList(msgspec.Struct, frozen=True):
+    data: list[Evaluation]
+
+
+class AgreementFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """How well some judges agree; a figure that cannot be told is None."""
+
+    kind: str
+    judges: list[str]
+    shared_count: int
+    same_share: float | None = None
+    kappa: float | None = None
+    alpha: float | None = None
+    sentence: str = ""
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    people: list[AgreementFigure]
+    models: list[AgreementFigure]
+    pairs: list[AgreementFigure]

@@ -15,6 +15,7 @@ from vbatch.cli.commands import (
     dead,
     doctor,
     erase,
+    evaluate,
     events,
     fanouts,
     judge,
@@ -83,6 +84,9 @@ app.command(rich_help_panel=WORK)(steering.resume)
 app.command(rich_help_panel=WORK, context_settings=NEGATIVE)(steering.priority)
 app.command(rich_help_panel=WORK)(models.models)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=WORK)
+judge.app.command()(evaluate.evaluate)
+judge.app.command()(evaluate.evaluations)
+judge.app.command()(evaluate.agreement)
 app.add_typer(judge.app, name="judge", rich_help_panel=CURATION)
 app.add_typer(label.app, name="label", rich_help_panel=CURATION)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=CURATION)

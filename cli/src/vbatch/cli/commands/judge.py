@@ -52,7 +52,9 @@ Source = Annotated[str, typer.Option("--source", help="api, import, console or m
 Said = Mapping[str, object]
 """One judgement, as the server takes it."""
 
-app = typer.Typer(help="Judge answers: answer, pair, undo, list, import.", no_args_is_help=True)
+app = typer.Typer(
+    help="Judge answers: answer, pair, undo, list, import; let a model judge: evaluate.", no_args_is_help=True
+)
 
 
 @dataclass(frozen=True, slots=True)

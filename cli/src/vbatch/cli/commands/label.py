@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from time import monotonic
 from typing import Annotated
@@ -24,6 +25,19 @@ from vbatch.contracts.labeling import LabelingTemplate
 
 LABELINGS = "/v1/labelings"
 LOOK_SECONDS = 0.5
+
+
+class SampleBy(StrEnum):
+    """What a sample is spread over, or begins with."""
+
+    NONE = "none"
+    MODEL = "model"
+    LENGTH = "length"
+    DISAGREEMENT = "disagreement"
+    MARGIN = "margin"
+
+
+DOUBTS = (SampleBy.DISAGREEMENT, SampleBy.MARGIN)
 WHERE = ("model", "custom_id", "unjudged")
 
 Batches = Annotated[
@@ -36,7 +50,12 @@ Where = Annotated[
 ]
 Sample = Annotated[int | None, typer.Option("--sample", min=1, help="So many answers, drawn by --seed; else all.")]
 By = Annotated[
-    str, typer.Option("--by", help="Draw evenly from each model, or from each quarter by length: model, length.")
+    SampleBy,
+    typer.Option(
+        "--by",
+        help="Draw evenly from each model or each quarter by length, or take first what is in doubt: the judges differ "
+        "(disagreement), or the score is near a threshold (margin).",
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws the sample, and the sides of pairs.")]
 Template = Annotated[
@@ -56,7 +75,7 @@ class PushOptions:
 
     where: Where = None
     sample: Sample = None
-    by: By = "none"
+    by: By = SampleBy.NONE
     seed: Seed = 0
     template: Template = None
     title: Title = None
@@ -68,7 +87,7 @@ class PushOptions:
         return {
             "batch_ids": batches,
             "sample": self.sample,
-            "stratum": self.by,
+            **_sampling(self.by),
             "seed": self.seed,
             "template": self.template,
             "title": self.title,
@@ -129,6 +148,10 @@ def _finish(labeling: Labeling) -> None:
         err.print(f"{tasks} in project {labeling.project_id} ({labeling.id}).", markup=False)
     else:
         err.print(f"{labeling.id} is {labeling.status}; see `vbatch label status {labeling.id}`.", markup=False)
+
+
+def _sampling(by: SampleBy) -> dict[str, object]:
+    return {"order": by.value} if by in DOUBTS else {"stratum": by.value}
 
 
 def _filters(where: Sequence[str]) -> dict[str, object]:

@@ -46,6 +46,8 @@ class Failpoint(StrEnum):
     OUTPUT_SEALED = "results.output_sealed"  # before file.stored
     OUTPUT_RECORDED = "results.output_recorded"  # one file.stored, before the next or the end of the batch
     END_RECORDED = "results.end_recorded"  # before this process remembers that it did
+    VERDICTS_READ = "results.verdicts_read"  # of a judge batch, before their judgements
+    VERDICTS_RECORDED = "results.verdicts_recorded"  # before this process looks for the next ones
 
     ARCHIVE_STORED = "results.archive_stored"  # before it is read back
     ARCHIVE_CHECKED = "results.archive_checked"  # before batch.archived

@@ -30,6 +30,7 @@ FIELD_ID: Mapping[str, str] = {
     "dataset": "dataset_id",
     "labeling": "labeling_id",
     "labeler": "labeler_id",
+    "evaluation": "evaluation_id",
 }
 
 
@@ -79,6 +80,9 @@ class EventKind:
         key = self.key(event)
         return f"{self.aggregate_id(event)}:{self.name}" + (f":{key}" if key else "")
 
+
+JUDGEMENT_WRITERS = ("gateway", "labeler", "results")
+"""People judge over the API and in Label Studio; what a model says is read by results when its batch has ended."""
 
 KINDS: tuple[EventKind, ...] = (
     EventKind("file.stored", 1, e.FileStored, ("gateway", "results")),
@@ -162,8 +166,8 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("queue.resumed", 1, e.QueueResumed, ("gateway",), lambda event: _stamp(event)),
     EventKind("dead_letter.retried", 1, e.DeadLetterRetried, ("gateway", "operator"), lambda event: _stamp(event)),
     EventKind("dead_letter.dropped", 1, e.DeadLetterDropped, ("gateway", "operator"), lambda event: _stamp(event)),
-    EventKind("judgement.recorded", 1, e.JudgementRecorded, ("gateway", "labeler"), lambda event: event.judgement_id),
-    EventKind("judgement.compared", 1, e.AnswersCompared, ("gateway", "labeler"), lambda event: event.judgement_id),
+    EventKind("judgement.recorded", 1, e.JudgementRecorded, JUDGEMENT_WRITERS, lambda event: event.judgement_id),
+    EventKind("judgement.compared", 1, e.AnswersCompared, JUDGEMENT_WRITERS, lambda event: event.judgement_id),
     EventKind("judgement.withdrawn", 1, e.JudgementWithdrawn, ("gateway", "labeler"), lambda event: event.judgement_id),
     EventKind("dataset.version_created", 1, e.DatasetVersionCreated, ("gateway",), lambda event: str(event.version)),
     EventKind("dataset.version_deleted", 1, e.DatasetVersionDeleted, ("gateway",), lambda event: str(event.version)),
@@ -172,6 +176,8 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("labeling.project_linked", 1, e.ProjectLinked, ("labeler",)),
     EventKind("labeling.tasks_pushed", 1, e.TasksPushed, ("labeler",), lambda event: str(event.pushed_count)),
     EventKind("labeling.failed", 1, e.LabelingFailed, ("labeler",)),
+    EventKind("evaluation.requested", 1, e.EvaluationRequested, ("gateway",)),
+    EventKind("evaluation.recorded", 1, e.EvaluationRecorded, ("results",), lambda event: str(event.done_count)),
 )
 
 BY_TYPE: Mapping[type[e.Event], EventKind] = {kind.type: kind for kind in KINDS}

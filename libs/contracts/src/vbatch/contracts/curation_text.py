@@ -1,4 +1,7 @@
-"""Events of judgements, data sets and labelings, as a person would say them. The texts of judges are not repeated."""
+"""Events of judgements, data sets, labelings and evaluations, as a person would say them.
+
+The texts of judges are not repeated.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,16 @@ def labeling_text(event: e.AnyLabelingEvent) -> str:
             return f"Label Studio has {event.pushed_count:,} tasks"
         case e.LabelingFailed():
             return f"Label Studio refuses it: {event.reason}"
+        case _:
+            assert_never(event)
+
+
+def evaluation_text(event: e.AnyEvaluationEvent) -> str:
+    match event:
+        case e.EvaluationRequested():
+            return f"{event.by} asks {event.judge} to judge {event.item_count:,} {event.kind} in {event.judge_batch_id}"
+        case e.EvaluationRecorded():
+            return f"{event.judged_count:,} verdicts of {event.done_count:,} items are recorded"
         case _:
             assert_never(event)
 

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from vbatch.contracts import events as e
 from vbatch.contracts.access_text import access_text
-from vbatch.contracts.curation_text import curation_text, labeling_text
+from vbatch.contracts.curation_text import curation_text, evaluation_text, labeling_text
 from vbatch.contracts.durations import duration
 
 DTYPE = "dtype"
@@ -39,7 +39,14 @@ def event_text(event: e.AnyEvent) -> str:
             return _lease(event)
         case e.ModelRegistered() | e.ModelRemoved():
             return _service(event)
-        case e.AccessEvent() | e.WebhookEvent() | e.OperationEvent() | e.CurationEvent() | e.LabelingEvent():
+        case (
+            e.AccessEvent()
+            | e.WebhookEvent()
+            | e.OperationEvent()
+            | e.CurationEvent()
+            | e.LabelingEvent()
+            | e.EvaluationEvent()
+        ):
             return _beside_batches(event)
         case (
             e.BatchCreated()
@@ -82,10 +89,17 @@ def lines_of(lines: Sequence[int]) -> str:
 
 
 def _beside_batches(
-    event: e.AnyAccessEvent | e.AnyWebhookEvent | e.AnyOperationEvent | e.AnyCurationEvent | e.AnyLabelingEvent,
+    event: e.AnyAccessEvent
+    | e.AnyWebhookEvent
+    | e.AnyOperationEvent
+    | e.AnyCurationEvent
+    | e.AnyLabelingEvent
+    | e.AnyEvaluationEvent,
 ) -> str:
     if isinstance(event, e.LabelingEvent):
         return labeling_text(event)
+    if isinstance(event, e.EvaluationEvent):
+        return evaluation_text(event)
     return curation_text(event) if isinstance(event, e.CurationEvent) else access_text(event)
 
 

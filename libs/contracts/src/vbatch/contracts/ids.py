@@ -23,6 +23,7 @@ DeliveryId = NewType("DeliveryId", str)
 JudgementId = NewType("JudgementId", str)
 DatasetId = NewType("DatasetId", str)
 LabelingId = NewType("LabelingId", str)
+EvaluationId = NewType("EvaluationId", str)
 
 MODEL_ID_BYTES_MAX = 256
 ID_BYTES_MAX: Mapping[object, int] = {
@@ -41,6 +42,7 @@ ID_BYTES_MAX: Mapping[object, int] = {
     JudgementId: 64,
     DatasetId: 64,
     LabelingId: 64,
+    EvaluationId: 64,
 }
 """Bounds in UTF-8 bytes. Code that takes an id from a client or an operator refuses a longer one."""
 
@@ -129,6 +131,11 @@ def dataset_id_of(owner: OwnerId, name: str) -> DatasetId:
 def labeling_id_of(owner: OwnerId, request_id: str) -> LabelingId:
     """`labeling_` + 32 hex: the same request asks for one labeling."""
     return LabelingId("labeling_" + _digest("labeling", owner, request_id).hex()[:32])
+
+
+def evaluation_id_of(owner: OwnerId, request_id: str) -> EvaluationId:
+    """`evaluation_` + 32 hex: the same request asks for one evaluation."""
+    return EvaluationId("evaluation_" + _digest("evaluation", owner, request_id).hex()[:32])
 
 
 def owner_token(owner: OwnerId) -> str:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from vbatch.contracts.ids import BatchId, DatasetId, EndpointId, FileId, KeyId, LabelingId, RunnerId, UploadId
+from vbatch.contracts.ids import (
+    BatchId,
+    DatasetId,
+    EndpointId,
+    EvaluationId,
+    FileId,
+    KeyId,
+    LabelingId,
+    RunnerId,
+    UploadId,
+)
 
 ALL_EVENTS = "evt.>"
 BATCHES_CREATED = "evt.batch.*.created"
@@ -83,6 +93,11 @@ def dataset_events(dataset_id: DatasetId) -> str:
 def labeling_events(labeling_id: LabelingId) -> str:
     """Everything that happened to one labeling."""
     return f"evt.labeling.{labeling_id}.>"
+
+
+def evaluation_events(evaluation_id: EvaluationId) -> str:
+    """Everything that happened to one evaluation."""
+    return f"evt.evaluation.{evaluation_id}.>"
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:

@@ -11,7 +11,17 @@ from vbatch.chassis.blobs import Blobs
 from vbatch.contracts.dry_run import FileSample, RunEstimate
 from vbatch.contracts.file_check import FileChecked
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
-from vbatch.contracts.ids import BatchId, EndpointId, FanoutId, FileId, JudgementId, LabelingId, ModelId, OwnerId
+from vbatch.contracts.ids import (
+    BatchId,
+    EndpointId,
+    EvaluationId,
+    FanoutId,
+    FileId,
+    JudgementId,
+    LabelingId,
+    ModelId,
+    OwnerId,
+)
 from vbatch.contracts.lane import DemandAnswer, LaneResult, LaneState
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
@@ -19,6 +29,7 @@ from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecor
 from vbatch.gateway.core.batches.manifest import FileDigest
 from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
 from vbatch.gateway.core.curation.datasets import DatasetRecord
+from vbatch.gateway.core.curation.evaluations import EvaluationRecord
 from vbatch.gateway.core.curation.judgements import AnsweredLine, JudgementRecord, JudgementsListAsk
 from vbatch.gateway.core.curation.labelings import LabelingRecord
 from vbatch.gateway.core.dry_run import EstimateAsk
@@ -168,6 +179,10 @@ class CurationReads(Protocol):
         ...
 
     async def labelings(self, owner: OwnerId, labeling_id: LabelingId | None) -> list[LabelingRecord]:
+        """One of them, or all: the newest first."""
+        ...
+
+    async def evaluations(self, owner: OwnerId, evaluation_id: EvaluationId | None) -> list[EvaluationRecord]:
         """One of them, or all: the newest first."""
         ...
 

@@ -11,6 +11,7 @@ from vbatch.contracts.ids import BatchId, FileId, OutputKind, output_file_id
 from vbatch.contracts.read_model.rows import BatchRow
 from vbatch.results.core.projection import Changes, Growth, State
 from vbatch.results.core.retention import AgingFile
+from vbatch.results.core.verdicts import DueEvaluation
 
 
 class Trouble(Exception):
@@ -106,6 +107,9 @@ class ReadModel(Protocol):
 
     async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
         """Gone files of batches that have ended, in the order of the files, after sequence `after`."""
+
+    async def due_evaluations(self, now: datetime, limit: int) -> list[DueEvaluation]:
+        """Evaluations whose judge batch has ended and whose verdicts are not all recorded, the oldest first."""
 
 
 class PartialFiles(Protocol):

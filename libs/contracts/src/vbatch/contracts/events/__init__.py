@@ -49,6 +49,12 @@ from vbatch.contracts.events.curation import (
     JudgementRecorded as JudgementRecorded,
     JudgementWithdrawn as JudgementWithdrawn,
 )
+from vbatch.contracts.events.evaluations import (
+    AnyEvaluationEvent as AnyEvaluationEvent,
+    EvaluationEvent as EvaluationEvent,
+    EvaluationRecorded as EvaluationRecorded,
+    EvaluationRequested as EvaluationRequested,
+)
 from vbatch.contracts.events.files import FileDeleted as FileDeleted, FileEvent as FileEvent, FileStored as FileStored
 from vbatch.contracts.events.labeling import (
     AnyLabelingEvent as AnyLabelingEvent,
@@ -145,5 +151,6 @@ AnyEvent = (
     | AnyOperationEvent
     | AnyCurationEvent
     | AnyLabelingEvent
+    | AnyEvaluationEvent
 )
 """Every event there is; a `match` over it that ends in `assert_never` names the events it ignores."""

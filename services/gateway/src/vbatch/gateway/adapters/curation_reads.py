@@ -8,11 +8,14 @@ import asyncpg
 import msgspec
 
 from vbatch.contracts.curation import DatasetStatistics, JudgementSource, Selection, Verdict, Vote
-from vbatch.contracts.ids import BatchId, DatasetId, JudgementId, LabelingId, OwnerId
+from vbatch.contracts.evaluations import EvaluationKind
+from vbatch.contracts.ids import BatchId, DatasetId, EvaluationId, JudgementId, LabelingId, OwnerId
 from vbatch.contracts.labeling import LabelingTemplate
+from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.gateway.adapters.cooperative import map_cooperatively
 from vbatch.gateway.adapters.postgres import PostgresReads
 from vbatch.gateway.core.curation.datasets import DatasetRecord
+from vbatch.gateway.core.curation.evaluations import EvaluationRecord
 from vbatch.gateway.core.curation.judgements import AnsweredLine, JudgementRecord, JudgementsListAsk
 from vbatch.gateway.core.curation.labelings import LabelingRecord
 from vbatch.gateway.core.records import BatchRecord
@@ -58,6 +61,15 @@ LABELINGS = """
     SELECT id, title, template, batch_ids::text AS batch_ids, item_count, pushed_count, project_id, failure, created_at
     FROM labeling WHERE owner = $1 AND ($2::text IS NULL OR id = $2) ORDER BY sequence DESC LIMIT 1000"""
 
+EVALUATIONS = """
+    SELECT evaluation.id, kind, batch_ids::text AS batch_ids, judge_batch_id, judge, evaluation.model, rubric,
+           rubric_sha256, item_count, done_count, judged_count, inconsistent_count, unanswered_count, cut_count,
+           malformed_count, evaluation.created_at, coalesce(batch.status = ANY($3), false) AS is_judged
+    FROM evaluation LEFT JOIN batch ON batch.id = judge_batch_id
+    WHERE evaluation.owner = $1 AND ($2::text IS NULL OR evaluation.id = $2)
+    ORDER BY evaluation.sequence DESC LIMIT 1000"""
+ENDED = [status.value for status in TERMINAL]
+
 
 class PostgresCurationReads:
     """Implements ports.CurationReads."""
@@ -92,6 +104,31 @@ class PostgresCurationReads:
 
     async def labelings(self, owner: OwnerId, labeling_id: LabelingId | None) -> list[LabelingRecord]:
         return [_labeling(row) for row in await self._reads.rows(LABELINGS, owner, labeling_id)]
+
+    async def evaluations(self, owner: OwnerId, evaluation_id: EvaluationId | None) -> list[EvaluationRecord]:
+        return [_evaluation(row) for row in await self._reads.rows(EVALUATIONS, owner, evaluation_id, ENDED)]
+
+
+def _evaluation(row: asyncpg.Record) -> EvaluationRecord:
+    return EvaluationRecord(
+        id=EvaluationId(row["id"]),
+        kind=EvaluationKind(row["kind"]),
+        batch_ids=msgspec.json.decode(row["batch_ids"], type=tuple[str, ...]),
+        judge_batch_id=BatchId(row["judge_batch_id"]),
+        judge=row["judge"],
+        model=row["model"],
+        rubric=row["rubric"],
+        rubric_sha256=row["rubric_sha256"],
+        item_count=row["item_count"],
+        done_count=row["done_count"],
+        judged_count=row["judged_count"],
+        inconsistent_count=row["inconsistent_count"],
+        unanswered_count=row["unanswered_count"],
+        cut_count=row["cut_count"],
+        malformed_count=row["malformed_count"],
+        is_judged=row["is_judged"],
+        created_at=row["created_at"],
+    )
 
 
 def _labeling(row: asyncpg.Record) -> LabelingRecord:

@@ -31,6 +31,7 @@ AGGREGATES = (
     "judgement",
     "dataset",
     "labeling",
+    "evaluation",
     "runner",
     "scheduler",
     "results",
@@ -38,7 +39,7 @@ AGGREGATES = (
     "queue",
 )
 """What owners may see. Keys, quotas, limits, webhooks and dead letters are told to administrators, by the audit."""
-NAMES_ITS_OWNER = frozenset({"judgement", "dataset", "labeling"})
+NAMES_ITS_OWNER = frozenset({"judgement", "dataset", "labeling", "evaluation"})
 """Every event of these says whose it is."""
 OF_THE_SERVER = frozenset({"runner", "scheduler", "results", "model", "queue"})
 """Events of these belong to no owner: whoever may use the server sees them."""
@@ -141,7 +142,7 @@ def owner_named_in(event: e.AnyEvent) -> str | None:
     match event:
         case e.FileStored() | e.FileDeleted() | e.UploadCreated() | e.BatchCreated():
             return event.owner
-        case e.CurationEvent() | e.LabelingEvent():
+        case e.CurationEvent() | e.LabelingEvent() | e.EvaluationEvent():
             return event.owner
         case _:
             return None

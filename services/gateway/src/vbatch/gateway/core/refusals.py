@@ -35,6 +35,7 @@ class Reason(StrEnum):
     NO_SUCH_JUDGEMENT = "no_such_judgement"
     NO_SUCH_DATASET = "no_such_dataset"
     NO_SUCH_LABELING = "no_such_labeling"
+    NO_SUCH_EVALUATION = "no_such_evaluation"
     NO_SUCH_FILE = "no_such_file"
     NO_SUCH_UPLOAD = "no_such_upload"
     NO_SUCH_BATCH = "no_such_batch"
@@ -112,6 +113,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.NO_SUCH_JUDGEMENT: Answer(404),
     Reason.NO_SUCH_DATASET: Answer(404),
     Reason.NO_SUCH_LABELING: Answer(404),
+    Reason.NO_SUCH_EVALUATION: Answer(404),
     Reason.NO_SUCH_FILE: Answer(404),
     Reason.NO_SUCH_UPLOAD: Answer(404),
     Reason.NO_SUCH_BATCH: Answer(404),

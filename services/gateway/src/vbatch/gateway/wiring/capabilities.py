@@ -26,6 +26,7 @@ from vbatch.gateway.core.rate_limits import RateLimit
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.administration import Administration
 from vbatch.gateway.flows.curation.datasets import Datasets
+from vbatch.gateway.flows.curation.evaluations import Evaluations
 from vbatch.gateway.flows.curation.judgements import Judgements
 from vbatch.gateway.flows.curation.labelings import Labelings
 from vbatch.gateway.flows.interactive import Interactive
@@ -53,7 +54,12 @@ def webhooks(
 
 def curation(connections: Connections, dependencies: Dependencies) -> Curation:
     reads = PostgresCurationReads(connections.reads)
-    return Curation(Judgements(dependencies, reads), Datasets(dependencies, reads), Labelings(dependencies, reads))
+    return Curation(
+        Judgements(dependencies, reads),
+        Datasets(dependencies, reads),
+        Labelings(dependencies, reads),
+        Evaluations(dependencies, reads),
+    )
 
 
 async def interactive_lane(

@@ -34,7 +34,7 @@ def chat(body: Body, prompt: list[str], words: Words) -> dict[str, Json]:
         message |= {"content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": called}]}
         finish_reason = "tool_calls" if body.tool_choice == "required" else "stop"
     elif (schema := wanted_schema(body)) is not None:
-        message["content"] = msgspec.json.encode(instance_of(schema)).decode()
+        message["content"] = msgspec.json.encode(instance_of(schema, chance=int(name_of(prompt), 16))).decode()
         finish_reason = "stop"
     choice = {"message": message, "logprobs": None, "finish_reason": finish_reason}
     choices = [{"index": i} | choice for i in range(body.n or 1)]

@@ -21,6 +21,7 @@ KEYS = {
     "judgement": ("id",),
     "dataset_version": ("id",),
     "labeling": ("id",),
+    "evaluation": ("id",),
 }
 """The tables to compare. `checkpoint` is left out: its sequence is made equal, and its folder always differs."""
 ROWS_AT_ONCE = 1000

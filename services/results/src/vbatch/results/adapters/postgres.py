@@ -13,16 +13,18 @@ import asyncpg
 import msgspec
 
 from vbatch.chassis.failpoints import Failpoint, reached
-from vbatch.contracts.ids import BatchId, RunnerId
+from vbatch.contracts.evaluations import EvaluationKind
+from vbatch.contracts.ids import BatchId, EvaluationId, OwnerId, RunnerId
 from vbatch.contracts.lifecycle import TERMINAL
 from vbatch.contracts.read_model import PROJECTED_CHANNEL, SCHEMA
 from vbatch.contracts.read_model.rows import OUTCOME_COLUMNS, BatchRow, FileRow, ModelRow, RunnerRow, columns, storable
 from vbatch.results.adapters.curation import write_endings
 from vbatch.results.adapters.postgres_metrics import DATABASE_QUERY, DatabaseReading
 from vbatch.results.core import batches
-from vbatch.results.core.curation import DatasetVersionRow, JudgementRow, LabelingRow
+from vbatch.results.core.curation import DatasetVersionRow, EvaluationRow, JudgementRow, LabelingRow
 from vbatch.results.core.projection import Changes, State
 from vbatch.results.core.retention import AgingFile
+from vbatch.results.core.verdicts import DueEvaluation, Tally
 from vbatch.results.ports import CheckpointMoved, GoneOutput, Placed, ReadModelMismatch, Sealable, StoredFile, Trouble
 
 CONNECTIONS_MAX = 6
@@ -32,7 +34,9 @@ RECALLED_AT_ONCE = 10_000
 SCHEMA_SQL = files("vbatch.results.adapters").joinpath("schema.sql")
 FINGERPRINT_PREFIX = "vbatch read model "
 
-Row = TypeVar("Row", BatchRow, FileRow, ModelRow, RunnerRow, JudgementRow, DatasetVersionRow, LabelingRow)
+Row = TypeVar(
+    "Row", BatchRow, FileRow, ModelRow, RunnerRow, JudgementRow, DatasetVersionRow, LabelingRow, EvaluationRow
+)
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 PASSING = (
@@ -69,6 +73,13 @@ _GONE_OUTPUTS = """
     ) FROM file JOIN batch ON batch.id = file.batch_id
     WHERE file.purpose = 'batch_output' AND (file.deleted_at <= $1 OR file.expires_at <= $1) AND file.sequence > $2
     AND batch.status = ANY($4) ORDER BY file.sequence LIMIT $3"""
+_DUE_EVALUATIONS = """
+    SELECT evaluation.id, evaluation.owner, kind, judge_batch_id, judge, item_count, batch.sequence AS batch_sequence,
+           done_count, judged_count, inconsistent_count, unanswered_count, cut_count, malformed_count,
+           EXISTS (SELECT FROM file WHERE file.batch_id = judge_batch_id AND file.purpose = 'batch_output'
+                   AND (file.deleted_at IS NOT NULL OR file.expires_at <= $1)) AS is_gone
+    FROM evaluation JOIN batch ON batch.id = judge_batch_id
+    WHERE done_count < item_count AND batch.status = ANY($2) ORDER BY evaluation.sequence LIMIT $3"""
 _PLACED = f"SELECT {columns(Placed)} FROM outcome WHERE batch_sequence = $1"
 
 
@@ -179,6 +190,10 @@ class PostgresReadModel:
             records = await connection.fetch(_GONE_OUTPUTS, now, after, limit, _ENDED)
             return [GoneOutput(*record) for record in records]
 
+    async def due_evaluations(self, now: datetime, limit: int) -> list[DueEvaluation]:
+        async with self._connection() as connection:
+            return [_due(record) for record in await connection.fetch(_DUE_EVALUATIONS, now, _ENDED, limit)]
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         with trouble():
@@ -240,6 +255,7 @@ async def _write(connection: Connection, changes: Changes) -> None:
     await _insert(connection, "judgement", list(changes.curation.judgements.values()), replaces=False)
     await _insert(connection, "dataset_version", list(changes.curation.datasets.values()), replaces=False)
     await _insert(connection, "labeling", list(changes.curation.labelings.values()), replaces=False)
+    await _insert(connection, "evaluation", list(changes.curation.evaluations.values()), replaces=False)
     await write_endings(connection, changes.curation)
     if changes.deletions:
         await connection.executemany(
@@ -269,6 +285,20 @@ def _storable(value: object) -> object:
 
 def _row(row_type: type[Row], record: asyncpg.Record) -> Row:
     return row_type(**{column: record[column] for column in row_type.__struct_fields__})
+
+
+def _due(record: asyncpg.Record) -> DueEvaluation:
+    return DueEvaluation(
+        id=EvaluationId(record["id"]),
+        owner=OwnerId(record["owner"]),
+        kind=EvaluationKind(record["kind"]),
+        judge_batch_id=BatchId(record["judge_batch_id"]),
+        judge=record["judge"],
+        item_count=record["item_count"],
+        batch_sequence=record["batch_sequence"],
+        tally=Tally(**{column: record[column] for column in Tally.__dataclass_fields__}),
+        is_gone=record["is_gone"],
+    )
 
 
 def fingerprint() -> str:

@@ -175,3 +175,27 @@ CREATE TABLE labeling (
     failure      text                         -- why it refuses them
 );
 CREATE INDEX labeling_by_owner ON labeling (owner, sequence);
+
+CREATE TABLE evaluation (
+    id                 text PRIMARY KEY,
+    sequence           bigint NOT NULL,
+    owner              text NOT NULL,
+    kind               text NOT NULL,         -- contracts.evaluations.EvaluationKind
+    batch_ids          json NOT NULL,         -- whose answers are judged
+    judge_batch_id     text NOT NULL,         -- the batch of judge requests
+    judge              text NOT NULL,         -- under which the verdicts are recorded
+    model              text NOT NULL,
+    rubric             text NOT NULL,
+    rubric_sha256      text NOT NULL,
+    item_count         integer NOT NULL,
+    requested_by       text NOT NULL,
+    created_at         timestamptz NOT NULL,
+    done_count         integer NOT NULL DEFAULT 0, -- items whose verdicts are recorded
+    judged_count       integer NOT NULL DEFAULT 0,
+    inconsistent_count integer NOT NULL DEFAULT 0, -- pairs whose verdict changed with the order
+    unanswered_count   integer NOT NULL DEFAULT 0,
+    cut_count          integer NOT NULL DEFAULT 0,
+    malformed_count    integer NOT NULL DEFAULT 0
+);
+CREATE INDEX evaluation_by_owner ON evaluation (owner, sequence);
+CREATE INDEX evaluation_not_done ON evaluation (judge_batch_id) WHERE done_count < item_count;

@@ -74,6 +74,24 @@ class LabelingRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class EvaluationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `evaluation`; `batch_ids` is JSON text. Its counts are those of the newest `evaluation.recorded`."""
+
+    id: str
+    sequence: int
+    owner: str
+    kind: str
+    batch_ids: str
+    judge_batch_id: str
+    judge: str
+    model: str
+    rubric: str
+    rubric_sha256: str
+    item_count: int
+    requested_by: str
+    created_at: datetime
+
+
 @dataclass(frozen=True)
 class CurationChanges:
     """What one transaction writes. `withdrawals` and `deletions` are ids with the sequence of their event: each applies
@@ -87,9 +105,14 @@ class CurationChanges:
     links: list[tuple[str, int]] = field(default_factory=list)
     pushes: list[tuple[str, int]] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    evaluations: dict[str, EvaluationRow] = field(default_factory=dict)
+    verdicts: list[e.EvaluationRecorded] = field(default_factory=list)
 
 
-def project_curation(changes: CurationChanges, sequence: int, event: e.AnyCurationEvent | e.AnyLabelingEvent) -> None:
+CurationLogEvent = e.AnyCurationEvent | e.AnyLabelingEvent | e.AnyEvaluationEvent
+
+
+def project_curation(changes: CurationChanges, sequence: int, event: CurationLogEvent) -> None:
     """The first event of an id wins: whatever is told twice counts once. Raises ImpossibleEvent."""
     match event:
         case e.JudgementRecorded():
@@ -105,6 +128,10 @@ def project_curation(changes: CurationChanges, sequence: int, event: e.AnyCurati
             changes.deletions.append((version_id(event.dataset_id, event.version), sequence))
         case e.LabelingEvent():
             _project_labeling(changes, sequence, event)
+        case e.EvaluationRequested():
+            changes.evaluations.setdefault(event.evaluation_id, _evaluation_row(sequence, event))
+        case e.EvaluationRecorded():
+            changes.verdicts.append(event)
         case _:
             assert_never(event)
 
@@ -203,6 +230,26 @@ def _labeling_row(sequence: int, event: e.LabelingRequested) -> LabelingRow:
         item_count=event.item_count,
         requested_by=event.by,
         project_id=event.project_id,
+        created_at=event.at,
+    )
+
+
+def _evaluation_row(sequence: int, event: e.EvaluationRequested) -> EvaluationRow:
+    if not 0 < event.item_count <= LINE_MAX:
+        raise ImpossibleEvent(f"an evaluation of {event.item_count} items")
+    return EvaluationRow(
+        id=event.evaluation_id,
+        sequence=sequence,
+        owner=event.owner,
+        kind=event.kind.value,
+        batch_ids=msgspec.json.encode(event.batch_ids).decode(),
+        judge_batch_id=event.judge_batch_id,
+        judge=event.judge,
+        model=event.model,
+        rubric=event.rubric,
+        rubric_sha256=event.rubric_sha256,
+        item_count=event.item_count,
+        requested_by=event.by,
         created_at=event.at,
     )
 

@@ -97,7 +97,7 @@ def project(  # noqa: C901  # one case for each kind of event
             _runner(state, changes, sequence, event)
         case e.BatchArchived():
             _archived(changes, event)
-        case e.CurationEvent() | e.LabelingEvent():
+        case e.CurationEvent() | e.LabelingEvent() | e.EvaluationEvent():
             project_curation(changes.curation, sequence, event)
         case (
             # no row says where a request ran or where its events lie; an outline has no answer; flaws are counted

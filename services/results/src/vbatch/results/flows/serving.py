@@ -21,6 +21,7 @@ from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.single_writer import Heartbeats, Position, SingleWriter, keep_beating, until_silent
 from vbatch.results.flows.answer_sweeping import AnswerSweep
 from vbatch.results.flows.archiving import ArchiveMeans, Archiver, gone_answers
+from vbatch.results.flows.evaluating import Evaluator
 from vbatch.results.flows.output_sweeping import OutputSweep
 from vbatch.results.flows.projecting import Committed, Projector
 from vbatch.results.flows.retaining import Retainer, RetentionMeans
@@ -109,10 +110,12 @@ async def _work(dependencies: Dependencies, progress: Progress, writer: SingleWr
     """Wait for the folder, then work; a newer process, which is the one to get the folder, ends the wait too."""
     async with own_folder(dependencies.folder):
         sealer, output_sweep = _sealer(dependencies, writer), _output_sweep(dependencies, progress)
-        projector = _projector(dependencies, writer, _follower(dependencies, progress, sealer, output_sweep))
+        evaluator = _evaluator(dependencies, writer)
+        follower = _follower(dependencies, progress, sealer, output_sweep, evaluator)
+        projector = _projector(dependencies, writer, follower)
         progress.projector, progress.sealer = projector, sealer
         async with asyncio.TaskGroup() as tasks:
-            for duty in (projector, sealer, _sweeper(dependencies, progress), output_sweep):
+            for duty in (projector, sealer, evaluator, _sweeper(dependencies, progress), output_sweep):
                 tasks.create_task(duty.run())
             if dependencies.archive is not None:
                 tasks.create_task(_archiver(dependencies.archive, dependencies, progress, writer).run())
@@ -121,7 +124,7 @@ async def _work(dependencies: Dependencies, progress: Progress, writer: SingleWr
 
 
 def _follower(
-    dependencies: Dependencies, progress: Progress, sealer: Sealer, output_sweep: OutputSweep
+    dependencies: Dependencies, progress: Progress, sealer: Sealer, output_sweep: OutputSweep, evaluator: Evaluator
 ) -> Callable[[Committed], None]:
     """Offers seals only once caught up: before that, the end of a batch may come later in the log."""
 
@@ -129,6 +132,7 @@ def _follower(
         progress.position.advance(committed.state.sequence)
         if progress.position.is_caught_up:
             sealer.offer(committed.state)
+        evaluator.follow(committed)
         if committed.changes.deletions:
             output_sweep.file_deleted()
         dependencies.on_committed(committed)
@@ -145,6 +149,10 @@ def _sealer(dependencies: Dependencies, writer: SingleWriter) -> Sealer:
         now=dependencies.now,
         on_sealed=dependencies.on_sealed,
     )
+
+
+def _evaluator(dependencies: Dependencies, writer: SingleWriter) -> Evaluator:
+    return Evaluator(writer, read_model=dependencies.read_model, partials=dependencies.partials, now=dependencies.now)
 
 
 def _sweeper(dependencies: Dependencies, progress: Progress) -> Sweeper:

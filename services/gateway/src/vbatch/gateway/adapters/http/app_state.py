@@ -39,6 +39,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, scope_missing
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.administration import Administration
 from vbatch.gateway.flows.curation.datasets import Datasets
+from vbatch.gateway.flows.curation.evaluations import Evaluations
 from vbatch.gateway.flows.curation.judgements import Judgements
 from vbatch.gateway.flows.curation.labelings import Labelings
 from vbatch.gateway.flows.event_log import Ownership
@@ -80,6 +81,7 @@ class Curation:
     judgements: Judgements
     datasets: Datasets
     labelings: Labelings
+    evaluations: Evaluations
 
 
 @dataclass(frozen=True, slots=True)

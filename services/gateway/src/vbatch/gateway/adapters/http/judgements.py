@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from vbatch.contracts.curation import SCORE_MAX, SCORE_MIN, TAGS_COUNT_MAX, Verdict, Vote
+from vbatch.contracts.curation import BATCHES_COUNT_MAX, SCORE_MAX, SCORE_MIN, TAGS_COUNT_MAX, Verdict, Vote
 from vbatch.gateway.adapters.http.answers import JSON, object_answer, read_body
 from vbatch.gateway.adapters.http.app_state import Reader, TheAppState, UsingCaller
 from vbatch.gateway.adapters.http.describe import STRING, Description, body, errors, header, query
 from vbatch.gateway.adapters.http.paths import Named
+from vbatch.gateway.core.curation.agreement_views import AgreementObject
 from vbatch.gateway.core.curation.judgement_asks import (
     JUDGEMENTS_MAX,
     LIST_MAX,
@@ -18,10 +19,12 @@ from vbatch.gateway.core.curation.judgement_asks import (
 )
 from vbatch.gateway.core.curation.judgement_views import JudgementList, JudgementWithdrawnObject, list_view
 from vbatch.gateway.core.curation.judgements import LIST_DEFAULT
+from vbatch.gateway.core.curation.labelings import asked_batch_ids
 
 router = APIRouter(prefix="/v1/judgements", tags=["curation"])
 
 _LINE: Description = {"type": "integer", "minimum": 1}
+_BATCHES: Description = {"type": "array", "items": STRING, "minItems": 1, "maxItems": BATCHES_COUNT_MAX}
 _JUDGEMENT: Description = {
     "type": "object",
     "required": ["batch_id", "line"],
@@ -92,6 +95,18 @@ async def list_judgements(request: Request, owner: Reader, parts: TheAppState) -
     """The judgements of your answers that count, without those that were withdrawn."""
     params = read_list_ask(request.query_params)
     return object_answer(list_view(await parts.curation.judgements.page(owner, params), params.limit))
+
+
+@router.get(
+    "/agreement",
+    response_model=AgreementObject,
+    responses=errors(400, 404),
+    openapi_extra={"parameters": [query("batch_id", _BATCHES, "The batches whose judges are compared; repeat it.")]},
+)
+async def agreement_of_judges(request: Request, owner: Reader, parts: TheAppState) -> Response:
+    """How well judges agree: people with each other, and each model with what the people say together."""
+    batch_ids = asked_batch_ids(request.query_params.getlist("batch_id"))
+    return object_answer(await parts.curation.judgements.agreement(owner, batch_ids))
 
 
 @router.post("/{judgement_id}/withdraw", response_model=JudgementWithdrawnObject, responses=errors(404))

@@ -10,6 +10,7 @@ from vbatch.gateway.adapters.http.answers import JSON, object_answer, read_body
 from vbatch.gateway.adapters.http.app_state import Reader, TheAppState, UsingCaller
 from vbatch.gateway.adapters.http.describe import STRING, Description, body, errors
 from vbatch.gateway.adapters.http.paths import Named
+from vbatch.gateway.core.curation.doubts import Order
 from vbatch.gateway.core.curation.labelings import (
     TITLE_CHARS_MAX,
     LabelingList,
@@ -32,6 +33,12 @@ CREATE_LABELING: Description = {
         "template": {"type": "string", "enum": list(LabelingTemplate)},
         "sample": {"type": "integer", "minimum": 1, "maximum": ITEMS_MAX},
         "stratum": {"type": "string", "enum": list(Stratum), "default": "none"},
+        "order": {
+            "type": "string",
+            "enum": list(Order),
+            "default": "drawn",
+            "description": "`disagreement` and `margin` take what was judged and is in doubt, most doubtful first.",
+        },
         "seed": {"type": "integer", "minimum": 0, "default": 0},
         "model": STRING | {"description": "Only answers of this model."},
         "custom_id": STRING | {"description": "Only lines whose `custom_id` holds this text."},

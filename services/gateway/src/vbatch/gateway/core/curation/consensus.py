@@ -10,7 +10,10 @@ from typing import TypeVar
 from vbatch.contracts.curation import Selection, Verdict, Vote
 from vbatch.gateway.core.curation.judgements import AnswerKey, JudgementRecord
 
-Word = TypeVar("Word", Verdict, Vote)
+Word = TypeVar("Word", bound=str)
+
+PairVotes = dict[tuple[AnswerKey, AnswerKey], dict[str, tuple[Vote, int]]]
+"""By pair and judge: the vote, and the sequence of its event."""
 
 OPPOSITE = {Vote.A: Vote.B, Vote.B: Vote.A, Vote.TIE: Vote.TIE}
 
@@ -72,7 +75,14 @@ def answers_judged(records: Sequence[JudgementRecord], selection: Selection) -> 
 
 def pairs_compared(records: Sequence[JudgementRecord], selection: Selection) -> list[PairConsensus]:
     """Every compared pair, in the order of batches and lines. The order in which a pair was shown does not matter."""
-    votes: dict[tuple[AnswerKey, AnswerKey], dict[str, tuple[Vote, int]]] = {}
+    votes = votes_of_pairs(records, selection)
+    keys = sorted(votes, key=lambda pair: (pair[0].batch_id, pair[0].line, pair[1].batch_id, pair[1].line))
+    return [_pair(a, b, votes[(a, b)]) for a, b in keys]
+
+
+def votes_of_pairs(records: Sequence[JudgementRecord], selection: Selection) -> PairVotes:
+    """The newest vote of each judge about each pair, of which A is the one that comes first by batch and line."""
+    votes: PairVotes = {}
     for record in records:
         if record.vote is None or not _counts(record, selection):
             continue
@@ -81,8 +91,7 @@ def pairs_compared(records: Sequence[JudgementRecord], selection: Selection) -> 
         is_turned = (b.batch_id, b.line) < (a.batch_id, a.line)
         vote = OPPOSITE[record.vote] if is_turned else record.vote
         votes.setdefault((b, a) if is_turned else (a, b), {})[record.judge] = (vote, record.sequence)
-    keys = sorted(votes, key=lambda pair: (pair[0].batch_id, pair[0].line, pair[1].batch_id, pair[1].line))
-    return [_pair(a, b, votes[(a, b)]) for a, b in keys]
+    return votes
 
 
 def verdict_of(say: Say, selection: Selection) -> Verdict | None:
@@ -118,7 +127,7 @@ def _consensus(answer: AnswerKey, says: tuple[Say, ...], selection: Selection) -
     edits = [say for say in says if say.edited is not None]
     return AnswerConsensus(
         answer=answer,
-        verdict=_majority(verdicts, Verdict.UNSURE) if verdicts else None,
+        verdict=majority(verdicts, Verdict.UNSURE) if verdicts else None,
         score=sum(scores) / len(scores) if scores else None,
         tags=tuple(sorted({tag for say in says for tag in say.tags})),
         edited=max(edits, key=lambda say: say.sequence).edited if edits else None,
@@ -127,11 +136,11 @@ def _consensus(answer: AnswerKey, says: tuple[Say, ...], selection: Selection) -
 
 
 def _pair(a: AnswerKey, b: AnswerKey, votes: dict[str, tuple[Vote, int]]) -> PairConsensus:
-    vote = _majority([vote for vote, _ in votes.values()], Vote.TIE)
+    vote = majority([vote for vote, _ in votes.values()], Vote.TIE)
     return PairConsensus(a, b, vote, tuple(votes), tuple(sequence for _, sequence in votes.values()))
 
 
-def _majority(values: Sequence[Word], otherwise: Word) -> Word:
+def majority(values: Sequence[Word], otherwise: Word) -> Word:
     """The most frequent value; `otherwise` where two are equally frequent."""
     (first, most), *others = Counter(values).most_common(2)
     return otherwise if others and others[0][1] == most else first

@@ -25,6 +25,7 @@ from vbatch.contracts.labeling import (
 )
 from vbatch.contracts.limits import WORD_BYTES_MAX
 from vbatch.contracts.previews import Json
+from vbatch.gateway.core.curation.doubts import Doubts, Order, doubt_of, is_doubtful, urgency
 from vbatch.gateway.core.curation.examples import Exchange
 from vbatch.gateway.core.curation.values import one_of, text_within, word, words
 from vbatch.gateway.core.keys import printable
@@ -36,6 +37,9 @@ TITLE_CHARS_MAX = 50
 REQUEST_ID_BYTES_MAX = 128
 SEED_MAX = 2**31 - 1
 PROJECT_MAX = 2**53 - 1
+
+
+NO_DOUBTS: Doubts = {}
 
 
 class Stratum(StrEnum):
@@ -62,6 +66,7 @@ class LabelingAsk:
     custom_id: str | None
     is_unjudged: bool
     project_id: int | None
+    order: Order = Order.DRAWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +122,7 @@ def read_labeling_ask(raw: bytes) -> LabelingAsk:
     title = given.get("title")
     template = given.get("template")
     return LabelingAsk(
-        batch_ids=_batch_ids(given["batch_ids"]),
+        batch_ids=asked_batch_ids(given["batch_ids"]),
         request_id=text_within(given["request_id"], "request_id", REQUEST_ID_BYTES_MAX)
         if "request_id" in given
         else None,
@@ -132,6 +137,7 @@ def read_labeling_ask(raw: bytes) -> LabelingAsk:
         project_id=None
         if project is None
         else integer_between(integer(project, "project_id"), "project_id", 1, PROJECT_MAX),
+        order=one_of(given.get("order", "drawn"), tuple(Order), "order"),
     )
 
 
@@ -154,16 +160,18 @@ def labeling_view(record: LabelingRecord) -> LabelingObject:
     )
 
 
-def chosen_items(exchanges: Sequence[Exchange], params: LabelingAsk, revisions: Mapping[str, str]) -> Chosen:
+def chosen_items(
+    exchanges: Sequence[Exchange], params: LabelingAsk, revisions: Mapping[str, str], doubts: Doubts = NO_DOUBTS
+) -> Chosen:
     """The answers, or pairs, to judge. `revisions` has the version of each model. Raises Refusal if nothing fits."""
     fitting = [each for each in exchanges if _fits(each, params)]
     template = params.template or _fitting_template(fitting, params)
     if template is LabelingTemplate.PAIRWISE:
-        pairs = _sampled(_pairs(fitting, params.seed), params)
+        pairs = _sampled(_pairs(fitting, params.seed), params, doubts)
         items = [_item(a, revisions, other=b) for a, b in pairs]
         labels: tuple[str, ...] = ()
     else:
-        singles = _sampled([(each,) for each in fitting], params)
+        singles = _sampled([(each,) for each in fitting], params, doubts)
         labels = _labels(fitting) if template is LabelingTemplate.CLASSIFICATION else ()
         items = [_item(each, revisions, is_labelled=bool(labels)) for (each,) in singles]
     if template is LabelingTemplate.CLASSIFICATION and not labels:
@@ -174,7 +182,7 @@ def chosen_items(exchanges: Sequence[Exchange], params: LabelingAsk, revisions: 
     if not items:
         raise Refusal(Reason.VALUE_INVALID, "No answer fits: there is nothing to judge.", "batch_ids")
     if len(items) > ITEMS_MAX:
-        message = f"{len(items):,} items fit; Label Studio gets {ITEMS_MAX:,} at most. Ask for a 'sample'."
+        message = f"{len(items):,} items fit; at most {ITEMS_MAX:,} are judged together. Ask for a 'sample'."
         raise Refusal(Reason.VALUE_INVALID, message, "sample")
     return Chosen(template, items, labels)
 
@@ -198,10 +206,12 @@ _OPTIONAL = (
     "custom_id",
     "unjudged",
     "project_id",
+    "order",
 )
 
 
-def _batch_ids(value: object) -> tuple[BatchId, ...]:
+def asked_batch_ids(value: object) -> tuple[BatchId, ...]:
+    """At least one. Raises Refusal."""
     ids = words(value, "batch_ids", BATCHES_COUNT_MAX)
     if not ids:
         raise parameter_missing("batch_ids")
@@ -257,8 +267,12 @@ def _origin(exchange: Exchange) -> tuple[str, str]:
     return exchange.key.batch_id, exchange.model
 
 
-def _sampled(candidates: Sequence[tuple[Exchange, ...]], params: LabelingAsk) -> list[tuple[Exchange, ...]]:
-    """So many of them, drawn by the seed, evenly from the strata; in the order of batches and lines."""
+def _sampled(
+    candidates: Sequence[tuple[Exchange, ...]], params: LabelingAsk, doubts: Doubts
+) -> list[tuple[Exchange, ...]]:
+    """So many of them, the most doubtful first; or drawn by the seed, evenly from the strata, by batches and lines."""
+    if params.order is not Order.DRAWN:
+        return _most_doubtful(candidates, params, doubts)[: params.sample]
     if params.sample is None or params.sample >= len(candidates):
         return list(candidates)
     strata: dict[str, list[tuple[Exchange, ...]]] = {}
@@ -268,6 +282,19 @@ def _sampled(candidates: Sequence[tuple[Exchange, ...]], params: LabelingAsk) ->
     rounds = [(place, name) for name, members in strata.items() for place in range(len(members))]
     drawn = [strata[name][place] for place, name in sorted(rounds)[: params.sample]]
     return sorted(drawn, key=lambda each: (each[0].key.batch_id, each[0].key.line))
+
+
+def _most_doubtful(
+    candidates: Sequence[tuple[Exchange, ...]], params: LabelingAsk, doubts: Doubts
+) -> list[tuple[Exchange, ...]]:
+    """Only those of which something is known; the seed decides among equals."""
+    known = [(doubt_of(doubts, [each.key for each in candidate]), candidate) for candidate in candidates]
+    ranked = [
+        (urgency(doubt, params.order), _rank(candidate[0], params.seed), candidate)
+        for doubt, candidate in known
+        if is_doubtful(doubt, params.order)
+    ]
+    return [candidate for _, _, candidate in sorted(ranked, key=lambda each: each[:2])]
 
 
 def _stratum(exchange: Exchange, stratum: Stratum, lengths: Sequence[int]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import JudgementId, OwnerId, derived_judgement_id, new_judgement_id
+from vbatch.contracts.curation import Selection
+from vbatch.contracts.ids import BatchId, JudgementId, OwnerId, derived_judgement_id, new_judgement_id
 from vbatch.gateway.core.access import Caller
+from vbatch.gateway.core.curation.agreement_views import AgreementObject, agreement_view
 from vbatch.gateway.core.curation.judgements import (
     AnswerKey,
     JudgementEvent,
@@ -38,6 +41,14 @@ class Judgements:
     async def page(self, owner: OwnerId, params: JudgementsListAsk) -> list[JudgementRecord]:
         """One more than `params.limit`, if there are more."""
         return await self._reads.judgements(owner, params)
+
+    async def agreement(self, owner: OwnerId, batch_ids: Sequence[BatchId]) -> AgreementObject:
+        """How well the judges of these batches agree. Raises Refusal for a batch that is not there."""
+        for batch_id in batch_ids:
+            await find_batch(self._dependencies, owner, batch_id)
+        head = await self._dependencies.log.last_sequence()
+        records = await self._reads.judgements_until(owner, batch_ids, head)
+        return await asyncio.to_thread(agreement_view, records, Selection(batch_ids=tuple(batch_ids)))
 
     async def withdraw(self, caller: Caller, judgement_id: str) -> JudgementId:
         """Raises Refusal for one that is not there, or was withdrawn before."""

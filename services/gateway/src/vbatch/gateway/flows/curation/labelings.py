@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Sequence
 
 import msgspec
 
 from vbatch.contracts import events as e
-from vbatch.contracts.ids import BatchId, LabelingId, OwnerId, labeling_id_of
+from vbatch.contracts.ids import LabelingId, OwnerId, labeling_id_of
 from vbatch.contracts.labeling import ITEMS
 from vbatch.contracts.subjects import labeling_events
 from vbatch.gateway.core.access import Caller
-from vbatch.gateway.core.curation.examples import Exchange, exchanges_of
 from vbatch.gateway.core.curation.labelings import (
     TITLE_CHARS_MAX,
-    Chosen,
     LabelingAsk,
     LabelingRecord,
-    chosen_items,
-    model_versions,
     no_such_labeling,
 )
-from vbatch.gateway.flows.batches import find_batch
-from vbatch.gateway.flows.curation.answered import answered_lines
+from vbatch.gateway.flows.curation.choosing import chosen_answers
 from vbatch.gateway.flows.writing import append, must_read
 from vbatch.gateway.ports import CurationReads, Dependencies
 from vbatch.journal.port import Conflict, Guard
 
-REVISION = "revision"
-"""The argument of an engine that names one version of a model."""
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -68,7 +59,7 @@ class Labelings:
 
     async def _requested(self, caller: Caller, params: LabelingAsk, labeling_id: LabelingId) -> e.LabelingRequested:
         """The items are durable before any event names them."""
-        chosen = await self._chosen(caller.owner, params)
+        chosen = await chosen_answers(self._dependencies, self._reads, caller.owner, params)
         content = b"".join(_ENCODER.encode(item) + b"\n" for item in chosen.items)
         await self._dependencies.disk_guard.check(len(content))
         blob = f"{ITEMS}/{labeling_id}"
@@ -94,29 +85,3 @@ class Labelings:
             await must_read(self._dependencies, await append(self._dependencies, event, Guard(subjects, 0)))
         except Conflict:
             pass  # the same request was made twice at the same moment
-
-    async def _chosen(self, owner: OwnerId, params: LabelingAsk) -> Chosen:
-        exchanges: list[Exchange] = []
-        for batch_id in params.batch_ids:
-            batch = await find_batch(self._dependencies, owner, batch_id)
-            lines = await self._reads.answered_all(batch)
-            if params.is_unjudged:
-                lines = await self._unjudged(owner, batch.id, lines)
-            async for page in answered_lines(self._dependencies, self._reads, owner, batch, lines):
-                found, _ = await asyncio.to_thread(exchanges_of, page)
-                exchanges += found.values()
-        return await asyncio.to_thread(chosen_items, exchanges, params, await self._versions())
-
-    async def _unjudged(self, owner: OwnerId, batch_id: BatchId, lines: Sequence[int]) -> list[int]:
-        head = await self._dependencies.log.last_sequence()
-        judged = await self._reads.judgements_until(owner, [batch_id], head)
-        return sorted(set(lines) - {record.line for record in judged})
-
-    async def _versions(self) -> dict[str, str]:
-        definitions = [defined.definition for defined in await self._dependencies.reads.defined_models()]
-        return model_versions(
-            [
-                (each.id, _ENCODER.encode(each), str(each.arguments[REVISION]) if REVISION in each.arguments else None)
-                for each in definitions
-            ]
-        )

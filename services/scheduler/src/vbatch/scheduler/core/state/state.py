@@ -173,6 +173,7 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             | e.WebhookEvent()
             | e.CurationEvent()
             | e.LabelingEvent()
+            | e.EvaluationEvent()
         ):
             pass  # these decide nothing here: what follows from them has events of its own
         case _:

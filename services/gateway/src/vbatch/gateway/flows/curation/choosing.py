@@ -1,0 +1,59 @@
+"""Chooses the answers that somebody is to judge: people in Label Studio, or a model."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from vbatch.contracts.curation import Selection
+from vbatch.contracts.ids import OwnerId
+from vbatch.gateway.core.curation.doubts import Doubts, Order, doubts_of
+from vbatch.gateway.core.curation.examples import Exchange, exchanges_of
+from vbatch.gateway.core.curation.labelings import Chosen, LabelingAsk, chosen_items, model_versions
+from vbatch.gateway.flows.batches import find_batch
+from vbatch.gateway.flows.curation.answered import answered_lines
+from vbatch.gateway.ports import CurationReads, Dependencies
+
+REVISION = "revision"
+"""The argument of an engine that names one version of a model."""
+_ENCODER = msgspec.json.Encoder()
+
+
+async def chosen_answers(
+    dependencies: Dependencies, reads: CurationReads, owner: OwnerId, params: LabelingAsk
+) -> Chosen:
+    """Raises Refusal where no answer fits, or an answer is gone."""
+    exchanges: list[Exchange] = []
+    for batch_id in params.batch_ids:
+        batch = await find_batch(dependencies, owner, batch_id)
+        lines = await reads.answered_all(batch)
+        if params.is_unjudged:
+            head = await dependencies.log.last_sequence()
+            judged = await reads.judgements_until(owner, [batch.id], head)
+            lines = sorted(set(lines) - {record.line for record in judged})
+        async for page in answered_lines(dependencies, reads, owner, batch, lines):
+            found, _ = await asyncio.to_thread(exchanges_of, page)
+            exchanges += found.values()
+    versions, doubts = await versions_of_models(dependencies), await _doubts(dependencies, reads, owner, params)
+    return await asyncio.to_thread(chosen_items, exchanges, params, versions, doubts)
+
+
+async def _doubts(dependencies: Dependencies, reads: CurationReads, owner: OwnerId, params: LabelingAsk) -> Doubts:
+    """What the judges of these batches have said so far, where the order depends on it."""
+    if params.order is Order.DRAWN:
+        return {}
+    head = await dependencies.log.last_sequence()
+    records = await reads.judgements_until(owner, params.batch_ids, head)
+    return await asyncio.to_thread(doubts_of, records, Selection(batch_ids=params.batch_ids))
+
+
+async def versions_of_models(dependencies: Dependencies) -> dict[str, str]:
+    """`model@revision` of each model that is defined."""
+    definitions = [defined.definition for defined in await dependencies.reads.defined_models()]
+    return model_versions(
+        [
+            (each.id, _ENCODER.encode(each), str(each.arguments[REVISION]) if REVISION in each.arguments else None)
+            for each in definitions
+        ]
+    )
