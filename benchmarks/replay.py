@@ -90,18 +90,18 @@ def dependencies(folder: Path, url: str, journal: Journal) -> ReplayDependencies
     )
 
 
-async def tell(journal: Journal, outcomes: int) -> int:
+async def tell(journal: Journal, outcomes: int, chunk_outcomes: int = CHUNK_OUTCOMES) -> int:
     """Write the life of the batch into the log; return the bytes of its bodies."""
     written = 0
     async with journal.publisher() as publisher:
-        for event in story(outcomes):
+        for event in story(outcomes, chunk_outcomes):
             message = codec.encode(event, source=SOURCE)
             written += len(message.body)
             await publisher.publish(message)
     return written
 
 
-def story(outcomes: int) -> Iterator[e.AnyEvent]:
+def story(outcomes: int, chunk_outcomes: int = CHUNK_OUTCOMES) -> Iterator[e.AnyEvent]:
     yield e.FileStored(
         file_id=FILE, owner=OWNER, purpose="batch", filename="in.jsonl", bytes=1, sha256="", blob="files/in", at=AT
     )
@@ -116,8 +116,8 @@ def story(outcomes: int) -> Iterator[e.AnyEvent]:
     )
     totals = (e.ModelTotal(model=MODEL, requests=outcomes, input_bytes=1),)
     yield e.BatchValidated(batch_id=BATCH, total=outcomes, last_line=outcomes, models=totals, at=AT)
-    for first in range(1, outcomes + 1, CHUNK_OUTCOMES):
-        yield _chunk(range(first, min(first + CHUNK_OUTCOMES, outcomes + 1)))
+    for first in range(1, outcomes + 1, chunk_outcomes):
+        yield _chunk(range(first, min(first + chunk_outcomes, outcomes + 1)))
 
 
 def _chunk(lines: range) -> e.ChunkCompleted:

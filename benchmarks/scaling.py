@@ -66,9 +66,9 @@ def _of_fleet(load: Load, cost: Costs, log: LogCosts) -> dict[str, Figure]:
         f"fold_chunk_ms_{of}": round(cost.chunk_ms, 3),
         f"dispatches_per_second_{of}": round(1000 / a_slice_ms, 1),
         f"dispatched_requests_per_second_{of}": round(SLICE_REQUESTS_MAX * 1000 / a_slice_ms),
-        f"scheduler_share_{of}": round(needed_ms / 1000, 4),
-        f"stream_share_{of}": round(load.events_a_second / log.events_a_second, 4),
-        f"results_share_{of}": round(load.requests_a_second / log.results_outcomes_a_second, 4),
+        f"scheduler_share_{of}": round(needed_ms / 1000, 6),
+        f"stream_share_{of}": round(load.events_a_second / log.events_a_second, 6),
+        f"results_share_{of}": round(load.requests_a_second / log.results_outcomes_a_second, 6),
     }
 
 

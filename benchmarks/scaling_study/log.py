@@ -17,6 +17,8 @@ from vbatch.journal.settings import JournalSettings
 
 ALONE = 300
 """Events that are appended one after the other, as a scheduler appends its decisions."""
+CHUNK_OUTCOMES = 11
+"""What each of 512 devices answers in half a second at 10^9 requests a day."""
 SOURCE = "benchmark"
 
 
@@ -32,7 +34,7 @@ class LogCosts:
 
 
 async def log_costs(folder: Path, outcomes: int) -> LogCosts:
-    """Chunks of 64 answers of 400 bytes each, as the replay of benchmarks/replay.py has them."""
+    """The stream gets chunks of few answers, as a large fleet writes them; answers have 400 bytes."""
     async with (
         nats_server(file_store_max="16GB") as nats,
         connect(JournalSettings(url=nats.url, name="benchmark")) as journal,
@@ -40,12 +42,12 @@ async def log_costs(folder: Path, outcomes: int) -> LogCosts:
         await journal.topology()
         append_ms = await _one_by_one(journal)
         began = perf_counter()
-        written = await replay.tell(journal, outcomes)
+        written = await replay.tell(journal, outcomes, CHUNK_OUTCOMES)
         seconds = perf_counter() - began
     rebuilt = await replay.measure(folder, outcomes)
     return LogCosts(
         append_ms=append_ms,
-        events_a_second=outcomes / replay.CHUNK_OUTCOMES / seconds,
+        events_a_second=outcomes / CHUNK_OUTCOMES / seconds,
         megabytes_a_second=written / replay.MEGABYTE / seconds,
         results_outcomes_a_second=float(rebuilt["outcomes_per_second"] or 0),
         results_events_a_second=float(rebuilt["events"] or 0) / float(rebuilt["replay_seconds"] or 1),
@@ -54,7 +56,7 @@ async def log_costs(folder: Path, outcomes: int) -> LogCosts:
 
 async def _one_by_one(journal: Journal) -> float:
     taken = list[float]()
-    for event in islice(replay.story(ALONE * replay.CHUNK_OUTCOMES), ALONE):
+    for event in islice(replay.story(ALONE * CHUNK_OUTCOMES, CHUNK_OUTCOMES), ALONE):
         message = codec.encode(event, source=SOURCE)
         began = perf_counter()
         await journal.log.append(message)

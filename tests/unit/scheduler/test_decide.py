@@ -268,7 +268,7 @@ def test_outcomes_after_the_end_of_counting_change_nothing(world: World):
     world.later(CANCEL_GRACE)
     world.settle()
     world.fold(world.chunk(sent, (1, 2, 3, 4, 5)))
-    assert (world.settle(), world.state.batches, world.state.slices) == ([], {}, {})
+    assert (world.settle(), world.state.batches, dict(world.state.slices)) == ([], {}, {})
 
 
 def test_suspects_run_apart_from_the_rest_and_last(world: World):
