@@ -91,7 +91,7 @@ def test_two_batches_are_compared_blind_by_keyboard(page: Page, console: Console
         before = page.url
         assert "Forty questions" not in page.locator("form .compared").inner_text()
         page.keyboard.press(key)
-        page.wait_for_url(lambda url, before=before: url != before)  # type: ignore[misc]  # it is bound at once
+        page.wait_for_url(lambda url, before=before: url != before)
     expect(page.locator("main")).to_contain_text("3 votes so far")
     page.keyboard.press("u")
     expect(page.locator("main")).to_contain_text("2 votes so far")

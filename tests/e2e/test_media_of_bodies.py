@@ -57,12 +57,18 @@ class Fetches:
 def fetches() -> Fetches:
     """All in one process, because the import of vLLM takes longer than everything else."""
     with listener() as stranger, listener() as named:
-        said = fetched(
+        of_a_url, of_a_file, of_a_named_host = fetched(
             (address(stranger), NO_ARGUMENTS),
             (f"file://{ROOT}/docs/img/x.png", {"allowed-local-media-path": "/"}),
             (address(named), {"allowed-media-domains": "127.0.0.1"}),
         )
-        return Fetches(*said, is_url_asked=was_asked(stranger), is_named_host_asked=was_asked(named))
+        return Fetches(
+            of_a_url=of_a_url,
+            of_a_file=of_a_file,
+            of_a_named_host=of_a_named_host,
+            is_url_asked=was_asked(stranger),
+            is_named_host_asked=was_asked(named),
+        )
 
 
 @contextmanager

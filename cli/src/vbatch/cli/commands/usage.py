@@ -82,13 +82,16 @@ def _show(usage: Usage) -> None:
         return
     table = table_of(*HEADINGS, numbers=HEADINGS[3:])
     for row in usage.data:
-        numbers = (row.batches, row.requests, row.failed, row.input_tokens, row.output_tokens)
-        cells = [f"{number:,}" for number in numbers]
-        table.add_row(row.day, row.owner, row.model or "several", *cells, duration(row.answering_seconds))
+        table.add_row(row.day, row.owner, row.model or "several", *_counts(row), duration(row.answering_seconds))
     print_table(table)
     _show_totals(usage.totals)
     if usage.has_more:
         out.print("There are more rows than one answer holds: ask for fewer days with --from and --to.")
+
+
+def _counts(row: UsageRow) -> list[str]:
+    numbers = (row.batches, row.requests, row.failed, row.input_tokens, row.output_tokens)
+    return [f"{number:,}" for number in numbers]
 
 
 def _show_totals(totals: UsageTotals) -> None:

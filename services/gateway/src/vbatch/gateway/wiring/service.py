@@ -32,12 +32,8 @@ async def run(configuration: Configuration, stop: Stop) -> None:
     settings = configuration.settings
     certificate = server_certificate(settings.tls_certificate_file, settings.tls_key_file)
     with listening_socket(settings) as listener:
-        async with (
-            open_parts(configuration) as (parts, journal),
-            renewing(certificate, parts.monitoring.registry),
-        ):
-            is_traced = settings.otlp_endpoint is not None
-            app = create_app(parts, traced=is_traced, guide_folder=settings.guide_folder)
+        async with open_parts(configuration) as (parts, journal), renewing(certificate, parts.monitoring.registry):
+            app = create_app(parts, traced=settings.otlp_endpoint is not None, guide_folder=settings.guide_folder)
             limits = connection_limits(settings)
             async with serving(app, parts, listener, limits, certificate, settings.trusted_proxies):
                 await until_stopped(stop, connection_lost(journal))
@@ -49,8 +45,7 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
     async with open_connections(configuration.settings) as connections:
         model_feed = ModelFeed(connections.journal.log)
         parts = await build_app_state(configuration, connections, model_feed)
-        await _clear_uploads(parts.dependencies.blobs)
-        await _register_models(parts, configuration)
+        await _prepare(parts, configuration)
         duties = beside(connections.forecasts, parts.feed, model_feed, *_sweeps(parts))
         async with loop_lag(parts.monitoring.registry), duties:
             await parts.feed.caught_up()
@@ -62,6 +57,11 @@ async def open_parts(configuration: Configuration) -> AsyncIterator[tuple[AppSta
 
 def _sweeps(parts: AppState) -> tuple[UploadSweep, StraySweep, DatasetSweep]:
     return UploadSweep(parts.dependencies), StraySweep(parts.dependencies), DatasetSweep(parts.dependencies)
+
+
+async def _prepare(parts: AppState, configuration: Configuration) -> None:
+    await _clear_uploads(parts.dependencies.blobs)
+    await _register_models(parts, configuration)
 
 
 async def _clear_uploads(blobs: Blobs) -> None:

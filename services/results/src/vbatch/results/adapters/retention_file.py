@@ -15,14 +15,17 @@ class RetentionFile:
     def read(self) -> RetentionPolicy:
         """The policy; one without rules where there is no file. Raises BadRetention."""
         try:
-            with self.path.open("rb") as file:
-                content = file.read(POLICY_BYTES_MAX + 1)
-            if len(content) > POLICY_BYTES_MAX:
-                raise BadRetention(f"{self.path} has more than {POLICY_BYTES_MAX} bytes")
-            return read_policy(content.decode())
+            return read_policy(self._content().decode())
         except FileNotFoundError:
             return RetentionPolicy()
         except (OSError, UnicodeDecodeError) as error:
             raise BadRetention(f"{self.path} cannot be read: {error}") from error
         except BadRetention as error:
             raise BadRetention(f"{self.path}: {error}") from error
+
+    def _content(self) -> bytes:
+        with self.path.open("rb") as file:
+            content = file.read(POLICY_BYTES_MAX + 1)
+        if len(content) > POLICY_BYTES_MAX:
+            raise BadRetention(f"it has more than {POLICY_BYTES_MAX} bytes")
+        return content

@@ -61,8 +61,7 @@ def facets_of(outcome: Outcome) -> Facets:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _unknown(body)
     choice = known.choices[0] if known.choices else None
-    text = _text(choice)
-    if text is None and b'"embedding"' not in body[:512]:
+    if (text := _text(choice)) is None and b'"embedding"' not in body[:512]:
         return _unknown(body)
     return _facets(known.model, choice.finish_reason if choice else None, text)
 

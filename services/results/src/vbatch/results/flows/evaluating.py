@@ -51,14 +51,20 @@ class Evaluator:
         backoff = Backoff(FIRST_SECONDS, WORK_SECONDS_MAX)
         while True:
             self._changed.clear()
-            try:
-                await self.round()
-            except PASSING as error:
-                get_logger().warning("evaluating_interrupted", reason=f"{type(error).__name__}: {error}")
+            if await self._has_passed():
+                backoff = Backoff(FIRST_SECONDS, WORK_SECONDS_MAX)
+                await self._changed.wait()
+            else:
                 await asyncio.sleep(backoff.seconds())
-                continue
-            backoff = Backoff(FIRST_SECONDS, WORK_SECONDS_MAX)
-            await self._changed.wait()
+
+    async def _has_passed(self) -> bool:
+        """Whether a round came to its end; trouble that passes is a reason to try again. Raises Fenced."""
+        try:
+            await self.round()
+        except PASSING as error:
+            get_logger().warning("evaluating_interrupted", reason=f"{type(error).__name__}: {error}")
+            return False
+        return True
 
     async def round(self) -> None:
         """Record until nothing is due. Raises Fenced, and trouble."""

@@ -41,9 +41,7 @@ def krippendorff_alpha(units: Sequence[Sequence[Value]], distance: Distance[Valu
     None where nothing can be compared, or where there is but one value in all.
     """
     coincidences = _coincidences(units)
-    totals: dict[Value, float] = {}
-    for (one, _), weight in coincidences.items():
-        totals[one] = totals.get(one, 0.0) + weight
+    totals = _totals(coincidences)
     paired = sum(totals.values())
     if paired <= 1:
         return None
@@ -52,6 +50,13 @@ def krippendorff_alpha(units: Sequence[Sequence[Value]], distance: Distance[Valu
         paired - 1
     )
     return None if expected == 0 else 1 - observed / expected
+
+
+def _totals(coincidences: Mapping[tuple[Value, Value], float]) -> Mapping[Value, float]:
+    found: dict[Value, float] = {}
+    for (one, _), weight in coincidences.items():
+        found[one] = found.get(one, 0.0) + weight
+    return found
 
 
 def _coincidences(units: Sequence[Sequence[Value]]) -> Mapping[tuple[Value, Value], float]:
