@@ -23,7 +23,7 @@ from vbatch.contracts.access import Scope
 from vbatch.contracts.audit import ACTOR_HEADER, ADDRESS_HEADER
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.api_keys import ApiKeys
-from vbatch.gateway.core.keys import KeyAsk, NewKey, new_key
+from vbatch.gateway.core.keys import KeyParams, NewKey, new_key
 from vbatch.gateway.flows.bootstrap import AdminKeyExists, init_keys
 from vbatch.journal.port import Journal
 
@@ -48,7 +48,7 @@ OWNED = {"file_id", "batch_id", "fanout_id", "upload_id", "webhook_endpoint_id"}
 
 def made(owner: str, scope: Scope, number: int, *, ends_in: timedelta | None = None) -> NewKey:
     now = datetime.now(UTC)
-    ask = KeyAsk(OwnerId(owner), f"{owner} {scope}", (scope,), now + ends_in if ends_in is not None else None)
+    ask = KeyParams(OwnerId(owner), f"{owner} {scope}", (scope,), now + ends_in if ends_in is not None else None)
     return new_key(ask, by="operator", now=now, entropy=bytes([number]) * 32)
 
 
@@ -279,7 +279,7 @@ async def test_a_server_that_others_reach_admits_nobody_until_a_key_is_made(plac
     async with gateway_running(place, journal, host="0.0.0.0") as stage:
         closed = await stage.ask("GET", "/v1/me", headers={"Authorization": "Bearer any"})
         assert closed.status == 401 and "vbatch keys init" in closed.error["message"]
-        ask = KeyAsk(OwnerId("root"), "first", (Scope.ADMIN,))
+        ask = KeyParams(OwnerId("root"), "first", (Scope.ADMIN,))
         begun = await init_keys(journal.log, ApiKeys({}), ask, now=datetime.now(UTC), entropy=bytes(32))
         assert await seconds_until(stage, bearer(begun.made), 200) < REVOKED_SECONDS_MAX
 
@@ -291,7 +291,7 @@ async def test_the_first_admin_key_takes_the_key_file_over(place: Place, journal
     async with gateway_running(place, journal, keys=file_keys) as stage:
         assert (await stage.ask("GET", "/v1/me", headers=old)).json["owner"] == "ann"
         assert (await stage.ask("GET", "/v1/admin/keys", headers=old)).status == 403
-        ask = KeyAsk(OwnerId("root"), "first", (Scope.ADMIN,))
+        ask = KeyParams(OwnerId("root"), "first", (Scope.ADMIN,))
         begun = await init_keys(journal.log, file_keys, ask, now=datetime.now(UTC), entropy=bytes(32))
         assert begun.imported_count == 1
         assert await seconds_until(stage, bearer(begun.made), 200) < REVOKED_SECONDS_MAX

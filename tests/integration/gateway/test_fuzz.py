@@ -27,7 +27,7 @@ from tests.integration.results.stage import eventually
 from vbatch.contracts.access import Scope
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.api_keys import NO_KEYS
-from vbatch.gateway.core.keys import KeyAsk
+from vbatch.gateway.core.keys import KeyParams
 from vbatch.gateway.core.rate_limits import Limited
 from vbatch.gateway.flows.bootstrap import init_keys
 
@@ -67,7 +67,7 @@ async def test_no_ask_made_from_the_description_finds_a_fault(tmp_path: Path):
 
 async def admin_key(up: Stack) -> dict[str, str]:
     """The header of a key that may do everything, also when asks have made others."""
-    ask = KeyAsk(OwnerId("root"), "fuzz", (Scope.ADMIN,))
+    ask = KeyParams(OwnerId("root"), "fuzz", (Scope.ADMIN,))
     begun = await init_keys(up.journal.log, NO_KEYS, ask, now=datetime.now(UTC), entropy=bytes(32))
     key = {"Authorization": f"Bearer {begun.made.text}"}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from vbatch.console.core.curation_objects import Judgement
-from vbatch.console.core.judging import Standing, judgement_ask, standing, vote_ask
-from vbatch.console.core.new_batch import Misfilled, create_ask
-from vbatch.console.core.new_dataset import dataset_ask
+from vbatch.console.core.judging import Standing, judgement_body, standing, vote_body
+from vbatch.console.core.new_batch import Misfilled, create_body
+from vbatch.console.core.new_dataset import dataset_body
 from vbatch.console.core.voting import Tally, is_swapped, lines_voted, tally_of, verdict_words, vote_of, wilson
 from vbatch.contracts.curation import Verdict, Vote
 
@@ -36,7 +36,7 @@ def verdict(sequence: int, said: Verdict | None, *, judge: str = "local", score:
 
 
 def test_a_verdict_becomes_a_judgement_of_the_console():
-    assert judgement_ask("batch_a", 7, {"verdict": "good", "csrf": "x"}) == {
+    assert judgement_body("batch_a", 7, {"verdict": "good", "csrf": "x"}) == {
         "judgements": [{"batch_id": "batch_a", "line": 7, "verdict": "good"}],
         "source": "console",
     }
@@ -44,7 +44,7 @@ def test_a_verdict_becomes_a_judgement_of_the_console():
 
 def test_everything_that_is_said_is_in_one_judgement():
     fields = {"score": "4", "tags": " too long, wrong tone,too long ", "note": " hm ", "edited": "B", "original": "A"}
-    assert judgement_ask("batch_a", 7, fields)["judgements"] == [
+    assert judgement_body("batch_a", 7, fields)["judgements"] == [
         {
             "batch_id": "batch_a",
             "line": 7,
@@ -68,7 +68,7 @@ def test_everything_that_is_said_is_in_one_judgement():
 )
 def test_a_judgement_that_says_nothing_or_too_much_is_refused(fields: dict[str, str], words: str):
     with pytest.raises(Misfilled, match=words):
-        judgement_ask("batch_a", 1, fields)
+        judgement_body("batch_a", 1, fields)
 
 
 def test_of_one_judge_the_newest_of_each_kind_counts():
@@ -101,7 +101,7 @@ def test_votes_count_once_a_judge_and_in_either_order():
 
 
 def test_a_vote_names_both_answers():
-    assert vote_ask(PAIR, 7, "a")["judgements"] == [
+    assert vote_body(PAIR, 7, "a")["judgements"] == [
         {"batch_id": "batch_a", "line": 7, "other_batch_id": "batch_b", "other_line": 7, "vote": "a"}
     ]
 
@@ -127,7 +127,7 @@ def test_a_winner_is_named_only_where_votes_name_one(tally: Tally, words: str):
 
 
 def test_a_data_set_is_asked_for_with_its_splits():
-    assert dataset_ask({"name": "support", "test": "10"}, ["batch_a"]) == {
+    assert dataset_body({"name": "support", "test": "10"}, ["batch_a"]) == {
         "name": "support",
         "batch_ids": ["batch_a"],
         "test_share": 0.1,
@@ -141,12 +141,12 @@ def test_a_data_set_is_asked_for_with_its_splits():
 )
 def test_a_data_set_that_cannot_be_made_says_why(fields: dict[str, str], batches: list[str]):
     with pytest.raises(Misfilled):
-        dataset_ask(fields, batches)
+        dataset_body(fields, batches)
 
 
 def test_a_batch_may_run_on_several_models_and_pause_by_itself():
     fields = {"file_id": "file-1", "idempotency_key": "k", "pause_on_empty": "25", "pause_on_cut": ""}
-    ask = create_ask(fields, ["model-a", "model-b"])
+    ask = create_body(fields, ["model-a", "model-b"])
     assert (ask["models"], ask["pause_on"]) == (["model-a", "model-b"], {"empty": 0.25})
     with pytest.raises(Misfilled, match="percent"):
-        create_ask(fields | {"pause_on_empty": "0"})
+        create_body(fields | {"pause_on_empty": "0"})

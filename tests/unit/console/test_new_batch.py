@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vbatch.console.core.new_batch import SAMPLE, Misfilled, create_ask, endpoint_of, read_draft, read_priority
+from vbatch.console.core.new_batch import SAMPLE, Misfilled, create_body, endpoint_of, read_draft, read_priority
 from vbatch.console.core.snippets import create_snippets
 
 
@@ -35,7 +35,7 @@ def test_the_form_becomes_the_ask_of_the_api():
         "window": "6h",
         "name": "pilot",
     }
-    assert create_ask(fields) == {
+    assert create_body(fields) == {
         "input_file_id": "file-1",
         "endpoint": "/v1/embeddings",
         "completion_window": "6h",
@@ -43,7 +43,7 @@ def test_the_form_becomes_the_ask_of_the_api():
         "metadata": {"name": "pilot"},
     }
     with pytest.raises(Misfilled):
-        create_ask({"file_id": "file-1"})
+        create_body({"file_id": "file-1"})
 
 
 def test_the_sample_is_three_requests_for_one_model():

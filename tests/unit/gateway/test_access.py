@@ -15,13 +15,13 @@ from vbatch.contracts.ids import OwnerId, imported_key_id, is_key_id, key_id_of,
 from vbatch.gateway.core.access import Access, is_asked_from_here
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, read_key_file
 from vbatch.gateway.core.keys import (
-    KeyAsk,
+    KeyParams,
     NewKey,
     check_may_create,
     imported,
     new_key,
+    parse_key_params,
     read_keep_hours,
-    read_key_ask,
     rotation,
 )
 from vbatch.gateway.core.refusals import Reason, Refusal
@@ -40,7 +40,7 @@ def known(*events: e.AnyEvent, file_keys: ApiKeys = NO_KEYS, is_local: bool = Tr
 
 
 def made(scope: Scope = Scope.USER, number: int = 1, **more: object) -> NewKey:
-    params = KeyAsk(ANN, "laptop", (scope,), **more)  # type: ignore[arg-type]  # the fields of KeyAsk
+    params = KeyParams(ANN, "laptop", (scope,), **more)  # type: ignore[arg-type]  # the fields of KeyParams
     return new_key(params, by="operator", now=NOON, entropy=bytes([number]) * 32)
 
 
@@ -173,11 +173,11 @@ def test_a_rotation_never_lengthens_a_life():
 def test_the_first_key_must_be_able_to_make_others():
     for scope, is_allowed in ((Scope.USER, False), (Scope.ADMIN, True)):
         if is_allowed:
-            check_may_create(known(), KeyAsk(ANN, "a", (scope,)), NOON)
+            check_may_create(known(), KeyParams(ANN, "a", (scope,)), NOON)
         else:
             with pytest.raises(Refusal, match="first key"):
-                check_may_create(known(), KeyAsk(ANN, "a", (scope,)), NOON)
-    check_may_create(known(made(Scope.ADMIN).event), KeyAsk(ANN, "a", (Scope.READ,)), NOON)
+                check_may_create(known(), KeyParams(ANN, "a", (scope,)), NOON)
+    check_may_create(known(made(Scope.ADMIN).event), KeyParams(ANN, "a", (Scope.READ,)), NOON)
 
 
 def test_a_key_tells_its_id_and_nothing_of_its_secret():
@@ -233,11 +233,11 @@ def test_quotas_and_limits_are_the_last_ones_told():
 )
 def test_a_key_that_cannot_be_meant_is_refused(body: bytes):
     with pytest.raises(Refusal):
-        read_key_ask(body, NOON)
+        parse_key_params(body, NOON)
 
 
 def test_scopes_may_come_in_any_order_and_twice():
-    params = read_key_ask(b'{"owner":"a","name":"n","scopes":["user","read","user"]}', NOON)
+    params = parse_key_params(b'{"owner":"a","name":"n","scopes":["user","read","user"]}', NOON)
     assert params.scopes == (Scope.READ, Scope.USER)
 
 

@@ -11,7 +11,7 @@ from vbatch.gateway.core.answer_lines import (
     SERIES_POINTS_MAX,
     SHOWN_BYTES_MAX,
     ChunkRecord,
-    read_lines_ask,
+    parse_lines_params,
     series_of,
     shown_line,
 )
@@ -54,7 +54,7 @@ def test_a_line_is_shown_as_json_or_as_the_beginning_of_its_text():
 )
 def test_an_ask_out_of_bounds_is_refused(query):
     with pytest.raises(Refusal):
-        read_lines_ask(query)
+        parse_lines_params(query)
 
 
 @pytest.fixture

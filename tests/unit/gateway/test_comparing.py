@@ -4,7 +4,7 @@ from vbatch.gateway.core.comparing import (
     ComparedLineObject,
     Only,
     compared_row,
-    read_compare_ask,
+    parse_compare_params,
     said,
     share_view,
 )
@@ -12,7 +12,7 @@ from vbatch.gateway.core.refusals import Refusal
 
 
 def test_batches_are_named_once_in_their_order():
-    ask = read_compare_ask({"batches": "b, a,b", "only": "different", "after_line": "7"})
+    ask = parse_compare_params({"batches": "b, a,b", "only": "different", "after_line": "7"})
     assert (ask.batch_ids, ask.only, ask.after_line) == (("b", "a"), Only.DIFFERENT, 7)
 
 
@@ -22,7 +22,7 @@ def test_batches_are_named_once_in_their_order():
 )
 def test_what_makes_no_sense_is_refused(query: dict[str, str]):
     with pytest.raises(Refusal):
-        read_compare_ask(query)
+        parse_compare_params(query)
 
 
 @pytest.mark.parametrize(

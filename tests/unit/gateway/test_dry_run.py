@@ -12,7 +12,7 @@ import pytest
 from vbatch.contracts.dry_run import RunEstimate
 from vbatch.gateway.core.dry_run import (
     Counted,
-    DryRunAsk,
+    DryRunParams,
     Prices,
     Range,
     input_tokens,
@@ -30,9 +30,9 @@ CHAT = "/v1/chat/completions"
 
 def test_a_dry_run_is_asked_for_with_lines_and_prices():
     assert read_dry_run(None) is None
-    assert read_dry_run({}) == DryRunAsk(3, Prices())
+    assert read_dry_run({}) == DryRunParams(3, Prices())
     asked = read_dry_run({"lines": 5, "prices": {"input_per_million": 1, "per_kwh": 0.3}})
-    assert asked == DryRunAsk(5, Prices(input_per_million=1.0, per_kwh=0.3))
+    assert asked == DryRunParams(5, Prices(input_per_million=1.0, per_kwh=0.3))
 
 
 @pytest.mark.parametrize(

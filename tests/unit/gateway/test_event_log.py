@@ -15,7 +15,7 @@ from vbatch.contracts.events import (
     WebhookEvent,
 )
 from vbatch.contracts.message import Recorded
-from vbatch.gateway.core.event_log import AGGREGATES, owner_named_in, read_events_ask, shown, subject_filter
+from vbatch.gateway.core.event_log import AGGREGATES, owner_named_in, parse_events_params, shown, subject_filter
 from vbatch.gateway.core.refusals import Refusal
 
 SHOWN_SAMPLES = [event for event in SAMPLES if BY_TYPE[type(event)].aggregate in AGGREGATES]
@@ -35,14 +35,14 @@ def test_every_event_is_shown_with_a_sentence_and_without_answers():
 
 
 def test_frequent_events_are_left_out_unless_all_are_asked_for():
-    milestones, everything = read_events_ask({}), read_events_ask({"detail": "all"})
+    milestones, everything = parse_events_params({}), parse_events_params({"detail": "all"})
     chunks = [record for record in map(recorded, SHOWN_SAMPLES) if isinstance(decode_outline(record), ChunkOutline)]
     assert chunks and not any(milestones.wants(record) for record in chunks)
     assert all(everything.wants(record) for record in map(recorded, SHOWN_SAMPLES))
 
 
 def test_events_can_be_asked_for_by_what_they_are_about():
-    params = read_events_ask({"aggregate": "file,batch"})
+    params = parse_events_params({"aggregate": "file,batch"})
     assert {kind.aggregate for kind in params.kinds} == {"file", "batch"}
 
 
@@ -51,12 +51,12 @@ def test_events_can_be_asked_for_by_what_they_are_about():
 )
 def test_an_ask_out_of_bounds_is_refused(query):
     with pytest.raises(Refusal):
-        read_events_ask(query)
+        parse_events_params(query)
 
 
 def test_a_subject_filter_finds_the_subject_of_its_event():
     paused = next(event for event in SHOWN_SAMPLES if isinstance(event, BatchPaused))
-    kind = next(kind for kind in read_events_ask({}).kinds if kind.type is BatchPaused)
+    kind = next(kind for kind in parse_events_params({}).kinds if kind.type is BatchPaused)
     assert subject_filter(kind, paused.batch_id) == recorded(paused).subject
 
 
@@ -68,4 +68,4 @@ def test_a_stored_file_names_its_owner():
 def test_keys_quotas_webhooks_and_dead_letters_are_in_nobodys_log():
     kinds = AccessEvent | WebhookEvent | DeadLetterRetried | DeadLetterDropped
     hidden = [event for event in SAMPLES if isinstance(event, kinds)]
-    assert hidden and not any(read_events_ask({"detail": "all"}).wants(recorded(event)) for event in hidden)
+    assert hidden and not any(parse_events_params({"detail": "all"}).wants(recorded(event)) for event in hidden)

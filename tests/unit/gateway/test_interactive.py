@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gateway.core.answer_usage import TokenCounts, usage_in, usage_in_events
-from vbatch.gateway.core.interactive import EventSplitter, error_event, read_ask
+from vbatch.gateway.core.interactive import EventSplitter, error_event, parse_interactive
 from vbatch.gateway.core.refusals import Reason, Refusal, engine_lost
 
 CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
@@ -22,7 +22,7 @@ PICTURE = {"type": "image_url", "image_url": {"url": "https://elsewhere.example/
 
 def ask(body: Any, endpoint: str = CHAT) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_ask(raw, endpoint, MODELS)
+    return parse_interactive(raw, endpoint, MODELS)
 
 
 def test_the_body_stays_as_the_client_wrote_it():

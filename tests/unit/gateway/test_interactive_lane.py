@@ -14,7 +14,7 @@ from vbatch.contracts.events import ModelRegistered, ModelRemoved
 from vbatch.contracts.ids import ModelId, RunnerId
 from vbatch.contracts.lane import DemandAnswer, LaneResult, LaneState
 from vbatch.contracts.models import EngineKind, ModelDefinition
-from vbatch.gateway.core.interactive import InteractiveAsk
+from vbatch.gateway.core.interactive import InteractiveRequest
 from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.flows.interactive import Interactive, content_of, loaded_words
 from vbatch.gateway.flows.model_feed import ModelFeed
@@ -24,7 +24,7 @@ from vbatch.journal.settings import JournalSettings
 
 SMALL, LARGE = ModelId("small"), ModelId("large")
 NEXT = DemandAnswer(message="It is loaded next.", retry_after_seconds=7.0)
-ASK = InteractiveAsk("/v1/chat/completions", SMALL, b"{}", is_streamed=False)
+ASK = InteractiveRequest("/v1/chat/completions", SMALL, b"{}", is_streamed=False)
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Runners:
             url, model = self.coming
             self.ready[url] = (model,)
 
-    async def open(self, url: str, ask: InteractiveAsk, request_id: str) -> LaneAnswer:
+    async def open(self, url: str, ask: InteractiveRequest, request_id: str) -> LaneAnswer:
         if url in self.faults:
             raise self.faults[url]
         return Whole(url)

@@ -13,11 +13,11 @@ from vbatch.gateway.core.text_search import (
     BEGINNING,
     Place,
     Scan,
-    SearchAsk,
+    SearchParams,
     Side,
     Words,
+    parse_search_params,
     place_text,
-    read_search_ask,
 )
 
 
@@ -87,7 +87,7 @@ async def test_blocks_that_cut_lines_lose_nothing(tmp_path: Path, monkeypatch: p
     lines = [answer(f"number {index}" if index % 3 else "needle") for index in range(40)]
     (tmp_path / "answers").write_bytes(b"".join(lines) + b"beyond what counts")
     size = sum(map(len, lines))
-    found = await TextSearch().find(open_blobs(tmp_path.as_uri()), "answers", size, SearchAsk("needle"))
+    found = await TextSearch().find(open_blobs(tmp_path.as_uri()), "answers", size, SearchParams("needle"))
     assert list(found.hits) == [sum(map(len, lines[:index])) for index in range(0, 40, 3)]
     assert (found.searched_to, found.total_bytes, found.next) == (size, size, None)
 
@@ -104,7 +104,7 @@ async def test_a_search_that_is_full_goes_on_where_it_stopped(
     whole: list[int] = []
     place: Place | None = BEGINNING
     while place is not None:
-        found = await search.find(blobs, "lines", size, SearchAsk("needle", side, place))
+        found = await search.find(blobs, "lines", size, SearchParams("needle", side, place))
         assert len(found.hits) <= 4
         whole, place = [*whole, *found.hits], found.next
     assert len(whole) == 10 == len(set(whole))
@@ -113,8 +113,8 @@ async def test_a_search_that_is_full_goes_on_where_it_stopped(
 
 
 def test_the_place_of_a_search_is_given_back_as_text():
-    assert read_search_ask({"contains": "x", "search_after": "7-2"}) == SearchAsk("x", Side.ANSWERS, Place(7, 2))
-    assert place_text(Place(7, 2)) == "7-2" and read_search_ask({}) is None
+    assert parse_search_params({"contains": "x", "search_after": "7-2"}) == SearchParams("x", Side.ANSWERS, Place(7, 2))
+    assert place_text(Place(7, 2)) == "7-2" and parse_search_params({}) is None
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_the_place_of_a_search_is_given_back_as_text():
 )
 def test_a_search_out_of_bounds_is_refused(query: dict[str, str]):
     with pytest.raises(Refusal):
-        read_search_ask({"contains": "x"} | query)
+        parse_search_params({"contains": "x"} | query)

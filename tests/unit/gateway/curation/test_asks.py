@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.events import BATCH
 from vbatch.contracts.curation import EDITED_BYTES_MAX, JudgementSource, Verdict, Vote
-from vbatch.gateway.core.curation.datasets import read_dataset_ask, version_of_path
-from vbatch.gateway.core.curation.judgement_asks import JUDGEMENTS_MAX, read_judgements_ask, read_list_ask
+from vbatch.gateway.core.curation.datasets import parse_dataset_params, version_of_path
+from vbatch.gateway.core.curation.judgement_params import JUDGEMENTS_MAX, parse_judgements_params, parse_list_params
 from vbatch.gateway.core.curation.judgements import AnswerKey, Comparison, Opinion
 from vbatch.gateway.core.refusals import Refusal
 
@@ -23,7 +23,9 @@ def asked(*judgements: dict[str, Any], **more: Any) -> bytes:
 
 
 def test_opinions_and_comparisons_are_read():
-    params = read_judgements_ask(asked(ONE | {"verdict": "good", "score": 4, "tags": ["x", "x"]}, PAIR, judge="anna"))
+    params = parse_judgements_params(
+        asked(ONE | {"verdict": "good", "score": 4, "tags": ["x", "x"]}, PAIR, judge="anna")
+    )
     opinion, comparison = params.said
     assert opinion == Opinion(answer=AnswerKey(BATCH, 3), verdict=Verdict.GOOD, score=4.0, tags=("x",))
     assert comparison == Comparison(answer=AnswerKey(BATCH, 3), other=AnswerKey(BATCH, 4), vote=Vote.A)
@@ -52,7 +54,7 @@ def test_opinions_and_comparisons_are_read():
 )
 def test_a_judgement_that_makes_no_sense_is_refused_and_named(judgement: dict[str, Any], param: str):
     with pytest.raises(Refusal) as refused:
-        read_judgements_ask(asked(judgement))
+        parse_judgements_params(asked(judgement))
     assert refused.value.param == param
 
 
@@ -69,11 +71,11 @@ def test_a_judgement_that_makes_no_sense_is_refused_and_named(judgement: dict[st
 )
 def test_an_ask_that_makes_no_sense_is_refused(raw: bytes):
     with pytest.raises(Refusal):
-        read_judgements_ask(raw)
+        parse_judgements_params(raw)
 
 
 def test_a_list_is_asked_for_by_batch_line_and_judge():
-    params = read_list_ask({"batch_id": BATCH, "line": "3", "judge": "anna", "order": "desc", "limit": "7"})
+    params = parse_list_params({"batch_id": BATCH, "line": "3", "judge": "anna", "order": "desc", "limit": "7"})
     assert (params.batch_id, params.line, params.judge) == (BATCH, 3, "anna")
     assert (params.is_newest_first, params.limit, params.after) == (True, 7, None)
 
@@ -81,7 +83,7 @@ def test_a_list_is_asked_for_by_batch_line_and_judge():
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "1001"}, {"order": "up"}, {"line": "x"}, {"after": "-1"}])
 def test_a_list_cannot_be_asked_for_otherwise(query: dict[str, str]):
     with pytest.raises(Refusal):
-        read_list_ask(query)
+        parse_list_params(query)
 
 
 def dataset(**fields: Any) -> bytes:
@@ -89,7 +91,7 @@ def dataset(**fields: Any) -> bytes:
 
 
 def test_a_data_set_is_asked_for_with_its_defaults():
-    params = read_dataset_ask(dataset())
+    params = parse_dataset_params(dataset())
     assert (params.name, params.selection.batch_ids, params.sequence) == ("support", (BATCH,), None)
     assert (params.selection.test_share, params.selection.near_duplicate) == (0.1, 0.8)
 
@@ -114,7 +116,7 @@ def test_a_data_set_is_asked_for_with_its_defaults():
 )
 def test_a_data_set_that_makes_no_sense_is_refused_and_named(fields: dict[str, Any], param: str):
     with pytest.raises(Refusal) as refused:
-        read_dataset_ask(dataset(**fields))
+        parse_dataset_params(dataset(**fields))
     assert refused.value.param == param
 
 

@@ -14,7 +14,7 @@ from tests.unit.gateway.curation.test_labelings import CHATS
 from vbatch.contracts.curation import Verdict, Vote
 from vbatch.gateway.core.curation.doubts import NO_DOUBT, disagreement, doubt_of, doubts_of
 from vbatch.gateway.core.curation.judgements import AnswerKey, JudgementRecord
-from vbatch.gateway.core.curation.labelings import chosen_items, read_labeling_ask
+from vbatch.gateway.core.curation.labelings import chosen_items, parse_labeling_params
 from vbatch.gateway.core.refusals import Refusal
 
 GOOD, BAD, UNSURE = Verdict.GOOD, Verdict.BAD, Verdict.UNSURE
@@ -25,7 +25,7 @@ def key(line: int) -> AnswerKey:
 
 
 def handed_out(records: list[JudgementRecord], **fields: Any) -> list[int]:
-    params = read_labeling_ask(json.dumps({"batch_ids": [BATCH], **fields}).encode())
+    params = parse_labeling_params(json.dumps({"batch_ids": [BATCH], **fields}).encode())
     doubts = doubts_of(records, EVERYTHING)
     return [item.answer.line for item in chosen_items(CHATS, params, {}, doubts).items]
 

@@ -16,7 +16,7 @@ from vbatch.contracts.ids import BatchId
 from vbatch.contracts.labeling import LabelingTemplate
 from vbatch.gateway.core.curation.examples import Answered, Exchange, exchange_of
 from vbatch.gateway.core.curation.judgements import AnswerKey
-from vbatch.gateway.core.curation.labelings import LabelingAsk, chosen_items, model_versions, read_labeling_ask
+from vbatch.gateway.core.curation.labelings import LabelingParams, chosen_items, model_versions, parse_labeling_params
 from vbatch.gateway.core.refusals import Refusal
 
 SCHEMA = {"type": "object", "properties": {"why": {"type": "string"}, "mood": {"enum": ["glad", "sad"]}}}
@@ -27,8 +27,8 @@ def exchange(line: int, question: str, answer: str, batch_id: BatchId = BATCH, *
     return exchange_of(Answered(AnswerKey(batch_id, line), asked(line, question, **body), answered(line, answer)))
 
 
-def params(*batch_ids: BatchId, **fields: Any) -> LabelingAsk:
-    return read_labeling_ask(json.dumps({"batch_ids": list(batch_ids) or [BATCH]} | fields).encode())
+def params(*batch_ids: BatchId, **fields: Any) -> LabelingParams:
+    return parse_labeling_params(json.dumps({"batch_ids": list(batch_ids) or [BATCH]} | fields).encode())
 
 
 CHATS = [exchange(line, f"Question {line}?", "x" * line) for line in range(1, 101)]

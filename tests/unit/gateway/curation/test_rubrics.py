@@ -21,7 +21,7 @@ from vbatch.contracts.ids import BatchId, ModelId
 from vbatch.contracts.labeling import LabelingAnswer, LabelingItem
 from vbatch.contracts.limits import WORD_BYTES_MAX
 from vbatch.contracts.previews import Json
-from vbatch.gateway.core.curation.evaluations import read_evaluation_ask
+from vbatch.gateway.core.curation.evaluations import parse_evaluation_params
 from vbatch.gateway.core.curation.rubrics import checked_rubric, judge_requests, prompt_text, rendered
 from vbatch.gateway.core.refusals import Refusal
 
@@ -118,11 +118,11 @@ def test_a_judge_is_named_within_bounds_and_by_its_rubric(model: str):
 def test_what_is_out_of_bounds_is_refused_by_name(field: str, value: object):
     body = {"batch_ids": [BATCH], "model": "m", "rubric": "Be kind."} | {field: value}
     with pytest.raises(Refusal) as refused:
-        read_evaluation_ask(json.dumps(body).encode())
+        parse_evaluation_params(json.dumps(body).encode())
     assert refused.value.param is not None and refused.value.param.startswith(field)
 
 
 def test_two_batches_are_compared_and_one_is_scored():
     for batch_ids, kind in (([BATCH], ANSWERS), ([BATCH, OTHER_BATCH], PAIRS)):
-        ask = read_evaluation_ask(json.dumps({"batch_ids": batch_ids, "model": "m", "rubric": "Be kind."}).encode())
+        ask = parse_evaluation_params(json.dumps({"batch_ids": batch_ids, "model": "m", "rubric": "Be kind."}).encode())
         assert ask.kind is kind

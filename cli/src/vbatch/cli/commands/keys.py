@@ -21,7 +21,7 @@ from vbatch.cli.time_spec import later
 from vbatch.contracts.access import Scope, is_owner_name
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, BadKeyFile, read_key_file
-from vbatch.gateway.core.keys import KEEP_HOURS_DEFAULT, KEEP_HOURS_MAX, KeyAsk
+from vbatch.gateway.core.keys import KEEP_HOURS_DEFAULT, KEEP_HOURS_MAX, KeyParams
 from vbatch.gateway.flows.bootstrap import AdminKeyExists, Bootstrap, TooManyKeys, init_keys
 from vbatch.journal.port import Conflict
 
@@ -60,7 +60,7 @@ def init(
     """Make the first admin key, on the machine of the server, and import the keys of the key file."""
     if not is_owner_name(owner):
         raise typer.BadParameter("1 to 64 of A-Z, a-z, 0-9, '_', '.' and '-'", param_hint="--owner")
-    begun = run(_begun(KeyAsk(OwnerId(owner), name, (Scope.ADMIN,)), file, is_again=again))
+    begun = run(_begun(KeyParams(OwnerId(owner), name, (Scope.ADMIN,)), file, is_again=again))
     _show_begun(begun)
 
 
@@ -117,12 +117,12 @@ def revoke(key: KeyArgument, reason: Why = "", *, server: ServerOptions) -> None
     server.show(server.ask(lambda gateway: gateway.ask("DELETE", path)), Key, _show_revoked)
 
 
-async def _begun(ask: KeyAsk, file: Path | None, *, is_again: bool) -> Bootstrap:
+async def _begun(params: KeyParams, file: Path | None, *, is_again: bool) -> Bootstrap:
     """Raises Refused, Misused."""
     now, entropy = datetime.now(UTC), os.urandom(ENTROPY_BYTES)
     async with opened_log(None) as journal:
         try:
-            return await init_keys(journal.log, _file_keys(file), ask, now=now, entropy=entropy, is_again=is_again)
+            return await init_keys(journal.log, _file_keys(file), params, now=now, entropy=entropy, is_again=is_again)
         except AdminKeyExists as error:
             raise Refused(
                 f"There is an admin key already ({error}): make others with `vbatch keys create`. If it is lost, "

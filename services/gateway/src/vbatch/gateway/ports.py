@@ -25,26 +25,26 @@ from vbatch.contracts.ids import (
 from vbatch.contracts.lane import DemandAnswer, LaneResult, LaneState
 from vbatch.contracts.webhooks import DeliveryPage
 from vbatch.gateway.core.access import Access
-from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.answer_lines import ChunkRecord, FaultRecord, LineRecord, LinesParams
 from vbatch.gateway.core.batches.manifest import FileDigest
-from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
+from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, ComparedRecord, CompareParams
 from vbatch.gateway.core.curation.datasets import DatasetRecord
 from vbatch.gateway.core.curation.evaluations import EvaluationRecord
-from vbatch.gateway.core.curation.judgements import AnsweredLine, JudgementRecord, JudgementsListAsk
+from vbatch.gateway.core.curation.judgements import AnsweredLine, JudgementRecord, JudgementsListParams
 from vbatch.gateway.core.curation.labelings import LabelingRecord
-from vbatch.gateway.core.dry_run import EstimateAsk
+from vbatch.gateway.core.dry_run import EstimateParams
 from vbatch.gateway.core.facets import FacetRecord
 from vbatch.gateway.core.files.uploads import BATCH_FILE_BYTES_MAX
-from vbatch.gateway.core.interactive import InteractiveAsk
+from vbatch.gateway.core.interactive import InteractiveRequest
 from vbatch.gateway.core.log_lines import ServiceLines
 from vbatch.gateway.core.merged_answers import Member, MergedPlaces
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
 from vbatch.gateway.core.quotas import Usage
 from vbatch.gateway.core.records import BatchRecord, FileRecord, ModelRecord, OutcomePlace
 from vbatch.gateway.core.server_views import DefinedModel, RunnerRecord, ServiceReport
-from vbatch.gateway.core.service_logs import ServiceLogsAsk
+from vbatch.gateway.core.service_logs import ServiceLogsParams
 from vbatch.gateway.core.settings_views import SettingsReport
-from vbatch.gateway.core.text_search import Found, SearchAsk
+from vbatch.gateway.core.text_search import Found, SearchParams
 from vbatch.gateway.core.usage import UsageRow
 from vbatch.journal.port import Log
 
@@ -107,7 +107,9 @@ class Reads(Protocol):
         """Sums over the batches created in that time, the newest day first; None for the batches of all owners."""
         ...
 
-    async def lines(self, batch: BatchRecord, params: LinesAsk, hits: Sequence[int] | None = None) -> list[LineRecord]:
+    async def lines(
+        self, batch: BatchRecord, params: LinesParams, hits: Sequence[int] | None = None
+    ) -> list[LineRecord]:
         """In the order asked for, one more than `params.limit`, if there are more; only what `batch.partial_bytes`
         covers. `hits` are what the search of `params` found."""
         ...
@@ -124,7 +126,7 @@ class Reads(Protocol):
         """Of each but the first, with the first."""
         ...
 
-    async def shared_lines(self, batches: Sequence[BatchRecord], ask: CompareAsk) -> list[int]:
+    async def shared_lines(self, batches: Sequence[BatchRecord], params: CompareParams) -> list[int]:
         """Lines of the first that are wanted, in input order; one more than `ask.limit`, if there are more."""
         ...
 
@@ -156,7 +158,7 @@ class CurationReads(Protocol):
         """Of these lines those that have an answer of status 2xx, by line."""
         ...
 
-    async def judgements(self, owner: OwnerId, params: JudgementsListAsk) -> list[JudgementRecord]:
+    async def judgements(self, owner: OwnerId, params: JudgementsListParams) -> list[JudgementRecord]:
         """Those that count, in the order asked for; one more than `params.limit`, if there are more."""
         ...
 
@@ -230,7 +232,7 @@ class DryRunFeed(Protocol):
 
     async def sample(self, blob: str, file_bytes: int, endpoint: str, lines: int) -> FileSample: ...
 
-    async def estimate(self, work: EstimateAsk) -> RunEstimate: ...
+    async def estimate(self, work: EstimateParams) -> RunEstimate: ...
 
 
 class LaneUnreachable(Exception):
@@ -283,7 +285,7 @@ class Lanes(Protocol):
         """Ask every runner now."""
         ...
 
-    async def open(self, url: str, ask: InteractiveAsk, request_id: str) -> LaneAnswer:
+    async def open(self, url: str, ask: InteractiveRequest, request_id: str) -> LaneAnswer:
         """Send one request. Raises LaneUnreachable, LaneRefused, LaneBroken."""
         ...
 
@@ -327,7 +329,7 @@ class InputLines(Protocol):
 class TextSearch(Protocol):
     """Full-text search in stored lines."""
 
-    async def find(self, blobs: Blobs, name: str, size: int, ask: SearchAsk) -> Found:
+    async def find(self, blobs: Blobs, name: str, size: int, params: SearchParams) -> Found:
         """What a scan from `ask.place` finds in the first `size` bytes. Raises BlobMissing, BlobTrouble."""
         ...
 
@@ -350,7 +352,7 @@ class Logs(Protocol):
         """The newest lines that name the batch, at most `limit`."""
         ...
 
-    async def newest(self, ask: ServiceLogsAsk) -> ServiceLines:
+    async def newest(self, params: ServiceLogsParams) -> ServiceLines:
         """The newest lines that are asked for."""
         ...
 

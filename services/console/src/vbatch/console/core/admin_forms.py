@@ -39,7 +39,7 @@ Ask = dict[str, object]
 Fields = Mapping[str, str]
 
 
-def key_ask(fields: Fields, now: int) -> Ask:
+def key_body(fields: Fields, now: int) -> Ask:
     """Raises Misfilled."""
     owner, name = fields.get("owner", "").strip(), fields.get("name", "").strip()
     if not owner or not name:
@@ -53,7 +53,7 @@ def key_ask(fields: Fields, now: int) -> Ask:
     return ask
 
 
-def rotation_ask(fields: Fields) -> Ask:
+def rotation_body(fields: Fields) -> Ask:
     """Raises Misfilled."""
     hours = fields.get("keep_old_for_hours", "24")
     if hours not in KEEP_HOURS:
@@ -61,18 +61,18 @@ def rotation_ask(fields: Fields) -> Ask:
     return {"keep_old_for_hours": int(hours)}
 
 
-def quota_ask(fields: Fields) -> Ask:
+def quota_body(fields: Fields) -> Ask:
     """An empty field limits nothing. Raises Misfilled."""
     return {name: number_of(fields.get(name, ""), words) for name, words in QUOTA_WORDS.items()}
 
 
-def limits_ask(fields: Fields) -> Ask:
+def limits_body(fields: Fields) -> Ask:
     """Only what the form names; an empty field limits nothing. Raises Misfilled."""
     named = {name: words for name, words in LIMIT_WORDS.items() if name in fields}
     return {name: number_of(fields[name], words) or 0 for name, words in named.items()}
 
 
-def webhook_ask(fields: Fields, event_types: Sequence[str]) -> Ask:
+def webhook_body(fields: Fields, event_types: Sequence[str]) -> Ask:
     """Raises Misfilled."""
     name, url = fields.get("name", "").strip(), fields.get("url", "").strip()
     if not name or not url:

@@ -36,7 +36,7 @@ def standing(judgements: Iterable[Judgement], judge: str) -> Standing:
     )
 
 
-def judgement_ask(batch_id: str, line: int, fields: Mapping[str, str]) -> dict[str, object]:
+def judgement_body(batch_id: str, line: int, fields: Mapping[str, str]) -> dict[str, object]:
     """The body of `POST /v1/judgements` for what one form says of one answer. Raises Misfilled."""
     said: dict[str, object] = {
         name: value
@@ -54,7 +54,7 @@ def judgement_ask(batch_id: str, line: int, fields: Mapping[str, str]) -> dict[s
     return {"judgements": [{"batch_id": batch_id, "line": line} | said], "source": SOURCE}
 
 
-def vote_ask(batch_ids: tuple[str, str], line: int, vote: str) -> dict[str, object]:
+def vote_body(batch_ids: tuple[str, str], line: int, vote: str) -> dict[str, object]:
     """The body of `POST /v1/judgements` for a vote between the answers of two batches to one line."""
     first, second = batch_ids
     pair = {"batch_id": first, "line": line, "other_batch_id": second, "other_line": line, "vote": vote}

@@ -94,7 +94,7 @@ def read_priority(text: str) -> int:
     return priority
 
 
-def create_ask(fields: Mapping[str, str], models: Sequence[str] = ()) -> dict[str, object]:
+def create_body(fields: Mapping[str, str], models: Sequence[str] = ()) -> dict[str, object]:
     """The body of `POST /v1/batches`; with `models` a batch for each of them. Raises Misfilled."""
     file_id = fields.get("file_id", "")[:ID_CHARS_MAX]
     if not file_id or not fields.get("idempotency_key"):

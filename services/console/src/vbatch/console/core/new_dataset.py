@@ -20,7 +20,7 @@ FORMATS = (
 """What the lines of a download are, and for whom."""
 
 
-def dataset_ask(fields: Mapping[str, str], batch_ids: Sequence[str]) -> dict[str, object]:
+def dataset_body(fields: Mapping[str, str], batch_ids: Sequence[str]) -> dict[str, object]:
     """The body of `POST /v1/datasets`. Raises Misfilled."""
     name = fields.get("name", "").strip()
     if not DATASET_NAME_PATTERN.fullmatch(name):

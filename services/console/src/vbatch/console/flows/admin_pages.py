@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vbatch.console.core import admin_objects as admin, api_objects as api
-from vbatch.console.flows.pages import PageAsk
+from vbatch.console.flows.pages import PageParams
 from vbatch.console.ports import Api, ApiRefused
 
 OWNERS_ASKED_MAX = 20
@@ -92,41 +92,41 @@ class ConfigView:
     as_of: int
 
 
-async def keys(source: Api, ask: PageAsk, now: int) -> KeysView:
+async def keys(source: Api, params: PageParams, now: int) -> KeysView:
     found, owners, limits = await asyncio.gather(source.admin.keys(), source.admin.owners(), source.admin.limits())
-    shown = found.data if ask.query.get("state") == "all" else tuple(key for key in found.data if key.opens(now))
+    shown = found.data if params.query.get("state") == "all" else tuple(key for key in found.data if key.opens(now))
     asked = await asyncio.gather(*(source.admin.owner(owner.id) for owner in owners.data[:OWNERS_ASKED_MAX]))
-    return KeysView(shown, (*asked, *owners.data[OWNERS_ASKED_MAX:]), limits, _of(ask, "state"), now)
+    return KeysView(shown, (*asked, *owners.data[OWNERS_ASKED_MAX:]), limits, _of(params, "state"), now)
 
 
-async def webhooks(source: Api, ask: PageAsk, now: int) -> WebhooksView:
+async def webhooks(source: Api, params: PageParams, now: int) -> WebhooksView:
     endpoints, event_types = await asyncio.gather(source.admin.webhooks(), source.admin.event_types())
-    chosen = next((each for each in endpoints.data if each.id == ask.query.get("endpoint")), None)
+    chosen = next((each for each in endpoints.data if each.id == params.query.get("endpoint")), None)
     deliveries, trouble = await _deliveries(source, chosen)
-    open_one = next((each for each in deliveries if each.id == ask.query.get("delivery")), None)
+    open_one = next((each for each in deliveries if each.id == params.query.get("delivery")), None)
     attempts = (await source.admin.attempts(chosen.id, open_one.id)).data if chosen and open_one else ()
-    query = _of(ask, "endpoint", "delivery")
+    query = _of(params, "endpoint", "delivery")
     return WebhooksView(endpoints.data, event_types.data, chosen, deliveries, open_one, attempts, query, now, trouble)
 
 
-async def audit(source: Api, ask: PageAsk, now: int) -> AuditView:
-    query = _of(ask, "actor", "object_id", "action", "before")
+async def audit(source: Api, params: PageParams, now: int) -> AuditView:
+    query = _of(params, "actor", "object_id", "action", "before")
     page = await source.admin.audit(query | {"order": "desc", "limit": str(AUDIT_A_PAGE)})
     return AuditView(page, query, now)
 
 
-async def admin_page(source: Api, ask: PageAsk, now: int) -> AdminView:
+async def admin_page(source: Api, params: PageParams, now: int) -> AdminView:
     server, runners, pause, letters = await asyncio.gather(
         source.server(), source.runners(), source.admin.queue_pause(), source.admin.dead_letters({"limit": "1"})
     )
-    return AdminView(server, runners.data, pause, letters, _of(ask), now)
+    return AdminView(server, runners.data, pause, letters, _of(params), now)
 
 
-async def logs(source: Api, ask: PageAsk, now: int) -> LogsView:
-    query = _of(ask, "service", "level", "text") | {"limit": str(LINES_SHOWN)}
-    shown = _of(ask, "service", "level", "text", "requests", "hold")
+async def logs(source: Api, params: PageParams, now: int) -> LogsView:
+    query = _of(params, "service", "level", "text") | {"limit": str(LINES_SHOWN)}
+    shown = _of(params, "service", "level", "text", "requests", "hold")
     try:
-        found = await source.admin.logs(query if ask.query.get("requests") else query | {"without": REQUEST_LINE})
+        found = await source.admin.logs(query if params.query.get("requests") else query | {"without": REQUEST_LINE})
     except ApiRefused as error:
         if error.code != LOGS_ELSEWHERE:
             raise
@@ -134,19 +134,19 @@ async def logs(source: Api, ask: PageAsk, now: int) -> LogsView:
     return LogsView(found.data[::-1], found.has_more, shown, now)
 
 
-async def dead_letters(source: Api, ask: PageAsk, now: int) -> DeadLettersView:
-    query = _of(ask, "after", "letter")
-    page = await source.admin.dead_letters({"limit": str(LETTERS_A_PAGE)} | _of(ask, "after"))
+async def dead_letters(source: Api, params: PageParams, now: int) -> DeadLettersView:
+    query = _of(params, "after", "letter")
+    page = await source.admin.dead_letters({"limit": str(LETTERS_A_PAGE)} | _of(params, "after"))
     is_there = query.get("letter") in {str(letter.id) for letter in page.data}
     chosen = await source.admin.dead_letter(query["letter"]) if is_there else None
     return DeadLettersView(page, chosen, query, now)
 
 
-async def config(source: Api, ask: PageAsk, now: int) -> ConfigView:
+async def config(source: Api, params: PageParams, now: int) -> ConfigView:
     settings, limits, changes = await asyncio.gather(
         source.admin.settings(), source.admin.limits(), source.admin.changes(CHANGES_SHOWN)
     )
-    return ConfigView(settings.data, limits, changes.data, _of(ask, "service", "show"), now)
+    return ConfigView(settings.data, limits, changes.data, _of(params, "service", "show"), now)
 
 
 async def _deliveries(source: Api, chosen: admin.Webhook | None) -> tuple[tuple[admin.Delivery, ...], str]:
@@ -161,6 +161,6 @@ async def _deliveries(source: Api, chosen: admin.Webhook | None) -> tuple[tuple[
         return (), error.message
 
 
-def _of(ask: PageAsk, *names: str) -> dict[str, str]:
+def _of(params: PageParams, *names: str) -> dict[str, str]:
     """Those fields of the address that the page knows."""
-    return {name: ask.query[name] for name in names if ask.query.get(name)}
+    return {name: params.query[name] for name in names if params.query.get(name)}

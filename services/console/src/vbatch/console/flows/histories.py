@@ -10,7 +10,7 @@ from vbatch.console.core import api_objects as api, reading_objects as reading
 from vbatch.console.core.comparing import CHOICES, Row, row_of
 from vbatch.console.core.timeline_view import Lanes, StateRow, Steps, lanes_of, state_rows, steps_of
 from vbatch.console.core.usage_view import DayBar, Sums, bars_of, range_asked, sums_by
-from vbatch.console.flows.pages import PageAsk
+from vbatch.console.flows.pages import PageParams
 from vbatch.console.flows.voting import PairTally, tallies
 from vbatch.console.ports import Api
 
@@ -33,10 +33,10 @@ class TimelineView:
     as_of: int
 
 
-async def timeline(source: Api, ask: PageAsk, now: int) -> TimelineView:
-    at = ask.query.get("at", "")
+async def timeline(source: Api, params: PageParams, now: int) -> TimelineView:
+    at = params.query.get("at", "")
     query = {"at": at} if at.isascii() and at.isdigit() and 0 < len(at) <= DIGITS_MAX and int(at) else {}
-    batch, told = await asyncio.gather(source.batch(ask.batch_id), source.timeline(ask.batch_id, query))
+    batch, told = await asyncio.gather(source.batch(params.batch_id), source.timeline(params.batch_id, query))
     return TimelineView(batch, told, lanes_of(told), steps_of(told), state_rows(told.state), bool(query), now)
 
 
@@ -54,8 +54,8 @@ class UsageView:
     as_of: int
 
 
-async def usage(source: Api, ask: PageAsk, now: int) -> UsageView:
-    is_of_all, days = bool(ask.query.get("all")), range_asked(ask.query)
+async def usage(source: Api, params: PageParams, now: int) -> UsageView:
+    is_of_all, days = bool(params.query.get("all")), range_asked(params.query)
     query = usage_query(days, now)
     told, scopes = await asyncio.gather(source.usage(query, is_of_all=is_of_all), source.scopes())
     return UsageView(

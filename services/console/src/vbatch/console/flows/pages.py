@@ -35,7 +35,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class PageAsk:
+class PageParams:
     """What of a page's address decides what it shows."""
 
     batch_id: str = ""
@@ -132,7 +132,7 @@ class FilesView:
     as_of: int
 
 
-async def hub(source: Api, _ask: PageAsk, now: int) -> views.Hub:
+async def hub(source: Api, _ask: PageParams, now: int) -> views.Hub:
     server, runners, unfinished, ended = await asyncio.gather(
         source.server(),
         source.runners(),
@@ -142,7 +142,7 @@ async def hub(source: Api, _ask: PageAsk, now: int) -> views.Hub:
     return views.hub_of(server, runners.data, unfinished, ended.data, now)
 
 
-async def queue(source: Api, ask: PageAsk, now: int) -> views.QueueView:
+async def queue(source: Api, params: PageParams, now: int) -> views.QueueView:
     runners = (await source.runners()).data
     try:
         told, page = await asyncio.gather(
@@ -153,26 +153,26 @@ async def queue(source: Api, ask: PageAsk, now: int) -> views.QueueView:
             raise
         return views.QueueView((), None, runners, None, now, error.message)
     view = views.queue_of(told, {batch.id: batch for batch in page.data}, runners, now)
-    wanted = wanted_change(ask.query)
+    wanted = wanted_change(params.query)
     changed = await _or_none(source.what_if(wanted.batch_id, wanted.priority)) if wanted is not None else None
     if wanted is None or changed is None:
         return view
     return replace(view, tried=tried_of(wanted, told, changed, {batch.id: batch.name for batch in page.data}))
 
 
-async def batches(source: Api, ask: PageAsk, now: int) -> BatchesView:
+async def batches(source: Api, params: PageParams, now: int) -> BatchesView:
     names = ("after", "status", "created_after", "created_before")
-    query = {name: ask.query[name] for name in names if ask.query.get(name)}
-    query |= {name: value for name, value in ask.query.items() if name.startswith("metadata[") and value}
+    query = {name: params.query[name] for name in names if params.query.get(name)}
+    query |= {name: value for name, value in params.query.items() if name.startswith("metadata[") and value}
     return BatchesView(await source.batches(query | {"limit": str(BATCHES_A_PAGE)}), query, now)
 
 
-async def head(source: Api, ask: PageAsk, now: int) -> HeadView:
-    return HeadView(await source.batch(ask.batch_id), now)
+async def head(source: Api, params: PageParams, now: int) -> HeadView:
+    return HeadView(await source.batch(params.batch_id), now)
 
 
-async def overview(source: Api, ask: PageAsk, now: int) -> OverviewView:
-    batch = await source.batch(ask.batch_id)
+async def overview(source: Api, params: PageParams, now: int) -> OverviewView:
+    batch = await source.batch(params.batch_id)
     why, faults, series, events, (first, family), check = await asyncio.gather(
         _or_none(source.why(batch.id)) if not batch.is_over else _nothing(),
         source.faults(batch.id),
@@ -185,24 +185,24 @@ async def overview(source: Api, ask: PageAsk, now: int) -> OverviewView:
     return OverviewView(batch, why, faults, series, story, first, family.data, check, now)
 
 
-async def answers(source: Api, ask: PageAsk, now: int) -> AnswersView:
-    query = selection_of(ask.query)
+async def answers(source: Api, params: PageParams, now: int) -> AnswersView:
+    query = selection_of(params.query)
     batch, lines = await asyncio.gather(
-        source.batch(ask.batch_id), source.lines(ask.batch_id, asked(query) | {"limit": str(LINES_A_PAGE)})
+        source.batch(params.batch_id), source.lines(params.batch_id, asked(query) | {"limit": str(LINES_A_PAGE)})
     )
     return AnswersView(batch, lines, query, now)
 
 
-async def batch_events(source: Api, ask: PageAsk, now: int) -> EventsView:
-    query = {name: ask.query[name] for name in ("before", "detail") if ask.query.get(name)}
-    wanted = query | {"batch_id": ask.batch_id, "limit": str(EVENTS_A_PAGE)}
-    batch, page = await asyncio.gather(source.batch(ask.batch_id), source.events(wanted))
+async def batch_events(source: Api, params: PageParams, now: int) -> EventsView:
+    query = {name: params.query[name] for name in ("before", "detail") if params.query.get(name)}
+    wanted = query | {"batch_id": params.batch_id, "limit": str(EVENTS_A_PAGE)}
+    batch, page = await asyncio.gather(source.batch(params.batch_id), source.events(wanted))
     return EventsView(batch, page, query, now)
 
 
-async def details(source: Api, ask: PageAsk, now: int) -> DetailsView:
+async def details(source: Api, params: PageParams, now: int) -> DetailsView:
     batch, raw, manifest = await asyncio.gather(
-        source.batch(ask.batch_id), source.batch_json(ask.batch_id), source.manifest(ask.batch_id)
+        source.batch(params.batch_id), source.batch_json(params.batch_id), source.manifest(params.batch_id)
     )
     return DetailsView(batch, raw.decode(errors="replace"), manifest, now)
 
@@ -216,22 +216,22 @@ async def line(source: Api, batch_id: str, number: int, shape: Shape, now: int) 
     return LineView(batch, number, conversation_of(detail), shape, about, me.key_id or LOCAL_JUDGE, now)
 
 
-async def fanout(source: Api, ask: PageAsk, now: int) -> FanoutView:
-    return FanoutView(await source.fanout(ask.query.get(FANOUT, "")), now)
+async def fanout(source: Api, params: PageParams, now: int) -> FanoutView:
+    return FanoutView(await source.fanout(params.query.get(FANOUT, "")), now)
 
 
-async def models(source: Api, _ask: PageAsk, now: int) -> ModelsView:
+async def models(source: Api, _ask: PageParams, now: int) -> ModelsView:
     registry, runners = await asyncio.gather(source.registry(), source.runners())
     return ModelsView(registry.data, runners.data, now)
 
 
-async def files(source: Api, ask: PageAsk, now: int) -> FilesView:
-    query = {name: ask.query[name] for name in ("after", "purpose") if ask.query.get(name)}
+async def files(source: Api, params: PageParams, now: int) -> FilesView:
+    query = {name: params.query[name] for name in ("after", "purpose") if params.query.get(name)}
     return FilesView(await source.files(query | {"limit": str(FILES_A_PAGE)}), query, now)
 
 
-async def events(source: Api, ask: PageAsk, now: int) -> EventsView:
-    query = {name: ask.query[name] for name in ("before", "aggregate", "detail") if ask.query.get(name)}
+async def events(source: Api, params: PageParams, now: int) -> EventsView:
+    query = {name: params.query[name] for name in ("before", "aggregate", "detail") if params.query.get(name)}
     return EventsView(None, await source.events(query | {"limit": str(EVENTS_A_PAGE)}), query, now)
 
 

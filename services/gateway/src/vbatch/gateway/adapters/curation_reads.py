@@ -16,7 +16,7 @@ from vbatch.gateway.adapters.cooperative import map_cooperatively
 from vbatch.gateway.adapters.postgres import PostgresReads
 from vbatch.gateway.core.curation.datasets import DatasetRecord
 from vbatch.gateway.core.curation.evaluations import EvaluationRecord
-from vbatch.gateway.core.curation.judgements import AnsweredLine, JudgementRecord, JudgementsListAsk
+from vbatch.gateway.core.curation.judgements import AnsweredLine, JudgementRecord, JudgementsListParams
 from vbatch.gateway.core.curation.labelings import LabelingRecord
 from vbatch.gateway.core.records import BatchRecord
 
@@ -81,7 +81,7 @@ class PostgresCurationReads:
         rows = await self._reads.rows(ANSWERED, batch.sequence, list(lines), batch.partial_bytes)
         return [AnsweredLine(*row) for row in rows]
 
-    async def judgements(self, owner: OwnerId, params: JudgementsListAsk) -> list[JudgementRecord]:
+    async def judgements(self, owner: OwnerId, params: JudgementsListParams) -> list[JudgementRecord]:
         query = NEWEST_FIRST if params.is_newest_first else OLDEST_FIRST
         filters = (params.batch_id, params.line, params.judge)
         rows = await self._reads.rows(query, owner, params.after, params.limit + 1, *filters)

@@ -19,7 +19,7 @@ from vbatch.chassis.http_exchange import (
     address_of,
 )
 from vbatch.contracts.lane import LANE_PATH, MODEL_HEADER, REQUEST_HEADER, RESULT_HEADER, LaneResult, LaneState
-from vbatch.gateway.core.interactive import InteractiveAsk
+from vbatch.gateway.core.interactive import InteractiveRequest
 from vbatch.gateway.ports import LaneBroken, LaneRefused, LaneUnreachable
 
 STATE_SECONDS_MAX = 2.0
@@ -88,7 +88,7 @@ class RunnerLanes:
         told = await asyncio.gather(*(self._state(url) for url in self._urls))
         self._states = {url: state for url, state in zip(self._urls, told, strict=True) if state is not None}
 
-    async def open(self, url: str, ask: InteractiveAsk, request_id: str) -> OpenLaneAnswer:
+    async def open(self, url: str, ask: InteractiveRequest, request_id: str) -> OpenLaneAnswer:
         headers = self._headers | {MODEL_HEADER: ask.model, REQUEST_HEADER: request_id}
         path = urlsplit(url).path + LANE_PATH + ask.endpoint
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from vbatch.chassis.log_files import Gathered, LinesWanted, lines_about, newest_lines
 from vbatch.contracts.ids import BatchId
 from vbatch.gateway.core.log_lines import ServiceLine, ServiceLines
-from vbatch.gateway.core.service_logs import ServiceLogsAsk
+from vbatch.gateway.core.service_logs import ServiceLogsParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class LogFolder:
         async with self._turn:
             return _told(await asyncio.to_thread(lines_about, self.folder, batch_id, lines_max=limit))
 
-    async def newest(self, ask: ServiceLogsAsk) -> ServiceLines:
-        wanted = LinesWanted(ask.service, ask.level, ask.text, ask.without)
+    async def newest(self, params: ServiceLogsParams) -> ServiceLines:
+        wanted = LinesWanted(params.service, params.level, params.text, params.without)
         async with self._turn:
-            return _told(await asyncio.to_thread(newest_lines, self.folder, wanted, lines_max=ask.limit))
+            return _told(await asyncio.to_thread(newest_lines, self.folder, wanted, lines_max=params.limit))
 
 
 def _told(found: Gathered) -> ServiceLines:

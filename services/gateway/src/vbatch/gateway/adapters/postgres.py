@@ -28,9 +28,9 @@ from vbatch.gateway.adapters.postgres_comparing import (
     places_of,
 )
 from vbatch.gateway.adapters.postgres_lines import FACETS, line_record, lines_query
-from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesAsk
+from vbatch.gateway.core.answer_lines import FAULT_KINDS_MAX, ChunkRecord, FaultRecord, LineRecord, LinesParams
 from vbatch.gateway.core.batches.manifest import FileDigest
-from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, CompareAsk, ComparedRecord
+from vbatch.gateway.core.comparing import Agreement, AnswerStatistics, ComparedRecord, CompareParams
 from vbatch.gateway.core.facets import FACETS_MAX, FacetRecord
 from vbatch.gateway.core.merged_answers import FAMILY_MAX, Member, MergedPlaces
 from vbatch.gateway.core.pages import ListBatchesParams, ListFilesParams, ListResultsParams
@@ -198,7 +198,9 @@ class PostgresReads:
     async def usage_by_day(self, owner: OwnerId | None, begins: datetime, ends: datetime, limit: int) -> list[UsageRow]:
         return await map_cooperatively(_usage_row, await self._rows(USAGE_BY_DAY, owner, begins, ends, limit))
 
-    async def lines(self, batch: BatchRecord, params: LinesAsk, hits: Sequence[int] | None = None) -> list[LineRecord]:
+    async def lines(
+        self, batch: BatchRecord, params: LinesParams, hits: Sequence[int] | None = None
+    ) -> list[LineRecord]:
         query, arguments = lines_query(batch, params, hits)
         return await map_cooperatively(line_record, await self._rows(query, *arguments))
 
@@ -214,9 +216,9 @@ class PostgresReads:
         rows = await self._rows(AGREEMENTS, *places_of(batches), batches[0].sequence)
         return [Agreement(*row) for row in rows]
 
-    async def shared_lines(self, batches: Sequence[BatchRecord], ask: CompareAsk) -> list[int]:
+    async def shared_lines(self, batches: Sequence[BatchRecord], params: CompareParams) -> list[int]:
         rows = await self._rows(
-            SHARED_LINES[ask.only], *places_of(batches), batches[0].sequence, ask.after_line, ask.limit + 1
+            SHARED_LINES[params.only], *places_of(batches), batches[0].sequence, params.after_line, params.limit + 1
         )
         return [int(row[0]) for row in rows]
 

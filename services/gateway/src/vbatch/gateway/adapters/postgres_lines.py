@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import asyncpg
 
-from vbatch.gateway.core.answer_lines import LINES_MAX, LineRecord, LinesAsk
+from vbatch.gateway.core.answer_lines import LINES_MAX, LineRecord, LinesParams
 from vbatch.gateway.core.line_filters import LineOrder
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.text_search import Side
@@ -56,27 +56,27 @@ class LinesQuery:
         return f"${len(self.arguments)}"
 
 
-def lines_query(batch: BatchRecord, ask: LinesAsk, hits: Sequence[int] | None) -> tuple[str, list[object]]:
+def lines_query(batch: BatchRecord, params: LinesParams, hits: Sequence[int] | None) -> tuple[str, list[object]]:
     """At most one more than `ask.limit` rows; `hits` restricts them to what a search found."""
-    query, filters = LinesQuery(), ask.filters
+    query, filters = LinesQuery(), params.filters
     for condition, value in zip(UNFILTERED, (batch.sequence, batch.partial_bytes), strict=True):
         query.where(condition, value)
-    query.where(f"{SUCCEEDED} = %s", ask.is_success)
-    query.where("custom_id LIKE %s", _holding(ask.custom_id))
-    query.where("error_code = %s", ask.error_code)
-    query.where("status_code = %s", ask.status_code)
+    query.where(f"{SUCCEEDED} = %s", params.is_success)
+    query.where("custom_id LIKE %s", _holding(params.custom_id))
+    query.where("error_code = %s", params.error_code)
+    query.where("status_code = %s", params.status_code)
     query.where("model = %s", filters.model)
     query.where("finish_reason = %s", filters.finish_reason)
     query.where("is_json = %s", filters.is_json)
     query.where("text_chars >= %s", filters.chars_min)
     query.where("text_chars <= %s", filters.chars_max)
-    if ask.search is not None:
-        query.where(HIT_COLUMNS[ask.search.side], list(hits or ()))
+    if params.search is not None:
+        query.where(HIT_COLUMNS[params.search.side], list(hits or ()))
     is_filtered = len(query.conditions) > len(UNFILTERED)
-    _behind(query, ask)
-    where, limit = " AND ".join(query.conditions), query.argument(ask.limit + 1)
+    _behind(query, params)
+    where, limit = " AND ".join(query.conditions), query.argument(params.limit + 1)
     return (
-        f"SELECT * FROM outcome WHERE {where} ORDER BY {_order(ask, is_filtered=is_filtered)} LIMIT {limit}",
+        f"SELECT * FROM outcome WHERE {where} ORDER BY {_order(params, is_filtered=is_filtered)} LIMIT {limit}",
         query.arguments,
     )
 
@@ -93,26 +93,26 @@ def line_record(row: asyncpg.Record) -> LineRecord:
     )
 
 
-def _behind(query: LinesQuery, ask: LinesAsk) -> None:
+def _behind(query: LinesQuery, params: LinesParams) -> None:
     """Only what follows the line `after_line` in the order that is asked for."""
-    value, filters = VALUES[ask.filters.order], ask.filters
+    value, filters = VALUES[params.filters.order], params.filters
     if filters.order is LineOrder.LINE:
-        if ask.after_line:
-            query.where("line < %s" if filters.is_descending else "line > %s", ask.after_line)
-    elif ask.after_line:
+        if params.after_line:
+            query.where("line < %s" if filters.is_descending else "line > %s", params.after_line)
+    elif params.after_line:
         sign = "<" if filters.is_descending else ">"
         place = f"(SELECT {value}, line FROM outcome WHERE batch_sequence = $1 AND line = %s)"
-        query.where(f"({value}, line) {sign} {place}", ask.after_line)
+        query.where(f"({value}, line) {sign} {place}", params.after_line)
 
 
-def _order(ask: LinesAsk, *, is_filtered: bool) -> str:
+def _order(params: LinesParams, *, is_filtered: bool) -> str:
     """Rows lie in the order in which they were answered. To fetch a million of them one by one in input order takes
     seconds, and that is what PostgreSQL does where it expects a page to be full soon and is wrong. A page that is
     filtered is therefore sorted (`line + 0` is no column with an index); an export reads every row anyway."""
-    direction = " DESC" if ask.filters.is_descending else ""
-    if ask.filters.order is LineOrder.LINE:
-        return f"line + 0{direction}" if is_filtered and ask.limit <= LINES_MAX else f"line{direction}"
-    return f"{VALUES[ask.filters.order]}{direction}, line{direction}"
+    direction = " DESC" if params.filters.is_descending else ""
+    if params.filters.order is LineOrder.LINE:
+        return f"line + 0{direction}" if is_filtered and params.limit <= LINES_MAX else f"line{direction}"
+    return f"{VALUES[params.filters.order]}{direction}, line{direction}"
 
 
 def _holding(text: str | None) -> str | None:

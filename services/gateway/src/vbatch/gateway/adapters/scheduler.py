@@ -17,7 +17,7 @@ from vbatch.contracts.dry_run import FileSample, RunEstimate
 from vbatch.contracts.file_check import FileChecked
 from vbatch.contracts.forecast import Explanation, Forecast, ForecastEntry
 from vbatch.contracts.ids import BatchId
-from vbatch.gateway.core.dry_run import EstimateAsk
+from vbatch.gateway.core.dry_run import EstimateParams
 from vbatch.gateway.ports import SchedulerUnavailable
 
 FETCH_EVERY_SECONDS = 1.0
@@ -80,7 +80,7 @@ class SchedulerFeed:
             raise SchedulerUnavailable(f"the bytes of {blob} are not there")
         return sample
 
-    async def estimate(self, work: EstimateAsk) -> RunEstimate:
+    async def estimate(self, work: EstimateParams) -> RunEstimate:
         query = {name: str(value) for name, value in asdict(work).items()}
         estimate = await self._get("/estimate", RunEstimate, query)
         if estimate is None:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 
 from vbatch.chassis.blobs import Blobs
-from vbatch.gateway.core.text_search import SEARCHED_BYTES_MAX, Found, Scan, SearchAsk, Words
+from vbatch.gateway.core.text_search import SEARCHED_BYTES_MAX, Found, Scan, SearchParams, Words
 
 BLOCK_BYTES = 1 << 20
 SEARCHES_MAX = 2
@@ -21,12 +21,12 @@ class TextSearch:
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(SEARCHES_MAX)
-        self._remembered: OrderedDict[tuple[str, int, SearchAsk], Found] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, int, SearchParams], Found] = OrderedDict()
 
-    async def find(self, blobs: Blobs, name: str, size: int, ask: SearchAsk) -> Found:
-        key = (name, size, ask)
+    async def find(self, blobs: Blobs, name: str, size: int, params: SearchParams) -> Found:
+        key = (name, size, params)
         async with self._turn:
-            found = self._remembered.get(key) or await _scanned(blobs, name, size, ask)
+            found = self._remembered.get(key) or await _scanned(blobs, name, size, params)
         self._remembered[key] = found
         self._remembered.move_to_end(key)
         if len(self._remembered) > REMEMBERED_MAX:
@@ -34,11 +34,11 @@ class TextSearch:
         return found
 
 
-async def _scanned(blobs: Blobs, name: str, size: int, ask: SearchAsk) -> Found:
-    scan = Scan(Words(ask.words), ask.side, ask.place)
-    async for block in _whole_lines(blobs, name, ask.place.start, size):
+async def _scanned(blobs: Blobs, name: str, size: int, params: SearchParams) -> Found:
+    scan = Scan(Words(params.words), params.side, params.place)
+    async for block in _whole_lines(blobs, name, params.place.start, size):
         await asyncio.to_thread(scan.over, block)
-        if scan.is_full or scan.place.start - ask.place.start >= SEARCHED_BYTES_MAX:
+        if scan.is_full or scan.place.start - params.place.start >= SEARCHED_BYTES_MAX:
             break
     is_at_end = scan.place.start >= size
     return Found(tuple(scan.hits), min(scan.place.start, size), size, None if is_at_end else scan.place)

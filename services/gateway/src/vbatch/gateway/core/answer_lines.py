@@ -13,7 +13,7 @@ from vbatch.contracts.previews import answer_preview, request_preview
 from vbatch.gateway.core.line_filters import NO_FILTERS, LineFilters, read_line_filters
 from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.core.shapes import bounded_string, integer_between, integer_of_text
-from vbatch.gateway.core.text_search import Found, SearchAsk, place_text, read_search_ask
+from vbatch.gateway.core.text_search import Found, SearchParams, parse_search_params, place_text
 
 LINES_DEFAULT, LINES_MAX = 50, 200
 LINE_MAX = 2**31 - 1
@@ -30,7 +30,7 @@ FAULT_KINDS_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
-class LinesAsk:
+class LinesParams:
     """At most `limit` answered lines behind `after_line`; None asks for no such thing."""
 
     after_line: int = 0
@@ -40,7 +40,7 @@ class LinesAsk:
     error_code: str | None = None
     status_code: int | None = None
     filters: LineFilters = NO_FILTERS
-    search: SearchAsk | None = None
+    search: SearchParams | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +177,9 @@ class ShownLine(msgspec.Struct, frozen=True, kw_only=True):
     answer_head: str | None = None
 
 
-def read_lines_ask(query: Mapping[str, str]) -> LinesAsk:
+def parse_lines_params(query: Mapping[str, str]) -> LinesParams:
     """Raises Refusal."""
-    return LinesAsk(
+    return LinesParams(
         after_line=_number(query, "after_line", 0, LINE_MAX) or 0,
         limit=_number(query, "limit", 1, LINES_MAX) or LINES_DEFAULT,
         is_success=_is_success(query),
@@ -187,7 +187,7 @@ def read_lines_ask(query: Mapping[str, str]) -> LinesAsk:
         error_code=_text(query, "error_code"),
         status_code=_number(query, "status_code", 0, 999),
         filters=read_line_filters(query),
-        search=read_search_ask(query),
+        search=parse_search_params(query),
     )
 
 

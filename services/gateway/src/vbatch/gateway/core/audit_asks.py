@@ -17,7 +17,7 @@ ENTRIES_DEFAULT, ENTRIES_MAX = 100, 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class AuditAsk:
+class AuditParams:
     """At most `limit` entries behind sequence `after` and before `before`: of one actor, one object or one action if
     that is named. They come oldest first, or newest first."""
 
@@ -57,13 +57,13 @@ class AuditPage(BaseModel):
     has_more: bool
 
 
-def read_audit_ask(query: Mapping[str, str]) -> AuditAsk:
+def parse_audit_params(query: Mapping[str, str]) -> AuditParams:
     """Raises Refusal."""
     after = integer_between(integer_of_text(query.get("after", "0"), "after"), "after", 0, BYTES_MAX)
     limit = integer_of_text(query.get("limit", str(ENTRIES_DEFAULT)), "limit")
     limit = integer_between(limit, "limit", 1, ENTRIES_MAX)
     before = integer_of_text(query.get("before", str(BYTES_MAX)), "before")
-    return AuditAsk(
+    return AuditParams(
         after,
         limit,
         query.get("actor"),

@@ -90,7 +90,7 @@ class ChangeList(BaseModel):
     data: list[ChangeObject]
 
 
-def read_changes_ask(query: Mapping[str, str]) -> int:
+def parse_changes_params(query: Mapping[str, str]) -> int:
     """How many are asked for. Raises Refusal."""
     limit = integer_of_text(query.get("limit", str(CHANGES_DEFAULT)), "limit")
     return integer_between(limit, "limit", 1, CHANGES_MAX)

@@ -42,7 +42,7 @@ class Only(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CompareAsk:
+class CompareParams:
     batch_ids: tuple[str, ...]
     only: Only = Only.ALL
     after_line: int = 0
@@ -148,10 +148,10 @@ class ComparedPage(BaseModel):
     last_line: int | None
 
 
-def read_compare_ask(query: Mapping[str, str]) -> CompareAsk:
+def parse_compare_params(query: Mapping[str, str]) -> CompareParams:
     """Raises Refusal."""
     limit, after = query.get("limit", str(COMPARED_DEFAULT)), query.get("after_line", "0")
-    return CompareAsk(
+    return CompareParams(
         batch_ids=_batch_ids(query.get("batches", "")),
         only=_only(query.get("only", Only.ALL.value)),
         after_line=integer_between(integer_of_text(after, "after_line"), "after_line", 0, LINE_MAX),

@@ -80,7 +80,7 @@ def is_ours(record: Recorded) -> bool:
     return kind is not None and WRITER in kind.writers
 
 
-def read_letters_ask(query: Mapping[str, str]) -> tuple[int, int]:
+def parse_letters_params(query: Mapping[str, str]) -> tuple[int, int]:
     """The sequence behind which the page begins, and its size. Raises Refusal."""
     after = integer_between(integer_of_text(query.get("after", "0"), "after"), "after", 0, SEQUENCE_MAX)
     limit = integer_of_text(query.get("limit", str(LETTERS_DEFAULT)), "limit")

@@ -34,13 +34,13 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
-class DryRunAsk:
+class DryRunParams:
     lines: int = LINES_DEFAULT
     prices: Prices = Prices()
 
 
 @dataclass(frozen=True, slots=True)
-class EstimateAsk:
+class EstimateParams:
     """The work that the scheduler is asked about."""
 
     model: ModelId
@@ -81,7 +81,7 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOKENIZED = msgspec.json.Decoder(_Tokenized)
 
 
-def read_dry_run(value: object) -> DryRunAsk | None:
+def read_dry_run(value: object) -> DryRunParams | None:
     """Parse `{"lines": 3, "prices": {…}}`; None for null. Raises Refusal."""
     if value is None:
         return None
@@ -92,7 +92,7 @@ def read_dry_run(value: object) -> DryRunAsk | None:
             raise parameter_unknown(f"dry_run.{name}")
     lines = value.get("lines", LINES_DEFAULT)
     name = "dry_run.lines"
-    return DryRunAsk(integer_between(integer(lines, name), name, 1, LINES_MAX), _prices(value.get("prices")))
+    return DryRunParams(integer_between(integer(lines, name), name, 1, LINES_MAX), _prices(value.get("prices")))
 
 
 def _prices(value: object) -> Prices:

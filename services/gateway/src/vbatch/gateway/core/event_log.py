@@ -68,7 +68,7 @@ class EventPage(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class EventsAsk:
+class EventsParams:
     """At most `limit` events before a sequence: of one batch, of these aggregates, with the frequent ones or not."""
 
     limit: int = EVENTS_DEFAULT
@@ -105,9 +105,9 @@ class ShownEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw
 
 
-def read_events_ask(query: Mapping[str, str]) -> EventsAsk:
+def parse_events_params(query: Mapping[str, str]) -> EventsParams:
     """Raises Refusal."""
-    return EventsAsk(
+    return EventsParams(
         limit=_number(query, "limit", EVENTS_DEFAULT, 1, EVENTS_MAX),
         before=_number(query, "before", SEQUENCE_MAX, 1, SEQUENCE_MAX),
         batch_id=query.get("batch_id"),

@@ -44,7 +44,7 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
-class InteractiveAsk:
+class InteractiveRequest:
     """`body` is what the client wrote."""
 
     endpoint: str
@@ -53,7 +53,7 @@ class InteractiveAsk:
     is_streamed: bool
 
 
-def read_ask(raw: bytes, endpoint: str, models: Mapping[ModelId, ModelDefinition]) -> InteractiveAsk:
+def parse_interactive(raw: bytes, endpoint: str, models: Mapping[ModelId, ModelDefinition]) -> InteractiveRequest:
     """Read what decides the way of a body. Raises Refusal."""
     body = _read(raw)
     model = _model(body.model)
@@ -65,7 +65,7 @@ def read_ask(raw: bytes, endpoint: str, models: Mapping[ModelId, ModelDefinition
     if endpoint not in definition.endpoints:
         raise endpoint_unserved(model, endpoint)
     _check_trust(raw, definition)
-    return InteractiveAsk(endpoint, definition.id, raw, is_streamed=body.stream is True)
+    return InteractiveRequest(endpoint, definition.id, raw, is_streamed=body.stream is True)
 
 
 def _model(given: object) -> ModelId:

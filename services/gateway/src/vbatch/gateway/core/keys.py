@@ -28,7 +28,7 @@ CREATE_REQUIRED = ("owner", "name", "scopes")
 
 
 @dataclass(frozen=True, slots=True)
-class KeyAsk:
+class KeyParams:
     owner: OwnerId
     name: str
     scopes: tuple[Scope, ...]
@@ -43,10 +43,10 @@ class NewKey:
     text: str
 
 
-def read_key_ask(raw: bytes, now: datetime) -> KeyAsk:
+def parse_key_params(raw: bytes, now: datetime) -> KeyParams:
     """Raises Refusal."""
     body = json_object(raw, required=CREATE_REQUIRED, optional=("expires_at",))
-    return KeyAsk(
+    return KeyParams(
         owner=owner_name(string(body["owner"], "owner"), "owner"),
         name=printable(body["name"], "name", NAME_CHARS_MAX),
         scopes=_scopes(body["scopes"]),
@@ -63,7 +63,7 @@ def read_keep_hours(raw: bytes) -> int:
     return KEEP_HOURS_DEFAULT if hours is None else integer_between(integer(hours, name), name, 0, KEEP_HOURS_MAX)
 
 
-def new_key(params: KeyAsk, *, by: str, now: datetime, entropy: bytes) -> NewKey:
+def new_key(params: KeyParams, *, by: str, now: datetime, entropy: bytes) -> NewKey:
     """`entropy` is 32 bytes."""
     text = new_api_key(entropy)
     key_id = key_id_of(text)
@@ -82,7 +82,7 @@ def new_key(params: KeyAsk, *, by: str, now: datetime, entropy: bytes) -> NewKey
     return NewKey(event, text)
 
 
-def check_may_create(access: Access, params: KeyAsk, now: datetime) -> None:
+def check_may_create(access: Access, params: KeyParams, now: datetime) -> None:
     """Raises Refusal."""
     if not access.keys and Scope.ADMIN not in params.scopes:
         words = "The first key must have the scope 'admin': without one nobody could make another."
@@ -95,7 +95,7 @@ def rotation(key: ApiKey, *, keep_hours: int, by: str, now: datetime, entropy: b
     """A key like this one, and the end of this one. Raises Refusal."""
     if not key.opens(now):
         raise key_over(key.id)
-    made = new_key(KeyAsk(key.owner, key.name, key.scopes), by=by, now=now, entropy=entropy)
+    made = new_key(KeyParams(key.owner, key.name, key.scopes), by=by, now=now, entropy=entropy)
     ends_at = now + timedelta(hours=keep_hours)
     if key.expires_at is not None:
         ends_at = min(ends_at, key.expires_at)

@@ -74,7 +74,7 @@ def parse_list_files(query: Mapping[str, str]) -> ListFilesParams:
     return ListFilesParams(limit, _after(query), _is_ascending(query), _purpose(query))
 
 
-def read_endpoints_ask(query: Mapping[str, str]) -> ListFilesParams:
+def parse_endpoints_params(query: Mapping[str, str]) -> ListFilesParams:
     return ListFilesParams(_limit(query, BATCHES_DEFAULT, BATCHES_MAX), _after(query))
 
 

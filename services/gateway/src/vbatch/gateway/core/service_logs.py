@@ -15,7 +15,7 @@ TEXT_CHARS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceLogsAsk:
+class ServiceLogsParams:
     """The newest `limit` lines of a service if one is named, of this level or a more severe one, with this text and
     without that one."""
 
@@ -26,9 +26,9 @@ class ServiceLogsAsk:
     without: str = ""
 
 
-def read_service_logs_ask(query: Mapping[str, str]) -> ServiceLogsAsk:
+def parse_service_logs_params(query: Mapping[str, str]) -> ServiceLogsParams:
     """Raises Refusal."""
-    return ServiceLogsAsk(
+    return ServiceLogsParams(
         limit=parse_logs_query(query),
         service=_one_of(query.get("service", ""), "service", ("", *SERVICES)),
         level=_one_of(query.get("level", "info"), "level", LEVELS),

@@ -48,7 +48,7 @@ BEGINNING = Place(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class SearchAsk:
+class SearchParams:
     """Lines whose answer or request, or `custom_id`, holds `words`; the scan begins at `place`."""
 
     words: str
@@ -119,12 +119,12 @@ class Scan:
         self.place = Place(self.place.start + end - start, self.place.lines_before + lines)
 
 
-def read_search_ask(query: Mapping[str, str]) -> SearchAsk | None:
+def parse_search_params(query: Mapping[str, str]) -> SearchParams | None:
     """None where nothing is looked for. Raises Refusal."""
     words = bounded_string(query.get("contains", ""), "contains", WORDS_CHARS_MAX)
     if not words:
         return None
-    return SearchAsk(words, _side(query), _place(query))
+    return SearchParams(words, _side(query), _place(query))
 
 
 def place_text(place: Place | None) -> str | None:

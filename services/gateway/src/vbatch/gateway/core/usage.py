@@ -35,7 +35,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class UsageAsk:
+class UsageParams:
     """Batches created from `first` to `last`, both included."""
 
     first: date
@@ -90,21 +90,21 @@ class UsageObject(BaseModel):
     has_more: bool
 
 
-def read_usage_ask(query: Mapping[str, str], today: date) -> UsageAsk:
+def parse_usage_params(query: Mapping[str, str], today: date) -> UsageParams:
     """By default the last 30 days. Raises Refusal."""
     last = _day(query, "last_day") or today
     first = _day(query, "first_day") or last - timedelta(days=DAYS_DEFAULT - 1)
     if not 0 <= (last - first).days < DAYS_MAX:
         message = f"'first_day' must be before 'last_day', by fewer than {DAYS_MAX} days."
         raise Refusal(Reason.VALUE_INVALID, message, "first_day")
-    return UsageAsk(first, last, _is_csv(query))
+    return UsageParams(first, last, _is_csv(query))
 
 
-def usage_view(ask: UsageAsk, rows: Sequence[UsageRow]) -> UsageObject:
+def usage_view(params: UsageParams, rows: Sequence[UsageRow]) -> UsageObject:
     shown = list(rows[:ROWS_MAX])
     return UsageObject(
-        first_day=ask.first,
-        last_day=ask.last,
+        first_day=params.first,
+        last_day=params.last,
         data=shown,
         totals=UsageTotals(
             batches=sum(row.batches for row in shown),

@@ -39,7 +39,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointAsk:
+class EndpointParams:
     """What an endpoint is to be; None leaves a field as it is."""
 
     name: str | None
@@ -79,14 +79,14 @@ class Endpoints:
         return found
 
 
-def read_create_ask(raw: bytes, *, may_be_private: bool) -> EndpointAsk:
+def parse_create_params(raw: bytes, *, may_be_private: bool) -> EndpointParams:
     """Raises Refusal."""
     return _endpoint_ask(
         json_object(raw, required=("event_types", "name", "url"), optional=()), may_be_private=may_be_private
     )
 
 
-def read_update_ask(raw: bytes, *, may_be_private: bool) -> EndpointAsk:
+def parse_update_params(raw: bytes, *, may_be_private: bool) -> EndpointParams:
     """Raises Refusal."""
     return _endpoint_ask(
         json_object(raw, required=(), optional=("event_types", "name", "url")), may_be_private=may_be_private
@@ -102,7 +102,7 @@ def read_keeps_old(raw: bytes) -> bool:
     return value
 
 
-def read_test_ask(raw: bytes) -> str:
+def parse_test_params(raw: bytes) -> str:
     """The type of event that is to be sent. Raises Refusal."""
     body = json_object(raw, required=("event_type",), optional=())
     return _event_type(string(body["event_type"], "event_type"), "event_type")
@@ -124,7 +124,7 @@ def hint_of(secret: bytes) -> str:
     return secret_text(secret)[-HINT_CHARS:]
 
 
-def update_event(endpoint: Endpoint, params: EndpointAsk, *, by: str, now: datetime) -> e.WebhookUpdated | None:
+def update_event(endpoint: Endpoint, params: EndpointParams, *, by: str, now: datetime) -> e.WebhookUpdated | None:
     """None when nothing would change."""
     event = e.WebhookUpdated(
         at=now,
@@ -173,9 +173,9 @@ def _changed(endpoint: Endpoint, event: Change) -> Endpoint:
             )
 
 
-def _endpoint_ask(body: Mapping[str, object], *, may_be_private: bool) -> EndpointAsk:
+def _endpoint_ask(body: Mapping[str, object], *, may_be_private: bool) -> EndpointParams:
     name, url, types = body.get("name"), body.get("url"), body.get("event_types")
-    return EndpointAsk(
+    return EndpointParams(
         name=None if name is None else printable(name, "name", NAME_CHARS_MAX),
         url=None if url is None else _url(string(url, "url"), may_be_private=may_be_private),
         event_types=None if types is None else _event_types(types),

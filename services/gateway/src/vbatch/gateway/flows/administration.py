@@ -14,7 +14,7 @@ from vbatch.gateway.core.dead_letters import NOT_OURS, Letter, is_ours, no_such_
 from vbatch.gateway.core.log_lines import LogsObject, logs_view
 from vbatch.gateway.core.queue_pause import QueuePause
 from vbatch.gateway.core.refusals import Reason, Refusal, unavailable
-from vbatch.gateway.core.service_logs import ServiceLogsAsk
+from vbatch.gateway.core.service_logs import ServiceLogsParams
 from vbatch.gateway.core.settings_views import SettingsReport
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.logs import NOT_HERE
@@ -81,11 +81,11 @@ class Administration:
         await append(self.dependencies, event)
         await self.dead.drop(sequence)
 
-    async def logs(self, ask: ServiceLogsAsk) -> LogsObject:
+    async def logs(self, params: ServiceLogsParams) -> LogsObject:
         """Raises Refusal when no logs are kept here."""
         if self.dependencies.logs is None:
             raise Refusal(Reason.LOGS_ELSEWHERE, NOT_HERE)
-        return logs_view(await self.dependencies.logs.newest(ask))
+        return logs_view(await self.dependencies.logs.newest(params))
 
     async def settings_of_all(self) -> list[SettingsReport]:
         """What each service says of its own settings."""

@@ -20,7 +20,7 @@ from vbatch.gateway.core.answer_lines import (
     FaultList,
     LineObject,
     LineRecord,
-    LinesAsk,
+    LinesParams,
     SeriesObject,
     ShownLine,
     fault_view,
@@ -31,7 +31,7 @@ from vbatch.gateway.core.answer_lines import (
 )
 from vbatch.gateway.core.facets import FacetsObject, facets_view
 from vbatch.gateway.core.records import BatchRecord
-from vbatch.gateway.core.text_search import Found, SearchAsk, Side
+from vbatch.gateway.core.text_search import Found, SearchParams, Side
 from vbatch.gateway.flows.batches import find_batch
 from vbatch.gateway.ports import Dependencies
 
@@ -47,7 +47,7 @@ class LinesFound:
     search: Found | None
 
 
-async def lines_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: LinesAsk) -> bytes:
+async def lines_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: LinesParams) -> bytes:
     """A `LinePage`. Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     found = await find_lines(dependencies, owner, batch, params)
@@ -61,7 +61,7 @@ async def lines_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: s
     return page_of_lines(views, has_more=found.has_more, search=found.search)
 
 
-async def find_lines(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: LinesAsk) -> LinesFound:
+async def find_lines(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: LinesParams) -> LinesFound:
     """In the order asked for."""
     search = await _search(dependencies, owner, batch, params.search) if params.search is not None else None
     records = await dependencies.reads.lines(batch, params, search.hits if search is not None else None)
@@ -77,7 +77,9 @@ async def line_detail(dependencies: Dependencies, owner: OwnerId, batch_id: str,
     """Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     records = [
-        record for record in await dependencies.reads.lines(batch, LinesAsk(line - 1, limit=1)) if record.line == line
+        record
+        for record in await dependencies.reads.lines(batch, LinesParams(line - 1, limit=1))
+        if record.line == line
     ]
     answers = await answers_of(dependencies, batch, records, SHOWN_BYTES_MAX, head_bytes=HEAD_BYTES)
     requests = await requests_of(dependencies, owner, batch, [line], SHOWN_BYTES_MAX + 1)
@@ -99,15 +101,15 @@ async def series_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: 
     return series_of(chunks, await _times(dependencies, batch, chunks))
 
 
-async def _search(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, ask: SearchAsk) -> Found:
+async def _search(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: SearchParams) -> Found:
     """In the growing answers, or in the input file; nothing is found in a file that is gone."""
-    if ask.side is Side.ANSWERS:
+    if params.side is Side.ANSWERS:
         path = partial_results_path(batch.id, batch.partial_folder)
-        return await dependencies.text_search.find(dependencies.partial, path, batch.partial_bytes, ask)
+        return await dependencies.text_search.find(dependencies.partial, path, batch.partial_bytes, params)
     file = await dependencies.reads.file(owner, batch.input_file_id, dependencies.now())
     if file is None:
         return Found((), 0, 0, None)
-    return await dependencies.text_search.find(dependencies.blobs, file.blob, file.bytes, ask)
+    return await dependencies.text_search.find(dependencies.blobs, file.blob, file.bytes, params)
 
 
 async def _times(dependencies: Dependencies, batch: BatchRecord, chunks: Sequence[ChunkRecord]) -> dict[int, datetime]:
@@ -131,7 +133,7 @@ async def _times(dependencies: Dependencies, batch: BatchRecord, chunks: Sequenc
 
 
 async def _example(dependencies: Dependencies, batch: BatchRecord, line: int) -> bytes | None:
-    records = await dependencies.reads.lines(batch, LinesAsk(line - 1, limit=1))
+    records = await dependencies.reads.lines(batch, LinesParams(line - 1, limit=1))
     return (await answers_of(dependencies, batch, records[:1], PREVIEW_BYTES_MAX))[0] if records else None
 
 

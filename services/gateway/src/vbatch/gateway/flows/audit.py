@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vbatch.contracts.audit import AuditEntry, audit_entry, audit_subjects
-from vbatch.gateway.core.audit_asks import AuditAsk
+from vbatch.gateway.core.audit_asks import AuditParams
 from vbatch.gateway.ports import Dependencies
 
 SPAN_EVENTS = 20_000
@@ -11,7 +11,7 @@ SPAN_EVENTS = 20_000
 SPAN_GROWTH = 4
 
 
-async def read_audit(dependencies: Dependencies, params: AuditAsk) -> list[AuditEntry]:
+async def read_audit(dependencies: Dependencies, params: AuditParams) -> list[AuditEntry]:
     """In the order asked for; one more than `ask.limit`, if there are more."""
     subjects = audit_subjects()
     newest = [await dependencies.log.last(subject) for subject in subjects]
@@ -24,7 +24,7 @@ async def read_audit(dependencies: Dependencies, params: AuditAsk) -> list[Audit
     return await _between(dependencies, params, params.after, last, count_max=params.limit + 1)
 
 
-async def _newest_first(dependencies: Dependencies, params: AuditAsk, last: int) -> list[AuditEntry]:
+async def _newest_first(dependencies: Dependencies, params: AuditParams, last: int) -> list[AuditEntry]:
     span = SPAN_EVENTS
     while True:
         after = max(params.after, last - span)
@@ -35,7 +35,7 @@ async def _newest_first(dependencies: Dependencies, params: AuditAsk, last: int)
 
 
 async def _between(
-    dependencies: Dependencies, params: AuditAsk, after: int, last: int, *, count_max: int | None = None
+    dependencies: Dependencies, params: AuditParams, after: int, last: int, *, count_max: int | None = None
 ) -> list[AuditEntry]:
     """The wanted entries behind `after` up to `last`, oldest first; at most `count_max`. An audited event stands at
     `last` or behind it."""

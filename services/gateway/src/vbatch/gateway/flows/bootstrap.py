@@ -10,7 +10,7 @@ from vbatch.contracts.codec import decode, encode
 from vbatch.contracts.subjects import KEY_EVENTS
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.api_keys import ApiKeys
-from vbatch.gateway.core.keys import OPERATOR, KeyAsk, NewKey, imported, new_key
+from vbatch.gateway.core.keys import OPERATOR, KeyParams, NewKey, imported, new_key
 from vbatch.journal.port import APPEND_ALL_MESSAGES_MAX, Guard, Log
 
 
@@ -29,7 +29,7 @@ class Bootstrap:
 
 
 async def init_keys(
-    log: Log, file_keys: ApiKeys, params: KeyAsk, *, now: datetime, entropy: bytes, is_again: bool = False
+    log: Log, file_keys: ApiKeys, params: KeyParams, *, now: datetime, entropy: bytes, is_again: bool = False
 ) -> Bootstrap:
     """All in one write, or nothing; with `is_again` also where an admin key exists, which may be lost.
 

@@ -11,11 +11,11 @@ from vbatch.contracts.previews import request_preview
 from vbatch.gateway.core.answer_lines import PREVIEW_BYTES_MAX
 from vbatch.gateway.core.comparing import (
     COMPARED_MAX,
-    CompareAsk,
     ComparedAnswerObject,
     ComparedLineObject,
     ComparedPage,
     ComparedRecord,
+    CompareParams,
     ComparisonObject,
     answer_view,
     check_comparable,
@@ -29,44 +29,46 @@ from vbatch.gateway.flows.batches import find_batch
 from vbatch.gateway.ports import Dependencies
 
 
-async def comparison(dependencies: Dependencies, owner: OwnerId, ask: CompareAsk) -> ComparisonObject:
+async def comparison(dependencies: Dependencies, owner: OwnerId, params: CompareParams) -> ComparisonObject:
     """Raises Refusal for a batch that is unknown, or for more lines than can be compared."""
-    batches = await _batches(dependencies, owner, ask)
+    batches = await _batches(dependencies, owner, params)
     statistics, agreements = await asyncio.gather(
         dependencies.reads.statistics(batches), dependencies.reads.agreements(batches)
     )
     return comparison_view(batches, statistics, agreements)
 
 
-async def compared_lines(dependencies: Dependencies, owner: OwnerId, ask: CompareAsk) -> ComparedPage:
+async def compared_lines(dependencies: Dependencies, owner: OwnerId, params: CompareParams) -> ComparedPage:
     """Raises Refusal for a batch that is unknown, or for more lines than can be compared."""
-    return await _page(dependencies, owner, await _batches(dependencies, owner, ask), ask)
+    return await _page(dependencies, owner, await _batches(dependencies, owner, params), params)
 
 
-async def compared_table(dependencies: Dependencies, owner: OwnerId, ask: CompareAsk) -> AsyncGenerator[bytes, None]:
+async def compared_table(
+    dependencies: Dependencies, owner: OwnerId, params: CompareParams
+) -> AsyncGenerator[bytes, None]:
     """All of the lines as CSV. Raises Refusal."""
-    batches = await _batches(dependencies, owner, ask)
+    batches = await _batches(dependencies, owner, params)
     yield compared_heading(batches)
-    ask = replace(ask, after_line=0, limit=COMPARED_MAX)
+    params = replace(params, after_line=0, limit=COMPARED_MAX)
     while True:
-        page = await _page(dependencies, owner, batches, ask)
+        page = await _page(dependencies, owner, batches, params)
         yield b"".join(compared_row(line) for line in page.data)
         if not page.has_more or page.last_line is None:
             return
-        ask = replace(ask, after_line=page.last_line)
+        params = replace(params, after_line=page.last_line)
 
 
-async def _batches(dependencies: Dependencies, owner: OwnerId, ask: CompareAsk) -> list[BatchRecord]:
-    batches = [await find_batch(dependencies, owner, batch_id) for batch_id in ask.batch_ids]
+async def _batches(dependencies: Dependencies, owner: OwnerId, params: CompareParams) -> list[BatchRecord]:
+    batches = [await find_batch(dependencies, owner, batch_id) for batch_id in params.batch_ids]
     check_comparable(batches)
     return batches
 
 
 async def _page(
-    dependencies: Dependencies, owner: OwnerId, batches: Sequence[BatchRecord], ask: CompareAsk
+    dependencies: Dependencies, owner: OwnerId, batches: Sequence[BatchRecord], params: CompareParams
 ) -> ComparedPage:
-    found = await dependencies.reads.shared_lines(batches, ask)
-    lines = found[: ask.limit]
+    found = await dependencies.reads.shared_lines(batches, params)
+    lines = found[: params.limit]
     records = await dependencies.reads.compared(batches, lines)
     requests = await requests_of(dependencies, owner, batches[0], lines, PREVIEW_BYTES_MAX)
     columns = [await _column(dependencies, batch, records, batches[0]) for batch in batches]
@@ -80,7 +82,7 @@ async def _page(
         )
         for line in lines
     ]
-    return ComparedPage(data=data, has_more=len(found) > ask.limit, last_line=lines[-1] if lines else None)
+    return ComparedPage(data=data, has_more=len(found) > params.limit, last_line=lines[-1] if lines else None)
 
 
 async def _column(

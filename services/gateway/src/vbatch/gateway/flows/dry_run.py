@@ -17,8 +17,8 @@ from vbatch.gateway.core.batches.create_batch import CreateBatchParams
 from vbatch.gateway.core.dry_run import (
     SHOWN_BYTES_MAX,
     Counted,
-    DryRunAsk,
-    EstimateAsk,
+    DryRunParams,
+    EstimateParams,
     Range,
     input_tokens,
     output_tokens,
@@ -27,7 +27,7 @@ from vbatch.gateway.core.dry_run import (
     tokenize_body,
 )
 from vbatch.gateway.core.dry_run_views import DryRunObject, EstimateObject, TriedLineObject, estimate_view
-from vbatch.gateway.core.interactive import InteractiveAsk
+from vbatch.gateway.core.interactive import InteractiveRequest
 from vbatch.gateway.core.records import FileRecord
 from vbatch.gateway.core.server_views import FileFaultObject
 from vbatch.gateway.flows.files import find_file
@@ -58,7 +58,7 @@ class DryRun:
     request_id: str
     _at_once: asyncio.Semaphore
 
-    async def run(self, owner: OwnerId, file_id: FileId, params: CreateBatchParams, ask: DryRunAsk) -> DryRunObject:
+    async def run(self, owner: OwnerId, file_id: FileId, params: CreateBatchParams, ask: DryRunParams) -> DryRunObject:
         """Raises Refusal, SchedulerUnavailable, BlobTrouble."""
         file = await find_file(self.dependencies, owner, file_id)
         sample = await self.feed.sample(file.blob, file.bytes, params.endpoint, ask.lines)
@@ -77,7 +77,7 @@ class DryRun:
     async def _tried(self, file: FileRecord, endpoint: str, model: ModelId, line: PlacedLine) -> _Tried:
         custom_id, body = parts_of(await self._read(file, line))
         began = perf_counter()
-        status, content = await self._asked(InteractiveAsk(endpoint, model, body, is_streamed=False))
+        status, content = await self._asked(InteractiveRequest(endpoint, model, body, is_streamed=False))
         usage = usage_in(content)
         shown = TriedLineObject(
             line=line.line,
@@ -100,11 +100,11 @@ class DryRun:
         question = tokenize_body(endpoint, body)
         if question is None:
             return None
-        status, content = await self._asked(InteractiveAsk(TOKENIZE, model, question, is_streamed=False))
+        status, content = await self._asked(InteractiveRequest(TOKENIZE, model, question, is_streamed=False))
         tokens = token_count(content) if status == 200 else None
         return None if tokens is None else Counted(line.length, tokens)
 
-    async def _asked(self, ask: InteractiveAsk) -> tuple[int, bytes]:
+    async def _asked(self, ask: InteractiveRequest) -> tuple[int, bytes]:
         """Raises Refusal."""
         async with self._at_once:
             answer = await self.interactive.open(ask, self.request_id)
@@ -122,7 +122,7 @@ class DryRun:
         sample: FileSample,
         tried: Sequence[_Tried],
         counted: Sequence[Counted],
-        ask: DryRunAsk,
+        ask: DryRunParams,
     ) -> EstimateObject:
         told = [Counted(each.length, each.tokens_in) for each in tried if each.tokens_in is not None]
         sampled = counted or told
@@ -141,8 +141,8 @@ def dry_run(dependencies: Dependencies, feed: DryRunFeed, interactive: Interacti
 
 def _work(
     params: CreateBatchParams, sample: FileSample, tokens_in: Range | None, tokens_out: Range | None
-) -> EstimateAsk:
-    return EstimateAsk(
+) -> EstimateParams:
+    return EstimateParams(
         model=sample.model or ModelId(""),
         requests=sample.requests,
         input_tokens=round(tokens_in.value) if tokens_in else 0,

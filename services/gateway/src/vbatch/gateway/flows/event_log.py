@@ -18,7 +18,7 @@ from vbatch.gateway.core.event_log import (
     CHUNK,
     NAMES_ITS_OWNER,
     OF_THE_SERVER,
-    EventsAsk,
+    EventsParams,
     ShownEvent,
     kind_of,
     owner_named_in,
@@ -67,7 +67,7 @@ class Found:
     next_before: int | None
 
 
-async def event_page(dependencies: Dependencies, ownership: Ownership, owner: OwnerId, params: EventsAsk) -> Found:
+async def event_page(dependencies: Dependencies, ownership: Ownership, owner: OwnerId, params: EventsParams) -> Found:
     """Raises Refusal for a batch that is not there."""
     if params.batch_id is not None:
         return await _page_of_batch(dependencies, owner, params.batch_id, params)
@@ -83,7 +83,7 @@ async def event_page(dependencies: Dependencies, ownership: Ownership, owner: Ow
     return Found(events, upper if upper > 1 else None)
 
 
-async def _page_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: EventsAsk) -> Found:
+async def _page_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: EventsParams) -> Found:
     batch = await find_batch(dependencies, owner, batch_id)
     subjects = [subject_filter(kind, batch.id) for kind in params.kinds if kind.aggregate == "batch"]
     newest = [record.sequence for record in await _last_of(dependencies, subjects) if record is not None]
@@ -168,7 +168,7 @@ async def live_log(
     dependencies: Dependencies,
     ownership: Ownership,
     owner: OwnerId,
-    params: EventsAsk,
+    params: EventsParams,
     *,
     after: int,
     heartbeat_seconds: float,

@@ -16,7 +16,7 @@ FAULTS_SHOWN_MAX = 200
 TEXT_BYTES_MAX = 512
 
 
-def read_check_ask(raw: bytes) -> str:
+def parse_check_params(raw: bytes) -> str:
     """The endpoint in the body of a check. Raises Refusal."""
     endpoint = string(json_object(raw, required=("endpoint",), optional=())["endpoint"], "endpoint")
     if endpoint not in BATCH_ENDPOINTS:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.lane import DemandAnswer, LaneResult, LaneState
 from vbatch.contracts.models import ModelDefinition
-from vbatch.gateway.core.interactive import ENGINE_LOST_MESSAGE, InteractiveAsk
+from vbatch.gateway.core.interactive import ENGINE_LOST_MESSAGE, InteractiveRequest
 from vbatch.gateway.core.refusals import Reason, Refusal, engine_lost, model_not_loaded
 from vbatch.gateway.ports import DemandFeed, LaneAnswer, LaneBroken, LaneRefused, Lanes, LaneUnreachable
 
@@ -38,7 +38,7 @@ class Interactive:
     _refreshed_at: float = float("-inf")
     _refreshing: asyncio.Task[None] | None = field(default=None)
 
-    async def open(self, ask: InteractiveAsk, request_id: str) -> LaneAnswer:
+    async def open(self, ask: InteractiveRequest, request_id: str) -> LaneAnswer:
         """Return the answer of an engine as it begins. Raises Refusal."""
         self._refresh_if_old()
         if (answer := await self._tried(ask, request_id)) is not None:
@@ -53,7 +53,7 @@ class Interactive:
         told = [state.watts for state in self.lanes.states().values() if model in state.ready]
         return next((watts for watts in told if watts is not None), None)
 
-    async def _waited_for(self, ask: InteractiveAsk, request_id: str) -> LaneAnswer:
+    async def _waited_for(self, ask: InteractiveRequest, request_id: str) -> LaneAnswer:
         """Have the model loaded and wait for it. Raises Refusal."""
         if self.waiting_count >= WAITING_MAX:
             raise Refusal(Reason.LANE_FULL, "Too many requests wait for a model to be loaded. Please try again.")
@@ -80,7 +80,7 @@ class Interactive:
             self._demanded[model] = (_clock(), answer)
         return answer
 
-    async def _tried(self, ask: InteractiveAsk, request_id: str) -> LaneAnswer | None:
+    async def _tried(self, ask: InteractiveRequest, request_id: str) -> LaneAnswer | None:
         """Ask the runners that have the model, the idlest first. None if none of them does. Raises Refusal."""
         is_full = False
         for url in self._places(ask.model):

@@ -9,7 +9,7 @@ from vbatch.contracts.access import Quota, RateLimits
 from vbatch.contracts.ids import KeyId, OwnerId
 from vbatch.contracts.subjects import key_events
 from vbatch.gateway.core.access import ApiKey, Caller
-from vbatch.gateway.core.keys import KeyAsk, NewKey, check_may_create, new_key, rotation
+from vbatch.gateway.core.keys import KeyParams, NewKey, check_may_create, new_key, rotation
 from vbatch.gateway.core.quotas import Usage, day_of
 from vbatch.gateway.core.refusals import no_such_key, unavailable
 from vbatch.gateway.flows.access_feed import AccessFeed
@@ -20,7 +20,7 @@ from vbatch.journal.port import Conflict, Guard
 ENTROPY_BYTES = 32
 
 
-async def create_key(dependencies: Dependencies, feed: AccessFeed, caller: Caller, params: KeyAsk) -> NewKey:
+async def create_key(dependencies: Dependencies, feed: AccessFeed, caller: Caller, params: KeyParams) -> NewKey:
     """Raises Refusal."""
     check_may_create(feed.access, params, dependencies.now())
     made = new_key(params, by=caller.name, now=dependencies.now(), entropy=dependencies.entropy(ENTROPY_BYTES))

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 
 from vbatch.contracts.ids import OwnerId
-from vbatch.gateway.core.answer_lines import SHOWN_BYTES_MAX, LineRecord, LinesAsk
+from vbatch.gateway.core.answer_lines import SHOWN_BYTES_MAX, LineRecord, LinesParams
 from vbatch.gateway.core.line_filters import LineOrder
 from vbatch.gateway.core.line_table import ExportFormat, table_heading, table_row
 from vbatch.gateway.core.records import BatchRecord
@@ -20,7 +20,7 @@ ANSWER_BYTES_MAX = 2**31 - 1
 
 
 async def exported_lines(
-    dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: LinesAsk, kind: ExportFormat
+    dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: LinesParams, kind: ExportFormat
 ) -> AsyncGenerator[bytes, None]:
     """In input order within each part that is searched at once; without a search, in input order."""
     if kind is ExportFormat.CSV:
@@ -41,7 +41,7 @@ async def exported_lines(
 
 
 async def _selected(
-    dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: LinesAsk
+    dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: LinesParams
 ) -> AsyncIterator[Sequence[LineRecord]]:
     filters = replace(params.filters, order=LineOrder.LINE, is_descending=False)
     ask = replace(params, filters=filters, after_line=0, limit=LINES_SELECTED_AT_ONCE)

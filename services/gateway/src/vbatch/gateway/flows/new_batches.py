@@ -11,7 +11,7 @@ from typing import Protocol
 from vbatch.chassis.blobs import BlobMissing
 from vbatch.contracts import completion_window, events as e
 from vbatch.contracts.ids import BatchId, OwnerId, made_file_id
-from vbatch.gateway.core.answer_lines import LinesAsk
+from vbatch.gateway.core.answer_lines import LinesParams
 from vbatch.gateway.core.batches.create_batch import CreateBatchParams, is_made_by
 from vbatch.gateway.core.batches.fanout import fanned_out
 from vbatch.gateway.core.batches.retry import (
@@ -177,7 +177,7 @@ async def _blocks(dependencies: Dependencies, batch: BatchRecord, file: FileReco
 async def _outcomes(dependencies: Dependencies, batch: BatchRecord) -> Outcomes:
     """What became of each line, as far as the batch has answers."""
     outcomes, after_line = Outcomes(batch.status), 0
-    while page := await dependencies.reads.lines(batch, LinesAsk(after_line, OUTCOMES_AT_ONCE)):
+    while page := await dependencies.reads.lines(batch, LinesParams(after_line, OUTCOMES_AT_ONCE)):
         for record in page:
             outcomes.note(record.line, is_success=record.is_success)
         after_line = page[-1].line

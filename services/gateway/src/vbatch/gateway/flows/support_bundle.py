@@ -15,7 +15,7 @@ from vbatch.gateway.core.dead_letters import letter_view
 from vbatch.gateway.core.event_log import kind_of
 from vbatch.gateway.core.log_lines import ServiceLine
 from vbatch.gateway.core.server_views import ServiceReport, registry_view, runner_view, service_view
-from vbatch.gateway.core.service_logs import ServiceLogsAsk
+from vbatch.gateway.core.service_logs import ServiceLogsParams
 from vbatch.gateway.core.settings_views import SettingsReport, settings_view
 from vbatch.gateway.core.support_bundle import (
     EVENTS_COUNTED_MAX,
@@ -84,7 +84,7 @@ class Bundling:
 
     async def _lines(self) -> Sequence[ServiceLine]:
         logs = self.administration.dependencies.logs
-        return [] if logs is None else (await logs.newest(ServiceLogsAsk(LINES_MAX, level="debug"))).lines
+        return [] if logs is None else (await logs.newest(ServiceLogsParams(LINES_MAX, level="debug"))).lines
 
 
 async def event_counts(log: Log) -> dict[str, object]:

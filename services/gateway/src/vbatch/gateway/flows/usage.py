@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from vbatch.contracts.ids import OwnerId
-from vbatch.gateway.core.usage import ROWS_MAX, UsageAsk, UsageObject, usage_view
+from vbatch.gateway.core.usage import ROWS_MAX, UsageObject, UsageParams, usage_view
 from vbatch.gateway.ports import Dependencies
 
 
-async def usage(dependencies: Dependencies, owner: OwnerId | None, ask: UsageAsk) -> UsageObject:
+async def usage(dependencies: Dependencies, owner: OwnerId | None, params: UsageParams) -> UsageObject:
     """`owner` is None for all of them."""
-    rows = await dependencies.reads.usage_by_day(owner, ask.begins, ask.ends, ROWS_MAX + 1)
-    return usage_view(ask, rows)
+    rows = await dependencies.reads.usage_by_day(owner, params.begins, params.ends, ROWS_MAX + 1)
+    return usage_view(params, rows)

@@ -17,7 +17,7 @@ from vbatch.gateway.core.webhook_attempts import ATTEMPTS_SHOWN_MAX, Attempt, at
 from vbatch.gateway.core.webhooks import (
     OLD_SECRET_HOURS,
     Endpoint,
-    EndpointAsk,
+    EndpointParams,
     check_room,
     hint_of,
     update_event,
@@ -49,7 +49,7 @@ class Webhooks:
         """Raises Refusal."""
         return self._feed.endpoints.find(caller.owner, endpoint_id)
 
-    async def create(self, caller: Caller, params: EndpointAsk) -> tuple[Endpoint, bytes]:
+    async def create(self, caller: Caller, params: EndpointParams) -> tuple[Endpoint, bytes]:
         """The endpoint and its secret, which is told once. Raises Refusal."""
         check_room(self._feed.endpoints, caller.owner)
         assert params.name is not None and params.url is not None and params.event_types is not None
@@ -68,7 +68,7 @@ class Webhooks:
         await self._append(event)
         return self.find(caller, event.endpoint_id), secret
 
-    async def update(self, caller: Caller, endpoint_id: str, params: EndpointAsk) -> Endpoint:
+    async def update(self, caller: Caller, endpoint_id: str, params: EndpointParams) -> Endpoint:
         """The endpoint after the ask; one that changes nothing leaves it as it is. Raises Refusal."""
         event = update_event(self.find(caller, endpoint_id), params, by=caller.name, now=self._dependencies.now())
         if event is not None:

@@ -19,7 +19,7 @@ from vbatch.console.core.new_batch import (
     SAMPLE,
     Draft,
     Misfilled,
-    create_ask,
+    create_body,
     endpoint_of,
     read_draft,
     read_priority,
@@ -92,7 +92,7 @@ async def create_batch(request: Request, visitor: Guarded) -> Response:
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     try:
         models = [value for value in form.getlist("models") if isinstance(value, str)]
-        ask = create_ask(fields, models)
+        ask = create_body(fields, models)
     except Misfilled as error:
         raise HTTPException(400, str(error)) from error
     batch = await visitor.api.create(ask, fields.get("idempotency_key", ""))

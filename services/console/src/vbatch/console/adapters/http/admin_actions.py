@@ -19,7 +19,7 @@ from vbatch.console.core.admin_objects import Limits
 from vbatch.console.core.guarding import is_local_path
 from vbatch.console.core.new_batch import Misfilled
 from vbatch.console.flows.admin_pages import CHANGES_SHOWN
-from vbatch.console.flows.pages import PageAsk
+from vbatch.console.flows.pages import PageParams
 from vbatch.console.ports import ApiRefused
 
 REASON_CHARS_MAX = 200
@@ -73,14 +73,14 @@ class Secret:
 @router.post("/admin/keys")
 async def create_key(request: Request, visitor: Guarded) -> Response:
     """The key itself is shown once."""
-    ask = _filled(forms.key_ask, await _fields(request), int(time.time()))
+    ask = _filled(forms.key_body, await _fields(request), int(time.time()))
     made = await visitor.api.admin.create_key(ask)
     return await _secret(request, visitor, Secret("key", made.key, made.id, f"{made.name} of {made.owner}"))
 
 
 @router.post("/admin/keys/{key_id}/rotate")
 async def rotate_key(request: Request, key_id: str, visitor: Guarded) -> Response:
-    ask = _filled(forms.rotation_ask, await _fields(request))
+    ask = _filled(forms.rotation_body, await _fields(request))
     made = await visitor.api.admin.rotate_key(key_id, ask)
     return await _secret(request, visitor, Secret("key", made.key, made.id, f"{made.name} of {made.owner}"))
 
@@ -99,7 +99,7 @@ async def set_quota(request: Request, visitor: Guarded) -> Response:
     owner = fields.get("owner", "").strip()
     if not owner:
         raise HTTPException(400, "Name the owner whose quota you set.")
-    ask = _filled(forms.quota_ask, fields)
+    ask = _filled(forms.quota_body, fields)
     before = forms.quota_fields((await visitor.api.admin.owner(owner)).quota)
     await visitor.api.admin.set_quota(owner, ask)
     return await _shown(request, visitor, _quota_set(owner, fields, before))
@@ -124,7 +124,7 @@ async def undo_quota(request: Request, visitor: Guarded) -> Response:
 async def set_limits(request: Request, visitor: Guarded) -> Response:
     """Only what the form names is changed."""
     fields = await _fields(request)
-    ask = _filled(forms.limits_ask, fields)
+    ask = _filled(forms.limits_body, fields)
     before = await visitor.api.admin.limits()
     await visitor.api.admin.set_limits(ask)
     return await _shown(request, visitor, _limits_set(ask, fields, before))
@@ -132,14 +132,14 @@ async def set_limits(request: Request, visitor: Guarded) -> Response:
 
 @router.post("/admin/webhooks")
 async def create_webhook(request: Request, visitor: Guarded) -> Response:
-    ask = _filled(forms.webhook_ask, await _fields(request), await _event_types(request))
+    ask = _filled(forms.webhook_body, await _fields(request), await _event_types(request))
     made = await visitor.api.admin.create_webhook(ask)
     return await _secret(request, visitor, Secret("webhook", made.signing_secret, made.id, made.name))
 
 
 @router.post("/admin/webhooks/{endpoint_id}")
 async def update_webhook(request: Request, endpoint_id: str, visitor: Guarded) -> Response:
-    ask = _filled(forms.webhook_ask, await _fields(request), await _event_types(request))
+    ask = _filled(forms.webhook_body, await _fields(request), await _event_types(request))
     await visitor.api.admin.update_webhook(endpoint_id, ask)
     return await _shown(request, visitor, _of_webhook(endpoint_id, "It is told as you have set it from now on."))
 
@@ -259,7 +259,7 @@ async def _shown(request: Request, visitor: Visitor, done: Done) -> Response:
 async def _parts(request: Request, visitor: Visitor, done: Done) -> str:
     """What of the page may have changed. It comes by itself a little later if the API is away just now."""
     try:
-        found = await fragments(request, visitor, done.name, PageAsk("", dict(done.query)), path=done.path)
+        found = await fragments(request, visitor, done.name, PageParams("", dict(done.query)), path=done.path)
     except ApiRefused:
         return ""
     return "".join(f'<div id="part-{each.name}" hx-swap-oob="innerHTML">{each.html}</div>' for each in found)

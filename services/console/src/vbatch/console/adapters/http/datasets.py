@@ -13,7 +13,7 @@ from vbatch.console.adapters.http.downloads import sent
 from vbatch.console.adapters.http.visitors import Guarded, TheVisitor, Visitor
 from vbatch.console.core import views
 from vbatch.console.core.new_batch import Misfilled
-from vbatch.console.core.new_dataset import FORMATS, dataset_ask
+from vbatch.console.core.new_dataset import FORMATS, dataset_body
 from vbatch.console.ports import ApiRefused
 
 BATCHES_SHOWN = "50"
@@ -32,7 +32,7 @@ async def create_dataset(request: Request, visitor: Guarded) -> Response:
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     batch_ids = [value for value in form.getlist("batches") if isinstance(value, str)]
     try:
-        await visitor.api.curation.create_dataset(dataset_ask(fields, batch_ids))
+        await visitor.api.curation.create_dataset(dataset_body(fields, batch_ids))
     except Misfilled as error:
         return await _page(request, visitor, str(error), status=400)
     except ApiRefused as error:

@@ -16,7 +16,7 @@ from vbatch.console.adapters.http.visitors import TheVisitor
 from vbatch.console.core.comparing import PICKED, ids_asked
 from vbatch.console.core.usage_view import range_asked
 from vbatch.console.flows import histories
-from vbatch.console.flows.pages import PageAsk
+from vbatch.console.flows.pages import PageParams
 
 router = APIRouter()
 
@@ -29,7 +29,7 @@ async def timeline(request: Request, batch_id: str, visitor: TheVisitor) -> Resp
 @router.get("/batches/{batch_id}/timeline/state")
 async def state(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
     """The state at one event, for the slider."""
-    ask = PageAsk(batch_id, dict(request.query_params))
+    ask = PageParams(batch_id, dict(request.query_params))
     view = await histories.timeline(visitor.api, ask, int(time.time()))
     return page(request, visitor, "parts/state.html", {"view": view})
 

@@ -14,7 +14,7 @@ from vbatch.console.adapters.http.answers import SEE_OTHER, is_from_script, page
 from vbatch.console.adapters.http.visitors import Guarded, TheVisitor, Visitor
 from vbatch.console.core.answer_parts import shape_of
 from vbatch.console.core.comparing import ids_asked
-from vbatch.console.core.judging import judgement_ask, vote_ask
+from vbatch.console.core.judging import judgement_body, vote_body
 from vbatch.console.core.new_batch import Misfilled
 from vbatch.console.core.voting import CHOICES, is_swapped, vote_of
 from vbatch.console.flows import pages, voting
@@ -31,7 +31,7 @@ async def judge(request: Request, batch_id: str, line: int, visitor: Guarded) ->
     """What one form says of one answer; the judgements of it as they stand then."""
     trouble = ""
     try:
-        await visitor.api.curation.judge(judgement_ask(batch_id, line, _fields(await request.form())))
+        await visitor.api.curation.judge(judgement_body(batch_id, line, _fields(await request.form())))
     except Misfilled as error:
         trouble = str(error)
     except ApiRefused as error:
@@ -74,7 +74,7 @@ async def vote(request: Request, visitor: Guarded) -> Response:
     choice = fields.get("choice", "")
     if choice in CHOICES:
         said = vote_of(choice, swapped=is_swapped(pair, line))
-        recorded = await visitor.api.curation.judge(vote_ask(pair, line, said))
+        recorded = await visitor.api.curation.judge(vote_body(pair, line, said))
         place |= {"said": said.value, "last": recorded.data[0].id}
     return RedirectResponse(f"/compare/vote?{urlencode(place, safe=',')}", SEE_OTHER)
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from vbatch.console.adapters.http.pages import PAGES, glances
 from vbatch.console.adapters.http.visitors import Parts, TheVisitor, parts_of
 from vbatch.console.flows.live import Beat, Fragment, LoggedOut, Message, Trouble, Watch
-from vbatch.console.flows.pages import PageAsk
+from vbatch.console.flows.pages import PageParams
 
 RETRY_MILLISECONDS = 1_000
 FRAMES_KEPT = 64
@@ -31,7 +31,7 @@ async def live(request: Request, name: str, visitor: TheVisitor) -> Response:
     if parts.stream_count >= parts.settings.streams_max:
         raise HTTPException(503, f"At most {parts.settings.streams_max} live pages may be open at once.")
     query = dict(request.query_params)
-    ask = PageAsk(query.pop("batch_id", ""), query)
+    ask = PageParams(query.pop("batch_id", ""), query)
 
     def watch() -> Watch:
         return Watch(visitor.api, glances(request, visitor, name, ask), ask.batch_id or None, parts.closing)

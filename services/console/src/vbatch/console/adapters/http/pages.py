@@ -17,14 +17,14 @@ from vbatch.console.core.cadence import COUNTS, DETAILS, PAGE, Cadence
 from vbatch.console.core.snippets import batch_snippets
 from vbatch.console.flows import admin_pages, histories, pages
 from vbatch.console.flows.live import Fragment, Glance
-from vbatch.console.flows.pages import PageAsk
+from vbatch.console.flows.pages import PageParams
 from vbatch.console.ports import Api
 
 QUERY_CHARS_MAX = 2_000
 HEAD = "head"
 """The part at the top of a batch's pages."""
 
-Load = Callable[[Api, PageAsk, int], Awaitable[object]]
+Load = Callable[[Api, PageParams, int], Awaitable[object]]
 
 router = APIRouter()
 
@@ -107,7 +107,7 @@ async def details(request: Request, batch_id: str, visitor: TheVisitor) -> Respo
 @router.get("/fanouts/{fanout_id}")
 async def fanout(request: Request, fanout_id: str, visitor: TheVisitor) -> Response:
     """One file on several models: how far each of them is."""
-    ask = PageAsk("", {pages.FANOUT: fanout_id})
+    ask = PageParams("", {pages.FANOUT: fanout_id})
     view = await pages.fanout(visitor.api, ask, _now())
     return page(request, visitor, PAGES["fanout"].template, _context(request, "fanout", ask, view))
 
@@ -150,26 +150,28 @@ async def help_page(request: Request, visitor: TheVisitor) -> Response:
 
 async def show(request: Request, visitor: Visitor, name: str, batch_id: str = "") -> Response:
     chosen = PAGES[name]
-    ask = PageAsk(batch_id, dict(request.query_params))
+    ask = PageParams(batch_id, dict(request.query_params))
     view = await chosen.load(visitor.api, ask, _now())
     return page(request, visitor, chosen.template, _context(request, name, ask, view))
 
 
-async def fragments(request: Request, visitor: Visitor, name: str, ask: PageAsk, *, path: str = "") -> list[Fragment]:
+async def fragments(
+    request: Request, visitor: Visitor, name: str, params: PageParams, *, path: str = ""
+) -> list[Fragment]:
     """The parts of the page as they are now; `path` is where the page stands, if not where it is asked for."""
     chosen = PAGES[name]
-    context = _context(request, name, ask, await chosen.load(visitor.api, ask, _now()))
+    context = _context(request, name, params, await chosen.load(visitor.api, params, _now()))
     return _rendered(request, visitor, chosen.fragments, context | ({"path": path} if path else {}))
 
 
-def glances(request: Request, visitor: Visitor, name: str, ask: PageAsk) -> list[Glance]:
+def glances(request: Request, visitor: Visitor, name: str, params: PageParams) -> list[Glance]:
     """How the page is kept true. The head of a batch costs one question, so it is looked at apart, and more often."""
     chosen = PAGES[name]
 
     def glance(load: Load, names: tuple[str, ...], cadence: Cadence) -> Glance:
         async def look() -> list[Fragment]:
-            view = await load(visitor.api, ask, _now())
-            return _rendered(request, visitor, names, _context(request, name, ask, view))
+            view = await load(visitor.api, params, _now())
+            return _rendered(request, visitor, names, _context(request, name, params, view))
 
         return Glance(look, cadence)
 
@@ -184,14 +186,14 @@ def _rendered(request: Request, visitor: Visitor, names: tuple[str, ...], contex
     return [Fragment(name, rendered(request, visitor, f"parts/{name}.html", context)) for name in names]
 
 
-def _context(request: Request, name: str, ask: PageAsk, view: object) -> dict[str, object]:
+def _context(request: Request, name: str, params: PageParams, view: object) -> dict[str, object]:
     url = parts_of(request).settings.shown_api_url
-    snippets = batch_snippets(url, ask.batch_id) if name == "details" else []
-    return {"view": view, "tab": name, "live": _live_address(name, ask), "snippets": snippets, "api_url": url}
+    snippets = batch_snippets(url, params.batch_id) if name == "details" else []
+    return {"view": view, "tab": name, "live": _live_address(name, params), "snippets": snippets, "api_url": url}
 
 
-def _live_address(name: str, ask: PageAsk) -> str:
-    query = dict(ask.query) | ({"batch_id": ask.batch_id} if ask.batch_id else {})
+def _live_address(name: str, params: PageParams) -> str:
+    query = dict(params.query) | ({"batch_id": params.batch_id} if params.batch_id else {})
     return f"/live/{name}?{_encoded(query)}"
 
 

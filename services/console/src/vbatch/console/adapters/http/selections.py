@@ -13,7 +13,7 @@ from vbatch.console.adapters.http.visitors import TheVisitor
 from vbatch.console.core.answer_parts import shape_of
 from vbatch.console.core.selection import SHOWN, exported, selection_of
 from vbatch.console.flows import pages
-from vbatch.console.flows.pages import PageAsk
+from vbatch.console.flows.pages import PageParams
 
 FORMATS = ("jsonl", "csv")
 
@@ -32,7 +32,7 @@ async def answer(request: Request, batch_id: str, line: int, visitor: TheVisitor
 @router.get("/rows")
 async def rows(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
     """The next lines of the list, without the page around them."""
-    ask = PageAsk(batch_id, dict(request.query_params))
+    ask = PageParams(batch_id, dict(request.query_params))
     view = await pages.answers(visitor.api, ask, int(time.time()))
     return page(request, visitor, "parts/answer_rows.html", {"view": view})
 

@@ -33,13 +33,13 @@ from vbatch.gateway.core.access_views import (
     new_key_view,
     owner_view,
 )
-from vbatch.gateway.core.audit_asks import ENTRIES_DEFAULT, ENTRIES_MAX, AuditPage, audit_view, read_audit_ask
+from vbatch.gateway.core.audit_asks import ENTRIES_DEFAULT, ENTRIES_MAX, AuditPage, audit_view, parse_audit_params
 from vbatch.gateway.core.keys import (
     REASON_CHARS_MAX,
     newest_first,
     owner_name,
+    parse_key_params,
     read_keep_hours,
-    read_key_ask,
 )
 from vbatch.gateway.core.limit_asks import read_limits
 from vbatch.gateway.core.quotas import read_quota
@@ -66,7 +66,7 @@ async def retrieve_me(caller: ReadingCaller, parts: TheAppState) -> Response:
 )
 async def create_key(request: Request, caller: Admin, parts: TheAppState) -> Response:
     """Make an API key. The key itself stands in this answer and nowhere else."""
-    params = read_key_ask(await read_body(request), parts.dependencies.now())
+    params = parse_key_params(await read_body(request), parts.dependencies.now())
     return object_answer(new_key_view(await flow.create_key(parts.dependencies, parts.feed, caller, params)))
 
 
@@ -178,7 +178,7 @@ async def change_limits(request: Request, caller: Admin, parts: TheAppState) -> 
 async def read_audit(request: Request, _caller: Admin, dependencies: TheDependencies) -> Response:
     """Who did what, when, and from where: every change that a request or an operator made, oldest first unless asked
     otherwise. `last_id` continues the page, as `after`, or as `before` where the newest come first."""
-    params = read_audit_ask(request.query_params)
+    params = parse_audit_params(request.query_params)
     return object_answer(audit_view(await audit.read_audit(dependencies, params), params.limit))
 
 

@@ -11,7 +11,7 @@ from vbatch.gateway.adapters.http.app_state import Admin, AppState, TheAppState
 from vbatch.gateway.adapters.http.describe import PAUSE_QUEUE, STRING, body, errors, query, text_answer
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.adapters.http.server import service_reports
-from vbatch.gateway.core.changes import CHANGES_DEFAULT, CHANGES_MAX, ChangeList, changes_view, read_changes_ask
+from vbatch.gateway.core.changes import CHANGES_DEFAULT, CHANGES_MAX, ChangeList, changes_view, parse_changes_params
 from vbatch.gateway.core.dead_letters import (
     LETTERS_DEFAULT,
     LETTERS_MAX,
@@ -20,12 +20,12 @@ from vbatch.gateway.core.dead_letters import (
     DeadLetterSettledObject,
     letter_detail_view,
     letters_view,
+    parse_letters_params,
     read_letter_id,
-    read_letters_ask,
 )
 from vbatch.gateway.core.log_lines import LINES_DEFAULT, LINES_MAX, LogsObject
 from vbatch.gateway.core.queue_pause import QueuePauseObject, queue_pause_view, read_pause_reason
-from vbatch.gateway.core.service_logs import LEVELS, SERVICES, read_service_logs_ask
+from vbatch.gateway.core.service_logs import LEVELS, SERVICES, parse_service_logs_params
 from vbatch.gateway.core.settings_views import SettingsList, SettingsReport, settings_view, with_limits
 from vbatch.gateway.flows.support_bundle import Bundling
 
@@ -78,7 +78,7 @@ async def resume_queue(caller: Admin, parts: TheAppState) -> Response:
 )
 async def list_dead_letters(request: Request, _caller: Admin, parts: TheAppState) -> Response:
     """Messages that could not be used, with the reason, oldest first."""
-    after, limit = read_letters_ask(request.query_params)
+    after, limit = parse_letters_params(request.query_params)
     return object_answer(letters_view(await parts.administration.letters(after, limit), limit))
 
 
@@ -127,7 +127,7 @@ async def drop_dead_letter(letter_id: Named, caller: Admin, parts: TheAppState) 
 )
 async def service_logs(request: Request, _caller: Admin, parts: TheAppState) -> Response:
     """The newest lines that the services logged, from the log files of this machine; never a prompt or an answer."""
-    return object_answer(await parts.administration.logs(read_service_logs_ask(request.query_params)))
+    return object_answer(await parts.administration.logs(parse_service_logs_params(request.query_params)))
 
 
 @router.get("/settings", response_model=SettingsList, responses=errors(403))
@@ -152,7 +152,7 @@ async def list_settings(_caller: Admin, parts: TheAppState) -> Response:
 )
 async def list_changes(request: Request, _caller: Admin, parts: TheAppState) -> Response:
     """What was changed while the server ran, rate limits and quotas, with the values before and after, newest first."""
-    limit = read_changes_ask(request.query_params)
+    limit = parse_changes_params(request.query_params)
     return object_answer(changes_view(await parts.administration.changes(limit)))
 
 

@@ -17,7 +17,7 @@ from vbatch.gateway.core.answer_lines import (
     LinePage,
     SeriesObject,
     line_of_path,
-    read_lines_ask,
+    parse_lines_params,
 )
 from vbatch.gateway.core.facets import FacetsObject
 from vbatch.gateway.core.line_filters import ORDERS
@@ -78,7 +78,7 @@ FILTERS = [
 async def batch_lines(request: Request, batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
     """The lines answered so far, in input order, with the beginnings of request and answer. `contains` reads up to a
     gibibyte of text; a longer batch is searched on with `search_after`."""
-    page = await flow.lines_of_batch(dependencies, owner, batch_id, read_lines_ask(request.query_params))
+    page = await flow.lines_of_batch(dependencies, owner, batch_id, parse_lines_params(request.query_params))
     return Response(page, media_type=JSON)
 
 
@@ -99,7 +99,7 @@ async def batch_lines(request: Request, batch_id: Named, owner: Reader, dependen
 )
 async def export_lines(request: Request, batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
     """All lines of a batch that fit the filters, in input order."""
-    params, kind = read_lines_ask(request.query_params), read_export_format(request.query_params)
+    params, kind = parse_lines_params(request.query_params), read_export_format(request.query_params)
     batch = await find_batch(dependencies, owner, batch_id)
     content = exported_lines(dependencies, owner, batch, params, kind)
     headers = {"content-disposition": attachment(f"{batch.id}.{kind}")}

@@ -15,7 +15,7 @@ from vbatch.gateway.core.comparing import (
     ComparedPage,
     ComparisonObject,
     Only,
-    read_compare_ask,
+    parse_compare_params,
 )
 from vbatch.gateway.flows import comparing as flow
 
@@ -32,7 +32,7 @@ ONLY = query(
 @router.get("", response_model=ComparisonObject, responses=errors(400, 404), openapi_extra={"parameters": [BATCHES]})
 async def compare_batches(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
     """How batches over the same inputs answered: failures, lengths, times, and how often they agree with the first."""
-    return object_answer(await flow.comparison(dependencies, owner, read_compare_ask(request.query_params)))
+    return object_answer(await flow.comparison(dependencies, owner, parse_compare_params(request.query_params)))
 
 
 @router.get(
@@ -54,7 +54,7 @@ async def compare_batches(request: Request, owner: Reader, dependencies: TheDepe
 )
 async def compare_lines(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
     """The lines that the first batch shares with another one, each with all answers to it."""
-    return object_answer(await flow.compared_lines(dependencies, owner, read_compare_ask(request.query_params)))
+    return object_answer(await flow.compared_lines(dependencies, owner, parse_compare_params(request.query_params)))
 
 
 @router.get(
@@ -65,6 +65,6 @@ async def compare_lines(request: Request, owner: Reader, dependencies: TheDepend
 )
 async def export_comparison(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
     """The same as a table, all of it."""
-    content = flow.compared_table(dependencies, owner, read_compare_ask(request.query_params))
+    content = flow.compared_table(dependencies, owner, parse_compare_params(request.query_params))
     headers = {"content-disposition": 'attachment; filename="comparison.csv"'}
     return await stream_answer(content, media_type="text/csv; charset=utf-8", headers=headers)

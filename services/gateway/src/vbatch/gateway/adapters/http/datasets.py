@@ -24,7 +24,7 @@ from vbatch.gateway.core.curation.dataset_views import (
     card,
     dataset_view,
 )
-from vbatch.gateway.core.curation.datasets import NEAR_DUPLICATE_MIN, SHARE_MAX, read_dataset_ask, version_of_path
+from vbatch.gateway.core.curation.datasets import NEAR_DUPLICATE_MIN, SHARE_MAX, parse_dataset_params, version_of_path
 from vbatch.gateway.core.curation.export_formats import ExportFormat
 from vbatch.gateway.core.curation.splitting import Split
 from vbatch.gateway.core.curation.values import one_of
@@ -68,7 +68,7 @@ _SPLIT = query("split", {"type": "string", "enum": list(Split)}, "Only this spli
 )
 async def create_dataset(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
     """Make the next version of a data set of the judged answers of batches. It never changes afterwards."""
-    params = read_dataset_ask(await read_body(request))
+    params = parse_dataset_params(await read_body(request))
     return object_answer(dataset_view(await parts.curation.datasets.create(caller, params)))
 
 

@@ -17,7 +17,7 @@ from vbatch.gateway.core.curation.evaluations import (
     EvaluationList,
     EvaluationObject,
     evaluation_view,
-    read_evaluation_ask,
+    parse_evaluation_params,
 )
 from vbatch.gateway.core.curation.labelings import Stratum
 
@@ -69,7 +69,7 @@ CREATE_EVALUATION: Description = {
 )
 async def create_evaluation(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
     """Let a model judge answers by a rubric, in a batch of its own; its verdicts become judgements when that ends."""
-    params = read_evaluation_ask(await read_body(request))
+    params = parse_evaluation_params(await read_body(request))
     return object_answer(evaluation_view(await parts.curation.evaluations.ask(caller, params)))
 
 

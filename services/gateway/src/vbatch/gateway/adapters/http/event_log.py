@@ -14,7 +14,7 @@ from vbatch.gateway.core.event_log import (
     EVENTS_MAX,
     EventPage,
     page_of_events,
-    read_events_ask,
+    parse_events_params,
 )
 from vbatch.gateway.core.live_events import read_last_event_id
 from vbatch.gateway.flows.batches import find_batch
@@ -51,7 +51,7 @@ _FILTERS = [
 )
 async def list_events(request: Request, owner: Reader, parts: TheAppState) -> Response:
     """What has happened to your files and batches, to the models and to the server, newest first."""
-    found = await event_page(parts.dependencies, parts.ownership, owner, read_events_ask(request.query_params))
+    found = await event_page(parts.dependencies, parts.ownership, owner, parse_events_params(request.query_params))
     return Response(page_of_events(found.events, found.next_before), media_type=JSON)
 
 
@@ -72,7 +72,7 @@ async def list_events(request: Request, owner: Reader, parts: TheAppState) -> Re
 async def live_events_of_owner(request: Request, caller: ReadingCaller, parts: TheAppState) -> Response:
     """The same, live and for ever. The first message is `log.position`; new answers of a batch are told by
     `batch.chunk_completed`, without an id, with no more than the batch's id."""
-    params, head = read_events_ask(request.query_params), await parts.dependencies.log.last_sequence()
+    params, head = parse_events_params(request.query_params), await parts.dependencies.log.last_sequence()
     if params.batch_id is not None:
         await find_batch(parts.dependencies, caller.owner, params.batch_id)
     resumed = request.headers.get("last-event-id")

@@ -39,7 +39,7 @@ from vbatch.gateway.core.pages import FILES_DEFAULT, FILES_MAX, parse_list_files
 from vbatch.gateway.core.server_views import FileCheckObject
 from vbatch.gateway.core.views import FileDeletedObject, FileObject, Page, file_view
 from vbatch.gateway.flows import files as flow
-from vbatch.gateway.flows.file_check import check_file as check, read_check_ask
+from vbatch.gateway.flows.file_check import check_file as check, parse_check_params
 from vbatch.gateway.flows.upload import upload
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
@@ -103,7 +103,7 @@ async def delete_file(file_id: Named, owner: User, dependencies: TheDependencies
 )
 async def check_file(request: Request, file_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Whether a batch file is fit to run at an endpoint: all that validation would say, without a batch."""
-    endpoint = read_check_ask(await read_body(request))
+    endpoint = parse_check_params(await read_body(request))
     return object_answer(await check(dependencies, owner, file_id, endpoint))
 
 

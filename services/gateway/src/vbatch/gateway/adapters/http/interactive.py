@@ -36,9 +36,9 @@ from vbatch.gateway.core.answer_usage import usage_in, usage_in_events
 from vbatch.gateway.core.interactive import (
     ENGINE_LOST_MESSAGE,
     EventSplitter,
-    InteractiveAsk,
+    InteractiveRequest,
     error_event,
-    read_ask,
+    parse_interactive,
 )
 from vbatch.gateway.core.refusals import Reason, Refusal, engine_lost, key_ended, unavailable
 from vbatch.gateway.flows.interactive import Interactive, content_of
@@ -75,7 +75,7 @@ async def _answered(request: Request, caller: Caller, endpoint: str) -> Response
     """Raises Refusal."""
     limit_interactive(request, caller)
     parts: AppState = request.app.state.parts
-    ask = read_ask(await _body(request.receive), endpoint, parts.interactive.requests.models)
+    ask = parse_interactive(await _body(request.receive), endpoint, parts.interactive.requests.models)
     return InteractiveResponse(ask, parts, request.state.request_id, still(parts, caller))
 
 
@@ -121,7 +121,9 @@ _route(RERANK, "Rank documents for a query now, as vLLM does.")
 class InteractiveResponse(Response):
     """One answer while it is asked for and sent. When the client leaves, the engine drops the request."""
 
-    def __init__(self, ask: InteractiveAsk, parts: AppState, request_id: str, is_allowed: Callable[[], bool]) -> None:
+    def __init__(
+        self, ask: InteractiveRequest, parts: AppState, request_id: str, is_allowed: Callable[[], bool]
+    ) -> None:
         super().__init__()
         metrics = parts.interactive.metrics
         self._sending = _Sending(ask, parts.interactive.requests, metrics, request_id=request_id, is_allowed=is_allowed)
@@ -179,7 +181,7 @@ class _Sending:
 
     def __init__(
         self,
-        ask: InteractiveAsk,
+        ask: InteractiveRequest,
         interactive: Interactive,
         metrics: InteractiveMetrics,
         *,

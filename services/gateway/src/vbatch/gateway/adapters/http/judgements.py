@@ -10,12 +10,12 @@ from vbatch.gateway.adapters.http.app_state import Reader, TheAppState, UsingCal
 from vbatch.gateway.adapters.http.describe import STRING, Description, body, errors, header, query
 from vbatch.gateway.adapters.http.paths import Named
 from vbatch.gateway.core.curation.agreement_views import AgreementObject
-from vbatch.gateway.core.curation.judgement_asks import (
+from vbatch.gateway.core.curation.judgement_params import (
     JUDGEMENTS_MAX,
     LIST_MAX,
     SOURCES,
-    read_judgements_ask,
-    read_list_ask,
+    parse_judgements_params,
+    parse_list_params,
 )
 from vbatch.gateway.core.curation.judgement_views import JudgementList, JudgementWithdrawnObject, list_view
 from vbatch.gateway.core.curation.judgements import LIST_DEFAULT
@@ -67,7 +67,7 @@ RECORD_JUDGEMENTS: Description = {
 )
 async def record_judgements(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
     """Judge answers, and compare pairs of them. All are recorded, or none."""
-    params = read_judgements_ask(await read_body(request))
+    params = parse_judgements_params(await read_body(request))
     records = await parts.curation.judgements.record(caller, params, request.headers.get("idempotency-key"))
     return object_answer(list_view(records, len(records)))
 
@@ -93,7 +93,7 @@ async def record_judgements(request: Request, caller: UsingCaller, parts: TheApp
 )
 async def list_judgements(request: Request, owner: Reader, parts: TheAppState) -> Response:
     """The judgements of your answers that count, without those that were withdrawn."""
-    params = read_list_ask(request.query_params)
+    params = parse_list_params(request.query_params)
     return object_answer(list_view(await parts.curation.judgements.page(owner, params), params.limit))
 
 

@@ -17,7 +17,7 @@ from vbatch.gateway.core.curation.labelings import (
     LabelingObject,
     Stratum,
     labeling_view,
-    read_labeling_ask,
+    parse_labeling_params,
 )
 
 router = APIRouter(prefix="/v1/labelings", tags=["curation"])
@@ -56,7 +56,7 @@ CREATE_LABELING: Description = {
 )
 async def create_labeling(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
     """Hand answers to Label Studio for judging: as tasks with predictions, in a project of a fitting template."""
-    params = read_labeling_ask(await read_body(request))
+    params = parse_labeling_params(await read_body(request))
     return object_answer(labeling_view(await parts.curation.labelings.push(caller, params)))
 
 

@@ -8,7 +8,7 @@ from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.adapters.http.answers import attachment, object_answer
 from vbatch.gateway.adapters.http.app_state import Admin, Reader, TheAppState, TheDependencies
 from vbatch.gateway.adapters.http.describe import Description, errors, query
-from vbatch.gateway.core.usage import DAYS_DEFAULT, DAYS_MAX, UsageObject, read_usage_ask, usage_table
+from vbatch.gateway.core.usage import DAYS_DEFAULT, DAYS_MAX, UsageObject, parse_usage_params, usage_table
 from vbatch.gateway.flows.usage import usage
 from vbatch.gateway.ports import Dependencies
 
@@ -39,7 +39,7 @@ async def usage_of_all(request: Request, _caller: Admin, parts: TheAppState) -> 
 
 
 async def _told(request: Request, dependencies: Dependencies, owner: OwnerId | None) -> Response:
-    ask = read_usage_ask(request.query_params, dependencies.now().date())
+    ask = parse_usage_params(request.query_params, dependencies.now().date())
     told = await usage(dependencies, owner, ask)
     if not ask.is_csv:
         return object_answer(told)

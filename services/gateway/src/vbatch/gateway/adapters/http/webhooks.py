@@ -17,7 +17,7 @@ from vbatch.gateway.adapters.http.describe import (
     query,
 )
 from vbatch.gateway.adapters.http.paths import Named
-from vbatch.gateway.core.pages import BATCHES_DEFAULT, BATCHES_MAX, read_endpoints_ask
+from vbatch.gateway.core.pages import BATCHES_DEFAULT, BATCHES_MAX, parse_endpoints_params
 from vbatch.gateway.core.views import page_json
 from vbatch.gateway.core.webhook_attempts import WebhookAttemptList, attempts_view
 from vbatch.gateway.core.webhook_views import (
@@ -35,10 +35,10 @@ from vbatch.gateway.core.webhook_views import (
 )
 from vbatch.gateway.core.webhooks import (
     EVENT_TYPES,
-    read_create_ask,
+    parse_create_params,
+    parse_test_params,
+    parse_update_params,
     read_keeps_old,
-    read_test_ask,
-    read_update_ask,
 )
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
@@ -54,7 +54,7 @@ ONE = f"{ENDPOINTS}/{{webhook_endpoint_id}}"
 )
 async def create_webhook(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
     """Have a URL told of events of your batches. The signing secret stands in this answer and nowhere else."""
-    params = read_create_ask(await read_body(request), may_be_private=parts.webhooks_may_be_private)
+    params = parse_create_params(await read_body(request), may_be_private=parts.webhooks_may_be_private)
     return object_answer(secret_view(*await parts.webhooks.create(caller, params)))
 
 
@@ -75,7 +75,7 @@ async def create_webhook(request: Request, caller: UsingCaller, parts: TheAppSta
 )
 async def list_webhooks(request: Request, caller: ReadingCaller, parts: TheAppState) -> Response:
     """Your webhook endpoints, the newest first."""
-    params = read_endpoints_ask(request.query_params)
+    params = parse_endpoints_params(request.query_params)
     found = parts.webhooks.of(caller)
     if params.after is not None:
         places = [place for place, each in enumerate(found) if each.id == params.after]
@@ -102,7 +102,7 @@ async def update_webhook(
     request: Request, webhook_endpoint_id: Named, caller: UsingCaller, parts: TheAppState
 ) -> Response:
     """Change what is named; `event_types` is the whole list."""
-    params = read_update_ask(await read_body(request), may_be_private=parts.webhooks_may_be_private)
+    params = parse_update_params(await read_body(request), may_be_private=parts.webhooks_may_be_private)
     return object_answer(endpoint_view(await parts.webhooks.update(caller, webhook_endpoint_id, params)))
 
 
@@ -136,7 +136,7 @@ async def test_webhook(
     request: Request, webhook_endpoint_id: Named, caller: UsingCaller, parts: TheAppState
 ) -> Response:
     """Send one event of a type, now and once, and tell how the endpoint answered."""
-    event_type = read_test_ask(await read_body(request))
+    event_type = parse_test_params(await read_body(request))
     status_code = await parts.webhooks.test(caller, webhook_endpoint_id, event_type)
     endpoint_id = parts.webhooks.find(caller, webhook_endpoint_id).id
     answer = WebhookTestObject(event_type=event_type, status_code=status_code, webhook_endpoint_id=endpoint_id)

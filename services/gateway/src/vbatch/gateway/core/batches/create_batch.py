@@ -16,7 +16,7 @@ from vbatch.contracts.ids import BatchId, FileId, ModelId, fanout_id_of, made_fi
 from vbatch.contracts.limits import MODELS_COUNT_MAX
 from vbatch.contracts.lines import single_line
 from vbatch.gateway.core.batches.steering import priority_of
-from vbatch.gateway.core.dry_run import DryRunAsk, read_dry_run
+from vbatch.gateway.core.dry_run import DryRunParams, read_dry_run
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, parameter_unknown, type_invalid
 from vbatch.gateway.core.shapes import bounded_string, expiry_seconds, json_object, string
@@ -49,7 +49,7 @@ class CreateBatchParams:
     requests: bytes | None = None
     models: tuple[ModelId, ...] = ()
     pause_on: dict[Flaw, float] | None = None
-    dry_run: DryRunAsk | None = None
+    dry_run: DryRunParams | None = None
     """Set where nothing is to be created; there is an input file then, and no `models`."""
 
     @property
@@ -136,7 +136,7 @@ def _check_inputs(body: Mapping[str, object]) -> None:
         raise Refusal(Reason.PARAMETERS_EXCLUSIVE, message, "requests")
 
 
-def _dry_run(body: Mapping[str, object]) -> DryRunAsk | None:
+def _dry_run(body: Mapping[str, object]) -> DryRunParams | None:
     """Raises Refusal if it comes with `requests` or `models`: it estimates one batch of an uploaded file."""
     asked = read_dry_run(body.get("dry_run"))
     beside = next((name for name in ("requests", "models") if body.get(name) is not None), None)

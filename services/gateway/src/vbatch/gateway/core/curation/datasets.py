@@ -44,7 +44,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetAsk:
+class DatasetParams:
     """A version to make. `sequence` is where the log is read up to; None means now."""
 
     name: str
@@ -77,11 +77,11 @@ class Content:
     statistics: DatasetStatistics
 
 
-def read_dataset_ask(raw: bytes) -> DatasetAsk:
+def parse_dataset_params(raw: bytes) -> DatasetParams:
     """Raises Refusal."""
     body = json_object(raw, required=("name", "batch_ids"), optional=(*_SELECTION, "at_sequence"))
     sequence = body.get("at_sequence")
-    return DatasetAsk(
+    return DatasetParams(
         name=dataset_name(string(body["name"], "name")),
         selection=_selection({key: value for key, value in body.items() if value is not None}),
         sequence=None

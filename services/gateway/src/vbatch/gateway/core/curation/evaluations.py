@@ -17,7 +17,7 @@ from vbatch.gateway.core.batches.steering import priority_of
 from vbatch.gateway.core.curation.labelings import (
     REQUEST_ID_BYTES_MAX,
     SEED_MAX,
-    LabelingAsk,
+    LabelingParams,
     Stratum,
     asked_batch_ids,
 )
@@ -31,10 +31,10 @@ EVALUATIONS_SHOWN_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationAsk:
+class EvaluationParams:
     """Which answers, or pairs of two batches, which model judges by which rubric."""
 
-    chosen: LabelingAsk
+    chosen: LabelingParams
     kind: EvaluationKind
     model: ModelId
     rubric: str
@@ -100,13 +100,13 @@ class EvaluationList(BaseModel):
     data: list[EvaluationObject]
 
 
-def read_evaluation_ask(raw: bytes) -> EvaluationAsk:
+def parse_evaluation_params(raw: bytes) -> EvaluationParams:
     """Raises Refusal."""
     body = json_object(raw, required=("batch_ids", "model", "rubric"), optional=_OPTIONAL)
     given = {key: value for key, value in body.items() if value is not None}
     chosen = _chosen(given)
     tokens = integer(given.get("max_tokens", TOKENS_DEFAULT), "max_tokens")
-    return EvaluationAsk(
+    return EvaluationParams(
         chosen=chosen,
         kind=EvaluationKind.PAIRS if len(chosen.batch_ids) > 1 else EvaluationKind.ANSWERS,
         model=ModelId(text_within(given["model"], "model", MODEL_ID_BYTES_MAX)),
@@ -156,11 +156,11 @@ _OPTIONAL = (
 )
 
 
-def _chosen(given: dict[str, object]) -> LabelingAsk:
+def _chosen(given: dict[str, object]) -> LabelingParams:
     """The answers that are judged: chosen as for people."""
     batch_ids = asked_batch_ids(given["batch_ids"])
     sample = given.get("sample")
-    return LabelingAsk(
+    return LabelingParams(
         batch_ids=batch_ids,
         request_id=text_within(given["request_id"], "request_id", REQUEST_ID_BYTES_MAX)
         if "request_id" in given

@@ -61,7 +61,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgementsAsk:
+class JudgementsParams:
     """`judge` is None where the caller judges under its own name."""
 
     said: tuple[Opinion | Comparison, ...]
@@ -76,7 +76,7 @@ class JudgementsAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgementsListAsk:
+class JudgementsListParams:
     """At most `limit` judgements that count, behind or before sequence `after`."""
 
     after: int | None = None

@@ -52,7 +52,7 @@ class Stratum(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LabelingAsk:
+class LabelingParams:
     """`sample` answers, or pairs, of those that fit; None takes all. Without a template the answers decide."""
 
     batch_ids: tuple[BatchId, ...]
@@ -114,14 +114,14 @@ class Chosen:
     labels: tuple[str, ...] = ()
 
 
-def read_labeling_ask(raw: bytes) -> LabelingAsk:
+def parse_labeling_params(raw: bytes) -> LabelingParams:
     """Raises Refusal."""
     body = json_object(raw, required=("batch_ids",), optional=_OPTIONAL)
     given = {key: value for key, value in body.items() if value is not None}
     sample, project = given.get("sample"), given.get("project_id")
     title = given.get("title")
     template = given.get("template")
-    return LabelingAsk(
+    return LabelingParams(
         batch_ids=asked_batch_ids(given["batch_ids"]),
         request_id=text_within(given["request_id"], "request_id", REQUEST_ID_BYTES_MAX)
         if "request_id" in given
@@ -161,7 +161,7 @@ def labeling_view(record: LabelingRecord) -> LabelingObject:
 
 
 def chosen_items(
-    exchanges: Sequence[Exchange], params: LabelingAsk, revisions: Mapping[str, str], doubts: Doubts = NO_DOUBTS
+    exchanges: Sequence[Exchange], params: LabelingParams, revisions: Mapping[str, str], doubts: Doubts = NO_DOUBTS
 ) -> Chosen:
     """The answers, or pairs, to judge. `revisions` has the version of each model. Raises Refusal if nothing fits."""
     fitting = [each for each in exchanges if _fits(each, params)]
@@ -229,14 +229,14 @@ def _status(record: LabelingRecord) -> str:
     return "pushing" if record.project_id is not None else "waiting"
 
 
-def _fits(exchange: Exchange, params: LabelingAsk) -> bool:
+def _fits(exchange: Exchange, params: LabelingParams) -> bool:
     """A text of a size that can be edited, of the model and the custom_id that were asked for."""
     text = exchange.answer.content
     is_wanted = params.model in (None, exchange.model) and (params.custom_id or "") in exchange.custom_id
     return is_wanted and text is not None and fits(text, EDITED_BYTES_MAX)
 
 
-def _fitting_template(exchanges: Sequence[Exchange], params: LabelingAsk) -> LabelingTemplate:
+def _fitting_template(exchanges: Sequence[Exchange], params: LabelingParams) -> LabelingTemplate:
     if len(params.batch_ids) > 1:
         return LabelingTemplate.PAIRWISE
     return LabelingTemplate.CLASSIFICATION if _labels(exchanges) else LabelingTemplate.CHAT
@@ -268,7 +268,7 @@ def _origin(exchange: Exchange) -> tuple[str, str]:
 
 
 def _sampled(
-    candidates: Sequence[tuple[Exchange, ...]], params: LabelingAsk, doubts: Doubts
+    candidates: Sequence[tuple[Exchange, ...]], params: LabelingParams, doubts: Doubts
 ) -> list[tuple[Exchange, ...]]:
     """So many of them, the most doubtful first; or drawn by the seed, evenly from the strata, by batches and lines."""
     if params.order is not Order.DRAWN:
@@ -285,7 +285,7 @@ def _sampled(
 
 
 def _most_doubtful(
-    candidates: Sequence[tuple[Exchange, ...]], params: LabelingAsk, doubts: Doubts
+    candidates: Sequence[tuple[Exchange, ...]], params: LabelingParams, doubts: Doubts
 ) -> list[tuple[Exchange, ...]]:
     """Only those of which something is known; the seed decides among equals."""
     known = [(doubt_of(doubts, [each.key for each in candidate]), candidate) for candidate in candidates]

@@ -10,7 +10,7 @@ from vbatch.contracts.curation import Selection
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.curation.doubts import Doubts, Order, doubts_of
 from vbatch.gateway.core.curation.examples import Exchange, exchanges_of
-from vbatch.gateway.core.curation.labelings import Chosen, LabelingAsk, chosen_items, model_versions
+from vbatch.gateway.core.curation.labelings import Chosen, LabelingParams, chosen_items, model_versions
 from vbatch.gateway.flows.batches import find_batch
 from vbatch.gateway.flows.curation.answered import answered_lines
 from vbatch.gateway.ports import CurationReads, Dependencies
@@ -21,7 +21,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 async def chosen_answers(
-    dependencies: Dependencies, reads: CurationReads, owner: OwnerId, params: LabelingAsk
+    dependencies: Dependencies, reads: CurationReads, owner: OwnerId, params: LabelingParams
 ) -> Chosen:
     """Raises Refusal where no answer fits, or an answer is gone."""
     exchanges: list[Exchange] = []
@@ -39,7 +39,7 @@ async def chosen_answers(
     return await asyncio.to_thread(chosen_items, exchanges, params, versions, doubts)
 
 
-async def _doubts(dependencies: Dependencies, reads: CurationReads, owner: OwnerId, params: LabelingAsk) -> Doubts:
+async def _doubts(dependencies: Dependencies, reads: CurationReads, owner: OwnerId, params: LabelingParams) -> Doubts:
     """What the judges of these batches have said so far, where the order depends on it."""
     if params.order is Order.DRAWN:
         return {}

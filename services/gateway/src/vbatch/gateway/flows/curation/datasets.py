@@ -16,7 +16,7 @@ from vbatch.gateway.core.curation.consensus import answers_judged, pairs_compare
 from vbatch.gateway.core.curation.datasets import (
     ANSWERS_MAX,
     Content,
-    DatasetAsk,
+    DatasetParams,
     DatasetRecord,
     content_of,
     no_such_dataset,
@@ -46,7 +46,7 @@ class Datasets:
         self._reads = reads
         self._one_at_a_time = asyncio.Lock()
 
-    async def create(self, caller: Caller, params: DatasetAsk) -> DatasetRecord:
+    async def create(self, caller: Caller, params: DatasetParams) -> DatasetRecord:
         """The next version of the data set. Raises Refusal where it would be empty, or an answer is gone."""
         async with self._one_at_a_time:  # a large one takes hundreds of megabytes
             sequence = await self._sequence(params.sequence)
@@ -103,7 +103,7 @@ class Datasets:
             raise unavailable("The newest judgements cannot be read yet.")
         return sequence
 
-    async def _content(self, owner: OwnerId, params: DatasetAsk, sequence: int) -> Content:
+    async def _content(self, owner: OwnerId, params: DatasetParams, sequence: int) -> Content:
         selection = params.selection
         batches = [await find_batch(self._dependencies, owner, batch_id) for batch_id in selection.batch_ids]
         records = await self._reads.judgements_until(owner, selection.batch_ids, sequence)
@@ -126,7 +126,7 @@ class Datasets:
             raise nothing_selected(examples.left_out)
         return await asyncio.to_thread(content_of, examples, judged, selection)
 
-    async def _stored(self, caller: Caller, params: DatasetAsk, sequence: int, content: Content) -> DatasetRecord:
+    async def _stored(self, caller: Caller, params: DatasetParams, sequence: int, content: Content) -> DatasetRecord:
         """The blob first, then the event: a version that the log knows can be read."""
         size = sum(map(len, content.lines))
         await must_have_room_for_bytes(self._dependencies, caller.owner, size)

@@ -13,7 +13,7 @@ from vbatch.contracts.evaluations import judge_name
 from vbatch.contracts.ids import BatchId, EvaluationId, OwnerId, evaluation_id_of, made_file_id, new_batch_id
 from vbatch.contracts.subjects import evaluation_events
 from vbatch.gateway.core.access import Caller
-from vbatch.gateway.core.curation.evaluations import EvaluationAsk, EvaluationRecord, no_such_evaluation
+from vbatch.gateway.core.curation.evaluations import EvaluationParams, EvaluationRecord, no_such_evaluation
 from vbatch.gateway.core.curation.rubrics import JUDGE_ENDPOINT, checked_rubric, judge_requests
 from vbatch.gateway.core.refusals import no_such_model
 from vbatch.gateway.flows.curation.choosing import chosen_answers, versions_of_models
@@ -33,7 +33,7 @@ class Evaluations:
         self._dependencies = dependencies
         self._reads = reads
 
-    async def ask(self, caller: Caller, params: EvaluationAsk) -> EvaluationRecord:
+    async def ask(self, caller: Caller, params: EvaluationParams) -> EvaluationRecord:
         """An evaluation, whose judge batch waits for its model. The same `request_id` asks for the same one.
 
         Raises Refusal where no answer fits, the model is unknown, or a quota is used up.
@@ -64,7 +64,7 @@ class Evaluations:
         """The newest first."""
         return await self._reads.evaluations(owner, None)
 
-    async def _events(self, caller: Caller, params: EvaluationAsk, evaluation_id: EvaluationId) -> list[e.Event]:
+    async def _events(self, caller: Caller, params: EvaluationParams, evaluation_id: EvaluationId) -> list[e.Event]:
         """What must be appended together; the judge requests are durable before any event names them."""
         dependencies, batch_id = self._dependencies, self._new_batch_id()
         template = checked_rubric(params.rubric, params.kind)
@@ -87,7 +87,7 @@ class Evaluations:
         return new_batch_id(self._dependencies.now(), self._dependencies.entropy(10))
 
     def _created(
-        self, params: EvaluationAsk, batch_id: BatchId, stored: e.FileStored, evaluation_id: EvaluationId
+        self, params: EvaluationParams, batch_id: BatchId, stored: e.FileStored, evaluation_id: EvaluationId
     ) -> e.BatchCreated:
         now = self._dependencies.now()
         return e.BatchCreated(
@@ -105,7 +105,7 @@ class Evaluations:
     async def _requested(
         self,
         caller: Caller,
-        params: EvaluationAsk,
+        params: EvaluationParams,
         created: e.BatchCreated,
         evaluation_id: EvaluationId,
         item_count: int,

@@ -14,8 +14,8 @@ from vbatch.gateway.core.curation.judgements import (
     AnswerKey,
     JudgementEvent,
     JudgementRecord,
-    JudgementsAsk,
-    JudgementsListAsk,
+    JudgementsListParams,
+    JudgementsParams,
     judgement_event,
     must_be_answered,
     no_such_judgement,
@@ -31,14 +31,14 @@ class Judgements:
         self._dependencies = dependencies
         self._reads = reads
 
-    async def record(self, caller: Caller, params: JudgementsAsk, key: str | None) -> list[JudgementRecord]:
+    async def record(self, caller: Caller, params: JudgementsParams, key: str | None) -> list[JudgementRecord]:
         """Record all of them or none; the same `key` records them once. Raises Refusal for a line without answer."""
         await self._must_be_answered(caller.owner, params.answers)
         events = self._events(caller, params, key)
         await must_read(self._dependencies, await self._append(events))
         return await self._reads.judgements_named(caller.owner, [event.judgement_id for event in events])
 
-    async def page(self, owner: OwnerId, params: JudgementsListAsk) -> list[JudgementRecord]:
+    async def page(self, owner: OwnerId, params: JudgementsListParams) -> list[JudgementRecord]:
         """One more than `params.limit`, if there are more."""
         return await self._reads.judgements(owner, params)
 
@@ -75,7 +75,7 @@ class Judgements:
             for answer in wanted:
                 must_be_answered(answer, lines)
 
-    def _events(self, caller: Caller, params: JudgementsAsk, key: str | None) -> list[JudgementEvent]:
+    def _events(self, caller: Caller, params: JudgementsParams, key: str | None) -> list[JudgementEvent]:
         now = self._dependencies.now()
         return [
             judgement_event(

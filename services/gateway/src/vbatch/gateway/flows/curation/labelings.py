@@ -13,7 +13,7 @@ from vbatch.contracts.subjects import labeling_events
 from vbatch.gateway.core.access import Caller
 from vbatch.gateway.core.curation.labelings import (
     TITLE_CHARS_MAX,
-    LabelingAsk,
+    LabelingParams,
     LabelingRecord,
     no_such_labeling,
 )
@@ -30,7 +30,7 @@ class Labelings:
         self._dependencies = dependencies
         self._reads = reads
 
-    async def push(self, caller: Caller, params: LabelingAsk) -> LabelingRecord:
+    async def push(self, caller: Caller, params: LabelingParams) -> LabelingRecord:
         """A labeling, whose items the labeler sends from now on. The same `request_id` asks for the same one.
 
         Raises Refusal where no answer fits.
@@ -57,7 +57,7 @@ class Labelings:
         """The newest first."""
         return await self._reads.labelings(owner, None)
 
-    async def _requested(self, caller: Caller, params: LabelingAsk, labeling_id: LabelingId) -> e.LabelingRequested:
+    async def _requested(self, caller: Caller, params: LabelingParams, labeling_id: LabelingId) -> e.LabelingRequested:
         """The items are durable before any event names them."""
         chosen = await chosen_answers(self._dependencies, self._reads, caller.owner, params)
         content = b"".join(_ENCODER.encode(item) + b"\n" for item in chosen.items)

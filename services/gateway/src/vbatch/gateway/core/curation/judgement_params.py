@@ -21,8 +21,8 @@ from vbatch.gateway.core.curation.judgements import (
     LIST_DEFAULT,
     AnswerKey,
     Comparison,
-    JudgementsAsk,
-    JudgementsListAsk,
+    JudgementsListParams,
+    JudgementsParams,
     Opinion,
 )
 from vbatch.gateway.core.curation.values import number_between, one_of, text_within, word, words
@@ -48,7 +48,7 @@ ABOUT_PAIRS = ("other_batch_id", "other_line", "vote")
 ABOUT_BOTH = ("batch_id", "line", "note", "seconds", "reference")
 
 
-def read_judgements_ask(raw: bytes) -> JudgementsAsk:
+def parse_judgements_params(raw: bytes) -> JudgementsParams:
     """Raises Refusal."""
     body = json_object(raw, required=("judgements",), optional=("judge", "source"))
     items = body["judgements"]
@@ -58,15 +58,15 @@ def read_judgements_ask(raw: bytes) -> JudgementsAsk:
     said = tuple(_said(item, f"judgements[{place}]") for place, item in enumerate(items))
     judge = word(body["judge"], "judge") if body.get("judge") is not None else None
     source = JudgementSource.API if body.get("source") is None else one_of(body["source"], SOURCES, "source")
-    return JudgementsAsk(said, judge, source)
+    return JudgementsParams(said, judge, source)
 
 
-def read_list_ask(query: Mapping[str, str]) -> JudgementsListAsk:
+def parse_list_params(query: Mapping[str, str]) -> JudgementsListParams:
     """Raises Refusal."""
     limit = integer_of_text(query.get("limit", str(LIST_DEFAULT)), "limit")
     after = integer_of_text(query["after"], "after") if "after" in query else None
     line = integer_of_text(query["line"], "line") if "line" in query else None
-    return JudgementsListAsk(
+    return JudgementsListParams(
         after=None if after is None else integer_between(after, "after", 0, BYTES_MAX),
         limit=integer_between(limit, "limit", 1, LIST_MAX),
         is_newest_first=one_of(query.get("order", "asc"), ("asc", "desc"), "order") == "desc",
