@@ -124,8 +124,8 @@ def other(console: Console) -> str:
 
 def test_batches_are_chosen_and_set_side_by_side(page: Page, finished: str, other: str):
     page.goto("/compare")
-    for name in ("Forty questions", "Asked for essays"):
-        page.get_by_role("checkbox", name=name).check()
+    for batch in (finished, other):
+        page.locator(f'input[name=with][value="{batch}"]').check()
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", name="Together")).to_be_visible()
     expect(page.locator("tbody tr").nth(1)).to_contain_text("65 % (50 % to 78 %)")

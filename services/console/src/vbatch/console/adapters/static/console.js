@@ -167,13 +167,15 @@
   if (again) setTimeout(() => location.reload(), 5000);
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target.id === "toasts") setTimeout(() => { const first = event.detail.target.firstElementChild; if (first) first.remove(); }, 6000);
-    if (event.detail.target.classList.contains("panel")) {
-      document.querySelectorAll("tr.selected").forEach((row) => row.classList.remove("selected"));
-      const heading = event.detail.target.querySelector("h2");
-      if (heading) heading.focus();
-      const link = event.detail.requestConfig && event.detail.requestConfig.elt;
-      if (link && link.closest("tr")) link.closest("tr").classList.add("selected");
-    }
+  });
+  // At once, not when htmx has settled: a key may follow within those milliseconds, and must start from the row that is shown.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (!event.detail.target.classList.contains("panel")) return;
+    document.querySelectorAll("tr.selected").forEach((row) => row.classList.remove("selected"));
+    const heading = event.detail.target.querySelector("h2");
+    if (heading) heading.focus();
+    const link = event.detail.requestConfig && event.detail.requestConfig.elt;
+    if (link && link.closest("tr")) link.closest("tr").classList.add("selected");
   });
   document.addEventListener("htmx:sendError", () => {
     const toast = Object.assign(document.createElement("div"), { className: "toast bad", textContent: "The console does not answer. Nothing was changed." });
