@@ -1,7 +1,8 @@
-"""Puts the pinned uv and go-task into a folder, with pip and from hashes; installs nothing else, nothing system-wide.
+"""Installs the pinned uv and go-task into a folder, with pip and from hashes. It installs nothing else and nothing
+system-wide.
 
-It runs on whatever Python 3 a fresh machine has, so it uses the standard library only. Debian splits pip off its
-Python: where none is found, Debian's own package of it is unpacked into a temporary folder, which needs no root.
+It runs on whatever Python 3 a fresh machine has, so it uses the standard library only. Debian separates pip from its
+Python: if pip is missing, Debian's own package of it is unpacked into a temporary folder, which needs no root.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ STEP_SECONDS_MAX = 600
 
 
 class InstallError(Exception):
-    """A step failed; the message says what to do."""
+    """A step failed. The message says what to do."""
 
 
 def main(arguments: list[str]) -> int:
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
 
 
 def install(lock: Path, tools: Path) -> None:
-    """Leave `tools/bin` as the lock file says, whoever else tries the same at this moment."""
+    """Make `tools/bin` match the lock file, even if another process tries the same at this moment."""
     tools.mkdir(parents=True, exist_ok=True)
     with held_alone(tools / "lock"), tempfile.TemporaryDirectory(dir=tools) as scratch:
         if is_installed(lock, tools):
@@ -64,13 +65,13 @@ def held_alone(path: Path) -> Iterator[None]:
 
 
 def is_installed(lock: Path, tools: Path) -> bool:
-    """Say whether the tools are those of this lock file; its copy is written last."""
+    """Return whether the tools are those of this lock file. Its copy is written last."""
     stamp = tools / "tools.lock"
     return stamp.exists() and filecmp.cmp(lock, stamp, shallow=False)
 
 
 def pinned_names(lock: Path) -> list[str]:
-    """The `name==version` pins of a requirements file with hashes."""
+    """Return the `name==version` pins of a requirements file with hashes."""
     return [line.split()[0] for line in lock.read_text().splitlines() if line[:1].isalnum()]
 
 
@@ -86,7 +87,8 @@ def pip_install(lock: Path, target: Path, *, pip_path: Path | None) -> None:
 
 
 def pip_environment(given: Mapping[str, str], pip_path: Path | None) -> dict[str, str]:
-    """The caller's environment, less what would stop `--target`, plus uv's index for pip and where pip itself is."""
+    """Return the caller's environment without what would stop `--target`, plus uv's index for pip and the location of
+    pip itself."""
     environment = {**given, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_ROOT_USER_ACTION": "ignore"}
     index = given.get("UV_DEFAULT_INDEX") or given.get("UV_INDEX_URL")
     if index:
@@ -97,14 +99,14 @@ def pip_environment(given: Mapping[str, str], pip_path: Path | None) -> dict[str
 
 
 def find_pip(scratch: Path) -> Path | None:
-    """Where pip is to be imported from, or None where this Python has its own."""
+    """Return where to import pip from, or None if this Python has its own."""
     if importlib.util.find_spec("pip"):
         return None
     return newest_pip_wheel(bundled_wheel_folders()) or unpack_debian_pip(scratch)
 
 
 def bundled_wheel_folders() -> list[Path]:
-    """Folders where a Python without pip may still keep a pip wheel: its ensurepip, or Debian's."""
+    """Return folders where a Python without pip may still keep a pip wheel: its ensurepip, or Debian's."""
     folders = [Path("/") / PIP_WHEEL_FOLDER]
     if ensurepip := importlib.util.find_spec("ensurepip"):
         folders.insert(0, Path(ensurepip.origin or "").parent / "_bundled")
@@ -112,7 +114,7 @@ def bundled_wheel_folders() -> list[Path]:
 
 
 def newest_pip_wheel(folders: list[Path]) -> Path | None:
-    """The last pip wheel, by name, of the first folder that has one."""
+    """Return the last pip wheel, by name, of the first folder that has one."""
     for folder in folders:
         if wheels := sorted(folder.glob("pip-*.whl")):
             return wheels[-1]
@@ -140,7 +142,7 @@ def unpack_debian_pip(scratch: Path) -> Path:
 
 
 def apt_get(scratch: Path) -> list[str]:
-    """apt-get with every folder it writes moved into `scratch`; its sources and keys stay the system's."""
+    """Return an apt-get command that writes every folder in `scratch`. Its sources and keys stay the system's."""
     options = {
         "Dir::State": scratch / "state",
         "Dir::State::status": "/var/lib/dpkg/status",
@@ -160,7 +162,7 @@ def run(command: list[str], *, advice: str, environment: dict[str, str] | None =
 
 
 def say(line: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     sys.stderr.write(f"taskw: {line}\n")
     sys.stderr.flush()
 

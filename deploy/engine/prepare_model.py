@@ -1,6 +1,7 @@
-"""Turns a model that comes as a Python package into a Hugging Face folder that vLLM can serve, once.
+"""Turns a model that comes as a Python package into a Hugging Face folder that vLLM can serve. The conversion runs
+once.
 
-Run by the engine environment's Python. It downloads nothing: the package must be installed beside vLLM.
+It runs with the engine environment's Python and downloads nothing: the package must be installed beside vLLM.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 
 class PrepareError(Exception):
-    """The package cannot be turned into a model folder; the message says why."""
+    """The package cannot be turned into a model folder. The message says why."""
 
 
 @dataclass(frozen=True)
 class GgufFile:
-    """Quantised weights with their tokenizer in one file: dequantised, since vLLM's CPU build reads no GGUF."""
+    """Quantised weights with their tokenizer in one file. They are dequantised, because vLLM's CPU build cannot read
+    GGUF."""
 
     path: Path
 
@@ -36,12 +38,12 @@ class GgufFile:
 
 @dataclass(frozen=True)
 class SafetensorsFolder:
-    """A folder that is already what vLLM wants."""
+    """A folder that already has the form that vLLM wants."""
 
     path: Path
 
     def write(self, target: Path) -> None:
-        """Copy it, so that the model outlives an upgrade of the package."""
+        """Copy the folder, so that the model outlives an upgrade of the package."""
         shutil.copytree(self.path, target, dirs_exist_ok=True)
 
 
@@ -63,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def prepare(package: str, target: Path) -> None:
-    """Make `target` whole or not at all: it is built beside its place and renamed."""
+    """Make `target` complete or not at all: it is built beside its place and renamed."""
     if target.exists():
         say(f"{target} is there already")
         return
@@ -79,7 +81,7 @@ def prepare(package: str, target: Path) -> None:
 
 
 def take_place(model: Path, target: Path) -> None:
-    """Rename, unless somebody else finished the same model meanwhile."""
+    """Rename the folder, unless another process finished the same model meanwhile."""
     try:
         os.rename(model, target)
     except OSError as error:
@@ -88,7 +90,7 @@ def take_place(model: Path, target: Path) -> None:
 
 
 def installed_files(package: str) -> list[Path]:
-    """Every file of an installed package, as absolute paths."""
+    """Return every file of an installed package, as absolute paths."""
     try:
         files = importlib.metadata.files(package)
     except importlib.metadata.PackageNotFoundError as error:
@@ -98,7 +100,8 @@ def installed_files(package: str) -> list[Path]:
 
 
 def find_source(package: str, files: Iterable[Path]) -> ModelSource:
-    """The one model that a package carries: a folder of config.json and safetensors, or else one .gguf file."""
+    """Return the one model that a package carries: a folder of config.json and safetensors, or otherwise one .gguf
+    file."""
     found = list(files)
     configured = {file.parent for file in found if file.name == "config.json"}
     folders = {file.parent for file in found if file.suffix == ".safetensors"} & configured
@@ -116,7 +119,7 @@ def find_source(package: str, files: Iterable[Path]) -> ModelSource:
 
 def dequantise(gguf: Path, target: Path) -> None:
     """Load the quantised weights as bfloat16 and save them as a plain model."""
-    # Imported here: they take seconds, and only the engine's environment has them.
+    # Imported here: these imports take seconds, and only the engine's environment has them.
     import torch  # type: ignore[import-not-found, unused-ignore]
     from transformers import (  # type: ignore[import-not-found, unused-ignore]
         AutoModelForCausalLM,
@@ -135,7 +138,7 @@ def dequantise(gguf: Path, target: Path) -> None:
 
 
 def say(line: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     sys.stderr.write(f"prepare_model: {line}\n")
     sys.stderr.flush()
 

@@ -1,7 +1,7 @@
 """`python -m deploy.kubernetes.render HELM` writes deploy/kubernetes/vbatch.yaml, the plain manifests, from the chart.
 
-The first lines of the file say from which chart: a digest of its files, so that a change of the chart alone is noticed
-where no Helm is installed.
+The first lines of the file give the chart that it was made from: a digest of its files, so that a change of the chart
+is noticed even where no Helm is installed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def render(helm: Path) -> str:
-    """The manifests without anything that only Helm understands."""
+    """Return the manifests without anything that only Helm understands."""
     argv = [str(helm), "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--set", "streams.asHook=false"]
     done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=RENDER_SECONDS_MAX)
     rendered = done.stdout.replace("app.kubernetes.io/managed-by: Helm", "app.kubernetes.io/managed-by: kubectl")
@@ -36,7 +36,7 @@ def render(helm: Path) -> str:
 
 
 def chart_digest() -> str:
-    """SHA-256 over the names and bytes of all files of the chart."""
+    """Return the SHA-256 over the names and bytes of all files of the chart."""
     digest = hashlib.sha256()
     for path in sorted(path for path in CHART.rglob("*") if path.is_file()):
         content = path.read_bytes()

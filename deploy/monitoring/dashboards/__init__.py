@@ -1,1 +1,1 @@
-"""The dashboards of Grafana as code: what stands on each, and how it becomes JSON."""
+"""The dashboards of Grafana as code: what is on each, and how it becomes JSON."""

@@ -11,7 +11,7 @@ from deploy.monitoring.dashboards.render import rendered
 
 
 def files() -> Mapping[str, str]:
-    """File names and what stands in them."""
+    """Return file names and their contents."""
     return {f"{each.name}.json": rendered(each, DASHBOARDS) for each in DASHBOARDS}
 
 

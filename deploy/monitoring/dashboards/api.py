@@ -1,4 +1,4 @@
-"""The API by route: rate, errors, duration, and what the gateway itself is short of."""
+"""The API by route: rate, errors, duration, and the resources of the gateway itself."""
 
 from __future__ import annotations
 

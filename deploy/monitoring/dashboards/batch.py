@@ -1,4 +1,4 @@
-"""Batches: what waits, how long, how it ended; one batch by its id in logs and traces."""
+"""Batches: what waits, how long, and how it ended; one batch by its id in logs and traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All dashboards there are."""
+"""The list of all dashboards."""
 
 from __future__ import annotations
 

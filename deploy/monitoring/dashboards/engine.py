@@ -1,4 +1,5 @@
-"""The engine and the device: where its time goes, how full it is, what it makes, what swaps cost, what troubles it."""
+"""The engine and the device: where its time goes, how full it is, what it produces, what swaps cost, and which problems
+it has."""
 
 from __future__ import annotations
 

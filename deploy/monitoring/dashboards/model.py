@@ -1,6 +1,6 @@
-"""What a dashboard is here: rows of panels, each of which answers the question in its title.
+"""The parts of a dashboard: rows of panels, each of which answers the question in its title.
 
-Only data. `render` turns it into Grafana's JSON, the tests read it as it is.
+This module holds only data. `render` turns it into Grafana's JSON, and the tests read it directly.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ GRID_COLUMNS = 24
 
 
 class Source(StrEnum):
-    """The data sources; the uids stand in grafana/provisioning/datasources."""
+    """The data sources. Their uids are in grafana/provisioning/datasources."""
 
     PROMETHEUS = "vbatch-prometheus"
     LOKI = "vbatch-loki"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 
 class Needs(StrEnum):
-    """What must be there for a query to have an answer; the tests run without it and say so."""
+    """What a query needs to have an answer. The tests run without it and say so."""
 
     NOTHING = ""
     GPU = "a GPU"
@@ -44,7 +44,7 @@ class Needs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`legend` is a template of labels. `is_exemplary`: its histogram carries exemplars."""
+    """`legend` is a template of labels. `is_exemplary` says that its histogram carries exemplars."""
 
     expression: str
     legend: str = ""
@@ -54,7 +54,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """From `value` on the panel is shown in `color`."""
+    """From `value` on, the panel is shown in `color`."""
 
     value: float
     color: str
@@ -62,8 +62,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`title` asks, `description` says how to read the answer and what to do about it, `link` names the dashboard on
-    which to look next."""
+    """`title` asks a question, `description` says how to read the answer and what to do about it, `link` names the
+    dashboard to look at next."""
 
     title: str
     description: str
@@ -76,7 +76,7 @@ class Panel:
     height: int = 7
     source: Source = Source.PROMETHEUS
     is_share: bool = False
-    """Its values lie between 0 and 1."""
+    """Whether its values are between 0 and 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A choice above the panels: the values of a label, or a text to type in."""
+    """A choice above the panels: the values of a label, or a text to enter."""
 
     name: str
     label: str
@@ -96,7 +96,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """`name` is also the end of its uid, which never changes: bookmarks and links hold it."""
+    """`name` is also the end of its uid, which never changes, because bookmarks and links hold it."""
 
     name: str
     title: str
@@ -114,12 +114,13 @@ class Dashboard:
 
 
 def quantile(share: float, histogram: str, *, by: str = "", where: str = "", over: str = "$__rate_interval") -> str:
-    """The value that this share of a histogram's observations did not exceed; `by` keeps labels, `where` selects."""
+    """Return the value that this share of a histogram's observations did not exceed. `by` keeps labels, `where`
+    selects."""
     labels = f"le, {by}" if by else "le"
     selector = f"{{{where}}}" if where else ""
     return f"histogram_quantile({share}, sum by ({labels}) (rate({histogram}_bucket{selector}[{over}])))"
 
 
 def above(*steps: tuple[float, str]) -> tuple[Step, ...]:
-    """Thresholds by value and color, the lowest first."""
+    """Return thresholds by value and color, the lowest first."""
     return tuple(Step(value, color) for value, color in steps)

@@ -1,4 +1,4 @@
-"""Is it well? The first screen: what is up, whether work moves, what fills up, what is asked of it."""
+"""The health overview, the first screen: what is up, whether work progresses, what fills up, and what the load is."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ PanelBuilder = timeseries.Panel | stat.Panel | statetimeline.Panel | table.Panel
 
 
 def rendered(description: Dashboard, everything: Sequence[Dashboard]) -> str:
-    """The JSON of one dashboard; `everything` are all there are, which its links name by their titles."""
+    """Return the JSON of one dashboard. `everything` holds all dashboards, which its links name by their titles."""
     titles = {each.name: each.title for each in everything}
     builder = (
         dashboard.Dashboard(description.title)
@@ -156,7 +156,7 @@ def _thresholds(steps: Sequence[Step]) -> dashboard.ThresholdsConfig:
 
 
 def _link(name: str, titles: dict[str, str]) -> dashboard.DashboardLink:
-    """Raises KeyError for a dashboard that there is not."""
+    """Return the link. Raises KeyError for a dashboard that does not exist."""
     url = f"/d/vbatch-{name}?${{__url_time_range}}"
     return dashboard.DashboardLink(f"Look on: {titles[name]}").type(models.DashboardLinkType.LINK).url(url)
 

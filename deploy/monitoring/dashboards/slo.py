@@ -1,4 +1,5 @@
-"""What is promised, and how much of the tolerance is used: good answers, events soon readable, windows kept."""
+"""The service level objectives, and how much of the tolerance is used: good answers, events soon readable, completion
+windows kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log, the read model and what keeps them: sizes against limits, how far readers are, NATS and PostgreSQL."""
+"""The log, the read model and their storage: sizes against limits, how far readers are behind, NATS and PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The gateway's answers as records, reduced to what people are shown. `--json` prints the server's own bytes."""
+"""The gateway's answers as records, reduced to the fields that the commands show. `--json` prints the server's own
+bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from vbatch.contracts.lifecycle import BatchStatus
 
 
 class Eta(msgspec.Struct, frozen=True):
-    """In Unix seconds."""
+    """Times are in Unix seconds."""
 
     earliest: int
     likely: int
@@ -117,7 +118,7 @@ T = TypeVar("T")
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are Unix seconds; `key` is there once, when it was made."""
+    """Times are in Unix seconds. `key` is set only once, when the key is created."""
 
     id: str
     owner: str
@@ -137,7 +138,7 @@ class KeyList(msgspec.Struct, frozen=True):
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """What it may have, and what it has; `usage` is None while the server cannot tell."""
+    """What an owner may have, and what it has. `usage` is None while the server cannot tell."""
 
     id: str
     keys: int = 0
@@ -146,7 +147,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """`signing_secret` is there once, when it was made."""
+    """`signing_secret` is set only once, when the endpoint is created."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""What all services of the stack on this machine said of one batch."""
+"""What all services of the stack on this machine logged about one batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ ID_CHARS_MIN = 8
 
 
 def show_batch_logs(home: Path, batch_id: str, lines_max: int, *, as_json: bool) -> None:
-    """Raises Misused for what is no id of a batch, CommandError when there is nothing to read."""
+    """Print the logs of a batch. Raises Misused if the text is not a batch id, CommandError if there is nothing to
+    read."""
     if not batch_id.startswith("batch_") or len(batch_id) < ID_CHARS_MIN:
         raise Misused(f"{batch_id} is no batch's id: those begin with batch_ (`vbatch batches` lists them).")
     folder = home / "logs"
@@ -39,7 +40,8 @@ def _print_lines(found: Gathered, batch_id: str, *, as_json: bool) -> None:
 
 
 def forecast(line: LogLine, batch_id: str) -> str:
-    """One line for people: when, who, how bad, what, and its details without the id that all of them share."""
+    """Return one line for people: when, which service, how severe, what, and its details without the id that all lines
+    share."""
     details = _details(line.details, batch_id)
     return f"{line.time}  {line.service:<10}  {line.level:<7}  {line.event}  {details}".rstrip()
 

@@ -1,7 +1,7 @@
 """The gateway's HTTP API as this command uses it. Every answer is the server's own bytes; `api_types` decodes them.
 
-It stands on `vbatch.client`. Transport errors become Unreachable; 4xx and 5xx answers become Refused with the server's
-own text.
+It is based on `vbatch.client`. Transport errors become Unreachable; 4xx and 5xx answers become Refused with the
+server's own text.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ HINTS = {401: " Give the right one with --api-key or VBATCH_API_KEY."}
 
 
 class Server:
-    """One gateway; created by `connect`."""
+    """One gateway. Created by `connect`."""
 
     def __init__(self, server: AsyncClient) -> None:
         self._client = server
 
     async def send(self, filename: str, content: BinaryIO) -> bytes:
-        """Upload a batch input file, streamed from where it stands."""
+        """Upload a batch input file, streamed from its source."""
         with reported():
             return await self._client.transport.ask("POST", routes.FILES, upload=Upload(filename, content))
 
@@ -83,7 +83,7 @@ class Server:
         return await self._ask("GET", "/v1/models")
 
     async def ask(self, method: str, path: str, body: object = None) -> bytes:
-        """Any other route, by its path."""
+        """Call any other route, by its path."""
         return await self._ask(method, path, json=body)
 
     async def results(self, batch_id: str) -> AsyncIterator[bytes]:
@@ -92,7 +92,7 @@ class Server:
             yield piece
 
     async def download(self, path: str) -> AsyncIterator[bytes]:
-        """Any other route whose answer may be long, piece by piece."""
+        """Yield a long answer of any other route, piece by piece."""
         async for piece in self._download(path):
             yield piece
 
@@ -127,7 +127,7 @@ class Server:
 async def connect(
     url: str, api_key: str | None, *, silence_seconds_max: float = SILENCE_SECONDS_MAX
 ) -> AsyncIterator[Server]:
-    """Open a session; nothing is sent yet."""
+    """Open a session. Nothing is sent yet."""
     with reported():
         server = AsyncClient(url, api_key=api_key, silence_seconds_max=silence_seconds_max)
     async with server:

@@ -1,4 +1,4 @@
-"""The gateway's answers about judgements and data sets, reduced to what people are shown."""
+"""The gateway's answers about judgements and data sets, reduced to the fields that the commands show."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a comparison the `other_*` fields and `vote` are set."""
+    """The `other_*` fields and `vote` are set for a comparison."""
 
     id: str
     batch_id: str = ""
@@ -102,7 +102,7 @@ class EvaluationList(msgspec.Struct, frozen=True):
 
 
 class AgreementFigure(msgspec.Struct, frozen=True, kw_only=True):
-    """How well some judges agree; a figure that cannot be told is None."""
+    """How well some judges agree. A figure that cannot be computed is None."""
 
     kind: str
     judges: list[str]

@@ -22,7 +22,7 @@ CARD = "README.md"
 
 
 class Container(StrEnum):
-    """What the lines are written into."""
+    """The format in which the lines are written."""
 
     JSONL = "jsonl"
     PARQUET = "parquet"
@@ -57,7 +57,7 @@ async def write_export(
 
 
 def _write_folder(rows: Mapping[str, list[Row]], card: bytes, folder: Path) -> int:
-    """`data/<split>-00000-of-00001.parquet` for each split, and the card, which names them for a loader."""
+    """Write `data/<split>-00000-of-00001.parquet` for each split, and the card, which names them for a loader."""
     if folder.exists() and any(folder.iterdir()):
         raise Misused(f"{folder} is not empty: name a new folder.")
     parquet = _parquet()
@@ -73,13 +73,13 @@ def _write_folder(rows: Mapping[str, list[Row]], card: bytes, folder: Path) -> i
 
 
 def _front_matter(splits: list[str]) -> bytes:
-    """The YAML by which `datasets.load_dataset(folder)` finds the splits."""
+    """Return the YAML with which `datasets.load_dataset(folder)` finds the splits."""
     files = [f"      - split: {split}\n        path: data/{split}-*.parquet" for split in splits]
     return "\n".join(["---", "configs:", "  - config_name: default", "    data_files:", *files, "---", "", ""]).encode()
 
 
 async def _lines(server: Server, paths: list[str]) -> AsyncIterator[bytes]:
-    """Whole lines, in blocks."""
+    """Yield complete lines, in blocks."""
     for path in paths:
         rest = b""
         async for piece in server.download(path):
@@ -97,7 +97,7 @@ async def _write_lines(file: BinaryIO, lines: AsyncIterator[bytes]) -> int:
 
 
 def _parquet() -> ModuleType:
-    """Loaded when it is needed: pyarrow is large, and not everybody installs it. Raises Misused where it is missing."""
+    """Import pyarrow when it is needed: it is large, and not every machine has it. Raises Misused if it is missing."""
     try:
         return importlib.import_module("vbatch.cli.parquet")
     except ModuleNotFoundError as error:

@@ -52,7 +52,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class DryRun(msgspec.Struct, frozen=True):
-    """The gateway's object, reduced to what people are shown."""
+    """The gateway's object, reduced to the fields that are shown."""
 
     is_fit: bool
     requests: int
@@ -107,7 +107,7 @@ def _estimate(estimate: Estimate, now: float) -> Iterator[str]:
 
 
 def _shown(body: object) -> str:
-    """The words of an answer, or its JSON; a long one is cut."""
+    """Return the text of an answer, or its JSON. A long one is cut."""
     text = _words(body) or msgspec.json.encode(body).decode()
     one_line = " ".join(text.split())
     return one_line if len(one_line) <= ANSWER_CHARS_SHOWN else f"{one_line[:ANSWER_CHARS_SHOWN]}..."

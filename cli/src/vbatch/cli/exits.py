@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, and the one kind of error that people see.
+"""How a command ends: exit codes, and the only kind of error that people see.
 
 Library errors become a `CommandError` where they arise; `ending` prints it, so no command shows a traceback.
 """
@@ -45,7 +45,7 @@ class Misused(CommandError):
 
 
 class Unreachable(CommandError):
-    """The server does not answer; trying again later can help."""
+    """The server does not answer. Trying again later can help."""
 
     exit = Exit.UNREACHABLE
 

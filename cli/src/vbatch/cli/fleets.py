@@ -1,4 +1,4 @@
-"""Which servers stand behind a model that is served elsewhere, and whether they answer from this machine."""
+"""Which servers a model runs on when it is served elsewhere, and whether they answer from this machine."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ NO_ANSWER = "it does not answer"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One replica, or, where that could not be found out, all of a model. `trouble` is empty for one that answers."""
+    """One replica or, if that could not be found out, all of a model. `trouble` is empty for a server that answers."""
 
     name: str
     trouble: str = ""
 
 
 async def servers_of(definition: ModelDefinition) -> list[Server]:
-    """The replicas of a model, each asked once."""
+    """Return the replicas of a model, each of them asked once."""
     try:
         found = await Targets(definition).look()
     except EngineFailed as error:
@@ -41,7 +41,7 @@ async def servers_of(definition: ModelDefinition) -> list[Server]:
 
 
 def models_elsewhere() -> list[ModelDefinition]:
-    """The models of models.toml that run elsewhere; none where there is no such file, or one that nobody can read."""
+    """Return the models of models.toml that run elsewhere; none if the file does not exist or cannot be read."""
     path = os.environ.get(MODELS_VARIABLE) or file_table("gateway").get("models_file", MODELS_NAME)
     try:
         entries = tomllib.loads(Path(str(path)).read_text()).get("model", [])

@@ -25,7 +25,7 @@ class Joining:
     split: str | None
 
     def write(self, server: Client, batch_id: str, *, as_json: bool) -> None:
-        """Raises Misused, and the errors of the client."""
+        """Write the answers beside the rows. Raises Misused, and the errors of the client."""
         if self.output is None:
             raise Misused("--join writes a file: give --output with a name in .csv, .tsv, .jsonl or .parquet.")
         batch = server.batch(batch_id)

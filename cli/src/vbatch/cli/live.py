@@ -43,7 +43,7 @@ class Progress:
         self.loading: ModelId | None = None
         self.loading_since: datetime | None = None
         self.usual_load_seconds: Mapping[ModelId, float] = {}
-        """What earlier loads on this server took; of a model that never was loaded, nothing."""
+        """How long earlier loads on this server took. A model that was never loaded is missing."""
         self.remarks: list[str] = []
         self.forecast = ""
         """The server's explanation of the wait, in sentences."""
@@ -62,7 +62,7 @@ class Progress:
                 self._count(event)
             case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed() | e.ProfileLowered():
                 self._hear_runner(event)
-                return  # the runner's clock does not tell the age of the batch
+                return  # the runner's clock does not show the age of the batch
             case _:
                 self.status = next_status(self.status, event)
                 self._hear_batch(event)
@@ -74,7 +74,7 @@ class Progress:
 
     @property
     def waits(self) -> bool:
-        """Whether the batch waits for answers, so that a forecast is useful."""
+        """Return whether the batch waits for answers, so that a forecast is useful."""
         return self.status in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS)
 
     @property
@@ -83,13 +83,14 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """The seconds from its creation to the last event seen."""
+        """Return the seconds from its creation to the last event seen."""
         if self.created_at is None or self.last_at is None:
             return 0.0
         return (self.last_at - self.created_at).total_seconds()
 
     def speed(self) -> Speed:
-        """The speed over the last `SPEED_WINDOW`, at most since the first dispatch or load; 0 before any outcome."""
+        """Return the speed over the last `SPEED_WINDOW`, at most since the first dispatch or load; 0 before any
+        outcome."""
         if len(self._samples) < 2:
             return Speed(0.0, 0.0)
         first, last = self._samples[0], self._samples[-1]
@@ -99,7 +100,7 @@ class Progress:
         return Speed((last.answered - first.answered) / seconds, (last.tokens - first.tokens) / seconds)
 
     def seconds_left(self) -> float | None:
-        """The seconds left at the current speed; None while that is unknown."""
+        """Return the seconds left at the current speed; None while that is unknown."""
         rate = self.speed().requests_per_second
         if rate <= 0 or self.loading or self.status is not BatchStatus.IN_PROGRESS:
             return None
@@ -119,10 +120,10 @@ class Progress:
             case e.BatchSealed():
                 self.counts, self.usage, self.loading = event.counts, event.usage, None
             case _:
-                pass  # at most changes the status
+                pass  # changes the status at most
 
     def _count(self, chunk: ChunkSummary) -> None:
-        """Count a chunk. One whose lines all have outcomes changes nothing; the seal brings the exact counts."""
+        """Count a chunk. A chunk whose lines all have outcomes changes nothing; the seal brings the exact counts."""
         if self._answered.issuperset(chunk.lines):
             return
         self._answered.update(chunk.lines)
@@ -163,6 +164,6 @@ class Progress:
 
 
 def _dtype_remarks(event: e.ModelLoading) -> list[str]:
-    """Why its numbers are of this type, where the device chose it."""
+    """Return why its data type was chosen, if the device chose it."""
     chosen = [setting for setting in event.profile if setting.name == DTYPE and setting.reason != SAID]
     return [f"{event.model} in {setting.value}: {setting.reason}" for setting in chosen if setting.value != "auto"]

@@ -1,4 +1,4 @@
-"""How long loading each model usually takes on this server, by its log."""
+"""How long loading each model usually takes on this server, according to its log."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vbatch.journal.port import Log
 
 LOADS_KEPT = 5
 RECORDS_MAX = 10_000
-"""A server that loaded more has told enough by then."""
+"""A server that loaded more models has given enough data by then."""
 RESIDENT_SECONDS_MAX = 1.0
-"""Sooner than this no model was loaded: it had stayed where it was."""
+"""Below this time no model was loaded: it had stayed on the device."""
 
 
 async def usual_load_seconds(log: Log) -> Mapping[ModelId, float]:
-    """The median of each model's last few loads. Raises Unavailable."""
+    """Return the median of each model's last few loads. Raises Unavailable."""
     newest = await log.last(MODELS_LOADED)
     if newest is None:
         return {}
@@ -42,6 +42,6 @@ def _loads(records: Iterable[Recorded]) -> Iterable[ModelLoaded]:
         try:
             event = decode(record)
         except Unreadable:
-            continue  # written by a newer version: not ours to judge
+            continue  # written by a newer version: cannot be interpreted
         if isinstance(event, ModelLoaded) and event.seconds > RESIDENT_SECONDS_MAX:
             yield event

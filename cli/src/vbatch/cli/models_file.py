@@ -15,7 +15,7 @@ from vbatch.gpu_runner.core.tuning import Profile
 
 
 def write_profile(path: Path, model: ModelId, profile: Profile) -> None:
-    """Replace the whole file at once, or not at all."""
+    """Replace the whole file at once, or leave it unchanged."""
     text: Any = tomlkit.parse(path.read_text())
     _change(next(entry for entry in text["model"] if entry["id"] == model), profile)
     write_atomically(path, tomlkit.dumps(text).encode(), mode=stat.S_IMODE(path.stat().st_mode))

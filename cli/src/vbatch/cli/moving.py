@@ -1,4 +1,4 @@
-"""A line that moves while something takes its time: what is being done, for how long, and how long it usually takes."""
+"""A moving line while something takes time: what is being done, for how long, and how long it usually takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vbatch.contracts.durations import duration
 
 
 class Elapsed(ProgressColumn):
-    """`4.1 s, usually 9 s`."""
+    """Shown as `4.1 s, usually 9 s`."""
 
     def __init__(self, usual_seconds: float | None) -> None:
         super().__init__()
@@ -30,7 +30,8 @@ def elapsed(seconds: float, usual_seconds: float | None) -> str:
 
 @contextmanager
 def moving_line(console: Console, text: str, usual_seconds: float | None = None) -> Iterator[None]:
-    """On a terminal only, while the block runs; other lines appear above it. In a pipe nothing is written."""
+    """Show the line while the block runs, on a terminal only; other lines appear above it. In a pipe nothing is
+    written."""
     if not console.is_terminal:
         yield
         return

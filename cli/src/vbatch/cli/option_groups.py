@@ -12,7 +12,8 @@ from vbatch.cli.exits import ending
 
 
 def command(body: Callable[..., None]) -> Callable[..., None]:
-    """The command that Typer sees: with the fields of each data class in its place. It ends as `exits` describes."""
+    """Return the command that Typer sees, with the fields of each data class in its place. It ends as `exits`
+    describes."""
     hints = get_type_hints(body, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
 

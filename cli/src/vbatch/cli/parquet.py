@@ -1,4 +1,4 @@
-"""Rows as tables of Parquet. Imports pyarrow, so only what writes Parquet imports this module."""
+"""Rows as Parquet tables. Imports pyarrow, so only code that writes Parquet imports this module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ ROWS_PER_GROUP = 10_000
 
 
 def table_of(rows: list[dict[str, object]]) -> pa.Table:
-    """One column for each key of any row, null where a row has none, of types that fit all. Raises Misused."""
+    """Return a table with one column for each key of any row, null where a row has no value, with types that fit all.
+    Raises Misused."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     try:
         return pa.Table.from_pylist([{key: row.get(key) for key in keys} for row in rows])

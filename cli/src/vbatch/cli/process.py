@@ -1,4 +1,4 @@
-"""The `vbatch` command as a process of its own."""
+"""The `vbatch` command as a separate process."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def main() -> NoReturn:
 
 
 def _leave_threads_alone(end: SystemExit) -> None:
-    """End here where an object store was used. A thread of its library that lets go of an object while the interpreter
-    shuts down aborts the process (PyO3/pyo3-async-runtimes#40), and the exit code would be lost."""
+    """End the process here if an object store was used. A thread of its library that releases an object while the
+    interpreter shuts down aborts the process (PyO3/pyo3-async-runtimes#40), and the exit code would be lost."""
     if OBJECT_STORE_LIBRARY not in sys.modules or not isinstance(end.code, int | None):
         return
     sys.stdout.flush()

@@ -1,4 +1,5 @@
-"""With which profile each model runs, by the log: as it was loaded last, or as this machine would load it."""
+"""The profile with which each model runs, according to the log: as it was loaded last, or as this machine would load
+it."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ Settings = tuple[e.ProfileSetting, ...]
 
 @dataclass(frozen=True)
 class Profiles:
-    """What the log says of models; `foretold` tells how one would be loaded that never was."""
+    """What the log says about models. `foretold` says how a model that was never loaded would be loaded."""
 
     expected: Callable[[ModelDefinition], Settings]
     _definitions: dict[ModelId, ModelDefinition] = field(default_factory=dict)
@@ -34,14 +35,14 @@ class Profiles:
             case e.ModelLoading():
                 self._loadings[event.model] = event
             case _:
-                pass  # says nothing of a profile
+                pass  # says nothing about a profile
 
     def definition(self, model: ModelId) -> ModelDefinition | None:
-        """How the model was registered last; None where the log does not tell."""
+        """Return the last registered definition of the model; None if the log does not have it."""
         return self._definitions.get(model)
 
     def lines(self, model: ModelId) -> Iterator[str]:
-        """The profile of one model, for a person; nothing where nobody chose anything."""
+        """Yield the profile of one model, for a person; nothing if no value was chosen."""
         if loading := self._loadings.get(model):
             at = loading.at.astimezone().strftime("%Y-%m-%d %H:%M")
             yield from _told(f"loaded on {loading.runner_id}, {at}:", loading.profile)
@@ -52,7 +53,7 @@ class Profiles:
 
 
 async def read_profiles(log: Log, expected: Callable[[ModelDefinition], Settings]) -> Profiles:
-    """All that the log holds now. Raises Unavailable."""
+    """Return everything that the log holds now. Raises Unavailable."""
     profiles, filters = Profiles(expected), (MODEL_EVENTS, MODELS_LOADING)
     newest = [await log.last(each) for each in filters]
     end = max((record.sequence for record in newest if record), default=0)
@@ -67,12 +68,12 @@ async def read_profiles(log: Log, expected: Callable[[ModelDefinition], Settings
 
 def _fold(profiles: Profiles, records: list[Recorded]) -> None:
     for record in records:
-        with suppress(Unreadable):  # written by a newer version: not ours to show
+        with suppress(Unreadable):  # written by a newer version: cannot be shown
             profiles.fold(decode(record))
 
 
 def _told(heading: str, settings: Settings) -> Iterator[str]:
-    """What the device chose, a line a reason; then what the definition says, on one line."""
+    """Yield what the device chose, one line for each reason; then what the definition says, on one line."""
     chosen = [setting for setting in settings if setting.reason != SAID]
     said = [in_words(setting) for setting in settings if setting.reason == SAID]
     if not settings:

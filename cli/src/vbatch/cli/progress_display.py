@@ -131,7 +131,8 @@ class JsonDisplay:
 
 
 def describe(progress: Progress, now: datetime | None = None) -> str:
-    """`in_progress  340 of 1,000  12.3 req/s  1,204 tok/s  54.0 s left`; with a time, how long a load takes by then."""
+    """Return `in_progress  340 of 1,000  12.3 req/s  1,204 tok/s  54.0 s left`. With a time, include how long a load
+    takes by then."""
     counts, speed, left = progress.counts, progress.speed(), progress.seconds_left()
     parts: list[str] = [progress.status]
     if counts.total:
@@ -152,7 +153,7 @@ def describe(progress: Progress, now: datetime | None = None) -> str:
 
 
 def _load_time(progress: Progress, now: datetime | None) -> str:
-    """` for 12.0 s, usually 24.0 s`."""
+    """Return ` for 12.0 s, usually 24.0 s`."""
     if now is None or progress.loading is None or progress.loading_since is None:
         return ""
     seconds = max(0.0, (now - progress.loading_since).total_seconds())

@@ -1,4 +1,4 @@
-"""The options of `submit` and `results` for tables: which template makes requests of rows, and which table gets the
+"""The options of `submit` and `results` for tables: which template makes requests from rows, and which table gets the
 answers."""
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ Split = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class RowOptions:
-    """What the command line says of rows; None where it says nothing."""
+    """What the command line says about rows; None where it says nothing."""
 
     prompt: Prompt = None
     system: System = None
@@ -78,7 +78,7 @@ class RowOptions:
     split: Split = None
 
     def template(self, endpoint: str | None) -> RequestTemplate | None:
-        """None where FILE holds requests already. Raises Misused."""
+        """Return the template; None if FILE already holds requests. Raises Misused."""
         if self.prompt is None:
             self._must_be_unused()
             return None
@@ -109,7 +109,7 @@ class RowOptions:
 
 @contextmanager
 def prepared(file: Path, options: RowOptions, endpoint: str | None) -> Iterator[Submission]:
-    """What will be uploaded. Raises Misused, which names the columns and rows at fault."""
+    """Yield what will be uploaded. Raises Misused, which names the columns and rows at fault."""
     format, template = options.format, options.template(endpoint)
     with _on_disk(file, format or Format.JSONL) as path, _renamed(path, file), reported():
         with submission(path, template, endpoint=endpoint, format=format, split=options.split) as made:
@@ -118,7 +118,7 @@ def prepared(file: Path, options: RowOptions, endpoint: str | None) -> Iterator[
 
 @contextmanager
 def _renamed(path: Path, file: Path) -> Iterator[None]:
-    """Let messages name standard input, not the file that has its copy."""
+    """Let messages name standard input instead of the file that holds its copy."""
     try:
         yield
     except Misused as error:
@@ -129,7 +129,7 @@ def _renamed(path: Path, file: Path) -> Iterator[None]:
 
 @contextmanager
 def _on_disk(file: Path, format: Format) -> Iterator[Path]:
-    """The file itself, or what standard input brings: a table is read more than once."""
+    """Yield the file itself, or a copy of standard input: a table is read more than once."""
     if file != STANDARD_INPUT:
         yield file
         return

@@ -34,7 +34,7 @@ class ServerOptions:
         return run(asking())
 
     def show(self, answer: bytes, kind: type[T], show: Callable[[T], None]) -> None:
-        """Print the server's own document with --json, else what `show` prints of it."""
+        """Print the server's own document with --json, otherwise what `show` prints for it."""
         if self.as_json:
             print_json(answer)
         else:

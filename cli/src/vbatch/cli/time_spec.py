@@ -25,7 +25,7 @@ def time_spec(text: str, now: datetime) -> datetime:
 
 
 def later(text: str, now: datetime) -> datetime:
-    """The end of a time from now, such as 90d, or a time like 2030-01-01T12:00. Raises Misused."""
+    """Return the end of a time from now, such as 90d, or a time such as 2030-01-01T12:00. Raises Misused."""
     try:
         if span := _AGO.fullmatch(text):
             return now + timedelta(**{UNITS[span[2]]: int(span[1])})

@@ -23,17 +23,17 @@ NAMES_MAX = 32
 
 @dataclass(frozen=True)
 class Usual:
-    """The times below one state folder. Without any, or with a file that cannot be read, nothing is usual."""
+    """The times of one state folder. Without times, or with a file that cannot be read, no usual time is known."""
 
     home: Path
 
     def seconds(self, name: str) -> float | None:
-        """The median of the last few times."""
+        """Return the median of the last few times."""
         times = self._read().get(name)
         return statistics.median(times) if times else None
 
     def note(self, name: str, seconds: float) -> None:
-        """One more time. That it cannot be kept is no reason to fail."""
+        """Record one more time. If it cannot be stored, nothing fails."""
         known = self._read()
         times = [*known.pop(name, []), round(seconds, 2)][-TIMES_KEPT:]
         newest = dict([*known.items(), (name, times)][-NAMES_MAX:])
@@ -50,7 +50,7 @@ class Usual:
 
 @contextmanager
 def usual_line(console: Console, home: Path, name: str, text: str) -> Iterator[None]:
-    """A moving line for something that was timed before; a block that fails is no time to remember."""
+    """Show a moving line for something that was timed before. The time of a block that fails is not recorded."""
     usual, began = Usual(home), time.monotonic()
     with moving_line(console, text, usual.seconds(name)):
         yield

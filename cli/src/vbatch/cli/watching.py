@@ -70,7 +70,7 @@ async def _runner_news(
 
 
 async def _forecasts(server: Server, batch_id: str, progress: Progress, on_change: OnChange) -> None:
-    """Fetch what the batch waits for, forever; without an answer the display just shows less."""
+    """Fetch what the batch waits for, without end. Without an answer the display just shows less."""
     while True:
         await asyncio.sleep(FORECAST_SECONDS)
         with suppress(CommandError):

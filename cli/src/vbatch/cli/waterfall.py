@@ -1,4 +1,4 @@
-"""A trace as bars in the terminal: each span below its parent, where it lies in the time of the whole."""
+"""A trace as bars in the terminal: each span is below its parent, at its place in the time of the whole trace."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vbatch.results.core.spans import PREFIX, Span
 
 BAR_COLUMNS = 48
 ROWS_MAX = 40
-"""Without --all: the longest spans, in the order of their starts."""
+"""The limit without --all: the longest spans, in the order of their starts."""
 TOLD = ("model", "requests", "runner", "attempt", "returned", "returned_why", "ending")
-"""The attributes that a row tells, in this order."""
+"""The attributes that a row shows, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Row:
 
 
 def rows(spans: Sequence[Span], now: datetime, rows_max: int | None = ROWS_MAX) -> list[Row]:
-    """The root first; `now` is the end of what has not ended."""
+    """Return the rows, the root first. `now` is the end of a span that has not ended."""
     if not spans:
         return []
     root, children = spans[0], list(spans[1:])
@@ -61,7 +61,7 @@ def _row(span: Span, start: datetime, end: datetime, now: datetime, *, is_child:
 
 
 def _bar(span_start: datetime, span_end: datetime, start: datetime, end: datetime) -> str:
-    """At least one column, so that a short span is seen."""
+    """Return the bar. It has at least one column, so that a short span is visible."""
     whole = max((end - start).total_seconds(), 1e-9)
     first = min(BAR_COLUMNS - 1, int(BAR_COLUMNS * max(0.0, (span_start - start).total_seconds()) / whole))
     last = min(BAR_COLUMNS, round(BAR_COLUMNS * (span_end - start).total_seconds() / whole))

@@ -1,6 +1,6 @@
 """The vLLM Batch Server from Python.
 
-`Client` waits for each answer, `AsyncClient` does the same in an event loop. Both take files, tables and frames, follow
+`Client` waits for each answer; `AsyncClient` does the same in an event loop. Both take files, tables and frames, follow
 batches live, and read answers one by one, as frames, or joined to the table that they came from.
 """
 

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 
 class AsyncClient:
-    """One server; use it as an asynchronous context manager, or `close` it.
+    """One server. Use it as an asynchronous context manager, or `close` it.
 
-    It does what `Client` does, with the same arguments and errors. Tables are read and written in a thread. The server
-    may send nothing for `silence_seconds_max` before a method raises Silent.
+    It does what `Client` does, with the same arguments and errors. Tables are read and written in a thread. If the
+    server sends nothing for `silence_seconds_max`, a method raises Silent.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class AsyncClient:
 
 
 class AsyncAnswers(AsyncIterator[Answer]):
-    """Answers, read as they are asked for; the methods collect those that are left."""
+    """Answers, read as they are requested. The methods collect the answers that are left."""
 
     def __init__(self, lines: AsyncIterator[tuple[bytes, int]]) -> None:
         self._lines = lines

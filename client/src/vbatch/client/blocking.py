@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """One server; use it as a context manager, or `close` it.
+    """One server. Use it as a context manager, or `close` it.
 
-    Without arguments it reads VBATCH_URL and VBATCH_API_KEY, and else asks the server on this machine. Every method
-    raises Unreachable when no server answers, and Refused when it refuses.
+    Without arguments it reads VBATCH_URL and VBATCH_API_KEY, and otherwise uses the server on this machine. Every
+    method raises Unreachable when no server answers, and Refused when the server refuses.
     """
 
     def __init__(self, url: str | None = None, *, api_key: str | None = None) -> None:
@@ -74,7 +74,7 @@ class Client:
             )
 
     def upload(self, filename: str, content: BinaryIO) -> StoredFile:
-        """Upload a batch input file, which is read as it is sent."""
+        """Upload a batch input file, which is read while it is sent."""
         return read(self.transport.ask("POST", routes.FILES, upload=Upload(filename, content)), StoredFile)
 
     def create(
@@ -86,7 +86,8 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         priority: int = 0,
     ) -> Batch:
-        """Create a batch from a stored file. A create whose answer is lost is sent again, and makes one batch."""
+        """Create a batch from a stored file. If the answer is lost, the request is sent again and still creates only
+        one batch."""
         body = routes.new_batch(
             file_id,
             endpoint=endpoint,
@@ -106,8 +107,8 @@ class Client:
     def events(self, batch_id: str, *, after: int = 0) -> Iterator[LiveEvent]:
         """Yield every event of a batch behind the one with the id `after`, each once, until the batch is over.
 
-        A connection that breaks is opened again behind the last event. Raises Unreachable after several tries in a row
-        that brought nothing.
+        A connection that breaks is opened again behind the last event. Raises Unreachable after several unsuccessful
+        tries in a row.
         """
         reading = EventReading(batch_id, after)
         while True:
@@ -138,11 +139,11 @@ class Client:
         return self.batch(batch_id)
 
     def results(self, batch_id: str, *, after_byte: int = 0, follow: bool = False) -> Answers:
-        """The answers so far, in the order in which they were recorded; with `follow` also those to come, until the
-        batch is over. Requests that never ran, because the batch was cancelled or expired, are not among them.
+        """Return the answers so far, in the order in which they were recorded; with `follow` also those to come, until
+        the batch is over. Requests that never ran, because the batch was cancelled or expired, are not among them.
 
         A connection that breaks is opened again behind the last answer. To continue in another process, keep the
-        `next_byte` of the last answer and give it as `after_byte`.
+        `next_byte` of the last answer and pass it as `after_byte`.
         """
         return Answers(self._lines(batch_id, after_byte, follow=follow))
 
@@ -159,8 +160,8 @@ class Client:
     ) -> JoinReport:
         """Write a table again with the answers of a batch beside its columns, as CSV, TSV, JSON Lines or Parquet.
 
-        `source` is the table that was submitted. `id_column` is by default the one that was named then. Raises
-        TableError; then `output` is as it was before.
+        `source` is the table that was submitted. `id_column` defaults to the one that was named then. Raises
+        TableError; then `output` is unchanged.
         """
         batch = self.batch(batch_id)
         columns = AnswerColumns(answer_column)
@@ -188,7 +189,8 @@ class Client:
                 time.sleep(retries.pause(trouble))
 
     def _all_lines(self, batch: Batch) -> Iterator[bytes]:
-        """Yield what is recorded, then the error file: of requests that never ran, the end of a batch says so there."""
+        """Yield what is recorded, then the error file, which explains why requests never ran when a batch ended
+        early."""
         for line, _next_byte in self._lines(batch.id, 0, follow=False):
             yield line
         if batch.error_file_id is not None:
@@ -221,7 +223,7 @@ class Client:
 
 
 class Answers(Iterator[Answer]):
-    """Answers, read as they are asked for; the methods collect those that are left."""
+    """Answers, read as they are requested. The methods collect the answers that are left."""
 
     def __init__(self, lines: Iterator[tuple[bytes, int]]) -> None:
         self._lines = lines
@@ -231,13 +233,13 @@ class Answers(Iterator[Answer]):
         return parse_answer(line, next_byte=next_byte)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A frame with custom_id and the columns that a join adds. Needs pandas."""
+        """Return a frame with custom_id and the columns that a join adds. Needs pandas."""
         return collected.to_pandas(self)
 
     def to_polars(self) -> polars.DataFrame:
-        """A frame with custom_id and the columns that a join adds. Needs polars."""
+        """Return a frame with custom_id and the columns that a join adds. Needs polars."""
         return collected.to_polars(self)
 
     def to_arrow(self) -> pyarrow.Table:
-        """A table with custom_id and the columns that a join adds. Needs pyarrow."""
+        """Return a table with custom_id and the columns that a join adds. Needs pyarrow."""
         return collected.to_arrow(self)

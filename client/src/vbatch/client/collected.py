@@ -19,7 +19,7 @@ _COLUMNS = AnswerColumns()
 
 
 def to_pandas(answers: Iterable[Answer]) -> pandas.DataFrame:
-    """Raises PackageMissing."""
+    """Return a pandas frame. Raises PackageMissing."""
     module = package("pandas", "to_pandas")
     columns = _columns(answers)
     counts = {name: module.array(columns.pop(name), dtype="Int64") for name in _COLUMNS.names[-2:]}
@@ -28,7 +28,7 @@ def to_pandas(answers: Iterable[Answer]) -> pandas.DataFrame:
 
 
 def to_polars(answers: Iterable[Answer]) -> polars.DataFrame:
-    """Raises PackageMissing."""
+    """Return a polars frame. Raises PackageMissing."""
     module = package("polars", "to_polars")
     columns = _columns(answers)
     answer = module.List(module.Float32) if _has_vectors(columns) else module.String
@@ -38,7 +38,7 @@ def to_polars(answers: Iterable[Answer]) -> polars.DataFrame:
 
 
 def to_arrow(answers: Iterable[Answer]) -> pyarrow.Table:
-    """Raises PackageMissing."""
+    """Return an Arrow table. Raises PackageMissing."""
     module = package("pyarrow", "to_arrow")
     columns = _columns(answers)
     text, count = module.string(), module.int64()

@@ -1,18 +1,18 @@
-"""What the client raises. Every message says what went wrong and what to do."""
+"""The errors of the client. Every message says what went wrong and what to do."""
 
 from __future__ import annotations
 
 
 class ClientError(Exception):
-    """The root of all errors of this package that are no fault of the caller's program."""
+    """The base of all errors of this package that are not a fault of the caller's program."""
 
 
 class Unreachable(ClientError):
-    """The server does not answer, or its answer broke off; trying again later can help."""
+    """The server does not answer, or its answer broke off. Trying again later can help."""
 
 
 class Silent(Unreachable):
-    """Nothing came for `transport.SILENCE_SECONDS_MAX`."""
+    """Nothing arrived for `transport.SILENCE_SECONDS_MAX`."""
 
 
 class Refused(ClientError):
@@ -26,17 +26,17 @@ class Refused(ClientError):
 
 
 class BadUrl(ClientError, ValueError):
-    """The address of the server is no URL."""
+    """The address of the server is not a URL."""
 
 
 class AnswerNotUnderstood(ClientError):
-    """The server's answer is none of a vLLM Batch Server."""
+    """The server's answer is not one of a vLLM Batch Server."""
 
 
 class TableError(ClientError):
-    """A table cannot be read, or its rows cannot become requests, or answers cannot be joined to it. Nothing was
-    uploaded or overwritten."""
+    """A table cannot be read, its rows cannot become requests, or answers cannot be joined to it. Nothing was uploaded
+    or overwritten."""
 
 
 class PackageMissing(TableError):
-    """A package that is only needed for some formats is not installed; the message says how to install it."""
+    """A package that is needed only for some formats is not installed. The message says how to install it."""

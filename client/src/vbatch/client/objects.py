@@ -1,4 +1,4 @@
-"""The server's objects as records, reduced to what programs use. Times are Unix seconds."""
+"""The server's objects as records, reduced to the fields that programs use. Times are Unix seconds."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class StoredFile(msgspec.Struct, frozen=True):
 
 
 def must_have_run(batch: Batch) -> None:
-    """Raises TableError for a batch that failed, which has no answers."""
+    """Check that the batch ran. Raises TableError for a batch that failed, which has no answers."""
     if batch.status is not BatchStatus.FAILED:
         return
     faults = batch.errors.data if batch.errors else []

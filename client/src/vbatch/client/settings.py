@@ -1,4 +1,4 @@
-"""Which server is meant, and as whom, where a program does not say: the variables of the `vbatch` command."""
+"""The default server and key of a program: the variables of the `vbatch` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is uploaded for a batch: a batch input file as it is, a list of request lines, or a table with a template."""
+"""What is uploaded for a batch: a batch input file unchanged, a list of request lines, or a table with a template."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def submission(
     format: Format | None = None,
     split: str | None = None,
 ) -> Iterator[Submission]:
-    """Prepare the upload; nothing is sent. Without a template and an `endpoint`, the first request names it. Raises
-    TableError."""
+    """Prepare the upload; nothing is sent. Without a template or an `endpoint`, the first request names the endpoint.
+    Raises TableError."""
     if template is not None:
         table = open_table(source, format=format, split=split)
         metadata = {ID_COLUMN_KEY: template.id_column} if template.id_column is not None else {}
@@ -62,7 +62,7 @@ def submission(
 
 
 def endpoint_of(content: BinaryIO, name: str) -> str:
-    """Return the `url` of the first line; the content is at its beginning afterwards. Raises TableError."""
+    """Return the `url` of the first line and rewind the content to its beginning. Raises TableError."""
     first = content.readline(FIRST_LINE_BYTES_MAX).removeprefix(BOM)
     content.seek(0)
     try:
@@ -92,7 +92,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _written(source: Source) -> Iterator[BinaryIO]:
-    """The requests of a list, as lines of a file without a name."""
+    """Yield the requests of a list as lines of a file without a name."""
     table = open_table(source)
     with temporary_file() as file:
         for number, request in enumerate(rows_of(table, table.columns()), 1):

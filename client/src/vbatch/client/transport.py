@@ -1,4 +1,5 @@
-"""The HTTP connections to one gateway, blocking and asynchronous. Every error of the library becomes one of ours."""
+"""The HTTP connections to one gateway, blocking and asynchronous. Every error of the HTTP library becomes one of
+ours."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from vbatch.client.errors import BadUrl, Refused, Silent, Unreachable
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS_MAX = 60.0
-"""The gateway sends a heartbeat into event streams far more often."""
+"""The longest silence. The gateway sends a heartbeat into event streams far more often."""
 ERROR_BYTES_MAX = 16_384
 EVENT_BYTES_MAX = 8 << 20
-"""Of one server-sent event; events in the log have at most 2 MiB."""
+"""The limit of one server-sent event. Events in the log have at most 2 MiB."""
 TRUST = "Ask under a name of its certificate, and name your own authority in SSL_CERT_FILE."
 
 
@@ -35,7 +36,7 @@ class ErrorEnvelope(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file of a form: its bytes are read from where they stand, and sent as they are read."""
+    """A file of a form. Its bytes are read from their source and sent while they are read."""
 
     filename: str
     content: BinaryIO
@@ -43,7 +44,7 @@ class Upload:
 
 
 class Transport:
-    """Blocking."""
+    """Blocking HTTP transport."""
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self.url = base_url(url)
@@ -75,7 +76,7 @@ class Transport:
         upload: Upload | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
-        """Open an answer to be read piece by piece. Raises Refused and Unreachable, while it is read as well."""
+        """Open an answer to be read piece by piece. Raises Refused and Unreachable, also while it is read."""
         with translated(self.url):
             with self._http.stream(method, self.url + path, headers=headers, **_content(json, upload)) as response:
                 if response.is_error:
@@ -84,7 +85,7 @@ class Transport:
 
 
 class AsyncTransport:
-    """Asynchronous. Raises Silent where nothing comes for `silence_seconds_max`."""
+    """Asynchronous HTTP transport. Raises Silent if nothing arrives for `silence_seconds_max`."""
 
     def __init__(self, url: str, api_key: str | None, *, silence_seconds_max: float = SILENCE_SECONDS_MAX) -> None:
         self.url = base_url(url)
@@ -118,7 +119,7 @@ class AsyncTransport:
         upload: Upload | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
-        """Open an answer to be read piece by piece. Raises Refused and Unreachable, while it is read as well."""
+        """Open an answer to be read piece by piece. Raises Refused and Unreachable, also while it is read."""
         with translated(self.url, self._silence_seconds_max):
             asked = self._http.stream(method, self.url + path, headers=headers, **_content(json, upload))
             async with asked as response:
@@ -128,12 +129,13 @@ class AsyncTransport:
 
 
 def base_url(url: str) -> str:
-    """The address without a slash or `/v1` at its end, so that the one of the `openai` client can be given too."""
+    """Return the address without a slash or `/v1` at its end, so that the URL of the `openai` client is accepted
+    too."""
     return url.rstrip("/").removesuffix("/v1")
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the server is on this machine: no proxy leads there, whatever the environment says."""
+    """Return whether the server is on this machine. No proxy leads there, whatever the environment says."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ip_address(host).is_loopback
@@ -143,7 +145,7 @@ def is_loopback(url: str) -> bool:
 
 @contextmanager
 def translated(url: str, silence_seconds_max: float = SILENCE_SECONDS_MAX) -> Iterator[None]:
-    """Raise the library's errors as ours."""
+    """Raise the HTTP library's errors as ours."""
     try:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -159,7 +161,7 @@ def translated(url: str, silence_seconds_max: float = SILENCE_SECONDS_MAX) -> It
 
 
 def refusal_of(status: int, body: bytes) -> Refused | Unreachable:
-    """The error of an answer; 503 is one that passes."""
+    """Return the error of an answer. A 503 is temporary."""
     try:
         error = msgspec.json.decode(body, type=ErrorEnvelope).error
     except msgspec.DecodeError:
@@ -181,7 +183,7 @@ def _content(json: object, upload: Upload | None) -> dict[str, Any]:
 
 
 def _trust(url: str) -> dict[str, Any]:
-    """A server on this machine is asked past every proxy, and under whatever name its certificate has."""
+    """Return httpx options. For a server on this machine they bypass every proxy and accept any certificate."""
     return {"trust_env": False, "verify": False} if is_loopback(url) else {}
 
 
@@ -190,7 +192,7 @@ def _headers(api_key: str | None) -> dict[bytes, bytes]:
 
 
 def _first(pieces: Iterator[bytes]) -> bytes:
-    """The beginning of an error, which may have no end."""
+    """Return the beginning of an error, which may have no end."""
     body = b""
     for piece in pieces:
         body += piece

@@ -1,4 +1,4 @@
-"""settings, support-bundle: what the server runs with, and a bundle for whoever helps from afar."""
+"""settings, support-bundle: what the server runs with, and a bundle of files for remote support."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def settings(
     *,
     server: ServerOptions,
 ) -> None:
-    """Show the settings that each service runs with and where each value comes from; or what was changed live."""
+    """Show the settings of each service and where each value comes from, or what was changed while the server ran."""
     path = "/v1/admin/changes" if changes else "/v1/admin/settings"
     answer = server.ask(lambda gateway: gateway.ask("GET", path))
     if changes:
@@ -77,7 +77,7 @@ def settings(
 
 @command
 def support_bundle(output: OutputOption = None, url: Url = None, api_key: ApiKey = None) -> None:
-    """Write a ZIP for whoever helps from afar: versions, settings, states, logs. No secret, no prompt, no answer."""
+    """Write a ZIP for remote support: versions, settings, states, logs. It holds no secret, no prompt, no answer."""
     content = ServerOptions(url, api_key).ask(lambda gateway: gateway.ask("GET", "/v1/admin/support_bundle"))
     path = output or Path(f"vbatch-support-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip")
     try:

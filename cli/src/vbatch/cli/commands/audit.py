@@ -30,7 +30,8 @@ def audit(
     nats_url: NatsUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who changed what, when, with which key and from where, oldest first. Refused asks stand in the gateway's log."""
+    """Show who changed what, when, with which key and from where, oldest first. Refused requests are in the gateway's
+    log."""
 
     async def ask() -> list[AuditEntry]:
         async with opened_log(nats_url) as journal:

@@ -1,4 +1,5 @@
-"""backup and restore: everything that cannot be made again, into a folder or bucket and back on an empty machine."""
+"""backup and restore: copies everything that cannot be made again into a folder or bucket, and back to an empty
+machine."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ Check = Annotated[bool, typer.Option("--check", help="Take none: read the newest
 def backup(
     target: Target, keep: Keep = KEPT_COUNT, check: Check = False, at: At = None, as_json: AsJson = False
 ) -> None:
-    """Back up the log, the files, keys and settings while the server runs. It holds keys and answers: guard it."""
+    """Back up the log, the files, keys and settings while the server runs. The backup holds keys and answers: protect
+    it."""
     logs.configure("backup", "warning")
 
     async def ask() -> Manifest:
@@ -56,7 +58,7 @@ def backup(
 
 
 def restore(source: Target, at: At = None, as_json: AsJson = False) -> None:
-    """Restore a backup into an empty VBATCH_HOME; then `vbatch up` continues where the backup ended."""
+    """Restore a backup into an empty VBATCH_HOME. Then `vbatch up` continues where the backup ended."""
     logs.configure("restore", "warning")
     settings = local_settings()
 
@@ -80,7 +82,7 @@ class _Store:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Only one backup writes into a folder at a time; a bucket cannot be locked."""
+        """Allow only one backup at a time to write into a folder. A bucket cannot be locked."""
         with ExitStack() as stack:
             if self.folder is not None:
                 self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -90,7 +92,7 @@ class _Store:
 
 @contextmanager
 def _opened(target: str) -> Iterator[_Store]:
-    """The store behind a folder or URL. Library errors become ones that people see."""
+    """Open the store behind a folder or URL. Library errors become ones that people can read."""
     folder = None if "://" in target else Path(target).expanduser().absolute()
     url = target if folder is None else folder.as_uri()
     try:

@@ -30,7 +30,7 @@ BATCHES_SHOWN = 20
 BATCHES_SHOWN_MAX = 100
 FAULTS_SHOWN = 10
 FORECAST_SECONDS_MAX, FORECAST_POLL_SECONDS = 3.0, 0.2
-"""A forecast is up to a second old, and a file of some thousand lines is checked in less."""
+"""A forecast is up to a second old, and a file of a few thousand lines is checked in less time."""
 
 Endpoint = Annotated[
     str | None,
@@ -62,7 +62,7 @@ Limit = Annotated[int, typer.Option("-n", "--limit", min=1, max=BATCHES_SHOWN_MA
 
 @dataclass(frozen=True, slots=True)
 class CreateOptions:
-    """What a batch is created with."""
+    """The properties of a new batch."""
 
     endpoint: Endpoint = None
     window: Window = "24h"
@@ -109,7 +109,7 @@ async def _submitted(
 
 
 async def _created(gateway: Server, file: Path, rows: RowOptions, options: CreateOptions) -> bytes:
-    """The batch of the file, once it is uploaded. Raises Misused before anything is."""
+    """Upload the file and return its batch. Raises Misused before anything is uploaded."""
     pairs, models = pairs_of(options.metadata or []), _names(options.models)
     with prepared(file, rows, options.endpoint) as made:
         uploaded = read(await gateway.send(made.filename, made.content), StoredFile)

@@ -1,4 +1,4 @@
-"""compare: batches over the same inputs side by side; timeline: how a batch stood at an event of the log."""
+"""compare: batches over the same inputs side by side; timeline: the state of a batch at an event of the log."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def compare(
 
 @command
 def timeline(batch: BatchArgument, at: At = None, *, server: ServerOptions) -> None:
-    """Tell what happened to a batch, and how it stood at an event of the log."""
+    """Show what happened to a batch, and its state at an event of the log."""
     path = f"/v1/batches/{quote(batch, safe='')}/timeline" + (f"?at={at}" if at is not None else "")
     server.show(server.ask(lambda gateway: gateway.ask("GET", path)), Timeline, _tell)
 
@@ -103,7 +103,7 @@ async def _export(path: str, output: Path, gateway: Server) -> None:
 
 
 def _asked(batches: list[str]) -> dict[str, str]:
-    """Raises Misused."""
+    """Return the query parameters. Raises Misused."""
     if not BATCHES_MIN <= len(batches) <= BATCHES_MAX:
         raise Misused(f"Give {BATCHES_MIN} to {BATCHES_MAX} batches.")
     return {"batches": ",".join(batches)}

@@ -1,4 +1,4 @@
-"""dataset: versions of judged answers that never change, and the files for training made of them."""
+"""dataset: versions of judged answers that never change, and the training files made from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DATASETS = "/v1/datasets"
 
 
 class Format(StrEnum):
-    """What the lines of an export are."""
+    """The content of the lines of an export."""
 
     RAW = "raw"
     OPENAI_CHAT = "openai-chat"
@@ -118,7 +118,7 @@ class RecipeOptions:
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What is written of a version, and into what."""
+    """What is written from a version, and into what."""
 
     format_: FormatOption = Format.RAW
     as_: ContainerOption = Container.JSONL
@@ -127,7 +127,7 @@ class ExportOptions:
     lineage: Lineage = True
 
     def splits(self, record: Dataset) -> list[Split]:
-        """Those that hold examples. Raises Misused where there are none."""
+        """Return the splits that hold examples. Raises Misused if there are none."""
         found = [each for each in Split if _count(record.statistics.splits, each) and self.split in (None, each)]
         if not found:
             raise Misused(f"{record.id} has no split {self.split}.")
@@ -141,7 +141,7 @@ class ExportOptions:
 @app.command()
 @command
 def create(name: NameArgument, batches: Batches, *, recipe: RecipeOptions, server: ServerOptions) -> None:
-    """Make the next version of a data set of the judged answers of batches."""
+    """Create the next version of a data set from the judged answers of batches."""
     body = {"name": name, "batch_ids": batches} | recipe.asked()
     server.show(server.ask(lambda gateway: gateway.ask("POST", DATASETS, body)), Dataset, _describe)
 
@@ -149,7 +149,7 @@ def create(name: NameArgument, batches: Batches, *, recipe: RecipeOptions, serve
 @app.command("list")
 @command
 def list_datasets(*, server: ServerOptions) -> None:
-    """Your data sets, by name, the newest version first."""
+    """List your data sets by name, the newest version first."""
     answer = server.ask(lambda gateway: gateway.ask("GET", DATASETS))
     server.show(answer, DatasetList, lambda found: _show(found.data))
 
@@ -157,7 +157,7 @@ def list_datasets(*, server: ServerOptions) -> None:
 @app.command()
 @command
 def show(name: NameArgument, version: VersionOption = "latest", *, server: ServerOptions) -> None:
-    """The card of a version: counts, judges, models, splits."""
+    """Show the card of a version: counts, judges, models, splits."""
     path = _path(name, version)
     if server.as_json:
         print_json(server.ask(lambda gateway: gateway.ask("GET", path)))
@@ -186,7 +186,7 @@ def delete(
     *,
     server: ServerOptions,
 ) -> None:
-    """Delete a version and its lines; its number is not given again."""
+    """Delete a version and its lines. Its number is not used again."""
     answer = server.ask(lambda gateway: gateway.ask("DELETE", _path(name, version)))
     server.show(answer, DatasetDeleted, lambda found: err.print(f"{found.id} is deleted.", markup=False))
 

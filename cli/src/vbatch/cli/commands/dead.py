@@ -119,7 +119,7 @@ async def _send_again(journal: Journal, letter: DeadLetter) -> int:
 
 
 async def _record(journal: Journal, kind: type[e.DeadLetterRetried | e.DeadLetterDropped], letter: DeadLetter) -> None:
-    """For the audit."""
+    """Record the decision for the audit."""
     event = kind(at=datetime.now(UTC), letter=letter.sequence, subject=letter.original.subject, by=OPERATOR)
     await journal.log.append(encode(event, source=OPERATOR))
 

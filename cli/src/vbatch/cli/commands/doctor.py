@@ -1,4 +1,4 @@
-"""doctor: what this machine is good for, and what to change about it."""
+"""doctor: what this machine is suited for, and what to change about it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ SEEN_NAME = "doctor.json"
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look at this machine: what runs well here, and what to change. Exit code 1 when something must be fixed."""
+    """Check this machine: which models run well here, and what to change. The exit code is 1 if something must be
+    fixed."""
     with ending():
         settings = local_settings()
         with moving_line(err, "looking at this machine", USUAL_SECONDS):
@@ -34,7 +35,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def first_look(settings: LocalSettings) -> None:
-    """Once in the life of a state folder: what should be changed, on stderr; the whole page is for who asks."""
+    """Once per state folder, print what should be changed to stderr. `vbatch doctor` prints the whole page."""
     seen = settings.home / SEEN_NAME
     if seen.exists():
         return
@@ -46,7 +47,7 @@ def first_look(settings: LocalSettings) -> None:
 
 
 def look(settings: LocalSettings) -> list[Finding]:
-    """Raises Misused."""
+    """Return the findings about this machine. Raises Misused."""
     try:
         return findings(read_machine(settings, load(RunnerSettings)))
     except BadSettings as error:

@@ -1,4 +1,4 @@
-"""erase: delete everything of an owner, or look whether a text is still kept anywhere."""
+"""erase: deletes everything of an owner, or checks whether a text is still stored anywhere."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
 
 
 def erase(owner: Owner = None, verify: Verify = None, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Erase what an owner's files held: requests, answers, and their copies in archives and log. Ids, counts stay."""
+    """Erase what an owner's files held: requests, answers, and their copies in archives and log. Ids and counts
+    stay."""
     logs.configure("erase", "warning")
     if verify is not None and owner is None:
         _report(run(_looked(verify)), as_json=as_json)
@@ -67,7 +68,7 @@ def _show_deleted(owner: OwnerId, files: Sequence[FileId]) -> None:
 
 
 async def _files_of(owner: OwnerId) -> list[FileId]:
-    """The files of the owner that are not deleted, in the order in which they were stored."""
+    """Return the files of the owner that are not deleted, in the order in which they were stored."""
     found: dict[FileId, OwnerId] = {}
     async with opened_log(None) as journal:
         async for event in _file_events(journal.log):

@@ -1,4 +1,4 @@
-"""judge evaluate, evaluations, agreement: lets a model judge answers, and says how far it can be trusted."""
+"""judge evaluate, evaluations, agreement: lets a model judge answers, and shows how far it can be trusted."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def evaluate(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a model judge answers by a rubric, as a batch; its verdicts become judgements."""
+    """Let a model judge answers by a rubric, as a batch. Its verdicts become judgements."""
     body: dict[str, object] = {
         "batch_ids": batches,
         "model": model,
@@ -98,7 +98,7 @@ def evaluate(
 
 
 def evaluations(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """What models judge, the newest first, and what of it is no verdict."""
+    """List the evaluations, the newest first, and how many of their items have no verdict."""
 
     async def ask() -> bytes:
         async with connect(server_url(url), api_key) as server:
@@ -112,7 +112,7 @@ def evaluations(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
 
 
 def agreement(batches: JudgedBatches, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """How well judges agree: people with each other, and each model with the people."""
+    """Show how well judges agree: people with each other, and each model with the people."""
 
     async def ask() -> bytes:
         async with connect(server_url(url), api_key) as server:
@@ -136,7 +136,7 @@ def _rubric(file: Path) -> str:
 
 
 async def _watched(server: Server, answer: bytes, seconds: float, *, is_quiet: bool) -> bytes:
-    """The evaluation when it is completed, or the time is over; its progress on stderr."""
+    """Return the evaluation when it is completed or the time is over. Its progress goes to stderr."""
     until, shown = monotonic() + seconds, ""
     while (evaluation := read(answer, Evaluation)).status != "completed" and monotonic() < until:
         words = f"{evaluation.id}: {evaluation.status} in {evaluation.judge_batch_id}"

@@ -126,7 +126,7 @@ def show(sequence: Sequence, full: Full = False, nats_url: NatsUrl = None, as_js
 
 
 def _archived(path: Path, after: int, first: datetime | None, end: datetime | None) -> Iterator[Recorded]:
-    """The records of an archive behind sequence `after`, recorded from `first` on and before `end`."""
+    """Yield the records of an archive behind sequence `after`, recorded from `first` on and before `end`."""
     decoder = ArchiveDecoder()
     try:
         with path.open("rb") as file:

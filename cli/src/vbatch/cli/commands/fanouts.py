@@ -22,7 +22,7 @@ Results = Annotated[bool, typer.Option("--results", help="Download the answers, 
 def fanout(
     fanout_id: FanoutArgument, results: Results = False, output: Output = None, *, server: ServerOptions
 ) -> None:
-    """Show how far each model of a fan-out is, or download all answers side by side."""
+    """Show the progress of each model of a fan-out, or download all answers side by side."""
     if results or output is not None:
         lines, count = server.ask(partial(_download, fanout_id, output))
         report(output, lines, count, as_json=server.as_json)

@@ -1,4 +1,4 @@
-"""judge: says what answers are worth, compares two of them, takes back what was said."""
+"""judge: records what answers are worth, compares two answers, withdraws judgements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vbatch.contracts.event_text import amount
 
 JUDGEMENTS = "/v1/judgements"
 SENT_AT_ONCE = 500
-"""What the server takes in one ask."""
+"""The number of judgements that the server takes in one request."""
 LINES_MAX = 100_000
 SHOWN_MAX = 1_000
 TEXT_CHARS_MAX = 40
@@ -59,7 +59,7 @@ app = typer.Typer(
 
 @dataclass(frozen=True, slots=True)
 class OpinionOptions:
-    """What is said of answers."""
+    """The judgement of an answer, from the command line."""
 
     good: Good = False
     bad: Bad = False
@@ -70,7 +70,7 @@ class OpinionOptions:
     edit: Edit = None
 
     def said(self) -> Said:
-        """Raises Misused where nothing is said, or two verdicts."""
+        """Return the judgement. Raises Misused if it is empty, or has two verdicts."""
         opinion = {
             "verdict": _verdict(self.verdict, good=self.good, bad=self.bad),
             "score": self.score,
@@ -108,7 +108,7 @@ def pair(
 @app.command()
 @command
 def undo(judgement: JudgementArgument = None, judge: Judge = None, *, server: ServerOptions) -> None:
-    """Take a judgement back: it counts no more."""
+    """Withdraw a judgement: it no longer counts."""
 
     async def ask(gateway: Server) -> bytes:
         chosen = judgement or await _newest(gateway, judge)
@@ -120,7 +120,7 @@ def undo(judgement: JudgementArgument = None, judge: Judge = None, *, server: Se
 @app.command("list")
 @command
 def list_judgements(batch: BatchArgument, judge: Judge = None, *, server: ServerOptions) -> None:
-    """What was said about a batch, oldest first."""
+    """List the judgements of a batch, oldest first."""
 
     async def ask(gateway: Server) -> list[bytes]:
         return [page async for page in pages_of(gateway, batch, judge)]
@@ -138,7 +138,7 @@ def import_judgements(
 
 
 async def pages_of(server: Server, batch: str, judge: str | None) -> AsyncIterator[bytes]:
-    """Every page of the judgements of a batch."""
+    """Yield every page of the judgements of a batch."""
     after = 0
     while True:
         asked = {"batch_id": batch, "after": after, "limit": SHOWN_MAX} | ({"judge": judge} if judge else {})
@@ -160,7 +160,7 @@ def _record(server: ServerOptions, judgements: Sequence[Said], judge: str | None
 
 
 def _print_pages(server: ServerOptions, pages: Sequence[bytes], show: Callable[[Sequence[Judgement]], None]) -> None:
-    """Each page unchanged with --json, else what `show` prints of all of them together."""
+    """Print each page unchanged with --json, otherwise what `show` prints for all of them together."""
     if server.as_json:
         for page in pages:
             print_json(page)
@@ -189,7 +189,7 @@ def _verdict(verdict: Verdict | None, *, good: bool, bad: bool) -> str | None:
 
 
 def _edited(text: str) -> str:
-    """The text, or the content of the file that @ names."""
+    """Return the text, or the content of the file that @ names."""
     if not text.startswith("@"):
         return text
     try:
@@ -199,7 +199,7 @@ def _edited(text: str) -> str:
 
 
 def _lines_named(names: Sequence[str]) -> list[int]:
-    """`7` and `10-20` as their numbers, each once."""
+    """Return the numbers of `7` and `10-20`, each once."""
     lines: dict[int, None] = {}
     for name in names:
         first, _, last = name.partition("-")

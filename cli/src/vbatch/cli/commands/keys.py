@@ -57,7 +57,7 @@ def init(
     file: KeyFile = None,
     again: Annotated[bool, typer.Option("--again", help="Also where an admin key exists: when it is lost.")] = False,
 ) -> None:
-    """Make the first admin key, on the machine of the server, and import the keys of the key file."""
+    """Create the first admin key, on the machine of the server, and import the keys of the key file."""
     if not is_owner_name(owner):
         raise typer.BadParameter("1 to 64 of A-Z, a-z, 0-9, '_', '.' and '-'", param_hint="--owner")
     begun = run(_begun(KeyParams(OwnerId(owner), name, (Scope.ADMIN,)), file, is_again=again))
@@ -83,7 +83,7 @@ def create(
     *,
     server: ServerOptions,
 ) -> None:
-    """Make a key and print it, once."""
+    """Create a key and print it, once."""
     body: dict[str, object] = {"owner": owner, "name": name, "scopes": [each.value for each in scope]}
     if expires is not None:
         body["expires_at"] = int(later(expires, datetime.now(UTC)).timestamp())
@@ -93,7 +93,7 @@ def create(
 @app.command("list")
 @command
 def list_keys(owner: OnlyOwner = None, *, server: ServerOptions) -> None:
-    """All keys, the newest first. Keys themselves are kept nowhere; the hint is how one ends."""
+    """List all keys, the newest first. The keys themselves are stored nowhere; the hint shows how a key ends."""
     query = f"?owner={quote(owner, safe='')}" if owner else ""
     answer = server.ask(lambda gateway: gateway.ask("GET", f"/v1/admin/keys{query}"))
     server.show(answer, KeyList, lambda found: _show(found.data))
@@ -102,7 +102,7 @@ def list_keys(owner: OnlyOwner = None, *, server: ServerOptions) -> None:
 @app.command()
 @command
 def rotate(key: KeyArgument, keep_hours: KeepHours = KEEP_HOURS_DEFAULT, *, server: ServerOptions) -> None:
-    """Make a key like this one; this one works a while longer."""
+    """Create a key with the properties of this one. The old key keeps working for some time."""
     path, body = f"/v1/admin/keys/{quote(key, safe='')}/rotate", {"keep_old_for_hours": keep_hours}
     server.show(server.ask(lambda gateway: gateway.ask("POST", path, body)), Key, _show_new)
     if not server.as_json:
@@ -112,13 +112,13 @@ def rotate(key: KeyArgument, keep_hours: KeepHours = KEEP_HOURS_DEFAULT, *, serv
 @app.command()
 @command
 def revoke(key: KeyArgument, reason: Why = "", *, server: ServerOptions) -> None:
-    """End a key, in every gateway within two seconds."""
+    """End a key. It stops working in every gateway within two seconds."""
     path = f"/v1/admin/keys/{quote(key, safe='')}?reason={quote(reason, safe='')}"
     server.show(server.ask(lambda gateway: gateway.ask("DELETE", path)), Key, _show_revoked)
 
 
 async def _begun(params: KeyParams, file: Path | None, *, is_again: bool) -> Bootstrap:
-    """Raises Refused, Misused."""
+    """Create the first admin key and import the keys of the key file. Raises Refused, Misused."""
     now, entropy = datetime.now(UTC), os.urandom(ENTROPY_BYTES)
     async with opened_log(None) as journal:
         try:
@@ -133,7 +133,7 @@ async def _begun(params: KeyParams, file: Path | None, *, is_again: bool) -> Boo
 
 
 def _file_keys(path: Path | None) -> ApiKeys:
-    """Raises Misused."""
+    """Return the keys of the key file. Raises Misused."""
     named = file_table("gateway").get("api_keys_file")
     path = path or (Path(named) if named else None)
     if path is None:

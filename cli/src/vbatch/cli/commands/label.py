@@ -1,4 +1,4 @@
-"""label: hands answers to Label Studio, where people judge them, and says how far that is."""
+"""label: hands answers to Label Studio, where people judge them, and shows the progress."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOK_SECONDS = 0.5
 
 
 class SampleBy(StrEnum):
-    """What a sample is spread over, or begins with."""
+    """The attribute over which a sample is spread, or with which it begins."""
 
     NONE = "none"
     MODEL = "model"
@@ -83,7 +83,7 @@ class PushOptions:
     request_id: RequestId = None
 
     def asked(self, batches: Sequence[str]) -> dict[str, object]:
-        """Raises Misused."""
+        """Return the body of the request. Raises Misused."""
         return {
             "batch_ids": batches,
             "sample": self.sample,
@@ -99,7 +99,7 @@ class PushOptions:
 @app.command()
 @command
 def push(batches: Batches, options: PushOptions, wait: Wait = 600, *, server: ServerOptions) -> None:
-    """Hand answers to Label Studio as tasks, with the answers as predictions; prints how far it is."""
+    """Hand answers to Label Studio as tasks, with the answers as predictions, and show the progress."""
     answer = server.ask(partial(_pushed, options.asked(batches), wait, is_quiet=server.as_json))
     server.show(answer, Labeling, _finish)
 
@@ -107,7 +107,7 @@ def push(batches: Batches, options: PushOptions, wait: Wait = 600, *, server: Se
 @app.command()
 @command
 def status(labeling: LabelingArgument, *, server: ServerOptions) -> None:
-    """How far a labeling is."""
+    """Show the progress of a labeling."""
     answer = server.ask(lambda gateway: gateway.ask("GET", f"{LABELINGS}/{quote(labeling, safe='')}"))
     server.show(answer, Labeling, lambda found: _show([found]))
 
@@ -115,7 +115,7 @@ def status(labeling: LabelingArgument, *, server: ServerOptions) -> None:
 @app.command("list")
 @command
 def list_labelings(*, server: ServerOptions) -> None:
-    """Your labelings, the newest first."""
+    """List your labelings, the newest first."""
     answer = server.ask(lambda gateway: gateway.ask("GET", LABELINGS))
     server.show(answer, LabelingList, lambda found: _show(found.data))
 
@@ -130,7 +130,8 @@ async def _pushed(asked: object, wait: float, gateway: Server, *, is_quiet: bool
 
 
 async def _watched(server: Server, answer: bytes, seconds: float, *, is_quiet: bool) -> bytes:
-    """The labeling when all its tasks are there, or it is refused, or the time is over; its progress on stderr."""
+    """Return the labeling when all its tasks are there, it is refused, or the time is over. Its progress goes to
+    stderr."""
     until, shown = monotonic() + seconds, ""
     while (labeling := read(answer, Labeling)).status in ("waiting", "pushing") and monotonic() < until:
         words = f"{labeling.id}: {labeling.pushed_count:,} of {amount(labeling.item_count, 'task')} in Label Studio"

@@ -1,4 +1,4 @@
-"""me, quota, limits: who one is, what an owner may have, how often a key may ask."""
+"""me, quota, limits: who you are, what an owner may have, how many requests a key may send."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUOTA_WORDS: Mapping[str, tuple[str, str | None]] = {
     "tokens_per_day_max": ("tokens of today's batches", "tokens_today"),
     "priority_max": ("highest priority", None),
 }
-"""Field of a quota → its words, and the field of the usage beside it."""
+"""Maps a field of a quota to its words and to the matching field of the usage."""
 LIMIT_WORDS = {
     "creates_per_minute_max": "batches created",
     "uploads_per_minute_max": "uploads begun",
@@ -52,7 +52,7 @@ class QuotaOptions:
     priority: Annotated[str | None, _option("--priority", "The highest priority.")] = None
 
     def changes(self) -> dict[str, int | None]:
-        """Raises Misused."""
+        """Return the changed fields. Raises Misused."""
         wanted = zip(QUOTA_WORDS, astuple(self), strict=True)
         return {name: _number(text) for name, text in wanted if text is not None}
 
@@ -67,20 +67,21 @@ class LimitOptions:
     sent: Annotated[str | None, _option("--bytes", "Bytes sent.")] = None
 
     def changes(self) -> dict[str, int]:
-        """Raises Misused."""
+        """Return the changed fields. Raises Misused."""
         wanted = zip(LIMIT_WORDS, astuple(self), strict=True)
         return {name: _number(text) or 0 for name, text in wanted if text is not None}
 
 
 @command
 def me(*, server: ServerOptions) -> None:
-    """Who you are to the server, what you may, and what you have of it."""
+    """Show who you are to the server, what you may do, and how much you use."""
     server.show(server.ask(lambda gateway: gateway.ask("GET", "/v1/me")), Me, _show_me)
 
 
 @command
 def quota(owner: OwnerArgument, *, wanted: QuotaOptions, server: ServerOptions) -> None:
-    """Show what an owner may have, or change what is named; `none` takes a limit away. It counts at once."""
+    """Show what an owner may have, or change the limits that you name. `none` removes a limit. Changes apply at
+    once."""
     changes, path = wanted.changes(), f"/v1/admin/owners/{quote(owner, safe='')}"
 
     async def ask(gateway: Server) -> bytes:
@@ -92,7 +93,8 @@ def quota(owner: OwnerArgument, *, wanted: QuotaOptions, server: ServerOptions) 
 
 @command
 def limits(*, wanted: LimitOptions, server: ServerOptions) -> None:
-    """Show how often each key may ask in a minute, or change what is named, in every gateway at once."""
+    """Show how many requests each key may send in a minute, or change the limits that you name, in every gateway at
+    once."""
     changes = wanted.changes()
     method = "POST" if changes else "GET"
     answer = server.ask(lambda gateway: gateway.ask(method, "/v1/admin/limits", changes or None))
@@ -110,7 +112,7 @@ def _show_owner(found: Owner) -> None:
 
 
 def _number(text: str) -> int | None:
-    """Raises Misused."""
+    """Return the number; None for no limit. Raises Misused."""
     if text == NONE:
         return None
     try:

@@ -118,7 +118,7 @@ def lines(
 
 
 async def _export(path: str, output: Path, gateway: Server) -> int:
-    """Return the number of bytes."""
+    """Write the export to a file. Return the number of bytes."""
     with sink(output) as file:
         _, count = await written(gateway.download(path), file)
     return count
@@ -129,7 +129,7 @@ def _query(values: dict[str, str | None]) -> str:
 
 
 def _format(path: Path) -> str:
-    """By the end of its name. Raises Misused."""
+    """Return the format for the end of the file name. Raises Misused."""
     name = path.suffix.removeprefix(".").lower()
     if name not in FORMATS:
         raise Misused(f"{path.name} tells no format: let it end in .jsonl or .csv.")
@@ -170,5 +170,5 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 
 def _safe(text: str) -> str:
-    """Text of others: no markup, and nothing that a terminal would act on."""
+    """Return text from others without markup and without anything that a terminal would act on."""
     return escape("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text))

@@ -1,4 +1,4 @@
-"""manifest: what a batch ran on, so that its results can be made again and cited."""
+"""manifest: what a batch ran on, so that its results can be reproduced and cited."""
 
 from __future__ import annotations
 

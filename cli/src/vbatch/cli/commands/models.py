@@ -28,7 +28,8 @@ LOG_SECONDS = 2.0
 
 @command
 def models(*, server: ServerOptions) -> None:
-    """List the models this server runs, and, on its own machine, with which profile and why."""
+    """List the models that this server runs. On its own machine, also show the profile of each, and why it was
+    chosen."""
     is_here = server.url is None
     answer = server.ask(lambda gateway: gateway.models())
     server.show(answer, ModelList, lambda found: _show(found, run(_profiles()) if is_here else None))
@@ -42,14 +43,15 @@ def _show(found: ModelList, profiles: Profiles | None) -> None:
 
 
 async def _lines(profiles: Profiles, model: ModelId) -> list[str]:
-    """The servers of a model that runs elsewhere, and the profile of any."""
+    """Return the servers of a model that runs elsewhere, and the profile of any model."""
     definition = profiles.definition(model)
     servers = await servers_of(definition) if definition and definition.engine is EngineKind.HTTP else []
     return [*(f"replica {server.name}: {server.trouble or 'answers'}" for server in servers), *profiles.lines(model)]
 
 
 async def _profiles() -> Profiles | None:
-    """By the log of this machine's stack; None where it cannot be read: the list is worth having without."""
+    """Read the profiles from the log of this machine's stack. Return None if it cannot be read, because the list is
+    useful without it."""
     settings = replace(log_settings(local_settings(), "cli"), connect_seconds=LOG_SECONDS)
     try:
         device = await _device()

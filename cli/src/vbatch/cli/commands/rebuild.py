@@ -1,4 +1,4 @@
-"""rebuild: build the read model from the log again, to compare it, to serve it, or to inspect an earlier moment."""
+"""rebuild: builds the read model from the log again, to compare it, to serve it, or to inspect an earlier moment."""
 
 from __future__ import annotations
 

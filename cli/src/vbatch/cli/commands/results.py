@@ -65,7 +65,7 @@ class JoinOptions:
     split: Split = None
 
     def joining(self, output: Path | None) -> Joining | None:
-        """None where no table is named. Raises BadParameter for options that go with a table alone."""
+        """Return the join; None if no table is named. Raises BadParameter for options that need a table."""
         if self.join is not None:
             return Joining(self.join, output, self.answer_column, self.id_column, self.format, self.split)
         if self.id_column or self.format or self.split:

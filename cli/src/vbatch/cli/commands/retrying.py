@@ -70,7 +70,7 @@ async def _retried(batch: str, body: object, waiting: WaitOptions, gateway: Serv
 
 
 def _body(select: list[Select], custom_ids: list[str], window: str | None) -> dict[str, object]:
-    """Raises Misused for two ways to select at once."""
+    """Return the body of the request. Raises Misused for two ways to select at once."""
     if select and custom_ids:
         raise Misused("Give --select, or the custom_ids, not both.")
     body = {"select": [*dict.fromkeys(select)], "custom_ids": custom_ids, "completion_window": window}
@@ -78,7 +78,7 @@ def _body(select: list[Select], custom_ids: list[str], window: str | None) -> di
 
 
 def _lines(path: Path | None) -> list[str]:
-    """Raises Misused for a file that cannot be read, or holds no custom_id."""
+    """Return the custom_ids of a file. Raises Misused if it cannot be read, or holds none."""
     if path is None:
         return []
     try:

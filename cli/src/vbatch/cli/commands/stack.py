@@ -23,7 +23,7 @@ from vbatch.local.stack import DiskStatus, Stack, StackStatus, last_lines
 
 FOLLOW_SECONDS = 0.2
 LABEL_STUDIO_SECONDS = 300.0
-"""Its first start makes its database."""
+"""The first start of Label Studio creates its database."""
 LINES_SHOWN = 50
 LINES_SHOWN_MAX = 10_000
 
@@ -90,7 +90,7 @@ def logs(
     batch: BatchOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """The logs of the stack's programs; with --batch what all services said of one batch, in order."""
+    """Show the logs of the stack's programs; with --batch, what all services logged about one batch, in order."""
     with ending():
         if batch is not None:
             if service or follow:
@@ -158,7 +158,7 @@ def _show(found: StackStatus) -> None:
 
 
 def _disk_line(disk: DiskStatus) -> str:
-    """What a reader of the table must know of the limit of the home."""
+    """Return the line that tells a reader of the table about the limit of the home."""
     held = f"The home holds {size(disk.used_bytes)} of {size(disk.bytes_max)} (VBATCH_DISK_BYTES_MAX); "
     if disk.used_bytes >= disk.refused_from_bytes:
         return f"{held}[red]new work is refused[/red] until files are deleted or the limit is raised."

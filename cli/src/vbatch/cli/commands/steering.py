@@ -76,7 +76,7 @@ def resume(batch: OneBatch = None, all_work: AllWork = False, *, server: ServerO
 
 @command
 def priority(batch: BatchArgument, level: Level, only_tried: OnlyTried = False, *, server: ServerOptions) -> None:
-    """Change a batch's priority: what has not started runs sooner or later."""
+    """Change a batch's priority: requests that have not started run sooner or later."""
     if only_tried:
         server.show(server.ask(lambda gateway: gateway.what_if(batch, level)), Queue, _show)
     else:
@@ -84,7 +84,7 @@ def priority(batch: BatchArgument, level: Level, only_tried: OnlyTried = False, 
 
 
 def _one_or_all(batch: str | None, *, all_work: bool) -> str | None:
-    """The batch; None where all work is meant. Raises Misused."""
+    """Return the batch; None if all work is meant. Raises Misused."""
     if (batch is None) != all_work:
         raise Misused("Name a batch, or give --all.")
     return batch

@@ -1,4 +1,4 @@
-"""trace: where a batch spent its time, drawn from the log alone."""
+"""trace: shows how a batch spent its time, drawn from the log alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def trace(
     nats_url: NatsUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Where a batch spent its time: what it waited for, which slices ran where, how it ended; from the log alone."""
+    """Show how a batch spent its time: what it waited for, which slices ran where, how it ended; from the log alone."""
 
     if requests and send is None:
         raise typer.BadParameter("single requests are only sent, not drawn: name a trace server with --send")
@@ -79,8 +79,8 @@ def _draw(spans: Sequence[Span], rows_max: int | None) -> None:
 
 
 def _send(spans: Sequence[Span], url: str) -> None:
-    """Raises CommandError when nobody takes it."""
-    from vbatch.results.adapters.otlp import OtlpTraces  # the command is quicker without it
+    """Send the spans. Raises CommandError if no server accepts them."""
+    from vbatch.results.adapters.otlp import OtlpTraces  # the command starts faster without it
 
     traces = OtlpTraces(url)
     try:

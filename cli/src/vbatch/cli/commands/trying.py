@@ -24,7 +24,7 @@ from vbatch.contracts.dry_run import LINES_DEFAULT, LINES_MAX
 ANSWER_SECONDS_MAX = 900.0
 """The model may have to be loaded first, and the longest line may have a long answer."""
 PRICES = ("input_per_million", "output_per_million", "per_kwh")
-"""As the server calls them, in the order of PriceOptions."""
+"""The names that the server uses, in the order of PriceOptions."""
 
 Lines = Annotated[int, typer.Option("-n", "--lines", min=1, max=LINES_MAX, help="Run this many lines.")]
 InputPrice = Annotated[float | None, typer.Option(min=0, help="The price of a million tokens in.")]
@@ -69,7 +69,7 @@ def try_file(
 async def _tried(
     server: ServerOptions, file: Path, rows: RowOptions, endpoint: str | None, window: str, trial: object
 ) -> bytes:
-    """The answer to a dry run; the uploaded file is deleted afterwards."""
+    """Return the answer to a dry run. The uploaded file is deleted afterwards."""
     async with server.connected(silence_seconds_max=ANSWER_SECONDS_MAX) as gateway:
         with prepared(file, rows, endpoint) as made:
             uploaded = read(await gateway.send(made.filename, made.content), StoredFile)

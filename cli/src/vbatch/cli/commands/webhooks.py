@@ -1,4 +1,4 @@
-"""webhooks: URLs that are told of your batches, and what was sent to them."""
+"""webhooks: URLs that are sent events about your batches, and what was sent to them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vbatch.cli.server_options import ServerOptions
 
 ENDPOINTS = "/v1/webhook_endpoints"
 PAGE_ENDPOINTS = 100
-"""An owner has no more."""
+"""An owner has no more endpoints than this."""
 KEEP_MESSAGE = "The signing secret is shown this once: keep it now."
 
 EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id, as `list` shows it.")]
@@ -47,7 +47,7 @@ app = typer.Typer(
 @app.command()
 @command
 def create(target: TargetArgument, event: Events = None, name: Name = "unnamed", *, server: ServerOptions) -> None:
-    """Have a URL told of your batches; prints the signing secret, once."""
+    """Create an endpoint that is sent events about your batches, and print its signing secret, once."""
     body = {"name": name, "url": target, "event_types": event or ENDS}
     server.show(server.ask(lambda gateway: gateway.ask("POST", ENDPOINTS, body)), WebhookEndpoint, _show_secret)
 
@@ -55,7 +55,7 @@ def create(target: TargetArgument, event: Events = None, name: Name = "unnamed",
 @app.command("list")
 @command
 def list_endpoints(*, server: ServerOptions) -> None:
-    """Your endpoints, the newest first."""
+    """List your endpoints, the newest first."""
     answer = server.ask(lambda gateway: gateway.ask("GET", f"{ENDPOINTS}?limit={PAGE_ENDPOINTS}"))
     server.show(answer, WebhookEndpointList, lambda found: _show(found.data))
 
@@ -63,14 +63,14 @@ def list_endpoints(*, server: ServerOptions) -> None:
 @app.command()
 @command
 def delete(endpoint: EndpointArgument, *, server: ServerOptions) -> None:
-    """Delete an endpoint; nothing more is sent to it."""
+    """Delete an endpoint. Nothing more is sent to it."""
     _do(server, "DELETE", _path(endpoint), f"{endpoint} is deleted.")
 
 
 @app.command()
 @command
 def test(endpoint: EndpointArgument, event: EventType = "batch.completed", *, server: ServerOptions) -> None:
-    """Send one event now, and say how the endpoint answered. Exit code 1 unless it took it."""
+    """Send one event now and show how the endpoint answered. The exit code is 1 unless it accepted the event."""
     path = _path(endpoint, "test")
     answer = server.ask(lambda gateway: gateway.ask("POST", path, {"event_type": event}))
     code = read(answer, WebhookTest).status_code
@@ -83,7 +83,7 @@ def test(endpoint: EndpointArgument, event: EventType = "batch.completed", *, se
 @app.command()
 @command
 def rotate(endpoint: EndpointArgument, keep_old: KeepOld = False, *, server: ServerOptions) -> None:
-    """Sign with another secret; prints it, once."""
+    """Sign with another secret and print it, once."""
     body, path = {"keep_old_secret_active_for_24_hours": keep_old}, _path(endpoint, "rotate_secret")
     server.show(server.ask(lambda gateway: gateway.ask("POST", path, body)), WebhookEndpoint, _show_secret)
 
@@ -91,21 +91,21 @@ def rotate(endpoint: EndpointArgument, keep_old: KeepOld = False, *, server: Ser
 @app.command()
 @command
 def enable(endpoint: EndpointArgument, *, server: ServerOptions) -> None:
-    """Tell an endpoint again that was given up; what waited is sent now."""
+    """Enable an endpoint again. Waiting deliveries are sent now."""
     _do(server, "POST", _path(endpoint, "enable"), f"{endpoint} is told again.")
 
 
 @app.command()
 @command
 def disable(endpoint: EndpointArgument, *, server: ServerOptions) -> None:
-    """Send nothing to an endpoint until it is enabled; what waits, waits."""
+    """Send nothing to an endpoint until it is enabled. Waiting deliveries stay."""
     _do(server, "POST", _path(endpoint, "disable"), f"{endpoint} is disabled.")
 
 
 @app.command()
 @command
 def deliveries(endpoint: EndpointArgument, *, server: ServerOptions) -> None:
-    """What was sent to an endpoint, the newest first, and how it was answered."""
+    """List what was sent to an endpoint, the newest first, and how it answered."""
     answer = server.ask(lambda gateway: gateway.ask("GET", _path(endpoint, "deliveries")))
     server.show(answer, WebhookDeliveryList, lambda found: _show_deliveries(found.data))
 
@@ -121,7 +121,7 @@ def resend(endpoint: EndpointArgument, delivery: DeliveryArgument, *, server: Se
 @app.command()
 @command
 def types(*, server: ServerOptions) -> None:
-    """The events an endpoint can be told of."""
+    """List the event types that an endpoint can be sent."""
     answer = server.ask(lambda gateway: gateway.ask("GET", "/v1/webhook_event_types"))
     server.show(answer, WebhookEventTypes, _show_types)
 

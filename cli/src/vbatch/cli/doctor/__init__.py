@@ -1,1 +1,1 @@
-"""What `vbatch doctor` looks at, what it makes of it, and how it says so."""
+"""What `vbatch doctor` checks, how it judges the facts, and how it reports them."""

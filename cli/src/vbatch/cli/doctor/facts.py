@@ -1,4 +1,5 @@
-"""What was found on this machine. Reads nothing and judges nothing. None is what could not be found out."""
+"""What was found on this machine. This module reads nothing and judges nothing. None means that a fact could not be
+found out."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from vbatch.gpu_runner.core.processor import Processor
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`limit_bytes` is what a container may have of it."""
+    """`limit_bytes` is what a container may use of it."""
 
     total_bytes: int
     free_bytes: int
@@ -37,7 +38,8 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One port of the stack. `taken_by` names the stranger that has it; empty where it is free or the stack's own."""
+    """One port of the stack. `taken_by` names the foreign program that has it; empty if it is free or the stack's
+    own."""
 
     program: str
     variable: str
@@ -47,7 +49,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """vLLM's own environment: `device` is what it was installed for, empty where it is not installed."""
+    """vLLM's own environment. `device` is what it was installed for, empty if it is not installed."""
 
     python: Path
     device: str = ""
@@ -63,7 +65,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """All of it. `has_nvidia_hardware`: the bus shows an NVIDIA GPU, whether or not its driver answers."""
+    """All facts. `has_nvidia_hardware`: the bus shows an NVIDIA GPU, whether or not its driver answers."""
 
     processor: Processor
     memory: Memory

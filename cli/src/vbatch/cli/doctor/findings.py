@@ -1,4 +1,4 @@
-"""What the facts mean for who wants to run models here: each finding in a sentence, with its fix where there is one."""
+"""What the facts mean for running models here: each finding is a sentence, with its fix if there is one."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from vbatch.gpu_runner.core.gpu import Gpu
 from vbatch.gpu_runner.core.processor import Feature, Processor
 
 CACHE_BYTES = 1 << 30
-"""Of a KV cache that is worth having."""
+"""The smallest KV cache that is useful."""
 GIB = 1 << 30
 PROCESSORS_MIN = 2.0
 MEMORY_BYTES_MIN = 6 * GIB
-"""The demo's two models with the server around them."""
+"""For the demo's two models and the server around them."""
 SYNC_SECONDS_GOOD, SYNC_SECONDS_BAD = 0.005, 0.025
 FREE_BYTES_MIN = 10 * GIB
 NETWORK_DISKS = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
 CUDA_MIN, DRIVER_MIN = (13, 0), 580
-"""What the pinned PyTorch of the GPU engine is built for (deploy/engine/requirements-gpu.lock)."""
+"""The versions for which the pinned PyTorch of the GPU engine is built (deploy/engine/requirements-gpu.lock)."""
 BUSY_SHARE = 0.1
 POWER_SHARE_MIN = 0.9
 SERVERS_NAMED_MAX = 4
 ENGINES = {"cpu": "processor", "gpu": "GPU"}
 VECTORS = frozenset({Feature.AVX2, Feature.NEON})
-"""vLLM's CPU kernels need one of them."""
+"""vLLM's CPU kernels need one of these."""
 
 
 class Level(StrEnum):
@@ -41,7 +41,7 @@ class Level(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`fix` says what to do, and is empty where there is nothing to do."""
+    """`fix` says what to do, and is empty if there is nothing to do."""
 
     topic: str
     level: Level
@@ -50,7 +50,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def findings(machine: Machine) -> list[Finding]:
-    """Everything worth knowing, in the order of a page."""
+    """Return all findings, in the order of the page."""
     return [
         *_gpus(machine.gpus, machine.engine, has_hardware=machine.has_nvidia_hardware),
         *_processor(machine.processor, has_gpu=bool(machine.gpus.gpus)),
@@ -182,7 +182,8 @@ def _memory(memory: Memory) -> Iterator[Finding]:
 
 
 def _models(machine: Machine) -> Iterator[Finding]:
-    """The largest model that fits, and, on a processor, how fast one of a billion parameters can be at most."""
+    """Yield the largest model that fits and, on a processor, the highest speed of a model with one billion
+    parameters."""
     if machine.gpus.gpus:
         gpu = max(machine.gpus.gpus, key=lambda gpu: gpu.memory_bytes)
         room = int(gpu.memory_bytes * GPU_UTILIZATION_DEFAULT) - GPU_OVERHEAD_BYTES - CACHE_BYTES
@@ -266,7 +267,7 @@ def _engine(engine: Engine) -> Iterator[Finding]:
 
 
 def _memory_size(count: int) -> str:
-    """As makers of memory count: `16 GiB`, `7.5 GiB`."""
+    """Return the size as memory makers count: `16 GiB`, `7.5 GiB`."""
     return f"{count / GIB:.1f}".removesuffix(".0") + " GiB"
 
 

@@ -18,14 +18,14 @@ PAGE_COLUMNS_MAX = 110
 
 
 def show(found: Sequence[Finding], console: Console) -> None:
-    """One line or two a finding, its fix under it; then what it comes to."""
+    """Print one line or two for each finding, with its fix below it; then the verdict."""
     _print(_table(found), console)
     console.print()
     console.print(verdict(found))
 
 
 def show_fixes(found: Sequence[Finding], console: Console) -> None:
-    """Only what there is to change; nothing at all on a machine that is well."""
+    """Print only what should be changed; nothing on a machine in good order."""
     fixable = [finding for finding in found if finding.fix]
     if fixable:
         console.print("About this machine (all of it: vbatch doctor)")
@@ -33,7 +33,7 @@ def show_fixes(found: Sequence[Finding], console: Console) -> None:
 
 
 def _print(table: Table, console: Console) -> None:
-    """Wrapped to the page's width, also in a pipe, where lines have no spaces at their end."""
+    """Wrap to the page's width, also in a pipe, where lines have no spaces at their end."""
     width = min(console.width, PAGE_COLUMNS_MAX) if console.is_terminal else PAGE_COLUMNS_MAX
     page = Console(file=io.StringIO(), width=width, force_terminal=console.is_terminal, highlight=False)
     with page.capture() as captured:
@@ -43,7 +43,7 @@ def _print(table: Table, console: Console) -> None:
 
 
 def verdict(found: Sequence[Finding]) -> str:
-    """`Nothing to change.`, or how much there is."""
+    """Return `Nothing to change.`, or how many changes there are."""
     bad = sum(finding.level is Level.BAD for finding in found)
     notes = sum(finding.level is Level.NOTE and bool(finding.fix) for finding in found)
     if bad:

@@ -1,4 +1,4 @@
-"""Looks at this machine: seconds at most, and it leaves nothing behind."""
+"""Looks at this machine. It takes a few seconds at most, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ COPY_BYTES_MAX = 256 << 20
 COPY_SHARE_OF_FREE = 16
 COPY_THREADS_MAX = 16
 TIME_ERROR = 5
-"""What adjtimex(2) returns for a clock that nobody keeps in step."""
+"""What adjtimex(2) returns for a clock that is not synchronised."""
 TIMEX_BYTES = 256
 """More than its struct needs, on every architecture."""
 NVIDIA_VENDOR, DISPLAY_CLASS = "0x10de", "0x03"
 
 
 def read_machine(local: LocalSettings, runner: RunnerSettings, root: Path = ROOT) -> Machine:
-    """All facts. `root` is another place for /proc and /sys."""
+    """Return all facts. `root` is another place for /proc and /sys."""
     own = {process.pid for process in survivors.processes_of(local.home)}
     processor = read_processor(runner.cpu_features, root)
     return Machine(
@@ -57,12 +57,12 @@ def read_machine(local: LocalSettings, runner: RunnerSettings, root: Path = ROOT
 
 
 async def _fleets() -> list[Fleet]:
-    """By models.toml."""
+    """Return the fleets that models.toml names."""
     return [Fleet(model.id, tuple(await servers_of(model))) for model in models_elsewhere()]
 
 
 def read_disk(folder: Path) -> Disk:
-    """By some small appends beside where the state lies, or will lie."""
+    """Measure with some small appends in the folder where the state is, or will be."""
     there = next(item for item in (folder, *folder.parents) if item.is_dir())
     kind, free = _kind_of(there), psutil.disk_usage(str(there)).free
     try:
@@ -74,7 +74,7 @@ def read_disk(folder: Path) -> Disk:
 
 
 def _appends(descriptor: int) -> Iterator[float]:
-    """Seconds of each, until there are enough of them or they took long enough."""
+    """Yield the seconds of each append, until there are enough of them or they took long enough."""
     ends = time.monotonic() + APPEND_SECONDS_MAX
     for _ in range(APPENDS_MAX):
         began = time.perf_counter()
@@ -86,7 +86,7 @@ def _appends(descriptor: int) -> Iterator[float]:
 
 
 def _kind_of(folder: Path) -> str:
-    """The type of its file system: that of the longest mount point above it."""
+    """Return the type of the folder's file system: that of the longest mount point above it."""
     mounts = {partition.mountpoint: partition.fstype for partition in psutil.disk_partitions(all=True)}
     above = [str(item) for item in (folder.resolve(), *folder.resolve().parents) if str(item) in mounts]
     return mounts[above[0]] if above else "unknown"
@@ -99,7 +99,8 @@ def _memory(root: Path, threads: int) -> Memory:
 
 
 def _memory_speed(free_bytes: int, threads: int) -> float | None:
-    """Bytes a second that all cores together copy, reads and writes both counted; None where memory is too short."""
+    """Return the bytes a second that all cores together copy, reads and writes both counted; None if there is too
+    little memory."""
     piece = min(COPY_BYTES_MAX, free_bytes // COPY_SHARE_OF_FREE) // max(1, threads)
     if piece < APPEND_BYTES:
         return None
@@ -116,7 +117,7 @@ def _copy(pair: tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]])
 
 
 def _has_nvidia_hardware(root: Path) -> bool:
-    """Whether the bus has a display or compute controller of NVIDIA's."""
+    """Return whether the bus has a display or compute controller from NVIDIA."""
     for vendor in (root / "sys/bus/pci/devices").glob("*/vendor"):
         kind = vendor.with_name("class")
         if _text(vendor) == NVIDIA_VENDOR and _text(kind).startswith(DISPLAY_CLASS):
@@ -137,7 +138,7 @@ def _ports(local: LocalSettings, own: set[int]) -> Iterator[Port]:
 
 
 def _used_ports(local: LocalSettings) -> Iterator[tuple[str, str, int]]:
-    """Of the programs that this stack starts itself."""
+    """Yield the ports of the programs that this stack starts itself."""
     if not local.has_own_nats:
         yield "nats", "VBATCH_NATS_PORT", local.nats_port
         yield "nats", "VBATCH_NATS_MONITOR_PORT", local.nats_monitor_port
@@ -158,7 +159,7 @@ def _is_free(number: int) -> bool:
 
 
 def _stranger(number: int, own: set[int]) -> str:
-    """Who listens there; empty where the stack itself does."""
+    """Return the program that listens on the port; empty if it is the stack itself."""
     try:
         listening = [
             connection for connection in psutil.net_connections("tcp") if connection.status == psutil.CONN_LISTEN
@@ -172,7 +173,7 @@ def _stranger(number: int, own: set[int]) -> str:
 
 
 def _engine(python: Path) -> Engine:
-    """The file beside it was written when it was installed (deploy/engine/install)."""
+    """Return the engine. The file beside it was written at installation (deploy/engine/install)."""
     if not python.exists():
         return Engine(python)
     return Engine(python, _text(python.parent.parent / "device") or "unknown device")

@@ -1,1 +1,1 @@
-"""The rules of the client: templates, request lines, answers, progress. They read no file, no socket and no clock."""
+"""The rules of the client: templates, request lines, answers, progress. They use no file, socket or clock."""

@@ -1,4 +1,4 @@
-"""An output line as a record: the text of the answer, or its vector, or why there is none."""
+"""An output line as a record: the text of the answer, or its vector, or why there is no answer."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from vbatch.contracts.json_faults import with_whole_characters
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 ANSWER_NAMES = ("", "_error", "_finish_reason", "_input_tokens", "_output_tokens")
-"""What follows the name of the answer's column in the names of the columns that a join adds."""
+"""The suffixes of the answer's column name that name the columns that a join adds."""
 
 
 class AnswerUnreadable(ValueError):
-    """A line is not an output line."""
+    """The line is not an output line."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one request.
+    """The result of one request.
 
-    `text` is the first choice's. An answer without text, such as tool calls or scores, is given as its JSON; one of
-    embeddings as its first `vector` alone. Exactly one of `text`, `vector` and `error` is there. `body` is the engine's
-    own answer, in JSON, or empty when the request got none.
+    `text` is that of the first choice. An answer without text, such as tool calls or scores, is given as its JSON; an
+    answer with embeddings gives only its first `vector`. Exactly one of `text`, `vector` and `error` is set. `body` is
+    the engine's own answer, in JSON, or empty if the request got none.
     """
 
     custom_id: str
@@ -151,7 +151,7 @@ def _failed(line: _OutputLine, fault: _ErrorPart, next_byte: int) -> Answer:
 
 
 def _fault_of(response: _Response) -> _ErrorPart:
-    """What the engine said, in the envelope of OpenAI or in words of its own."""
+    """Return what the engine reported, in OpenAI's envelope or in the engine's own form."""
     try:
         return _FAULTY.decode(response.body).error
     except msgspec.DecodeError:
@@ -176,7 +176,7 @@ def _succeeded(line: _OutputLine, response: _Response, next_byte: int) -> Answer
 
 
 def _said(body: bytes) -> tuple[str | None, Sequence[float] | None, str | None]:
-    """The text, the vector and the finish reason."""
+    """Return the text, the vector and the finish reason."""
     if (chosen := _maybe(_CHOSEN, body)) and chosen.choices:
         choice = chosen.choices[0]
         return _text_of_choice(choice, body), None, choice.finish_reason

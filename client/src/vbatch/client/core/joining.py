@@ -1,4 +1,4 @@
-"""The columns that a join adds to each row of the input: the answer, or why there is none, and what it cost."""
+"""The columns that a join adds to each row of the input: the answer, or why there is none, and its cost."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NO_ANSWER = "There is no answer to this row in the batch."
 
 
 class ColumnTaken(ValueError):
-    """The input has a column of that name already."""
+    """The input already has a column with that name."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerColumns:
-    """The names of the added columns, which all begin like the one with the answer."""
+    """The names of the added columns, which all begin with the name of the answer column."""
 
     answer: str = DEFAULT_COLUMN
 
@@ -27,18 +27,18 @@ class AnswerColumns:
         return tuple(self.answer + ending for ending in ANSWER_NAMES)
 
     def check(self, columns: Sequence[str]) -> None:
-        """Raises ColumnTaken."""
+        """Check that no name is taken. Raises ColumnTaken."""
         taken = [name for name in self.names if name in columns]
         if taken:
             raise ColumnTaken(f"The input has a column {taken[0]!r} already; name the answer's column otherwise.")
 
     def values(self, answer: Answer | None) -> tuple[object, ...]:
-        """One value for each of `names`; the answer and its error are never both there."""
+        """Return one value for each of `names`. Only one of the answer and its error is set."""
         if answer is None:
             return (None, NO_ANSWER, None, None, None)
         usage = (answer.input_tokens, answer.output_tokens)
         return (answer.value, answer.error, answer.finish_reason, *usage)
 
     def joined(self, row: Row, answer: Answer | None) -> dict[str, object]:
-        """The row with the added columns behind its own."""
+        """Return the row with the added columns behind its own."""
         return {**row, **dict(zip(self.names, self.values(answer), strict=True))}

@@ -1,19 +1,19 @@
-"""Bytes become lines, split at LF alone: JSON lines and server-sent events may hold any other separator as text."""
+"""Splits bytes into lines, at LF only: JSON lines and server-sent events may hold any other separator as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 LINE_BYTES_MAX = 256 << 20
-"""Of one line: an answer is at most as large as the server lets an engine's be, which is far less."""
+"""The largest line. The server limits an engine's answer to far less."""
 
 
 class LineTooLong(ValueError):
-    """The stream is not made of lines."""
+    """The stream does not consist of lines."""
 
 
 class LineSplitter:
-    """Feed it the bytes as they come; `taken` counts those of the whole lines that it gave."""
+    """Pass it the bytes as they arrive. `taken` counts the bytes of the complete lines that it returned."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -21,7 +21,7 @@ class LineSplitter:
         self._kept = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield each line that is whole now, without its LF. Raises LineTooLong."""
+        """Yield each line that is complete now, without its LF. Raises LineTooLong."""
         *whole, rest = piece.split(b"\n")
         for line in whole:
             line = b"".join([*self._pieces, line])

@@ -1,4 +1,5 @@
-"""One event of a batch as the gateway streams it, and decoded: the log's own JSON, but chunks come without answers."""
+"""One event of a batch as the gateway streams it, and decoded: the log's own JSON, but chunks arrive without
+answers."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ EVENT_TYPES: Mapping[str, type[Any]] = {kind.name: kind.type for kind in KINDS} 
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """`id` is its place in the log, to continue behind it; `data` is its JSON, as docs/events.md describes it."""
+    """`id` is its place in the log, so that reading can continue behind it; `data` is its JSON, as docs/events.md
+    describes it."""
 
     id: int
     name: str
@@ -42,7 +44,8 @@ class LiveEvent:
 
 
 def live_event(place: str, name: str, data: str, *, after: int) -> LiveEvent | None:
-    """Return the event of these fields; None for one that was seen before, and for a record that is none."""
+    """Return the event of these fields; None for an event that was seen before, and for a record that is not an
+    event."""
     if not data or not place.isascii() or not place.isdigit() or int(place) <= after:
         return None
     return LiveEvent(int(place), name, data)

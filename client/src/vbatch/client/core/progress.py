@@ -1,4 +1,4 @@
-"""How far a batch is, folded from its live events by the server's own rules."""
+"""The progress of a batch, folded from its live events by the server's own rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vbatch.contracts.lifecycle import TERMINAL, BatchStatus, next_status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A batch as its events tell it; `event_id` is the newest one's place in the log."""
+    """A batch according to its events. `event_id` is the newest event's place in the log."""
 
     status: BatchStatus = BatchStatus.VALIDATING
     total: int = 0
@@ -40,8 +40,8 @@ class ProgressFold:
         self._answered: set[int] = set()
 
     def apply(self, record: LiveEvent) -> Progress:
-        """Return the progress after the event. One that this client does not know changes only `event_id`: the server
-        may be newer."""
+        """Return the progress after the event. An event that this client does not know changes only `event_id`: the
+        server may be newer."""
         after = self._after(event_of(record))
         self.progress = replace(after, event_id=max(after.event_id, record.id))
         return self.progress
@@ -63,8 +63,8 @@ class ProgressFold:
         return replace(after, status=next_status(after.status, event))
 
     def _counted(self, chunk: ChunkSummary) -> Progress:
-        """A chunk whose lines all have outcomes changes nothing: the first outcome counts. The end brings the exact
-        counts."""
+        """Return the progress after a chunk. A chunk whose lines all have outcomes changes nothing: the first outcome
+        counts. The end gives the exact counts."""
         if self._answered.issuperset(chunk.lines):
             return self.progress
         self._answered.update(chunk.lines)

@@ -1,4 +1,4 @@
-"""Reads what a server streams to its end over any number of connections: what to ask for next, and after which pause.
+"""Reads what a server streams to its end over any number of connections: what to request next, and after which pause.
 
 The connections belong to the clients, blocking or asynchronous; nothing here waits.
 """
@@ -26,11 +26,12 @@ class EventReading:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Those of the next request."""
+        """The headers of the next request."""
         return {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(self._after)} if self._after else {})
 
     def take(self, place: str, name: str, data: str) -> LiveEvent | None:
-        """Return the event of these fields; None for one that was seen before, and for a record that is none."""
+        """Return the event of these fields; None for an event that was seen before, and for a record that is not an
+        event."""
         event = live_event(place, name, data, after=self._after)
         if event is not None:
             self._after = event.id
@@ -38,12 +39,12 @@ class EventReading:
         return event
 
     def pause(self, trouble: Unreachable | None) -> float:
-        """The stream ended: the seconds to wait. Raises Unreachable after several tries that brought nothing."""
+        """Return the seconds to wait after the stream ended. Raises Unreachable after several unsuccessful tries."""
         return self._retries.pause(trouble or self._early_end)
 
 
 class ResultsReading:
-    """The answers of a batch behind the byte `after_byte`; a follower waits for those to come."""
+    """The answers of a batch behind the byte `after_byte`. A follower waits for answers to come."""
 
     def __init__(self, batch_id: str, after_byte: int, *, is_following: bool) -> None:
         self._path = routes.batch(batch_id, "results")
@@ -57,7 +58,7 @@ class ResultsReading:
 
     @property
     def path(self) -> str:
-        """That of the next request."""
+        """The path of the next request."""
         return f"{self._path}?{self._cursor.query}"
 
     def begin(self, headers: Mapping[str, str]) -> None:
@@ -70,7 +71,7 @@ class ResultsReading:
             yield line
 
     def pause(self, trouble: Unreachable | None) -> float:
-        """The answer ended: the seconds to wait. Raises Unreachable after several tries that brought nothing."""
+        """Return the seconds to wait after the answer ended. Raises Unreachable after several unsuccessful tries."""
         if trouble is None and self._cursor.finish():
             return 0.0
         may_be_silent = self._cursor.interrupt()
@@ -90,14 +91,14 @@ class FileReading:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Those of the next request."""
+        """The headers of the next request."""
         return routes.range_from(self._taken)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         return self._splitter.feed(piece)
 
     def pause(self, trouble: Unreachable) -> float:
-        """The connection broke: the seconds to wait. Raises `trouble` after several tries that brought nothing."""
+        """Return the seconds to wait after the connection broke. Raises `trouble` after several unsuccessful tries."""
         if self._splitter.taken:
             self._retries.brought()
         self._taken += self._splitter.taken

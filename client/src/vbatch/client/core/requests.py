@@ -1,5 +1,5 @@
-"""A row becomes a request line of a batch input file: its `custom_id` from a column or its number, its body from a
-template. What is wrong with a row is a RowFault, which names the row."""
+"""Turns a row into a request line of a batch input file: its `custom_id` comes from a column or its number, its body
+from a template. If something is wrong with a row, RowFault names the row."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from vbatch.contracts.limits import CUSTOM_ID_BYTES_MAX
 COLUMNS_NAMED_MAX = 20
 NAME_CHARS_MAX = 80
 ID_COLUMN_KEY = "id_column"
-"""The metadata of a batch under which its id column is kept, so that its answers can be joined without naming it."""
+"""The metadata key of a batch under which its id column is kept, so that its answers can be joined without naming
+it."""
 BODY_FIELDS = frozenset({"model", "messages", "prompt", "input", "instructions", "stream"})
-"""What `params` cannot set."""
+"""The fields that `params` cannot set."""
 
 
 class RowFault(ValueError):
@@ -28,12 +29,12 @@ class RowFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RowIds:
-    """How a row gets its `custom_id`: from this column, or without one from its number, as `row-1`."""
+    """How a row gets its `custom_id`: from this column, or, without one, from its number, as `row-1`."""
 
     column: str | None = None
 
     def of(self, row: Row, number: int) -> str:
-        """Raises RowFault where the id is missing, empty, no text or too long."""
+        """Return the id. Raises RowFault if it is missing, empty, not text, or too long."""
         if self.column is None:
             return f"row-{number}"
         custom_id = _text(row, self.column, "id")
@@ -49,7 +50,7 @@ class RequestTemplate:
     """How each row of a table becomes a request.
 
     `prompt` and `system` are templates over the columns. `params` are further fields of the body, such as
-    `temperature`. Raises TemplateError when it is made from what no request can have.
+    `temperature`. Raises TemplateError when it is created from values that no request can have.
     """
 
     model: str
@@ -82,7 +83,8 @@ class RequestTemplate:
         return tuple(dict.fromkeys((*id_columns, *self._system.columns, *self._prompt.columns)))
 
     def check_columns(self, available: Sequence[str]) -> None:
-        """Raises TemplateError, which names the missing columns and those there are."""
+        """Check that the columns exist. Raises TemplateError, which names the missing columns and the available
+        ones."""
         missing = [column for column in self.columns if column not in available]
         if not missing:
             return
@@ -92,7 +94,7 @@ class RequestTemplate:
         raise TemplateError(f"The input has no {noun} {_listed(missing)}. {there}{advice}")
 
     def line(self, row: Row, custom_id: str) -> bytes:
-        """One line of a batch input file, which ends in a newline. Raises RowFault."""
+        """Return one line of a batch input file, which ends in a newline. Raises RowFault."""
         system = _filled(self._system, row) if self.system is not None else None
         body = {"model": whole(self.model)} | BODIES[self.endpoint](_filled(self._prompt, row), system, self.max_tokens)
         request = {"custom_id": custom_id, "method": "POST", "url": self.endpoint, "body": body | self._params}
@@ -143,7 +145,7 @@ BODIES: Mapping[str, Callable[[str, str | None, int | None], dict[str, object]]]
     EMBEDDINGS: _embedding,
     RESPONSES: _response,
 }
-"""The body of a request for each endpoint: from the prompt, the system prompt and the most tokens."""
+"""The body of a request for each endpoint, from the prompt, the system prompt and the limit of tokens."""
 
 
 def _filled(template: Template, row: Row) -> str:

@@ -1,9 +1,9 @@
 """Reads the answers of a batch to their end over any number of connections: which request comes next, and when all is
 read.
 
-Answers stand in a file that only grows, so a byte offset is a place to which a reader can return. Each round first
-reads what the file holds; the server says where it ends, which tells an end from a broken connection. A follower
-then waits for more, and begins the next round when that stream ends for whatever reason.
+Answers are in a file that only grows, so a byte offset is a place to which a reader can return. Each round first reads
+what the file holds; the server says where the file ends, which distinguishes an end from a broken connection. A
+follower then waits for more, and begins the next round when that stream ends for whatever reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vbatch.client.core.lines import LineSplitter
 
 
 class ResultsCursor:
-    """`next_byte` is the end of the last whole line that was given."""
+    """`next_byte` is the end of the last complete line that was returned."""
 
     def __init__(self, after_byte: int, *, is_following: bool) -> None:
         self.next_byte = after_byte
@@ -32,7 +32,7 @@ class ResultsCursor:
         return f"after_byte={self.next_byte}" + ("&follow=true" if self._is_waiting else "")
 
     def begin(self, incomplete: str | None, end: str | None) -> None:
-        """An answer begins: `X-Incomplete` and `X-Next-Byte` of its head."""
+        """Begin an answer, from `X-Incomplete` and `X-Next-Byte` of its head."""
         self._is_incomplete = incomplete == "true"
         self._end = int(end) if end is not None and end.isdigit() else None
         self._start, self._splitter = self.next_byte, LineSplitter()
@@ -44,7 +44,7 @@ class ResultsCursor:
             yield line, self.next_byte
 
     def finish(self) -> bool:
-        """The answer ended as the server meant it. Return whether it was whole."""
+        """Record that the answer ended as the server intended. Return whether it was complete."""
         if self._is_waiting:
             self._is_waiting = False
             return True
@@ -55,7 +55,7 @@ class ResultsCursor:
         return True
 
     def interrupt(self) -> bool:
-        """The answer broke off, or nothing came for long: look next at what the file holds. Return whether the answer
-        was one that may be silent."""
+        """Record that the answer broke off, or that nothing came for long: the next request reads what the file holds.
+        Return whether the answer was one that may be silent."""
         was_waiting, self._is_waiting = self._is_waiting, False
         return was_waiting

@@ -8,14 +8,14 @@ RETRY_SECONDS_MAX = 5.0
 
 
 class Retries:
-    """Counts the tries in a row that brought nothing."""
+    """Counts the unsuccessful tries in a row."""
 
     def __init__(self, tries_max: int = RETRIES_MAX) -> None:
         self._failures = 0
         self._tries_max = tries_max
 
     def brought(self) -> None:
-        """Something came: the count begins again."""
+        """Record a success: the count begins again."""
         self._failures = 0
 
     def pause(self, trouble: Exception) -> float:

@@ -1,6 +1,6 @@
-"""A text with places for columns: `Translate: {text}`. `{{` and `}}` stand for braces themselves.
+"""A text with places for columns: `Translate: {text}`. `{{` and `}}` stand for literal braces.
 
-What a row puts into a place is never read as a template again, whatever it contains.
+A value that fills a place is never read as a template again, whatever it contains.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ ESCAPE_ADVICE = "Write {{ and }} for braces that stand for themselves."
 
 
 class TemplateError(ValueError):
-    """The text is no template; the message says where, and what to write instead."""
+    """The text is not a template. The message says where, and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Literal texts and, between each two of them, a column: there is one literal more than columns."""
+    """Literal texts and, between each two of them, a column: there is one more literal than columns."""
 
     literals: tuple[str, ...]
     columns: tuple[str, ...]
@@ -34,7 +34,8 @@ class Template:
 
 
 def parse_template(text: str) -> Template:
-    """Raises TemplateError for a lone brace, a place without a name and a text beyond TEMPLATE_BYTES_MAX."""
+    """Return the template. Raises TemplateError for a lone brace, a place without a name, or a text beyond
+    TEMPLATE_BYTES_MAX."""
     if len(text.encode(errors="replace")) > TEMPLATE_BYTES_MAX:
         raise TemplateError(f"The template is longer than {TEMPLATE_BYTES_MAX:,} bytes.")
     literals, columns, place = [""], [], 0
@@ -55,5 +56,5 @@ def parse_template(text: str) -> Template:
 
 
 def escaped(text: str) -> str:
-    """The template that stands for exactly this text."""
+    """Return the template that stands for exactly this text."""
     return text.replace("{", "{{").replace("}", "}}")

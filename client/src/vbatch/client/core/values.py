@@ -1,4 +1,4 @@
-"""What a value of a row is as text: text itself, numbers and dates as JSON and ISO 8601 write them, lists as JSON."""
+"""The text of a value of a row: text itself, numbers and dates as JSON and ISO 8601 write them, lists as JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Row = Mapping[str, object]
 
 
 class NotText(ValueError):
-    """The value has no text; the message says why."""
+    """The value has no text. The message says why."""
 
 
 def text_of(value: object) -> str:
-    """Raises NotText for null, NaN, bytes, and objects that JSON does not have."""
+    """Return the text of a value. Raises NotText for null, NaN, bytes, and objects that JSON does not support."""
     match value:
         case str():
             return whole(value)
@@ -43,7 +43,7 @@ def text_of(value: object) -> str:
 
 
 def whole(text: str) -> str:
-    """The same text with U+FFFD for halves of surrogate pairs, which UTF-8 cannot write; two halves that belong
+    """Return the same text with U+FFFD for halves of surrogate pairs, which UTF-8 cannot write; two halves that belong
     together become their character."""
     try:
         text.encode()
@@ -53,7 +53,8 @@ def whole(text: str) -> str:
 
 
 def json_of(value: object) -> bytes:
-    """Compact JSON of values in which every string is whole. Raises NotText for objects that JSON does not have."""
+    """Return compact JSON of values in which every string is well formed. Raises NotText for objects that JSON does not
+    support."""
     try:
         return msgspec.json.encode(_whole_inside(_plain(value)))
     except (TypeError, ValueError, RecursionError) as error:
@@ -61,7 +62,7 @@ def json_of(value: object) -> bytes:
 
 
 def _plain(value: object) -> object:
-    """The value in what JSON has: times and ids as text, arrays of numpy as lists. Raises NotText."""
+    """Return the value in types that JSON supports: times and ids as text, arrays of numpy as lists. Raises NotText."""
     try:
         return msgspec.to_builtins(value, builtin_types=(), str_keys=True, enc_hook=_listed)
     except (TypeError, ValueError, RecursionError) as error:

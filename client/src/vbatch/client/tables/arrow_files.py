@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}(-[0-9a-f]+)?\.(parquet|arrow)")
-"""How `datasets` names the files of a split."""
+"""The names that `datasets` gives to the files of a split."""
 STATE, SPLITS = "state.json", "dataset_dict.json"
 FILES_MAX = 10_000
 STATE_BYTES_MAX = 1 << 20
@@ -43,7 +43,7 @@ class _Splits(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ArrowChunk:
-    """Records as Arrow holds them, so that a join keeps their types."""
+    """Records in Arrow's own form, so that a join keeps their types."""
 
     batch: pa.RecordBatch
 
@@ -55,7 +55,7 @@ class ArrowChunk:
 
 @dataclass(frozen=True, slots=True)
 class ArrowTable:
-    """One or more files of the same columns, in the order of their names."""
+    """One or more files with the same columns, in the order of their names."""
 
     path: Path
     files: Sequence[Path]
@@ -68,7 +68,7 @@ class ArrowTable:
         return tuple(self.schema().names)
 
     def schema(self) -> pa.Schema:
-        """Raises TableError."""
+        """The types of the columns. Raises TableError."""
         with _translated(self.files[0]):
             return _schema_of(self.files[0])
 
@@ -84,7 +84,7 @@ class ArrowTable:
 
 
 def arrow_table(path: Path, split: str | None = None) -> ArrowTable:
-    """Find the files of a Parquet or Arrow file, or of a folder that `datasets` or a download from its hub made.
+    """Find the files of a Parquet or Arrow file, or of a folder that `datasets` or a download from its hub created.
     Raises TableError."""
     if not path.is_dir():
         return ArrowTable(path, [path])
@@ -160,7 +160,8 @@ def _batches(file: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def _arrow_stream(file: Path) -> Iterator[pa.RecordBatchReader]:
-    """`datasets` writes the stream format; other programs write the file format under the same ending."""
+    """Open a stream. `datasets` writes the stream format; other programs write the file format under the same
+    ending."""
     pyarrow = package("pyarrow", "An Arrow file")
     ipc = package("pyarrow.ipc", "An Arrow file")
     with pyarrow.memory_map(str(file)) as source:
@@ -180,7 +181,7 @@ def _translated(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)  # pyarrow puts more words into `strerror`
+        reason = os.strerror(error.errno) if error.errno else str(error)  # pyarrow adds more text to `strerror`
         raise TableError(f"{file} cannot be read: {reason}.") from error
     except pyarrow.ArrowException as error:
         raise TableError(f"{file} is neither Parquet nor Arrow ({error}).") from error

@@ -1,4 +1,4 @@
-"""What does not fit into memory as Python objects: ids and answers by their id, in a temporary SQLite file."""
+"""What does not fit into memory as Python objects: ids and answers by id, in a temporary SQLite file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vbatch.client.errors import TableError
 
 ENTRIES_AT_ONCE = 1_000
 PRAGMAS = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -32768")
-"""The file is of no use after this process, and its cache has 32 MiB."""
+"""The file is useless after this process, and its cache has 32 MiB."""
 
 
 class IdIndex:
@@ -42,7 +42,7 @@ class LineIndex:
         database.execute("CREATE TABLE lines (id BLOB UNIQUE NOT NULL, line BLOB NOT NULL)")
 
     def fill(self, lines: Iterable[tuple[str, bytes]]) -> int:
-        """Take lines with their ids; return how many ids there are."""
+        """Store lines with their ids; return how many ids there are."""
         iterator = ((custom_id.encode(), line) for custom_id, line in lines)
         while entries := list(islice(iterator, ENTRIES_AT_ONCE)):
             self._database.executemany("INSERT OR IGNORE INTO lines VALUES (?, ?)", entries)
@@ -56,14 +56,15 @@ class LineIndex:
 
 @contextmanager
 def temporary_file() -> Iterator[BinaryIO]:
-    """A file without a name. Raises TableError when the temporary folder cannot hold it."""
+    """Yield a file without a name. Raises TableError when the temporary folder cannot hold it."""
     with _room(), TemporaryFile(prefix="vbatch-") as file:
         yield file
 
 
 @contextmanager
 def disk_database() -> Iterator[sqlite3.Connection]:
-    """A database in a temporary folder, which is removed afterwards. Raises TableError when there is no room for it."""
+    """Yield a database in a temporary folder, which is removed afterwards. Raises TableError when there is no room for
+    it."""
     with _room(), TemporaryDirectory(prefix="vbatch-") as folder:
         database = sqlite3.connect(Path(folder) / "index.sqlite3", isolation_level=None)
         try:

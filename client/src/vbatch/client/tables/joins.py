@@ -1,4 +1,4 @@
-"""Answers return beside the rows that asked for them: every row of the input is written once, in its order."""
+"""Joins answers to the rows of the input: every row is written once, in its order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from vbatch.client.tables.writing import Writer, all_columns, output_format, wri
 
 @dataclass(slots=True)
 class JoinReport:
-    """How many rows were written, with an answer, with an error, and with neither; and how many answers no row has."""
+    """How many rows were written with an answer, with an error, and with neither; and how many answers belong to no
+    row."""
 
     rows: int = 0
     answered: int = 0
@@ -34,7 +35,7 @@ class JoinReport:
 
 
 def check_join(table: Table, ids: RowIds, output: Path, columns: AnswerColumns) -> None:
-    """Find what would stop the join before any answer is downloaded. Raises TableError."""
+    """Find what would stop the join, before any answer is downloaded. Raises TableError."""
     output_format(output)
     names = all_columns(table)
     if ids.column is not None and ids.column not in names:
@@ -48,7 +49,7 @@ def check_join(table: Table, ids: RowIds, output: Path, columns: AnswerColumns) 
 def join(
     table: Table, lines: Iterable[bytes], output: Path, *, ids: RowIds, columns: AnswerColumns, has_vectors: bool
 ) -> JoinReport:
-    """Write the table with the answers of these output lines. Raises TableError; then `output` is as it was before."""
+    """Write the table with the answers of these output lines. Raises TableError; then `output` is unchanged."""
     with disk_database() as database:
         index = LineIndex(database)
         answers_count = index.fill(_with_ids(lines))

@@ -1,4 +1,5 @@
-"""Packages that only some formats need. They are imported when they are used, and a missing one says how to get it."""
+"""Packages that only some formats need. They are imported when they are used. If one is missing, the error says how to
+install it."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ EXTRAS = {"pyarrow": "tables", "pandas": "pandas", "polars": "polars"}
 
 
 def package(name: str, purpose: str) -> ModuleType:
-    """Import a module, such as `pyarrow.parquet`. Raises PackageMissing; `purpose` begins its sentence."""
+    """Import a module, such as `pyarrow.parquet`. Raises PackageMissing; its message begins with `purpose`."""
     distribution = name.split(".")[0]
     try:
         return import_module(name)

@@ -1,4 +1,5 @@
-"""A table becomes a batch input file. Every row is checked first: a file is complete, or there are only its faults."""
+"""Turns a table into a batch input file. Every row is checked first: either the file is complete, or all its faults are
+reported."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ FAULTS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class RequestFile:
-    """The lines stand in `content`, which is at its beginning."""
+    """The lines are in `content`, which is at its beginning."""
 
     content: BinaryIO
     lines: int
@@ -27,7 +28,8 @@ class RequestFile:
 
 @contextmanager
 def request_file(table: Table, template: RequestTemplate) -> Iterator[RequestFile]:
-    """Write the request lines into a file without a name. Raises TableError, which names columns or rows at fault."""
+    """Write the request lines into a file without a name. Raises TableError, which names the columns or rows at
+    fault."""
     try:
         template.check_columns(table.columns())
     except TemplateError as error:
@@ -47,7 +49,7 @@ class UniqueIds:
     index: IdIndex
 
     def of(self, row: Row, number: int) -> str:
-        """Raises RowFault, also for an id that an earlier row has."""
+        """Return the row's id. Raises RowFault, also for an id that an earlier row has."""
         custom_id = self.ids.of(row, number)
         if self.ids.column is not None and (first := self.index.first_row(custom_id, number)) != number:
             raise RowFault(f"the id {custom_id!r} is that of row {first} already")
@@ -87,6 +89,6 @@ def _write(file: BinaryIO, table: Table, template: RequestTemplate, ids: UniqueI
 
 
 def rows_of(table: Table, columns: tuple[str, ...]) -> Iterator[Row]:
-    """Yield every row, with these columns at least."""
+    """Yield every row, with at least these columns."""
     for chunk in table.chunks(columns):
         yield from chunk.rows(columns)

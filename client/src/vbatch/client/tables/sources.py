@@ -1,4 +1,4 @@
-"""Which kind of table a source is: a file by its format, a folder, a frame, or rows of a program."""
+"""Finds out which kind of table a source is: a file by its format, a folder, a frame, or the rows of a program."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ Source = str | PathLike[str] | Iterable[Row] | object
 
 
 def format_of(path: Path) -> Format | None:
-    """The format by the ending of the name; None if no format ends so."""
+    """Return the format for the ending of the name; None if no format has that ending."""
     return ENDINGS.get(path.suffix.lower())
 
 
 def open_table(source: Source, *, format: Format | None = None, split: str | None = None) -> Table:
-    """Find out what the source is; nothing of a file is read yet. Raises TableError."""
+    """Find out what the source is. Nothing in a file is read yet. Raises TableError."""
     if isinstance(source, str | PathLike):
         return _file(Path(source), format, split)
     if hasattr(source, "to_batches"):
@@ -111,7 +111,7 @@ class _PandasFrame:
         return in_chunks(self._rows())
 
     def _rows(self) -> Iterator[Row]:
-        """A missing value (NaN, NaT, NA) is null."""
+        """Yield the rows. A missing value (NaN, NaT, NA) becomes null."""
         names = self.columns()
         for start in range(0, len(self.frame), ROWS_AT_ONCE):
             part = self.frame.iloc[start : start + ROWS_AT_ONCE]

@@ -1,4 +1,4 @@
-"""What every table is to this package: names of columns, and rows in chunks that fit into memory."""
+"""The interface of every table in this package: names of columns, and rows in chunks that fit into memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ROWS_AT_ONCE = 1_000
 
 
 class Chunk(Protocol):
-    """Up to ROWS_AT_ONCE rows that follow each other."""
+    """Up to ROWS_AT_ONCE consecutive rows."""
 
     def rows(self, columns: Collection[str] | None = None) -> Sequence[Row]:
-        """The rows as mappings, with these columns at least."""
+        """Return the rows as mappings, with at least these columns."""
         ...
 
 
@@ -28,7 +28,7 @@ class Table(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the table in messages."""
         ...
 
     def columns(self) -> tuple[str, ...]:
@@ -36,13 +36,13 @@ class Table(Protocol):
         ...
 
     def chunks(self, columns: Collection[str] | None = None) -> Iterator[Chunk]:
-        """Yield the rows, with these columns at least. Raises TableError."""
+        """Yield the rows, with at least these columns. Raises TableError."""
         ...
 
 
 @runtime_checkable
 class TypedTable(Table, Protocol):
-    """A table whose columns are known without reading its rows."""
+    """A table whose column types are known without reading its rows."""
 
     def schema(self) -> pa.Schema:
         """The types of the columns. Raises TableError."""
@@ -51,7 +51,7 @@ class TypedTable(Table, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RowsChunk:
-    """Rows that are mappings already."""
+    """Rows that are already mappings."""
 
     content: Sequence[Row]
 

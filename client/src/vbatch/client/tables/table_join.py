@@ -42,7 +42,8 @@ def table_join(
     format: Format | None,
     split: str | None,
 ) -> TableJoin:
-    """By default the ids are in the column that was named when the table was submitted. Raises TableError."""
+    """Prepare the join. By default the ids are in the column that was named when the table was submitted. Raises
+    TableError."""
     must_have_run(batch)
     ids = RowIds(id_column or (batch.metadata or {}).get(ID_COLUMN_KEY))
     table = open_table(source, format=format, split=split)

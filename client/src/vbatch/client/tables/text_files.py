@@ -1,4 +1,4 @@
-"""CSV, JSON Lines and JSON, read with what every Python has. A value of a CSV stays the text that it is."""
+"""CSV, JSON Lines and JSON, read with the standard library. A value of a CSV stays text."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FIELD_BYTES_MAX = 16 << 20
-"""Of one line of JSON Lines and, in characters, of one field of a CSV; a request line may be no larger."""
+"""The limit of one line of JSON Lines and, in characters, of one field of a CSV. A request line may be no larger."""
 JSON_BYTES_MAX = 256 << 20
-"""Of a JSON file, which is read as a whole."""
+"""The limit of a JSON file, which is read as a whole."""
 BOM = b"\xef\xbb\xbf"
 _OBJECT = msgspec.json.Decoder(dict[str, object])
 
@@ -46,7 +46,7 @@ class CsvTable:
             return self._header(self._reader(file))
 
     def schema(self) -> pa.Schema:
-        """Every column holds text: a CSV tells no types."""
+        """The types of the columns. Every column holds text, because a CSV has no types."""
         pyarrow = package("pyarrow", "Parquet")
         return pyarrow.schema([(name, pyarrow.string()) for name in self.columns()])
 
@@ -89,7 +89,7 @@ class CsvTable:
 
 @dataclass(frozen=True, slots=True)
 class JsonLinesTable:
-    """One JSON object a line. Rows may have different columns; the table has those of its first row."""
+    """One JSON object for each line. Rows may have different columns; the table has those of its first row."""
 
     path: Path
 

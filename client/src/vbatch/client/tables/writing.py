@@ -1,5 +1,5 @@
-"""Tables with answers are written here: CSV and JSON Lines with what every Python has, Parquet with pyarrow. A file
-appears under its name once it is complete."""
+"""Writes tables with answers: CSV and JSON Lines with the standard library, Parquet with pyarrow. A file appears under
+its name once it is complete."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Writer(Protocol):
 
 
 def output_format(path: Path) -> Format:
-    """Raises TableError for a name that tells no format to write."""
+    """Return the format that the name asks for. Raises TableError for a name that does not indicate a format that can
+    be written."""
     found = format_of(path)
     if found not in OUTPUT_FORMATS:
         endings = ", ".join(f".{each}" for each in OUTPUT_FORMATS)
@@ -45,7 +46,7 @@ def output_format(path: Path) -> Format:
 
 @contextmanager
 def writing(path: Path, table: Table, columns: AnswerColumns, *, has_vectors: bool) -> Iterator[Writer]:
-    """Write rows of `table` with their answers. Raises TableError."""
+    """Yield a writer for rows of `table` with their answers. Raises TableError."""
     opened = _WRITERS[output_format(path)]
     part = path.with_name(f"{path.name}.part")
     try:
@@ -83,7 +84,7 @@ class _JsonLinesWriter:
 
 
 class _ParquetWriter:
-    """Collects records to groups of about ROW_GROUP_BYTES_MAX, which is what readers of Parquet expect."""
+    """Collects records into groups of about ROW_GROUP_BYTES_MAX, which readers of Parquet expect."""
 
     def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema, columns: AnswerColumns) -> None:
         self._pyarrow = package("pyarrow", "Parquet")
@@ -162,7 +163,7 @@ def _schema(pyarrow: ModuleType, table: Table, columns: AnswerColumns, has_vecto
 
 
 def _inferred(pyarrow: ModuleType, table: Table) -> pa.Schema:
-    """The types of all rows together: integers and fractions become fractions, null becomes any other type."""
+    """Return types for all rows together: integers and fractions become fractions, null becomes any other type."""
     schemas = [pyarrow.schema([])]
     for chunk in table.chunks():
         schemas = [pyarrow.unify_schemas([*schemas, _schema_of(pyarrow, chunk)], promote_options="permissive")]
@@ -170,7 +171,7 @@ def _inferred(pyarrow: ModuleType, table: Table) -> pa.Schema:
 
 
 def _schema_of(pyarrow: ModuleType, chunk: Chunk) -> pa.Schema:
-    """Unlike `from_pylist` alone, which knows only the columns of the first row."""
+    """Return the schema of all rows. `from_pylist` alone knows only the columns of the first row."""
     rows = chunk.rows()
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: pyarrow.array([row.get(name) for row in rows]).type for name in names}
@@ -178,7 +179,7 @@ def _schema_of(pyarrow: ModuleType, chunk: Chunk) -> pa.Schema:
 
 
 def all_columns(table: Table) -> tuple[str, ...]:
-    """The columns of all rows: those of JSON Lines may differ from row to row."""
+    """Return the columns of all rows: those of JSON Lines may differ from row to row."""
     if isinstance(table, TypedTable):
         return table.columns()
     names = dict.fromkeys(table.columns())
@@ -189,7 +190,7 @@ def all_columns(table: Table) -> tuple[str, ...]:
 
 
 def _cell(value: object) -> str:
-    """Null is an empty cell."""
+    """Return the text of a cell. Null is an empty cell."""
     if value is None:
         return ""
     try:

@@ -1,6 +1,7 @@
-"""`python -m vbatch.local.backup save|restore`: the folders below the current one as a tar on standard output, or back.
+"""`python -m vbatch.local.backup save|restore` writes the folders below the current one as a tar to standard output, or
+reads them back.
 
-It is for the volumes of containers: no program may work on them meanwhile, and a restore wants them empty.
+It is for the volumes of containers. No program may work on them meanwhile, and a restore needs them empty.
 """
 
 import sys
@@ -14,11 +15,11 @@ SAVE, RESTORE = "save", "restore"
 
 
 class NotEmpty(Exception):
-    """A folder to restore holds something; the text names it."""
+    """A folder to restore is not empty. The text names it."""
 
 
 def main() -> None:
-    """Nothing but the tar goes to standard output."""
+    """Run the command. Only the tar is written to standard output."""
     match sys.argv[1:]:
         case [verb] if verb in (SAVE, RESTORE):
             _run(verb, sorted(path for path in Path.cwd().iterdir() if path.is_dir()))
@@ -28,14 +29,14 @@ def main() -> None:
 
 
 def save(folders: list[Path], out: BinaryIO) -> None:
-    """Folders stand in the tar under their last names."""
+    """Write the folders to the tar, each under its last name."""
     with tarfile.open(fileobj=out, mode="w|") as tar:
         for folder in folders:
             tar.add(folder, folder.name)
 
 
 def restore(folders: list[Path], source: BinaryIO) -> None:
-    """Raises NotEmpty before anything is read. What stands in the tar beside these folders is left out."""
+    """Restore the folders. Raises NotEmpty before anything is read. Whatever else is in the tar is left out."""
     for folder in folders:
         if folder.is_dir() and any(folder.iterdir()):
             raise NotEmpty(f"{folder} is not empty, nothing was restored: docker compose down --volumes empties all")

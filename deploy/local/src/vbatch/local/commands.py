@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """A foreground program: its arguments, its additional environment, and the user it runs as.
+    """A foreground program: its arguments, its additional environment, and the user that it runs as.
 
-    `user` is None if the program keeps the caller's user; the change of user is part of `argv`.
+    `user` is None if the program keeps the caller's user. The change of user is part of `argv`.
     """
 
     argv: tuple[str, ...]
@@ -16,4 +16,4 @@ class Command(NamedTuple):
 
 
 class LocalTrouble(Exception):
-    """The local stack cannot do what was requested; the text says why and what to do."""
+    """The local stack cannot do what was requested. The text says why and what to do."""

@@ -1,8 +1,8 @@
-"""`python -m vbatch.local.container_secrets FOLDER STORE` makes what containers must find before they start.
+"""`python -m vbatch.local.container_secrets FOLDER STORE` creates what containers need before they start.
 
 Those are the configuration of nats-server, whose store is STORE, and the keys and passwords of the stack. Each reader's
-files lie in a folder of its own below FOLDER, which is a volume of its own: a container is given its own secrets and no
-others. What exists stays, so that a second run changes nothing but the server's configuration.
+files are in a folder of its own below FOLDER, which is a volume of its own: a container gets only its own secrets.
+Existing files stay, so that a second run changes nothing but the server's configuration.
 """
 
 import secrets
@@ -20,7 +20,7 @@ NATS_PORT, NATS_MONITOR_PORT = 4222, 8222
 POSTGRES_HOST, POSTGRES_PORT = "postgres", 5432
 PASSWORD_BYTES = 24
 READABLE_BY_GROUP = 0o440
-"""Images of others run as users of their own, who are given the group of these files."""
+"""Third-party images run as users of their own, who are given the group of these files."""
 
 MASTERS = "masters"
 NKEY_FILE = "nats.nk"
@@ -30,8 +30,8 @@ POSTGRES_URL_FILE = "postgres-url"
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A container of ours: who it is on the log, in which role it opens the database if it does, and whether the volume
-    of sealed webhook secrets is mounted into its own secrets, which are read-only there."""
+    """A container of ours: its user on the log, the role in which it opens the database if it does, and whether the
+    volume of sealed webhook secrets is mounted into its own secrets, which are read-only there."""
 
     folder: str
     log_user: str
@@ -39,7 +39,7 @@ class Reader:
     is_operator: bool = False
     shares_webhook_secrets: bool = False
     uses_lane: bool = False
-    """Whether it shows the token of the interactive lane, or asks for it."""
+    """Whether it sends the token of the interactive lane, or requires it."""
 
     @property
     def opens_database(self) -> bool:
@@ -65,18 +65,19 @@ PASSWORD_READERS = {
     "label-studio-admin": (),
     "label-studio-token": ("labeler",),
 }
-"""Who reads which password, beside the URLs and the environment file that are made of some."""
+"""Which reader gets which password, in addition to the URLs and the environment file that are made from some of
+them."""
 
 
 def main() -> None:
-    """Write everything; prints the folders, never a secret."""
+    """Write everything. Prints the folders, never a secret."""
     folder, store = (Path(argument) for argument in sys.argv[1:])
     provide(folder, store)
     sys.stdout.write(f"secrets and configuration are in {folder}\n")
 
 
 def provide(folder: Path, store: Path) -> None:
-    """Complete `folder`; `store` is the folder of nats-server on the disk that its limits follow."""
+    """Complete `folder`. `store` is the folder of nats-server on the disk that its limits follow."""
     masters = folder / MASTERS
     nats_users.provide_keys(masters)
     _provide_password(masters / LANE_TOKEN_FILE.name)
@@ -119,7 +120,7 @@ def _nats_configuration(masters: Path, store: Path) -> str:
 
 
 def _label_studio_environment(masters: Path) -> str:
-    """A shell file: Label Studio's entry point reads the files named in ENV_INJECT_SOURCES."""
+    """Return a shell file: Label Studio's entry point reads the files named in ENV_INJECT_SOURCES."""
     variables = {
         "POSTGRE_PASSWORD": "label-studio-db",
         "LABEL_STUDIO_PASSWORD": "label-studio-admin",

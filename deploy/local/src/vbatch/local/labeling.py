@@ -1,4 +1,4 @@
-"""Label Studio beside the stack, in an environment of its own, and what the labeler needs to know of it."""
+"""Label Studio beside the stack, in an environment of its own, and what the labeler needs to know about it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ ENVIRONMENT = {
     "SSRF_PROTECTION_ENABLED": "false",
     "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
 }
-"""Nothing is told to anyone, and webhooks may go to this machine."""
+"""Label Studio sends no data to anyone, and webhooks may go to this machine."""
 
 
 def prepare(settings: LocalSettings) -> None:
-    """LocalTrouble says that Label Studio is not installed."""
+    """Create what Label Studio needs. LocalTrouble says that Label Studio is not installed."""
     if not settings.label_studio_program.exists():
         raise LocalTrouble(f"Label Studio is not installed: run {INSTALL}, or start without --labeling")
     (settings.home / "label-studio").mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def command(settings: LocalSettings) -> Command:
-    """Name, password and token of the first user are in its environment, where other users do not see them; both
-    secrets are made once."""
+    """Return the command. Name, password and token of the first user are in its environment, where other users do not
+    see them; both secrets are created once."""
     argv = (
         str(settings.label_studio_program.absolute()),
         "start",

@@ -1,6 +1,6 @@
 """`python -m vbatch.local.log_healer PID HEALTH_URL STORE` runs beside a nats-server and ends it when a restart helps.
 
-A nats-server that met a full disk answers no more writes, even when there is space again, until it is restarted. Its
+A nats-server that met a full disk answers no more writes until it is restarted, even when there is space again. Its
 supervisor restarts it as soon as it has ended; everything it acknowledged is complete by then.
 """
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def is_deaf(look: Callable[[], str]) -> bool:
-    """Whether the server reports that it stopped writing because of a full disk."""
+    """Return whether the server reports that it stopped writing because of a full disk."""
     try:
         look()
     except NotYet as reason:

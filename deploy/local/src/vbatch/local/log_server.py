@@ -16,11 +16,11 @@ EXIT_STORE_TAKEN = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class StoreTaken(Exception):
-    """Another process uses the store; the text names it and says what to do."""
+    """Another process uses the store. The text names it and says what to do."""
 
 
 def main() -> None:
-    """Lock the store and become the program; exits with 75 if another process holds it."""
+    """Lock the store and become the program. Exits with 75 if another process holds the store."""
     store, health_url, *argv = sys.argv[1:]
     die_with_parent()
     keep_private()

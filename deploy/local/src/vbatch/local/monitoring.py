@@ -1,7 +1,7 @@
 """Prometheus, Alertmanager and the node exporter beside the stack: their configuration and the commands that run them.
 
 The configuration is that of deploy/monitoring, with the addresses of this stack in it. The programs are those of the
-machine: none of the three can be had from a Python registry.
+machine: no Python registry has any of the three.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RETENTION_TIME, RETENTION_SIZE = "15d", "2GB"
 
 
 def prepare(settings: LocalSettings) -> None:
-    """Write the configuration of Prometheus and make its folders. LocalTrouble says what is not installed or there."""
+    """Write the configuration of Prometheus and create its folders. LocalTrouble says what is missing."""
     for names in (PROMETHEUS, ALERTMANAGER, NODE_EXPORTER):
         _must_be_installed(names)
     for name in ("prometheus", "alertmanager"):
@@ -65,7 +65,7 @@ def node_exporter_command(settings: LocalSettings) -> Command:
 
 
 def answers(url: str) -> Callable[[], str]:
-    """A look at `url`, whose page is for people and says nothing to the status."""
+    """Return a check of `url`. Its page is for people, so nothing of it appears in the status."""
     look = answers_ok(url)
 
     def probe() -> str:
@@ -76,8 +76,9 @@ def answers(url: str) -> Callable[[], str]:
 
 
 def prometheus_config(settings: LocalSettings) -> dict[str, Any]:
-    """The shipped configuration with this stack's addresses; jobs of what does not run here are left out."""
-    import yaml  # every other command starts without it
+    """Return the shipped configuration with this stack's addresses. Jobs of programs that do not run here are left
+    out."""
+    import yaml  # every other command starts faster without it
 
     path = _folder(settings) / "prometheus" / "prometheus.yml"
     try:
@@ -100,7 +101,7 @@ def prometheus_config(settings: LocalSettings) -> dict[str, Any]:
 
 
 def _over_tls(settings: LocalSettings, name: str) -> Mapping[str, Any]:
-    """A service that speaks HTTPS is asked on loopback, under no name."""
+    """Return the settings for a service that uses HTTPS. On loopback its certificate is not checked."""
     certificates = {
         "gateway": settings.gateway_tls_certificate_file,
         "console": settings.console_tls_certificate_file,
@@ -111,7 +112,7 @@ def _over_tls(settings: LocalSettings, name: str) -> Mapping[str, Any]:
 
 
 def _addresses(settings: LocalSettings) -> Mapping[str, str]:
-    """By job."""
+    """Return the address of each job."""
     ports = {
         "gateway": settings.gateway_port,
         "scheduler": settings.scheduler_port,
@@ -137,7 +138,7 @@ def _config(settings: LocalSettings) -> Path:
 
 
 def _program(names: tuple[str, ...]) -> str:
-    """Its path; its first name while it is not installed, which `prepare` refuses to start."""
+    """Return the path of the program; its first name if it is not installed, which `prepare` refuses to start."""
     return next((path for name in names if (path := shutil.which(name))), names[0])
 
 

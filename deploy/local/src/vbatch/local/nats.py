@@ -15,7 +15,7 @@ MONITOR_PORT = 4328
 STORE_SHARE_OF_DISK = 0.7  # a full disk stops the log without an error; its own limit reports one
 MEMORY_STORE_BYTES = 512 * 1024 * 1024
 MEMORY_VARIABLE, MEMORY_LIMIT = "GOMEMLIMIT", "384MiB"
-"""Above this the server collects garbage more often (runtime/debug.SetMemoryLimit); it is not a hard limit."""
+"""Above this limit the server collects garbage more often (runtime/debug.SetMemoryLimit). It is not a hard limit."""
 
 TEMPLATE = """\
 server_name: vbatch
@@ -36,11 +36,11 @@ jetstream {{
 """
 
 
-SIDE_STREAMS_PART = 8  # WORK and DEAD together, besides EVT
+SIDE_STREAMS_PART = 8  # WORK and DEAD together, in addition to EVT
 
 
 def log_bytes_max(store_dir: Path, wanted: int) -> int:
-    """Return the maximum size of the log: as wanted, or what a small disk allows beside the other streams."""
+    """Return the maximum size of the log: the wanted one, or what a small disk allows beside the other streams."""
     return min(wanted, _file_store_bytes(store_dir) * SIDE_STREAMS_PART // (SIDE_STREAMS_PART + 2))
 
 

@@ -1,6 +1,7 @@
-"""Who may do what on the log: one nkey with the least rights per service, one for operators, one that only reads.
+"""The rights of each user of the log: one nkey with the least rights per service, one for operators, one that only
+reads.
 
-The server knows the public keys; each seed is in a file of its own in the state folder, readable only by its owner.
+The server knows the public keys. Each seed is in a file of its own in the state folder, readable only by its owner.
 """
 
 from __future__ import annotations
@@ -35,10 +36,9 @@ TAKING = (
 )
 
 SETTLING = ("$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD")
-"""Looking at dead letters, and removing those that an administrator has dealt with."""
+"""Read dead letters, and remove those that an administrator has handled."""
 ERASING = ("$JS.API.STREAM.PURGE.EVT", *SETTLING)
-"""Take out of the log what an archive holds, which no other service may, and dead letters with answers that were
-deleted."""
+"""Remove from the log what an archive holds, which no other service may do, and dead letters with deleted answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +90,15 @@ def _service(name: str, *more: str) -> User:
 
 
 def _with_standby(user: User) -> User:
-    """The processes of this service tell each other that they are alive."""
+    """Return the user with the right to exchange heartbeats: the processes of a service tell each other that they are
+    alive."""
     alive = SUBJECTS.format(service=user.name)
     return User(user.name, (*user.publishes, alive), (*user.hears, alive))
 
 
 def _inbox(name: str) -> str:
-    """A service receives only answers to its own requests: the journal's inboxes begin with its name."""
+    """Return the inbox subject. A service receives only answers to its own requests: the journal's inboxes begin with
+    its name."""
     return f"_INBOX_{name}.>"
 
 

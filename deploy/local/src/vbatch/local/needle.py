@@ -1,7 +1,8 @@
-"""Looks for a text in all that a stack keeps: each file of its home, archives unpacked, and the log as it is read.
+"""Looks for a text in everything that a stack keeps: each file of its home, unpacked archives, and the log as it is
+read.
 
-It is the check of an erasure, so it trusts nobody: files are read as they lie, deleted remains inside the log's blocks
-included. A file that grows or goes meanwhile is read as far as it is there.
+It is the check of an erasure, so it trusts no program: files are read as they are on the disk, including deleted
+remains inside the log's blocks. A file that grows or disappears meanwhile is read as far as it exists.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ ARCHIVE_SUFFIX = ".jsonl.zst"
 
 
 class Found(NamedTuple):
-    """A place that holds the text, and how often."""
+    """A place that holds the text, and the number of occurrences."""
 
     place: str
     occurrences: int
 
 
 def in_files(home: Path, needle: bytes) -> Iterator[Found]:
-    """The files below the home that hold the text, as their bytes lie on the disk; archives also unpacked."""
+    """Yield the files below the home that hold the text in their bytes on the disk; archives also unpacked."""
     for path in sorted(home.rglob("*")):
         if path.is_file() and not path.is_symlink():
             place = str(path.relative_to(home))
@@ -37,7 +38,7 @@ def in_files(home: Path, needle: bytes) -> Iterator[Found]:
 
 
 async def in_log(log: Log, needle: bytes) -> Found | None:
-    """How many events hold the text, as a reader of the log gets them."""
+    """Return how many events hold the text, as a reader of the log gets them."""
     head, count = await log.last_sequence(), 0
     if head == 0:
         return None
@@ -73,4 +74,4 @@ def _unpacked(path: Path) -> Iterator[bytes]:
         for piece in _pieces(path):
             yield from (record.body for record in decoder.feed(piece))
     except ArchiveDamaged:
-        return  # what is no archive was read as plain bytes
+        return  # a file that is not an archive was already read as plain bytes

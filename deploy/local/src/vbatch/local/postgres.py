@@ -93,7 +93,7 @@ def command(
 
 
 def ready_command(port: int = PORT) -> tuple[str, ...]:
-    """A command that exits with 0 when the server on `port` accepts connections."""
+    """Return a command that exits with 0 when the server on `port` accepts connections."""
     return (_binary("pg_isready"), "-q", "-h", HOST, "-p", str(port), "-t", "2")
 
 
@@ -118,7 +118,7 @@ def _must_have_password(data_dir: Path, password_file: Path) -> None:
 
 
 def provide_password(password_file: Path) -> str:
-    """Return the password of the file, which is made if it does not exist."""
+    """Return the password in the file, which is created if it does not exist."""
     if not password_file.exists():
         password_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(password_file, secrets.token_urlsafe(PASSWORD_BYTES).encode(), mode=0o600)
@@ -182,7 +182,7 @@ def _binary(name: str) -> str:
 
 
 def _binaries() -> Path:
-    # Found, not imported: importing the wheel's module warns, creates folders and registers exit hooks.
+    # Located, not imported: importing the wheel's module warns, creates folders and registers exit hooks.
     spec = find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise LocalTrouble(f"{WHEEL} is not installed here ({sys.platform}): {OWN_SERVER}")

@@ -13,7 +13,7 @@ from vbatch.local import postgres
 
 
 class Role(StrEnum):
-    """A service that opens the database; the value is also the service's section of the settings."""
+    """A service that opens the database. The value is also the service's section of the settings."""
 
     RESULTS = "results"
     GATEWAY = "gateway"
@@ -27,8 +27,8 @@ WRITER, READER = Role.RESULTS.user, Role.GATEWAY.user
 
 
 def statements(passwords: Mapping[Role, str]) -> tuple[str, ...]:
-    """Return what makes the roles, or brings those that exist up to date. No statement holds a quotation mark of a
-    password: those have letters, digits, `-` and `_` only."""
+    """Return the statements that create the roles, or update existing ones. A password needs no quoting: it has
+    letters, digits, `-` and `_` only."""
     made = (statement for role in Role for statement in _made(role, passwords[role]))
     return (
         *made,
@@ -61,11 +61,11 @@ _HAND_OVER = (
     f"EXECUTE format('ALTER SCHEMA %I OWNER TO {WRITER}', found.schema); "
     f"EXECUTE format('GRANT USAGE ON SCHEMA %I TO {READER}', found.schema); END LOOP; END $$"
 )
-"""A read model that was made before there were roles belongs to results from now on."""
+"""From now on, a read model that was created before there were roles belongs to results."""
 
 
 MADE = "vbatch-roles"
-"""A file in the folder of a cluster whose roles were made: a new cluster beside old secrets, as after a restore, has
+"""A file in the folder of a cluster whose roles were created. A new cluster beside old secrets, as after a restore, has
 none."""
 
 

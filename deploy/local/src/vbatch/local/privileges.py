@@ -1,4 +1,4 @@
-"""Runs a program that refuses to run as root under an unprivileged user; adds no users and opens no folders."""
+"""Runs a program that refuses to run as root under an unprivileged user. It adds no users and opens no folders."""
 
 import os
 import pwd
@@ -16,7 +16,7 @@ def unprivileged(argv: Sequence[str], *, touches: Sequence[Path], death_signal: 
     """Return the command that runs `argv` as the caller's user, or as `nobody` if the caller is root.
 
     `touches` are folders that the program must reach. If one of them, or the program itself, is below a closed folder
-    such as /root, it keeps the one capability that lets it pass (CAP_DAC_READ_SEARCH).
+    such as /root, the program keeps the one capability that lets it pass (CAP_DAC_READ_SEARCH).
     """
     options = ["--pdeathsig", death_signal] if death_signal and shutil.which("setpriv") else []
     if os.geteuid() != 0:

@@ -23,7 +23,7 @@ def answers_ok(url: str) -> Callable[[], str]:
 
 
 def _asked(opener: urllib.request.OpenerDirector, url: str) -> str:
-    """What the service says of itself. Raises NotYet."""
+    """Return what the service says about itself. Raises NotYet."""
     try:
         with opener.open(url, timeout=PROBE_SECONDS_MAX) as answer:
             return _detail(answer.read(BODY_BYTES_MAX))

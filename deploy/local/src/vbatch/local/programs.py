@@ -17,17 +17,18 @@ from vbatch.local.settings import LocalSettings
 
 @dataclass(frozen=True)
 class Service:
-    """One of our own services, `python ARGUMENTS`; `port` is a field of LocalSettings."""
+    """One of our own services, `python ARGUMENTS`. `port` is a field of LocalSettings."""
 
     name: str
     arguments: tuple[str, ...]
     port: str
     stop_seconds_max: int = 15
     is_waited_for: bool = False
-    """The service answers clients, who take precedence over work when all processors are busy."""
+    """Whether clients wait for the service: it then takes precedence over work when all processors are busy."""
 
     reads_log: bool = True
-    """It has a key of its own for the event log; one that is only a client of the API has none."""
+    """Whether the service has a key of its own for the event log. A service that is only a client of the API has
+    none."""
 
     @property
     def port_variable(self) -> str:
@@ -43,7 +44,7 @@ SERVICES = (
     Service("console", ("-m", "vbatch.console"), "console_port", is_waited_for=True, reads_log=False),
 )
 LABELER = Service("labeler", ("-m", "vbatch.labeler"), "labeler_port")
-"""Only in a stack with Label Studio."""
+"""The labeler runs only in a stack with Label Studio."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def prepare(settings: LocalSettings) -> None:
 
 
 def _provide_roles(settings: LocalSettings) -> None:
-    """Make the roles once in each cluster, which keeps them."""
+    """Create the roles once in each cluster, which keeps them."""
     files, cluster = RoleFiles(settings.home / "secrets"), settings.home / "postgres"
     if not (cluster / MADE).exists():
         passwords = {role: postgres.provide_password(files.password(role)) for role in Role}
@@ -157,7 +158,7 @@ def _postgres(settings: LocalSettings) -> Program:
 
 
 def _monitoring(settings: LocalSettings) -> list[Program]:
-    """Last to start: nothing of the stack needs it."""
+    """Return the programs of monitoring. They start last: nothing in the stack needs them."""
     if not settings.monitoring:
         return []
     commands = (
@@ -179,7 +180,7 @@ def _monitoring(settings: LocalSettings) -> list[Program]:
 
 
 def _labeling(settings: LocalSettings) -> list[Program]:
-    """Label Studio and the service that speaks with it; its first start takes a minute."""
+    """Return Label Studio and the service that connects to it. Its first start takes a minute."""
     if not settings.labeling:
         return []
     label_studio = Program(
@@ -208,13 +209,14 @@ def _service(service: Service, settings: LocalSettings) -> Program:
 
 
 def _base_url(service: Service, settings: LocalSettings) -> str:
-    """Where the service is asked: those that clients and browsers reach may speak HTTPS."""
+    """Return the URL of the service. Those that clients and browsers reach may use HTTPS."""
     public = {"gateway": settings.gateway_url, "console": settings.console_url}
     return public.get(service.name, f"http://{settings.host}:{_port(settings, service.port)}")
 
 
 def _command(service: Service, settings: LocalSettings) -> Command:
-    """The niceness is inherited by everything the service starts, engines included."""
+    """Return the command of the service. Everything that the service starts, engines included, inherits its
+    niceness."""
     gives_way = () if service.is_waited_for else ("nice", "-n", str(settings.work_niceness))
     return Command((*gives_way, sys.executable, *service.arguments), {}, None)
 

@@ -8,7 +8,7 @@ EXIT_NOT_READY = 1
 
 
 def main() -> None:
-    """One look, which takes at most the time limit of a probe."""
+    """Make one check, which takes at most the time limit of a probe."""
     try:
         sys.stdout.write(f"{answers_ok(sys.argv[1])()}\n")
     except NotYet as reason:

@@ -1,6 +1,6 @@
 """`python -m vbatch.local.run NAME` becomes one program of the local stack, as supervisord would start it.
 
-It is for service managers of the machine, such as systemd. `prepare` makes the folders, keys and the database first.
+It is for service managers of the machine, such as systemd. `prepare` creates the folders, keys and the database first.
 """
 
 import os
@@ -16,7 +16,7 @@ EXIT_TROUBLE = 1
 
 
 def main() -> None:
-    """Does not return when it becomes a program; exits 1 with the reason when it cannot."""
+    """Become the program. Does not return on success; exits with 1 and the reason otherwise."""
     settings = load_or_exit(LocalSettings)
     try:
         if sys.argv[1] == PREPARE:
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def program_named(name: str, known: list[programs.Program]) -> programs.Program:
-    """Raises LocalTrouble, which lists the names there are."""
+    """Return the program of that name. Raises LocalTrouble, which lists the valid names."""
     for program in known:
         if program.name == name:
             return program
@@ -37,7 +37,8 @@ def program_named(name: str, known: list[programs.Program]) -> programs.Program:
 
 
 def become(program: programs.Program) -> None:
-    """Replace this process. Without the mark of a stack: `vbatch up` and `down` leave it to its service manager."""
+    """Replace this process. It does not carry the stack's mark, so `vbatch up` and `down` leave it to its service
+    manager."""
     environment = {**os.environ, **program.command.env, **program.environment}
     environment.pop(STACK_VARIABLE, None)
     os.execvpe(program.command.argv[0], list(program.command.argv), environment)

@@ -13,17 +13,17 @@ READY_SECONDS_MAX = 90.0
 
 
 def labeling_marker(home: Path) -> Path:
-    """Is there while the stack of this home runs with Label Studio."""
+    """Return the file that exists while the stack of this home runs with Label Studio."""
     return home / "run" / "labeling"
 
 
 def monitoring_marker(home: Path) -> Path:
-    """Is there while the stack of this home runs with monitoring, so that every command knows."""
+    """Return the file that exists while the stack of this home runs with monitoring, so that every command knows."""
     return home / "run" / "monitoring"
 
 
 WORK_NICENESS = 5
-"""Enough that an answer does not wait behind the work; the work still gets its share of a busy machine."""
+"""Enough that an answer does not wait behind work; the work still gets its share of a busy machine."""
 
 
 def _port_of(section: str, default: int) -> Callable[[], int]:
@@ -104,7 +104,7 @@ class LocalSettings(ServiceSettings):
 
     @property
     def gateway_url(self) -> str:
-        """Where the API of this stack is asked from this machine."""
+        """The URL at which this machine reaches the API of this stack."""
         return _url(self.gateway_tls_certificate_file, self.gateway_port)
 
     @property
@@ -123,7 +123,7 @@ class LocalSettings(ServiceSettings):
 
     @property
     def log_limit(self) -> int:
-        """The maximum size of this stack's log, on the disk it has."""
+        """The maximum size of this stack's log, on its disk."""
         return self.log_bytes_max if self.has_own_nats else nats.log_bytes_max(self.home / "nats", self.log_bytes_max)
 
     @property

@@ -50,7 +50,7 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class DiskStatus:
-    """What the home holds, and from how many bytes on new work is refused."""
+    """The size of the home, and the size from which new work is refused."""
 
     used_bytes: int
     bytes_max: int
@@ -64,7 +64,7 @@ class StackStatus:
     supervisor_pid: int | None
     services: tuple[ServiceStatus, ...]
     disk: DiskStatus | None = None
-    """None where the home has no limit."""
+    """None if the home has no limit."""
 
     @property
     def is_ready(self) -> bool:
@@ -80,7 +80,8 @@ class Stack:
         self._supervisor = Supervisor(settings.home)
 
     def up(self, on_progress: OnProgress = lambda _name, _text: None) -> None:
-        """Start what does not run and wait until all are ready. LocalTrouble names a program that is not, and why."""
+        """Start what does not run and wait until all programs are ready. LocalTrouble names a program that is not
+        ready, and why."""
         with self._alone():
             self._start_supervisor()
             if self._settings.monitoring:
@@ -92,7 +93,7 @@ class Stack:
                 self._provide_streams()
 
     def down(self, on_progress: OnProgress = lambda _name, _text: None) -> None:
-        """Stop everything, also what a dead supervisord left. LocalTrouble says what did not end."""
+        """Stop everything, including what a dead supervisord left behind. LocalTrouble says what did not end."""
         with self._alone():
             running = survivors.processes_of(self._settings.home)
             if self._supervisor.is_running():
@@ -203,7 +204,7 @@ class Stack:
         return False
 
     def _must_be_trying(self, program: Program) -> None:
-        """Raises LocalTrouble."""
+        """Check that the program is still trying to start. Raises LocalTrouble."""
         info = self._supervisor.infos().get(program.name)
         if info is None or info.state == "FATAL":
             raise LocalTrouble(self._failure(program.name, "gave up", info.detail if info else "supervisord died"))

@@ -1,4 +1,5 @@
-"""Finds the user of the event log's store: two servers on one store would destroy it, and NATS does not check."""
+"""Finds the process that uses the event log's store: two servers on one store would destroy it, and NATS does not
+check."""
 
 import re
 from pathlib import Path
@@ -10,7 +11,8 @@ from vbatch.local.log_server import LOCK_NAME, taken
 
 
 def check_free(store: Path) -> None:
-    """Raises StoreTaken if a server of ours, or one started without our lock, uses the store now."""
+    """Check that the store is free. Raises StoreTaken if a server of ours, or one started without our lock, uses it
+    now."""
     try:
         with hold_lock(store / LOCK_NAME):
             _check_unused(store)
@@ -25,7 +27,7 @@ def _check_unused(store: Path) -> None:
 
 
 def _names(process: psutil.Process, store: Path) -> bool:
-    """Whether its arguments, or the configuration file among them, name the store; open files come and go."""
+    """Return whether its arguments, or the configuration file among them, name the store; open files come and go."""
     arguments: list[str] = process.info["cmdline"] or []
     texts = [*arguments, *(_content(argument) for argument in arguments)]
     whole = re.compile(rf"(?<![^\s\"':={{]){re.escape(str(store))}/?(?![^\s\"'}}])")

@@ -1,4 +1,5 @@
-"""`python -m vbatch.local.streams` makes the streams of the log with the operator's key, which services lack."""
+"""`python -m vbatch.local.streams` creates the streams of the log with the operator's key, which services do not
+have."""
 
 import asyncio
 import sys
@@ -12,7 +13,7 @@ EXIT_NO_STREAMS = 1
 
 
 def main() -> None:
-    """Exits 1 when the log refuses; the text says why."""
+    """Create the streams. Exits with 1 when the log refuses; the text says why."""
     settings = load_or_exit(LocalSettings)
     try:
         asyncio.run(provide_streams(settings))

@@ -1,6 +1,6 @@
 """supervisord as we use it: its configuration, its start in the background and its XML-RPC interface.
 
-It knows programs by name; the stack decides what ready means and in which order they start.
+It knows programs by name. The stack decides what ready means and in which order they start.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from vbatch.local.commands import LocalTrouble
 from vbatch.local.programs import Program
 
 START_SECONDS_MAX = 15.0
-START_TRIES_MAX = 100_000  # forever: a disk may stay full. supervisord waits one second longer before each try
+START_TRIES_MAX = 100_000  # without end: a disk may stay full. supervisord waits one second longer before each try
 STABLE_SECONDS = 2
 LOG_BYTES_MAX = 20_000_000
 LOG_BACKUPS = 5
@@ -82,7 +82,7 @@ class ProgramInfo:
 
 
 class Supervisor:
-    """The supervisord of one home folder; it may be running or not."""
+    """The supervisord of one home folder. It may be running or not."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -91,14 +91,14 @@ class Supervisor:
         self._socket = _socket_path(self._run)
 
     def render(self, programs: Iterable[Program]) -> str:
-        """Return the whole configuration; equal for equal settings, so that a change shows."""
+        """Return the whole configuration. It is equal for equal settings, so that a change is visible."""
         if "%" in str(self._home):
             raise LocalTrouble(f"supervisord cannot keep its logs in {self._home}: choose a home without %")
         head = HEAD.format(socket=_plain(self._socket), **self._folders(), home=_plain(self._home))
         return head + "".join(_program_section(program, self._folders()["logs"]) for program in programs)
 
     def is_running_with(self, rendered: str) -> bool:
-        """Whether the running supervisord was started with this configuration."""
+        """Return whether the running supervisord was started with this configuration."""
         return self._config.exists() and self._config.read_text() == rendered
 
     def start(self, rendered: str) -> None:
@@ -120,7 +120,7 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def is_running(self) -> bool:
-        """Whether supervisord answers."""
+        """Return whether supervisord answers."""
         try:
             self._call("getState")
         except (OSError, xmlrpc.client.Error):
@@ -139,7 +139,7 @@ class Supervisor:
         self._ignoring("NOT_RUNNING", "stopProcess", name, True)
 
     def shut_down(self) -> None:
-        """Tell supervisord to stop everything and then itself; returns at once."""
+        """Tell supervisord to stop everything and then itself. Returns at once."""
         self._call("shutdown")
 
     def forget_socket(self) -> None:
@@ -212,7 +212,7 @@ def _plain(value: object) -> str:
 
 
 def _socket_path(run: Path) -> Path:
-    """In the run folder, or in a private temporary folder if the path would be too long for the kernel."""
+    """Return the path in the run folder, or in a private temporary folder if it would be too long for the kernel."""
     path = run / "supervisor.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         return path

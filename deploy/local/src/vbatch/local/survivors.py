@@ -18,7 +18,7 @@ def processes_of(home: Path) -> list[psutil.Process]:
 
 
 def end(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Terminate, wait, and kill what is left; return the processes that still did not end."""
+    """Terminate the processes, wait, and kill what is left. Return the processes that still did not end."""
     remaining = list(processes)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in remaining:
@@ -29,7 +29,7 @@ def end(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory of a process and all its children; shared pages count once for each."""
+    """Return the memory of a process and all its children. Shared pages count once for each."""
     try:
         process = psutil.Process(pid)
         return sum(_resident_bytes(member) for member in [process, *process.children(recursive=True)])
@@ -45,7 +45,8 @@ def _is_of(process: psutil.Process, home: Path) -> bool:
 
 
 def _is_postgres_of(process: psutil.Process, home: Path) -> bool:
-    """The database runs as another user, whose environment a restricted root may not read."""
+    """Return whether the process is PostgreSQL of this home. It runs as another user, whose environment a restricted
+    root may not read."""
     try:
         return "-D" in (line := process.cmdline()) and line[line.index("-D") + 1] == str(home / "postgres")
     except (psutil.Error, OSError, IndexError):

@@ -1,7 +1,7 @@
 """`python -m vbatch.local.systemd FOLDER` writes the systemd units of the local stack, from its table of programs.
 
 A unit names a program and says when it starts and how it ends; its command, ports and environment come from the same
-table when it starts (`vbatch.local.run`). Everything is denied that the program does not need.
+table when it starts (`vbatch.local.run`). A unit denies everything that the program does not need.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from vbatch.local.settings import LocalSettings
 
 PREFIX = "vbatch"
 INSTALLED = Path("/opt/vbatch")
-"""Where the repository is, with what `./taskw setup` and `./taskw setup:engine` made in it."""
+"""Where the repository is, with everything that `./taskw setup` and `./taskw setup:engine` created in it."""
 PYTHON = INSTALLED / ".venv/bin/python"
 RESTART_SECONDS = 1
 FILE_MODE = 0o644
 TARGET = f"{PREFIX}.target"
 LABELING_TARGET = f"{PREFIX}-labeling.target"
 OF_LABELING = ("labeler", "label-studio")
-"""They run where somebody enables their own target."""
+"""These programs run only where their own target is enabled."""
 
 RUNNER = "gpu-runner"
 LOOPBACK_ONLY = ("nats", "postgres")
-"""What listens on loopback and asks nobody else; services may be told of servers and blob stores elsewhere."""
+"""Programs that listen on loopback and connect only there. Services may be configured with servers and blob stores
+elsewhere."""
 
 UNIT = """\
 # Written by `./taskw docs` from the table of programs in vbatch.local; change that, or add a drop-in (systemctl edit).
@@ -90,7 +91,7 @@ NO_NETWORK = "IPAddressDeny=any\nIPAddressAllow=localhost\n"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What runs once before programs do: a module with its arguments."""
+    """A step that runs once before programs start: a module with its arguments."""
 
     name: str
     description: str
@@ -118,13 +119,13 @@ def main() -> None:
 
 
 def table() -> list[Program]:
-    """The programs of a stack with its default settings and with Label Studio."""
-    with TemporaryDirectory() as home:  # a table with Label Studio makes its secrets
+    """Return the programs of a stack with its default settings and with Label Studio."""
+    with TemporaryDirectory() as home:  # a table with Label Studio creates its secrets
         return programs.programs(LocalSettings(home=Path(home), labeling=True))
 
 
 def units(table: Iterable[Program]) -> dict[str, str]:
-    """The text of each unit file, by its name."""
+    """Return the text of each unit file, by its name."""
     table = list(table)
     jobs = {_unit(unit.name): _unit_of(unit) for unit in JOBS}
     services = {_unit(program.name): _program(program, table) for program in table}
@@ -171,7 +172,8 @@ def _program(program: Program, table: list[Program]) -> str:
 
 
 def _backup() -> str:
-    """It runs beside the stack, when its timer says so, and may write to one folder more than the others."""
+    """Return the backup unit. It runs beside the stack, when its timer says so, and may write to one folder more than
+    the others."""
     life = f"Type=oneshot\nExecStart={PYTHON} -m vbatch.cli backup {BACKUP_FOLDER}"
     rights = f"{HARDENING}{NO_DEVICES}ReadWritePaths={BACKUP_FOLDER}\n"
     return _text("a backup", f"After={TARGET}\n", life, rights)
@@ -187,12 +189,12 @@ def _timer() -> str:
 
 
 def _restart(when: str) -> str:
-    """For ever: a full disk, or a server that is away, may last."""
+    """Return the restart settings. It restarts without end: a full disk, or an unavailable server, may last."""
     return f"Restart={when}\nRestartSec={RESTART_SECONDS}"
 
 
 def _ordering(after: tuple[str, ...], target: str) -> str:
-    """The programs wait for each other by themselves; the order makes for quiet logs."""
+    """Return the ordering lines. The programs wait for each other by themselves; the order keeps the logs quiet."""
     before = " ".join(_unit(name) for name in after)
     jobs = " ".join(_unit(name) for name in after if name == PREPARE)
     needs = [f"Requires={jobs}"] if jobs else []

@@ -1,15 +1,15 @@
-"""How long to wait before the next try of what failed and may succeed."""
+"""How long to wait before trying again after a failure that may pass."""
 
 
 class Backoff:
-    """Doubles the pause from `seconds_first` to `seconds_max`; `reset` follows a success."""
+    """Doubles the pause from `seconds_first` to `seconds_max`. Call `reset` after a success."""
 
     def __init__(self, seconds_first: float, seconds_max: float) -> None:
         self._first = self._next = seconds_first
         self._max = seconds_max
 
     def seconds(self) -> float:
-        """The pause before the next try."""
+        """Return the pause before the next try."""
         seconds, self._next = self._next, min(2 * self._next, self._max)
         return seconds
 

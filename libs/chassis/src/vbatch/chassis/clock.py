@@ -1,4 +1,4 @@
-"""The time of day for every service; a test campaign can step it as an operator or NTP does.
+"""The time of day for every service. A test campaign can step it as an operator or NTP does.
 
 Waits and limits never use it; they use the event loop's clock, which does not step.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from vbatch.chassis.failpoints import control_folder
 
 STEP_FILE = "clock"
-"""A file in the failpoints folder; it holds the seconds to add."""
+"""A file in the failpoints folder. It holds the seconds to add."""
 
 
 def utc_now() -> datetime:

@@ -12,7 +12,7 @@ NOTES_BYTES_MAX = 4 * 1024 * 1024
 
 
 class NotesFile:
-    """The file is whole or absent. Both methods raise OSError."""
+    """The file is either complete or absent. Both methods raise OSError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,7 +29,7 @@ class NotesFile:
 
 
 def tell_of_set_aside(registry: CollectorRegistry) -> Callable[[str, str, str], None]:
-    """Count and log what a service sets aside to keep running; the operator finds it among the dead letters."""
+    """Count and log what a service sets aside to keep running. The operator finds it among the dead letters."""
     count = Counter(
         "vbatch_set_aside",
         "Messages set aside: writes the log refused for good, and what ended the service again and again.",

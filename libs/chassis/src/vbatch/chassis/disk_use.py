@@ -1,4 +1,4 @@
-"""How many bytes of disk a folder takes, and the limit that an operator gives to the home of a stack."""
+"""How many bytes of disk a folder takes, and the limit that an operator sets for the home of a stack."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from time import monotonic
 
 BLOCK_BYTES = 512
 COUNTED_SECONDS = 5.0
-"""How long a count is believed: a home of 100,000 files is counted in half a second."""
+"""How long a count stays valid: counting a home of 100,000 files takes half a second."""
 REFUSE_SHARE = 0.9
-"""From here on new work is refused. Accepted work continues: the rest of the limit is for its answers."""
+"""New work is refused from this share on. Accepted work continues: the rest of the limit is for its answers."""
 
 
 def used_bytes(folder: Path) -> int:
-    """What the files below the folder take on disk. Files that vanish or cannot be read meanwhile count nothing."""
+    """Return the disk space that the files below the folder take. Files that vanish or cannot be read count as zero."""
     total, waiting = 0, [str(folder)]
     while waiting:
         with suppress(OSError), os.scandir(waiting.pop()) as entries:
@@ -32,7 +32,8 @@ def used_bytes(folder: Path) -> int:
 
 @dataclass
 class DiskAllowance:
-    """What a home holds of what it may hold; counted in the caller's thread, at most once in `COUNTED_SECONDS`."""
+    """How much a home holds and how much it may hold. Counted in the caller's thread, at most once in
+    `COUNTED_SECONDS`."""
 
     folder: Path
     bytes_max: int
@@ -42,17 +43,17 @@ class DiskAllowance:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def used(self) -> int:
-        """Bytes."""
+        """The bytes in use."""
         with self._lock:
             if monotonic() - self._counted_at >= COUNTED_SECONDS:
                 self._used, self._counted_at = self.count(self.folder), monotonic()
             return self._used
 
     def fill(self) -> float:
-        """The share that is used; more than 1 beyond the limit."""
+        """The share in use; more than 1 beyond the limit."""
         return self.used() / self.bytes_max
 
 
 def allowance_of(home: Path, bytes_max: int) -> DiskAllowance | None:
-    """None where there is no limit."""
+    """Return the allowance of the home; None without a limit."""
     return DiskAllowance(home, bytes_max) if bytes_max else None

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and folders that have one owner. It knows nothing of their content."""
+"""Files that are complete or absent, and folders that have one owner. This module knows nothing of their content."""
 
 import fcntl
 import os
@@ -9,20 +9,20 @@ from pathlib import Path
 
 
 class LockHeld(Exception):
-    """Another live process holds the lock; the text names its pid."""
+    """Another live process holds the lock. The text names its pid."""
 
 
 PRIVATE_UMASK = 0o077
 
 
 def keep_private() -> None:
-    """From now on other users can read nothing that this process or its children create, from the moment it exists:
-    setting a mode afterwards leaves a gap. Every process of ours calls this first."""
+    """From now on, other users cannot read anything that this process or its children create, from the moment it
+    exists. Setting a mode afterwards would leave a gap. Every process of ours calls this first."""
     os.umask(PRIVATE_UMASK)
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Replace `path` by `content`: readers and crashes see the old file or the new one, never a part."""
+    """Replace `path` with `content`. Readers and crashes see the old file or the new one, never a part."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     partial = Path(name)
     try:
@@ -43,7 +43,7 @@ def _write_durably(descriptor: int, content: bytes, mode: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut: a rename is durable only after this."""
+    """Make the names in `folder` survive a power cut: a rename is durable only after this call."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -55,7 +55,7 @@ def sync_folder(folder: Path) -> None:
 def hold_lock(path: Path) -> Iterator[int]:
     """Hold an exclusive flock on `path` and yield its descriptor, which a child may inherit to hold it too.
 
-    Raises LockHeld at once when another process has it. The file stays: removing it would let two processes in.
+    Raises LockHeld at once when another process holds it. The file stays: removing it would let two processes in.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

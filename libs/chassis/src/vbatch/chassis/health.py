@@ -1,4 +1,4 @@
-"""`/health`, `/ready` and `/metrics` for a service that has no HTTP of its own."""
+"""`/health`, `/ready` and `/metrics` for a service that has no HTTP server of its own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -34,8 +34,8 @@ def health_app(
     *,
     readings: Mapping[str, Reading] = NO_READINGS,
 ) -> web.Application:
-    """The three pages and what else a service has to show; also for one that mounts them in an aiohttp application of
-    its own. `readings` are asked before each answer of `/metrics`, the readiness with them."""
+    """Return an application with the three pages and the service's own pages; it can also be mounted in another aiohttp
+    application. Each answer of `/metrics` first refreshes `readings`, readiness included."""
     asked = Readings(registry, {"ready": readiness_reading(readiness), **readings})
 
     async def health(_request: web.Request) -> web.Response:
@@ -65,13 +65,13 @@ async def serve_health(
     pages: Iterable[web.RouteDef] = (),
     readings: Mapping[str, Reading] = NO_READINGS,
 ) -> AsyncIterator[int]:
-    """Serve the three pages, and the service's own, while the block runs; yields the port. Raises PortTaken."""
+    """Serve the three pages and the service's own pages while the block runs; yield the port. Raises PortTaken."""
     app = health_app(readiness, registry, pages, readings=readings)
     runner = web.AppRunner(
         app,
         access_log=None,
         shutdown_timeout=SHUTDOWN_SECONDS_MAX,
-        handler_cancellation=True,  # nothing is done any more for a client that has left
+        handler_cancellation=True,  # a handler stops when its client disconnects
     )
     await runner.setup()
     try:

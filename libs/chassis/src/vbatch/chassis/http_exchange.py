@@ -1,7 +1,7 @@
-"""HTTP/1.1 POST to servers of our own, one exchange at a time on each connection; the answer is read as it arrives.
+"""HTTP/1.1 POST to our own servers, one exchange at a time on each connection. The answer is read as it arrives.
 
-A general client costs more than everything else that happens to a request that is only passed on. This one leaves out
-what that does not need: redirects, compression, cookies and pipelining.
+For a request that is only passed on, a general client costs more than everything else. This client leaves out what is
+not needed for that: redirects, compression, cookies and pipelining.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import httptools
 
 CONNECT_SECONDS_MAX = 10.0
 HEAD_BYTES_MAX = 64 * 1024
-"""The largest status line and headers of an answer, when they arrive separately from its body."""
+"""The largest status line and headers of an answer, when they arrive separately from the body."""
 UNREAD_BYTES_MAX = 1 << 20
-"""No more is taken from a server while so much of its answer is unread."""
+"""Reading from a server pauses while this many bytes of its answer are unread."""
 FRAMED_BY = ("content-length", "transfer-encoding")
 
 
 class NotConnected(Exception):
-    """Raised when there was no connection to send a request over: the server has not seen it."""
+    """Raised when no connection was available to send the request: the server has not seen it."""
 
 
 class ExchangeLost(Exception):
@@ -32,12 +32,12 @@ class ExchangeLost(Exception):
 
 
 class ExchangeTimedOut(Exception):
-    """Raised when the answer was not complete within its time."""
+    """Raised when the answer was not complete in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server behind a Unix socket, or behind a host and a port. `host` is what it is told of itself."""
+    """A server behind a Unix socket, or behind a host and a port. `host` is sent to it as its name."""
 
     host: str
     port: int = 0
@@ -51,7 +51,7 @@ class Address:
 
 
 def address_of(url: str) -> Address:
-    """The server of a URL. Raises ValueError for one without a host."""
+    """Return the server of a URL. Raises ValueError for a URL without a host."""
     parts = urlsplit(url)
     if not parts.hostname:
         raise ValueError(f"{url!r} names no host")
@@ -60,7 +60,7 @@ def address_of(url: str) -> Address:
 
 
 class Exchanges:
-    """The connections to one server. Their number is not limited here."""
+    """The connections to one server. This class does not limit their number."""
 
     def __init__(
         self, address: Address, *, idle_seconds_max: float, connect_seconds_max: float = CONNECT_SECONDS_MAX
@@ -72,9 +72,9 @@ class Exchanges:
         self._is_closed = False
 
     async def post(self, path: str, headers: Mapping[str, str], body: bytes, seconds_max: float) -> Exchange:
-        """Send one request and return its answer as it begins, which must be closed.
+        """Send one request and return its answer as it begins. The caller must close the answer.
 
-        Raises NotConnected, ExchangeLost, ExchangeTimedOut; ValueError for a header of several lines.
+        Raises NotConnected, ExchangeLost and ExchangeTimedOut, and ValueError for a header that spans several lines.
         """
         request = _head(path, self._address.authority, headers, len(body)) + body
         exchange = (await self._connection()).start(request, seconds_max)
@@ -86,7 +86,7 @@ class Exchanges:
         return exchange
 
     def close(self) -> None:
-        """Close the idle connections; one in use closes after its exchange."""
+        """Close the idle connections. A connection in use closes after its exchange."""
         self._is_closed = True
         while self._idle:
             self._idle.pop().abort()
@@ -99,7 +99,8 @@ class Exchanges:
             self._idle.append(connection)
 
     async def _connection(self) -> _Connection:
-        """The connection that was used last, if the server surely still keeps it; all others are older."""
+        """Return the connection that was used last, if the server certainly still keeps it open; all others are
+        older."""
         now = asyncio.get_running_loop().time()
         while self._idle:
             connection = self._idle.pop()
@@ -124,7 +125,7 @@ class Exchanges:
 
 
 class Exchange:
-    """One answer while it arrives; `headers` have lower-case names."""
+    """One answer while it arrives. `headers` have lower-case names."""
 
     def __init__(self, connection: _Connection, seconds_max: float) -> None:
         self.status = 0
@@ -146,7 +147,7 @@ class Exchange:
             await self._change()
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises ExchangeLost, ExchangeTimedOut after what came before."""
+        """Yield the body as it arrives. Raises ExchangeLost or ExchangeTimedOut after the pieces that arrived."""
         while True:
             if self._pieces:
                 yield self._taken()
@@ -158,7 +159,8 @@ class Exchange:
                 await self._change()
 
     def close(self) -> None:
-        """An answer that is not complete takes its connection with it, and the server sees that nobody waits."""
+        """Release the exchange. If the answer is not complete, its connection is closed too, so that the server sees
+        that no client waits."""
         if not self._is_over:
             self.fail(ExchangeLost("the answer was closed"))
 
@@ -179,7 +181,7 @@ class Exchange:
         self._wake()
 
     def fail(self, error: Exception) -> None:
-        """Only the first error counts, and none after the end."""
+        """Record the error. Only the first error counts, and none after the end."""
         if not self._is_over:
             self._error = error
             self.end()
@@ -220,7 +222,7 @@ class _Connection(asyncio.Protocol):
         self.idle_since = 0.0
 
     def start(self, request: bytes, seconds_max: float) -> Exchange:
-        """Send one request. Only once the last exchange is over."""
+        """Send one request. Call this only when the last exchange is over."""
         self._headers, self._head_bytes = {}, 0
         self._exchange = exchange = Exchange(self, seconds_max)
         if self.is_lost:
@@ -258,7 +260,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, received: bytes) -> None:
         if self._exchange is None:
-            self.abort()  # nothing was asked: the next answer here might belong to another request
+            self.abort()  # no request was sent: the next answer here might belong to another request
             return
         try:
             self._parser.feed_data(received)
@@ -269,7 +271,7 @@ class _Connection(asyncio.Protocol):
             self._count_head(len(received))
 
     def _count_head(self, size: int) -> None:
-        """Limit the head here: the parser would collect an endless one."""
+        """Limit the head here: the parser would collect a head of any length."""
         self._head_bytes += size
         if self._head_bytes > HEAD_BYTES_MAX:
             self._fail(ExchangeLost(f"the head of the answer was larger than {HEAD_BYTES_MAX >> 10} KiB"))
@@ -288,7 +290,7 @@ class _Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status >= 200 and self._exchange is not None:  # 1xx only says that the answer is on its way
+        if status >= 200 and self._exchange is not None:  # 1xx only announces that the answer will follow
             self._exchange.begin(status, self._headers)
         self._headers = {}
 
@@ -311,7 +313,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _head(path: str, authority: str, headers: Mapping[str, str], length: int) -> bytes:
-    """Raises ValueError for a header that would be several."""
+    """Return the bytes of the head. Raises ValueError for a header that spans several lines."""
     lines = [f"{name}: {value}" for name, value in headers.items()]
     if any("\r" in line or "\n" in line or "\0" in line for line in lines):
         raise ValueError("a header of a request is one line")

@@ -1,4 +1,4 @@
-"""A socket to listen on, and what it may meet; apart from the servers, which are heavy to import."""
+"""A listening socket and its error. This module is separate from the servers, which are slow to import."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ CONNECTIONS_WAITING_MAX = 1024
 
 
 class PortTaken(Exception):
-    """The port to listen on belongs to another process."""
+    """The port belongs to another process."""
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Bound first of all, so that a taken port is known before anything is written. Raises PortTaken."""
+    """Return a bound socket. Bind it first, so that a taken port is known before anything is written. Raises
+    PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's delay on and every small answer takes 40 ms.
+    # Name TCP explicitly; otherwise asyncio leaves Nagle's delay on and every small answer takes 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,7 +1,7 @@
-"""What all services said of one thing, gathered from their rotated log files.
+"""What all services logged about one thing, gathered from their rotated log files.
 
-Only lines that our services wrote as JSON are told: what an engine or a server beside them prints is not. A line never
-holds a prompt or an answer, because no service logs them (chassis.logs).
+Only lines that our services wrote as JSON are included; the output of an engine or of another server is not. A line
+never holds a prompt or an answer, because no service logs them (chassis.logs).
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from pathlib import Path
 import msgspec
 
 BYTES_READ_MAX = 256 * 1024 * 1024
-"""Of all files together, the newest first: half a second of a core."""
+"""The limit for all files together, the newest first: half a second of a core."""
 LINE_BYTES_MAX = 64 * 1024
 TAIL_BYTES_MAX = 4 * 1024 * 1024
-"""Of the end of one file, where the newest lines are asked for."""
+"""How much of the end of one file is read when the newest lines are wanted."""
 LEVELS = ("debug", "info", "warning", "error", "critical")
 """From the least to the most severe."""
 TEXT_CHARS_MAX = 1_000
 PATTERN = "*.log*"
 HEAD = frozenset({"time", "service", "level", "event", "logger", "exception", "stack"})
-"""Keys of a line that are told by themselves, or, as tracebacks are, not at all."""
+"""Keys of a line that are shown as fields of their own or, like tracebacks, not at all."""
 
 Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """`time` is ISO 8601 in UTC; `details` are the other keys of the line that have a single value."""
+    """`time` is ISO 8601 in UTC. `details` are the other keys of the line that have a single value."""
 
     time: str
     service: str
@@ -44,14 +44,14 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """In the order of their times. `has_more`: there are older ones that are not among them."""
+    """Lines in the order of their times. `has_more` says that there are older ones that are not among them."""
 
     lines: Sequence[LogLine]
     has_more: bool
 
 
 def lines_about(folder: Path, word: str, *, lines_max: int, bytes_max: int = BYTES_READ_MAX) -> Gathered:
-    """The newest lines in the log files of `folder` that hold `word`, an id. Blocks: call it in a thread."""
+    """Return the newest lines in the log files of `folder` that hold `word`, an id. Blocks: call it in a thread."""
     paths, are_all = _newest_first(folder, bytes_max)
     seen: set[int] = set()
     matches = chain.from_iterable(_matches(path, word.encode(), seen) for path in paths)
@@ -61,8 +61,8 @@ def lines_about(folder: Path, word: str, *, lines_max: int, bytes_max: int = BYT
 
 @dataclass(frozen=True, slots=True)
 class LinesWanted:
-    """Lines of one service if that is named, of this level or a more severe one, with this text in them and
-    without that one, in whatever case."""
+    """Which lines are wanted: those of one service if it is named, of at least this level, with one text and without
+    another, in any case."""
 
     service: str = ""
     level: str = "debug"
@@ -70,7 +70,7 @@ class LinesWanted:
     without: str = ""
 
     def takes_raw(self, raw: bytes) -> bool:
-        """Whether the bytes of a line fit, before they are parsed."""
+        """Return whether the bytes of a line match, before they are parsed."""
         plain = raw.lower()
         return self.text.lower().encode() in plain and not (self.without and self.without.lower().encode() in plain)
 
@@ -81,7 +81,8 @@ class LinesWanted:
 
 
 def newest_lines(folder: Path, wanted: LinesWanted, *, lines_max: int, bytes_max: int = BYTES_READ_MAX) -> Gathered:
-    """The newest wanted lines of all files in `folder`, of each file only the end. Blocks: call it in a thread."""
+    """Return the newest wanted lines of all files in `folder`. Only the end of each file is read. Blocks: call it in a
+    thread."""
     paths, are_all = _newest_first(folder, bytes_max)
     found: list[LogLine] = []
     for path in paths:
@@ -92,7 +93,7 @@ def newest_lines(folder: Path, wanted: LinesWanted, *, lines_max: int, bytes_max
 
 
 def _last_lines(path: Path, wanted: LinesWanted, count_max: int) -> tuple[list[LogLine], bool]:
-    """At most `count_max` lines of the file, and whether its beginning was read, too."""
+    """Return at most `count_max` lines of the file, and whether its beginning was read too."""
     end, is_whole = _tail(path)
     found: list[LogLine] = []
     for raw in reversed(end.splitlines()):
@@ -114,7 +115,7 @@ def _tail(path: Path) -> tuple[bytes, bool]:
 
 
 def parsed(raw: bytes) -> LogLine | None:
-    """None for a line that no service of ours wrote."""
+    """Return the parsed line; None for a line that none of our services wrote."""
     try:
         keys = msgspec.json.decode(raw, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -130,7 +131,7 @@ def _details(keys: Mapping[str, object]) -> dict[str, Scalar]:
 
 
 def _newest_first(folder: Path, bytes_max: int) -> tuple[list[Path], bool]:
-    """As many files as may be read, and whether these are all."""
+    """Return as many files as may be read, and whether these are all."""
     chosen: list[Path] = []
     for path, stat in sorted(_files(folder).items(), key=lambda each: each[1].st_mtime, reverse=True):
         bytes_max -= stat.st_size
@@ -141,7 +142,8 @@ def _newest_first(folder: Path, bytes_max: int) -> tuple[list[Path], bool]:
 
 
 def _files(folder: Path) -> dict[Path, os.stat_result]:
-    """A file may be rotated away while we look; its lines then stand under its next name, which is looked at, too."""
+    """Return the files. One may be rotated away meanwhile; its lines are then under its next name, which is also
+    read."""
     found: dict[Path, os.stat_result] = {}
     for path in folder.glob(PATTERN):
         with suppress(FileNotFoundError):
@@ -150,7 +152,8 @@ def _files(folder: Path) -> dict[Path, os.stat_result]:
 
 
 def _matches(path: Path, word: bytes, seen: set[int]) -> Iterator[LogLine]:
-    """`seen` are the files read already: one that is rotated meanwhile would come twice, under both of its names."""
+    """Yield the matching lines. `seen` are the files already read: a file that is rotated meanwhile would otherwise be
+    read twice, under both of its names."""
     with suppress(FileNotFoundError), path.open("rb") as file:
         inode = os.fstat(file.fileno()).st_ino
         if inode in seen:

@@ -1,4 +1,4 @@
-"""Reports when a service waits for room in the event log: in its logs, its metrics and on `/ready`."""
+"""Reports when a service waits for room in the event log: in its own logs, in its metrics and on `/ready`."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,7 +10,7 @@ from vbatch.chassis.readiness import NotReady, Readiness
 
 
 class WaitingWrites(Protocol):
-    """What a journal says of its waiting writes; `refusal` is None while none of them waits."""
+    """What a journal says about its waiting writes. `refusal` is None while no write waits."""
 
     @property
     def refusal(self) -> str | None: ...

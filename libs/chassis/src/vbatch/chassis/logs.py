@@ -1,4 +1,4 @@
-"""Logs as events: one JSON line each on stderr, with ids, the service and the current span.
+"""Logs as events: one line of JSON for each on stderr, with ids, the service and the current span.
 
 A terminal gets a readable form instead. Local variables never appear in tracebacks: they may hold prompts.
 """
@@ -18,7 +18,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from vbatch.contracts.bounds import cut
 
 VALUE_BYTES_MAX = 16 * 1024
-"""The bound on one value of a log line, in UTF-8; a value that is cut says so."""
+"""The bound on one value of a log line, in UTF-8. A value that is cut says so."""
 FOREIGN_LOGGERS = (
     "uvicorn",
     "uvicorn.error",
@@ -33,9 +33,9 @@ FOREIGN_LOGGERS = (
 def configure(
     service: str, level: str = "info", stream: TextIO | None = None, *, also_to: Processor | None = None
 ) -> None:
-    """Send everything that this process logs, our code and libraries alike, to `stream` (stderr).
+    """Send everything that this process logs, from our code and from libraries, to `stream` (stderr).
 
-    `also_to` is given each event on its way to a stream that is no terminal, in which case it is a JSON line.
+    If the stream is not a terminal, each event is a line of JSON, and `also_to` receives each event first.
     """
     stream = stream or sys.stderr
     shared = _shared_processors(service)
@@ -62,14 +62,14 @@ def _handler(stream: TextIO, service: str, shared: list[Processor], also_to: Pro
 
 
 def get_logger(name: str = "vbatch") -> structlog.stdlib.BoundLogger:
-    """A logger whose methods take an event name in the past tense and keys."""
+    """Return a logger whose methods take an event name in the past tense, and keys."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
 
 
 def log_frequent(event: str, **values: object) -> None:
-    """Log what happens at each of thousands of requests: the line of `get_logger().info(event, **values)`, at a
-    fraction of its cost. What `bind` has bound is not added."""
+    """Log an event that occurs for each of thousands of requests: the same line as `get_logger().info(event,
+    **values)`, at a fraction of its cost. The values bound by `bind` are not added."""
     handler = _json_handler()
     if handler is None:
         get_logger().info(event, **values)
@@ -78,13 +78,13 @@ def log_frequent(event: str, **values: object) -> None:
 
 
 def bind(**ids: object) -> AbstractContextManager[None]:
-    """Within the block, in this task and those it starts, every event carries `ids`."""
+    """Within the block, add `ids` to every event of this task and of the tasks that it starts."""
     return structlog.contextvars.bound_contextvars(**ids)
 
 
 class _JsonHandler(logging.StreamHandler[TextIO]):
-    """Writes JSON lines. Frequent ones take no detour over a record, and those of one turn of the event loop are
-    written together, in their order before any other line."""
+    """Writes JSON lines. Frequent lines bypass logging records; those of one turn of the event loop are written
+    together, in order, before any other line."""
 
     def __init__(self, stream: TextIO, service: str, also_to: Processor | None) -> None:
         super().__init__(stream)
@@ -109,11 +109,12 @@ class _JsonHandler(logging.StreamHandler[TextIO]):
     def _write_soon(self) -> None:
         try:
             asyncio.get_running_loop().call_soon(self._write_pending)
-        except RuntimeError:  # there is no loop here
+        except RuntimeError:  # no event loop runs in this thread
             self._write_pending()
 
     def _write_pending(self) -> None:
-        """Lines that cannot be written are lost, and stop nothing else: so does logging with a record."""
+        """Write the pending lines. Lines that cannot be written are lost without any other effect, as with ordinary
+        logging."""
         with self.lock or nullcontext(), suppress(OSError, ValueError):
             if self._pending:
                 text = "".join(self._pending)
@@ -158,7 +159,7 @@ def _add_span(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 
 
 def _bound(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Bound every value of a line to a screen or two: reasons quote what engines and clients wrote."""
+    """Cut every value of a line to a screen or two: reasons quote what engines and clients wrote."""
     for key, value in event.items():
         if isinstance(value, str) and 4 * len(value) > VALUE_BYTES_MAX:
             event[key] = cut(value, VALUE_BYTES_MAX)

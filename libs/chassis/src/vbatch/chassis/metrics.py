@@ -20,7 +20,7 @@ LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 def service_registry(service: str) -> CollectorRegistry:
     """A new registry with memory, CPU, open files, garbage collection and the build of this process."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a series beside each counter that nobody asks for
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # one unused series per counter
     registry = CollectorRegistry(auto_describe=True)
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
@@ -31,7 +31,7 @@ def service_registry(service: str) -> CollectorRegistry:
 
 @asynccontextmanager
 async def loop_lag(registry: CollectorRegistry, sample_seconds: float = LAG_SAMPLE_SECONDS) -> AsyncIterator[None]:
-    """While the block runs, measure how late the event loop reaches a timer that is due."""
+    """While the block runs, measure how late the event loop runs a timer that is due."""
     lag = loop_lag_histogram(registry)
     async with asyncio.TaskGroup() as tasks:
         sampler = tasks.create_task(_sample(lag, sample_seconds))
@@ -49,7 +49,7 @@ def loop_lag_histogram(registry: CollectorRegistry) -> Histogram:
 
 
 def exposition(registry: CollectorRegistry, accept: str | None) -> tuple[bytes, str]:
-    """The body and content type of `/metrics`; OpenMetrics (with exemplars) if the scraper accepts it."""
+    """Return the body and content type of `/metrics`: OpenMetrics (with exemplars) if the scraper accepts it."""
     encode, content_type = choose_encoder(accept or "")
     return encode(registry), content_type
 

@@ -1,7 +1,8 @@
-"""Sends log events to a server of logs as OTLP over HTTP, beside what the process writes: to Loki, or to a collector.
+"""Sends log events to a log server, such as Loki or a collector, as OTLP over HTTP, in addition to what the process
+writes.
 
-The ids of a line become attributes, so that a batch, a slice or a trace is found by them. Sending never waits: what a
-server that is away does not take is dropped, and the written lines have it.
+The ids of a line become attributes, so that you can search for a batch, a slice or a trace. Sending never waits: events
+that an unavailable server does not take are dropped, and the written lines still have them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LINES_AT_ONCE_MAX = 1_024
 SEND_DELAY_MS = 1_000
 SEND_SECONDS_MAX = 5
 OWN_LOGGERS = "opentelemetry"
-"""What the exporter says of its own trouble is written and not sent: it would be trouble again."""
+"""The exporter's own errors are written but not sent, because sending them would cause more errors."""
 SEVERITIES = {
     "debug": SeverityNumber.DEBUG,
     "info": SeverityNumber.INFO,
@@ -34,10 +35,10 @@ TOLD_ELSEWHERE = frozenset({"event", "level", "time", "service", "trace_id", "sp
 
 
 class OtlpLogs:
-    """A processor of structlog that passes each event on as it is. `endpoint` is the base URL of the server."""
+    """A structlog processor that passes each event on unchanged. `endpoint` is the base URL of the server."""
 
     def __init__(self, service: str, endpoint: str) -> None:
-        # A resource made by hand: the SDK's own has a random id of the process, which Loki would make an index of.
+        # The SDK's own resource has a random process id, which Loki would index; so the resource is made here.
         self._provider = LoggerProvider(Resource({SERVICE_NAME: service}), shutdown_on_exit=False)
         exporter = OTLPLogExporter(endpoint=f"{endpoint.rstrip('/')}/v1/logs", timeout=SEND_SECONDS_MAX)
         self._provider.add_log_record_processor(
@@ -56,12 +57,13 @@ class OtlpLogs:
         return event
 
     def close(self) -> None:
-        """Send what waits, for SEND_SECONDS_MAX at most."""
+        """Send the waiting events, for SEND_SECONDS_MAX at most."""
         self._provider.shutdown()
 
 
 def record_of(event: EventDict, at_nanoseconds: int) -> LogRecord:
-    """The name of the event is the body; every other key an attribute, as text where OTLP has no such type."""
+    """Return the OTLP record. The name of the event is the body; every other key is an attribute, as text where OTLP
+    has no such type."""
     level = str(event.get("level", "info"))
     trace_id, span_id = (int(event.get(key) or "0", 16) for key in ("trace_id", "span_id"))
     return LogRecord(

@@ -1,4 +1,4 @@
-"""The life of a service process: loop, logs, traces, signals, a stop with a time limit, a truthful exit code."""
+"""The life of a service process: event loop, logs, traces, signals, a stop with a time limit, a correct exit code."""
 
 import asyncio
 import gc
@@ -24,14 +24,14 @@ PARENT_DEATH_VARIABLE = "VBATCH_PARENT_DEATH"
 
 
 class Stop:
-    """The request that the service ends; `main` waits for it or checks it between two pieces of work."""
+    """The request that the service end. `main` waits for it, or checks it between two pieces of work."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.reason: str | None = None
 
     def request(self, reason: str) -> None:
-        """Ask for the end; the first reason stays."""
+        """Ask the service to end. The first reason is kept."""
         self.reason = self.reason or reason
         self._event.set()
 
@@ -84,13 +84,14 @@ def run_service(
 def _log_server(name: str, endpoint: str | None) -> "OtlpLogs | None":
     if endpoint is None:
         return None
-    from vbatch.chassis.otlp_logs import OtlpLogs  # a start without it is faster
+    from vbatch.chassis.otlp_logs import OtlpLogs  # startup is faster without this import
 
     return OtlpLogs(name, endpoint)
 
 
 def _spare_the_collector() -> None:
-    """Exempt what is imported from garbage collection: it stays to the end, and walking it stalls the process."""
+    """Exempt the imported modules from garbage collection: they stay until the end, and scanning them stalls the
+    process."""
     gc.collect()
     gc.freeze()
 
@@ -119,6 +120,6 @@ async def _end_if_late(stop: Stop, seconds_max: float) -> None:
     await stop.wait()
     await asyncio.sleep(seconds_max)
     logs.get_logger().error("service_stop_took_too_long", reason=stop.reason, seconds_max=seconds_max)
-    # Neither a task that swallows its cancellation nor a thread that never returns may hold the process.
+    # Neither a task that swallows its cancellation nor a thread that never returns may keep the process alive.
     sys.stderr.flush()
     os._exit(1)

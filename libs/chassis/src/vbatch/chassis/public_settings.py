@@ -1,4 +1,4 @@
-"""The settings of services that clients and browsers reach: who can reach them, and over what."""
+"""The settings of services that clients and browsers reach: who can reach them, and over which protocol."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vbatch.chassis.settings import ServiceSettings
 
 
 class PublicSettings(ServiceSettings):
-    """Both services take them from `VBATCH_TLS_…`, or each its own from `VBATCH_GATEWAY_TLS_…` and so on."""
+    """Both services take them from `VBATCH_TLS_…`, or each takes its own from `VBATCH_GATEWAY_TLS_…` and so on."""
 
     published_host: str | None = Field(
         default=None,
@@ -28,7 +28,7 @@ class PublicSettings(ServiceSettings):
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the service."""
+        """Return whether only this machine can reach the service."""
         return is_loopback(self.published_host or self.host)
 
     @property
@@ -50,7 +50,7 @@ class PublicSettings(ServiceSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own."""
+    """Return whether a name or an address is this machine's own."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,6 +1,6 @@
 """Whether a service can do its work now: named checks, each with its own time limit.
 
-A check that could not be measured counts as not ready.
+A check that cannot be measured counts as not ready.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class ReadinessReport:
         return 200 if self.is_ready else 503
 
     def as_json(self) -> dict[str, object]:
-        """The body of `/ready`."""
+        """Return the body of `/ready`."""
         checks = {name: asdict(result) for name, result in self.checks.items()}
         return {"status": "ready" if self.is_ready else "not_ready", "checks": checks}
 
@@ -53,7 +53,7 @@ class Readiness:
         self._checks: dict[str, tuple[Check, float]] = {}
 
     def add(self, name: str, check: Check, *, seconds_max: float = CHECK_SECONDS_MAX) -> None:
-        """`check` returns a detail to show, or raises: NotReady with a reason, or any other error that it meets."""
+        """Add a check. `check` returns a detail to show, or raises: NotReady with a reason, or any other error."""
         self._checks[name] = (check, seconds_max)
 
     def remove(self, name: str) -> None:
@@ -61,11 +61,11 @@ class Readiness:
         self._checks.pop(name, None)
 
     def begin_stopping(self) -> None:
-        """From now on the service is not ready, whatever the checks say."""
+        """Make the service not ready from now on, whatever the checks say."""
         self.add("stopping", _stopping)
 
     async def report(self) -> ReadinessReport:
-        """Run all checks side by side."""
+        """Run all checks concurrently."""
         checks = dict(self._checks)
         results = await asyncio.gather(*(_run(check, seconds) for check, seconds in checks.values()))
         return ReadinessReport(dict(zip(checks, results, strict=True)))
@@ -82,7 +82,7 @@ async def _run(check: Check, seconds_max: float) -> CheckResult:
         detail = f"no answer within {seconds_max:g} s"
     except NotReady as reason:
         detail = str(reason)
-    except Exception as error:  # noqa: BLE001 - whatever a check meets, the answer is "not ready"
+    except Exception as error:  # noqa: BLE001 - whatever error a check meets, the answer is "not ready"
         detail = f"{type(error).__name__}: {error}"
     return CheckResult(ok, detail, round(perf_counter() - started, 4))
 

@@ -1,4 +1,4 @@
-"""Metrics that a service has to ask for: its readiness, a database, a server beside it.
+"""Metrics that a service has to fetch: its readiness, a database, a neighbouring server.
 
 They are read on the event loop right before each exposition, each within its own time. A value that could not be read
 is absent, never zero and never old.
@@ -24,7 +24,7 @@ Reading = Callable[[], Awaitable[Iterable[Metric]]]
 
 
 class Readings(Collector):
-    """The newest answer of each reading; `refresh` asks them all, side by side."""
+    """The newest answer of each reading. `refresh` reads them all concurrently."""
 
     def __init__(self, registry: CollectorRegistry, readings: Mapping[str, Reading]) -> None:
         self._readings = dict(readings)
@@ -44,20 +44,20 @@ class Readings(Collector):
             yield from metrics
 
     async def refresh(self) -> None:
-        """Ask every source once. Nothing is raised: a source without an answer is counted and left out."""
+        """Read every source once. Nothing is raised: a source that does not answer is counted and left out."""
         await asyncio.gather(*(self._read(name, reading) for name, reading in self._readings.items()))
 
     async def _read(self, name: str, reading: Reading) -> None:
         try:
             async with asyncio.timeout(READING_SECONDS_MAX):
                 self._answers[name] = tuple(await reading())
-        except Exception:  # noqa: BLE001 - whatever the source meets, the other metrics are still told
+        except Exception:  # noqa: BLE001 - whatever error the source meets, the other metrics are still exposed
             self._answers.pop(name, None)
             self._failures.labels(name).inc()
 
 
 class LabelValues:
-    """Keeps one label bounded: the first values keep their names, the rest share OTHER."""
+    """Keeps one label bounded: the first values keep their names, and the rest share OTHER."""
 
     def __init__(self, values_max: int = LABEL_VALUES_MAX) -> None:
         self._values_max = values_max

@@ -1,6 +1,6 @@
 """The settings that a process runs with, as its administrators may see them: value, source, default, meaning.
 
-Secrets are only said to be set, and URLs lose what could be one: user, password and query.
+Of a secret only the fact that it is set is shown. URLs lose every part that could be secret: user, password and query.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COMPUTED = "computed from other settings"
 
 
 def reported_settings(settings: ServiceSettings) -> ReportedSettings:
-    """All settings of the process, by name."""
+    """Return all settings of the process, by name."""
     fields = sorted(type(settings).model_fields.items())
     return ReportedSettings(
         section=settings.section, settings=tuple(_reported(settings, name, field) for name, field in fields)
@@ -38,7 +38,7 @@ def reported_settings(settings: ServiceSettings) -> ReportedSettings:
 
 
 def settings_page(settings: ServiceSettings) -> web.RouteDef:
-    """`GET /settings`, for the health port of a service. The sources are those of its start."""
+    """`GET /settings`, for the health port of a service. The sources are those at its start."""
     body = msgspec.json.encode(reported_settings(settings))
 
     async def page(_request: web.Request) -> web.Response:
@@ -48,7 +48,7 @@ def settings_page(settings: ServiceSettings) -> web.RouteDef:
 
 
 def shown_value(value: object) -> str:
-    """The value as one would write it, without secrets."""
+    """Return the value as a person would write it, without secrets."""
     match value:
         case None:
             return NOT_SET
@@ -63,12 +63,13 @@ def shown_value(value: object) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Each URL among the words without user, password and query."""
+    """Return the text in which each URL has no user, password or query."""
     return " ".join(_plain_url(word) if "://" in word else word for word in text.split(" "))
 
 
 def _plain_url(url: str) -> str:
-    """Several URLs may stand in one word, with commas between; what is no URL at all is not shown."""
+    """Return the word without secrets. Several URLs may be in one word, separated by commas. A word that is not a URL
+    is not shown."""
     try:
         parts = [urlsplit(each) for each in url.split(",")]
     except ValueError:
@@ -93,7 +94,7 @@ def _reported(settings: ServiceSettings, name: str, field: FieldInfo) -> Reporte
 
 
 def _source(settings: ServiceSettings, name: str, environment: Mapping[str, str]) -> tuple[SettingSource, str]:
-    """As the sources of ServiceSettings come one after another; an empty variable counts as none."""
+    """Look in the sources in the order of ServiceSettings. An empty variable counts as not set."""
     own, common = f"{PREFIX}{settings.section.upper()}_{name.upper()}", f"{PREFIX}{name.upper()}"
     for candidate in (own, common):
         if environment.get(candidate):

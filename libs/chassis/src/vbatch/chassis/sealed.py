@@ -1,6 +1,7 @@
-"""Small secrets at rest: each in a file of its own, encrypted under one key that lies beside them (AES-256-GCM).
+"""Small secrets at rest: each is in a file of its own, encrypted with one key that is stored beside them (AES-256-GCM).
 
-It keeps them out of backups of single files and out of sight; whoever can read the whole folder can read them.
+Encryption keeps them out of backups of single files and out of sight. A user who can read the whole folder can read
+them.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ SECRET_BYTES_MAX = 4_096
 
 
 class SecretLost(Exception):
-    """The secret, or the key it is sealed with, is gone or damaged: make another."""
+    """The secret, or the key it is sealed with, is gone or damaged. Create a new secret."""
 
 
 class SealedFolder:
-    """Every method blocks. References are names of files, so they come from this program and not from users."""
+    """Every method blocks. References are file names, so they come from this program and not from users."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def keep(self, reference: str, secret: bytes) -> None:
-        """Durable when it returns."""
+        """Store the secret. It is durable when this returns."""
         if len(secret) > SECRET_BYTES_MAX:
             raise ValueError(f"a secret of {len(secret)} bytes; at most {SECRET_BYTES_MAX} are kept")
         nonce = os.urandom(NONCE_BYTES)
@@ -37,7 +38,7 @@ class SealedFolder:
         write_atomically(self._folder / reference, nonce + sealed)
 
     def read(self, reference: str) -> bytes:
-        """Raises SecretLost."""
+        """Return the secret. Raises SecretLost."""
         try:
             content = (self._folder / reference).read_bytes()
             cipher = AESGCM((self._folder / KEY_NAME).read_bytes())
@@ -46,11 +47,11 @@ class SealedFolder:
             raise SecretLost(f"the secret {reference} cannot be read: {type(error).__name__}") from error
 
     def forget(self, reference: str) -> None:
-        """One that is not there is forgotten already."""
+        """Remove the secret. A secret that does not exist counts as removed."""
         (self._folder / reference).unlink(missing_ok=True)
 
     def _provided_key(self) -> bytes:
-        """Made once; of several processes that try at the same time, the first wins."""
+        """Return the key, which is created once. If several processes try at the same time, the first wins."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / KEY_NAME
         if not path.exists():
@@ -64,6 +65,6 @@ class SealedFolder:
         try:
             path.hardlink_to(made)
         except FileExistsError:
-            pass  # another process was quicker
+            pass  # another process was faster
         finally:
             made.unlink()

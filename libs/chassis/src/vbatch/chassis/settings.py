@@ -1,7 +1,8 @@
-"""Typed settings of a service: environment over one TOML file over defaults, checked once at start.
+"""Typed settings of a service: the environment overrides one TOML file, which overrides the defaults. Checked once at
+start.
 
 The first of these that is set gives a field `port` of the section `gateway` its value: VBATCH_GATEWAY_PORT,
-VBATCH_PORT, the table [gateway] of the file that VBATCH_CONFIG names, the top of that file.
+VBATCH_PORT, the table [gateway] of the file that VBATCH_CONFIG names, the top level of that file.
 """
 
 import os
@@ -24,7 +25,7 @@ from pydantic_settings import (
 PREFIX = "VBATCH_"
 CONFIG_VARIABLE = "VBATCH_CONFIG"
 STACK_VARIABLE = "VBATCH_STACK"
-"""Every process of a stack, and every child of one, carries the stack's home under this name."""
+"""Every process of a stack, and each of its children, carries the stack's home under this name."""
 POSTGRES_URL_FILE = Path("secrets") / "postgres-url"
 LANE_TOKEN_FILE = Path("secrets") / "lane-token"
 EXIT_BAD_SETTINGS = 2
@@ -36,7 +37,7 @@ S = TypeVar("S", bound="ServiceSettings")
 
 
 class BadSettings(Exception):
-    """Settings that cannot be used; the text lists every bad field and never shows a value."""
+    """The settings cannot be used. The text lists every bad field and never shows a value."""
 
 
 class ServiceSettings(BaseSettings):
@@ -128,12 +129,12 @@ class ServiceSettings(BaseSettings):
 
     @property
     def archives_url(self) -> str:
-        """The store of the archives."""
+        """The URL of the store of the archives."""
         return self.archive_url or self.blob_url
 
     @property
     def nats_nkey_seed(self) -> str | None:
-        """The key itself; never log it."""
+        """The key itself. Never log it."""
         return self.nats_nkey_file.read_text().strip() if self.nats_nkey_file else None
 
     @property
@@ -162,7 +163,7 @@ class ServiceSettings(BaseSettings):
 
 
 def load(settings_class: type[S]) -> S:
-    """The settings of this process. Raises BadSettings, which names every bad field and its variable."""
+    """Return the settings of this process. Raises BadSettings, which names every bad field and its variable."""
     try:
         return settings_class()
     except ValidationError as error:
@@ -182,14 +183,14 @@ def load_or_exit(settings_class: type[S]) -> S:
 
 
 def variable(settings_class: type[ServiceSettings], field: str) -> str:
-    """The environment variable that sets `field`."""
+    """Return the environment variable that sets `field`."""
     is_common = field in ServiceSettings.model_fields and field != "port"
     return f"{PREFIX}{field.upper()}" if is_common else f"{PREFIX}{settings_class.section.upper()}_{field.upper()}"
 
 
 def _problem(settings_class: type[ServiceSettings], detail: ErrorDetails) -> str | None:
     if detail["type"] == "default_factory_not_called":
-        return None  # follows from another field that is listed itself
+        return None  # a consequence of another field that is listed itself
     field = str(detail["loc"][0]) if detail["loc"] else "settings"
     if detail["type"] == "extra_forbidden":
         return f"  {field}: is no setting of {settings_class.section}; a service's own belong in its table"
@@ -198,12 +199,13 @@ def _problem(settings_class: type[ServiceSettings], detail: ErrorDetails) -> str
 
 
 def file_table(section: str) -> dict[str, Any]:
-    """The table of `section` in the file, for a program that must know another's settings. Raises BadSettings."""
+    """Return the table of `section` in the file, for a program that needs another service's settings. Raises
+    BadSettings."""
     return _table(_file_content(), section)
 
 
 def in_file(settings_class: type[ServiceSettings], field: str) -> bool:
-    """Whether the file gives the field a value. Raises BadSettings."""
+    """Return whether the file gives the field a value. Raises BadSettings."""
     return field in _from_file(settings_class)
 
 
@@ -240,7 +242,8 @@ def _embedded_postgres_url(home: Path) -> SecretStr | None:
 
 
 def postgres_url_of(section: str) -> Any:  # noqa: ANN401 - what pydantic's Field itself returns
-    """The field `postgres_url` of a service with a role of its own in the embedded server; by default its URL there."""
+    """Return the field `postgres_url` of a service that has its own role in the embedded server; the default is its URL
+    there."""
     own = Path("secrets") / f"postgres-{section}-url"
     return Field(
         default_factory=lambda data: _secret(data["home"] / own) or _embedded_postgres_url(data["home"]),

@@ -1,4 +1,4 @@
-"""A secret that services of one state folder share: whichever of them needs it first makes it."""
+"""A secret that the services of one state folder share. The first service that needs it creates it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ TOKEN_CHARS_MAX = 256
 
 
 def provided_token(path: Path) -> str:
-    """Return the token in this file, which is made if it is missing; of several processes the first one wins.
+    """Return the token in this file, which is created if it is missing. If several processes try, the first one wins.
 
-    Raises OSError where it can neither be read nor be made, ValueError for a file that holds no token.
+    Raises OSError if the file can be neither read nor created, and ValueError for a file that holds no token.
     """
     if not path.exists():
         _make(path)
@@ -32,7 +32,7 @@ def _make(path: Path) -> None:
     try:
         path.hardlink_to(made)
     except FileExistsError:
-        pass  # another process was quicker
+        pass  # another process was faster
     finally:
         made.unlink()
     sync_folder(path.parent)

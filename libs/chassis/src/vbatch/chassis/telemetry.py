@@ -20,7 +20,8 @@ EXPORT_SECONDS_MAX = 5
 
 
 def configure(service: str, endpoint: str | None = None) -> TracerProvider:
-    """Create the provider of this process and install it unless one is; the caller shuts it down at the end."""
+    """Create the provider of this process and install it unless one is installed. The caller shuts it down at the
+    end."""
     provider = build_provider(service, endpoint)
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         trace.set_tracer_provider(provider)
@@ -28,11 +29,11 @@ def configure(service: str, endpoint: str | None = None) -> TracerProvider:
 
 
 def build_provider(service: str, endpoint: str | None = None) -> TracerProvider:
-    """A provider that is not installed, for several services in one process."""
+    """Return a provider that is not installed, for several services in one process."""
     resource = Resource.create({SERVICE_NAME: service})
     if endpoint is None:
         return TracerProvider(resource=resource, sampler=ALWAYS_OFF, shutdown_on_exit=False)
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # a start without it is faster
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # loading it is slow
 
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS_MAX)
@@ -53,5 +54,5 @@ def inject(headers: MutableMapping[str, str], context: Context | None = None) ->
 
 
 def extract(headers: Mapping[str, str] | None) -> Context:
-    """The context that `headers` carry; an empty one if they carry none."""
+    """Return the context that `headers` carry; an empty one if they carry none."""
     return propagate.extract(headers or {}, context=Context())

@@ -1,4 +1,4 @@
-"""TLS: a server's certificate, which a renewal replaces without a restart, and what a client trusts."""
+"""TLS: a server's certificate, which can be renewed without a restart, and what a client trusts."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from vbatch.chassis.settings import BadSettings
 ContextFactory: TypeAlias = Callable[[object, object], ssl.SSLContext]
 
 LOOK_SECONDS = 5.0
-"""The time between two looks at the files of a certificate."""
+"""The time between two checks of the files of a certificate."""
 
 
 class ServerCertificate:
-    """A certificate chain and its key in PEM. New connections get what the files held at the last good look."""
+    """A certificate chain and its key in PEM. New connections use what the files held at the last successful load."""
 
     def __init__(self, certificate_file: Path, key_file: Path) -> None:
         self._files = (certificate_file, key_file)
@@ -34,7 +34,7 @@ class ServerCertificate:
         self.ends_at = _end_of(certificate_file)
 
     async def run(self) -> None:
-        """Load the files again whenever they change, forever. A bad pair is logged, and the one before stays."""
+        """Load the files again whenever they change, without end. A bad pair is logged, and the pair in use stays."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self.look()
@@ -45,7 +45,7 @@ class ServerCertificate:
             return
         self._stamp = stamp
         try:
-            # Into a context of its own first: a key that does not fit would leave the one in use with half a pair.
+            # Load into a separate context first: a key that does not fit would leave the one in use with half a pair.
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._files)
             self.context.load_cert_chain(*self._files)
             self.ends_at = _end_of(self._files[0])
@@ -55,7 +55,8 @@ class ServerCertificate:
             get_logger().info("certificate_loaded", path=str(self._files[0]))
 
     def _stamp_now(self) -> tuple[tuple[int, int], ...]:
-        """What changes with the files; empty while one is missing, as in the middle of a renewal."""
+        """Return a value that changes with the files; empty while a file is missing, for example in the middle of a
+        renewal."""
         try:
             return tuple((found.st_mtime_ns, found.st_ino) for found in map(Path.stat, self._files))
         except OSError:
@@ -63,14 +64,14 @@ class ServerCertificate:
 
 
 def _end_of(certificate_file: Path) -> float:
-    """When the first certificate of the chain ends, in Unix seconds."""
-    from cryptography.x509 import load_pem_x509_certificate  # who serves no TLS starts without it
+    """Return when the first certificate of the chain expires, in Unix seconds."""
+    from cryptography.x509 import load_pem_x509_certificate  # a service without TLS starts without this import
 
     return load_pem_x509_certificate(certificate_file.read_bytes()).not_valid_after_utc.timestamp()
 
 
 class Ending(Protocol):
-    """What ends at a time, in Unix seconds."""
+    """Something that ends at a time, in Unix seconds."""
 
     @property
     def ends_at(self) -> float: ...
@@ -83,7 +84,7 @@ def report_expiry(certificate: Ending, registry: CollectorRegistry) -> None:
 
 
 def server_certificate(certificate_file: Path | None, key_file: Path | None) -> ServerCertificate | None:
-    """Return the certificate of these settings; None without any. Raises BadSettings."""
+    """Return the certificate of these settings, or None without any. Raises BadSettings."""
     if certificate_file is None or key_file is None:
         return None
     try:
@@ -94,13 +95,13 @@ def server_certificate(certificate_file: Path | None, key_file: Path | None) -> 
 
 
 def client_context(url: str, ca_file: Path | None = None) -> ssl.SSLContext | bool:
-    """Return what a client of the URL trusts: the authorities of this machine, and those of the file; True, which
-    aiohttp takes as well, for a URL without TLS.
+    """Return what a client of the URL trusts: the authorities of this machine and those of the file. For a URL without
+    TLS, return True, which aiohttp accepts as well.
 
-    A server on loopback proves no name: its certificate names the machine as others see it.
+    The certificate of a server on loopback is not checked: it names the machine as others see it.
     """
     if not url.startswith("https://"):
-        return True  # the authorities take a while to read
+        return True  # loading the authorities takes a while
     context = ssl.create_default_context()
     if is_loopback(urlsplit(url).hostname or ""):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -110,13 +111,13 @@ def client_context(url: str, ca_file: Path | None = None) -> ssl.SSLContext | bo
 
 
 def context_factory(certificate: ServerCertificate | None) -> ContextFactory | None:
-    """Return what uvicorn asks for its context; None serves plain HTTP."""
+    """Return the function that gives uvicorn its context, or None to serve plain HTTP."""
     return None if certificate is None else lambda _config, _default: certificate.context
 
 
 @asynccontextmanager
 async def renewing(certificate: ServerCertificate | None, registry: CollectorRegistry) -> AsyncIterator[None]:
-    """Look for a renewed certificate while the block runs, and tell when the one that is served ends."""
+    """Look for a renewed certificate while the block runs, and export when the certificate in use expires."""
     if certificate is not None:
         report_expiry(certificate, registry)
     task = asyncio.ensure_future(certificate.run()) if certificate is not None else None

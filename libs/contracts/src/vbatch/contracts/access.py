@@ -1,4 +1,4 @@
-"""The words of access: what a key may do, how much an owner may have at once, how often a key may ask."""
+"""The terms of access: what a key may do, how much an owner may have at once, how often a key may send requests."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from enum import StrEnum
 import msgspec
 
 OWNER_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-"""The name of an owner; also of a key, which is told apart by its id."""
+"""The name of an owner, and also of a key, although a key is identified by its id."""
 
 
 class Scope(StrEnum):
     """What a key may do; each scope includes those before it."""
 
     READ = "read"
-    """Look at the objects of its owner."""
+    """Read the objects of its owner."""
     USER = "user"
-    """Make and change the objects of its owner."""
+    """Create and change the objects of its owner."""
     ADMIN = "admin"
     """Everything, for every owner: keys, quotas, limits."""
 
@@ -26,7 +26,7 @@ RANKS = {scope: rank for rank, scope in enumerate(Scope)}
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What one owner may have at most; None limits nothing. Days are days of UTC."""
+    """What one owner may have at most. None means no limit. Days are days of UTC."""
 
     unfinished_batches_max: int | None = None
     unanswered_requests_max: int | None = None
@@ -36,7 +36,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
 
 class RateLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How often one key may ask in a minute, and how many bytes it may send; 0 limits nothing."""
+    """How many requests one key may send in a minute, and how many bytes. 0 means no limit."""
 
     creates_per_minute_max: int = 0
     uploads_per_minute_max: int = 0

@@ -1,4 +1,4 @@
-"""Events of keys, quotas, limits, webhooks and of administration, as a person would say them."""
+"""Sentences for people about the events of keys, quotas, limits, webhooks and administration."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _access(event: e.AnyAccessEvent) -> str:
 
 
 def _set_fields(limits: msgspec.Struct) -> str:
-    """`reads_per_minute_max 60, ...`, of those that limit something."""
+    """Return `reads_per_minute_max 60, ...` for the limits that are set."""
     chosen: dict[str, int] = msgspec.to_builtins(limits)
     return ", ".join(f"{name} {value:,}" for name, value in chosen.items()) or "none"
 

@@ -1,4 +1,4 @@
-"""Answers that are too large for a chunk: each lies in a blob whose name holds the epoch of the runner that wrote it.
+"""Answers that are too large for a chunk. Each is in a blob whose name holds the epoch of the runner that wrote it.
 
 When the file that holds the answer is deleted or expires, a note replaces the blob under the same name: the log still
 refers to it, and a rebuild needs to know how long the answer was.
@@ -18,34 +18,37 @@ REMOVAL_NOTE_BYTES_MAX = 64
 
 
 def answer_blob(epoch: int, slice_id: SliceId, line: int) -> str:
-    """The blob of one answer. No other try of the line writes it: each belongs to another slice or another epoch."""
+    """Return the name of the blob of one answer. No other try of the line writes it: each belongs to another slice or
+    another epoch."""
     return f"{ANSWERS}/{epoch}/{slice_id}/{line}"
 
 
 def swept_mark(epoch: int) -> str:
-    """The name of an empty blob that marks an epoch as swept: events refer to all the answers that remain beside it."""
+    """Return the name of an empty blob that marks an epoch as swept: events refer to all the answers that remain beside
+    it."""
     return f"{ANSWERS}/{epoch}/{SWEPT}"
 
 
 def epoch_of(blob: str) -> int | None:
-    """The epoch of the runner that wrote this answer or that this mark names; None for any other blob."""
+    """Return the epoch of the runner that wrote this answer or that this mark names; None for any other blob."""
     folder, _, rest = blob.partition("/")
     epoch, _, name = rest.partition("/")
     return int(epoch) if folder == ANSWERS and epoch.isdecimal() and name else None
 
 
 def removed_mark(batch_id: BatchId, kind: OutputKind) -> str:
-    """The name of an empty blob that says: every large answer of this file of the batch has been removed."""
+    """Return the name of an empty blob that marks that every large answer of this file of the batch has been
+    removed."""
     return f"{ANSWERS}/{REMOVED}/{batch_id}_{kind}"
 
 
 def removal_note(body_bytes: int) -> bytes:
-    """The note that replaces an answer of `body_bytes` bytes, counted as they appear in an output line."""
+    """Return the note that replaces an answer of `body_bytes` bytes, counted as they appear in an output line."""
     return REMOVAL_NOTE + b"%d" % body_bytes
 
 
 def removed_bytes(content: bytes) -> int | None:
-    """The length of the answer that this note replaced; None for an answer."""
+    """Return the length of the answer that this note replaced; None for an answer."""
     digits = content.removeprefix(REMOVAL_NOTE)
     return int(digits) if len(content) <= REMOVAL_NOTE_BYTES_MAX and digits != content and digits.isdigit() else None
 

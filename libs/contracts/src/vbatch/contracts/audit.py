@@ -1,6 +1,6 @@
-"""Who did what: told by the headers of what a request wrote, so that no body has to be read.
+"""Who did what, read from the headers of the events that requests caused, so that no body has to be read.
 
-`ce-actor` and `ce-clientaddress` are CloudEvents extensions that the gateway adds to whatever a request caused.
+`ce-actor` and `ce-clientaddress` are CloudEvents extensions that the gateway adds to every event that a request caused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ACTING_WRITERS = frozenset({"gateway", "operator"})
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that somebody did. `actor` is the id of a key, `local` or `operator`; the operator has no address."""
+    """One action of a user. `actor` is the id of a key, `local` or `operator`. The operator has no address."""
 
     sequence: int
     at: datetime
@@ -30,13 +30,13 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit_subjects() -> tuple[str, ...]:
-    """Every event that a request or an operator can cause."""
+    """Return the subject of every event that a request or an operator can cause."""
     kinds = [kind for kind in KINDS if ACTING_WRITERS.intersection(kind.writers)]
     return tuple(f"evt.{kind.aggregate}.*.{kind.place or kind.name.split('.')[1]}" for kind in kinds)
 
 
 def audit_entry(sequence: int, headers: Mapping[str, str]) -> AuditEntry | None:
-    """None for what a service did by itself."""
+    """Return the entry of an event; None for an event that a service caused by itself."""
     is_operators = headers.get("ce-source") == OPERATOR_SOURCE
     actor = headers.get(ACTOR_HEADER) or ("operator" if is_operators else None)
     if actor is None:
@@ -52,5 +52,5 @@ def audit_entry(sequence: int, headers: Mapping[str, str]) -> AuditEntry | None:
 
 
 def _action(ce_type: str) -> str:
-    """`vbatch.batch.created.v2` as `batch.created`."""
+    """Return `batch.created` for `vbatch.batch.created.v2`."""
     return ce_type.removeprefix("vbatch.").rsplit(".v", 1)[0]

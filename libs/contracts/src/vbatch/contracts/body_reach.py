@@ -1,5 +1,5 @@
-"""What a body may make the engine do besides computing: fetch media from the hosts that its model names, and run a chat
-template of its own where its model allows that."""
+"""What a body may make the engine do besides computing: fetch media from the hosts that its model allows, and run its
+own chat template if its model allows that."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from vbatch.contracts.models import Trust
 CONTENT_FIELDS = (
     "messages", "prompt", "input", "query", "queries", "documents", "items", "text_1", "text_2", "data_1", "data_2",
 )  # fmt: skip
-"""The places where parts of a message may be. The schema or metadata of a tool may have keys of the same names."""
+"""The places where parts of a message may be. The schema or the metadata of a tool may contain keys with the same
+names."""
 TEMPLATE, TEMPLATE_ARGUMENTS = "chat_template", "chat_template_kwargs"
 URL_KEYS = frozenset({"image_url", "audio_url", "video_url", "file_url"})
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 """A key may be written with escapes."""
 _FETCHED = re.compile(r"https?://([a-z0-9.-]+)(:\d+)?([/?#][^\s\\]*)?", re.IGNORECASE)
-"""No user, no address in brackets, no backslash: nothing that two parsers could read in two ways."""
+"""It allows no user, no address in brackets and no backslash, so no two parsers can read the URL differently."""
 SHOWN_CHARS_MAX = 100
 ABSENT = (b"", b"null")
 
 
 class BeyondTrust(Exception):
-    """The body wants more than its model allows; `field` is where."""
+    """The body asks for more than its model allows. `field` says where."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -33,12 +34,13 @@ class BeyondTrust(Exception):
 
 
 def may_reach(raw: bytes) -> bool:
-    """Whether the JSON may have a key that `check_within` looks for. Nearly no body has one, and this costs less."""
+    """Return whether the JSON may have a key that `check_within` looks for. Almost no body has one, and this check is
+    cheaper."""
     return b'_url"' in raw or b"chat_template" in raw or (b"\\u00" in raw and bool(_ESCAPED_ASCII.search(raw)))
 
 
 def check_within(trust: Trust, fields: Mapping[str, msgspec.Raw]) -> None:
-    """Check the fields of a body that are present, as they are written. Raises BeyondTrust."""
+    """Check the fields that are present in a body, as they are written. Raises BeyondTrust."""
     if not trust.has_chat_templates and _has_template(fields):
         message = (
             "A chat_template in a request is not taken: its model must have trust-request-chat-template in models.toml."
@@ -63,13 +65,13 @@ def _has_template(fields: Mapping[str, msgspec.Raw]) -> bool:
 
 
 class _Arguments(msgspec.Struct):
-    """vLLM takes a template from these arguments, too."""
+    """vLLM takes a template from these arguments as well."""
 
     chat_template: object = None
 
 
 def _urls(raw: bytes) -> Iterator[str]:
-    """The URL of every part that names one, at any depth."""
+    """Yield the URL of every part that names one, at any depth."""
     if not may_reach(raw):
         return
     left: list[object] = [msgspec.json.decode(raw)]
@@ -85,7 +87,7 @@ def _urls(raw: bytes) -> Iterator[str]:
 
 
 def _url_of(value: object) -> str | None:
-    """The URL in `{"url": …}`, as in chat, or the value itself if it is a URL."""
+    """Return the URL in `{"url": …}`, as in chat, or the value itself if it is a URL."""
     url = value.get("url") if isinstance(value, dict) else value
     return url if isinstance(url, str) else None
 

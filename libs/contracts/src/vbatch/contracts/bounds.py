@@ -1,4 +1,5 @@
-"""The bound of a field: what it means, how a text is cut to it, and how large an event can be by its types alone."""
+"""The bound of a field: what it means, how a text is cut to it, and how large an event can be, judging by its types
+alone."""
 
 from __future__ import annotations
 
@@ -26,14 +27,14 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A string that is never changed: it has at most this many bytes in UTF-8."""
+    """A string that is never changed. It has at most this many bytes in UTF-8."""
 
     bytes_max: int
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string for people: it is cut to this many bytes in UTF-8 when it is encoded."""
+    """A string for people. It is cut to this many bytes in UTF-8 when it is encoded."""
 
     bytes_max: int
 
@@ -53,7 +54,7 @@ class Json:
 
 
 class Unbounded(TypeError):
-    """Raised for a field that could hold any number of bytes; the text names the field."""
+    """Raised for a field that could hold any number of bytes. The text names the field."""
 
 
 def cut(text: str, bytes_max: int) -> str:
@@ -71,7 +72,7 @@ def cut(text: str, bytes_max: int) -> str:
 
 
 def fits(text: str, bytes_max: int) -> bool:
-    """Whether the text has at most `bytes_max` bytes in UTF-8; cheap for short ASCII."""
+    """Return whether the text has at most `bytes_max` bytes in UTF-8; cheap for short ASCII."""
     return len(text) <= bytes_max and (text.isascii() or len(text.encode(errors="replace")) <= bytes_max)
 
 
@@ -89,7 +90,7 @@ def within_bounds(value: S) -> S:
 
 
 def json_bytes_max(kind: object) -> int:
-    """The most bytes that the JSON of this type can have, with all fields at their bounds. Raises Unbounded."""
+    """Return the most bytes that the JSON of this type can have, with all fields at their bounds. Raises Unbounded."""
     shape = _shape(kind)
     if shape.bound is not None and isinstance(shape.bound, Json):
         return shape.bound.bytes_max
@@ -103,7 +104,7 @@ def json_bytes_max(kind: object) -> int:
 
 
 class Shape(NamedTuple):
-    """A type taken apart: its bound, if it names one, and the types of its options or entries."""
+    """A type broken down: its bound, if it names one, and the types of its options or entries."""
 
     kind: object
     bound: Name | Text | Items | Json | None
@@ -148,14 +149,14 @@ def _struct_bytes_max(kind: type[msgspec.Struct]) -> int:
 
 @lru_cache(maxsize=64)
 def hints_of(kind: type[msgspec.Struct]) -> Mapping[str, object]:
-    """The types of the fields, with their bounds."""
+    """Return the types of the fields, with their bounds."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: hints[name] for name in kind.__struct_fields__}
 
 
 @lru_cache(maxsize=64)
 def _cuttable(kind: type[msgspec.Struct]) -> Sequence[tuple[str, int | None]]:
-    """The fields that are or contain texts; a field that is a text itself comes with its bound."""
+    """Return the fields that are or contain texts. A field that is a text itself comes with its bound."""
     found = [(name, *_holds_text(hint)) for name, hint in hints_of(kind).items()]
     return [(name, bound) for name, holds, bound in found if holds]
 

@@ -44,7 +44,8 @@ class EventKind:
     writers: tuple[str, ...]
     key: Callable[[Any], str] = lambda event: ""
     place: str = ""
-    """The last token of the subject if it differs from the name: an event that ends a lease is stored among leases."""
+    """The last token of the subject if it differs from the name: an event that ends a lease is stored with the
+    leases."""
 
     @property
     def aggregate(self) -> str:
@@ -76,13 +77,14 @@ class EventKind:
         return f"evt.{self.aggregate}.{self.aggregate_id(event)}.{self.place or self.name.split('.')[1]}"
 
     def message_id(self, event: e.Event) -> str:
-        """The same for the same event, so that the log stores it once."""
+        """Return the same id for the same event, so that the log stores it once."""
         key = self.key(event)
         return f"{self.aggregate_id(event)}:{self.name}" + (f":{key}" if key else "")
 
 
 JUDGEMENT_WRITERS = ("gateway", "labeler", "results")
-"""People judge over the API and in Label Studio; what a model says is read by results when its batch has ended."""
+"""People judge over the API and in Label Studio. The results service reads a model's verdicts when its batch has
+ended."""
 
 KINDS: tuple[EventKind, ...] = (
     EventKind("file.stored", 1, e.FileStored, ("gateway", "results")),

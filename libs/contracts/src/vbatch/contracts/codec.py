@@ -1,6 +1,6 @@
 """Converts events to messages and back: JSON bodies, CloudEvents 1.0 headers (binary mode), deterministic message ids.
 
-Upcasts bring an event of an older version up to date: they change its plain JSON before it is read.
+Upcasts convert an event of an older version to the current one: they change its plain JSON before it is decoded.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Upcast = Callable[[Payload], Payload]
 
 CE_TYPE = "ce-type"
 UPCASTS: Mapping[str, tuple[str, Upcast | None]] = {
-    # The second version may name a priority; without one it is the common 0.
+    # The second version may name a priority; without one it is the default, 0.
     "vbatch.batch.created.v1": ("vbatch.batch.created.v2", None),
-    # The third version may name the batch that it retries, or its fan-out and model; the second knew neither.
+    # The third version may name the batch that it retries, or its fan-out and model; the second had neither.
     "vbatch.batch.created.v2": ("vbatch.batch.created.v3", None),
-    # The second version tells the flaws of answers; without them an answer has none.
+    # The second version gives the flaws of answers; without them an answer has none.
     "vbatch.batch.chunk_completed.v1": ("vbatch.batch.chunk_completed.v2", None),
-    # The second version says where engine and model come from; of the first one's, nobody wrote that down.
+    # The second version says where engine and model come from; the first did not record it.
     "vbatch.runner.model_loaded.v1": ("vbatch.runner.model_loaded.v2", None),
-    # The second version says with which profile; what the first one's was, nobody wrote down.
+    # The second version gives the profile; the first did not record it.
     "vbatch.runner.model_loading.v1": ("vbatch.runner.model_loading.v2", None),
-    # The second version may pin a model; no model of the first one is pinned.
+    # The second version may pin a model; no model of the first version is pinned.
     "vbatch.model.registered.v1": ("vbatch.model.registered.v2", None),
     # The third version may name several base URLs and how to reach them; the second names one, reached without a key.
     "vbatch.model.registered.v2": ("vbatch.model.registered.v3", None),
@@ -40,7 +40,7 @@ UPCASTS: Mapping[str, tuple[str, Upcast | None]] = {
 
 
 class Unreadable(Exception):
-    """The bytes are not one of our events; trying again does not help."""
+    """The bytes are not one of our events. Trying again does not help."""
 
 
 class Stored(Protocol):

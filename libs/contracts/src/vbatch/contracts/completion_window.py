@@ -14,15 +14,15 @@ UNIT_SECONDS = {"m": 60, "h": HOUR_SECONDS, "d": 24 * HOUR_SECONDS}
 
 
 def is_window(text: str) -> bool:
-    """Whether the text is well formed and its length within the bounds."""
+    """Return whether the text is well formed and its length within the bounds."""
     return re.fullmatch(PATTERN, text) is not None and SECONDS_MIN <= seconds_of(text) <= SECONDS_MAX
 
 
 def seconds_of(window: str) -> int:
-    """The length in seconds of a well-formed window."""
+    """Return the length of a well-formed window in seconds."""
     return int(window[:-1]) * UNIT_SECONDS[window[-1]]
 
 
 def window_of(hours: int) -> str | None:
-    """The window of this many hours; None when it is longer than the longest allowed."""
+    """Return the window of this many hours; None if it is longer than the longest one allowed."""
     return f"{hours}h" if hours * HOUR_SECONDS <= SECONDS_MAX else None

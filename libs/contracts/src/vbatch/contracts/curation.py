@@ -1,4 +1,4 @@
-"""The words of curation: what is said about an answer, and which judged answers a data set holds."""
+"""The terms of curation: what a judgement says about an answer, and which judged answers a data set holds."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SCORE_MIN, SCORE_MAX = 1.0, 5.0
 TAGS_COUNT_MAX = 16
 NOTE_BYTES_MAX = 4 * 1024
 EDITED_BYTES_MAX = 64 * 1024
-"""An edited answer; in JSON it may need six times as many."""
+"""The limit of an edited answer. In JSON it may need six times as many bytes."""
 BATCHES_COUNT_MAX = 16
-"""The batches that one data set draws from."""
+"""The batches from which one data set may draw."""
 CHOICES_COUNT_MAX = 32
-"""The judges, sources or tags that a selection names."""
+"""The judges, sources or tags that a selection may name."""
 COUNTS_COUNT_MAX = 64
-"""The entries of a statistic by model, by judge or by reason."""
+"""The entries of one statistic by model, by judge or by reason."""
 DATASET_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 Tags = Annotated[tuple[limits.Word, ...], Items(TAGS_COUNT_MAX)]
@@ -33,7 +33,7 @@ Choices = Annotated[tuple[limits.Word, ...], Items(CHOICES_COUNT_MAX)]
 
 
 class Verdict(StrEnum):
-    """Whether an answer may be learned from."""
+    """Whether an answer may be used for training."""
 
     GOOD = "good"
     BAD = "bad"
@@ -49,7 +49,7 @@ class Vote(StrEnum):
 
 
 class JudgementSource(StrEnum):
-    """How a judgement came in."""
+    """Where a judgement came from."""
 
     API = "api"
     CONSOLE = "console"
@@ -64,7 +64,7 @@ class PairOrigin(StrEnum):
     VOTE = "vote"
     """A judge compared the two."""
     EDIT = "edit"
-    """A judge wrote a better one."""
+    """A judge wrote a better answer."""
     CONTRAST = "contrast"
     """Of two answers to one prompt, one is good and the other is bad."""
 
@@ -72,7 +72,7 @@ class PairOrigin(StrEnum):
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which judged answers a data set takes, and how it splits them. Empty lists and None select everything.
 
-    `good_score_min` and `bad_score_max` make a verdict of a score where nobody gave one. Prompts whose estimated
+    `good_score_min` and `bad_score_max` turn a score into a verdict where no judge gave one. Prompts whose estimated
     Jaccard similarity reaches `near_duplicate` always share a split. Shares are between 0 and 1.
     """
 
@@ -102,7 +102,7 @@ Counts = Annotated[tuple[Count, ...], Items(COUNTS_COUNT_MAX)]
 
 class DatasetStatistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is in a version of a data set. `agreement` is Krippendorff's alpha of its judges, over the answers that
-    several judged; None where there are too few."""
+    several of them judged; None if there are too few."""
 
     answers: int
     pairs: int
@@ -110,7 +110,7 @@ class DatasetStatistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     bad: int
     edited: int
     prompt_groups: int
-    """Groups of prompts that are near-duplicates of each other; a prompt like no other is a group of its own."""
+    """The number of groups of near-duplicate prompts. A prompt that is similar to no other is a group of its own."""
     largest_group: int
     characters: int
     splits: Counts = ()

@@ -1,6 +1,6 @@
-"""Events of judgements, data sets, labelings and evaluations, as a person would say them.
+"""Sentences for people about the events of judgements, data sets, labelings and evaluations.
 
-The texts of judges are not repeated.
+They do not repeat the texts of judges.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def _anchor(kind: EventKind) -> str:
 
 
 def _description(kind: EventKind) -> str:
-    """The class's docstring; without one of its own, its name as a sentence."""
+    """Return the class's docstring; without one of its own, its name as a sentence."""
     own = kind.type.__dict__.get("__doc__")
     return " ".join(own.split()) if own else _words(kind)
 

@@ -1,4 +1,4 @@
-"""What the scheduler says of a file and of its work for a dry run, as it goes from there to the gateway."""
+"""What the scheduler reports to the gateway about a file and its work, for a dry run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vbatch.contracts.ids import ModelId
 LINES_DEFAULT, LINES_MAX = 3, 16
 """How many lines a dry run runs."""
 SAMPLE_MAX = 32
-"""Lines whose tokens are counted."""
+"""The number of lines whose tokens are counted."""
 
 
 class PlacedLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ class PlacedLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileSample(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was checked. `tried` are the lines to run: the first, the longest, others evenly between.
+    """A file that was checked. `tried` are the lines to run: the first, the longest, and others evenly between.
 
     `sampled` are spread evenly over the whole file. A file with faults has neither.
     """
@@ -38,10 +38,10 @@ class FileSample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """How long work would take on one device, and when it would end behind today's queue; None without a runner.
+    """How long the work would take on one device, and when it would end behind today's queue; None without a runner.
 
-    `output_tokens_a_request` is the mean of the model so far, None before its first answer. `is_guess`: too little was
-    measured yet of the model.
+    `output_tokens_a_request` is the mean of the model so far, None before its first answer. `is_guess` says that the
+    model was measured too little so far.
     """
 
     work_seconds: float

@@ -1,4 +1,4 @@
-"""Durations in words: measured ones, and rough ones for what is only expected."""
+"""Durations in words: exact for measured ones, rough for expected ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def duration(seconds: float) -> str:
 
 
 def rough_duration(seconds: float, *, shortest: str = "1 s") -> str:
-    """Return at most two units: `40 s`, `3 min`, `2 h 5 min`, `3 days`; below one second the `shortest`."""
+    """Return at most two units: `40 s`, `3 min`, `2 h 5 min`, `3 days`. Below one second, return `shortest`."""
     if seconds < 1:
         return shortest
     if seconds < 2 * MINUTE:

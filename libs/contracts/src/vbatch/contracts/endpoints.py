@@ -36,4 +36,4 @@ ENDPOINT_TITLES: Mapping[str, str] = {
     SCORE: "Score",
     RERANK: "Rerank",
 }
-"""How the refusal of `stream` names each endpoint."""
+"""The name of each endpoint in the error that refuses `stream`."""

@@ -1,6 +1,6 @@
 """Evaluations: answers that a model judges by a rubric, in a batch of judge requests.
 
-The gateway writes the requests and results reads the answers; what both must agree on stands here.
+The gateway writes the requests and results reads the answers. This module holds what both must agree on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vbatch.contracts.limits import WORD_BYTES_MAX
 
 RUBRIC_BYTES_MAX = 16 * 1024
 MODEL_ITEMS_MAX = 10_000
-"""The answers, or pairs, of one evaluation."""
+"""The most answers, or pairs, of one evaluation."""
 SCORES = tuple(range(int(SCORE_MIN), int(SCORE_MAX) + 1))
 DIGEST_DIGITS = 8
 
@@ -29,11 +29,11 @@ class EvaluationKind(StrEnum):
     ANSWERS = "answers"
     """How good one answer is, as a score."""
     PAIRS = "pairs"
-    """Which of two answers is better. Each pair is asked twice, once in either order."""
+    """Which of two answers is better. Each pair is asked twice, once in each order."""
 
     @property
     def requests_each(self) -> int:
-        """How many judge requests an item has, on lines that follow each other."""
+        """The number of judge requests for one item; they are on consecutive lines."""
         return 2 if self is EvaluationKind.PAIRS else 1
 
 
@@ -53,24 +53,25 @@ class Target(NamedTuple):
 
 
 def judge_custom_id(shown: Sequence[Target]) -> str:
-    """The `custom_id` of a judge request: the answers in the order in which they are shown."""
+    """Return the `custom_id` of a judge request: the answers in the order in which they are shown."""
     return "|".join(f"{target.batch_id}:{target.line}" for target in shown)
 
 
 def targets_of(custom_id: str) -> tuple[Target, ...]:
-    """The answers that a judge request shows, in its order. Raises ValueError for any other `custom_id`."""
+    """Return the answers that a judge request shows, in their order. Raises ValueError for any other `custom_id`."""
     return tuple(_target(part) for part in custom_id.split("|"))
 
 
 def judge_name(model_version: str, rubric_sha256: str) -> str:
-    """`model@revision#rubric`: with another rubric a model is another judge. Of a long name the end is kept."""
+    """Return `model@revision#rubric`: with another rubric a model is another judge. A long name keeps its end."""
     rubric = f"#{rubric_sha256[:DIGEST_DIGITS]}"
     kept = model_version.encode()[-(WORD_BYTES_MAX - len(rubric)) :].decode(errors="ignore")
     return kept + rubric
 
 
 def verdict_schema(kind: EvaluationKind) -> Mapping[str, object]:
-    """The JSON that the model must answer: its reason first, so that it thinks before it decides."""
+    """Return the schema of the JSON that the model must answer. The reason comes first, so that the model thinks before
+    it decides."""
     decision: Mapping[str, object] = (
         {"better": {"type": "string", "enum": list(Preference)}}
         if kind is EvaluationKind.PAIRS

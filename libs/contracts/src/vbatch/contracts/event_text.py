@@ -1,4 +1,4 @@
-"""The sentences of `vbatch.contracts.event_text`, under the name by which the commands know them."""
+"""Sentences for people about every event."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAW_TEXTS: Mapping[e.Flaw, str] = {
     e.Flaw.REFUSED: "are refusals",
     e.Flaw.REPEATING: "repeat themselves to the end",
 }
-"""Each completes "the answers"."""
+"""Each value completes the phrase "the answers"."""
 
 
 def event_text(event: e.AnyEvent) -> str:
@@ -65,12 +65,12 @@ def event_text(event: e.AnyEvent) -> str:
 
 
 def amount(count: int, noun: str) -> str:
-    """`1 request`, `3 requests`."""
+    """Return `1 request` or `3 requests`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def size(count: int) -> str:
-    """Bytes with a decimal unit: `812 B`, `3.4 MB`."""
+    """Return bytes with a decimal unit: `812 B`, `3.4 MB`."""
     value = float(count)
     for unit in ("B", "kB", "MB"):
         if value < 1000:
@@ -80,7 +80,7 @@ def size(count: int) -> str:
 
 
 def lines_of(lines: Sequence[int]) -> str:
-    """`line 4`, `lines 1 to 64`, `64 lines from 1 to 201` when some between are missing."""
+    """Return `line 4`, `lines 1 to 64`, or `64 lines from 1 to 201` when some lines between them are missing."""
     if len(lines) == 1:
         return f"line {lines[0]}"
     low, high = min(lines, default=0), max(lines, default=0)
@@ -221,7 +221,7 @@ def _runner(
 
 
 def _first_choice(profile: Sequence[e.ProfileSetting]) -> str:
-    """` in float32: this processor emulates bfloat16`; nothing where nobody chose a type of numbers."""
+    """Return ` in float32: this processor emulates bfloat16`; empty if no data type was chosen."""
     dtype = next((setting for setting in profile if setting.name == DTYPE and setting.value != "auto"), None)
     return f" in {dtype.value}: {dtype.reason}" if dtype else ""
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FileFault(StrEnum):
-    """`errors.data[].code` of a failed batch; the codes are OpenAI's where it has one."""
+    """`errors.data[].code` of a failed batch. A code is OpenAI's if OpenAI has one."""
 
     INVALID_JSON_LINE = "invalid_json_line"
     MISSING_REQUIRED_PARAMETER = "missing_required_parameter"

@@ -1,4 +1,4 @@
-"""What the scheduler says of a file before it becomes a batch, as it goes from there to the gateway."""
+"""What the scheduler reports to the gateway about a file before it becomes a batch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from vbatch.contracts.ids import ModelId
 
 
 class FileChecked(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a file is fit to run at an endpoint. An unfit one has faults, in line order, and no `model`; neither has
-    one for several models.
+    """Whether a file can run at an endpoint. A file that cannot has faults, in line order, and no `model`; a file for
+    several models has no `model` either.
 
-    `work_seconds` is what its requests take on one device that does nothing else, the load of the model left out;
-    `is_guess`: too little was measured yet of the model.
+    `work_seconds` is how long its requests take on one device that does nothing else, without the load of the model.
+    `is_guess` says that the model was measured too little so far.
     """
 
     requests: int

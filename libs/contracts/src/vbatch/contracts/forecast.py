@@ -1,6 +1,6 @@
 """The scheduler's forecast for the pending batches, as it sends it to the gateway.
 
-A forecast is not an event: it is true for a moment only, and the log is enough to make it again.
+A forecast is not an event: it is valid only for a moment, and it can be computed again from the log.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from vbatch.contracts.lifecycle import BatchStatus
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the forecast says that a batch ends within its window. `earliest_completion_window`, in the form that
-    `POST /v1/batches` accepts, is the shortest window that it keeps even with the latest forecast end; None when no
+    """Whether a batch is forecast to end within its completion window. `earliest_completion_window`, in the form that
+    `POST /v1/batches` accepts, is the shortest window that it keeps even with the latest forecast end; None if no
     window is long enough."""
 
     feasible: bool
@@ -23,10 +23,10 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForecastEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch of the queue. A value without a forecast is None; so is `starts_at` of a batch that has begun.
+    """One batch of the queue. A value without a forecast is None, and so is `starts_at` of a batch that has begun.
 
     `position` is 0 for a batch that is on a device, 1 for the next. `requests_per_second` is the recent rate.
-    `is_guess` says that too little was measured yet of a model on which the end depends. `waits_for` completes the
+    `is_guess` says that a model on which the end depends was measured too little so far. `waits_for` completes the
     sentence "it waits for".
     """
 
@@ -52,8 +52,8 @@ class ForecastEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stay(msgspec.Struct, frozen=True, kw_only=True):
-    """A model on a device, in the forecast: it is loaded from `loads_at` to `starts_at`, which are equal where it is
-    there already, and serves until `ends_at`."""
+    """A model on a device, in the forecast. It is loaded from `loads_at` to `starts_at`, which are equal if it is
+    loaded already, and it serves until `ends_at`."""
 
     model: ModelId
     loads_at: datetime
@@ -62,7 +62,7 @@ class Stay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceForecast(msgspec.Struct, frozen=True, kw_only=True):
-    """What one runner is expected to do; `more` stays behind these are not listed."""
+    """What one runner is expected to do. `more` is the number of further stays that are not listed."""
 
     runner_id: RunnerId
     stays: tuple[Stay, ...]
@@ -70,7 +70,7 @@ class DeviceForecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """The queue at one moment, ordered by forecast end; `more` batches are not listed."""
+    """The queue at one moment, ordered by forecast end. `more` batches are not listed."""
 
     at: datetime
     batches: tuple[ForecastEntry, ...]
@@ -86,7 +86,7 @@ class BatchAhead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a batch has its place in the queue: the batches that come before it, `more_first` of them not named, and
+    """Why a batch has its place in the queue: the batches that come before it, of which `more_first` are not named, and
     sentences that say what would change its place."""
 
     at: datetime

@@ -88,13 +88,13 @@ def new_api_key(entropy: bytes) -> str:
 
 
 def key_id_of(api_key: str) -> KeyId | None:
-    """The id that stands in a key of this server's making; None for any other text."""
+    """Return the id in a key that this server created; None for any other text."""
     match = API_KEY_PATTERN.fullmatch(api_key)
     return KeyId(f"key_{match[1]}") if match else None
 
 
 def imported_key_id(sha256: str) -> KeyId:
-    """The id of a key that was made elsewhere, from its digest: importing it twice gives one key."""
+    """Return the id of a key that was made elsewhere, from its digest: importing it twice gives one key."""
     return KeyId("key_" + _base62(int.from_bytes(_digest("key", sha256)[:16], "big"), KEY_ID_DIGITS))
 
 
@@ -104,12 +104,13 @@ def new_endpoint_id(entropy: bytes) -> EndpointId:
 
 
 def delivery_id_of(sequence: int, endpoint_id: EndpointId) -> DeliveryId:
-    """`evt_` + 32 hex: the same for one event of the log and one endpoint, however often the log is read."""
+    """Return `evt_` + 32 hex digits: the same for one event of the log and one endpoint, however often the log is
+    read."""
     return DeliveryId("evt_" + _digest("delivery", str(sequence), endpoint_id).hex()[:32])
 
 
 def asked_delivery_id(entropy: bytes) -> DeliveryId:
-    """The same shape for a delivery that somebody asked for."""
+    """Return an id of the same shape for a delivery that a client asked for."""
     return DeliveryId(f"evt_{entropy[:16].hex()}")
 
 
@@ -119,32 +120,32 @@ def new_judgement_id(entropy: bytes) -> JudgementId:
 
 
 def derived_judgement_id(*parts: str) -> JudgementId:
-    """The same for the same parts, so that a judgement that is told twice is one."""
+    """Return the same id for the same parts, so that a judgement that arrives twice counts once."""
     return JudgementId("judgement_" + _digest("judgement", *parts).hex()[:32])
 
 
 def dataset_id_of(owner: OwnerId, name: str) -> DatasetId:
-    """`dataset_` + 32 hex: an owner's data set is known by its name."""
+    """Return `dataset_` + 32 hex digits, derived from the owner and the name, which identify a data set."""
     return DatasetId("dataset_" + _digest("dataset", owner, name).hex()[:32])
 
 
 def labeling_id_of(owner: OwnerId, request_id: str) -> LabelingId:
-    """`labeling_` + 32 hex: the same request asks for one labeling."""
+    """Return `labeling_` + 32 hex digits. The same request always gives the same labeling."""
     return LabelingId("labeling_" + _digest("labeling", owner, request_id).hex()[:32])
 
 
 def evaluation_id_of(owner: OwnerId, request_id: str) -> EvaluationId:
-    """`evaluation_` + 32 hex: the same request asks for one evaluation."""
+    """Return `evaluation_` + 32 hex digits. The same request always gives the same evaluation."""
     return EvaluationId("evaluation_" + _digest("evaluation", owner, request_id).hex()[:32])
 
 
 def owner_token(owner: OwnerId) -> str:
-    """One subject token for an owner's name, which may hold dots but no tilde."""
+    """Return one subject token for an owner's name, which may hold dots but no tilde."""
     return owner.replace(".", "~")
 
 
 def output_file_id(batch_id: BatchId, kind: OutputKind) -> FileId:
-    """The id of a batch's output or error file; it is derived, so a repeated seal gives the same id."""
+    """Return the id of a batch's output or error file. It is derived, so a repeated seal gives the same id."""
     return new_file_id(_digest(batch_id, kind))
 
 
@@ -160,17 +161,17 @@ def fanout_id_of(first: BatchId, models: Sequence[ModelId]) -> FanoutId:
 
 
 def fanout_batch_id(first: BatchId, model: ModelId) -> BatchId:
-    """The id of the batch that a fan-out makes for another model than its first one."""
+    """Return the id of the batch that a fan-out creates for a model other than its first one."""
     return BatchId("batch_" + _digest("fanout", first, model).hex()[:32])
 
 
 def batch_request_id(batch_id: BatchId, line: int) -> str:
-    """The `id` of a line in an output file: `batch_req_` + 32 hex digits."""
+    """Return the `id` of a line in an output file: `batch_req_` + 32 hex digits."""
     return "batch_req_" + _digest(batch_id, str(line)).hex()[:32]
 
 
 def engine_request_id(batch_id: BatchId, line: int) -> str:
-    """The `response.request_id` of a line: 32 hex digits, as in OpenAI's live output files."""
+    """Return the `response.request_id` of a line: 32 hex digits, as in OpenAI's live output files."""
     return _digest(batch_id, str(line), "engine").hex()[:32]
 
 

@@ -1,5 +1,5 @@
-"""Describes what is wrong with invalid JSON so that its author finds the place, and mends the one flaw that can be
-mended: half of a surrogate pair (ADR 16)."""
+"""Describes what is wrong with invalid JSON so that its author finds the place, and repairs the one flaw that can be
+repaired: half of a surrogate pair (ADR 16)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def with_whole_characters(raw: bytes) -> bytes:
 
 
 def json_fault(raw: bytes, complaint: Exception) -> str:
-    """One sentence on the first fault, with its place in characters from 1. `complaint` is the decoder's error for
-    `raw`; it is used only where nothing better is found."""
+    """Return one sentence on the first fault, with its place in characters from 1. `complaint` is the decoder's error
+    for `raw`; it is used only if nothing better is found."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -43,7 +43,7 @@ def json_fault(raw: bytes, complaint: Exception) -> str:
 
 
 class _Constant(Exception):
-    """Raised for a number that JSON does not have."""
+    """Raised for a number that JSON does not allow."""
 
 
 def _syntax_fault(text: str, complaint: Exception) -> str:
@@ -81,7 +81,7 @@ def _decoder_fault(text: str, error: json.JSONDecodeError) -> str:
 
 
 def _nesting_fault(text: str) -> str:
-    """Names the deepest place; how deep is too deep depends on the reader."""
+    """Return a sentence that names the deepest place; the depth that is too deep depends on the reader."""
     depth = deepest = column = 0
     for found in _STRING_OR_BRACKET.finditer(text):
         if found["bracket"] is None:
@@ -93,7 +93,7 @@ def _nesting_fault(text: str) -> str:
 
 
 def _complaint(text: str, words: str) -> str:
-    """Converts the decoder's byte offset to a character position."""
+    """Return the decoder's complaint with its byte offset converted to a character position."""
     found = _BYTE.search(words)
     if found is None:
         return f"{words}."

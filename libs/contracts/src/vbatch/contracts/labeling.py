@@ -1,4 +1,4 @@
-"""What is handed to Label Studio: the words, and the items that the gateway chooses and the labeler sends."""
+"""What is handed to Label Studio: the terms, and the items that the gateway chooses and the labeler sends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from vbatch.contracts.previews import Json
 
 ITEMS_MAX = 10_000
-"""Of one labeling: the pages of Label Studio become slow beyond."""
+"""The most items of one labeling: beyond it, the pages of Label Studio become slow."""
 LABELS_COUNT_MAX = 64
 ITEMS = "labelings"
 """The folder of their blobs."""
@@ -37,12 +37,13 @@ class LabelingAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabelingItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the blob of a labeling: a conversation and its answer, or its two answers in the order to show."""
+    """One line of the blob of a labeling: a conversation and its answer, or its two answers in the order in which they
+    are shown."""
 
     messages: list[Json]
     answer: LabelingAnswer
     other: LabelingAnswer | None = None
     label: str | None = None
-    """Of a classification: what the model answered."""
+    """For a classification: what the model answered."""
     label_field: str = ""
-    """The key of the answer's JSON that holds the label; empty where the answer is the label."""
+    """The key of the answer's JSON that holds the label; empty if the answer itself is the label."""

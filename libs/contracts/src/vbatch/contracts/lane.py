@@ -1,7 +1,8 @@
-"""The interactive lane between the gateway and a runner: its paths, its headers, and what a runner says of itself.
+"""The interactive lane between the gateway and a runner: its paths, its headers, and what a runner reports about
+itself.
 
 A request that a client waits for goes over HTTP from the gateway to a runner, and from there to the engine. Nothing of
-it stands in the log.
+it is in the log.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ import msgspec
 from vbatch.contracts.ids import ModelId, RunnerId
 
 LANE_PATH = "/lane"
-"""`GET /lane` is the state of a runner; `POST /lane` before the path of an endpoint is a request."""
+"""`GET /lane` is the state of a runner. A `POST` to `/lane` followed by the path of an endpoint is a request."""
 MODEL_HEADER = "x-vbatch-model"
 REQUEST_HEADER = "x-request-id"
 RESULT_HEADER = "x-vbatch-lane"
-"""On every answer of a runner: whether the engine answered or why not. An answer without it is none of a runner's."""
+"""On every answer of a runner: whether the engine answered, or why not. An answer without it is not from a runner."""
 DEMAND_PATH = "/demand"
 """`POST /demand?model=ID` of the scheduler: clients wait for this model."""
 DEMAND_SECONDS = 5.0
 """A demand is forgotten when it is not repeated within this time."""
 BODY_BYTES_MAX = 16 << 20
-"""The largest body of an interactive request; a line of a batch may be as long."""
+"""The largest body of an interactive request. A line of a batch may be as long."""
 TOKENIZE = "/tokenize"
-"""vLLM's own endpoint beside those of OpenAI: it counts the tokens of a request without running it."""
+"""vLLM's own endpoint, in addition to those of OpenAI. It counts the tokens of a request without running it."""
 
 
 class LaneResult(StrEnum):
@@ -36,7 +37,7 @@ class LaneResult(StrEnum):
     NOT_LOADED = "not_loaded"
     """The model does not answer on this runner now, or it is about to leave the device."""
     FULL = "full"
-    """As many interactive requests as may run at once are running."""
+    """The most interactive requests that may run at once are running already."""
     ENGINE_LOST = "engine_lost"
     """The engine died, or it closed the connection."""
     TIMED_OUT = "timed_out"
@@ -44,10 +45,10 @@ class LaneResult(StrEnum):
 
 
 class DemandAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the scheduler says to a gateway whose clients wait for a model. `message` is a sentence for a client.
+    """What the scheduler answers to a gateway whose clients wait for a model. `message` is a sentence for a client.
 
-    `retry_after_seconds` is when it may be there, `earliest_seconds` when its load may begin; `is_hopeless` says that
-    waiting does not help.
+    `retry_after_seconds` is when the model may be ready, `earliest_seconds` when its load may begin. `is_hopeless` says
+    that waiting does not help.
     """
 
     message: str
@@ -57,8 +58,8 @@ class DemandAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaneState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a runner says of itself. `ready` are the models that answer now, `wanted` the one it works towards.
-    `watts` is what its device draws, where that tells."""
+    """What a runner reports about itself. `ready` are the models that answer now, `wanted` the one that it works
+    towards. `watts` is the power draw of its device, if the device reports it."""
 
     runner_id: RunnerId
     epoch: int

@@ -45,7 +45,7 @@ TRANSITIONS: dict[tuple[BatchStatus, type[e.Event]], BatchStatus] = {
 
 
 def next_status(status: BatchStatus, event: e.Event) -> BatchStatus:
-    """The status after the event; unchanged where TRANSITIONS has no move."""
+    """Return the status after the event; unchanged if TRANSITIONS has no move."""
     return TRANSITIONS.get((status, type(event)), status)
 
 
@@ -64,7 +64,8 @@ class Steering:
 
 
 def steered(steering: Steering, status: BatchStatus, event: e.BatchEvent) -> Steering:
-    """The steering after the event. `status` is the one after the event. A batch that is being ended is not paused."""
+    """Return the steering after the event. `status` is the one after the event. A batch that is being ended is not
+    paused."""
     if status not in STEERABLE:
         return replace(steering, paused_at=None)
     match event:
@@ -79,7 +80,8 @@ def steered(steering: Steering, status: BatchStatus, event: e.BatchEvent) -> Ste
 
 
 def true_ending(status: BatchStatus, asked: e.Ending) -> e.Ending:
-    """The ending of a batch whose counting stopped in `status`: the scheduler may have missed an earlier cancel."""
+    """Return the ending of a batch whose counting stopped in `status`: the scheduler may have missed an earlier
+    cancel."""
     return e.Ending.CANCELLED if status is BatchStatus.CANCELLING else asked
 
 

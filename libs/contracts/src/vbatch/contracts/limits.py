@@ -32,7 +32,7 @@ DETAIL_BYTES_MAX = 8 * KIB
 REASON_BYTES_MAX = 2 * KIB
 REQUEST_ERROR_BYTES_MAX = 2 * KIB
 ANSWER_BYTES_MAX = 1024 * KIB
-"""An answer inside a chunk; a larger one goes to a blob."""
+"""The largest answer inside a chunk. A larger one goes to a blob."""
 SMALL_CHUNK_BYTES_MAX = 256 * KIB
 """The JSON of several outcomes together."""
 OUTCOME_BYTES_MAX = ANSWER_BYTES_MAX + 32 * KIB
@@ -51,23 +51,23 @@ METADATA_VALUE_BYTES_MAX = 2 * KIB
 """64 and 512 characters, each of up to four bytes."""
 BLOB_BYTES_MAX = 256
 WORD_BYTES_MAX = 128
-"""Of a string from a closed list, or a name that an operator chose: a purpose, an endpoint, a window, a digest."""
+"""For a string from a closed list, or a name that an operator chose: a purpose, an endpoint, a window, a digest."""
 TOKENS_MAX = 2**31 - 1
-"""Of one request; the columns of the read model are 32 bits wide."""
+"""For the tokens of one request; the columns of the read model are 32 bits wide."""
 OUTPUT_KINDS_COUNT = 2
-"""Of the files of a batch: output and error."""
+"""The files of a batch: output and error."""
 PROFILE_SETTINGS_COUNT_MAX = 48
-"""Of the arguments and variables that an engine is told; a definition that gives more is cut."""
+"""For the arguments and variables that an engine is told. The list of a definition that gives more is cut."""
 PERSON_TEXT_BYTES_MAX = 800
 """200 characters, each of up to four bytes: the name of a key or an endpoint, or why a key was revoked."""
 URL_BYTES_MAX = 2_048
 EVENT_TYPES_COUNT_MAX = 32
 PAYLOAD_BYTES_MAX = 2 * KIB
-"""Of what a webhook is sent."""
+"""For what a webhook is sent."""
 SHORT_ANSWER_BYTES_MAX = 4 * KIB
-"""Of the beginning of a receiver's answer: 1 KiB as it came, more once it is text."""
+"""For the beginning of a receiver's answer: 1 KiB as it came, more once it is text."""
 RETRY_AFTER_BYTES_MAX = 64
-"""Of an engine's Retry-After header; a longer one is none."""
+"""For an engine's Retry-After header. A longer one counts as missing."""
 
 BlobName = Annotated[str, Name(BLOB_BYTES_MAX)]
 CustomId = Annotated[str, Name(CUSTOM_ID_BYTES_MAX)]

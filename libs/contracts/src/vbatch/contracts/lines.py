@@ -24,8 +24,8 @@ BOM = b"\xef\xbb\xbf"
 
 
 RawLine = tuple[int, int, bytes]
-"""A request as it stands in its file: its physical line, 1-based, the offset of its bytes, and its bytes. A bare tuple,
-because validation makes one of every line of a file."""
+"""A request as it is in its file: its physical line, 1-based, the offset of its bytes, and its bytes. A bare tuple,
+because validation makes one for every line of a file."""
 
 
 class RequestLines:
@@ -43,7 +43,7 @@ class RequestLines:
         self._cut_bytes = 0
 
     def feed(self, block: bytes) -> list[RawLine]:
-        """The requests on the lines that end in this block."""
+        """Return the requests on the lines that end in this block."""
         *whole, rest = (self._rest + block).split(b"\n")
         requests = self._requests(whole)
         self._rest = rest
@@ -53,7 +53,7 @@ class RequestLines:
         return requests
 
     def end(self) -> list[RawLine]:
-        """The request after the last line end, if any."""
+        """Return the request after the last line end, if any."""
         rest, self._rest = self._rest, b""
         return self._requests([rest])
 
@@ -109,7 +109,7 @@ def parse_request_line(raw: bytes) -> RequestLine:
 
 
 def output_line(batch_id: BatchId, outcome: Outcome) -> bytes:
-    """The line for an outcome. It ends in a newline and is safe for every way of splitting text into lines."""
+    """Return the line for an outcome. It ends in a newline and is safe for every way of splitting text into lines."""
     response = None
     if outcome.status_code is not None:
         body = msgspec.Raw(single_line(bytes(outcome.body)))
@@ -119,13 +119,13 @@ def output_line(batch_id: BatchId, outcome: Outcome) -> bytes:
 
 
 def never_ran_line(batch_id: BatchId, line: int, custom_id: str, fault: RequestFault, message: str = "") -> bytes:
-    """The error line of a request without an outcome: cancelled or expired before it ran, or set aside."""
+    """Return the error line of a request without an outcome: cancelled or expired before it ran, or set aside."""
     error = RequestError(code=fault, message=message or REQUEST_FAULT_MESSAGES[fault])
     return output_line(batch_id, Outcome(line=line, custom_id=custom_id, error=error))
 
 
 def single_line(document: bytes) -> bytes:
-    """The same JSON document without any byte sequence that some reader takes for a line end."""
+    """Return the same JSON document without any byte sequence that some reader takes for a line end."""
     for separator, escape in LINE_SEPARATORS:
         if separator in document:
             document = document.replace(separator, escape)

@@ -1,4 +1,4 @@
-"""What made the answers of a batch, as results stores it and the gateway shows it: enough to make them again."""
+"""What made the answers of a batch, as results stores it and the gateway shows it: enough to reproduce them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from vbatch.contracts.ids import ModelId, RunnerId
 
 
 class EngineUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One engine that answered requests of a batch: where it and its model came from, and all that it was told."""
+    """One engine that answered requests of a batch: where it and its model came from, and everything that it was
+    told."""
 
     model: ModelId
     runner_id: RunnerId

@@ -57,12 +57,13 @@ class Discovery(StrEnum):
     NONE = "none"
     """The URL is one replica."""
     DNS = "dns"
-    """Each address of its host is one replica; the name is resolved again and again."""
+    """Each address of its host is one replica. The name is resolved repeatedly."""
 
 
 class ServerAccess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How a runner speaks with a server. Secrets are in the runner's environment: `api_key_variable` names the variable
-    of a bearer key, `header_variables` those of headers. `ca_file` is who signed its certificate, in PEM."""
+    """How a runner connects to a server. Secrets are in the runner's environment: `api_key_variable` names the variable
+    of a bearer key, `header_variables` those of headers. `ca_file` is the authority that signed its certificate, in
+    PEM."""
 
     headers: dict[str, str] = {}
     header_variables: dict[str, str] = {}
@@ -70,7 +71,7 @@ class ServerAccess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     ca_file: str | None = None
 
     def fault(self) -> str | None:
-        """What is wrong with it, in plain words; None when nothing is."""
+        """Return what is wrong with the access, in plain words; None if nothing is."""
         names = [*self.headers, *self.header_variables]
         variables = [*self.header_variables.values(), *([self.api_key_variable] if self.api_key_variable else [])]
         if len(names) > HEADERS_COUNT_MAX:
@@ -98,8 +99,8 @@ class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     `package`, `hub`, `folder` and `base_url` name the source; a vLLM model has exactly one of the first three, an
     `http` engine has `base_url` or `base_urls`, a simulated one has none. `arguments` become `--key value` (true: a
     bare flag). `max_num_seqs` is how many requests the engine, or each replica of a fleet, runs at once; the runner
-    derives its concurrency from it. A `pinned` model stays on the device where there is room beside others, and comes
-    back when the device has nothing to do. `access` applies to every URL that `access_by_url` does not name.
+    derives its concurrency from it. A `pinned` model stays on the device if there is room for it beside others, and
+    returns when the device has nothing to do. `access` applies to every URL that `access_by_url` does not name.
     """
 
     id: ModelId
@@ -121,12 +122,13 @@ class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     @property
     def trust(self) -> Trust:
-        """The trust by the arguments for any device; the engine follows the arguments for its own device."""
+        """The trust that follows from the arguments for any device. The engine follows the arguments for its own
+        device."""
         hosts = " ".join(str(value) for value in self._argument(MEDIA_HOSTS)).lower().split()
         return Trust(frozenset(hosts), any(value is True for value in self._argument(CHAT_TEMPLATES)))
 
     def argument_fault(self) -> str | None:
-        """What is wrong with an argument, in plain words; None when nothing is."""
+        """Return what is wrong with an argument, in plain words; None if nothing is."""
         if self._argument(LOCAL_MEDIA):
             return f"{LOCAL_MEDIA} is not taken: requests may not name files of this machine"
         return None
@@ -136,7 +138,7 @@ class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         return [value for layer in layers for key, value in layer.items() if key.replace("_", "-") == name]
 
     def source_fault(self) -> str | None:
-        """What is wrong with the source, in plain words; None when it fits the engine."""
+        """Return what is wrong with the source, in plain words; None if it fits the engine."""
         sources = [name for name in ("package", "hub", "folder") if getattr(self, name)]
         match self.engine:
             case EngineKind.VLLM if len(sources) != 1 or self.urls:

@@ -1,4 +1,4 @@
-"""Events of what administrators do to the server, as a person would say them."""
+"""Sentences for people about the events of what administrators do to the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scheduler tells a runner over WORK. Orders hold references only; they can be made again from the log."""
+"""What the scheduler tells a runner over WORK. Orders hold references only and can be made again from the log."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class CancelBatch(Order, frozen=True, kw_only=True, tag="recall"):
 
 
 class PauseBatch(Order, frozen=True, kw_only=True, tag="hold"):
-    """Start nothing more of this batch: return its lines that are not inside the engine, and let the others finish.
+    """Start no more requests of this batch: return its lines that are not inside the engine, and let the others finish.
 
     `pause` is the sequence of the event that asks for it: a batch can be paused more than once.
     """
@@ -90,13 +90,13 @@ class UnreadableOrder(Exception):
 
 
 def encode_order(order: WorkOrder, *, subject: str) -> Message:
-    """The message of an order; its id lets the queue drop repeats."""
+    """Return the message of an order. Its id lets the queue drop repeats."""
     message_id = f"{order.epoch}:{_name(order)}"
     return Message(subject, msgspec.json.encode(order), message_id, {"content-type": "application/json"})
 
 
 def _name(order: WorkOrder) -> str:
-    """The message name; it is the same when another scheduler makes the same order again."""
+    """Return the message name. It is the same when another scheduler makes the same order again."""
     match order:
         case RunSlice() | FailSlice():
             return order.slice_id

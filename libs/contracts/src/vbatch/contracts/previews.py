@@ -1,4 +1,5 @@
-"""What a request asks and what an answer says, as the beginning of a text. Tolerant: text of others may be anything."""
+"""The question of a request and the text of an answer, as the beginning of a text. Tolerant: texts of others may be
+anything."""
 
 from __future__ import annotations
 
@@ -8,25 +9,26 @@ PREVIEW_CHARS_MAX = 400
 NUMBERS_SHOWN = 4
 
 Json = dict[str, object]
-"""A decoded object of the engine's or the client's making, whose shape nobody promises."""
+"""A decoded object from the engine or the client, whose shape is not guaranteed."""
 
 
 def request_preview(line: bytes) -> str | None:
-    """Of an input line: the last message, the prompt or the input. None for what is no request of a known kind."""
+    """Return the preview of an input line: the last message, the prompt or the input. None for a line that is not a
+    request of a known kind."""
     body = _object(_decoded(line), "body")
     text = request_text(body) if body is not None else None
     return _short(text) if text is not None else None
 
 
 def answer_preview(line: bytes) -> str | None:
-    """Of an output line: what the model said, or why there is no answer."""
+    """Return the preview of an output line: what the model answered, or why there is no answer."""
     decoded = _decoded(line)
     text = answer_text(decoded) if decoded is not None else None
     return _short(text) if text is not None else None
 
 
 def request_text(body: Json) -> str | None:
-    """The question of a request body."""
+    """Return the question of a request body."""
     messages = body.get("messages")
     if isinstance(messages, list):
         return next((text for message in reversed(messages) if (text := message_text(message))), None)
@@ -37,7 +39,7 @@ def request_text(body: Json) -> str | None:
 
 
 def answer_text(line: Json) -> str | None:
-    """The answer of an output line, or the message of its error."""
+    """Return the answer of an output line, or the message of its error."""
     error = _object(line, "error")
     if error is not None:
         return _string(error.get("message"))
@@ -46,7 +48,7 @@ def answer_text(line: Json) -> str | None:
 
 
 def body_text(body: Json) -> str | None:
-    """The answer of an engine: of the endpoints there are, and of its errors."""
+    """Return the answer in an engine's body, for every endpoint and for errors."""
     error = body.get("error")
     if isinstance(error, dict):
         return _string(error.get("message"))
@@ -65,7 +67,7 @@ def message_text(message: object) -> str | None:
 
 
 def content_text(content: object) -> str | None:
-    """A string, or the parts of a content; what is no text is named by its type."""
+    """Return a string, or the parts of a content. A part that is not text is named by its type."""
     match content:
         case str():
             return content
@@ -96,7 +98,7 @@ def _choices_text(choices: list[object]) -> str | None:
 
 
 def _calls_text(message: Json) -> str | None:
-    """`name(arguments)` of each tool that the model wants called."""
+    """Return `name(arguments)` for each tool that the model wants to call."""
     calls = message.get("tool_calls")
     if not isinstance(calls, list):
         return None

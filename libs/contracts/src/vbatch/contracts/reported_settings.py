@@ -1,4 +1,4 @@
-"""What a service tells of the settings it runs with, on `GET /settings` of its port. Never a secret."""
+"""What a service reports about the settings it runs with, on `GET /settings` of its port. Never a secret."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class SettingSource(StrEnum):
 
 
 class Effect(StrEnum):
-    """When a change of a setting counts."""
+    """When a change of a setting takes effect."""
 
     LIVE = "live"
     RESTART = "restart"
 
 
 class ReportedSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """`variable` is the environment variable that sets it, `place` the variable or the file that did, if any did.
-    `value` and `default` are texts for people, and `set` stands for the value of a secret."""
+    """`variable` is the environment variable that sets it; `place` is the variable or the file that did, if any.
+    `value` and `default` are texts for people. For a secret the value is only `set`."""
 
     name: str
     variable: str

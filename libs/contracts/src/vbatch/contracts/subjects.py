@@ -1,4 +1,5 @@
-"""Where messages live. An aggregate is `evt.<aggregate>.<id>.>`; no request, line or chunk is part of a subject."""
+"""The subjects of messages. An aggregate is `evt.<aggregate>.<id>.>`; no request, line or chunk is part of a
+subject."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ WEBHOOK_EVENTS = "evt.webhook.>"
 WEBHOOK_CHANGES = tuple(
     f"evt.webhook.*.{event}" for event in ("created", "updated", "deleted", "disabled", "enabled", "secret_rotated")
 )
-"""What endpoints are, without what was sent to them."""
+"""Changes of the endpoints themselves, without what was sent to them."""
 JUDGEMENT_EVENTS = "evt.judgement.>"
 DATASET_EVENTS = "evt.dataset.>"
 LABELING_EVENTS = "evt.labeling.>"
@@ -51,7 +52,7 @@ def chunks_of(batch_id: BatchId) -> str:
 
 
 def archived(batch_id: BatchId) -> str:
-    """Where the archives of one batch are told."""
+    """The events that name the archives of one batch."""
     return f"evt.batch.{batch_id}.archived"
 
 
@@ -81,7 +82,7 @@ def attempt_events(endpoint_id: EndpointId) -> tuple[str, ...]:
 
 
 def judgements_of(batch_id: BatchId) -> str:
-    """What was said about the answers of one batch, and what was taken back."""
+    """What was said about the answers of one batch, and what was withdrawn."""
     return f"evt.judgement.{batch_id}.>"
 
 

@@ -1,4 +1,5 @@
-"""What gateway and notifier agree on: which events can be sent, what a URL looks like, how deliveries are listed."""
+"""What the gateway and the notifier agree on: which events can be sent, what a URL looks like, how deliveries are
+listed."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ from vbatch.contracts.ids import DeliveryId, EndpointId
 URL_CHARS_MAX = 2_048
 PORTS_FROM = 1_024
 DELIVERIES_KEPT = 200
-"""Of one endpoint, the newest ones."""
+"""The number of deliveries kept for one endpoint, the newest ones."""
 ANSWER_BYTES_KEPT = 1_024
 SECRET_PREFIX = "whsec_"
 SECRET_BYTES = 32
 
 
 class WebhookEventType(StrEnum):
-    """Those of OpenAI that can happen here, then ours."""
+    """The event types of OpenAI that can happen here, then our own."""
 
     BATCH_COMPLETED = "batch.completed"
     BATCH_FAILED = "batch.failed"
@@ -32,7 +33,8 @@ class WebhookEventType(StrEnum):
 
 
 class DeliveryFault(StrEnum):
-    """Why there was no answer. Coarse on purpose: whoever sets the URL must not learn what listens where."""
+    """Why there was no answer. Deliberately coarse: a client that sets the URL must not learn which services listen
+    where."""
 
     ADDRESS_NOT_ALLOWED = "address_not_allowed"
     NO_ANSWER = "no_answer"
@@ -43,11 +45,11 @@ class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
-    """It is not tried again: a test, an endpoint that is gone, or tries that are used up."""
+    """The delivery is not tried again: it was a test, its endpoint is gone, or its tries are used up."""
 
 
 class DeliveryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivery as it stands; `body` is what each try sends, the last fields are those of the last try."""
+    """One delivery as it is now. `body` is what each try sends; the last fields are those of the last try."""
 
     delivery_id: DeliveryId
     event_type: str
@@ -71,7 +73,7 @@ class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def url_fault(url: str, *, may_be_private: bool) -> str | None:
-    """What is wrong with the address of a webhook, in plain words; None when it may be tried."""
+    """Return what is wrong with the address of a webhook, in plain words; None if it may be tried."""
     if len(url) > URL_CHARS_MAX or not url.isascii() or not url.isprintable() or " " in url:
         return f"expected at most {URL_CHARS_MAX} printable ASCII characters without blanks"
     try:

@@ -1,6 +1,6 @@
 """What the journal promises to its users: messages, guards, leases and the four operations on a log.
 
-Nothing here knows NATS; `jetstream` keeps these promises on a real server and `memory` keeps them in one process.
+Nothing here knows NATS. `jetstream` keeps these promises on a real server, and `memory` keeps them in one process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Lease:
     epoch: int
 
     def guard(self) -> Guard:
-        """A guard that holds until a newer lease is appended; from then on the server refuses what carries it."""
+        """A guard that holds until a newer lease is appended. From then on the server refuses messages that carry
+        it."""
         return Guard(self.subject, self.epoch)
 
 
@@ -57,7 +58,7 @@ class Conflict(Exception):
 
 
 class Fenced(Conflict):
-    """A newer lease exists: this process has no power any more and must end."""
+    """A newer lease exists: this process is fenced and must end."""
 
 
 class ConnectionLost(Exception):
@@ -73,7 +74,7 @@ class Full(Exception):
 
 
 class Rejected(Exception):
-    """The message is refused for good: too large with its headers, or a malformed subject, id or header."""
+    """The message is permanently refused: too large with its headers, or a malformed subject, id or header."""
 
 
 class Log(Protocol):
@@ -103,20 +104,20 @@ class Log(Protocol):
         """
 
     async def last(self, subject_filter: str) -> Recorded | None:
-        """The newest message on the filter, as the stream's leader knows it."""
+        """Return the newest message on the filter, as the stream's leader knows it."""
 
     async def last_sequence(self) -> int:
-        """The head of the log; 0 when nothing was ever stored."""
+        """Return the sequence of the newest message in the log; 0 if nothing was ever stored."""
 
     async def fill(self) -> Fill:
-        """How much of its limit the log has used."""
+        """Return how much of its limit the log has used."""
 
     async def acquire(self, message: Message) -> Lease:
-        """Append a lease after the current lease of its subject; from then on every earlier epoch has no power."""
+        """Append a lease after the current lease of its subject. From then on every earlier epoch is fenced."""
 
 
 class LogPurge(Protocol):
-    """Takes from the log what an archive holds. Only one user of the server has the right to do this."""
+    """Removes from the log what an archive holds. Only one user of the server has the right to do this."""
 
     async def purge(self, subject: str, through: int) -> int:
         """Remove the messages on `subject`, which has no wildcard, up to and including sequence `through`.
@@ -134,12 +135,12 @@ class Publisher(Protocol):
         on_stored: Callable[[int], None] | None = None,
         on_refused: Callable[[Rejected], None] | None = None,
     ) -> None:
-        """Return when there is room for the message; `on_stored` gets its sequence, in the order of publishing.
+        """Return when there is room for the message. `on_stored` gets its sequence, in the order of publishing.
 
-        A message that is refused for good is left out, and the others continue: `on_refused` gets the reason, at once
-        or later. Without `on_refused` the refusal is raised, at once or by a later call. Any other error of an earlier
-        message is raised by every call from then on: Conflict says that this writer is fenced. Messages after one that
-        failed may be stored or not, and their `on_stored` is never called.
+        A message that is permanently refused is left out, and the others continue: `on_refused` gets the reason, at
+        once or later. Without `on_refused` the refusal is raised, at once or by a later call. Any other error of an
+        earlier message is raised by every call from then on: Conflict says that this writer is fenced. Messages after
+        one that failed may be stored or not, and their `on_stored` is never called.
         """
 
     async def flush(self) -> int:
@@ -163,25 +164,28 @@ class Delivery(Protocol):
         """The order is done. Normally the server confirms this; if a crash loses that, the order can come again."""
 
     async def nak(self, delay_seconds: float = 0.0) -> None:
-        """Deliver the order again, to any taker, after the delay."""
+        """Deliver the order again after the delay, to any taker."""
 
     async def dead_letter(self, reason: str) -> None:
-        """Never deliver it again: store it with the reason among the dead letters, then take it off the queue."""
+        """Never deliver the order again: store it with the reason among the dead letters, then take it off the
+        queue."""
 
 
 class WorkQueue(Protocol):
-    """References to work (stream WORK), rebuildable from the log. Delivery is at least once: acks never fence."""
+    """References to work (stream WORK), which can be rebuilt from the log. Delivery is at least once: acks never
+    fence."""
 
     async def put(self, message: Message) -> int: ...
 
     def take(self, subject: str, consumer: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
-        """Deliveries on `subject`, shared by all who take as `consumer`; leaving the context returns unsettled ones."""
+        """Yield deliveries on `subject`, shared by all takers that use the name `consumer`. Leaving the context returns
+        unsettled ones."""
 
     async def is_awaited(self, consumer: str) -> bool:
-        """Whether a taker waits now for the next delivery as `consumer`.
+        """Return whether a taker now waits for the next delivery as `consumer`.
 
         Between two requests of a live taker it may be false for a moment, and for longer while the taker holds as many
-        as it may. Raises Unavailable.
+        deliveries as it may. Raises Unavailable.
         """
 
 
@@ -191,7 +195,7 @@ class Origin(StrEnum):
     LOG = "log"
     WORK = "work"
     WRITE = "write"
-    """A write that was never stored, because it was refused for good; its body is cut and its sequence is 0."""
+    """A write that was never stored, because it was permanently refused. Its body is cut and its sequence is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,32 +210,34 @@ class DeadLetter:
 
 
 class DeadLetters(Protocol):
-    """Messages that could not be read or were refused for good, kept visible (stream DEAD)."""
+    """Messages that could not be read or were permanently refused, kept visible (stream DEAD)."""
 
     async def append(self, record: Recorded, reason: str, origin: Origin = Origin.LOG) -> int:
-        """Store once per origin and sequence, or per message id of a refused write; return the new sequence."""
+        """Store the record once per origin and sequence, or per message id of a refused write; return the new
+        sequence."""
 
     async def list(self, after: int = 0, limit: int = 100) -> list[DeadLetter]:
-        """The dead letters from sequence `after` + 1, oldest first, at most `limit`."""
+        """Return the dead letters from sequence `after` + 1, oldest first, at most `limit`."""
 
     async def get(self, sequence: int) -> DeadLetter | None:
-        """The dead letter; None when it never existed or was dropped."""
+        """Return the dead letter; None if it never existed or was dropped."""
 
     async def drop(self, sequence: int) -> None:
-        """Delete a dead letter that is dealt with. One that does not exist counts as dropped."""
+        """Delete a dead letter that was handled. One that does not exist counts as dropped."""
 
     async def count(self) -> int:
-        """The number of dead letters that are not dropped."""
+        """Return the number of dead letters that are not dropped."""
 
 
 class WaitingWrites(Protocol):
-    """Why writes of one connection wait for room, if any do."""
+    """Why writes of one connection wait for room, if any wait."""
 
     @property
     def refusal(self) -> str | None: ...
 
     def watch(self, watcher: Callable[[str | None], None]) -> None:
-        """Call it with the refusal when the first write begins to wait, and with None when the last one continues."""
+        """Call the watcher with the refusal when the first write begins to wait, and with None when the last one
+        continues."""
 
 
 class Journal(Protocol):
@@ -257,11 +263,11 @@ class Journal(Protocol):
         """Set when the connection will never come back: the process must exit and be restarted."""
 
     def publisher(self, lease: Lease | None = None) -> AbstractAsyncContextManager[Publisher]:
-        """A publisher under the lease. Leaving the context flushes, unless an exception leaves it."""
+        """A publisher under the lease. Leaving the context flushes it, unless an exception leaves the block."""
 
     async def topology(self) -> None:
         """Create the streams, or adjust them to the settings. Raises TopologyMismatch when that is not possible."""
 
 
 class TopologyMismatch(Exception):
-    """An existing stream differs in a property that may not be changed; the text names each difference."""
+    """An existing stream differs in a property that may not be changed. The text names each difference."""

@@ -1,10 +1,11 @@
 """What a single writer sets aside so that no message can stop it, and how it remembers where it ended.
 
-Two things are set aside: a write that the log refuses for good, and a place in the work at which the service has ended
-by an error of its own ENDS_MAX times in a row. Each becomes a dead letter and is reported, to be counted and logged.
+Two things are set aside: a write that the log permanently refuses, and a place in the work where the service has ended
+because of an error of its own ENDS_MAX times in a row. Each becomes a dead letter and is reported, to be counted and
+logged.
 
-Notes that outlive the process hold the number of ends. An end from outside (a kill, a lost machine) leaves no note: a
-message must not be blamed for that.
+Notes that outlive the process hold the number of ends. An end from outside (a kill, a lost machine) leaves no note: no
+message must be blamed for it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from vbatch.journal.port import Conflict, ConnectionLost, DeadLetters, Full, Ori
 
 ENDS_MAX = 3
 PLACES_MAX = 1_000
-"""The limit on remembered places; beyond it the oldest is forgotten, and found again if necessary."""
+"""The limit on remembered places. Beyond it the oldest is forgotten, and found again if necessary."""
 ERROR_BYTES_MAX = 500
 BODY_BYTES_MAX = 16 * 1024
-"""The bytes of a refused write that its dead letter keeps: the write may have been refused for its size."""
+"""The number of bytes of a refused write that its dead letter keeps: the write may have been refused for its size."""
 TROUBLE: tuple[type[Exception], ...] = (Conflict, ConnectionLost, Unavailable, Full)
-"""Ends that say nothing about a place: the log was away or full, or another process took over."""
+"""Ends that say nothing about a place: the log was unavailable or full, or another process took over."""
 
 
 class Cause(StrEnum):
@@ -44,7 +45,7 @@ class CrashNotes(Protocol):
     """A few kilobytes that outlive the process. Both methods raise OSError."""
 
     def load(self) -> bytes:
-        """What was saved last; empty when nothing was saved."""
+        """Return what was saved last; empty if nothing was saved."""
 
     def save(self, content: bytes) -> None: ...
 
@@ -76,7 +77,7 @@ class _SetAside(msgspec.Struct):
 
 
 class _Notes(msgspec.Struct):
-    """Where the service last ended, how often in a row, and the places that it passes over since."""
+    """Where the service last ended, how often in a row, and the places that it has skipped since."""
 
     place: str = ""
     ends: int = 0
@@ -94,22 +95,22 @@ class Quarantine:
 
     @property
     def last_place(self) -> str:
-        """Where the process before this one ended; empty when it did not end by an error of its own."""
+        """Where the previous process ended; empty if it did not end because of an error of its own."""
         return self._notes.place
 
     def watch(self, place: str) -> AbstractContextManager[None]:
-        """Note an exception that leaves the block as an end at this place, and let it propagate."""
+        """Record an exception that leaves the block as an end at this place, and let it propagate."""
         return _Watch(self, place)
 
     def is_poison(self, place: str) -> bool:
         return place in self._notes.places if self._notes.places else False
 
     def reason(self, place: str) -> str:
-        """Why a place is poison."""
+        """Return why a place is poison."""
         return self._notes.places[place].reason
 
     async def bury(self, record: Recorded, place: str) -> None:
-        """Make a dead letter, once, of the record at a place that is poison."""
+        """Make a dead letter, once, for the record at a poison place."""
         found = self._notes.places[place]
         if found.is_told:
             return
@@ -135,7 +136,7 @@ class Quarantine:
         self._means.on_set_aside(Cause.REFUSED, message.message_id, reason)
 
     def note(self, place: str, error: Exception) -> None:
-        """Note that the service ends here by an error of its own."""
+        """Note that the service ends here because of an error of its own."""
         if isinstance(error, self._passing):
             return
         notes = self._notes
@@ -148,7 +149,7 @@ class Quarantine:
         self._save()
 
     def _set_aside(self, place: str, reason: str) -> None:
-        """Of more than PLACES_MAX the oldest is forgotten."""
+        """Set the place aside. Beyond PLACES_MAX the oldest place is forgotten."""
         places = self._notes.places
         places[place] = _SetAside(reason)
         while len(places) > PLACES_MAX:
@@ -176,18 +177,18 @@ class _Watch(AbstractContextManager[None]):
 
 
 def place_of(record: Recorded) -> str:
-    """The place of an event of the log."""
+    """Return the place of an event of the log."""
     return f"log:{record.sequence}"
 
 
 def _read(notes: CrashNotes) -> _Notes:
-    """The saved notes; empty when they cannot be read, because they only save the time to find a place again."""
+    """Return the saved notes; empty if they cannot be read, because they only save the time to find a place again."""
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(notes.load(), type=_Notes)
     return _Notes()
 
 
 def _as_record(message: Message) -> Recorded:
-    """The message as if it had been stored, at no sequence."""
+    """Return the message as if it had been stored, at no sequence."""
     headers = {**message.headers, MESSAGE_ID_HEADER: message.message_id}
     return Recorded(0, message.subject, headers, message.body[:BODY_BYTES_MAX], datetime.now(UTC))

@@ -15,7 +15,8 @@ RESERVED_PREFIX = "nats-"
 
 
 def fault_of(letter: DeadLetter) -> str:
-    """Why sending it again would be of no use, as a sentence that says what to do; empty when it would be."""
+    """Return why sending the message again would not help, as a sentence that says what to do; empty if it would
+    help."""
     if letter.original.subject.endswith(LEASE):
         return "A lease cannot be sent again: it would fence the running process. Drop the letter."
     if letter.origin is Origin.WRITE:
@@ -31,7 +32,7 @@ def fault_of(letter: DeadLetter) -> str:
 
 
 def again(letter: DeadLetter) -> Message:
-    """The original message under an id of its own, which follows from the letter: sent twice, it is stored once."""
+    """Return the original message under a new id, which is derived from the letter: sent twice, it is stored once."""
     original = letter.original
     message_id = f"{original.message_id or original.sequence}:retry:{letter.sequence}"
     return Message(original.subject, original.body, message_id, _headers(original.headers, message_id))

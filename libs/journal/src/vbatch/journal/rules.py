@@ -26,7 +26,7 @@ _HEADER_LINE_BYTES = len(": \r\n")
 
 
 def outgoing_headers(message: Message) -> dict[str, str]:
-    """The message's own headers, its id and the trace context. Raises Rejected when the wire would change them."""
+    """Return the message's own headers, its id and the trace context. Raises Rejected if the wire would change them."""
     if len(message.subject) > SUBJECT_CHARS_MAX or not _SUBJECT.fullmatch(message.subject):
         raise Rejected(f"not a subject to publish on: {message.subject[:SUBJECT_CHARS_MAX]!r}")
     headers = dict(message.headers)
@@ -41,7 +41,7 @@ def outgoing_headers(message: Message) -> dict[str, str]:
 
 
 def wire_bytes(headers: Mapping[str, str], body: bytes) -> int:
-    """What the server counts against its limits: the body and the encoded header block."""
+    """Return what the server counts against its limits: the body and the encoded header block."""
     size = len(body) + _HEADER_FRAME_BYTES + _HEADER_LINE_BYTES * len(headers)
     for name, value in headers.items():
         size += len(name) + (len(value) if value.isascii() else len(value.encode()))
@@ -61,7 +61,7 @@ def check_subject(subject: str) -> None:
 
 
 def matches(subject_filter: str, subject: str) -> bool:
-    """NATS matching: `*` is one token, a final `>` one or more."""
+    """Match as NATS does: `*` is one token, a final `>` one or more."""
     wanted, tokens = subject_filter.split("."), subject.split(".")
     if wanted[-1] == ">":
         wanted = wanted[:-1]
@@ -72,7 +72,7 @@ def matches(subject_filter: str, subject: str) -> bool:
 
 
 def dead_letter_of(record: Recorded, reason: str, origin: Origin) -> Message:
-    """The dead letter of a record; one per origin and sequence (or message id), however often it is written."""
+    """Return the dead letter of a record: one per origin and sequence (or message id), however often it is written."""
     headers = {name: value for name, value in record.headers.items() if _survives(name, value)}
     printable = " ".join(reason.replace("\0", " ").split())
     headers[DEAD_REASON] = printable[:REASON_CHARS_MAX].rstrip() or "no reason given"
@@ -96,7 +96,7 @@ def from_dead_letter(stored: Recorded) -> DeadLetter:
 
 
 def _survives(name: str, value: str) -> bool:
-    """Whether the wire keeps this header unchanged and the header does not control the server."""
+    """Return whether the wire keeps this header unchanged and the header does not control the server."""
     if name[:5].lower() == _RESERVED_PREFIX or not _HEADER_NAME.fullmatch(name):
         return False
     return _HEADER_VALUE.fullmatch(value) is not None

@@ -55,13 +55,15 @@ class JournalSettings:
     nkey_seed: str | None = field(default=None, repr=False)
     credentials_file: Path | None = None
     ca_file: Path | None = None
-    """Who signed the server's certificate, in PEM, where this machine does not know it; needs a URL `tls://`."""
+    """The authority that signed the server's certificate, in PEM, if this machine does not know it; needs a URL
+    `tls://`."""
 
     waits_for_space: bool = False
     """Retry a refused write until there is room, instead of raising Full: for single writers."""
     space_retry_seconds: float = 1.0
     store_folder: Path | None = None
-    """The server's store, if this process can see its disk; below `store_free_bytes_min` nothing is written."""
+    """The server's store, if this process can see its disk. Nothing is written when less than `store_free_bytes_min` is
+    left."""
     store_free_bytes_min: int = 0
 
     connect_seconds: float = 10.0
@@ -78,10 +80,11 @@ class JournalSettings:
     work_in_flight_max: int = 2
     work_deliveries_max: int = 10
     work_orders_max: int = 256
-    """Orders kept for one epoch of a runner, settled ones too; four times what a scheduler may leave unsettled."""
+    """The orders kept for one epoch of a runner, settled ones included: four times what a scheduler may leave
+    unsettled."""
 
     replicas: int = 1
-    """The servers that keep each stream: 1, or 3 of a cluster, which survives the loss of one of them."""
+    """The number of servers that keep each stream: 1, or 3 of a cluster, which survives the loss of one of them."""
     log_stream: str = "EVT"
     work_stream: str = "WORK"
     dead_stream: str = "DEAD"
@@ -94,7 +97,7 @@ class JournalSettings:
 
     @classmethod
     def of(cls, settings: LogSettings, name: str) -> JournalSettings:
-        """The settings of the service `name`."""
+        """Return the settings of the service `name`."""
         beside = side_stream_bytes(settings.log_bytes_max)
         return cls(
             url=settings.nats_url,
@@ -115,7 +118,7 @@ class JournalSettings:
 
     @property
     def guarded_in_flight_max(self) -> int:
-        """A replicated stream refuses a guarded write while another under the same guard is in flight."""
+        """A replicated stream refuses a guarded write while another one under the same guard is in flight."""
         return self.in_flight_messages_max if self.replicas == 1 else 1
 
     @property
@@ -140,5 +143,5 @@ class JournalSettings:
 
 
 def side_stream_bytes(log_bytes_max: int) -> int:
-    """The limit of WORK and of DEAD beside a log of this size."""
+    """Return the limit of WORK and of DEAD beside a log of this size."""
     return min(SIDE_STREAM_BYTES_MAX, max(SIDE_STREAM_BYTES_MIN, log_bytes_max // SIDE_STREAMS_SHARE))

@@ -1,7 +1,7 @@
-"""Whether the store takes messages: its last refusal, a check of the disk below it, and waiting for room.
+"""Whether the store takes messages: its last refusal, a check of its disk, and waiting for room.
 
-JetStream reports a stream at its own limit with an error, but stops answering on a full disk until it is restarted. So
-writers that can see its folder stop while some space is left.
+JetStream reports a stream at its own limit with an error, but on a full disk it stops answering until it is restarted.
+So writers that can see its folder stop while some space is left.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SpaceWait:
         self._watchers.append(watcher)
 
     def check_disk(self) -> None:
-        """Raise Full when the disk of the store has less space left than it must keep.
+        """Raise Full when the disk of the store has less free space than it must keep.
 
         A disk that this process cannot see passes. The check costs one statvfs: microseconds on a local disk.
         """
@@ -63,7 +63,7 @@ class SpaceWait:
 
     @contextmanager
     def waiting(self) -> Iterator[OnRefusal]:
-        """Waiting of one write, which reports each refusal; leaving the context ends the waiting."""
+        """Waiting of one write, which reports each refusal. Leaving the context ends the waiting."""
         key = object()
 
         def refused(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Backups of the stack on this machine: taken while it runs, and brought back on an empty one."""
+"""Backups of the stack on this machine: taken while it runs, and restored on an empty one."""
 
 from vbatch.local.backups.checking import check
 from vbatch.local.backups.manifest import BackupTrouble, Manifest, Progress

@@ -8,7 +8,8 @@ from vbatch.local.backups.manifest import Manifest, OnProgress, Progress, chosen
 
 
 async def check(store: Blobs, stamp: str | None, on_progress: OnProgress = lambda progress: None) -> Manifest:
-    """Read every file of the backup of this moment, or of the newest. Raises BackupTrouble at the first bad one."""
+    """Read every file of the backup of this moment, or of the newest one. Raises BackupTrouble at the first bad
+    file."""
     manifest = await chosen(store, stamp)
     done = 0
     for file in manifest.files:

@@ -1,4 +1,4 @@
-"""Copies bytes into a backup: what is there already stays, what is new is written, read back and compared."""
+"""Copies bytes into a backup: existing files stay, and new ones are written, read back and compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIECE_BYTES = 4 << 20
 
 
 class Copier:
-    """`known` are the files of the backup before, which was checked when it was made: they are not read again."""
+    """`known` are the files of the previous backup, which was checked when it was made: they are not read again."""
 
     def __init__(self, target: Blobs, known: Mapping[str, SavedFile], on_progress: OnProgress) -> None:
         self._target = target
@@ -23,11 +23,12 @@ class Copier:
         self.files: dict[str, SavedFile] = {}
 
     def expect(self, size: int) -> None:
-        """More bytes will come."""
+        """Announce that more bytes will come."""
         self._total += size
 
     async def keep(self, name: str, pieces: AsyncIterator[bytes], size: int) -> None:
-        """Have this file in the backup. Raises BackupTrouble, BlobTrouble, and BlobMissing where the source is gone."""
+        """Make sure that this file is in the backup. Raises BackupTrouble, BlobTrouble, and BlobMissing if the source
+        is gone."""
         there = await _size(self._target, name)
         known = self._known.get(name)
         if known is not None and known.bytes == size == there:
@@ -69,13 +70,14 @@ class _Digest:
 
 
 async def must_hold(store: Blobs, file: SavedFile) -> None:
-    """Read a file of a backup. Raises BackupTrouble when it is not what the manifest says."""
+    """Read a file of a backup. Raises BackupTrouble if it is not what the manifest says."""
     async for _ in checked_pieces(store, file):
         pass
 
 
 async def checked_pieces(store: Blobs, file: SavedFile) -> AsyncIterator[bytes]:
-    """The bytes of a file of a backup. Raises BackupTrouble at their end when they are not what the manifest says."""
+    """Yield the bytes of a file of a backup. Raises BackupTrouble at their end if they are not what the manifest
+    says."""
     digest = _Digest()
     try:
         async for piece in store.read_stream(file.name, chunk_bytes=PIECE_BYTES):

@@ -1,6 +1,6 @@
 """What a backup consists of: its files with their digests, and the log at one sequence. docs/operations.md shows it.
 
-A manifest is written last, so one that exists names files that are whole. A folder or bucket holds many backups: they
+A manifest is written last, so one that exists names only complete files. A folder or bucket holds many backups: they
 share the blobs, and each has its own snapshot of the log.
 """
 
@@ -33,11 +33,11 @@ class Part(StrEnum):
 
 
 class BackupTrouble(Exception):
-    """The backup cannot be taken, trusted or brought back; the text says why and what to do."""
+    """The backup cannot be taken, trusted or restored. The text says why and what to do."""
 
 
 class SavedFile(msgspec.Struct, frozen=True):
-    """A file of a backup; `name` is its place in the backup, and begins with its part."""
+    """A file of a backup. `name` is its place in the backup, and begins with its part."""
 
     name: str
     bytes: int
@@ -45,7 +45,7 @@ class SavedFile(msgspec.Struct, frozen=True):
 
 
 class SavedStream(msgspec.Struct, frozen=True):
-    """A snapshot of a stream: its file, and what its server said of it."""
+    """A snapshot of a stream: its file, and what its server reported about it."""
 
     name: str
     file: str
@@ -73,7 +73,8 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class Progress(NamedTuple):
-    """How far a command is. `total` grows while it is still being found out; `copied` are the bytes really written."""
+    """How far a command is. `total` grows while it is still being found out; `copied` is the number of bytes really
+    written."""
 
     what: str
     done: int
@@ -86,12 +87,12 @@ _manifests = msgspec.json.Decoder(Manifest)
 
 
 async def manifests(store: Blobs) -> list[str]:
-    """The names of all manifests, oldest first."""
+    """Return the names of all manifests, oldest first."""
     return sorted(await store.older_than(-1, MANIFESTS))
 
 
 async def load(store: Blobs, name: str) -> Manifest:
-    """Raises BackupTrouble."""
+    """Return a manifest. Raises BackupTrouble."""
     content = b"".join([piece async for piece in store.read_stream(name, end=MANIFEST_BYTES_MAX)])
     try:
         manifest = _manifests.decode(content)
@@ -108,7 +109,7 @@ async def newest(store: Blobs) -> Manifest | None:
 
 
 async def chosen(store: Blobs, stamp: str | None) -> Manifest:
-    """The manifest of this moment, or the newest one. Raises BackupTrouble."""
+    """Return the manifest of this moment, or the newest one. Raises BackupTrouble."""
     names = await manifests(store)
     wanted = names[-1:] if stamp is None else [name for name in names if name == f"{MANIFESTS}/{stamp}.json"]
     if not wanted:

@@ -1,6 +1,7 @@
-"""Brings a backup back on an empty machine: blobs, keys and settings as files, the log through a server of its own.
+"""Restores a backup on an empty machine: blobs, keys and settings as files, the log through a server of its own.
 
-What follows from these is not in a backup: results makes PostgreSQL and the growing files again at its first start.
+Data that can be derived from these is not in a backup: results builds PostgreSQL and the growing files again at its
+first start.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from vbatch.local.settings import LocalSettings
 STATE_FOLDERS = ("blobs", "nats", "postgres", "results", "secrets")
 SETTINGS_FOLDER = "settings"
 FILE_BYTES_MAX = 16 << 20
-"""One key or settings file."""
+"""The limit of one key or settings file."""
 SERVER_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 30.0
 
@@ -40,9 +41,9 @@ STOP_SECONDS_MAX = 30.0
 async def restore(
     settings: LocalSettings, store: Blobs, stamp: str | None, on_progress: OnProgress = lambda progress: None
 ) -> Manifest:
-    """Restore the backup of this moment, or the newest, into an empty home. Each byte is checked on its way.
+    """Restore the backup of this moment, or the newest one, into an empty home. Each byte is checked on its way.
 
-    Raises BackupTrouble, BlobTrouble, Unavailable, Rejected. A restore that failed leaves a home to be removed.
+    Raises BackupTrouble, BlobTrouble, Unavailable, Rejected. A failed restore leaves a home that must be removed.
     """
     must_be_empty(settings.home)
     manifest = await chosen(store, stamp)
@@ -53,7 +54,7 @@ async def restore(
 
 
 def must_be_empty(home: Path) -> None:
-    """Raises BackupTrouble when the home holds the state of a server."""
+    """Check the home. Raises BackupTrouble if it holds the state of a server."""
     held = [name for name in STATE_FOLDERS if (home / name).is_dir() and any((home / name).iterdir())]
     if held:
         raise BackupTrouble(
@@ -73,7 +74,7 @@ class _Restoring:
         self._folders = {Part.SECRETS: settings.home / "secrets", Part.SETTINGS: settings.home / SETTINGS_FOLDER}
 
     async def files(self) -> None:
-        """Everything but the log."""
+        """Restore everything except the log."""
         self._settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         for file in self._manifest.files:
             part, _, name = file.name.partition("/")
@@ -83,7 +84,7 @@ class _Restoring:
                 await self._file(self._folders[Part(part)] / name, file)
 
     async def log(self) -> None:
-        """The streams, by the server that will serve them, and only its restore: no service runs yet."""
+        """Restore the streams through the server that will serve them. No service runs yet."""
         async with self._served() as journal:
             for stream in self._manifest.streams:
                 file = next(each for each in self._manifest.files if each.name == stream.file)
@@ -113,7 +114,7 @@ class _Restoring:
 
     @asynccontextmanager
     async def _served(self) -> AsyncIterator[JetStreamJournal]:
-        """The log's server: one of your own, or this stack's, started for the restore alone."""
+        """Yield the log's server: one of your own, or this stack's, started for the restore alone."""
         wanted = replace(log_access.log_settings(self._settings, "restore"), connect_seconds=SERVER_SECONDS_MAX)
         if self._settings.has_own_nats:
             async with connect(wanted) as journal:
@@ -125,7 +126,7 @@ class _Restoring:
 
 
 class _Server:
-    """nats-server on the home's own store and ports; it ends with the block."""
+    """nats-server on the home's own store and ports. It ends with the block."""
 
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
@@ -141,7 +142,7 @@ class _Server:
             self._process = subprocess.Popen(command.argv, env=os.environ | dict(command.env), stdout=log, stderr=log)
 
     def _config(self) -> Path:
-        """Write the configuration of NATS."""
+        """Write the configuration of NATS and return its path."""
         home, settings = self._settings.home, self._settings
         keys = log_access.keys_folder(home)
         nats_users.provide_keys(keys)

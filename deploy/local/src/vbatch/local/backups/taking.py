@@ -1,9 +1,9 @@
 """Takes a backup while the server works.
 
 Every event names only bytes that were stored before it. So the blobs are copied first, then the log is taken at one
-sequence, then what the blob store gained meanwhile: whatever the log in the backup names is in the backup. Only an
-archive may be replaced between the two, by one without erased answers; then the log is taken again. PostgreSQL and the
-growing files follow from these and are not part of it.
+sequence, then the blobs that were added meanwhile: everything that the log in the backup names is in the backup. Only
+an archive may be replaced between the two, by one without erased answers; then the log is taken again. PostgreSQL and
+the growing files follow from these and are not part of it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from vbatch.results.flows.archiving import archive_told, read_until
 
 BLOB_FOLDERS = ("files", "parts", "outputs", ANSWERS, ARCHIVES)
 STREAMS = ("EVT", "DEAD")
-"""WORK is not among them: the scheduler makes its orders again from EVT."""
+"""WORK is not one of them: the scheduler creates its orders again from EVT."""
 MODELS_VARIABLE = "VBATCH_GATEWAY_MODELS_FILE"
 RETENTION_VARIABLE = "VBATCH_RESULTS_RETENTION_FILE"
 CONFIG_NAME, MODELS_NAME, RETENTION_NAME = "vbatch.toml", "models.toml", "retention.toml"
@@ -54,7 +54,7 @@ SNAPSHOT_TRIES = 3
 async def back_up(
     settings: LocalSettings, target: Blobs, on_progress: OnProgress = lambda progress: None, *, kept: int = KEPT_COUNT
 ) -> Manifest:
-    """Take a backup, then remove all but the newest `kept`. An interrupted one is continued by the next.
+    """Take a backup, then remove all but the newest `kept`. An interrupted backup is continued by the next one.
 
     Raises BackupTrouble, BlobTrouble, Unavailable, Rejected.
     """
@@ -71,7 +71,7 @@ async def back_up(
 
 
 async def prune(target: Blobs, kept: int) -> None:
-    """Remove all backups but the newest `kept`, and every file that none of these names."""
+    """Remove all backups except the newest `kept`, and every file that none of these names."""
     names = await manifests(target)
     for name in names[:-kept]:
         await target.delete(name)
@@ -97,7 +97,7 @@ class _Taking:
         return Manifest(self.made_at, sequence, streams, files)
 
     async def _log(self, journal: JetStreamJournal) -> tuple[int, tuple[SavedStream, ...]]:
-        """The log at one sequence, and with it every blob that it names. Raises BackupTrouble."""
+        """Return the log at one sequence, and with it every blob that it names. Raises BackupTrouble."""
         for _ in range(SNAPSHOT_TRIES):
             streams = [await self._stream(journal, name) for name in STREAMS]
             sequence = streams[0][1]
@@ -107,7 +107,7 @@ class _Taking:
         raise BackupTrouble(f"archives that the log names are not in their store: {', '.join(sorted(missing)[:3])}")
 
     async def _missing_archives(self, journal: JetStreamJournal, sequence: int) -> set[str]:
-        """The archives that the log names up to this sequence, and that are not in this backup."""
+        """Return the archives that the log names up to this sequence and that are not in this backup."""
         told: dict[BatchId, str] = {}
         async for records in read_until(journal.log, (BATCHES_ARCHIVED,), 0, sequence):
             for record in records:
@@ -122,7 +122,7 @@ class _Taking:
             await self._copy_store(Part.ARCHIVES, self.settings.archives_url, (ARCHIVES,))
 
     async def _copy_store(self, part: Part, url: str, folders: tuple[str, ...]) -> None:
-        """Copy what is not in this backup yet; what is deleted meanwhile is left out."""
+        """Copy everything that is not in this backup yet. Blobs that are deleted meanwhile are left out."""
         store = open_blobs(url)
         sizes = await self._missing(part, store, folders)
         self.copier.expect(sum(sizes.values()))
@@ -133,7 +133,7 @@ class _Taking:
                 continue
 
     async def _missing(self, part: Part, store: Blobs, folders: tuple[str, ...]) -> dict[str, int]:
-        """The sizes of the blobs that are not in this backup yet, by name."""
+        """Return the sizes of the blobs that are not in this backup yet, by name."""
         sizes: dict[str, int] = {}
         for folder in folders:
             for name in await store.older_than(-1, folder, is_deep=True):
@@ -150,7 +150,7 @@ class _Taking:
         return SavedStream(name, file.name, head.config, head.state), last_sequence_of(head)
 
     async def _copy_files(self) -> None:
-        """Keys and settings; they are small, and a changed one may have the size that it had."""
+        """Copy keys and settings. They are small, and a changed one may have the same size as before."""
         secrets = self.settings.home / "secrets"
         for path in sorted(path for path in secrets.rglob("*") if path.is_file() and not path.name.startswith(".")):
             await self._copy_file(f"{Part.SECRETS}/{path.relative_to(secrets)}", path)

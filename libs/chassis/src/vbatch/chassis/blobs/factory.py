@@ -9,10 +9,10 @@ from vbatch.chassis.blobs.port import Blobs
 
 
 def open_blobs(url: str) -> Blobs:
-    """The store at `url`: file:// for a local folder, or a scheme that obstore knows (s3://, gs://…).
+    """Return the store at `url`: file:// for a local folder, or a scheme that obstore knows (s3://, gs://…).
 
-    Raises BlobTrouble for a URL that names no store. Each store is imported only where it is used: obstore is a large
-    native library.
+    Raises BlobTrouble for a URL that names no store. Each store is imported only where it is used, because obstore is a
+    large native library.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":

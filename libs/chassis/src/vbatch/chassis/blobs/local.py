@@ -91,7 +91,7 @@ class LocalBlobs(Blobs):
             return [f"{folder}/{name}" for name in found]
 
     async def remove_abandoned(self) -> int:
-        """Remove the partial files of killed writers; return how many. A live writer holds the lock of its file."""
+        """Remove the partial files of killed writers; return how many. A live writer holds a lock on its file."""
         return await asyncio.to_thread(_remove_abandoned, self._root / PARTIAL_FOLDER)
 
 
@@ -123,7 +123,7 @@ class _Descriptor:
 
 
 class _FileWriter:
-    """Gathers pieces to a few megabytes, so that it rarely needs a thread."""
+    """Collects pieces up to a few megabytes, so that it rarely needs a thread."""
 
     def __init__(self, partial: Path, number: int, name: str, root: Path) -> None:
         self._partial, self._name, self._root = partial, name, root
@@ -166,7 +166,7 @@ class _FileWriter:
 
 
 def _new_partial(root: Path) -> tuple[Path, int]:
-    """A new file and its descriptor, which holds the file's lock as long as this process has it open."""
+    """Return a new file and its descriptor, which holds the file's lock while this process has it open."""
     folder = root / PARTIAL_FOLDER
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -187,7 +187,7 @@ def _write_all(number: int, content: bytes) -> None:
 
 
 def _upwards(folder: Path, root: Path) -> Iterator[Path]:
-    """`folder` and its parents up to `root`: any of them may be new."""
+    """Yield `folder` and its parents up to `root`: any of them may be new."""
     yield folder
     while folder != root:
         folder = folder.parent
@@ -245,14 +245,14 @@ def _remove_abandoned(folder: Path) -> int:
 
 
 def _is_removed(partial: Path) -> bool:
-    """Remove a partial file that no process writes any more; return whether it was removed."""
+    """Remove a partial file that no process writes any more. Return whether it was removed."""
     try:
         number = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        partial.unlink(missing_ok=True)  # still locked: a writer that was about to lock it sees that it is gone
+        partial.unlink(missing_ok=True)  # still locked: a writer that was about to lock it sees that the file is gone
         return True
     except BlockingIOError:
         return False

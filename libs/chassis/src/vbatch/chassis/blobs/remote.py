@@ -1,4 +1,5 @@
-"""Blobs in an object store, through obstore, which retries by itself; multipart uploads make writes whole."""
+"""Blobs in an object store, through obstore, which retries by itself. Multipart uploads make each write complete or
+absent."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager

@@ -1,4 +1,4 @@
-"""The events: what has happened, in the past tense. A shipped event never changes; a new version joins it.
+"""The events: what has happened, in the past tense. A released event never changes; a new version is added beside it.
 
 `catalogue` holds their wire names, versions and message ids, and `codec` makes their bytes. Times are aware UTC.
 """
@@ -153,4 +153,4 @@ AnyEvent = (
     | AnyLabelingEvent
     | AnyEvaluationEvent
 )
-"""Every event there is; a `match` over it that ends in `assert_never` names the events it ignores."""
+"""Every event. A `match` over this type that ends in `assert_never` must name the events that it ignores."""

@@ -32,7 +32,7 @@ class KeyCreated(AccessEvent, frozen=True, kw_only=True):
 
 
 class KeyRevoked(AccessEvent, frozen=True, kw_only=True):
-    """The key opens nothing any more."""
+    """The key can no longer be used."""
 
     key_id: KeyId
     by: limits.Word
@@ -40,7 +40,7 @@ class KeyRevoked(AccessEvent, frozen=True, kw_only=True):
 
 
 class KeyExpirySet(AccessEvent, frozen=True, kw_only=True):
-    """The key opens nothing from `expires_at` on. `replaced_by` is set when it was rotated."""
+    """The key cannot be used from `expires_at` on. `replaced_by` is set when it was rotated."""
 
     key_id: KeyId
     expires_at: datetime
@@ -49,7 +49,7 @@ class KeyExpirySet(AccessEvent, frozen=True, kw_only=True):
 
 
 class OwnerQuotaChanged(AccessEvent, frozen=True, kw_only=True):
-    """What the owner may have at most; it takes the place of the quota before."""
+    """What the owner may have at most. It replaces the previous quota."""
 
     owner: OwnerId
     quota: Quota
@@ -57,7 +57,7 @@ class OwnerQuotaChanged(AccessEvent, frozen=True, kw_only=True):
 
 
 class LimitsChanged(AccessEvent, frozen=True, kw_only=True):
-    """How often each key may ask, from now on in every gateway."""
+    """How many requests each key may send, from now on in every gateway."""
 
     before: RateLimits
     after: RateLimits

@@ -23,13 +23,14 @@ from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import BatchId, FanoutId, FileId, ModelId, OwnerId, RunnerId, SliceId
 
 FlawShares = Annotated[dict[Flaw, float], Items(len(Flaw))]
-"""Of successful answers, from 0 to 1."""
+"""Shares of the successful answers, from 0 to 1."""
 
 
 class BatchCreated(Event, frozen=True, kw_only=True):
-    """A batch was accepted; only its shape was checked. It must end by `expires_at`. Higher `priority` runs sooner.
+    """A batch was accepted; only its shape was checked. It must end by `expires_at`. A batch with a higher `priority`
+    runs sooner.
 
-    `retry_of` is the batch of which this one runs requests again. The batches of one fan-out share a `fanout_id`; the
+    `retry_of` is the batch whose requests this one runs again. The batches of one fan-out share a `fanout_id`; the
     `model` of each replaces the one that its lines name. When the share of answers with a flaw reaches that in
     `pause_on`, the batch is paused.
     """
@@ -50,14 +51,14 @@ class BatchCreated(Event, frozen=True, kw_only=True):
 
 
 class BatchCancelRequested(Event, frozen=True, kw_only=True):
-    """The owner asked for the batch to end; requests that are running are returned."""
+    """The owner asked for the batch to end. Running requests are returned."""
 
     batch_id: BatchId
 
 
 class BatchQualityDropped(Event, frozen=True, kw_only=True):
-    """So many of the answers so far have this flaw that their share has reached the threshold `share_max`. It is told
-    once for each flaw of a batch."""
+    """So many of the answers so far have this flaw that their share has reached the threshold `share_max`. It is
+    recorded once for each flaw of a batch."""
 
     batch_id: BatchId
     flaw: Flaw
@@ -67,7 +68,8 @@ class BatchQualityDropped(Event, frozen=True, kw_only=True):
 
 
 class BatchPaused(Event, frozen=True, kw_only=True):
-    """No request of the batch starts until it is resumed; those inside the engine finish. Its window keeps running."""
+    """No request of the batch starts until it is resumed; those inside the engine finish. Its completion window keeps
+    running."""
 
     batch_id: BatchId
 
@@ -95,7 +97,7 @@ class BatchValidated(Event, frozen=True, kw_only=True):
 
 
 class BatchRejected(Event, frozen=True, kw_only=True):
-    """The input file is invalid, so nothing of it runs. The faults are in line order."""
+    """The input file is invalid, so none of its requests run. The faults are in line order."""
 
     batch_id: BatchId
     faults: Annotated[tuple[BatchFault, ...], Json(limits.FAULTS_BYTES_MAX)]
@@ -119,7 +121,7 @@ class BatchDispatched(Event, frozen=True, kw_only=True):
 
 
 class ChunkCompleted(Event, frozen=True, kw_only=True):
-    """Outcomes that were recorded together. `chunk` counts from 1 inside a slice."""
+    """Outcomes that were recorded together. `chunk` counts from 1 within a slice."""
 
     batch_id: BatchId
     slice_id: SliceId
@@ -156,7 +158,7 @@ class SliceReturned(Event, frozen=True, kw_only=True):
 
 
 class Ending(StrEnum):
-    """The way in which counting stopped."""
+    """How counting stopped."""
 
     COMPLETED = "completed"
     CANCELLED = "cancelled"
@@ -186,15 +188,15 @@ class BatchCompleted(BatchSealed, frozen=True, kw_only=True):
 
 
 class BatchCancelled(BatchSealed, frozen=True, kw_only=True):
-    """The batch was ended by its owner; lines that never ran are in the error file."""
+    """The owner ended the batch. Lines that never ran are in the error file."""
 
 
 class BatchExpired(BatchSealed, frozen=True, kw_only=True):
-    """The batch was ended by its window; lines that never ran are in the error file."""
+    """The batch ended because its completion window ended. Lines that never ran are in the error file."""
 
 
 class BatchArchived(Event, frozen=True, kw_only=True):
-    """The events of the batch from `first_sequence` to `last_sequence` lie in `blob`, written, fsynced and read back.
+    """The events of the batch from `first_sequence` to `last_sequence` are in `blob`, written, fsynced and read back.
 
     From now on the log need not keep its chunks. The newest archive of a batch counts. `erased` names the files of the
     batch (`output`, `error`) whose answers the archive no longer has.

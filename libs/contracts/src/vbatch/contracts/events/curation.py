@@ -18,16 +18,16 @@ from vbatch.contracts.ids import BatchId, DatasetId, JudgementId, OwnerId
 
 
 class CurationEvent(Event, frozen=True, kw_only=True):
-    """The base of all events of judgements and data sets, which say whose they are."""
+    """The base of all events of judgements and data sets. It names their owner."""
 
     owner: OwnerId
 
 
 class JudgementRecorded(CurationEvent, frozen=True, kw_only=True):
-    """Somebody says what one answer is worth: a verdict, a score from 1 to 5, tags, a note, a better text.
+    """A judge says what one answer is worth: a verdict, a score from 1 to 5, tags, a note, a better text.
 
-    The answer itself never changes: `edited` stands beside it. `judge` names who judges, a person or a model;
-    `reference` says where the judgement came from, in the words of its source. `seconds` is the time it took.
+    The answer itself never changes: `edited` is kept beside it. `judge` names the judge, a person or a model;
+    `reference` says where the judgement came from, in the terms of its source. `seconds` is the time it took.
     """
 
     judgement_id: JudgementId
@@ -45,7 +45,7 @@ class JudgementRecorded(CurationEvent, frozen=True, kw_only=True):
 
 
 class AnswersCompared(CurationEvent, frozen=True, kw_only=True):
-    """Somebody says which of two answers is better: A is `(batch_id, line)`, B is the other one."""
+    """A judge says which of two answers is better: A is `(batch_id, line)`, B is the other one."""
 
     judgement_id: JudgementId
     batch_id: BatchId
@@ -61,7 +61,7 @@ class AnswersCompared(CurationEvent, frozen=True, kw_only=True):
 
 
 class JudgementWithdrawn(CurationEvent, frozen=True, kw_only=True):
-    """A judgement of an answer or of a pair counts no more from here on; `by` took it back."""
+    """A judgement of an answer or of a pair no longer counts from here on. `by` withdrew it."""
 
     judgement_id: JudgementId
     batch_id: BatchId
@@ -69,7 +69,7 @@ class JudgementWithdrawn(CurationEvent, frozen=True, kw_only=True):
 
 
 class DatasetVersionCreated(CurationEvent, frozen=True, kw_only=True):
-    """A version of a data set exists and never changes: its examples are in the blob store under `blob`, fsynced.
+    """A version of a data set exists and never changes. Its examples are in the blob store under `blob`, fsynced.
 
     It holds what the selection finds among the judgements up to `sequence` of the log.
     """
@@ -87,7 +87,7 @@ class DatasetVersionCreated(CurationEvent, frozen=True, kw_only=True):
 
 
 class DatasetVersionDeleted(CurationEvent, frozen=True, kw_only=True):
-    """The version can no longer be read; its number is not given again."""
+    """The version can no longer be read. Its number is not used again."""
 
     dataset_id: DatasetId
     version: int

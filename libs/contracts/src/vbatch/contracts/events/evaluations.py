@@ -10,16 +10,16 @@ from vbatch.contracts.ids import BatchId, EvaluationId, ModelId, OwnerId
 
 
 class EvaluationEvent(Event, frozen=True, kw_only=True):
-    """The base of all events of evaluations, which say whose they are."""
+    """The base of all events of evaluations. It names their owner."""
 
     owner: OwnerId
     evaluation_id: EvaluationId
 
 
 class EvaluationRequested(EvaluationEvent, frozen=True, kw_only=True):
-    """A model is to judge `item_count` answers, or pairs, of these batches: its requests are those of `judge_batch_id`.
+    """A model is to judge `item_count` answers, or pairs, of these batches. Its requests are those of `judge_batch_id`.
 
-    What it says becomes judgements of `judge`, which names the model, its revision and the rubric.
+    Its verdicts become judgements of `judge`, which names the model, its revision and the rubric.
     """
 
     kind: EvaluationKind
@@ -34,7 +34,7 @@ class EvaluationRequested(EvaluationEvent, frozen=True, kw_only=True):
 
 
 class EvaluationRecorded(EvaluationEvent, frozen=True, kw_only=True):
-    """The verdicts of the first `done_count` items are recorded, each once. All counts are sums since the beginning.
+    """The verdicts of the first `done_count` items are recorded, each once. All counts are totals since the beginning.
 
     `judged_count` items became judgements, of which `inconsistent_count` pairs are ties because the verdict changed
     with the order. The others have no verdict: the model did not answer, its answer was cut at its limit of tokens, or

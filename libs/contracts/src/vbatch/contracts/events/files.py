@@ -24,7 +24,7 @@ class FileStored(Event, frozen=True, kw_only=True):
 
 
 class FileDeleted(Event, frozen=True, kw_only=True):
-    """The owner deleted the file, or the retention policy keeps it no longer; the bytes stay while an unfinished batch
+    """The owner deleted the file, or the retention policy no longer keeps it. The bytes stay while an unfinished batch
     reads them."""
 
     file_id: FileId

@@ -13,7 +13,7 @@ from vbatch.contracts.labeling import LABELS_COUNT_MAX, LabelingTemplate
 
 
 class LabelingEvent(Event, frozen=True, kw_only=True):
-    """The base of all events of labelings, which say whose they are."""
+    """The base of all events of labelings. It names their owner."""
 
     owner: OwnerId
     labeling_id: LabelingId
@@ -49,7 +49,7 @@ class TasksPushed(LabelingEvent, frozen=True, kw_only=True):
 
 
 class LabelingFailed(LabelingEvent, frozen=True, kw_only=True):
-    """Label Studio refuses the project or its tasks for good; nothing more is sent."""
+    """Label Studio permanently refuses the project or its tasks. Nothing more is sent."""
 
     reason: limits.ReasonText
 

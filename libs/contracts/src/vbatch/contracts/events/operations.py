@@ -12,7 +12,7 @@ class OperationEvent(Event, frozen=True, kw_only=True):
 
 
 class QueuePaused(OperationEvent, frozen=True, kw_only=True):
-    """Nothing more starts, of any batch, until the queue is resumed. Requests inside an engine finish."""
+    """No request of any batch starts until the queue is resumed. Requests inside an engine finish."""
 
     by: limits.Word
     reason: limits.PersonText = ""

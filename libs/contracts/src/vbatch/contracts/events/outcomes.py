@@ -98,7 +98,7 @@ class OutcomeOutline(msgspec.Struct, frozen=True):
 
 
 def is_success(status_code: int | None) -> bool:
-    """Whether the request got a 2xx answer."""
+    """Return whether the request got a 2xx answer."""
     return status_code is not None and 200 <= status_code < 300
 
 

@@ -13,7 +13,7 @@ from vbatch.contracts.ids import ModelId, RunnerId
 
 
 class RunnerLeased(Event, frozen=True, kw_only=True):
-    """A runner process took its device. The sequence of this event is its epoch; older epochs lose their power."""
+    """A runner process took its device. The sequence of this event is its epoch. Older epochs are fenced."""
 
     runner_id: RunnerId
     device: limits.ShortText
@@ -22,7 +22,7 @@ class RunnerLeased(Event, frozen=True, kw_only=True):
 
 
 class ProfileSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """One argument of an engine or, in capitals, a variable of its environment; and why it has this value."""
+    """One argument of an engine or, in capitals, a variable of its environment, and why it has this value."""
 
     name: limits.ShortText
     value: limits.ReasonText
@@ -30,8 +30,9 @@ class ProfileSetting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelLoading(Event, frozen=True, kw_only=True):
-    """The runner starts an engine with this model; what ran before is gone from the device. `profile` is all that the
-    engine is told, what the device chose for it first; empty for one that is told nothing."""
+    """The runner starts an engine with this model; the previous one is no longer on the device. `profile` holds
+    everything that the engine is told, beginning with what the device chose for it; it is empty if the engine is told
+    nothing."""
 
     runner_id: RunnerId
     epoch: int
@@ -40,7 +41,7 @@ class ModelLoading(Event, frozen=True, kw_only=True):
 
 
 class EngineOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where an engine and its model come from; empty where it is not known. `engine` has its version, `source` is a
+    """Where an engine and its model come from; empty if it is not known. `engine` has its version, `source` is a
     package, a folder, a name on the hub or a URL, `revision` its version or commit. `weights_sha256` is the digest over
     the names and digests of all weights, `sampling_defaults` the JSON of the model's generation_config.json."""
 
@@ -65,7 +66,7 @@ class ModelLoaded(Event, frozen=True, kw_only=True):
 
 
 class ModelFailed(Event, frozen=True, kw_only=True):
-    """The engine did not start with this model; `detail` is the end of its own output."""
+    """The engine did not start with this model. `detail` is the end of its own output."""
 
     runner_id: RunnerId
     epoch: int
@@ -103,7 +104,7 @@ class ProfileLowered(Event, frozen=True, kw_only=True):
 class ModelDemanded(Event, frozen=True, kw_only=True):
     """The scheduler has the runner load a model for clients that wait for its answers, or because it is pinned.
 
-    What is on the device gives way at its next slice boundary; the model then stays for at least `stay_seconds`.
+    The model on the device leaves at its next slice boundary; the new one then stays for at least `stay_seconds`.
     """
 
     runner_id: RunnerId
@@ -114,7 +115,7 @@ class ModelDemanded(Event, frozen=True, kw_only=True):
 
 
 class RunnerStopped(Event, frozen=True, kw_only=True):
-    """The runner process ends of its own accord and returns everything it held."""
+    """The runner process ends normally and returns everything it held."""
 
     runner_id: RunnerId
     epoch: int
@@ -123,7 +124,7 @@ class RunnerStopped(Event, frozen=True, kw_only=True):
 
 class RunnerLost(Event, frozen=True, kw_only=True):
     """The runner has not asked for its orders for `silent_seconds`: its process or machine is gone or cut off. The
-    event is stored among the leases, so the epoch has no power from here on; the runner's work runs elsewhere."""
+    event is stored with the leases, so the epoch is fenced from here on; the runner's work runs elsewhere."""
 
     runner_id: RunnerId
     epoch: int

@@ -14,9 +14,10 @@ class WebhookEvent(Event, frozen=True, kw_only=True):
 
 
 class WebhookCreated(WebhookEvent, frozen=True, kw_only=True):
-    """An endpoint of its owner is told of these types of events from now on.
+    """From now on, an endpoint of its owner is sent these types of events.
 
-    `secret_ref` names the file that holds the signing secret, which is in no event; `secret_hint` is how it ends.
+    `secret_ref` names the file that holds the signing secret, which is in no event. `secret_hint` is the end of the
+    secret.
     """
 
     endpoint_id: EndpointId
@@ -30,7 +31,7 @@ class WebhookCreated(WebhookEvent, frozen=True, kw_only=True):
 
 
 class WebhookUpdated(WebhookEvent, frozen=True, kw_only=True):
-    """The endpoint is this from now on."""
+    """From now on, the endpoint has these properties."""
 
     endpoint_id: EndpointId
     name: limits.PersonText
@@ -40,14 +41,14 @@ class WebhookUpdated(WebhookEvent, frozen=True, kw_only=True):
 
 
 class WebhookDeleted(WebhookEvent, frozen=True, kw_only=True):
-    """Nothing more is sent to the endpoint, not even what waits."""
+    """Nothing more is sent to the endpoint, not even deliveries that wait."""
 
     endpoint_id: EndpointId
     by: limits.Word
 
 
 class WebhookDisabled(WebhookEvent, frozen=True, kw_only=True):
-    """Nothing is sent to the endpoint until it is enabled; what waits, waits, and nothing new is queued."""
+    """Nothing is sent to the endpoint until it is enabled. Waiting deliveries stay, and no new ones are queued."""
 
     endpoint_id: EndpointId
     by: limits.Word
@@ -55,14 +56,14 @@ class WebhookDisabled(WebhookEvent, frozen=True, kw_only=True):
 
 
 class WebhookEnabled(WebhookEvent, frozen=True, kw_only=True):
-    """Its owner wants the endpoint to be told again."""
+    """The owner enabled the endpoint again."""
 
     endpoint_id: EndpointId
     by: limits.Word
 
 
 class WebhookSecretRotated(WebhookEvent, frozen=True, kw_only=True):
-    """Deliveries are signed with another secret, and until `old_valid_until` with the one before as well."""
+    """Deliveries are signed with another secret, and until `old_valid_until` also with the previous one."""
 
     endpoint_id: EndpointId
     secret_ref: limits.Word
@@ -72,7 +73,7 @@ class WebhookSecretRotated(WebhookEvent, frozen=True, kw_only=True):
 
 
 class WebhookTestAsked(WebhookEvent, frozen=True, kw_only=True):
-    """Its owner wants to see one delivery of this type, now; it is tried once."""
+    """The owner asked for one delivery of this type, now. It is tried once."""
 
     endpoint_id: EndpointId
     delivery_id: DeliveryId
@@ -81,7 +82,7 @@ class WebhookTestAsked(WebhookEvent, frozen=True, kw_only=True):
 
 
 class WebhookResendAsked(WebhookEvent, frozen=True, kw_only=True):
-    """Its owner wants a delivery once more, with the same id and bytes; its tries begin again."""
+    """The owner asked for a delivery again, with the same id and bytes. Its tries begin again."""
 
     endpoint_id: EndpointId
     delivery_id: DeliveryId
@@ -89,7 +90,7 @@ class WebhookResendAsked(WebhookEvent, frozen=True, kw_only=True):
 
 
 class WebhookQueued(WebhookEvent, frozen=True, kw_only=True):
-    """Something to tell the endpoint. `body` is what every try sends."""
+    """A delivery waits for the endpoint. `body` is what every try sends."""
 
     endpoint_id: EndpointId
     delivery_id: DeliveryId
@@ -99,7 +100,7 @@ class WebhookQueued(WebhookEvent, frozen=True, kw_only=True):
 
 
 class WebhookDelivered(WebhookEvent, frozen=True, kw_only=True):
-    """The endpoint took the delivery, at this attempt; `answer` is how its answer began."""
+    """The endpoint took the delivery at this attempt. `answer` is the beginning of its answer."""
 
     endpoint_id: EndpointId
     delivery_id: DeliveryId
@@ -110,7 +111,8 @@ class WebhookDelivered(WebhookEvent, frozen=True, kw_only=True):
 
 
 class WebhookFailed(WebhookEvent, frozen=True, kw_only=True):
-    """An attempt was answered otherwise (`status_code`) or not at all (`error`). Without `next_at` it was the last."""
+    """An attempt was answered otherwise (`status_code`) or not at all (`error`). Without `next_at` it was the last
+    one."""
 
     endpoint_id: EndpointId
     delivery_id: DeliveryId
@@ -123,7 +125,7 @@ class WebhookFailed(WebhookEvent, frozen=True, kw_only=True):
 
 
 class WebhookExhausted(WebhookEvent, frozen=True, kw_only=True):
-    """All tries of a delivery are used up; it lies among the dead letters."""
+    """All tries of a delivery are used up. It is among the dead letters."""
 
     endpoint_id: EndpointId
     delivery_id: DeliveryId

@@ -1,7 +1,7 @@
 """Where the gateway finds what results writes: the names that both sides of PostgreSQL must agree on.
 
 The schema name always means the read model that is served: a rebuilt one is filled beside it under another name, and
-then the names are exchanged. Its growing JSONL files lie in a folder of their own, which its table `checkpoint` names.
+then the names are exchanged. Its growing JSONL files are in a folder of their own, which its table `checkpoint` names.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_counted(self) -> bool:
-        """Whether counting is over: after that only the files and the status change."""
+        """Whether counting is over. After that only the files and the status change."""
         return self.ending is not None
 
     @property
@@ -158,10 +158,11 @@ class RunnerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def storable(text: str) -> str:
-    """PostgreSQL's text holds every character except NUL; the output lines keep even that."""
+    """Return the text with U+FFFD for NUL, which PostgreSQL's text cannot hold. Output lines keep NUL."""
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def columns(row: type) -> str:
-    """The fields of a row type, or of a part of one, as the columns of a SELECT whose records fill it by place."""
+    """Return the fields of a row type, or of a part of one, as the columns of a SELECT whose records fill it by
+    position."""
     return ", ".join(row.__annotations__)

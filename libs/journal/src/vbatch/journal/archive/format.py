@@ -1,7 +1,8 @@
 """The bytes of an archive: JSON lines in zstd frames. docs/archive.md describes them for other programs.
 
-The first line says what the file is, each further line is one record of the log, the last line counts them. Every frame
-has a checksum, and a file that ends before its last line is recognised, so `zstdcat FILE` is a complete reader.
+The first line says what the file is, each further line is one record of the log, and the last line counts the records.
+Every frame has a checksum, and a file that ends before its last line is recognised, so `zstdcat FILE` is a complete
+reader.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ else:
 FORMAT = "vbatch-archive"
 VERSION = 1
 FRAME_BYTES = 1 << 20
-"""Of lines in one frame, before compression; a frame ends with the line that reaches it."""
+"""The size of the lines in one frame, before compression. A frame ends with the line that reaches it."""
 LINE_BYTES_MAX = 8 << 20
 """The largest message of the log in base64, and its headers with every character escaped."""
 COMPRESSION_LEVEL = 3
@@ -35,14 +36,14 @@ _OPTIONS: Mapping[int, int] = {
 
 
 class ArchiveDamaged(Unavailable):
-    """The bytes are not a whole archive of a version that this program reads; the text says what is wrong.
+    """The bytes are not a complete archive of a version that this program reads. The text says what is wrong.
 
-    Whoever reads the log keeps trying, as with a log that is away: the archive can be put back from a backup.
+    A reader of the log keeps trying, as with an unavailable log: the archive can be restored from a backup.
     """
 
 
 class ArchiveHead(msgspec.Struct, frozen=True):
-    """The first line. `erased` names the files of the batch whose answers are not here any more."""
+    """The first line. `erased` names the files of the batch whose answers are no longer in the archive."""
 
     batch_id: str
     format: str = FORMAT
@@ -51,7 +52,7 @@ class ArchiveHead(msgspec.Struct, frozen=True):
 
 
 class ArchiveTotals(msgspec.Struct, frozen=True):
-    """What the last line counts; both sequences are 0 in an archive without records."""
+    """What the last line counts. Both sequences are 0 in an archive without records."""
 
     events: int = 0
     first_sequence: int = 0
@@ -63,7 +64,7 @@ class _End(msgspec.Struct, frozen=True):
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """A record. `body` holds its bytes as they are where they are one line of JSON; others are in `body_base64`."""
+    """A record. `body` holds its bytes unchanged if they are one line of JSON; other bytes are in `body_base64`."""
 
     sequence: int
     recorded_at: datetime
@@ -109,11 +110,12 @@ class ArchiveEncoder:
         return ArchiveTotals(self._events, self._first, self._last)
 
     def feed(self, records: Sequence[Recorded]) -> bytes:
-        """The frames that are complete after these records. Raises ValueError for a sequence that does not grow."""
+        """Return the frames that are complete after these records. Raises ValueError for a sequence that does not
+        grow."""
         return b"".join(frame for record in records if (frame := self._add(record)))
 
     def end(self) -> bytes:
-        """The rest of the archive."""
+        """Return the rest of the archive."""
         self._lines.append(_encoder.encode(_End(self.totals)))
         return self._frame()
 
@@ -144,14 +146,14 @@ class ArchiveDecoder:
         self._events = self._first = self._last = 0
 
     def feed(self, piece: bytes) -> list[Recorded]:
-        """The records that are complete after this piece. Raises ArchiveDamaged."""
+        """Return the records that are complete after this piece. Raises ArchiveDamaged."""
         try:
             return [record for content in self._plain(piece) for record in self._records(content)]
         except zstd.ZstdError as error:
             raise ArchiveDamaged(f"a frame cannot be read: {error}") from error
 
     def end(self) -> ArchiveTotals:
-        """What the archive held, once all its bytes were fed. Raises ArchiveDamaged when it is not whole."""
+        """Return what the archive held, once all its bytes were fed. Raises ArchiveDamaged if it is not complete."""
         if self.totals is None or self._is_inside_frame:
             raise ArchiveDamaged("it ends before its last line")
         return self.totals
@@ -219,7 +221,7 @@ def _line_of(record: Recorded) -> bytes:
 
 
 def _is_one_json_line(body: bytes) -> bool:
-    """Whether the bytes can stand inside a line and come back unchanged."""
+    """Return whether the bytes can be put inside a line and come back unchanged."""
     if not (body.startswith(b"{") and body.endswith(b"}")) or b"\n" in body:
         return False
     try:

@@ -1,7 +1,8 @@
-"""The log as one history: what the stream holds and what lies in archives, ordered by sequence, each event once.
+"""The log as one history: what the stream and the archives hold, ordered by sequence, each event once.
 
-Only chunks ever leave the stream, so a reader of anything else reads the stream itself. An archive is told before its
-chunks leave: whoever meets a gap asks for newly told archives before it passes the gap, and misses nothing.
+Only chunks ever leave the stream, so a reader of anything else reads the stream itself. The event that announces an
+archive precedes the removal of its chunks: a reader that meets a gap asks for newly announced archives before it passes
+the gap, and misses nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class ArchiveBlobs(Protocol):
 
 
 class HistoricLog:
-    """A Log whose tails also hand over what has moved to archives. Besides the errors of a Log, a tail raises
+    """A Log whose tails also return what has moved to archives. In addition to the errors of a Log, a tail raises
     ArchiveDamaged and the errors of the blob store."""
 
     def __init__(self, log: Log, blobs: ArchiveBlobs) -> None:
@@ -45,7 +46,8 @@ class HistoricLog:
         return await self._log.append_all(messages, guard)
 
     async def last(self, subject_filter: str) -> Recorded | None:
-        """The newest message on the filter that the stream holds; of the chunks of one batch, also an archived one."""
+        """Return the newest message on the filter that the stream holds; for the chunks of one batch, also an archived
+        one."""
         found = await self._log.last(subject_filter)
         return found if found is not None else await self._last_archived(subject_filter)
 
@@ -68,7 +70,7 @@ class HistoricLog:
                 yield plain
             return
         places = KnownPlaces(self._log, filters, after)
-        # With the events that tell of archives, the stream always holds something behind what was archived.
+        # With the events that announce archives, the stream always holds something behind what was archived.
         told = [subject for subject in places.subjects if not any(matches(each, subject) for each in subjects)]
         async with self._log.tail(after, (*subjects, *told), headers_only=headers_only) as stream:
             lists = merged(stream, places, self._opener(headers_only=headers_only), after=after, subjects=subjects)
@@ -102,7 +104,7 @@ class _Opener:
 
 
 class _HistoricTail(AsyncIterator[list[Recorded]]):
-    """Cancelling a pending `anext` loses nothing: the step goes on, and the next `anext` takes what it brings."""
+    """Cancelling a pending `anext` loses nothing: the step continues, and the next `anext` takes its result."""
 
     def __init__(self, lists: AsyncGenerator[list[Recorded], None]) -> None:
         self._lists = lists

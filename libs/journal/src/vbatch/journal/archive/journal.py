@@ -1,4 +1,4 @@
-"""A journal whose log is the whole history: every other part is the one of the journal it stands on."""
+"""A journal whose log is the whole history. Every other part is that of the journal that it wraps."""
 
 from __future__ import annotations
 

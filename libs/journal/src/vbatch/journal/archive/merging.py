@@ -1,4 +1,4 @@
-"""Merges what the stream hands over with what archives hold, by sequence; an event that both have comes once."""
+"""Merges what the stream returns with what archives hold, by sequence. An event that both have is returned once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIST_BYTES_MAX = 4 << 20
 
 
 class ArchiveCursor:
-    """The chunks of one archive, in order; bytes are read when they are asked for. Close it with `aclose`."""
+    """The chunks of one archive, in order. Bytes are read only when they are needed. Close it with `aclose`."""
 
     def __init__(self, place: e.BatchArchived, pieces: AsyncIterator[bytes], *, headers_only: bool) -> None:
         self._subject = chunks_of(place.batch_id)
@@ -30,7 +30,7 @@ class ArchiveCursor:
         self._ready: deque[Recorded] = deque()
 
     async def next(self) -> Recorded | None:
-        """The next chunk; None behind the last one."""
+        """Return the next chunk; None behind the last one."""
         while not self._ready:
             records = await anext(self._lists, None)
             if records is None:
@@ -40,7 +40,7 @@ class ArchiveCursor:
         return _without_body(record) if self._headers_only else record
 
     async def last(self) -> Recorded | None:
-        """The last chunk; it reads the whole archive."""
+        """Return the last chunk. This reads the whole archive."""
         last = None
         while (record := await self.next()) is not None:
             last = record
@@ -61,7 +61,7 @@ async def merged(
     after: int,
     subjects: Sequence[str],
 ) -> AsyncGenerator[list[Recorded], None]:
-    """Everything on `subjects` after sequence `after`, without end. The stream may hand over more subjects."""
+    """Yield everything on `subjects` after sequence `after`, without end. The stream may return further subjects."""
     is_wanted = _Subjects(subjects)
     position = after
     async with AsyncExitStack() as stack:
@@ -92,7 +92,7 @@ class _Merge:
             heapq.heappush(self._expected, (place.first_sequence, place.blob, place))
 
     async def upto(self, end: int, records: Sequence[Recorded]) -> AsyncIterator[list[Recorded]]:
-        """The records and all archived chunks up to `end`, in bounded lists."""
+        """Yield the records and all archived chunks up to `end`, in bounded lists."""
         await self._open_upto(end)
         gathered: list[Recorded] = []
         size = 0
@@ -111,7 +111,7 @@ class _Merge:
             yield gathered
 
     async def _before(self, sequence: int) -> AsyncIterator[Recorded]:
-        """Archived chunks before `sequence` that were not handed over yet."""
+        """Yield the archived chunks before `sequence` that were not returned yet."""
         while self._heads and self._heads[0][0] < sequence:
             _, number, chunk, cursor = heapq.heappop(self._heads)
             await self._push(number, cursor)
@@ -134,7 +134,7 @@ class _Merge:
 
 
 class _Subjects:
-    """Whether a subject is on one of the filters; the answers are remembered, for subjects repeat."""
+    """Whether a subject is on one of the filters. The answers are cached, because subjects repeat."""
 
     def __init__(self, filters: Sequence[str]) -> None:
         self._filters = filters

@@ -1,4 +1,4 @@
-"""Which batches have an archive, and where: read from the events that tell it."""
+"""Which batches have an archive, and where: read from the events that announce archives."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ ANY_BATCH = BatchId("any")
 
 
 class KnownPlaces:
-    """The archives that concern a reader behind sequence `after`: what is told before it, holds nothing behind it.
+    """The archives that concern a reader behind sequence `after`: an archive announced before it holds nothing behind
+    it.
 
-    `filters` are those of its subject filters that chunks match. `batches` are the batches that the filters name; none
-    when one of the filters is open to every batch.
+    `filters` are those of its subject filters that chunks match. `batches` are the batches that the filters name; empty
+    if one of the filters covers every batch.
     """
 
     def __init__(self, log: Log, filters: Sequence[str], after: int = 0) -> None:
@@ -27,11 +28,11 @@ class KnownPlaces:
         named = [_batch_in(each) for each in filters]
         self.batches = [] if None in named else [batch for batch in named if batch is not None]
         self.subjects = tuple(map(archived, self.batches)) or (BATCHES_ARCHIVED,)
-        """Where these archives are told."""
+        """Where these archives are announced."""
         self._through = after
 
     async def refresh(self) -> list[e.BatchArchived]:
-        """The archives that were told since the last call, the newest of each batch. Raises Unavailable."""
+        """Return the archives that were announced since the last call, the newest of each batch. Raises Unavailable."""
         told = [record for subject in self.subjects if (record := await self._log.last(subject)) is not None]
         newest = max((record.sequence for record in told), default=0)
         if newest <= self._through:
@@ -51,12 +52,12 @@ class KnownPlaces:
 
 
 def concern_chunks(filters: Sequence[str]) -> list[str]:
-    """Those of the subject filters that the chunks of some batch match."""
+    """Return those of the subject filters that the chunks of some batch match."""
     return [each for each in filters if matches(each, chunks_of(_batch_in(each) or ANY_BATCH))]
 
 
 def _read(records: Sequence[Recorded]) -> list[e.BatchArchived]:
-    """The newest archive of each batch; an event that this version cannot read is left out."""
+    """Return the newest archive of each batch. An event that this version cannot read is left out."""
     places: dict[BatchId, e.BatchArchived] = {}
     for record in records:
         try:

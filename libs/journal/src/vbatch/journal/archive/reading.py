@@ -12,9 +12,9 @@ from vbatch.journal.archive.format import ArchiveDecoder
 async def read_archive(
     pieces: AsyncIterator[bytes], decoder: ArchiveDecoder | None = None
 ) -> AsyncGenerator[list[Recorded], None]:
-    """The records of an archive in order, in lists that are never empty. Raises ArchiveDamaged.
+    """Yield the records of an archive in order, in lists that are never empty. Raises ArchiveDamaged.
 
-    The decoder, if one is given, knows the head from the first list on, and the totals at the end.
+    If a decoder is given, it has the head from the first list on, and the totals at the end.
     """
     decoder = decoder or ArchiveDecoder()
     async for piece in pieces:

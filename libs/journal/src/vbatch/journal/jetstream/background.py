@@ -1,4 +1,4 @@
-"""A task that lives exactly as long as the context beside which it runs."""
+"""A task that lives exactly as long as the context that it runs beside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Run `work` meanwhile. Not a TaskGroup: callers tell Conflict from Full and must not get an ExceptionGroup."""
+    """Run `work` while the block runs. Not a TaskGroup: callers distinguish Conflict from Full and must not get an
+    ExceptionGroup."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -1,4 +1,5 @@
-"""The connection to the server: it reconnects without limit, tells its watchers of a loss, sends nothing while down."""
+"""The connection to the server. It reconnects without limit, notifies its watchers of a loss, and sends nothing while
+down."""
 
 from __future__ import annotations
 
@@ -34,19 +35,20 @@ NO_KEY = "authorization: the server asks for a key, and none is set (VBATCH_NATS
 class _Client(Client):
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        """Replaces nats-py's parser, which looks at every character of every name: two thirds of a replay's time."""
+        """Return the headers. Replaces nats-py's parser, which looks at every character of every name: two thirds of a
+        replay's time."""
         fields = (line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n"))
         return {name.strip(): value.strip() for name, separator, value in fields if separator}
 
 
 class Watcher(Protocol):
-    """An object that is told, without awaiting, that answers in flight will never come."""
+    """An object that is notified that pending answers will never come. The call must not wait."""
 
     def connection_lost(self) -> None: ...
 
 
 class Connection:
-    """Use it as an async context manager; leaving it is prompt even when the server is gone."""
+    """Use it as an async context manager. Leaving it is prompt even when the server is gone."""
 
     def __init__(self, settings: JournalSettings) -> None:
         self._settings = settings
@@ -91,7 +93,8 @@ class Connection:
         return self._client.new_inbox()
 
     async def wait_connected(self) -> None:
-        """Return when sending makes sense. It waits without limit, so bound it. Raises Unavailable once it is dead."""
+        """Return when sending is possible. This waits without limit, so callers set a time limit. Raises Unavailable
+        once the connection is permanently closed."""
         await self._up.wait()
         if self.dead.is_set():
             raise Unavailable("the connection is closed for good; this process must be restarted")
@@ -99,7 +102,7 @@ class Connection:
     async def send(
         self, subject: str, body: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
-        """Hand one message to the socket, in the order of calls. Raises Unavailable when there is no connection now."""
+        """Pass one message to the socket, in the order of calls. Raises Unavailable when there is no connection now."""
         if not self.is_connected:
             raise Unavailable("not connected")
         try:
@@ -117,13 +120,13 @@ class Connection:
             raise Unavailable(f"could not subscribe: {error!r}") from error
 
     async def unsubscribe(self, subscription: Subscription) -> None:
-        # A subscription of a connection that has gone is gone as well.
+        # A subscription of a closed connection is gone as well.
         with contextlib.suppress(nats.errors.Error):
             await subscription.unsubscribe()
 
     async def _connect(self) -> None:
         """Connect within the time allowed, even where nats-py swallows a cancellation and would try without end."""
-        # One dict of mixed options.
+        # One dict of options with mixed types.
         trying = asyncio.ensure_future(self._client.connect(**self._options()))  # type: ignore[arg-type]
         turned_away = asyncio.ensure_future(self._turned_away.wait())
         try:
@@ -143,8 +146,8 @@ class Connection:
 
     @property
     def _lacks_key(self) -> bool:
-        """Whether the server refuses us for lack of a key. It first says whether it asks for a key; when none is given,
-        either an error message or a connection reset may follow."""
+        """Return whether the server refuses us because we have no key. It first says whether it asks for a key; if we
+        give none, either an error message or a connection reset may follow."""
         has_key = self._settings.nkey_seed or self._settings.credentials_file
         return bool(self._client._server_info.get("auth_required")) and not has_key
 

@@ -1,10 +1,10 @@
 """Pipelined appends under one lease: bounded, in order, each stored once, whatever happens to the connection.
 
-The order rests on three facts: one connection is read in order; nothing is sent while it is down; and after any doubt
+The order depends on three facts: one connection is read in order; nothing is sent while it is down; and after any doubt
 the oldest unstored message is sent alone. Only when it is stored do the others follow, distinguished by their ids.
 
-On a full stream one message can be refused and a smaller one behind it stored. Where writes wait for room, the refused
-one is therefore stored out of order; the calls of `on_stored` stay in order.
+On a full stream one message can be refused and a smaller one behind it stored. If writes wait for room, the refused
+message is therefore stored out of order; the calls of `on_stored` stay in order.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class JetStreamPublisher:
         return self._last
 
     async def keep(self) -> None:
-        """Resolve doubts until cancelled; this runs beside the publisher for as long as it is open."""
+        """Resolve doubts until cancelled. This runs beside the publisher while it is open."""
         while self._failure is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._requests.attempt_seconds / 4):
@@ -133,7 +133,7 @@ class JetStreamPublisher:
             self._settle()
 
     def _leave_out(self, sent: _Sent, refusal: Rejected) -> None:
-        """Leave out a message that the server will never take; the messages behind it are stored all the same."""
+        """Leave out a message that the server will never take. The messages behind it are still stored."""
         if sent.on_refused is None:
             return self._fail(refusal)
         if sent in self._unstored:
@@ -183,7 +183,7 @@ class JetStreamPublisher:
                     await self._store_first(refused)
             for sent in list(self._unstored):
                 if self._in_doubt.is_set():
-                    break  # lost again: the messages behind must not overtake this one
+                    break  # lost again: the messages behind it must not overtake this one
                 if not sent.sequence:
                     await self._send(sent)
         except (Conflict, Full, Unavailable) as failure:
@@ -193,15 +193,16 @@ class JetStreamPublisher:
             self._moved.set()
 
     async def _pause_if_refused(self, refused: OnRefusal) -> None:
-        """The messages behind the refused one are answered meanwhile, so they need not be sent again."""
+        """Pause before the next try. The messages behind the refused one are answered meanwhile, so they need not be
+        sent again."""
         text, self._refused = self._refused, ""
         if text:
             refused(text)
             await self._requests.space.pause()
 
     async def _store_first(self, refused: OnRefusal) -> None:
-        """Store the oldest message alone. The server takes a guarded message that was stored before for a duplicate as
-        long as its lease is current."""
+        """Store the oldest message alone. While its lease is current, the server treats a guarded message that was
+        stored before as a duplicate."""
         first = self._unstored[0]
         envelope = first.envelope
 

@@ -1,6 +1,6 @@
-"""One generation of pulling from one consumer: anything unusual breaks it, and its owner opens the next.
+"""One generation of pulling from one consumer. Anything unusual breaks it, and its owner opens the next.
 
-Repairing a pull in place is where clients lose messages; a new inbox can never be answered by a stale request.
+Clients lose messages when they repair a pull in place; a new inbox can never be answered by a stale request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HEARTBEAT, _EXPIRED, _CONFLICT = "100", "408", "409"
 
 
 class PullBroken(Exception):
-    """This generation is over; what it handed out before was in order."""
+    """This generation is over. What it returned before was in order."""
 
 
 class PullRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,7 +40,7 @@ def pull_request(*, messages: int, heartbeat_seconds: float, bytes_max: int = 0)
 
 
 class Pull:
-    """One generation. `wanted` says how many requests should be outstanding; it is called after every change."""
+    """One generation. `wanted` says how many requests should be outstanding. It is called after every change."""
 
     def __init__(self, connection: Connection, subject: str, request: PullRequest, wanted: Callable[[], int]) -> None:
         self._connection = connection
@@ -79,7 +79,7 @@ class Pull:
             await self._wait_change()
 
     def left_over(self) -> list[Msg]:
-        """The messages that arrived and were not taken, for an owner who must return them."""
+        """Return the messages that arrived and were not taken, for an owner that must return them."""
         left, self._arrived = self._arrived, []
         return left
 
@@ -100,7 +100,7 @@ class Pull:
             self._heard_at = asyncio.get_running_loop().time()
 
     def _claimed(self) -> int:
-        """The number of outstanding requests. One for a single message counts until it is taken: only then does
+        """Return the number of outstanding requests. One for a single message counts until it is taken: only then does
         `wanted` know of it."""
         return self._outstanding + (len(self._arrived) if self._one_message else 0)
 
@@ -138,6 +138,6 @@ class Pull:
             self.fail(f"{status} {description}")
 
     def fail(self, reason: str) -> None:
-        """End this generation; what has arrived can still be taken."""
+        """End this generation. What has arrived can still be taken."""
         self._broken = self._broken or reason
         self._changed.set()

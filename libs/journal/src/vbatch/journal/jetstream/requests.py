@@ -50,7 +50,8 @@ class Requests:
         self.connection_lost()
 
     def expect(self, on_reply: OnReply) -> tuple[int, str]:
-        """Return a number for `forget` and the reply subject to send along; `on_reply` is called at most once."""
+        """Return a number for `forget` and the reply subject to send with the request. `on_reply` is called at most
+        once."""
         self._count += 1
         self._waiting[self._count] = on_reply
         return self._count, f"{self._prefix}{self._count}"
@@ -64,7 +65,7 @@ class Requests:
             on_reply(None)
 
     async def request(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> Msg:
-        """Make one attempt. Unavailable says that the server may or may not have received it."""
+        """Make one attempt. Unavailable means that the server may or may not have received it."""
         await self.connection.wait_connected()
         answer: asyncio.Future[Msg | None] = asyncio.get_running_loop().create_future()
         number, reply = self.expect(lambda message: None if answer.done() else answer.set_result(message))
@@ -86,7 +87,7 @@ class Requests:
         """Repeat an attempt that raises Unavailable, with growing pauses, until it succeeds or the deadline passes."""
         trouble: Exception = Unavailable("not connected")
         pause = BACKOFF_FIRST_SECONDS
-        with suppress(TimeoutError):  # the deadline; the exception below says what stood in the way
+        with suppress(TimeoutError):  # the deadline; the exception below gives the reason
             async with asyncio.timeout(self.deadline_seconds):
                 while not self.connection.dead.is_set():
                     try:
@@ -108,5 +109,5 @@ class Requests:
 
 
 def is_unheard(message: Msg) -> bool:
-    """Whether no stream, consumer or API takes the subject: the server answers with this at once."""
+    """Return whether no stream, consumer or API takes the subject: the server answers with this at once."""
     return message.headers is not None and message.headers.get(STATUS) == NO_RESPONDERS

@@ -1,4 +1,4 @@
-"""A stream as bytes, at one sequence, while the server works; and back, with every sequence as it was.
+"""A stream as bytes, at one sequence, while the server works; and back, with every sequence unchanged.
 
 The bytes are the server's own (STREAM.SNAPSHOT and STREAM.RESTORE, a tar in S2): they are for a server of the same or a
 later version. Both need the rights of an operator.
@@ -18,13 +18,13 @@ from vbatch.journal.port import Rejected, Unavailable
 
 CHUNK_BYTES = 256 * 1024
 SILENCE_SECONDS = 60.0
-"""How long the server may think before the first piece, and between two."""
+"""How long the server may take before the first piece, and between two pieces."""
 WHOLE = "204"
-"""The status of the last, empty message of a snapshot that is whole."""
+"""The status of the last, empty message of a complete snapshot."""
 
 
 class SnapshotHead(msgspec.Struct, frozen=True):
-    """What a restore must be told besides the bytes: the server's configuration and state of the stream, as JSON."""
+    """What a restore needs in addition to the bytes: the server's configuration and state of the stream, as JSON."""
 
     config: msgspec.Raw
     state: msgspec.Raw
@@ -51,7 +51,7 @@ def last_sequence_of(head: SnapshotHead) -> int:
 
 
 class Snapshot:
-    """One snapshot of a stream. `head` is there once the first piece came."""
+    """One snapshot of a stream. `head` is available once the first piece has arrived."""
 
     def __init__(self, requests: Requests, stream: str) -> None:
         self._requests = requests
@@ -60,7 +60,8 @@ class Snapshot:
         self.head: SnapshotHead | None = None
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The bytes, as the server sends them. Raises Unavailable when they do not come, Rejected when refused."""
+        """Yield the bytes, as the server sends them. Raises Unavailable if they do not arrive, and Rejected if
+        refused."""
         connection = self._requests.connection
         inbox = connection.new_inbox()
         subscription = await connection.subscribe(inbox, self._arrived.put)
@@ -80,7 +81,8 @@ class Snapshot:
         self.head = SnapshotHead(answer.config, answer.state)
 
     async def _next(self) -> bytes | None:
-        """The next piece; None behind the last one. Each is acknowledged, for the server sends only some ahead."""
+        """Return the next piece; None behind the last one. Each piece is acknowledged, because the server sends only
+        some ahead."""
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
                 message = await self._arrived.get()
@@ -97,7 +99,7 @@ class Snapshot:
 
 
 async def restore(requests: Requests, stream: str, head: SnapshotHead, pieces: AsyncIterator[bytes]) -> None:
-    """Make the stream from its snapshot; it must not exist. Raises Rejected, Unavailable."""
+    """Create the stream from its snapshot. The stream must not exist. Raises Rejected, Unavailable."""
     ask = msgspec.json.encode({"config": head.config, "state": head.state})
     reply = await requests.request(f"$JS.API.STREAM.RESTORE.{stream}", ask)
     answer = _restore_answers.decode(reply.data)

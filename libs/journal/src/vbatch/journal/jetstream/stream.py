@@ -1,4 +1,4 @@
-"""Appends to one stream and reads from its leader: idempotent, retried, with every server error turned into ours."""
+"""Appends to one stream and reads from its leader: idempotent, retried, with every server error converted into ours."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vbatch.journal.rules import check_filter, check_subject, outgoing_headers, 
 from vbatch.journal.settings import JournalSettings
 
 PURGE_STEP_SEQUENCES = 64
-"""At most 16 MiB of chunks lie between these, or two blocks of the server's store."""
+"""At most 16 MiB of chunks, or two blocks of the server's store, are between these sequences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message that is checked and ready for the socket."""
+    """A message that was checked and is ready for the socket."""
 
     subject: str
     body: bytes
@@ -79,7 +79,7 @@ class Stream:
             return stored.sequence
 
     def _envelopes(self, messages: Sequence[Message], guard: Guard | None) -> list[Envelope]:
-        """Raises Rejected when they are too many or too large for one append."""
+        """Return the checked messages. Raises Rejected if they are too many or too large for one append."""
         if not 1 <= len(messages) <= APPEND_ALL_MESSAGES_MAX:
             raise Rejected(f"{len(messages)} messages at once; 1 to {APPEND_ALL_MESSAGES_MAX} are possible")
         envelopes = [self.envelope(m, guard if n == 0 else None) for n, m in enumerate(messages)]
@@ -93,7 +93,7 @@ class Stream:
         return await self._read({"last_by_subj": subject_filter})
 
     async def first_after(self, after: int, subject_filter: str) -> Recorded | None:
-        """The first message on the filter behind sequence `after`."""
+        """Return the first message on the filter behind sequence `after`."""
         return await self._read({"seq": after + 1, "next_by_subj": subject_filter})
 
     async def last_sequence(self) -> int:
@@ -104,7 +104,7 @@ class Stream:
         return (await self._state()).messages
 
     async def delete(self, sequence: int) -> None:
-        """Delete one message and overwrite its bytes; it need not exist. Only for streams without `deny_delete`."""
+        """Delete one message and overwrite its bytes. It need not exist. Only for streams without `deny_delete`."""
         body = msgspec.json.encode({"seq": sequence, "no_erase": False})
 
         async def attempt() -> None:
@@ -118,7 +118,7 @@ class Stream:
     async def purge(self, subject: str, through: int) -> int:
         """Remove the messages on `subject` up to and including sequence `through`; return how many there were.
 
-        It goes in steps, because the server answers no append during one: a step reads each block that it touches.
+        It works in steps, because the server answers no append during a purge: a step reads each block that it touches.
         """
         check_subject(subject)
         purged = 0
@@ -168,7 +168,8 @@ class Stream:
         return stored_sequence(reply.data, envelope.subject)
 
     async def _store_all(self, envelopes: Sequence[Envelope]) -> int:
-        """Each attempt is a new batch: the server drops a broken one, and it cannot be continued."""
+        """Store all messages; return the last sequence. Each attempt is a new batch: the server drops a broken one, and
+        it cannot be continued."""
         if len(envelopes) == 1:
             return await self._store(envelopes[0])
         self._requests.space.check_disk()
@@ -197,7 +198,7 @@ class Stream:
 
 
 def stored_sequence(answer: bytes, subject: str) -> int:
-    """The sequence in an acknowledgement. A refusal raises the exception that it stands for."""
+    """Return the sequence in an acknowledgement. A refusal raises the matching exception."""
     ack = wire.publish_acks.decode(answer)
     if ack.error is not None:
         raise wire.refusal(ack.error, subject)

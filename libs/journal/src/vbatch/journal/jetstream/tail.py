@@ -1,4 +1,4 @@
-"""Follows the log: ephemeral consumers without acknowledgements, each opened behind the last record handed over.
+"""Follows the log: ephemeral consumers without acknowledgements, each opened behind the last record returned.
 
 The sequence numbers of consumer and stream are checked on every record, so a lost frame costs a new consumer, not data.
 """
@@ -22,7 +22,7 @@ from vbatch.journal.settings import JournalSettings
 
 OUTSTANDING_PULLS = 2
 INACTIVE_SECONDS = 60.0
-_UNBOUNDED_MESSAGES = 1_000_000  # the bound on bytes ends a pull long before
+_UNBOUNDED_MESSAGES = 1_000_000  # the limit in bytes ends a pull long before this
 
 
 class ConsumerConfig(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ class Tail(AsyncIterator[list[Recorded]]):
             await pull.close()
 
     def _in_order(self, messages: list[Msg]) -> list[Recorded]:
-        """The records up to the first gap; a gap breaks the pull, and the next one starts behind them."""
+        """Return the records up to the first gap. A gap breaks the pull, and the next one starts behind them."""
         records = []
         for message in messages:
             tokens = wire.delivery_tokens(message.reply)
@@ -98,7 +98,7 @@ class Tail(AsyncIterator[list[Recorded]]):
 
     async def _open(self) -> Pull:
         while True:
-            # A connection may be away for any length of time; only a server that answers can refuse for good.
+            # A connection may be away for any length of time; only a server that answers can refuse permanently.
             await self._requests.connection.wait_connected()
             try:
                 return await self._open_pull(await self._requests.persist(self._create_consumer))

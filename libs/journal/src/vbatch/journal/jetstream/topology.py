@@ -1,4 +1,4 @@
-"""The three streams as they must be: created when missing, adjusted where that is safe, refused where it is not."""
+"""The three streams as they must be: created if missing, adjusted if that is safe, refused if it is not."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _stream(settings: JournalSettings, name: str, subjects: str, bytes_max: int)
 
 
 async def provide(requests: Requests, settings: JournalSettings) -> None:
-    """Create or adjust the streams. Safe for several services at once and at every start; needs admin rights."""
+    """Create or adjust the streams. Several services may do this at once and at every start. Needs admin rights."""
     for config in wanted_streams(settings):
         await _provide_stream(requests, config)
 

@@ -1,4 +1,4 @@
-"""JetStream's JSON answers as structs, its delivery subjects, and the one table from error codes to our exceptions."""
+"""JetStream's JSON answers as structs, its delivery subjects, and the only table from error codes to our exceptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DESCRIPTION = "Description"
 
 NO_MESSAGE_FOUND = 10037
 NOTHING_TO_DELETE = (10037, 10043, 10057)
-"""There is no such message: the sequence is beyond the stream, or deleted already."""
+"""The message does not exist: the sequence is beyond the stream, or deleted already."""
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 STREAM_NAME_IN_USE = 10058
@@ -86,7 +86,7 @@ class PurgeAnswer(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Any answer of which only the error matters."""
+    """Any answer of which only the error is needed."""
 
     error: ApiError | None = None
 
@@ -100,7 +100,7 @@ answers = msgspec.json.Decoder(Answer)
 
 
 def refusal(error: ApiError, subject: str) -> Conflict | Full | Unavailable | Rejected:
-    """The exception that an error of the server stands for."""
+    """Return the exception for an error of the server."""
     text = f"{subject}: {error.description} ({error.err_code})"
     if error.err_code in (_WRONG_LAST_SEQUENCE, _DUPLICATE_IN_BATCH):
         return Conflict(text)
@@ -112,7 +112,8 @@ def refusal(error: ApiError, subject: str) -> Conflict | Full | Unavailable | Re
 
 
 def reader_refusal(error: ApiError, what: str) -> Unavailable | Rejected:
-    """The same for opening a reader: a stream that does not exist yet may be created by another starting service."""
+    """Return the exception for an error while opening a reader: another starting service may still create the
+    stream."""
     text = f"{what}: {error.description} ({error.err_code})"
     if error.err_code == STREAM_NOT_FOUND or error.code >= 500:
         return Unavailable(text)
@@ -129,7 +130,7 @@ class DeliveryTokens(NamedTuple):
 
 
 def delivery_tokens(reply: str) -> DeliveryTokens:
-    """Read both forms; the newer one has the domain and account before the stream."""
+    """Read both forms. The newer one has the domain and account before the stream."""
     tokens = reply.split(".")
     first = 4 if len(tokens) == 9 else 6
     return DeliveryTokens(*map(int, tokens[first : first + 4]))
@@ -139,7 +140,7 @@ def recorded(message: Msg, tokens: DeliveryTokens) -> Recorded:
     headers = message.headers or {}
     for control in _PUBLISH_CONTROLS:
         headers.pop(control, None)
-    at = _EPOCH + timedelta(microseconds=(tokens.nanoseconds + 500) // 1000)  # rounded as msgspec does
+    at = _EPOCH + timedelta(microseconds=(tokens.nanoseconds + 500) // 1000)  # rounded as msgspec rounds
     return Recorded(tokens.stream_sequence, message.subject, headers, message.data, at)
 
 

@@ -1,6 +1,6 @@
-"""The WORK stream: orders put once, and taken one by one with explicit, confirmed acknowledgements.
+"""The WORK stream: orders are put once, and taken one by one with explicit, confirmed acknowledgements.
 
-While a delivery is unsettled the queue tells the server so. Acknowledgements confirm work; they never fence a worker.
+While a delivery is unsettled, the queue tells the server so. Acknowledgements confirm work; they never fence a worker.
 """
 
 from __future__ import annotations
@@ -136,13 +136,13 @@ class Taker(AsyncIterator[JetStreamDelivery]):
             del self._unconfirmed[next(iter(self._unconfirmed))]
 
     async def keep_alive(self) -> None:
-        """Tell the server, until cancelled, that every unsettled delivery is still in hand."""
+        """Tell the server, until cancelled, that every unsettled delivery is still being processed."""
         while True:
             await asyncio.sleep(self._settings.ack_wait_seconds / HEARTBEATS_PER_ACK_WAIT)
             await self._tell_all(_PROGRESS)
 
     async def aclose(self) -> None:
-        """Return what is unsettled at once, instead of after the acknowledgement wait."""
+        """Return the unsettled deliveries at once, instead of after the acknowledgement wait."""
         if self._pull is not None:
             await self._accept(self._pull.left_over())
         await self._drop_pull()
@@ -162,7 +162,8 @@ class Taker(AsyncIterator[JetStreamDelivery]):
             await self._notify(repeated, self._unconfirmed.get(repeated.message.sequence, _PROGRESS))
 
     def _hold(self, delivery: JetStreamDelivery) -> bool:
-        """Whether the delivery is new. If still in hand, only its reply subject changes; if settled, it is ignored."""
+        """Return whether the delivery is new. If it is still held, only its reply subject changes; if it is settled, it
+        is ignored."""
         sequence = delivery.message.sequence
         if sequence in self._unconfirmed:
             return False
@@ -185,7 +186,7 @@ class Taker(AsyncIterator[JetStreamDelivery]):
             await self._notify(delivery, verdict)
 
     async def _notify(self, delivery: JetStreamDelivery, verdict: bytes) -> None:
-        with suppress(Unavailable):  # the next round, or the acknowledgement wait, makes up for it
+        with suppress(Unavailable):  # the next round, or the acknowledgement wait, repeats it
             await self._requests.connection.send(delivery.reply, verdict)
 
     async def _open(self) -> Pull:
@@ -210,7 +211,8 @@ class Taker(AsyncIterator[JetStreamDelivery]):
             await pull.close()
 
     async def _provide_consumer(self) -> None:
-        """Look before creating it: a worker may be allowed to use a consumer that it may not create."""
+        """Look for the consumer before creating it: a worker may be allowed to use a consumer that it may not
+        create."""
         stream, name = self._settings.work_stream, self._consumer
         reply = await self._requests.request(f"$JS.API.CONSUMER.INFO.{stream}.{name}", b"")
         error = wire.answers.decode(reply.data).error
@@ -234,7 +236,8 @@ class JetStreamWorkQueue:
         return await self._stream.append(message)
 
     async def is_awaited(self, consumer: str) -> bool:
-        """Whether a pull waits at the server, which forgets the pull when the connection of its sender is gone."""
+        """Return whether a pull waits at the server, which forgets the pull when the connection of its sender is
+        gone."""
 
         async def attempt() -> bool:
             reply = await self._requests.request(f"$JS.API.CONSUMER.INFO.{self._settings.work_stream}.{consumer}", b"")

@@ -1,7 +1,8 @@
 """The journal in one process, with the same guarantees: for unit tests and for simulation.
 
-It keeps nothing on a disk, never waits for a wall clock or for room, and does not model an acknowledgement wait that
-runs out: a worker's deliveries go back when its `take` is left. The contract suite runs on it and on a NATS server.
+It keeps nothing on disk, never waits for a wall clock or for room, and does not model an acknowledgement wait that
+expires: a worker's deliveries are returned when it leaves its `take`. The contract suite runs on it and on a NATS
+server.
 """
 
 from vbatch.journal.memory.journal import MemoryJournal

@@ -1,4 +1,4 @@
-"""The journal in memory: its three streams, and who reads and writes them."""
+"""The journal in memory: its three streams, with their readers and writers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vbatch.journal.space_wait import SpaceWait
 
 
 class MemoryJournal:
-    """One store shared by everyone who holds it; `now` and `sleep` are its only source of time."""
+    """One store shared by all its users. `now` and `sleep` are its only source of time."""
 
     def __init__(self, settings: JournalSettings, now: Now, sleep: Sleep = asyncio.sleep) -> None:
         log = self._stream(settings, now, settings.log_bytes_max, settings.message_bytes_max)
@@ -40,7 +40,7 @@ class MemoryJournal:
         await publisher.flush()
 
     async def topology(self) -> None:
-        """Nothing to create: the streams exist."""
+        """Do nothing: the streams exist."""
 
     @staticmethod
     def _stream(settings: JournalSettings, now: Now, bytes_max: int, message_bytes_max: int) -> MemoryStream:

@@ -1,4 +1,4 @@
-"""One stream in memory: what may be stored, and what is found there again."""
+"""One stream in memory: what may be stored, and how it is found again."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class MemoryStream:
         return max(sequences, default=0)
 
     def after(self, sequence: int, filters: Sequence[str]) -> list[Recorded]:
-        """The next records on the filters, from a bounded stretch of the log; empty only at its end."""
+        """Return the next records on the filters, from a bounded stretch of the log; empty only at its end."""
         for start in range(sequence, len(self.records), TAIL_RECORDS_MAX):
             stretch = [r for r in self.records[start : start + TAIL_RECORDS_MAX] if r.sequence not in self._purged]
             if found := [r for r in stretch if any(matches(f, r.subject) for f in filters)]:

@@ -1,4 +1,4 @@
-"""The work queue in memory: deliveries that are settled once, or come again."""
+"""The work queue in memory: deliveries are settled once, or come again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass
 class _Consumer:
-    """What all takers under one name share: their position, and returned messages with the time of their redelivery."""
+    """What all takers with one name share: their position, and returned messages with the time of their redelivery."""
 
     subject: str
     after: int = 0

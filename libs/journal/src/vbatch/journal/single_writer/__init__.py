@@ -1,4 +1,4 @@
-"""What a service stands on of which only one process may write: lease, fence, caught-up gate, guarded appends.
+"""The base of a service of which only one process may write: lease, fence, caught-up gate, guarded appends.
 
 `writer` holds the lease, `position` says how far the log is folded, `folding` reads, `deciding` acts.
 """

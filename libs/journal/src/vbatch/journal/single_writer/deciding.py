@@ -18,13 +18,13 @@ from vbatch.journal.single_writer.writer import SingleWriter
 
 S = TypeVar("S")
 TICK_SECONDS = 0.5
-"""The longest delay until something that is due by time alone, as an expiry, is noticed."""
+"""The longest delay until the service notices something that is due by time alone, such as an expiry."""
 
 
 @dataclass(frozen=True)
 class Decider(Generic[S]):
     """The rules of a service, after emmett's Decider. `evolve` folds an event and its sequence into the state, in
-    place; `decide` says which events follow from the state now."""
+    place. `decide` returns the events that follow from the current state."""
 
     initial: S
     evolve: Callable[[S, AnyEvent, int], None]
@@ -32,13 +32,14 @@ class Decider(Generic[S]):
 
 
 async def _no_act() -> None:
-    """The default: nothing follows outside of the log."""
+    """The default: the service does nothing outside the log."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deciding:
-    """`append` returns once its event is folded, or never will be. `act` does what follows outside of the log; it may
-    return the longest time until the next look, in seconds. `changed` is set by whoever changes what `decide` sees."""
+    """`append` returns once its event is folded, or never will be. `act` performs the effects outside the log; it may
+    return the longest time until the next look, in seconds. `changed` is set by code that changes what `decide`
+    sees."""
 
     writer: SingleWriter
     decide: Callable[[], Sequence[Event]]
@@ -47,7 +48,7 @@ class Deciding:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Run forever, from the moment that all the past is folded. Raises what `append` and `act` raise."""
+        """Run without end, from the moment when all the past is folded. Raises what `append` and `act` raise."""
         await self.writer.position.caught_up()
         while True:
             self.changed.clear()
@@ -63,13 +64,13 @@ class Deciding:
             async with asyncio.timeout(seconds):
                 await self.changed.wait()
         except TimeoutError:
-            return  # time itself may have made something due
+            return  # an event may have become due by time alone
 
 
 async def run(writer: SingleWriter, decider: Decider[S], leased: Event, subjects: Sequence[str] = ALL) -> None:
     """Run a whole service: take the lease, fold the past, decide until fenced. The subjects include the lease.
 
-    Raises a group of what ended it: Fenced, ConnectionLost, or an error of its own.
+    Raises a group of the errors that ended it: Fenced, ConnectionLost, or an error of its own.
     """
     await writer.take_lease(leased)
     deciding = Deciding(writer=writer, decide=partial(decider.decide, decider.initial), append=writer.record)

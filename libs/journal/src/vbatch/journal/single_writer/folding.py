@@ -1,5 +1,5 @@
-"""Folds the log into the state of a service, event by event. Nothing that stands in the log can stop it: what cannot be
-read, and what has ended the process again and again, is set aside."""
+"""Folds the log into the state of a service, event by event. No event in the log can stop it: an event that cannot be
+read, or that has ended the process repeatedly, is set aside."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ALL = ("evt.>",)
 
 
 def _nothing(*_: object) -> None:
-    """The default of what a service does not need to know."""
+    """The default of a callback that a service does not need."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folding:
-    """`evolve` gets each event and its sequence, without the records that `passes_over` names. `on_folded` is called
+    """`evolve` gets each event and its sequence, except the records that `passes_over` names. `on_folded` is called
     after each list, `on_poison` with a record that is set aside and the reason, `on_unreadable` with one that cannot be
     read: if None, it becomes a dead letter."""
 
@@ -35,7 +35,8 @@ class Folding:
     on_unreadable: Callable[[Recorded, Unreadable], Awaitable[None]] | None = None
 
     async def follow(self, after: int = 0, subjects: Sequence[str] = ALL) -> None:
-        """Fold everything after sequence `after`, forever. The subjects include the own lease: the past ends there."""
+        """Fold everything after sequence `after`, without end. The subjects include the process's own lease: the past
+        ends there."""
         async with self.writer.journal.log.tail(after, subjects) as arrivals:
             async for records in arrivals:
                 for record in records:
@@ -43,10 +44,10 @@ class Folding:
                         await self.fold(record)
                 self.writer.position.advance(records[-1].sequence)
                 self.on_folded()
-                await asyncio.sleep(0)  # a long history must not silence health
+                await asyncio.sleep(0)  # a long history must not block the health checks
 
     async def fold(self, record: Recorded) -> None:
-        """Fold one record; the position is the caller's to advance."""
+        """Fold one record. The caller advances the position."""
         place, quarantine = place_of(record), self.writer.quarantine
         if quarantine.is_poison(place):
             self.on_poison(record, quarantine.reason(place))

@@ -1,5 +1,5 @@
-"""Whether the lease was ours a moment ago. A frozen process wakes up believing in a lease that another may hold by now:
-until it has asked, it must not spend anything dear on its belief."""
+"""Whether the lease was ours a moment ago. A frozen process wakes up and still believes that it has the lease, which
+another process may hold by now: until it has checked, it must not do anything costly."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vbatch.journal.single_writer.writer import SingleWriter
 
 LOOK_SECONDS = 0.25
 FRESH_SECONDS = 1.0
-"""How long one look is valid: less than another process needs to take over and answer. Without NATS nothing is fresh
+"""How long one check is valid: less than another process needs to take over and answer. Without NATS nothing is fresh
 after this time, and nothing could be recorded either."""
 
 
 class LeaseFreshness:
-    """`on_look` is called after each look that finds the lease to be ours. `clock` returns seconds."""
+    """`on_look` is called after each check that finds the lease to be ours. `clock` returns seconds."""
 
     def __init__(self, on_look: Callable[[], None], clock: Callable[[], float]) -> None:
         self._on_look = on_look
@@ -33,7 +33,7 @@ class LeaseFreshness:
             await self._looked.wait()
 
     async def keep(self, writer: SingleWriter) -> None:
-        """Look again and again. Raises Fenced once a newer lease exists."""
+        """Check repeatedly. Raises Fenced once a newer lease exists."""
         while True:
             began_at = self._clock()
             try:
@@ -44,7 +44,7 @@ class LeaseFreshness:
             await asyncio.sleep(LOOK_SECONDS)
 
     def note_look(self, began_at: float) -> None:
-        """Note that a look, begun at this time of the clock, has found the lease to be ours."""
+        """Record that a check, begun at this time of the clock, found the lease to be ours."""
         self._looked_at = began_at
         looked, self._looked = self._looked, asyncio.Event()
         looked.set()

@@ -1,4 +1,4 @@
-"""How far a process has folded the log: the caught-up gate, and the place to wait for one's own events."""
+"""How far a process has folded the log: the caught-up gate, and the place to wait for the process's own events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 
 
 class Position:
-    """`goal` is the sequence at which all the past is folded: that of the own lease; None before the lease is taken."""
+    """`goal` is the sequence at which all the past is folded: that of the process's own lease; None before the lease is
+    taken."""
 
     def __init__(self) -> None:
         self.sequence = 0
@@ -15,7 +16,7 @@ class Position:
         self._moved = asyncio.Event()
 
     def advance(self, sequence: int) -> None:
-        """Say that everything up to `sequence` is folded: once for each list of records, not for each record."""
+        """Record that everything up to `sequence` is folded: once for each list of records, not for each record."""
         self.sequence = sequence
         self.is_caught_up = self.goal is not None and sequence >= self.goal
         moved, self._moved = self._moved, asyncio.Event()
@@ -27,6 +28,6 @@ class Position:
             await self._moved.wait()
 
     async def caught_up(self) -> None:
-        """Return once everything is folded that the log held when the lease was taken."""
+        """Return once everything that the log held when the lease was taken is folded."""
         while not self.is_caught_up:
             await self._moved.wait()

@@ -1,7 +1,8 @@
-"""A second process of a single writer: it waits until the one that has the lease is silent, and takes the lease then.
+"""A second process of a single writer: it waits until the process that has the lease is silent, and then takes the
+lease.
 
-Heartbeats are not in the log, and nothing rests on them but the moment of the takeover: the lease fences a process that
-was only slow (ADR 49).
+Heartbeats are not in the log, and only the moment of the takeover depends on them: the lease fences a process that was
+only slow (ADR 49).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from vbatch.journal.port import Log, Unavailable
 
 BEAT_SECONDS = 0.25
 SILENCE_SECONDS = 2.0
-"""Eight heartbeats that did not come: more than a busy loop holds one up, so that only a dead process is silent."""
+"""Eight missing heartbeats: longer than a busy loop delays a beat, so that only a dead process is silent."""
 LOOK_SECONDS = 0.05
 
 
@@ -27,10 +28,10 @@ class Heartbeats(Protocol):
     def is_connected(self) -> bool: ...
 
     async def beat(self) -> None:
-        """Tell whoever listens that this process has the lease. Raises Unavailable."""
+        """Tell the listeners that this process has the lease. Raises Unavailable."""
 
     def listen(self, on_beat: Callable[[], None]) -> AbstractAsyncContextManager[None]:
-        """Call it for each heartbeat while the block runs. Raises Unavailable."""
+        """Call `on_beat` for each heartbeat while the block runs. Raises Unavailable."""
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class Silence:
     since: float
 
     def heard(self, now: float) -> None:
-        """A heartbeat came, a newer lease was taken, or this process could not have heard one."""
+        """Restart the silence: a heartbeat came, a newer lease was taken, or this process could not have heard one."""
         self.since = now
 
     def is_too_long(self, now: float) -> bool:
@@ -60,7 +61,7 @@ async def keep_beating(heartbeats: Heartbeats) -> None:
 async def until_silent(heartbeats: Heartbeats, log: Log, lease_subject: str) -> None:
     """Return once the process that has the lease is silent: within SILENCE_SECONDS and a moment of its end.
 
-    Of several standbys the first to take the lease is heard by the others, or seen by its lease.
+    When several standbys wait, the others hear the first one that takes the lease, or see its lease.
     """
     clock = asyncio.get_running_loop().time
     silence = Silence(clock())

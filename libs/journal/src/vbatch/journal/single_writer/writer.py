@@ -1,5 +1,5 @@
 """One process of a service of which only one may write. It appends a lease and guards every event with it: from a newer
-lease on, the server refuses what this process still writes, and the process ends."""
+lease on, the server refuses the process's writes, and the process ends."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ RETRY_SECONDS = 1.0
 
 
 class SingleWriter:
-    """`source` names the service in its events; `passing` lists further errors that say nothing about a place.
+    """`source` names the service in its events. `passing` lists further errors that say nothing about a place.
 
-    Two errors end every single writer: Fenced and ConnectionLost. Unavailable and Full are for the caller to wait out.
+    Two errors end every single writer: Fenced and ConnectionLost. For Unavailable and Full, the caller waits.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class SingleWriter:
         return self._lease.epoch if self._lease else 0
 
     async def take_lease(self, leased: Event) -> int:
-        """Append the lease and return the epoch; every older process of the service can write nothing from then on."""
+        """Append the lease and return the epoch. From then on every older process of the service cannot write."""
         self._lease = await self.journal.log.acquire(encode(leased, source=self._source))
         self.position.goal = self._lease.epoch
         return self._lease.epoch
 
     async def append(self, *events: Event) -> int:
-        """Store the events, all or none; return the sequence of the last. An append whose answer was lost is repeated
-        by the log and finds itself stored.
+        """Store the events, all or none; return the sequence of the last one. The log repeats an append whose answer
+        was lost, and finds it stored.
 
         Raises Fenced; Rejected, when they are dead letters already; Unavailable, Full.
         """
@@ -79,7 +79,7 @@ class SingleWriter:
 
     @asynccontextmanager
     async def publisher(self) -> AsyncIterator[Publisher]:
-        """Pipelined appends under the lease. Leaving the block raises Fenced where a publisher raised Conflict."""
+        """Pipelined appends under the lease. Leaving the block raises Fenced if a publisher raised Conflict."""
         try:
             async with self.journal.publisher(self.lease) as publisher:
                 yield publisher
@@ -87,8 +87,8 @@ class SingleWriter:
             raise Fenced(f"a newer lease than {self.epoch} exists") from group
 
     async def watch(self) -> None:
-        """Run forever beside the work. Raises Fenced as soon as a newer lease exists, even when nothing is written, and
-        ConnectionLost (both in a group)."""
+        """Run without end beside the work. Raises Fenced as soon as a newer lease exists, even when nothing is written,
+        and ConnectionLost (both in a group)."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_lease())
             tasks.create_task(connection_lost(self.journal))
@@ -104,7 +104,7 @@ class SingleWriter:
             try:
                 await self._await_newer()
             except Unavailable:
-                await asyncio.sleep(RETRY_SECONDS)  # what to do without the log is for the duties to say
+                await asyncio.sleep(RETRY_SECONDS)  # the duties decide what to do without the log
 
     async def _await_newer(self) -> None:
         async with self.journal.log.tail(self.epoch, (self.lease.subject,)) as arrivals:
