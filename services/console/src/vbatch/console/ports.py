@@ -1,4 +1,4 @@
-"""What the console asks of the world: the API, under the key of one visitor."""
+"""What the console needs from outside: the API, under the key of one visitor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vbatch.console.core import (
 
 
 class ApiRefused(Exception):
-    """The API said no, in its own words."""
+    """The API refused the request; the text is its own."""
 
     def __init__(self, status: int, message: str, code: str | None, request_id: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class ApiUnreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """One message of the API's live stream; `id` is empty where the stream cannot be resumed behind it."""
+    """One message of the API's live stream; `id` is empty if the stream cannot be resumed after it."""
 
     id: str
     name: str
@@ -61,10 +61,10 @@ class Upload(Protocol):
 
 
 class LiveSource(Protocol):
-    """Where the news come from. Raises ApiRefused, ApiUnreachable."""
+    """The source of live events. Raises ApiRefused, ApiUnreachable."""
 
     def live(self, last_id: str, batch_id: str | None) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
-        """What happens, from now on or behind `last_id`."""
+        """Yield what happens, from now on or after `last_id`."""
         ...
 
 
@@ -110,7 +110,7 @@ class Api(LiveSource, Protocol):
     async def manifest(self, batch_id: str) -> families.Manifest: ...
 
     def chat(self, body: Mapping[str, object]) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The lines of a streamed answer; leaving takes the request back."""
+        """Yield the lines of a streamed answer; closing it early withdraws the request."""
         ...
 
     def download(self, file_id: str) -> AbstractAsyncContextManager[Download]: ...

@@ -1,4 +1,4 @@
-"""The settings of the console; what every service needs comes from the chassis."""
+"""The settings of the console; the settings that every service needs come from the chassis."""
 
 from __future__ import annotations
 

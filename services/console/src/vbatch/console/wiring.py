@@ -48,7 +48,7 @@ COMPRESSED_BYTES_MIN = 1_024
 
 
 def create_app(parts: Parts) -> FastAPI:
-    """The ASGI application on parts that are ready; it opens and closes nothing."""
+    """Build the ASGI application on parts that are ready; it opens and closes nothing."""
     app = FastAPI(title="vLLM Batch Server console", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
     for module in (service, actions, admin_actions, pages, admin_pages, selections, histories):
@@ -131,5 +131,5 @@ def _server_config(app: FastAPI, certificate: ServerCertificate | None) -> Confi
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the process (chassis), not to the server."""
+        """Leave signals to the process (chassis), not to the server."""
         yield

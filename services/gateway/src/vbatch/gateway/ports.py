@@ -66,7 +66,7 @@ class Reads(Protocol):
         ...
 
     async def digests(self, owner: OwnerId, file_ids: Sequence[FileId]) -> list[FileDigest]:
-        """Those of these files that there ever were."""
+        """Return the digests of the files that exist or once existed."""
         ...
 
     async def is_read_by_a_batch(self, file_id: FileId) -> bool:
@@ -80,15 +80,17 @@ class Reads(Protocol):
         ...
 
     async def family(self, owner: OwnerId, batch_id: BatchId) -> list[BatchRecord]:
-        """The batch that was first, its retries, and theirs: oldest first, at most FAMILY_MAX."""
+        """Return the first batch of the family and all its direct and indirect retries, oldest first, at most
+        FAMILY_MAX."""
         ...
 
     async def fanout(self, owner: OwnerId, fanout_id: FanoutId) -> list[BatchRecord]:
-        """The batches of a fan-out without their retries, in the order of its models; empty for one that is unknown."""
+        """Return the batches of a fan-out without their retries, in the order of its models; empty for an unknown
+        fan-out."""
         ...
 
     async def merged(self, members: Sequence[Member]) -> MergedPlaces:
-        """Where the answers that count stand; only those that each batch's `partial_bytes` covers."""
+        """Return where the answers that count are stored; only those that each batch's `partial_bytes` covers."""
         ...
 
     async def outcomes(self, batch: BatchRecord, params: ListResultsParams) -> list[OutcomePlace]:
@@ -100,46 +102,47 @@ class Reads(Protocol):
         ...
 
     async def usage(self, owner: OwnerId, now: datetime, day: datetime) -> Usage:
-        """What the owner has; tokens are those of batches created from `day` on."""
+        """Return the owner's usage; the tokens are those of batches created from `day` on."""
         ...
 
     async def usage_by_day(self, owner: OwnerId | None, begins: datetime, ends: datetime, limit: int) -> list[UsageRow]:
-        """Sums over the batches created in that time, the newest day first; None for the batches of all owners."""
+        """Return sums over the batches created in that time, newest day first; `owner` is None for all owners."""
         ...
 
     async def lines(
         self, batch: BatchRecord, params: LinesParams, hits: Sequence[int] | None = None
     ) -> list[LineRecord]:
-        """In the order asked for, one more than `params.limit`, if there are more; only what `batch.partial_bytes`
-        covers. `hits` are what the search of `params` found."""
+        """Return lines in the requested order, one more than `params.limit`, if there are more; only what
+        `batch.partial_bytes` covers. `hits` are what the search of `params` found."""
         ...
 
     async def facets(self, batch: BatchRecord) -> list[FacetRecord]:
-        """Answers that are alike in what can be asked for, the most frequent first; at most FACETS_MAX kinds."""
+        """Return the number of answers with equal facets, most frequent first; at most FACETS_MAX kinds."""
         ...
 
     async def statistics(self, batches: Sequence[BatchRecord]) -> list[AnswerStatistics]:
-        """Of each batch that has an answer."""
+        """Return the statistics of each batch that has an answer."""
         ...
 
     async def agreements(self, batches: Sequence[BatchRecord]) -> list[Agreement]:
-        """Of each but the first, with the first."""
+        """Return the agreement of each batch but the first with the first."""
         ...
 
     async def shared_lines(self, batches: Sequence[BatchRecord], params: CompareParams) -> list[int]:
-        """Lines of the first that are wanted, in input order; one more than `ask.limit`, if there are more."""
+        """Return the wanted lines of the first batch, in input order; one more than `params.limit`, if there are
+        more."""
         ...
 
     async def compared(self, batches: Sequence[BatchRecord], lines: Sequence[int]) -> list[ComparedRecord]:
-        """These lines of all of them."""
+        """Return these lines of all the batches."""
         ...
 
     async def faults(self, batch: BatchRecord) -> list[FaultRecord]:
-        """Failed answers by kind, the most frequent first; at most FAULT_KINDS_MAX kinds."""
+        """Return failed answers by kind, most frequent first; at most FAULT_KINDS_MAX kinds."""
         ...
 
     async def chunks(self, batch: BatchRecord) -> list[ChunkRecord]:
-        """What each chunk counted, in the order of the log."""
+        """Return what each chunk counted, in the order of the log."""
         ...
 
     async def runners(self) -> list[RunnerRecord]: ...
@@ -155,37 +158,38 @@ class CurationReads(Protocol):
     """Judgements and data sets in the read model. Every method raises ReadModelUnavailable."""
 
     async def answered(self, batch: BatchRecord, lines: Sequence[int]) -> list[AnsweredLine]:
-        """Of these lines those that have an answer of status 2xx, by line."""
+        """Return the given lines that have an answer of status 2xx, by line."""
         ...
 
     async def judgements(self, owner: OwnerId, params: JudgementsListParams) -> list[JudgementRecord]:
-        """Those that count, in the order asked for; one more than `params.limit`, if there are more."""
+        """Return the judgements that count, in the requested order; one more than `params.limit`, if there are more."""
         ...
 
     async def judgements_named(self, owner: OwnerId, ids: Sequence[JudgementId]) -> list[JudgementRecord]:
-        """Of these judgements those that count, oldest first."""
+        """Return the named judgements that count, oldest first."""
         ...
 
     async def judgements_until(
         self, owner: OwnerId, batch_ids: Sequence[BatchId], sequence: int
     ) -> list[JudgementRecord]:
-        """All that counted at `sequence` of the log, of answers and pairs of these batches, oldest first."""
+        """Return all judgements of answers and pairs of these batches that counted at `sequence` of the log, oldest
+        first."""
         ...
 
     async def datasets(self, owner: OwnerId, name: str | None) -> list[DatasetRecord]:
-        """Versions that are not deleted, of one data set or of all: by name, the newest version first."""
+        """Return the versions that are not deleted, of one data set or of all: by name, newest version first."""
         ...
 
     async def answered_all(self, batch: BatchRecord) -> list[int]:
-        """Every line that has an answer of status 2xx, in order."""
+        """Return every line that has an answer of status 2xx, in order."""
         ...
 
     async def labelings(self, owner: OwnerId, labeling_id: LabelingId | None) -> list[LabelingRecord]:
-        """One of them, or all: the newest first."""
+        """Return one of the labelings, or all, newest first."""
         ...
 
     async def evaluations(self, owner: OwnerId, evaluation_id: EvaluationId | None) -> list[EvaluationRecord]:
-        """One of them, or all: the newest first."""
+        """Return one of the evaluations, or all, newest first."""
         ...
 
 
@@ -223,12 +227,12 @@ class ForecastFeed(Protocol):
         ...
 
     async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
-        """Whether a file could become a batch. Raises SchedulerUnavailable."""
+        """Check whether a file could become a batch. Raises SchedulerUnavailable."""
         ...
 
 
 class DryRunFeed(Protocol):
-    """What the scheduler knows of a file and of its work. Every method raises SchedulerUnavailable."""
+    """What the scheduler knows about a file and the work in it. Every method raises SchedulerUnavailable."""
 
     async def sample(self, blob: str, file_bytes: int, endpoint: str, lines: int) -> FileSample: ...
 
@@ -252,7 +256,7 @@ class LaneRefused(Exception):
 
 
 class LaneAnswer(Protocol):
-    """The answer of an engine while it arrives. It must be closed; closing it early takes the request back."""
+    """The answer of an engine while it arrives. It must be closed; closing it early withdraws the request."""
 
     @property
     def status(self) -> int: ...
@@ -264,25 +268,25 @@ class LaneAnswer(Protocol):
     def is_stream(self) -> bool: ...
 
     def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises LaneBroken."""
+        """Yield the body as it arrives. Raises LaneBroken."""
         ...
 
     def close(self) -> None: ...
 
 
 class Lanes(Protocol):
-    """The runners, as ways to the engines for requests that clients wait for."""
+    """The runners, through which the requests of the interactive lane reach the engines."""
 
     def states(self) -> Mapping[str, LaneState]:
-        """What each runner last said of itself, by its URL; runners that do not answer are missing."""
+        """Return what each runner last reported of itself, by its URL; runners that do not answer are missing."""
         ...
 
     def inside(self, url: str) -> int:
-        """How many requests of this gateway are with the runner."""
+        """Return how many requests of this gateway are with the runner."""
         ...
 
     async def refresh(self) -> None:
-        """Ask every runner now."""
+        """Fetch the state of every runner now."""
         ...
 
     async def open(self, url: str, ask: InteractiveRequest, request_id: str) -> LaneAnswer:
@@ -290,12 +294,12 @@ class Lanes(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what no answer uses; answers that are open stay so."""
+        """Close the connections that no answer uses; open answers are not affected."""
         ...
 
 
 class DemandFeed(Protocol):
-    """Tells the scheduler what clients wait for."""
+    """Tells the scheduler which models clients wait for."""
 
     async def ask(self, model: ModelId) -> DemandAnswer:
         """Raises SchedulerUnavailable."""
@@ -306,15 +310,15 @@ class Services(Protocol):
     """The other services of this server."""
 
     async def reports(self) -> list[ServiceReport]:
-        """What each says of itself, as of a moment ago."""
+        """Return what each service reported of itself a moment ago."""
         ...
 
 
 class ReportsSettings(Protocol):
-    """What the other services run with."""
+    """The settings with which the other services run."""
 
     async def reports(self) -> list[SettingsReport]:
-        """What each says of its settings now, or why it does not answer."""
+        """Return what each service reports of its settings now, or why it does not answer."""
         ...
 
 
@@ -322,7 +326,7 @@ class InputLines(Protocol):
     """Single lines of input files."""
 
     async def read(self, blob: str, size: int, lines: Iterable[int], bytes_max: int) -> dict[int, bytes]:
-        """These lines, 1-based and as written, each cut at `bytes_max`. Raises BlobMissing, BlobTrouble."""
+        """Return these lines, 1-based and as written, each cut at `bytes_max`. Raises BlobMissing, BlobTrouble."""
         ...
 
 
@@ -330,30 +334,30 @@ class TextSearch(Protocol):
     """Full-text search in stored lines."""
 
     async def find(self, blobs: Blobs, name: str, size: int, params: SearchParams) -> Found:
-        """What a scan from `ask.place` finds in the first `size` bytes. Raises BlobMissing, BlobTrouble."""
+        """Return what a scan from `params.place` finds in the first `size` bytes. Raises BlobMissing, BlobTrouble."""
         ...
 
 
 class NotifierUnavailable(Exception):
-    """The notifier does not tell what it has sent; a retry can help."""
+    """Raised when the notifier cannot report what it has sent; a retry can help."""
 
 
 class Deliveries(Protocol):
-    """What the notifier has sent, and will."""
+    """What the notifier has sent and will send."""
 
     async def page(self, endpoint_id: EndpointId) -> DeliveryPage | None:
-        """None for an endpoint that it does not know. Raises NotifierUnavailable."""
+        """Return the page; None for an endpoint that the notifier does not know. Raises NotifierUnavailable."""
 
 
 class Logs(Protocol):
     """What the services of this server logged."""
 
     async def about(self, batch_id: BatchId, limit: int) -> ServiceLines:
-        """The newest lines that name the batch, at most `limit`."""
+        """Return the newest lines that name the batch, at most `limit`."""
         ...
 
     async def newest(self, params: ServiceLogsParams) -> ServiceLines:
-        """The newest lines that are asked for."""
+        """Return the newest lines that match."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The settings of the gateway and the files they name; those that every service needs come from the chassis."""
+"""The settings of the gateway and the files they name; the settings that every service needs come from the chassis."""
 
 from __future__ import annotations
 
@@ -87,19 +87,19 @@ class GatewaySettings(PublicSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _known_addresses(cls, text: str) -> str:
-        """A name or a `*` would trust whoever asks."""
+        """Refuse a name or a `*`, which would trust any client."""
         for part in text.split(","):
             ipaddress.ip_network(part.strip())
         return text
 
     @property
     def pinned_limits(self) -> dict[Limited, int]:
-        """The rate limits that are set here: they win over those of the log."""
+        """The rate limits that are set here: they take precedence over those of the log."""
         return {limited: getattr(self, limited) for limited in Limited if limited in self.model_fields_set}
 
     @property
     def webhook_secrets_folder(self) -> Path:
-        """Shared with the notifier, which signs with what lies there."""
+        """Shared with the notifier, which signs with the secrets in it."""
         return self.home / "secrets" / "webhooks"
 
     @property
@@ -117,7 +117,7 @@ class Configuration:
 
 
 def read_configuration(settings: GatewaySettings) -> Configuration:
-    """Read the files. Raises BadSettings, which names the file and what is wrong in it."""
+    """Read the files. Raises BadSettings, which names the file and its fault."""
     return Configuration(settings, _keys(settings), _models(settings.models_file))
 
 

@@ -15,11 +15,11 @@ from vbatch.console.core import admin_objects as admin
 T = TypeVar("T")
 WEBHOOKS = "/v1/webhook_endpoints"
 WEBHOOKS_SHOWN = "100"
-"""An owner has no more."""
+"""An owner has no more endpoints than this."""
 
 
 class Asks(Protocol):
-    """One ask of the API; see adapters.api."""
+    """Sends one request to the API; see adapters.api."""
 
     async def get(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> T: ...
     async def send(self, method: str, path: str, kind: type[T], body: bytes | None = None) -> T: ...
@@ -28,7 +28,7 @@ class Asks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GatewayAdminApi:
-    """Keeps the promises of ports.AdminApi."""
+    """Implements ports.AdminApi."""
 
     api: Asks
 

@@ -1,4 +1,4 @@
-"""The gateway's API over HTTP, under one visitor's key. The answers are bounded, and so is the wait for them."""
+"""The gateway's API over HTTP, under one visitor's key. Answers are bounded in size, and so is the wait for them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ ERROR_BYTES_MAX = 64 << 10
 PIECE_BYTES = 256 << 10
 CONNECT_SECONDS_MAX = 3.0
 SILENCE_SECONDS_MAX = 40.0
-"""The gateway's stream says something at least every 15 seconds."""
+"""The gateway's stream sends something at least every 15 seconds."""
 STREAM_LINE_BYTES_MAX = 4 << 20
 TOKEN_SECONDS_MAX = 600.0
-"""A long prompt is read for a while before the first token comes."""
+"""The engine reads a long prompt for a while before the first token comes."""
 
 T = TypeVar("T")
 QUICK = aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
@@ -39,7 +39,7 @@ THOUGHTFUL = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS_MAX, sock
 
 @dataclass(frozen=True, slots=True)
 class GatewayApi:
-    """Keeps the promises of ports.Api."""
+    """Implements ports.Api."""
 
     url: str
     http: aiohttp.ClientSession
@@ -171,7 +171,7 @@ class GatewayApi:
 
     @asynccontextmanager
     async def merged(self, batch_id: str) -> AsyncGenerator[Download, None]:
-        """The answers of the batch and its retries, one for each custom_id."""
+        """Download the answers of the batch and its retries, one for each custom_id."""
         query, name = {"merged": "true"}, f"{batch_id}-merged.jsonl"
         async with self._answer("GET", _batch(batch_id, "/results"), query, patience=LONG) as answer:
             yield _named(_download_of(answer), name)
@@ -222,7 +222,7 @@ class GatewayApi:
         return _read(await self._ask(method, path, data=body), kind)
 
     async def send_long(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """An ask whose answer takes its time."""
+        """Send a request whose answer takes long."""
         return await self._ask(method, path, data=body, patience=LONG)
 
     async def _get(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> T:
@@ -256,7 +256,7 @@ class GatewayApi:
         headers: Mapping[str, str] | None = None,
         patience: aiohttp.ClientTimeout = QUICK,
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
-        """An answer that is none of an error."""
+        """Yield a successful answer. Raises ApiRefused for an error, and ApiUnreachable."""
         sent = dict(headers or {}) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         asking = self.http.request(
             method,
@@ -290,7 +290,7 @@ def _fanout(fanout_id: str, tail: str = "") -> str:
 
 
 def _named(download: Download, name: str) -> Download:
-    """A file with a name that its browser keeps; of our own making, without a character that a header could mistake."""
+    """Return the download under a file name of ours for the browser, quoted so that it cannot break the header."""
     headers = dict(download.headers) | {"content-disposition": f'attachment; filename="{quote(name)}"'}
     return Download(headers, download.content)
 
@@ -337,7 +337,7 @@ async def _pieces(upload: Upload) -> AsyncIterator[bytes]:
 
 
 async def _stream_lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Raises ApiUnreachable when the answer breaks."""
+    """Yield the lines of the stream. Raises ApiUnreachable when it breaks."""
     try:
         async for line in answer.content:
             yield line
@@ -346,7 +346,7 @@ async def _stream_lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[LiveEvent]:
-    """The events of the stream without their data. Raises ApiUnreachable when it breaks or ends."""
+    """Yield the events of the stream without their data. Raises ApiUnreachable when it breaks or ends."""
     event_id, name = "", ""
     try:
         async for raw in answer.content:

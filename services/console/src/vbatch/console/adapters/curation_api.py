@@ -15,7 +15,7 @@ from vbatch.console.core import curation_objects as curation
 
 @dataclass(frozen=True, slots=True)
 class GatewayCurationApi:
-    """Keeps the promises of ports.CurationApi."""
+    """Implements ports.CurationApi."""
 
     api: Asks
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told about the pages."""
+"""The metrics of the pages for Prometheus."""
 
 from __future__ import annotations
 

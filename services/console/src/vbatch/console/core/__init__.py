@@ -1,1 +1,1 @@
-"""Pure rules of the pages: what is said, in which words, where a bar begins and ends."""
+"""Pure rules of the pages: their content and wording, and where bars begin and end."""

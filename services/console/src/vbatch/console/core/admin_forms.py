@@ -1,4 +1,4 @@
-"""What the forms of administrators ask the API for."""
+"""The API requests of the administrators' forms."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def rotation_body(fields: Fields) -> Ask:
 
 
 def quota_body(fields: Fields) -> Ask:
-    """An empty field limits nothing. Raises Misfilled."""
+    """Return the quota; an empty field means no limit. Raises Misfilled."""
     return {name: number_of(fields.get(name, ""), words) for name, words in QUOTA_WORDS.items()}
 
 
 def limits_body(fields: Fields) -> Ask:
-    """Only what the form names; an empty field limits nothing. Raises Misfilled."""
+    """Return only the limits that the form names; an empty field means no limit. Raises Misfilled."""
     named = {name: words for name, words in LIMIT_WORDS.items() if name in fields}
     return {name: number_of(fields[name], words) or 0 for name, words in named.items()}
 
@@ -83,7 +83,7 @@ def webhook_body(fields: Fields, event_types: Sequence[str]) -> Ask:
 
 
 def number_of(text: str, words: str) -> int | None:
-    """None for an empty text; thousands may be told apart by commas or blanks. Raises Misfilled."""
+    """Return the number, None for an empty text; commas or blanks may separate thousands. Raises Misfilled."""
     plain = text.strip().replace(",", "").replace(" ", "").replace("_", "")
     if not plain:
         return None
@@ -94,7 +94,7 @@ def number_of(text: str, words: str) -> int | None:
 
 
 def limits_of(limits: Limits) -> dict[str, int]:
-    """The limits that may be changed, by name."""
+    """Return the limits that may be changed, by name."""
     return {name: getattr(limits, name) for name in LIMIT_WORDS if name not in limits.pinned}
 
 
@@ -104,11 +104,11 @@ def quota_fields(quota: Quota) -> dict[str, int | None]:
 
 
 def undo_fields(change: Change) -> dict[str, str]:
-    """The form that sets rate limits as they were before the change."""
+    """Return the form that sets rate limits as they were before the change."""
     before = {field.name: str(field.before or 0) for field in change.fields}
     return before | {"from": "config", "is_undo": "yes"}
 
 
 def undone_quota(quota: Quota, change: Change) -> Ask:
-    """The quota with what was changed as it was before."""
+    """Return the quota with the changed values as they were before."""
     return {**quota_fields(quota), **{field.name: field.before for field in change.fields}}

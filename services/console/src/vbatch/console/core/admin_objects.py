@@ -24,7 +24,7 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class NewKey(Key, frozen=True):
-    """`key` is told once."""
+    """`key` is shown once."""
 
     key: str
 
@@ -34,7 +34,7 @@ class KeyList(msgspec.Struct, frozen=True):
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """None limits nothing."""
+    """None means no limit."""
 
     unfinished_batches_max: int | None
     unanswered_requests_max: int | None
@@ -64,7 +64,7 @@ class OwnerList(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """A minute, of each key; 0 limits nothing. `pinned` names those that the settings hold."""
+    """Per minute, for each key; 0 means no limit. `pinned` names the limits that the settings fix."""
 
     creates_per_minute_max: int
     uploads_per_minute_max: int
@@ -101,7 +101,7 @@ class Webhook(msgspec.Struct, frozen=True):
 
 
 class WebhookWithSecret(Webhook, frozen=True):
-    """`signing_secret` is told once."""
+    """`signing_secret` is shown once."""
 
     signing_secret: str
 
@@ -119,7 +119,7 @@ class EventTypes(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """The fields of a try are those of the last one."""
+    """The fields about an attempt are those of the last one."""
 
     id: str
     event_type: str
@@ -205,7 +205,7 @@ class LogLine(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """`key=value` for each detail but those that only programs read."""
+        """Return `key=value` for each detail, except those that only programs read."""
         return "  ".join(f"{name}={value}" for name, value in self.details.items() if name not in UNSAID)
 
 
@@ -229,7 +229,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class ServiceSettings(msgspec.Struct, frozen=True):
-    """`trouble` says why a service that does not answer tells no settings."""
+    """`trouble` says why a service that does not answer reports no settings."""
 
     service: str
     settings: tuple[Setting, ...]

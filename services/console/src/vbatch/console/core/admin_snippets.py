@@ -1,4 +1,4 @@
-"""What a page of administrators shows or does, as a command, as curl and as Python. Never with a key."""
+"""What a page of administrators shows or does, as a command, as curl and as Python; never with a key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY_HEADER = '-H "Authorization: Bearer $OPENAI_API_KEY"'
 def route_snippets(
     url: str, method: str, path: str, command: str, body: Mapping[str, object] | None = None
 ) -> list[Snippet]:
-    """One ask of the API in three tongues; `command` is empty where there is none."""
+    """Return one API request in three languages; `command` is empty if there is none."""
     vbatch = [Snippet("vbatch", command)] if command else []
     return [
         *vbatch,

@@ -1,5 +1,5 @@
-"""What an answer or a request holds besides running text: calls of tools, pictures, vectors, JSON as a tree. Tolerant:
-all of it is of others' making, so whatever has not the shape is left out."""
+"""The content of an answer or a request that is not running text: tool calls, pictures, vectors, JSON as a tree.
+Tolerant: all of it comes from others, so anything of a wrong shape is left out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PICTURE_STARTS = {
     "image/gif": (b"GIF87a", b"GIF89a"),
     "image/webp": (b"RIFF",),
 }
-"""Kinds of pictures that hold pixels and nothing else; SVG is a document and is not among them."""
+"""The picture formats that contain only pixels; SVG is a document and is not among them."""
 MAGIC_CHARS = 24
 
 Json = dict[str, object]
@@ -44,7 +44,7 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """`arguments` are indented where they are JSON."""
+    """`arguments` are indented if they are JSON."""
 
     name: str
     arguments: str
@@ -61,8 +61,8 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value of a JSON document: its key or index, and either its text or what is inside. `size` counts what is
-    inside, of which `children` may be only the beginning."""
+    """A value of a JSON document: its key or index, and either its text or its children. `size` counts the children, of
+    which `children` may hold only the beginning."""
 
     key: str
     kind: str
@@ -80,28 +80,29 @@ def shape_of(name: str | None) -> Shape:
 
 
 def tool_calls_of(body: object) -> tuple[ToolCall, ...]:
-    """Of the message of the first choice of an answer."""
+    """Return the tool calls of the first choice of an answer."""
     choices = _list(body, "choices")
     message = choices[0].get("message") if choices and isinstance(choices[0], dict) else None
     return tuple(_calls(_list(message, "tool_calls")))
 
 
 def vectors_of(body: object) -> tuple[Vector, ...]:
-    """The embeddings of an answer."""
+    """Return the embeddings of an answer."""
     items = [item.get("embedding") for item in _list(body, "data") if isinstance(item, dict)]
     numbers = [_numbers(item) for item in items[:VECTORS_MAX] if isinstance(item, list)]
     return tuple(_vector(each) for each in numbers if each)
 
 
 def pictures_of(content: object) -> tuple[str, ...]:
-    """The pictures of a message that carries them itself, as `data:` addresses a page may show; none of elsewhere."""
+    """Return the pictures that a message carries itself, as `data:` addresses that a page may show; none from
+    elsewhere."""
     parts = content if isinstance(content, list) else []
     addresses = [_address(part) for part in parts if isinstance(part, dict)]
     return tuple(address for address in addresses if _is_picture(address))[:PICTURES_MAX]
 
 
 def tree_of(document: str | bytes) -> Node | None:
-    """Of a JSON object or array; None for anything else. A long one is cut at NODES_MAX values."""
+    """Return the tree of a JSON object or array; None for anything else. A long one is cut at NODES_MAX values."""
     try:
         decoded = msgspec.json.decode(document)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -113,7 +114,7 @@ def tree_of(document: str | bytes) -> Node | None:
 
 @dataclass(slots=True)
 class _Planting:
-    """`left` more values may be shown."""
+    """Builds a tree; `left` more values may be shown."""
 
     left: int = NODES_MAX
 
@@ -149,7 +150,7 @@ def _calls(calls: Sequence[object]) -> Iterator[ToolCall]:
 
 
 def _arguments(value: object) -> str:
-    """As the model wrote them, or indented where they are JSON."""
+    """Return the arguments as the model wrote them, or indented if they are JSON."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     try:
         return msgspec.json.format(text, indent=2)[:ARGUMENTS_CHARS_MAX]
@@ -158,7 +159,7 @@ def _arguments(value: object) -> str:
 
 
 def _numbers(values: Sequence[object]) -> list[float]:
-    """Empty where one of them is no number."""
+    """Return the values as numbers; empty if one of them is not a number."""
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     return numbers if len(numbers) == len(values) else []
 
@@ -176,7 +177,7 @@ def _address(part: Json) -> str:
 
 
 def _is_picture(address: str) -> bool:
-    """By its kind and by its first bytes."""
+    """Whether the kind and the first bytes are those of a picture."""
     head, _, content = address.partition(";base64,")
     starts = PICTURE_STARTS.get(head.removeprefix("data:").lower())
     if starts is None or not head.startswith("data:") or len(address) > PICTURE_CHARS_MAX:

@@ -52,7 +52,7 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A fault of an input file; `text` only where a check gives it."""
+    """A fault of an input file; `text` is set only by a check."""
 
     code: str
     message: str
@@ -99,7 +99,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     @property
     def is_retryable(self) -> bool:
-        """Whether it has ended with requests that have no successful answer."""
+        """Whether the batch has ended with requests that have no successful answer."""
         return self.status in RETRYABLE and self.request_counts.completed < self.request_counts.total
 
     @property
@@ -112,7 +112,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What its owner calls it, else its id."""
+        """Return the owner's name for the batch, otherwise its id."""
         return (self.metadata or {}).get("name") or self.id
 
     @property
@@ -239,7 +239,7 @@ class Event(msgspec.Struct, frozen=True):
 
     @property
     def body(self) -> str:
-        """Its JSON, to be read."""
+        """Return the event's JSON in readable form."""
         return msgspec.json.format(bytes(self.data), indent=2).decode(errors="replace")
 
 
@@ -274,7 +274,7 @@ class LinePage(msgspec.Struct, frozen=True):
 
 
 class LineDetail(msgspec.Struct, frozen=True):
-    """`request` and `answer` are JSON as it came, `null` where there is none."""
+    """`request` and `answer` are JSON as received, `null` if there is none."""
 
     line: int
     request: msgspec.Raw

@@ -11,7 +11,8 @@ TICK_SECONDS = (60, 120, 300, 600, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400, 
 TICKS_MAX = 6
 HORIZON_SECONDS_MIN = 30
 LATEST_SHARE_MAX = 1.6
-"""A very uncertain end must not squeeze all others: the axis ends at most so far behind the last likely end."""
+"""A very uncertain end must not squeeze all other bars: the axis ends at most at this multiple of the last likely
+end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Axis:
 
     @property
     def ticks(self) -> list[Tick]:
-        """At most six, at round distances; none within a minute."""
+        """Return at most six ticks, at round distances; none if the axis is shorter than a minute."""
         length = self.end - self.start
         step = next((seconds for seconds in TICK_SECONDS if length / seconds <= TICKS_MAX), TICK_SECONDS[-1])
         first = self.start - self.start % step + step
@@ -56,8 +57,9 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One batch on the axis: `likely` from its start to its likely end, `doubt` from the earliest to the latest end.
-    `window_x` is where its window ends, if that is on the axis; `is_cut`: the latest end is beyond it."""
+    """One batch on the axis: `likely` runs from its start to its likely end, `doubt` from the earliest to the latest
+    end. `window_x` is where its completion window ends, if that is on the axis; `is_cut`: the latest end is beyond
+    it."""
 
     likely: Part
     doubt: Part
@@ -75,7 +77,7 @@ def progress_of(counts: Counts) -> Progress:
 
 
 def axis_of(entries: Sequence[QueueEntry], now: int) -> Axis | None:
-    """None when nothing is foretold."""
+    """Return the axis; None if there is no forecast."""
     etas = [entry.eta for entry in entries if entry.eta is not None]
     if not etas:
         return None
@@ -86,7 +88,7 @@ def axis_of(entries: Sequence[QueueEntry], now: int) -> Axis | None:
 
 
 def bar_of(entry: QueueEntry, axis: Axis, expires_at: int | None) -> Bar | None:
-    """None for a batch of which nothing is foretold."""
+    """Return the bar; None for a batch without a forecast."""
     if entry.eta is None:
         return None
     eta = entry.eta

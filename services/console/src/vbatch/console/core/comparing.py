@@ -1,4 +1,4 @@
-"""Answers side by side: which batches, and which words of an answer are not in the one it is compared with."""
+"""Answers side by side: which batches, and which words of an answer are missing in the answer it is compared with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vbatch.console.core.reading_objects import ComparedAnswer, ComparedLine, Sh
 
 BATCHES_MAX = 6
 WORDS_MAX = 400
-"""Of longer answers only the beginning is compared word by word."""
+"""Only the beginning of a longer answer is compared word by word."""
 IDS_CHARS_MAX = 500
 PICKED = "with"
 CHOICES = ("all", "different", "failed")
@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One answer; None of a batch that has none. `parts` are its text with what differs from the first marked."""
+    """One answer; None if a batch has none. `parts` are its text, with the differences from the first answer marked."""
 
     answer: ComparedAnswer | None
     parts: tuple[Part, ...]
@@ -41,26 +41,26 @@ class Row:
 
 
 def ids_asked(query: Mapping[str, str], picked: Sequence[str] = ()) -> list[str]:
-    """The batches of an address: those in `batches`, then those that a form picked."""
+    """Return the batches of an address: those in `batches`, then those that a form picked."""
     named = query.get("batches", "")[:IDS_CHARS_MAX].split(",")
     return list(dict.fromkeys(each.strip() for each in (*named, *picked) if each.strip()))[:BATCHES_MAX]
 
 
 def row_of(line: ComparedLine) -> Row:
-    """The first answer is the one that the others are compared with."""
+    """Return a row; the first answer is the one with which the others are compared."""
     first = line.answers[0] if line.answers else None
     return Row(line, tuple(_cell(answer, first) for answer in line.answers))
 
 
 def differences(text: str, other: str) -> tuple[Part, ...]:
-    """`text` in parts; those that `other` has not, in this place, are marked."""
+    """Return `text` in parts; parts that `other` does not have at this place are marked."""
     words, others = _WORD.findall(text)[:WORDS_MAX], _WORD.findall(other)[:WORDS_MAX]
     rest = text[len("".join(words)) :]
     return tuple(_merged(_compared(words, others, rest)))
 
 
 def share_words(share: Share | None) -> str:
-    """`83 % (77 % to 88 %)`."""
+    """Return a text such as `83 % (77 % to 88 %)`."""
     if share is None:
         return "the reference"
     if share.share is None or share.low is None or share.high is None:
@@ -87,7 +87,7 @@ def _compared(words: Sequence[str], others: Sequence[str], rest: str) -> Iterato
 
 
 def _merged(parts: Iterator[Part]) -> Iterator[Part]:
-    """Parts of one kind that follow each other as one."""
+    """Join successive parts of one kind."""
     held: Part | None = None
     for part in parts:
         if held is not None and held.is_different == part.is_different:

@@ -1,4 +1,4 @@
-"""One line of a batch as a conversation: who says what, and what could not be read as one."""
+"""One line of a batch as a conversation: who says what, and which parts could not be read as one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JSON_CHARS_MAX = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`cut_chars` of it are not shown."""
+    """`cut_chars` characters of it are not shown."""
 
     role: str
     text: str
@@ -35,8 +35,8 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`answer` is None while there is none; `is_error`: it says why there is no answer. `tree` is the answer's text as
-    JSON, or else the output line."""
+    """`answer` is None while there is none. If `is_error`, it says why there is no answer. `tree` is the answer's text
+    as JSON, or else the output line."""
 
     turns: tuple[Turn, ...]
     answer: Turn | None
@@ -116,7 +116,7 @@ def _object(raw: msgspec.Raw) -> dict[str, object] | None:
 
 
 def _json(raw: msgspec.Raw, head: str | None) -> str:
-    """Indented; of a long one the beginning."""
+    """Return indented JSON; of a long one only the beginning."""
     if bytes(raw) == b"null":
         return (head or "")[:JSON_CHARS_MAX]
     return msgspec.json.format(bytes(raw), indent=2).decode(errors="replace")[:JSON_CHARS_MAX]

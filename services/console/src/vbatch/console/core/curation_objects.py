@@ -1,4 +1,4 @@
-"""Objects of the API about judging: what people and models said of answers, and the data sets made of it."""
+"""Objects of the API about judging: the judgements of people and models, and the data sets made from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vbatch.contracts.curation import Verdict, Vote
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """Of one answer; or of two, where `other_batch_id`, `other_line` and `vote` are set."""
+    """A judgement of one answer; or of two, if `other_batch_id`, `other_line` and `vote` are set."""
 
     id: str
     sequence: int

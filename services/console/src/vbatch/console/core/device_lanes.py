@@ -1,4 +1,4 @@
-"""What each device is expected to do, on the axis of the queue; and what another priority of a batch would change."""
+"""The expected work of each device, on the axis of the queue; and the effect of another priority of a batch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LABEL_WIDTH_MIN = 12.0
 STAYS_SHOWN = 60
 DIGITS_MAX = 4
 SAME_SECONDS = 5
-"""Two forecasts that were made a moment apart differ so much on their own."""
+"""Two forecasts made a moment apart may differ by this much for no reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class StayBar:
-    """`load_width` before it is the gap in which the model is loaded."""
+    """`load_width` is the gap before the bar, in which the model is loaded."""
 
     model: str
     load_x: float
@@ -54,7 +54,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """When a batch would end, and by how many seconds that is later (sooner, if negative) than it ends now."""
+    """When a batch would end, and how many seconds later (earlier, if negative) that is than its current end."""
 
     batch_id: str
     name: str
@@ -70,7 +70,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The answer, the batch that was asked about first."""
+    """The effects, with the batch that was asked about first."""
 
     change: Change
     name: str
@@ -82,7 +82,7 @@ def lanes_of(plans: Sequence[DevicePlan], axis: Axis) -> tuple[DeviceLane, ...]:
 
 
 def wanted_change(query: Mapping[str, str]) -> Change | None:
-    """What an address asks to be tried; None where it asks for nothing that makes sense."""
+    """Return the change that an address asks to try; None if it asks for none, or for one that is not valid."""
     batch_id, text = query.get("try", ""), query.get("priority", "")
     digits = text.removeprefix("-")
     if not batch_id or not (digits.isascii() and digits.isdigit() and len(text) <= DIGITS_MAX):

@@ -8,7 +8,7 @@ from vbatch.console.core.api_objects import Batch, Counts
 
 
 class Fanout(msgspec.Struct, frozen=True):
-    """One file on several models, each in a batch of its own; `request_counts` sums theirs."""
+    """One file on several models, each in a batch of its own; `request_counts` is their sum."""
 
     id: str
     created_at: int
@@ -26,7 +26,7 @@ class FileDigest(msgspec.Struct, frozen=True):
 
 
 class EngineUse(msgspec.Struct, frozen=True):
-    """An engine that gave answers; None where nobody knows."""
+    """An engine that gave answers; a value that is not known is None."""
 
     model: str
     engine: str | None

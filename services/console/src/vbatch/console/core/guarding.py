@@ -1,4 +1,4 @@
-"""Which requests of a browser are taken: the rules against other sites, pure."""
+"""Which requests of a browser are accepted: the rules against other sites, pure."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ SECURITY_HEADERS = (
 
 
 def is_known_host(host: str, allowed: Collection[str]) -> bool:
-    """Against names of other sites that are made to point here (DNS rebinding): a name of this machine or an allowed
-    one. `host` is the header."""
+    """Whether `host`, the header, is a name of this machine or an allowed one; this guards against names of other sites
+    that are made to point here (DNS rebinding)."""
     name = _name(host)
     if name == "localhost" or name in allowed:
         return True
@@ -45,14 +45,14 @@ def is_known_host(host: str, allowed: Collection[str]) -> bool:
 
 def is_own_origin(host: str, origin: str | None, fetch_site: str | None) -> bool:
     """Whether a changing request comes from a page of ours. Another port of the same host is another origin, which a
-    cookie would not tell. A client that is no browser sends neither header and has no cookie of a visitor."""
+    cookie would not show. A client that is not a browser sends neither header and has no cookie of a visitor."""
     if origin is not None:
         return urlsplit(origin).netloc.lower() == host.lower() and origin != "null"
     return fetch_site in (None, "same-origin")
 
 
 def is_local_path(path: str) -> bool:
-    """Whether a place to go to afterwards is one of ours."""
+    """Whether a redirect target is one of our pages."""
     return path.startswith("/") and not path.startswith(("//", "/\\")) and "\n" not in path and "\r" not in path
 
 

@@ -1,4 +1,4 @@
-"""Judging an answer: what a form says, as the API takes it, and what is refused before it is asked."""
+"""Judging an answer: how a form becomes the body for the API, and what is refused before the API is called."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vbatch.contracts.curation import SCORE_MAX, SCORE_MIN, TAGS_COUNT_MAX, Verd
 
 SOURCE = "console"
 LOCAL_JUDGE = "local"
-"""The name under which a server without keys records what is said."""
+"""The name under which a server without keys records judgements."""
 TEXT_CHARS_MAX = 64 * 1024
 VERDICT_KEYS = ((Verdict.GOOD, "Good", "+"), (Verdict.BAD, "Bad", "-"), (Verdict.UNSURE, "Unsure", "0"))
 SCORES = tuple(range(int(SCORE_MIN), int(SCORE_MAX) + 1))
@@ -19,7 +19,7 @@ SCORES = tuple(range(int(SCORE_MIN), int(SCORE_MAX) + 1))
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What of one judge counts: the newest of each kind."""
+    """The judgements of one judge that count: the newest of each kind."""
 
     verdict: Verdict | None = None
     score: float | None = None
@@ -27,7 +27,7 @@ class Standing:
 
 
 def standing(judgements: Iterable[Judgement], judge: str) -> Standing:
-    """Of judgements of one answer, in any order."""
+    """Return the standing of the judge, from judgements of one answer in any order."""
     own = sorted((each for each in judgements if each.judge == judge), key=lambda each: -each.sequence)
     return Standing(
         next((each.verdict for each in own if each.verdict is not None), None),
@@ -37,7 +37,7 @@ def standing(judgements: Iterable[Judgement], judge: str) -> Standing:
 
 
 def judgement_body(batch_id: str, line: int, fields: Mapping[str, str]) -> dict[str, object]:
-    """The body of `POST /v1/judgements` for what one form says of one answer. Raises Misfilled."""
+    """Return the body of `POST /v1/judgements` for one form about one answer. Raises Misfilled."""
     said: dict[str, object] = {
         name: value
         for name, value in (
@@ -55,7 +55,7 @@ def judgement_body(batch_id: str, line: int, fields: Mapping[str, str]) -> dict[
 
 
 def vote_body(batch_ids: tuple[str, str], line: int, vote: str) -> dict[str, object]:
-    """The body of `POST /v1/judgements` for a vote between the answers of two batches to one line."""
+    """Return the body of `POST /v1/judgements` for a vote between the answers of two batches to one line."""
     first, second = batch_ids
     pair = {"batch_id": first, "line": line, "other_batch_id": second, "other_line": line, "vote": vote}
     return {"judgements": [pair], "source": SOURCE}
@@ -81,7 +81,7 @@ def _tags(text: str) -> list[str]:
 
 
 def _edited(fields: Mapping[str, str]) -> str | None:
-    """The better answer, if it is one: the unchanged text of the answer says nothing."""
+    """Return the better answer; None if the text of the answer is unchanged."""
     edited = fields.get("edited", "").replace("\r\n", "\n")
     original = fields.get("original", "").replace("\r\n", "\n")
     return edited if edited.strip() and edited != original else None

@@ -1,4 +1,4 @@
-"""The form of a new batch: what was filled in, and the ask it becomes."""
+"""The form of a new batch: its fields, and the API request it becomes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SAMPLE = "\n".join(
     )
     for index, question in enumerate(SAMPLE_QUESTIONS, start=1)
 )
-"""Three lines to begin with; MODEL stands for a model of the server."""
+"""Three lines to begin with; MODEL is a placeholder for a model of the server."""
 
 
 class Misfilled(ValueError):
@@ -44,7 +44,7 @@ class Misfilled(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """`endpoint` is empty where the first line of the file shall say it."""
+    """`endpoint` is empty if the first line of the file decides it."""
 
     lines: str = ""
     endpoint: str = ""
@@ -58,7 +58,7 @@ class _FirstLine(msgspec.Struct):
 
 
 def read_draft(fields: Mapping[str, str]) -> Draft:
-    """What is wrong in the fields besides the lines is said when the batch is made."""
+    """Read the form; errors in fields other than the lines are reported when the batch is made."""
     endpoint, window = fields.get("endpoint", ""), fields.get("window", WINDOW_DEFAULT)
     try:
         priority = read_priority(fields.get("priority", "0"))
@@ -74,8 +74,8 @@ def read_draft(fields: Mapping[str, str]) -> Draft:
 
 
 def endpoint_of(first_line: bytes) -> str:
-    """The endpoint that the first request names; the chat's where it names none that there is, so that the check tells
-    what is wrong with it."""
+    """Return the endpoint that the first request names; chat completions if it names no known endpoint, so that the
+    check reports what is wrong with it."""
     try:
         url = msgspec.json.decode(first_line.removeprefix(b"\xef\xbb\xbf"), type=_FirstLine).url
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -95,7 +95,7 @@ def read_priority(text: str) -> int:
 
 
 def create_body(fields: Mapping[str, str], models: Sequence[str] = ()) -> dict[str, object]:
-    """The body of `POST /v1/batches`; with `models` a batch for each of them. Raises Misfilled."""
+    """Return the body of `POST /v1/batches`; with `models` it makes a batch for each of them. Raises Misfilled."""
     file_id = fields.get("file_id", "")[:ID_CHARS_MAX]
     if not file_id or not fields.get("idempotency_key"):
         raise Misfilled("The form is not whole: begin again with the file.")
@@ -113,7 +113,7 @@ def create_body(fields: Mapping[str, str], models: Sequence[str] = ()) -> dict[s
 
 
 def pause_shares(fields: Mapping[str, str]) -> dict[str, float]:
-    """The shares of bad answers at which the batch pauses, from percentages. Raises Misfilled."""
+    """Return the shares of bad answers at which the batch pauses, from percentages. Raises Misfilled."""
     given = {flaw: fields.get(f"{PAUSE_PREFIX}{flaw}", "").strip() for flaw in Flaw}
     return {flaw.value: _share(text) for flaw, text in given.items() if text}
 

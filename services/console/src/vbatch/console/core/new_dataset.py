@@ -1,4 +1,4 @@
-"""The form of a new version of a data set, and the ask it becomes."""
+"""The form of a new version of a data set, and the API request it becomes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FORMATS = (
     ("sharegpt", "ShareGPT"),
     ("alpaca", "Alpaca"),
 )
-"""What the lines of a download are, and for whom."""
+"""What the lines of a download are, and who uses them."""
 
 
 def dataset_body(fields: Mapping[str, str], batch_ids: Sequence[str]) -> dict[str, object]:
-    """The body of `POST /v1/datasets`. Raises Misfilled."""
+    """Return the body of `POST /v1/datasets`. Raises Misfilled."""
     name = fields.get("name", "").strip()
     if not DATASET_NAME_PATTERN.fullmatch(name):
         raise Misfilled(

@@ -1,4 +1,4 @@
-"""One prompt to one model: what was filled in, the request it becomes, and what is read of the answer's stream."""
+"""One prompt to one model: the form's fields, the request they become, and how the answer's stream is read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DONE = b"[DONE]"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The form as it was filled in. `max_tokens` and `temperature` are empty where the model's own defaults count."""
+    """The form as filled in. `max_tokens` and `temperature` are empty if the model's own defaults apply."""
 
     model: str = ""
     system: str = ""
@@ -51,7 +51,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What the answer took, where the engine says it."""
+    """How the answer ended and its tokens, if the engine reports them."""
 
     finish_reason: str | None = None
     input_tokens: int | None = None
@@ -89,7 +89,7 @@ class _Chunk(msgspec.Struct):
 
 
 def read_prompt(fields: Mapping[str, str]) -> Prompt:
-    """The form, cut to its bounds; `request_of` says what is wrong with it."""
+    """Return the form, cut to its bounds; `request_of` reports what is wrong with it."""
     return Prompt(
         model=fields.get("model", "")[:MODEL_CHARS_MAX],
         system=_text(fields, "system"),
@@ -101,7 +101,7 @@ def read_prompt(fields: Mapping[str, str]) -> Prompt:
 
 
 def request_of(prompt: Prompt) -> dict[str, object]:
-    """The body of a chat completion. Raises Misfilled."""
+    """Return the body of a chat completion. Raises Misfilled."""
     if not prompt.model:
         raise Misfilled("Choose a model.")
     if not prompt.user.strip():
@@ -122,18 +122,18 @@ def request_of(prompt: Prompt) -> dict[str, object]:
 
 
 def streamed(body: Mapping[str, object]) -> dict[str, object]:
-    """The same request for an answer token by token, with its sum at the end."""
+    """Return the same request for an answer token by token, with its usage at the end."""
     return dict(body) | {"stream": True, "stream_options": {"include_usage": True}}
 
 
 def batch_line(body: Mapping[str, object]) -> str:
-    """The same request as a line of a batch."""
+    """Return the same request as a line of a batch."""
     line = {"custom_id": CUSTOM_ID, "method": "POST", "url": CHAT_COMPLETIONS, "body": dict(body)}
     return json.dumps(line, ensure_ascii=False)
 
 
 def prompt_snippets(url: str, body: Mapping[str, object]) -> list[Snippet]:
-    """The same by program; the command runs it as a batch of one line."""
+    """Return the same request as code; the command runs it as a batch of one line."""
     text = json.dumps(body, ensure_ascii=False)
     arguments = "".join(f"    {name}={value!r},\n" for name, value in streamed(body).items())
     return [
@@ -157,7 +157,7 @@ def prompt_snippets(url: str, body: Mapping[str, object]) -> list[Snippet]:
 
 
 def read_stream_line(line: bytes) -> list[Said]:
-    """What one line of the API's stream says: nothing, for most that are blank."""
+    """Return what one line of the API's stream says; nothing for most lines, which are blank."""
     stripped = line.strip()
     if stripped.startswith(b":"):
         return [Waiting()]

@@ -1,4 +1,4 @@
-"""How the answers of a batch look without reading them: each flaw with its share and its alarm."""
+"""The quality of a batch's answers without reading them: each flaw with its share and its alarm."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from vbatch.console.core.reading_objects import FlawShare, Quality
 from vbatch.contracts.events import Flaw
 
 ALARM_SHARE = 0.5
-"""The server tells it as an event."""
+"""The server reports it as an event."""
 DOUBT_SHARE = 0.05
 ANSWERS_MIN = 50
-"""Under so many answers a share is chance."""
+"""With fewer answers a share is mostly chance."""
 WORDS = {
     Flaw.EMPTY: "Empty",
     Flaw.CUT: "Cut by the token limit",
@@ -24,7 +24,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class FlawRow:
-    """`limit` is the share at which the batch pauses, if it is set to; `tone` is good, warn or bad."""
+    """`limit` is the share at which the batch pauses, if one is set; `tone` is good, warn or bad."""
 
     words: str
     count: int
@@ -34,13 +34,13 @@ class FlawRow:
 
 
 def flaw_rows(quality: Quality, pause_on: Mapping[str, float] | None) -> list[FlawRow]:
-    """Every flaw, in the order of the catalogue."""
+    """Return every flaw, in the order of the catalogue."""
     limits = pause_on or {}
     return [_row(flaw, _of(quality, flaw), limits.get(flaw), quality.answers) for flaw in Flaw]
 
 
 def quality_words(rows: list[FlawRow]) -> str:
-    """A sentence for the whole."""
+    """Return one sentence about all flaws."""
     worst = max(rows, key=lambda row: row.share)
     if worst.tone == "good":
         return "Nothing is conspicuous."

@@ -1,4 +1,4 @@
-"""Objects of the API for reading answers: how they divide, and how far a search came."""
+"""Objects of the API for reading answers: how they divide, and the progress of a search."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """How a batch stood after one event."""
+    """The state of a batch after one event."""
 
     sequence: int
     at: float
@@ -89,7 +89,7 @@ class DevicePlan(msgspec.Struct, frozen=True):
 
 
 class Scopes(msgspec.Struct, frozen=True):
-    """What of `GET /v1/me` says what a visitor may do."""
+    """The part of `GET /v1/me` that says what a visitor may do."""
 
     scopes: tuple[str, ...] = ()
 
@@ -144,7 +144,7 @@ class Quality(msgspec.Struct, frozen=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """With its interval of 95 %; None where nothing was counted."""
+    """A share with its interval of 95 %; None if nothing was counted."""
 
     count: int
     of: int

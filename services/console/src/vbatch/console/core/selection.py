@@ -1,4 +1,4 @@
-"""Which answers of a batch a page shows: its address in words, and what of it the API is asked for."""
+"""Which answers of a batch a page shows: the fields of its address, and which of them are sent to the API."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FILTERS = (
 )
 PLACES = ("order", "after_line", "search_after")
 SHOWN = "as"
-"""How an opened answer is shown: part of the address, no question to the API."""
+"""How an opened answer is shown; it is part of the address, but is not sent to the API."""
 JUMP = "from_line"
-"""The first line to be shown, as a form asks for it."""
+"""The first line to show, as a form sends it."""
 VALUE_CHARS_MAX = 256
 DIGITS_MAX = 9
 
@@ -53,14 +53,14 @@ OUTCOME_WORDS = {"succeeded": "succeeded", "failed": "failed"}
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A filter that is set: its words, and the names that are taken out of the address to unset it."""
+    """A filter that is set: its text, and the names to remove from the address to unset it."""
 
     words: str
     names: tuple[str, ...]
 
 
 def selection_of(query: Mapping[str, str]) -> dict[str, str]:
-    """What of an address selects, sorts and places; the rest of it is dropped."""
+    """Return the fields of an address that select, sort and place; the others are dropped."""
     chosen = {name: query[name][:VALUE_CHARS_MAX] for name in (*FILTERS, *PLACES, SHOWN) if query.get(name)}
     first = query.get(JUMP, "")
     is_line = first.isascii() and first.isdigit() and len(first) <= DIGITS_MAX and int(first) > 1
@@ -68,17 +68,17 @@ def selection_of(query: Mapping[str, str]) -> dict[str, str]:
 
 
 def asked(selection: Mapping[str, str]) -> dict[str, str]:
-    """What of it the API is asked for."""
+    """Return the fields that are sent to the API."""
     return {name: value for name, value in selection.items() if name != SHOWN}
 
 
 def exported(selection: Mapping[str, str]) -> dict[str, str]:
-    """What of it a file of the selection is asked for: its filters."""
+    """Return the fields that are sent to export the selection as a file: its filters."""
     return {name: value for name, value in selection.items() if name in FILTERS}
 
 
 def chips(selection: Mapping[str, str]) -> list[Chip]:
-    """The filters that are set, in the order of FILTERS."""
+    """Return the filters that are set, in the order of FILTERS."""
     return [_chip(name, selection[name]) for name in FILTERS if name in selection and name != "search_in"]
 
 

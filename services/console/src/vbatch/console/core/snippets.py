@@ -1,4 +1,5 @@
-"""The same in other tongues: what a page did or will do, as a command, as curl and as Python. Never with a key."""
+"""The same actions in other languages: what a page did or will do, as a command, as curl and as Python; never with a
+key."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ class Snippet:
 
 
 def create_snippets(url: str, filename: str, endpoint: str, window: str, priority: int) -> list[Snippet]:
-    """Hand the file in. `url` is the API's, as the visitor's machine reaches it."""
+    """Return the snippets that hand in the file. `url` is the API's, as the visitor's machine reaches it."""
     ask = {"input_file_id": "FILE_ID", "endpoint": endpoint, "completion_window": window}
     extra = f" --priority {priority}" if priority else ""
     more = f', extra_body={{"priority": {priority}}}' if priority else ""
@@ -40,7 +41,7 @@ def create_snippets(url: str, filename: str, endpoint: str, window: str, priorit
 
 
 def batch_snippets(url: str, batch_id: str) -> list[Snippet]:
-    """Look at a batch and fetch its answers."""
+    """Return the snippets that look at a batch and fetch its answers."""
     return [
         Snippet("vbatch", f"vbatch watch {batch_id}\nvbatch results {batch_id} > answers.jsonl"),
         Snippet(

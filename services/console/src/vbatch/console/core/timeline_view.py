@@ -1,4 +1,4 @@
-"""The life of a batch as lanes on one axis of time, and the way from one state of it to the next."""
+"""The life of a batch as lanes on one time axis, and the steps from one state of it to the next."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from vbatch.console.core import reading_objects as reading
 from vbatch.console.core.wording import span
 
 WIDTH_MIN = 0.35
-"""Percent: what is shorter could not be seen."""
+"""Percent: a shorter bar would not be visible."""
 OWN_LANE = "batch"
 TICKS = 5
 FINE_SECONDS = 10
-"""Below this, times on the axis have a decimal."""
+"""On a shorter axis, times have a decimal."""
 STATE_ROWS = (
     ("status", "Status"),
     ("completed", "Succeeded"),
@@ -66,7 +66,7 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Where the shown state stands among the events, and its neighbours; None at either end."""
+    """The place of the shown state among the events, and its neighbours; None at either end."""
 
     index: int
     count: int
@@ -87,7 +87,7 @@ TROUBLE = frozenset(
 
 
 def lanes_of(timeline: reading.Timeline) -> Lanes:
-    """The batch's own lane first, then each runner's with its loads."""
+    """Return the batch's own lane first, then each runner's with its loads."""
     names = sorted({each.lane for each in timeline.spans}, key=lambda name: (name != OWN_LANE, name))
     length = max(timeline.ends_at - timeline.starts_at, 0.001)
 
@@ -125,7 +125,7 @@ def state_rows(state: reading.State) -> list[StateRow]:
 
 
 def kinds_in(lanes: Sequence[Lane]) -> list[str]:
-    """The kinds of bars there are, for the legend."""
+    """Return the kinds of bars that occur, for the legend."""
     return sorted({bar.kind for lane in lanes for bar in lane.bars})
 
 

@@ -1,4 +1,4 @@
-"""What was used, as bars by day and as sums by model and by owner."""
+"""Usage as bars by day and as sums by model and by owner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vbatch.console.core.reading_objects import Usage, UsageRow
 RANGES = ((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year"))
 DAYS_DEFAULT = 30
 GAP = 0.2
-"""The share of a day's place that is left empty beside its bar."""
+"""The share of a day's width that is left empty beside its bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class Sums:
 
 
 def range_asked(query: Mapping[str, str]) -> int:
-    """Of how many days a page tells."""
+    """Return how many days a page covers."""
     asked = query.get("days", "")
     return next((days for days, _ in RANGES if str(days) == asked), DAYS_DEFAULT)
 
 
 def bars_of(usage: Usage) -> list[DayBar]:
-    """Every day from the first to the last, also those on which nothing was."""
+    """Return a bar for every day from the first to the last, including days without usage."""
     first, last = date.fromisoformat(usage.first_day), date.fromisoformat(usage.last_day)
     days = [str(first + timedelta(days=index)) for index in range((last - first).days + 1)]
     by_day: dict[str, list[UsageRow]] = defaultdict(list)
@@ -61,7 +61,7 @@ def bars_of(usage: Usage) -> list[DayBar]:
 
 
 def sums_by(usage: Usage, name: Callable[[UsageRow], str]) -> list[Sums]:
-    """The most requests first."""
+    """Return the sums, most requests first."""
     groups: dict[str, list[UsageRow]] = defaultdict(list)
     for row in usage.data:
         groups[name(row)].append(row)

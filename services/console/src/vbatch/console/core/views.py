@@ -19,7 +19,7 @@ ENDED = "completed,failed,expired,cancelled"
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that wants a person: what, why, and the way out."""
+    """Something that needs a person's attention: what, why, and what to do about it."""
 
     title: str
     words: str
@@ -43,7 +43,7 @@ class Hub:
 
     @property
     def is_new(self) -> bool:
-        """Nobody has handed in a batch yet."""
+        """No batch has been handed in yet."""
         return not self.unfinished and not self.ended
 
 
@@ -72,7 +72,7 @@ class QueueView:
     as_of: int
     trouble: str | None = None
     paused_at: int | None = None
-    """Since when all work is paused, if it is."""
+    """When all work was paused; None if it is not."""
     pause_reason: str | None = None
     plans: tuple[DeviceLane, ...] = ()
     tried: Tried | None = None
@@ -108,7 +108,7 @@ def hub_of(
 
 
 def headline(server: api.Server, runners: Sequence[api.Runner], unfinished: Sequence[api.Batch], now: int) -> str:
-    """The state of the server in one sentence."""
+    """Return the state of the server in one sentence."""
     if not server.is_ready:
         unwell = [service.name for service in server.services if not service.is_ready]
         return f"Not everything is ready: {', '.join(unwell)}."
@@ -126,7 +126,7 @@ def needs(
     ended: Sequence[api.Batch],
     now: int,
 ) -> list[Need]:
-    """The worst first."""
+    """Return what needs attention, the worst first."""
     found = [_unwell(service) for service in server.services if not service.is_ready]
     found += [_runner_need(runner) for runner in runners if runner.state in ("failed", "crashed", "stopped")]
     if not runners:
@@ -162,7 +162,7 @@ def queue_of(queue: api.Queue, batches: Mapping[str, api.Batch], runners: Sequen
 
 
 def milestones(events: Sequence[api.Event]) -> list[Milestone]:
-    """Of events newest first, oldest first, with the time that lay between."""
+    """Return the milestones, oldest first, with the time between them, from events newest first."""
     in_order = list(reversed(events))
     found = []
     for index, event in enumerate(in_order):
@@ -172,7 +172,7 @@ def milestones(events: Sequence[api.Event]) -> list[Milestone]:
 
 
 def series_sentence(series: api.Series) -> str:
-    """The plot in words."""
+    """Return the plot in words."""
     answered = [good + bad for good, bad in zip(series.completed, series.failed, strict=True)]
     if not any(answered):
         return "No answer has come yet."
@@ -186,7 +186,7 @@ def series_sentence(series: api.Series) -> str:
 
 
 def _is_current(runner: api.Runner, now: int) -> bool:
-    """A runner that stopped long ago is history."""
+    """Whether the runner is still of interest; one that stopped long ago is not."""
     return runner.state != "stopped" or now - runner.since < LOST_SECONDS
 
 

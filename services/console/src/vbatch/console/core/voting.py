@@ -1,4 +1,5 @@
-"""Votes between two batches: which answer stands where, how the votes are counted, and how sure the count is."""
+"""Votes between two batches: which answer is on which side, how the votes are counted, and how certain the result
+is."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from vbatch.console.core.curation_objects import Judgement
 from vbatch.contracts.curation import Vote
 
 DECIDED_MIN = 30
-"""Under so many decided votes no winner is named."""
+"""With fewer decided votes no winner is named."""
 NORMAL_95 = 1.959964
 """The two-sided 95 % quantile of the normal distribution."""
 CHOICES = ("left", "right", "tie")
@@ -45,20 +46,21 @@ class Interval:
 
 
 def is_swapped(batch_ids: tuple[str, str], line: int) -> bool:
-    """Whether the second batch's answer stands on the left: drawn from the names, so that a page that is loaded again
-    shows the same sides."""
+    """Whether the second batch's answer is on the left. This is derived from the names, so that a page that is loaded
+    again shows the same sides."""
     return hashlib.sha256(f"{batch_ids[0]}:{batch_ids[1]}:{line}".encode()).digest()[0] % 2 == 1
 
 
 def vote_of(choice: str, *, swapped: bool) -> Vote:
-    """What a choice among CHOICES says of the first batch (a) and the second (b)."""
+    """Return what a choice among CHOICES means for the first batch (a) and the second (b)."""
     if choice == "tie":
         return Vote.TIE
     return Vote.A if (choice == "left") != swapped else Vote.B
 
 
 def tally_of(votes: Iterable[Judgement], batch_ids: tuple[str, str]) -> Tally:
-    """Each judge has one say about a pair of answers, the newest; the pair may have been judged the other way round."""
+    """Count the votes. Each judge has one vote on a pair of answers, the newest; the pair may have been judged in the
+    other order."""
     newest: dict[tuple[str, int], Vote] = {}
     for each in sorted(votes, key=lambda judgement: judgement.sequence):
         vote = _said_of(each, batch_ids)
@@ -69,12 +71,12 @@ def tally_of(votes: Iterable[Judgement], batch_ids: tuple[str, str]) -> Tally:
 
 
 def lines_voted(votes: Iterable[Judgement], batch_ids: tuple[str, str], judge: str) -> frozenset[int]:
-    """The lines of which this judge has said something."""
+    """Return the lines on which this judge has voted."""
     return frozenset(each.line for each in votes if each.judge == judge and _said_of(each, batch_ids) is not None)
 
 
 def wilson(wins: int, decided: int) -> Interval | None:
-    """The share of wins with its interval of 95 % (Wilson, 1927); None without a decided vote."""
+    """Return the share of wins with its interval of 95 % (Wilson, 1927); None without a decided vote."""
     if not decided:
         return None
     share, square = wins / decided, NORMAL_95**2
@@ -84,7 +86,7 @@ def wilson(wins: int, decided: int) -> Interval | None:
 
 
 def verdict_words(tally: Tally, names: tuple[str, str]) -> str:
-    """A sentence that names a winner only where the votes do."""
+    """Return a sentence that names a winner only if the votes decide one."""
     interval = wilson(tally.first, tally.decided)
     if interval is None:
         return "Nobody has preferred one yet."

@@ -15,7 +15,7 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A word with a tone and an icon: a state is never told by its colour alone."""
+    """A word with a tone and an icon: a state is never shown by its colour alone."""
 
     word: str
     tone: str
@@ -53,7 +53,7 @@ UNKNOWN = State("unknown", "quiet", "clock")
 
 
 def batch_state(batch: Batch) -> State:
-    """A completed batch with failed lines says so: green must not hide red."""
+    """Return the state. A completed batch with failed lines says so: green must not hide red."""
     if batch.paused_at is not None and batch.is_steerable:
         return PAUSED
     if batch.status is BatchStatus.COMPLETED and batch.request_counts.failed:
@@ -68,7 +68,7 @@ def span(seconds: float) -> str:
 
 
 def ends(eta: Eta, now: float) -> str:
-    """`in about 3 min`, and a guess is called one."""
+    """Return a text such as `in about 3 min`; a guess is called one."""
     if eta.likely - now < 2 and not eta.is_guess:
         return "at any moment"
     about = f"in about {span(max(1.0, eta.likely - now))}"
@@ -76,13 +76,13 @@ def ends(eta: Eta, now: float) -> str:
 
 
 def ends_range(eta: Eta, now: float) -> str:
-    """`2 min to 5 min`."""
+    """Return a text such as `2 min to 5 min`."""
     earliest, latest = (span(max(1.0, at - now)) for at in (eta.earliest, eta.latest))
     return earliest if earliest == latest else f"{earliest} to {latest}"
 
 
 def window_warning(admission: Admission | None, window: str) -> str:
-    """Empty while the window is kept."""
+    """Return a warning; empty if the completion window will be kept."""
     if admission is None or admission.feasible:
         return ""
     enough = admission.earliest_completion_window
@@ -91,14 +91,14 @@ def window_warning(admission: Admission | None, window: str) -> str:
 
 
 def number(count: float) -> str:
-    """`12,345`; one decimal below ten where there is a fraction."""
+    """Return a text such as `12,345`; with one decimal below ten if there is a fraction."""
     if isinstance(count, float) and count < 10 and count != int(count):
         return f"{count:.1f}"
     return f"{count:,.0f}"
 
 
 def percent(part: int, whole: int) -> float:
-    """0 to 100, never 100 before the end."""
+    """Return 0 to 100, but never 100 before the end."""
     if not whole:
         return 0.0
     return min(99.9, 100.0 * part / whole) if part < whole else 100.0
@@ -109,7 +109,7 @@ def iso(at: float) -> str:
 
 
 def utc_clock(at: float) -> str:
-    """For browsers that run no script."""
+    """Return the time for browsers that run no script."""
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M UTC")
 
 
@@ -123,6 +123,6 @@ _SHOWN = re.compile(f"[{_HIDDEN}]")
 
 
 def shown_text(text: str) -> str:
-    """Text of others with what would act or hide made visible: control characters as their pictures, marks that turn
-    the direction of text by their code points."""
+    """Return text of others with hidden or active characters made visible: control characters as their pictures, marks
+    that change the direction of text by their code points."""
     return _SHOWN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text.translate(_CONTROLS))

@@ -1,1 +1,1 @@
-"""What a page shows, put together from the API."""
+"""What each page shows, read from the API."""

@@ -11,15 +11,15 @@ from vbatch.console.flows.pages import PageParams
 from vbatch.console.ports import Api, ApiRefused
 
 OWNERS_ASKED_MAX = 20
-"""Of so many owners it is asked what they have; of the others only their quotas are shown."""
+"""The usage of at most this many owners is fetched; of the others only the quotas are shown."""
 AUDIT_A_PAGE = 100
 LINES_SHOWN = 200
 LETTERS_A_PAGE = 50
 REQUEST_LINE = "request_answered"
-"""The gateway logs one for each request, of this page, too."""
+"""The gateway logs this line for each request, including those of this page."""
 CHANGES_SHOWN = 50
 LOGS_ELSEWHERE = "logs_elsewhere"
-"""The API's code where services keep no log files."""
+"""The API's code if services keep no log files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class KeysView:
 
 @dataclass(frozen=True, slots=True)
 class WebhooksView:
-    """`chosen` is the endpoint whose deliveries are shown; `attempts` are those of the delivery that is open."""
+    """`chosen` is the endpoint whose deliveries are shown; `attempts` are those of the open delivery."""
 
     endpoints: tuple[admin.Webhook, ...]
     event_types: tuple[str, ...]
@@ -44,7 +44,7 @@ class WebhooksView:
     query: Mapping[str, str]
     as_of: int
     trouble: str = ""
-    """Why the deliveries cannot be told at present."""
+    """Why the deliveries cannot be shown at present."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class AdminView:
 
 @dataclass(frozen=True, slots=True)
 class LogsView:
-    """`lines` are the newest first. `trouble` says why there are none to read here."""
+    """`lines` are newest first. `trouble` says why there are none to read here."""
 
     lines: tuple[admin.LogLine, ...]
     has_more: bool
@@ -150,7 +150,7 @@ async def config(source: Api, params: PageParams, now: int) -> ConfigView:
 
 
 async def _deliveries(source: Api, chosen: admin.Webhook | None) -> tuple[tuple[admin.Delivery, ...], str]:
-    """What was sent to the endpoint, or why that cannot be told: the notifier is away."""
+    """Return what was sent to the endpoint, or why that is not known: the notifier does not answer."""
     if chosen is None:
         return (), ""
     try:
@@ -162,5 +162,5 @@ async def _deliveries(source: Api, chosen: admin.Webhook | None) -> tuple[tuple[
 
 
 def _of(params: PageParams, *names: str) -> dict[str, str]:
-    """Those fields of the address that the page knows."""
+    """Return those fields of the address that the page knows."""
     return {name: params.query[name] for name in names if params.query.get(name)}

@@ -22,7 +22,7 @@ CHOICES_SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class TimelineView:
-    """`is_past`: the state shown is one that the address asks for."""
+    """`is_past`: the address asks for the state that is shown."""
 
     batch: api.Batch
     timeline: reading.Timeline
@@ -42,7 +42,7 @@ async def timeline(source: Api, params: PageParams, now: int) -> TimelineView:
 
 @dataclass(frozen=True, slots=True)
 class UsageView:
-    """`is_of_all`: of all owners, which only an admin may see."""
+    """`is_of_all`: the usage of all owners, which only an admin may see."""
 
     usage: reading.Usage
     bars: list[DayBar]
@@ -71,14 +71,14 @@ async def usage(source: Api, params: PageParams, now: int) -> UsageView:
 
 
 def usage_query(days: int, now: int) -> dict[str, str]:
-    """The UTC days up to today."""
+    """Return the query for the UTC days up to today."""
     today = datetime.fromtimestamp(now, UTC).date()
     return {"first_day": str(today - timedelta(days=days - 1)), "last_day": str(today)}
 
 
 @dataclass(frozen=True, slots=True)
 class CompareView:
-    """`comparison` is None until two batches are chosen; then `choices` are batches to choose from."""
+    """`comparison` is None until two batches are chosen; then `choices` are the batches to choose from."""
 
     ids: list[str]
     names: dict[str, str]

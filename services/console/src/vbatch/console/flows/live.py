@@ -1,5 +1,5 @@
-"""Pages that stay true: when something happens a page is looked at again, once for all tabs that show it, and each tab
-gets what of it changed since it was last told."""
+"""Keeps open pages up to date: when something happens, a page is read again, once for all tabs that show it, and each
+tab gets the changes since its last update."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Nothing changed, and the stream lives."""
+    """Nothing changed, but the stream is alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The page cannot be kept true at present."""
+    """The page cannot be kept up to date at present."""
 
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedOut:
-    """The key is no longer taken."""
+    """The key is no longer accepted."""
 
 
 Message = Fragment | Beat | Trouble | LoggedOut
@@ -47,7 +47,7 @@ Look = Callable[[], Awaitable[Sequence[Fragment]]]
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """Parts of a page that are looked at together."""
+    """Parts of a page that are read together."""
 
     look: Look
     cadence: Cadence
@@ -55,7 +55,7 @@ class Glance:
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """One page of one visitor, however many tabs show it. `closing` ends it with the server."""
+    """One page of one visitor, regardless of how many tabs show it. `closing` ends it with the server."""
 
     source: LiveSource
     glances: Sequence[Glance]
@@ -68,7 +68,7 @@ class Watch:
     _news: list[asyncio.Event] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Until it is cancelled, the server stops, or the key is no longer taken."""
+        """Run until it is cancelled, the server stops, or the key is no longer accepted."""
         while not self.closing.is_set():
             try:
                 async with self.source.live(self._last_id, self.batch_id) as events:
@@ -90,7 +90,7 @@ class Watch:
             tab.woken.set()
 
     async def _connected(self, events: AsyncIterator[LiveEvent]) -> None:
-        """While the stream lives. Raises what it, or a look, ends with."""
+        """Run while the stream is open. Raises the error that ends the stream or a read."""
         self._news = [asyncio.Event() for _ in self.glances]
         looks = [self._keep(glance, news) for glance, news in zip(self.glances, self._news, strict=True)]
         tasks = [asyncio.ensure_future(each) for each in (self._follow(events), *looks)]
@@ -128,7 +128,7 @@ class Watch:
 
 @dataclass(slots=True, eq=False)
 class Tab:
-    """An open page. One that reads slowly misses steps, never the newest state."""
+    """An open page. A slow reader misses intermediate states, never the newest one."""
 
     watch: Watch
     watching: asyncio.Task[None]
@@ -136,7 +136,7 @@ class Tab:
     _sent: dict[str, Fragment] = field(default_factory=dict)
 
     async def messages(self) -> AsyncGenerator[Message, None]:
-        """Until the page's watch ends."""
+        """Yield messages until the page's watch ends."""
         while not self.watching.done():
             await self.woken.wait()
             self.woken.clear()
@@ -154,7 +154,7 @@ class Tab:
 
 @dataclass(slots=True)
 class Watches:
-    """The pages that are open now, by what decides what they show."""
+    """The pages that are open now, by the key that decides what they show."""
 
     _running: dict[Hashable, tuple[Watch, asyncio.Task[None]]] = field(default_factory=dict)
 
@@ -164,7 +164,7 @@ class Watches:
 
     @asynccontextmanager
     async def tab(self, key: Hashable, make: Callable[[], Watch]) -> AsyncGenerator[Tab, None]:
-        """One more tab on the page `key`; the first one makes its watch, the last one ends it."""
+        """Open one more tab on the page `key`; the first tab creates its watch, the last one ends it."""
         if key not in self._running or self._running[key][1].done():
             self._begin(key, make())
         watch, watching = self._running[key]

@@ -1,4 +1,5 @@
-"""What each page shows, fetched from the API: every question at once, and one that fails alone says so alone."""
+"""What each page shows, read from the API: all questions are sent at once, and one that fails is reported on its
+own."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ FILES_A_PAGE = 50
 MILESTONES_MAX = 200
 JUDGEMENTS_SHOWN = 100
 FANOUT = "fanout"
-"""Which fan-out a page shows, as its address for the stream has it."""
+"""The field of the stream's address that names the fan-out of a page."""
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -36,7 +37,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class PageParams:
-    """What of a page's address decides what it shows."""
+    """The part of a page's address that decides what the page shows."""
 
     batch_id: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class BatchesView:
 
 @dataclass(frozen=True, slots=True)
 class HeadView:
-    """What stands at the top of every page of a batch."""
+    """The head of every page of a batch."""
 
     batch: api.Batch
     as_of: int
@@ -59,8 +60,8 @@ class HeadView:
 
 @dataclass(frozen=True, slots=True)
 class OverviewView:
-    """`why` is None for a batch that is over, or while the scheduler does not answer; `check` has the lines at fault of
-    a rejected file, if the file is still there. `family` holds the batch, what it retries, and its retries."""
+    """`why` is None for a batch that is over, or while the scheduler does not answer; `check` has the faulty lines of a
+    rejected file, if the file still exists. `family` holds the batch, the batch that it retries, and its retries."""
 
     batch: api.Batch
     why: api.Why | None
@@ -236,7 +237,7 @@ async def events(source: Api, params: PageParams, now: int) -> EventsView:
 
 
 async def _or_none(question: Awaitable[T]) -> T | None:
-    """What the scheduler would say, when it does not answer."""
+    """Return the scheduler's answer; None if it does not answer."""
     try:
         return await question
     except (ApiRefused, ApiUnreachable):

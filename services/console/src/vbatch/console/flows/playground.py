@@ -1,4 +1,4 @@
-"""Asks one model now and tells its answer as it comes, with the time that the first token took."""
+"""Asks one model and passes its answer on as it comes, with the time to the first token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vbatch.console.ports import Api, ApiRefused, ApiUnreachable
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Something that was said, and the seconds since the model was asked."""
+    """A message, and the seconds since the model was asked."""
 
     said: Said
     seconds: float
@@ -20,7 +20,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer, for readers without scripts."""
+    """A whole answer, for browsers without scripts."""
 
     text: str
     reasoning: str
@@ -31,7 +31,7 @@ class Answer:
 
 
 async def answer_stream(source: Api, body: Mapping[str, object], clock: Clock) -> AsyncGenerator[Heard, None]:
-    """Until the answer is whole. What goes wrong is said, and ends it."""
+    """Yield messages until the answer is complete. An error is yielded, too, and ends the answer."""
     began = clock()
     try:
         async with source.chat(streamed(body)) as lines:

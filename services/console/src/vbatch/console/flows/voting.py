@@ -1,4 +1,4 @@
-"""Votes between batches: the next pair of answers that a judge has not compared, and how the votes stand."""
+"""Votes between batches: the next pair of answers that a judge has not compared, and the tally of the votes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vbatch.console.ports import Api
 PAGE_LIMIT = "1000"
 VOTE_PAGES_MAX = 10
 LINE_PAGES_MAX = 20
-"""So many pages of lines are looked through for one that is not voted on; then the page offers to look on."""
+"""At most this many pages of lines are searched for one without a vote; then the page offers to continue."""
 
 Pair = tuple[str, str]
 
@@ -28,7 +28,7 @@ class PairTally:
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """Two answers without names; `line` is None when no pair is left, or none was found up to `looked_to`."""
+    """Two answers without names; `line` is None if no pair is left, or none was found up to `looked_to`."""
 
     pair: Pair
     line: reading.ComparedLine | None
@@ -39,7 +39,7 @@ class Ballot:
 
 
 async def votes_about(source: Api, batch_id: str) -> list[Judgement]:
-    """Those that count, of pairs with an answer of this batch; at most VOTE_PAGES_MAX pages, the newest."""
+    """Return the votes that count, on pairs with an answer of this batch; at most VOTE_PAGES_MAX pages, the newest."""
     votes: list[Judgement] = []
     query = {"batch_id": batch_id, "order": "desc", "limit": PAGE_LIMIT}
     for _ in range(VOTE_PAGES_MAX):
@@ -52,14 +52,14 @@ async def votes_about(source: Api, batch_id: str) -> list[Judgement]:
 
 
 async def tallies(source: Api, batch_ids: Sequence[str]) -> list[PairTally]:
-    """The first batch against each of the others."""
+    """Return the tally of the first batch against each of the others."""
     votes = await votes_about(source, batch_ids[0])
     pairs = [(batch_ids[0], other) for other in batch_ids[1:]]
     return [PairTally(pair, tally_of(votes, pair)) for pair in pairs]
 
 
 async def ballot(source: Api, pair: Pair, after_line: int) -> Ballot:
-    """The first pair of different answers behind `after_line` that this visitor has not voted on."""
+    """Return the first pair of different answers after `after_line` that this visitor has not voted on."""
     votes, me = await asyncio.gather(votes_about(source, pair[0]), source.me())
     voted = lines_voted(votes, pair, me.key_id or LOCAL_JUDGE)
     found, looked_to = await _next_line(source, pair, voted, after_line)
@@ -84,7 +84,7 @@ async def _next_line(
 
 
 def _texts(line: reading.ComparedLine | None) -> tuple[str, str]:
-    """Of both answers; empty for one that failed or has no text."""
+    """Return the texts of both answers; empty for an answer that failed or has no text."""
     answers = line.answers if line is not None else (None, None)
     first, second = (each.text or "" if each is not None and each.succeeded else "" for each in answers)
     return first, second

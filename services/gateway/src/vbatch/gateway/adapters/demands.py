@@ -14,7 +14,7 @@ ANSWER_BYTES_MAX = 64 << 10
 
 
 class SchedulerDemands:
-    """Keeps the promise of ports.DemandFeed."""
+    """Implements ports.DemandFeed."""
 
     def __init__(self, url: str, token: str, http: aiohttp.ClientSession) -> None:
         self._url = url.rstrip("/") + DEMAND_PATH

@@ -1,4 +1,4 @@
-"""Measures the free space: on the disks of the blobs and of the log, and below the log's own limit."""
+"""Measures the free space: on the disks of the blobs and of the log, and under the log's own limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vbatch.journal.port import Log
 
 HOME_WATERMARK = Watermark(0, 1 - REFUSE_SHARE)
 BELIEVED_SECONDS = 1.0
-"""How long one measurement is valid; what arrives in that time is small compared with a sensible watermark."""
+"""How long one measurement is used; what is written in that time is small compared with a sensible watermark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class HomeLimit:
-    """What the home of this server holds of what it may hold."""
+    """How much of its limit the home of this server holds."""
 
     allowance: DiskAllowance
     name: str = "home"
@@ -47,7 +47,7 @@ class HomeLimit:
 
 @dataclass(slots=True)
 class MeasuredDiskGuard:
-    """The disks share one watermark; the limits of the log and of the home have others."""
+    """The disks share one watermark; the limits of the log and of the home have watermarks of their own."""
 
     disks: Sequence[Disk]
     disk_watermark: Watermark

@@ -12,7 +12,7 @@ from vbatch.gateway.core.merged_answers import Member, MergedPlace, MergedPlaces
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 ROWS_AT_ONCE = 10_000
 MERGE_SETTINGS = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = '60s'"
-"""A million answers are sorted in some seconds, or in memory if they are few."""
+"""A million answers are sorted within seconds, or in memory if there are few answers."""
 MERGE_SECONDS_MAX = 60.0
 
 FAMILY_IDS = """
@@ -27,7 +27,7 @@ FAMILY_IDS = """
     )
     SELECT id FROM family"""
 
-# Equality of custom_ids is that of their bytes; the collation makes sorting them fast.
+# custom_ids are equal if their bytes are; the collation makes sorting them fast.
 MERGED = """
     SELECT member, start, length, first_batch, first_line FROM (
         SELECT given.member, given.grouping, start, length,
@@ -44,7 +44,7 @@ MERGED = """
 
 
 async def merged_places(connection: Connection, members: Sequence[Member]) -> MergedPlaces:
-    """The answers that count; read in pages, so that they are never held as rows."""
+    """Return the places of the answers that count; they are read in pages, so that they are never all held as rows."""
     places = MergedPlaces()
     columns = (
         [member.batch.sequence for member in members],

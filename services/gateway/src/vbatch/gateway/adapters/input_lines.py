@@ -1,5 +1,5 @@
 """Single lines of input files by their number, without an index on disk: the newlines of each mebibyte are counted
-once, and kept for the files that were looked into last."""
+once, and the counts are kept for the files that were read last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vbatch.chassis.blobs import Blobs
 
 BLOCK_BYTES = 1 << 20
 FILES_MAX = 64
-"""Files whose counts are kept: eight bytes for each mebibyte of them."""
+"""How many files' counts are kept; a file takes eight bytes for each mebibyte."""
 NEWLINE = re.compile(rb"\n")
 
 
@@ -27,11 +27,11 @@ class Block:
 
     @cached_property
     def behind_newlines(self) -> list[int]:
-        """Where in the file each line begins whose predecessor ends here."""
+        """Return where in the file each line begins that follows a newline in this block."""
         return [self.start + match.end() for match in NEWLINE.finditer(self.content)]
 
     def part(self, start: int, length: int) -> bytes | None:
-        """None for bytes that are not all here."""
+        """Return the bytes; None if they are not all in this block."""
         place = start - self.start
         is_inside = place >= 0 and place + length <= len(self.content)
         return self.content[place : place + length] if is_inside else None
@@ -44,7 +44,7 @@ class InputLines:
         self._counting = asyncio.Lock()
 
     async def read(self, blob: str, size: int, lines: Iterable[int], bytes_max: int) -> dict[int, bytes]:
-        """These lines, 1-based and as written, each cut at `bytes_max`. Raises BlobMissing, BlobTrouble."""
+        """Return these lines, 1-based and as written, each cut at `bytes_max`. Raises BlobMissing, BlobTrouble."""
         counts = await self._counts(blob)
         blocks: dict[int, Block] = {}
         found: dict[int, bytes] = {}
@@ -64,7 +64,7 @@ class InputLines:
         return await self._blobs.read_range(blob, start, length)
 
     async def _counts(self, blob: str) -> list[int]:
-        """The number of newlines before each block, and of all of them."""
+        """Return the number of newlines before each block, followed by the number in the whole file."""
         async with self._counting:
             counts = self._counted.get(blob)
             if counts is None:
@@ -80,7 +80,7 @@ class InputLines:
     async def _newline(
         self, blob: str, size: int, number: int, counts: list[int], blocks: dict[int, Block]
     ) -> int | None:
-        """Where the byte behind the newline of this number stands; None when the file has fewer."""
+        """Return the position of the byte after the newline with this number; None if the file has fewer."""
         if number > counts[-1]:
             return None
         index = bisect_left(counts, number) - 1
@@ -89,7 +89,7 @@ class InputLines:
 
     async def _block(self, blob: str, size: int, index: int, blocks: dict[int, Block]) -> Block:
         if index not in blocks:
-            blocks.clear()  # lines are read in order: those before are not needed again
+            blocks.clear()  # lines are read in order: earlier blocks are not needed again
             start = index * BLOCK_BYTES
             content = await self._blobs.read_range(blob, start, min(BLOCK_BYTES, size - start))
             blocks[index] = Block(start, bytes(content))

@@ -1,4 +1,4 @@
-"""What Prometheus is told about interactive requests: by model, never about what was asked or answered."""
+"""The metrics of interactive requests for Prometheus: by model, never with the content of a request or an answer."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ OTHER_MODELS = "other"
 
 class InteractiveResult(StrEnum):
     ANSWERED = "answered"
-    """The engine answered; its status may be an error of the request."""
+    """The engine answered; the answer's status may be an error of the request."""
     CUT = "cut"
     """The engine was lost in the middle of a stream."""
     REFUSED = "refused"
     LEFT = "left"
-    """The client left before the end."""
+    """The client disconnected before the end."""
 
 
 class InteractiveMetrics:
-    """A metric is looked up once for each of its labels, which are few: looking it up costs more than counting."""
+    """Each metric is looked up once for each of its few label values, because a lookup costs more than counting."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._models: set[str] = set()
@@ -62,7 +62,7 @@ class InteractiveMetrics:
         )
 
     def _label(self, model: str) -> str:
-        """Beyond MODELS_MAX models the rest share one label."""
+        """Return the label of a model; beyond MODELS_MAX models the others share one label."""
         if model in self._models or len(self._models) < MODELS_MAX:
             self._models.add(model)
             return model

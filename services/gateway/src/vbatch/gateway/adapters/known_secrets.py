@@ -1,4 +1,4 @@
-"""The secrets that this process can see, so that what it gives away can be searched for them."""
+"""The secrets that this process can see, so that its output can be searched for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES_MAX = 1_000
 
 
 def known_secrets(settings: ServiceSettings) -> list[str]:
-    """The longest first: one may be a part of another. Blocks: call it in a thread."""
+    """Return the secrets, longest first, because one may be part of another. Blocks: call it in a thread."""
     fields = (getattr(settings, name) for name in type(settings).model_fields)
     told = [value.get_secret_value() for value in fields if isinstance(value, SecretStr)]
     passwords = [_password(text) for text in told]
@@ -33,6 +33,6 @@ def _in_files(paths: Iterable[Path]) -> list[str]:
 
 
 def _password(url: str) -> str:
-    """Of `scheme://user:password@host`; empty where there is none."""
+    """Return the password of `scheme://user:password@host`; empty if there is none."""
     user_part = url.partition("://")[2].rpartition("@")[0]
     return user_part.partition(":")[2]

@@ -34,7 +34,7 @@ CONTENT = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
 class OpenLaneAnswer:
-    """Keeps the promises of ports.LaneAnswer."""
+    """Implements ports.LaneAnswer."""
 
     def __init__(self, exchange: Exchange, inside: Counter[str], url: str) -> None:
         self.status = exchange.status
@@ -54,7 +54,7 @@ class OpenLaneAnswer:
             raise LaneBroken(f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
-        """An answer that was read to its end has given its connection back already."""
+        """Close the answer. An answer that was read to its end has returned its connection already."""
         if not self._is_closed:
             self._is_closed = True
             self._inside[self._url] -= 1
@@ -62,10 +62,10 @@ class OpenLaneAnswer:
 
 
 class RunnerLanes:
-    """Keeps the promises of ports.Lanes."""
+    """Implements ports.Lanes."""
 
     def __init__(self, urls: Sequence[str], token: str, http: aiohttp.ClientSession, seconds_max: float) -> None:
-        """`http` asks for states. Raises ValueError for a URL without a host."""
+        """`http` is the session that fetches states. Raises ValueError for a URL without a host."""
         self._urls = [url.rstrip("/") for url in urls]
         self._token = {"authorization": f"Bearer {token}"}
         self._headers = CONTENT | self._token
@@ -118,7 +118,7 @@ class RunnerLanes:
 
 
 async def _refused(exchange: Exchange) -> LaneRefused | LaneUnreachable:
-    """What an answer says that is none of an engine."""
+    """Return the error for an answer that does not come from an engine."""
     try:
         detail = (await _beginning(exchange)).decode(errors="replace")
         return LaneRefused(LaneResult(exchange.headers.get(RESULT_HEADER, "")), detail)
@@ -129,7 +129,7 @@ async def _refused(exchange: Exchange) -> LaneRefused | LaneUnreachable:
 
 
 async def _beginning(exchange: Exchange) -> bytes:
-    """At most DETAIL_BYTES_MAX of a body. Raises ExchangeLost, ExchangeTimedOut."""
+    """Return at most DETAIL_BYTES_MAX of a body. Raises ExchangeLost, ExchangeTimedOut."""
     content = b""
     async for piece in exchange.pieces():
         content += piece

@@ -14,7 +14,7 @@ from vbatch.gateway.core.service_logs import ServiceLogsParams
 
 @dataclass(frozen=True, slots=True)
 class LogFolder:
-    """Keeps the promise of ports.Logs. One look at a time: each reads up to a quarter of a gigabyte."""
+    """Implements ports.Logs. Only one call reads at a time, because each reads up to a quarter of a gigabyte."""
 
     folder: Path
     _turn: asyncio.Lock
@@ -35,5 +35,6 @@ def _told(found: Gathered) -> ServiceLines:
 
 
 def log_folder(folder: Path) -> LogFolder | None:
-    """None where the services write their logs elsewhere, as containers do: there the folder is empty, or missing."""
+    """Return the log folder; None if the services log elsewhere, as containers do: then the folder is empty or
+    missing."""
     return LogFolder(folder, asyncio.Lock()) if any(folder.glob("*.log")) else None

@@ -1,4 +1,4 @@
-"""The projection as the flows ask it, with the time each of them waits."""
+"""The projection for the flows, which measures how long each wait takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vbatch.gateway.ports import Projection
 
 @dataclass(frozen=True, slots=True)
 class MeasuredProjection:
-    """Keeps the promise of ports.Projection."""
+    """Implements ports.Projection."""
 
     inner: Projection
     seconds: Histogram

@@ -14,7 +14,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, par
 
 FIELD_BYTES_MAX = 1_024
 FORM_BYTES_MAX = 65_536
-"""The most bytes of a form besides its file: fields, headers, boundaries, and anything before and after them."""
+"""The most bytes of a form without its file: fields, headers, boundaries, and anything before and after them."""
 _EXTENDED_FILENAME = re.compile(r"filename\*=utf-8'[^']*'([^;]+)", re.IGNORECASE)
 
 

@@ -1,4 +1,4 @@
-"""What the notifier tells of its deliveries, asked for while a client waits."""
+"""Reads the notifier's deliveries while a client waits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWER_BYTES_MAX = 4 << 20
 
 
 class NotifierPages:
-    """Keeps the promises of ports.Deliveries."""
+    """Implements ports.Deliveries."""
 
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self._url = url.rstrip("/")
@@ -38,6 +38,6 @@ class NotifierPages:
 
 @asynccontextmanager
 async def notifier_pages(url: str) -> AsyncIterator[NotifierPages]:
-    """Nothing is asked before the first page."""
+    """Nothing is fetched before the first page is requested."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX)) as http:
         yield NotifierPages(url, http)

@@ -50,7 +50,8 @@ READING = {
     "statement_timeout": str(int(QUERY_SECONDS_MAX * 1_000)),
     "application_name": "vbatch gateway",
 }
-"""The server itself refuses what this service never does, and ends what nobody waits for any more."""
+"""PostgreSQL itself refuses the statements that this service never makes, and ends those that no client waits for any
+more."""
 
 TROUBLE = (
     OSError,
@@ -130,7 +131,7 @@ DEFINED_MODELS = f"SELECT {columns(DefinedModel)} FROM model WHERE removed_at IS
 MODELS = f"SELECT {columns(ModelRecord)} FROM model WHERE removed_at IS NULL ORDER BY id"
 MODEL = f"SELECT {columns(ModelRecord)} FROM model WHERE removed_at IS NULL AND id = $1"
 COUNTS = USAGE_COLUMNS[3:-1]
-"""The numbers of a row of usage, as USAGE_BY_DAY has them."""
+"""The counts in a row of usage, as in USAGE_BY_DAY."""
 CHECKPOINT = "SELECT sequence FROM checkpoint"
 
 
@@ -252,7 +253,7 @@ class PostgresReads:
         return int(rows[0][0])
 
     async def rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """Any other query, for adapters beside this one. Raises ReadModelUnavailable."""
+        """Run any other query, for the other adapters to PostgreSQL. Raises ReadModelUnavailable."""
         return await self._rows(query, *arguments)
 
     async def _rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
@@ -265,7 +266,7 @@ class PostgresReads:
 
 @asynccontextmanager
 async def open_reads(url: str) -> AsyncIterator[PostgresReads]:
-    """Open a pool that connects at the first query, so a database that starts later does no harm."""
+    """Open a pool that connects at the first query, so the database may start later."""
     async with asyncpg.create_pool(
         url,
         min_size=0,

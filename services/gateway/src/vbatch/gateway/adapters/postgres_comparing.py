@@ -1,4 +1,4 @@
-"""The queries that compare batches line by line. Equal texts are known by their hashes, so no answer is read."""
+"""The queries that compare batches line by line. Texts are compared by their hashes, so no answer is read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ COMPARED = f"WITH {COUNTED} SELECT * FROM counted WHERE line = ANY($3::integer[]
 
 
 def places_of(batches: Sequence[BatchRecord]) -> tuple[list[int], list[int]]:
-    """The first two arguments of each query: the batches, and how much of their answers counts."""
+    """Return the first two arguments of each query: the batches, and how much of their answers counts."""
     return [batch.sequence for batch in batches], [batch.partial_bytes for batch in batches]
 
 

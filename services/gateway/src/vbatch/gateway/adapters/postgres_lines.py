@@ -1,5 +1,5 @@
-"""The queries for answered lines: only what is asked for is compared, so that PostgreSQL reads each row once and no
-plan has to serve every ask."""
+"""The queries for answered lines: a query has only the conditions that were requested, so that PostgreSQL reads each
+row once and no plan has to serve every combination."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ FACETS = """
 
 @dataclass(frozen=True)
 class LinesQuery:
-    """A query that grows by its conditions; every value is an argument, none is part of the text."""
+    """A query that grows condition by condition; every value is an argument, none is part of the text."""
 
     conditions: list[str] = field(default_factory=list)
     arguments: list[object] = field(default_factory=list)
 
     def where(self, condition: str, *values: object) -> None:
-        """`condition` holds %s for each value; one without a value that is asked for is left out."""
+        """Add `condition`, which has %s for each value; a condition whose value is None is left out."""
         if None not in values:
             self.conditions.append(condition % tuple(self.argument(value) for value in values))
 
@@ -57,7 +57,7 @@ class LinesQuery:
 
 
 def lines_query(batch: BatchRecord, params: LinesParams, hits: Sequence[int] | None) -> tuple[str, list[object]]:
-    """At most one more than `ask.limit` rows; `hits` restricts them to what a search found."""
+    """Build a query for at most one row more than `params.limit`; `hits` restricts the rows to what a search found."""
     query, filters = LinesQuery(), params.filters
     for condition, value in zip(UNFILTERED, (batch.sequence, batch.partial_bytes), strict=True):
         query.where(condition, value)
@@ -82,7 +82,8 @@ def lines_query(batch: BatchRecord, params: LinesParams, hits: Sequence[int] | N
 
 
 def line_record(row: asyncpg.Record) -> LineRecord:
-    """The facets are missing in older versions of the read model, which are served until `vbatch rebuild --switch`."""
+    """Build the record; the facets are missing in older versions of the read model, which are served until `vbatch
+    rebuild --switch`."""
     measured = LineRecord(*(row[name] for name in SHOWN))
     return replace(
         measured,
@@ -94,7 +95,7 @@ def line_record(row: asyncpg.Record) -> LineRecord:
 
 
 def _behind(query: LinesQuery, params: LinesParams) -> None:
-    """Only what follows the line `after_line` in the order that is asked for."""
+    """Keep only what follows the line `after_line` in the requested order."""
     value, filters = VALUES[params.filters.order], params.filters
     if filters.order is LineOrder.LINE:
         if params.after_line:
@@ -106,9 +107,9 @@ def _behind(query: LinesQuery, params: LinesParams) -> None:
 
 
 def _order(params: LinesParams, *, is_filtered: bool) -> str:
-    """Rows lie in the order in which they were answered. To fetch a million of them one by one in input order takes
-    seconds, and that is what PostgreSQL does where it expects a page to be full soon and is wrong. A page that is
-    filtered is therefore sorted (`line + 0` is no column with an index); an export reads every row anyway."""
+    """Return the ORDER BY clause. Rows are stored in the order in which they were answered. Fetching a million of them
+    one by one in input order takes seconds, and PostgreSQL does that if it wrongly expects a page to be full soon. A
+    filtered page is therefore sorted (`line + 0` is not an indexed column); an export reads every row anyway."""
     direction = " DESC" if params.filters.is_descending else ""
     if params.filters.order is LineOrder.LINE:
         return f"line + 0{direction}" if is_filtered and params.limit <= LINES_MAX else f"line{direction}"
@@ -116,7 +117,8 @@ def _order(params: LinesParams, *, is_filtered: bool) -> str:
 
 
 def _holding(text: str | None) -> str | None:
-    """A pattern for whatever holds the text; of a pattern PostgreSQL knows better than of `strpos` how rare it is."""
+    """Return a pattern that matches whatever contains the text; PostgreSQL estimates how rare a match is better for a
+    pattern than for `strpos`."""
     if text is None:
         return None
     for special in ("\\", "%", "_"):

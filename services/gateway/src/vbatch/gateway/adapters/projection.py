@@ -39,7 +39,7 @@ class ProjectionFeed:
         return True
 
     async def run(self) -> None:
-        """Run forever, reconnecting after the database was lost."""
+        """Run until cancelled, reconnecting after the database was lost."""
         while True:
             try:
                 await self._listen()

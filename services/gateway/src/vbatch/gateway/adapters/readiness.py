@@ -1,4 +1,4 @@
-"""Checks everything that the gateway cannot work without."""
+"""Checks everything that the gateway needs to work."""
 
 from __future__ import annotations
 

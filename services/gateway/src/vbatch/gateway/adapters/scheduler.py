@@ -1,5 +1,5 @@
-"""Reads the scheduler's forecasts. The queue is fetched in the background and kept, every second while somebody reads
-it, so reading a batch never waits for the scheduler. Only an explanation is fetched while a client waits."""
+"""Reads the scheduler's forecasts. The queue is fetched in the background and kept, every second while clients read it,
+so reading a batch never waits for the scheduler. Only an explanation is fetched while a client waits."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from vbatch.gateway.ports import SchedulerUnavailable
 
 FETCH_EVERY_SECONDS = 1.0
 REST_SECONDS_MAX = 5.0
-"""Between two fetches while nobody looks: the processor is the engine's."""
+"""The time between two fetches while no client reads the forecast: the processor is left to the engine."""
 ANSWER_SECONDS_MAX = 2.0
 CHECK_SECONDS_MAX = 70.0
-"""A file is checked by a worker that may have another one before it."""
+"""A file is checked by a worker that may have another file to check first."""
 FRESH_SECONDS = 10.0
-"""A forecast older than this is none: the scheduler is away, or its machine is."""
+"""An older forecast is not used: the scheduler does not answer, or its machine does not."""
 ANSWER_BYTES_MAX = 8 << 20
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class SchedulerFeed:
         return estimate
 
     async def run(self) -> None:
-        """Run forever, reconnecting when the scheduler returns."""
+        """Run until cancelled, reconnecting when the scheduler returns."""
         while True:
             try:
                 await self._fetch()
@@ -101,7 +101,7 @@ class SchedulerFeed:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Wait until somebody reads the forecast; that reader gets the one kept, the next reader a new one."""
+        """Wait until a client reads the forecast; that client gets the kept one, the next client a new one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(REST_SECONDS_MAX - FETCH_EVERY_SECONDS):
                 await self._looked_at.wait()

@@ -1,4 +1,4 @@
-"""What the other services say of themselves on `/ready`, asked at most once a second for all who look."""
+"""What the other services report on `/ready`, fetched at most once a second for all readers."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class _Page(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class WatchedService:
-    """`url` is where its `/ready` stands."""
+    """`url` is the address of the service's `/ready`."""
 
     name: str
     url: str
 
 
 class ServiceWatch:
-    """Keeps the promises of ports.Services."""
+    """Implements ports.Services."""
 
     def __init__(self, services: Sequence[WatchedService], http: aiohttp.ClientSession) -> None:
         self._services = services

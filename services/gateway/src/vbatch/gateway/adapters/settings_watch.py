@@ -1,4 +1,4 @@
-"""What the other services say of their settings, asked of each on its port."""
+"""What the other services report of their settings, fetched from each on its port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANSWER_SECONDS_MAX = 3.0
 
 
 class SettingsWatch:
-    """Keeps the promise of ports.ReportsSettings."""
+    """Implements ports.ReportsSettings."""
 
     def __init__(self, services: Sequence[WatchedService], http: aiohttp.ClientSession) -> None:
         self._services = services
@@ -38,7 +38,7 @@ class SettingsWatch:
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:
-    """The body up to its limit; a longer one cannot be decoded."""
+    """Read the body up to its limit; a longer one cannot be decoded."""
     body = bytearray()
     async for piece in answer.content.iter_chunked(SETTINGS_BYTES_MAX):
         body += piece

@@ -1,4 +1,4 @@
-"""Long-lived streams: how many may be open at once, how they end with the server, and the format of events."""
+"""Long-lived streams: how many may be open at once, how they end when the server stops, and the format of events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vbatch.gateway.flows.live_events import LiveEvent
 
 RETRY_MILLISECONDS = 1_000
 ALLOWED_LOOK_SECONDS = 1.0
-"""How soon a stream ends whose key was revoked."""
+"""A stream ends at most this long after its key was revoked."""
 Item = TypeVar("Item")
 HEARTBEAT = b": keep-alive\n\n"
 
@@ -45,7 +45,7 @@ class OpenStreams:
 
 
 class OpenStream(StreamingResponse):
-    """One open stream; it occupies a place for as long as it is sent."""
+    """One open stream; it takes up one place while it is sent."""
 
     def __init__(
         self, content: AsyncIterator[bytes], streams: OpenStreams, *, media_type: str, headers: Mapping[str, str]
@@ -74,13 +74,13 @@ def open_stream(
     media_type: str,
     headers: Mapping[str, str],
 ) -> OpenStream:
-    """Bytes as they come, until they end, or the server does, or the reader's key."""
+    """Stream bytes as they come, until they end, the server stops, or the reader's key is no longer valid."""
     closed = _closed(content, streams.closing, is_allowed)
     return OpenStream(closed, streams, media_type=media_type, headers=headers)
 
 
 def frame(event: LiveEvent) -> bytes:
-    """An event of sequence 0 has no id: a client that resumes does not begin behind it."""
+    """Return the bytes of an event. An event of sequence 0 has no id, because a client cannot resume after it."""
     place = b"id: %d\n" % event.sequence if event.sequence else b""
     return b"%sevent: %s\ndata: %s\n\n" % (place, event.name.encode(), event.body)
 
@@ -105,7 +105,7 @@ async def _closed(
 async def _until(
     events: AsyncGenerator[Item, None], closing: asyncio.Event, is_allowed: Callable[[], bool]
 ) -> AsyncGenerator[Item, None]:
-    """The events, until they end, or the server does, or the reader may see no more."""
+    """Yield the events until they end, the server stops, or the reader's access ends."""
     closed = asyncio.ensure_future(closing.wait())
     following: asyncio.Future[Item] | None = None
     try:
@@ -126,6 +126,6 @@ async def _until(
         closed.cancel()
         if following is not None and not following.done():
             following.cancel()
-            # The framework cancels again at each await; the events must have let go before they are closed.
+            # The framework cancels again at each await, but the events must be released before they are closed.
             with anyio.CancelScope(shield=True):
                 await asyncio.wait((following,))

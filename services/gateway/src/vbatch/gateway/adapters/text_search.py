@@ -1,4 +1,4 @@
-"""Scans stored lines for words, a block at a time in a thread, and remembers what the last searches found."""
+"""Scans stored lines for words, a block at a time in a thread, and remembers the results of the last searches."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vbatch.gateway.core.text_search import SEARCHED_BYTES_MAX, Found, Scan, Sea
 
 BLOCK_BYTES = 1 << 20
 SEARCHES_MAX = 2
-"""Searches at once; further ones wait for their turn."""
+"""The most searches at once; further searches wait for their turn."""
 REMEMBERED_MAX = 16
-"""What this many searches found is kept, at most 160 kB each, so that the next page is not searched for again."""
+"""The results of this many searches are kept, at most 160 kB each, so that the next page needs no new search."""
 
 
 class TextSearch:
@@ -45,7 +45,7 @@ async def _scanned(blobs: Blobs, name: str, size: int, params: SearchParams) -> 
 
 
 async def _whole_lines(blobs: Blobs, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-    """Blocks that end with a line; a line longer than a block makes a longer one."""
+    """Yield blocks that end with a line; a line longer than a block makes a longer block."""
     if start >= end:
         return
     kept = b""

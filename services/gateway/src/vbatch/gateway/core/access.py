@@ -1,8 +1,8 @@
-"""Who may do what, as the log tells it: keys, quotas of owners, rate limits. Everything is in memory, so a key can be
+"""Who may do what, according to the log: keys, quotas of owners, rate limits. Everything is in memory, so a key can be
 verified while the read model is away.
 
-Until the log holds a key, the keys of the key file count; where there is none either, whoever reaches a server that
-listens on loopback is the owner `local`, with every right.
+Until the log holds a key, the keys of the key file count. If there is no key file either, any client that reaches a
+server listening on loopback is the owner `local`, with every right.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from vbatch.gateway.core.refusals import (
 )
 
 LOCAL = "local"
-"""Who acts where no key is asked for."""
+"""The name of the caller if the server requires no key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever asks. `name` is the id of the key, or `local`."""
+    """The client that makes a request. `name` is the id of the key, or `local`."""
 
     owner: OwnerId
     name: str
@@ -46,8 +46,8 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 def is_asked_from_here(host: str | None, origin: str | None) -> bool:
     """Whether a request to a server without keys comes from a program or page of this machine.
 
-    A browser on this machine also runs pages of others: they send their Origin, or have a name of theirs lead here,
-    which then stands in Host.
+    A browser on this machine also shows pages of other sites. Their requests carry the site's Origin, or its name as
+    Host if the site makes that name resolve to this machine.
     """
     is_here = _name_of(f"//{host}") in LOCAL_NAMES
     return is_here and (origin is None or _name_of(origin) in LOCAL_NAMES)
@@ -62,7 +62,7 @@ def _name_of(url: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it stands; `sequence` is that of its last event."""
+    """The state of a key; `sequence` is that of its last event."""
 
     id: KeyId
     owner: OwnerId
@@ -78,7 +78,7 @@ class ApiKey:
 
     @property
     def scope(self) -> Scope:
-        """The widest."""
+        """The widest scope of the key."""
         return max(self.scopes, key=RANKS.__getitem__)
 
     def opens(self, now: datetime) -> bool:
@@ -87,7 +87,7 @@ class ApiKey:
 
 @dataclass
 class Access:
-    """`is_local` says that the server listens on loopback only."""
+    """The keys, quotas and limits that are in force. `is_local`: the server listens on loopback only."""
 
     file_keys: ApiKeys
     is_local: bool
@@ -99,7 +99,7 @@ class Access:
     _quotas: dict[OwnerId, Quota] = field(default_factory=dict)
 
     def evolve(self, event: e.AnyEvent, sequence: int) -> None:
-        """Fold one event; those of other subjects change nothing."""
+        """Fold one event; events about other subjects change nothing."""
         if isinstance(event, e.AccessEvent):
             self._fold(event, sequence)
         self.sequence = max(self.sequence, sequence)
@@ -121,7 +121,7 @@ class Access:
                 assert_never(event)
 
     def caller(self, authorization: str | None, now: datetime) -> Caller:
-        """The caller of the key in an Authorization header.
+        """Return the caller of the key in an Authorization header.
 
         Raises Refusal when the key is missing or wrong, and for every caller until the past has been read.
         """
@@ -141,11 +141,11 @@ class Access:
             raise scope_missing(needed)
 
     def is_still(self, caller: Caller, now: datetime) -> bool:
-        """Whether whoever was let in would be let in again, for answers that take long."""
+        """Whether an admitted caller would still be admitted, for answers that take long."""
         return not self.keys if caller.key is None else self.keys[caller.key.id].opens(now)
 
     def knows(self, authorization: str | None) -> bool:
-        """Whether the id that stands in the key is one of ours: looked up, nothing is hashed."""
+        """Whether the id in the key belongs to one of our keys; this only looks the id up and hashes nothing."""
         key_id = key_id_of(key_in(authorization or ""))
         return key_id is not None and key_id in self.keys
 

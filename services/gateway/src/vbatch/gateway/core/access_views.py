@@ -1,4 +1,4 @@
-"""The objects of the access routes, which are ours: keys, owners, limits, and who one is."""
+"""The objects of the access routes, which are ours: keys, owners, limits, and the caller itself."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class KeyList(BaseModel):
 
 
 class QuotaObject(BaseModel):
-    """Null limits nothing."""
+    """Null means no limit."""
 
     unfinished_batches_max: int | None
     unanswered_requests_max: int | None
@@ -75,7 +75,8 @@ class OwnerList(BaseModel):
 
 
 class LimitsObject(BaseModel):
-    """Of each key, in each gateway process, a minute; 0 limits nothing. `pinned` names those of the settings."""
+    """The limits for each key, per minute, in each gateway process; 0 means no limit. `pinned` names the limits that
+    the settings fix."""
 
     object: Literal["limits"] = "limits"
     creates_per_minute_max: int
@@ -86,7 +87,7 @@ class LimitsObject(BaseModel):
 
 
 class MeObject(BaseModel):
-    """`key_id` is null where no key is asked for; `usage` while the read model is away."""
+    """`key_id` is null if the server requires no key; `usage` is null while the read model is away."""
 
     object: Literal["me"] = "me"
     owner: str

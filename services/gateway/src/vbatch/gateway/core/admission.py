@@ -1,4 +1,4 @@
-"""Whom the gateway lets in, on every route that asks for a key: wrong keys are counted for each address."""
+"""Which callers the gateway admits, on every route that requires a key; wrong keys are counted for each address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, too_many_failed_keys
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Once too many wrong keys came from an address, only keys whose id is known are looked at from there."""
+    """After too many wrong keys from an address, only keys with a known id are checked from there."""
 
     access: Access
     failed_keys: RateLimit = field(default_factory=lambda: RateLimit(FAILED_KEYS_PER_MINUTE))

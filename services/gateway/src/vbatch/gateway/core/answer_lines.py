@@ -1,4 +1,4 @@
-"""The lines of a batch, each with its request and what became of it: asks, previews, and the objects that show them."""
+"""The lines of a batch, each with its request and its outcome: params, previews, and the objects that show them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LINES_DEFAULT, LINES_MAX = 50, 200
 LINE_MAX = 2**31 - 1
 SEARCH_CHARS_MAX = 256
 PREVIEW_BYTES_MAX = 256 << 10
-"""A line longer than this is not read for a preview."""
+"""A line longer than this gets no preview."""
 SHOWN_BYTES_MAX = 1 << 20
-"""A request or an answer longer than this is shown as the beginning of its text."""
+"""Of a request or an answer longer than this, only the beginning of its text is shown."""
 HEAD_BYTES = 64 << 10
 SERIES_POINTS_MAX = 120
 STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600)
-"""Seconds one point of a series may cover."""
+"""The numbers of seconds that one point of a series may cover."""
 FAULT_KINDS_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
 class LinesParams:
-    """At most `limit` answered lines behind `after_line`; None asks for no such thing."""
+    """At most `limit` answered lines after `after_line`; a field that is None filters nothing."""
 
     after_line: int = 0
     limit: int = LINES_DEFAULT
@@ -45,7 +45,7 @@ class LinesParams:
 
 @dataclass(frozen=True, slots=True)
 class LineRecord:
-    """One answered line: where its output line stands in the growing JSONL, and what was measured."""
+    """One answered line: where its output line is in the growing JSONL, and what was measured."""
 
     line: int
     start: int
@@ -68,7 +68,7 @@ class LineRecord:
 
 @dataclass(frozen=True, slots=True)
 class FaultRecord:
-    """Answers that failed alike."""
+    """Failed answers of one kind."""
 
     error_code: str | None
     status_code: int | None
@@ -87,7 +87,8 @@ class ChunkRecord:
 
 
 class LineObject(BaseModel):
-    """`request` and `answer` are the beginnings of both texts; null where the input file is gone or a line too long."""
+    """`request` and `answer` are the beginnings of both texts; null if the input file is deleted or a line is too
+    long."""
 
     object: str = "batch.line"
     line: int
@@ -107,8 +108,8 @@ class LineObject(BaseModel):
 
 
 class SearchObject(BaseModel):
-    """How far a search for `contains` came: `hits` lines hold the words in what was searched. `next` goes on behind it
-    as `search_after`; null when all was searched."""
+    """The progress of a search for `contains`: `hits` lines contain the words in the part that was searched. To
+    continue, pass `next` as `search_after`; it is null when everything was searched."""
 
     hits: int
     searched_bytes: int
@@ -117,8 +118,8 @@ class SearchObject(BaseModel):
 
 
 class LinePage(BaseModel):
-    """In input order, or as `order` asks. `last_line` continues the page as `after_line`. `search` is null where
-    nothing was searched for."""
+    """In input order, or as `order` says. To get the next page, pass `last_line` as `after_line`. `search` is null if
+    there was no search."""
 
     object: str = "list"
     data: list[LineObject]
@@ -128,8 +129,9 @@ class LinePage(BaseModel):
 
 
 class LineDetailObject(BaseModel):
-    """One line whole: `request` as the client wrote it and `answer` as the output file will have it; null where there
-    is none. Of what is longer than a mebibyte, or no JSON, `request_head` and `answer_head` have the beginning."""
+    """One whole line: `request` as the client wrote it and `answer` as the output file will contain it; null if there
+    is none. For a text that is longer than a mebibyte or is not JSON, `request_head` and `answer_head` hold the
+    beginning."""
 
     object: str = "batch.line.detail"
     line: int
@@ -167,7 +169,7 @@ class SeriesObject(BaseModel):
 
 
 class ShownLine(msgspec.Struct, frozen=True, kw_only=True):
-    """`LineDetailObject` as it is sent: JSON keeps its bytes."""
+    """`LineDetailObject` as it is sent: the bytes of its JSON values stay unchanged."""
 
     object: str = "batch.line.detail"
     line: int
@@ -178,7 +180,7 @@ class ShownLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_lines_params(query: Mapping[str, str]) -> LinesParams:
-    """Raises Refusal."""
+    """Parse the query. Raises Refusal."""
     return LinesParams(
         after_line=_number(query, "after_line", 0, LINE_MAX) or 0,
         limit=_number(query, "limit", 1, LINES_MAX) or LINES_DEFAULT,
@@ -192,7 +194,7 @@ def parse_lines_params(query: Mapping[str, str]) -> LinesParams:
 
 
 def line_of_path(text: str) -> int:
-    """Raises Refusal."""
+    """Parse the line number of a path. Raises Refusal."""
     return integer_between(integer_of_text(text, "line"), "line", 1, LINE_MAX)
 
 
@@ -235,7 +237,7 @@ def fault_view(record: FaultRecord, answer: bytes | None) -> FaultObject:
 
 
 def shown_line(line: int, request: bytes | None, answer: bytes | None) -> ShownLine:
-    """Each is null, JSON, or the beginning of a text that is too long or no JSON."""
+    """Return the line; each text is null, JSON, or the beginning of a text that is too long or is not JSON."""
     request_raw, request_head = _raw_or_head(request)
     answer_raw, answer_head = _raw_or_head(answer)
     return ShownLine(
@@ -244,7 +246,7 @@ def shown_line(line: int, request: bytes | None, answer: bytes | None) -> ShownL
 
 
 def series_of(chunks: Sequence[ChunkRecord], times: Mapping[int, datetime]) -> SeriesObject:
-    """A chunk whose time is not known yet is left out: the next look has it."""
+    """Build the series. A chunk whose time is not known yet is left out; the next call includes it."""
     timed = [(int(times[chunk.sequence].timestamp()), chunk) for chunk in chunks if chunk.sequence in times]
     if not timed:
         return SeriesObject(starts_at=None, step_seconds=1, completed=[], failed=[], output_tokens=[])

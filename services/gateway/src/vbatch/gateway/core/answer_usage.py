@@ -29,7 +29,7 @@ class _Inner(msgspec.Struct):
 class _Answer(msgspec.Struct):
     usage: _Usage | None = None
     response: _Inner | None = None
-    """Where an event of a streamed response has it."""
+    """The place of the usage in an event of a streamed response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ _DECODER = msgspec.json.Decoder(_Answer)
 
 
 def usage_in(body: bytes) -> TokenCounts | None:
-    """What a whole answer reports; None if it reports nothing that is understood."""
+    """Return the tokens that a whole answer reports; None if it reports none that can be read."""
     try:
         answer = _DECODER.decode(body)
     except (msgspec.DecodeError, RecursionError):
@@ -56,7 +56,7 @@ def usage_in(body: bytes) -> TokenCounts | None:
 
 
 def usage_in_events(events: bytes) -> TokenCounts | None:
-    """What the last event that reports tokens says."""
+    """Return the tokens of the last event that reports any."""
     told = [line for line in events.splitlines() if USAGE in line and line.startswith(b"data:")]
     found = (usage_in(line.removeprefix(b"data:")) for line in reversed(told))
     return next((counts for counts in found if counts is not None), None)

@@ -1,6 +1,7 @@
-"""The key file: keys are known by their SHA-256 only, and the name of a key owns what is made with it.
+"""The key file: it holds only the SHA-256 of each key, and the name of a key is the owner of what is made with it.
 
-Once the log holds a key (`core.access`), the file no longer counts."""
+Once the log holds a key (`core.access`), the file no longer counts.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ class BadKeyFile(ValueError):
 
 
 class ApiKeys:
-    """Digest → owner."""
+    """Maps each digest to its owner."""
 
     def __init__(self, owners: Mapping[str, OwnerId]) -> None:
         self.owners = owners
@@ -34,7 +35,7 @@ NO_KEYS = ApiKeys({})
 
 
 def digest_of(key: str) -> str:
-    """A slow hash is needless: a key of ours has 190 bits, more than anybody can try."""
+    """Return the SHA-256 of a key. A slow hash is not needed: our keys have 190 bits, more than anyone can try."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What may be asked of the audit, and how it is shown."""
+"""The params of the audit, and the objects that show its entries."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ENTRIES_DEFAULT, ENTRIES_MAX = 100, 1_000
 
 @dataclass(frozen=True, slots=True)
 class AuditParams:
-    """At most `limit` entries behind sequence `after` and before `before`: of one actor, one object or one action if
-    that is named. They come oldest first, or newest first."""
+    """At most `limit` entries after sequence `after` and before `before`, filtered by actor, object or action if one is
+    named. They come oldest first, or newest first."""
 
     after: int
     limit: int
@@ -30,7 +30,8 @@ class AuditParams:
     is_newest_first: bool = False
 
     def wants(self, entry: AuditEntry) -> bool:
-        """Whether the entry fits the filters, wherever it stands; an action may be named by its beginning."""
+        """Whether the entry matches the filters, wherever it is in the log; the beginning of an action's name matches,
+        too."""
         return (
             self.actor in (None, entry.actor)
             and self.object_id in (None, entry.object_id)
@@ -58,7 +59,7 @@ class AuditPage(BaseModel):
 
 
 def parse_audit_params(query: Mapping[str, str]) -> AuditParams:
-    """Raises Refusal."""
+    """Parse the query. Raises Refusal."""
     after = integer_between(integer_of_text(query.get("after", "0"), "after"), "after", 0, BYTES_MAX)
     limit = integer_of_text(query.get("limit", str(ENTRIES_DEFAULT)), "limit")
     limit = integer_between(limit, "limit", 1, ENTRIES_MAX)
@@ -82,7 +83,7 @@ def _is_newest_first(order: str) -> bool:
 
 
 def audit_view(entries: list[AuditEntry], limit: int) -> AuditPage:
-    """Of `entries` one more than `limit` was read to see whether there is more."""
+    """Build the page; `entries` holds one more than `limit` if there are more."""
     shown = entries[:limit]
     return AuditPage(
         data=[_entry_view(entry) for entry in shown],

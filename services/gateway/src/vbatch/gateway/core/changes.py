@@ -1,4 +1,4 @@
-"""What was changed while the server ran: rate limits and quotas, each with what it was before, so that it can be
+"""The changes of rate limits and quotas while the server ran, each with the values before it, so that it can be
 undone."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALL_KEYS = "all keys"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of limits or of a quota, of `target`, an owner or all keys."""
+    """One change of limits or of a quota. `target` is an owner, or all keys."""
 
     sequence: int
     at: datetime
@@ -36,7 +36,7 @@ class Change:
 
 @dataclass
 class Changes:
-    """The newest ones, as they are folded; a quota's event tells only what it became."""
+    """The newest changes, as they are folded; a quota's event holds only the new values."""
 
     count_max: int
     _quotas: dict[OwnerId, Quota] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Changes:
 
 
 class FieldChangeObject(BaseModel):
-    """For a quota null limits nothing; for a rate limit 0 does."""
+    """For a quota null means no limit; for a rate limit 0 does."""
 
     name: str
     before: int | None
@@ -91,7 +91,7 @@ class ChangeList(BaseModel):
 
 
 def parse_changes_params(query: Mapping[str, str]) -> int:
-    """How many are asked for. Raises Refusal."""
+    """Return how many changes are requested. Raises Refusal."""
     limit = integer_of_text(query.get("limit", str(CHANGES_DEFAULT)), "limit")
     return integer_between(limit, "limit", 1, CHANGES_MAX)
 

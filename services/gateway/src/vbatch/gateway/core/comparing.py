@@ -25,7 +25,7 @@ from vbatch.gateway.core.shapes import integer_between, integer_of_text
 
 BATCHES_MIN, BATCHES_MAX = 2, 6
 LINES_TOGETHER_MAX = 3_000_000
-"""Requests of the batches together: more could not be compared within the time of one query."""
+"""The most requests of all batches together: more could not be compared within the time limit of one query."""
 COMPARED_DEFAULT, COMPARED_MAX = 20, 100
 TEXT_CHARS_MAX = 4_000
 BATCHES_CHARS_MAX = 500
@@ -34,7 +34,7 @@ Z_95 = 1.959964
 
 
 class Only(StrEnum):
-    """Which of the shared lines are wanted."""
+    """Which of the shared lines to return."""
 
     ALL = "all"
     DIFFERENT = "different"
@@ -51,7 +51,7 @@ class CompareParams:
 
 @dataclass(frozen=True, slots=True)
 class AnswerStatistics:
-    """Of one batch; times and lengths are of successful answers. None where there is none."""
+    """The statistics of one batch; times and lengths are of successful answers. None if there is no such answer."""
 
     sequence: int
     answered: int
@@ -67,7 +67,7 @@ class AnswerStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of the lines that both the first batch and this one answered with a text, so many have the same one."""
+    """Of the lines that both the first batch and this one answered with a text, how many have the same text."""
 
     sequence: int
     shared: int
@@ -84,7 +84,7 @@ class ComparedRecord:
 
 
 class ShareObject(BaseModel):
-    """A share with its interval of 95 % (Wilson); all null where nothing was counted."""
+    """A share with its interval of 95 % (Wilson); all fields are null if nothing was counted."""
 
     count: int
     of: int
@@ -94,7 +94,8 @@ class ShareObject(BaseModel):
 
 
 class ComparedBatchObject(BaseModel):
-    """`agreement` is with the first batch; null for the first itself. `cut` ended by `length`."""
+    """`agreement` is with the first batch; null for the first batch itself. `cut` counts the answers that ended by
+    `length`."""
 
     batch_id: str
     model: str | None
@@ -117,7 +118,8 @@ class ComparisonObject(BaseModel):
 
 
 class ComparedAnswerObject(BaseModel):
-    """`text` is cut at 4,000 characters; null where the answer is none. `agrees` with the first batch's."""
+    """`text` is cut at 4,000 characters; null if the answer has no text. `agrees` says whether it equals the first
+    batch's."""
 
     batch_id: str
     succeeded: bool
@@ -131,7 +133,7 @@ class ComparedAnswerObject(BaseModel):
 
 
 class ComparedLineObject(BaseModel):
-    """`answers` has one place for each batch, in the order asked for; null where that batch has no answer yet."""
+    """`answers` has one place for each batch, in the requested order; null if that batch has no answer yet."""
 
     line: int
     custom_id: str
@@ -140,7 +142,7 @@ class ComparedLineObject(BaseModel):
 
 
 class ComparedPage(BaseModel):
-    """In input order. `last_line` continues the page as `after_line`."""
+    """In input order. To get the next page, pass `last_line` as `after_line`."""
 
     object: str = "list"
     data: list[ComparedLineObject]
@@ -149,7 +151,7 @@ class ComparedPage(BaseModel):
 
 
 def parse_compare_params(query: Mapping[str, str]) -> CompareParams:
-    """Raises Refusal."""
+    """Parse the query. Raises Refusal."""
     limit, after = query.get("limit", str(COMPARED_DEFAULT)), query.get("after_line", "0")
     return CompareParams(
         batch_ids=_batch_ids(query.get("batches", "")),
@@ -160,7 +162,7 @@ def parse_compare_params(query: Mapping[str, str]) -> CompareParams:
 
 
 def check_comparable(batches: Sequence[BatchRecord]) -> None:
-    """Raises Refusal."""
+    """Check that the batches can be compared. Raises Refusal."""
     if sum(batch.counts.total for batch in batches) > LINES_TOGETHER_MAX:
         message = f"Together the batches may have {LINES_TOGETHER_MAX:,} requests."
         raise Refusal(Reason.VALUE_INVALID, message, "batches")
@@ -185,7 +187,8 @@ def comparison_view(
 
 
 def share_view(count: int, of: int) -> ShareObject:
-    """Wilson, Probable Inference (1927): an interval that holds for small counts and near 0 and 1."""
+    """Return the share and its interval by Wilson, Probable Inference (1927), which holds for small counts and near 0
+    and 1."""
     if not of:
         return ShareObject(count=count, of=of, share=None, low=None, high=None)
     share = count / of
@@ -214,7 +217,7 @@ def answer_view(
 
 
 def said(answer: bytes | None) -> str | None:
-    """The text of an output line."""
+    """Return the text of an output line."""
     try:
         decoded = msgspec.json.decode(answer) if answer is not None else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -223,7 +226,7 @@ def said(answer: bytes | None) -> str | None:
 
 
 def compared_heading(batches: Sequence[BatchRecord]) -> bytes:
-    """Two columns for each batch: its answer, and whether it agrees with the first."""
+    """Return the heading; each batch has two columns: its answer, and whether it agrees with the first."""
     names = [f"{batch.model or 'several models'} ({batch.id})" for batch in batches]
     return _row(["line", "custom_id", "request", *(part for name in names for part in (name, f"{name} agrees"))])
 

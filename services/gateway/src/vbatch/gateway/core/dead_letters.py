@@ -23,7 +23,7 @@ NOT_OURS = "Another service writes this message, and the gateway has not its rig
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message that could not be used. `fault` says why sending it again is of no use here; empty when it is."""
+    """A message that could not be used. `fault` says why sending it again does not help here; empty if it does."""
 
     sequence: int
     reason: str
@@ -50,7 +50,7 @@ class DeadLetterObject(BaseModel):
 
 
 class DeadLetterList(BaseModel):
-    """Oldest first; `last_id` continues the list."""
+    """Oldest first; to get the next page, pass `last_id` as `after`."""
 
     object: Literal["list"] = "list"
     data: list[DeadLetterObject]
@@ -59,7 +59,7 @@ class DeadLetterList(BaseModel):
 
 
 class DeadLetterDetailObject(DeadLetterObject):
-    """`body` is its beginning, of at most 65,536 characters."""
+    """`body` is the beginning of the message's body, at most 65,536 characters."""
 
     headers: dict[str, str]
     body: str
@@ -67,7 +67,7 @@ class DeadLetterDetailObject(DeadLetterObject):
 
 
 class DeadLetterSettledObject(BaseModel):
-    """The dead letter is gone. `sent_as` is the sequence of the message that was sent again."""
+    """The dead letter was removed. `sent_as` is the sequence of the message that was sent again."""
 
     object: Literal["dead_letter.settled"] = "dead_letter.settled"
     id: int
@@ -75,20 +75,21 @@ class DeadLetterSettledObject(BaseModel):
 
 
 def is_ours(record: Recorded) -> bool:
-    """Whether the catalogue says that the gateway writes this event: its key of the log could send no other."""
+    """Whether the gateway writes this event, according to the catalogue; its key for the log cannot send any other
+    event."""
     kind = kind_of(record)
     return kind is not None and WRITER in kind.writers
 
 
 def parse_letters_params(query: Mapping[str, str]) -> tuple[int, int]:
-    """The sequence behind which the page begins, and its size. Raises Refusal."""
+    """Return the sequence after which the page begins, and its size. Raises Refusal."""
     after = integer_between(integer_of_text(query.get("after", "0"), "after"), "after", 0, SEQUENCE_MAX)
     limit = integer_of_text(query.get("limit", str(LETTERS_DEFAULT)), "limit")
     return after, integer_between(limit, "limit", 1, LETTERS_MAX)
 
 
 def read_letter_id(text: str) -> int:
-    """Raises Refusal."""
+    """Parse the id in a path. Raises Refusal."""
     return integer_between(integer_of_text(text, "id"), "id", 1, SEQUENCE_MAX)
 
 
@@ -123,7 +124,7 @@ def letter_detail_view(letter: Letter) -> DeadLetterDetailObject:
 
 
 def letters_view(letters: Sequence[Letter], limit: int) -> DeadLetterList:
-    """Of `letters` one more than `limit` was read to see whether there is more."""
+    """Build the list; `letters` holds one more than `limit` if there are more."""
     shown = letters[:limit]
     return DeadLetterList(
         data=[letter_view(letter) for letter in shown],

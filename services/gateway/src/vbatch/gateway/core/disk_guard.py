@@ -12,7 +12,7 @@ UNITS = ("KiB", "MiB", "GiB", "TiB")
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A place that fills up: a disk or a stream. `is_for_uploads`: the bytes of uploads go there."""
+    """A place that fills up: a disk or a stream. `is_for_uploads`: the bytes of uploads are stored there."""
 
     place: str
     free_bytes: int
@@ -32,7 +32,7 @@ class Watermark:
 
 
 def check_space(spaces: Iterable[tuple[Space, Watermark]], upload_bytes: int) -> None:
-    """Raises Refusal for the first place where the new work would go below the watermark."""
+    """Raises Refusal for the first place where the new work would leave less free space than the watermark."""
     for space, watermark in spaces:
         needed = watermark.kept_bytes(space) + (upload_bytes if space.is_for_uploads else 0)
         if space.free_bytes < needed:

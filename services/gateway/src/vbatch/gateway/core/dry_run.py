@@ -1,4 +1,4 @@
-"""A dry run: a few lines of a file are run now, and the cost of all of them is estimated. Nothing is created."""
+"""A dry run: a few lines of a file run now, and the cost of all lines is estimated. Nothing is created."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PRICES = ("input_per_million", "output_per_million", "per_kwh")
 PRICE_MAX = 1e9
 MILLION = 1_000_000
 CONFIDENCE = 2.0
-"""A total is within so many standard errors of its estimate in 95 of 100 cases."""
+"""In 95 of 100 cases a total is within this many standard errors of its estimate."""
 SHOWN_BYTES_MAX = 256 << 10
-"""An answer that is longer is not shown."""
+"""A longer answer is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """In any one currency; None where none was given."""
+    """Prices in any one currency; None if no price was given."""
 
     input_per_million: float | None = None
     output_per_million: float | None = None
@@ -52,7 +52,7 @@ class EstimateParams:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """An estimate, and between what the truth likely is."""
+    """An estimate, and the bounds between which the true value probably is."""
 
     value: float
     low: float
@@ -118,13 +118,14 @@ def _price(value: object, name: str) -> float | None:
 
 
 def parts_of(line: bytes) -> tuple[str, bytes]:
-    """The custom_id and the body of a line that was found fit."""
+    """Return the custom_id and the body of a line that was found valid."""
     found = _LINE.decode(line)
     return found.custom_id, bytes(found.body)
 
 
 def tokenize_body(endpoint: str, body: bytes) -> bytes | None:
-    """The body that has vLLM count the tokens of a request; None for an endpoint whose input it does not count."""
+    """Return the body that makes vLLM count the tokens of a request; None for an endpoint whose input it does not
+    count."""
     fields: Mapping[str, msgspec.Raw] = _FIELDS.decode(body)
     source = {CHAT_COMPLETIONS: "messages", COMPLETIONS: "prompt", EMBEDDINGS: "input"}.get(endpoint)
     if source is None or source not in fields:
@@ -137,7 +138,7 @@ def tokenize_body(endpoint: str, body: bytes) -> bytes | None:
 
 
 def token_count(answer: bytes) -> int | None:
-    """What an answer to `tokenize_body` says."""
+    """Return the count in an answer to `tokenize_body`."""
     try:
         return _TOKENIZED.decode(answer).count
     except (msgspec.DecodeError, RecursionError):
@@ -145,10 +146,10 @@ def token_count(answer: bytes) -> int | None:
 
 
 def input_tokens(sample: Sequence[Counted], requests: int, total_bytes: int) -> Range | None:
-    """The tokens of all lines from those of a sample, by the ratio of tokens to bytes (Cochran 1977, 6.2-6.4).
+    """Estimate the tokens of all lines from those of a sample, by the ratio of tokens to bytes (Cochran 1977, 6.2-6.4).
 
-    None for an empty sample. The range holds in 95 of 100 cases where the sample is spread evenly; with every line
-    counted it is exact.
+    None for an empty sample. The range holds in 95 of 100 cases if the sample is spread evenly; with every line counted
+    it is exact.
     """
     sampled_bytes = sum(counted.length for counted in sample)
     if not sampled_bytes:
@@ -169,7 +170,8 @@ def _standard_error(sample: Sequence[Counted], ratio: float, requests: int) -> f
 
 
 def output_tokens(answered: Sequence[int], mean_so_far: float | None, requests: int) -> Range | None:
-    """The tokens of all answers, between the shortest and the longest answer, the model's mean so far among them."""
+    """Estimate the tokens of all answers, between the shortest and the longest answer, including the model's mean so
+    far."""
     if not answered:
         return None
     seen = [*map(float, answered), *([mean_so_far] if mean_so_far is not None else [])]

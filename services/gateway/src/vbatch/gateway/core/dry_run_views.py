@@ -1,4 +1,4 @@
-"""The object that a dry run answers with."""
+"""The object that a dry run returns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOUR = 3_600.0
 
 
 class RangeObject(BaseModel):
-    """`value` is the likeliest, the truth is likely between `low` and `high`."""
+    """`value` is the most likely value; the true value is probably between `low` and `high`."""
 
     value: int
     low: int
@@ -23,7 +23,7 @@ class RangeObject(BaseModel):
 
 
 class TriedLineObject(BaseModel):
-    """One line that was run. `body` is the engine's answer untouched; null for one too long to be shown here."""
+    """One line that was run. `body` is the engine's answer, unchanged; null if it is too long to be shown here."""
 
     line: int
     custom_id: str
@@ -33,7 +33,7 @@ class TriedLineObject(BaseModel):
 
 
 class MoneyObject(BaseModel):
-    """In the currency of the prices; null where no price was given, or nothing is known to multiply it with."""
+    """In the currency of the prices; null if no price was given, or if the number of tokens is not known."""
 
     input: float | None
     output: float | None
@@ -41,7 +41,7 @@ class MoneyObject(BaseModel):
 
 
 class EstimateObject(BaseModel):
-    """What the whole file would cost. Times are Unix seconds; null is what is not known."""
+    """The cost of the whole file. Times are Unix seconds; a value that is not known is null."""
 
     input_tokens: RangeObject | None
     input_tokens_counted_lines: int
@@ -57,7 +57,7 @@ class EstimateObject(BaseModel):
 
 
 class DryRunObject(BaseModel):
-    """A batch that was not created: a few of its answers, and what all of them would cost."""
+    """A batch that was not created: a few of its answers, and the cost of all of them."""
 
     object: Literal["batch.dry_run"] = "batch.dry_run"
     input_file_id: str

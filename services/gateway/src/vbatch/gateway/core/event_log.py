@@ -1,4 +1,4 @@
-"""Pages of the event log: what may be asked for, which events an owner sees, and how one is shown."""
+"""Pages of the event log: their params, which events an owner sees, and how an event is shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHUNK = "batch.chunk_completed"
 FREQUENT = frozenset(
     {CHUNK, "batch.dispatched", "upload.part_added", "judgement.recorded", "judgement.compared", "judgement.withdrawn"}
 )
-"""Of these there may be thousands a batch; they are shown when all events are asked for."""
+"""There may be thousands of these events per batch; they are shown only if all events are requested."""
 AGGREGATES = (
     "file",
     "upload",
@@ -38,15 +38,17 @@ AGGREGATES = (
     "model",
     "queue",
 )
-"""What owners may see. Keys, quotas, limits, webhooks and dead letters are told to administrators, by the audit."""
+"""What owners may see. Events of keys, quotas, limits, webhooks and dead letters are shown to administrators, by the
+audit."""
 NAMES_ITS_OWNER = frozenset({"judgement", "dataset", "labeling", "evaluation"})
-"""Every event of these says whose it is."""
+"""Every event of these aggregates names its owner."""
 OF_THE_SERVER = frozenset({"runner", "scheduler", "results", "model", "queue"})
-"""Events of these belong to no owner: whoever may use the server sees them."""
+"""Events of these aggregates belong to no owner: every caller that may use the server sees them."""
 
 
 class EventObject(BaseModel):
-    """One event of the log. `sentence` is for people, `data` is the body, of a chunk without its answers."""
+    """One event of the log. `sentence` is for people, `data` is the body; the body of a chunk comes without its
+    answers."""
 
     object: str = "event"
     sequence: int
@@ -59,7 +61,8 @@ class EventObject(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Newest first. `next_before` continues the page; null when the log holds nothing older."""
+    """Newest first. To get the next page, pass `next_before` as `before`; it is null when the log holds nothing
+    older."""
 
     object: str = "list"
     data: list[EventObject]
@@ -69,7 +72,8 @@ class EventPage(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EventsParams:
-    """At most `limit` events before a sequence: of one batch, of these aggregates, with the frequent ones or not."""
+    """At most `limit` events before a sequence: of one batch or of these aggregates, with or without the frequent
+    events."""
 
     limit: int = EVENTS_DEFAULT
     before: int = SEQUENCE_MAX
@@ -93,7 +97,7 @@ class EventsParams:
 
 
 class ShownEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """`EventObject` as it is sent: its body keeps its bytes."""
+    """`EventObject` as it is sent: the bytes of its body stay unchanged."""
 
     object: str = "event"
     sequence: int
@@ -106,7 +110,7 @@ class ShownEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_events_params(query: Mapping[str, str]) -> EventsParams:
-    """Raises Refusal."""
+    """Parse the query. Raises Refusal."""
     return EventsParams(
         limit=_number(query, "limit", EVENTS_DEFAULT, 1, EVENTS_MAX),
         before=_number(query, "before", SEQUENCE_MAX, 1, SEQUENCE_MAX),
@@ -131,14 +135,14 @@ def shown(record: Recorded, event: e.AnyEvent) -> ShownEvent:
 
 
 def page_of_events(events: Sequence[ShownEvent], next_before: int | None) -> bytes:
-    """An `EventPage`."""
+    """Return an `EventPage` as JSON."""
     return msgspec.json.encode(
         {"object": "list", "data": list(events), "has_more": next_before is not None, "next_before": next_before}
     )
 
 
 def owner_named_in(event: e.AnyEvent) -> str | None:
-    """Whose it is, where the event itself says so."""
+    """Return the owner that the event itself names; None if it names none."""
     match event:
         case e.FileStored() | e.FileDeleted() | e.UploadCreated() | e.BatchCreated():
             return event.owner
@@ -149,7 +153,8 @@ def owner_named_in(event: e.AnyEvent) -> str | None:
 
 
 def kind_of(record: Recorded) -> EventKind | None:
-    """An older version counts as the newest; None for what this version of the server does not know."""
+    """Return the kind of an event; an older version counts as the newest. None for an event that this version of the
+    server does not know."""
     name = record.headers.get(CE_TYPE, "").rsplit(".v", 1)[0].removeprefix("vbatch.")
     return _BY_NAME.get(name)
 
@@ -162,7 +167,7 @@ def subject_filter(kind: EventKind, aggregate_id: str = "*") -> str:
 
 
 def _aggregates(query: Mapping[str, str]) -> frozenset[str]:
-    """One or several, with commas between."""
+    """Parse one or several aggregates, separated by commas."""
     if "aggregate" not in query:
         return frozenset(AGGREGATES)
     wanted = frozenset(query["aggregate"].split(","))

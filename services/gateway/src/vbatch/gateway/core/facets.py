@@ -1,4 +1,4 @@
-"""How the answers of a batch divide: by model, by how they ended, by whether they are JSON."""
+"""How the answers of a batch divide: by model, by finish reason, by whether they are JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FACETS_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class FacetRecord:
-    """So many answers with all three in common."""
+    """The number of answers with the same three values."""
 
     model: str | None
     finish_reason: str | None
@@ -29,8 +29,8 @@ class FacetValue(BaseModel):
 
 
 class FacetsObject(BaseModel):
-    """Successful answers so far, by each value, the most frequent first. `json_count` of them are an object or an
-    array, `text_count` are another text; the rest is no text."""
+    """Successful answers so far, by each value, most frequent first. `json_count` of them are an object or an array,
+    `text_count` are another text; the others have no text."""
 
     object: str = "batch.facets"
     models: list[FacetValue]

@@ -22,7 +22,7 @@ WITHOUT_SCHEDULER = {
     BatchStatus.CANCELLING: "its files to be written: it is being cancelled",
     BatchStatus.FINALIZING: "its files to be written: all its requests are done",
 }
-"""What an unfinished batch waits for that the scheduler does not know yet, or no longer."""
+"""What an unfinished batch waits for if the scheduler does not know the batch yet, or no longer."""
 
 
 class EtaObject(BaseModel):
@@ -35,7 +35,7 @@ class EtaObject(BaseModel):
 
 
 class AdmissionObject(BaseModel):
-    """Whether the batch is expected to end within its window, and the shortest window that it would meet."""
+    """Whether the batch is expected to end within its completion window, and the shortest window that it would meet."""
 
     feasible: bool
     earliest_completion_window: str | None
@@ -67,7 +67,8 @@ class OthersObject(BaseModel):
 
 
 class StayObject(BaseModel):
-    """A model on a device: loaded from `loads_at` to `starts_at`, equal where it is there already, until `ends_at`."""
+    """A model on a device: it is loading from `loads_at` to `starts_at`, which are equal if it is loaded already, and
+    stays until `ends_at`."""
 
     model: str
     loads_at: int
@@ -76,7 +77,7 @@ class StayObject(BaseModel):
 
 
 class DeviceObject(BaseModel):
-    """What a runner is expected to do, for all owners; `more` stays behind these are not listed."""
+    """What a runner is expected to do, for all owners; `more` further stays are not listed."""
 
     runner_id: str
     stays: list[StayObject]
@@ -85,7 +86,7 @@ class DeviceObject(BaseModel):
 
 class QueueObject(BaseModel):
     """Your unfinished batches in the order they run; the missing positions are other owners' batches. `paused_at` is
-    set while all work is paused, of every owner."""
+    set while all work of every owner is paused."""
 
     object: Literal["queue"] = "queue"
     as_of: int
@@ -97,7 +98,7 @@ class QueueObject(BaseModel):
 
 
 class WhyObject(BatchForecastObject):
-    """`runs_first` are your own batches that come before, `others_first` counts those of other owners."""
+    """`runs_first` holds your own batches that run before this one; `others_first` counts those of other owners."""
 
     object: Literal["batch.why"] = "batch.why"
     batch_id: str
@@ -136,7 +137,7 @@ def queue_view(owner: OwnerId, forecast: Forecast, pause: QueuePause = RUNNING) 
 
 
 def _others(batches: Sequence[ForecastEntry], more: int) -> OthersObject:
-    """`more` counts those that the forecast left out."""
+    """Count the batches of other owners; `more` counts those that the forecast left out."""
     waiting = sum(batch.waiting_requests for batch in batches)
     return OthersObject(batches=len(batches) + more, waiting_requests=waiting)
 

@@ -1,6 +1,6 @@
-"""A request that its client waits for: what is read of its body, why it is refused, and how a broken stream ends.
+"""A request of the interactive lane: what is read of its body, why it is refused, and how a broken stream ends.
 
-The body goes to the engine as the client wrote it; only what decides its way is read here.
+The body goes to the engine as the client wrote it; only the fields that decide where it goes are read here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BLANK_LINES = (b"\n\n", b"\r\n\r\n")
 DONE = b"data: [DONE]"
 RESPONSE_ENDS = (b'"type":"response.completed"', b'"type":"response.incomplete"', b'"type":"response.failed"')
 ENDS = (DONE, b"event: response.completed", b"event: response.incomplete", b"event: response.failed", *RESPONSE_ENDS)
-"""How a stream says that it is whole."""
+"""The events by which a stream says that it is complete."""
 ENGINE_LOST_MESSAGE = "The engine stopped while it answered this request."
 
 
@@ -54,7 +54,7 @@ class InteractiveRequest:
 
 
 def parse_interactive(raw: bytes, endpoint: str, models: Mapping[ModelId, ModelDefinition]) -> InteractiveRequest:
-    """Read what decides the way of a body. Raises Refusal."""
+    """Read the fields of a body that decide where it goes. Raises Refusal."""
     body = _read(raw)
     model = _model(body.model)
     if body.stream is not None and not isinstance(body.stream, bool):
@@ -89,7 +89,7 @@ def _read(raw: bytes) -> _Body:
 
 
 def _check_trust(raw: bytes, definition: ModelDefinition) -> None:
-    """Refuse what a line of a batch would be refused for. Most bodies name neither media nor a template."""
+    """Refuse what would be refused in a line of a batch. Most bodies name neither media nor a template."""
     if b"_url" not in raw and b"chat_template" not in raw and b"\\u00" not in raw:
         return
     try:
@@ -104,10 +104,10 @@ class EventSplitter:
     def __init__(self) -> None:
         self._rest = b""
         self.is_complete = False
-        """Whether the stream has said that it is whole."""
+        """Whether the stream has said that it is complete."""
 
     def feed(self, piece: bytes) -> bytes:
-        """Return the events that are complete now. Raises ValueError for an endless one."""
+        """Return the events that are complete now. Raises ValueError for an event that is too long."""
         content = self._rest + piece
         end = max((content.rfind(blank) + len(blank) for blank in BLANK_LINES if blank in content), default=0)
         whole, self._rest = content[:end], content[end:]
@@ -118,7 +118,7 @@ class EventSplitter:
 
 
 def error_event(refusal: Refusal, endpoint: str) -> bytes:
-    """The last event of a stream that cannot go on, as OpenAI sends it; its clients raise an error."""
+    """Return the last event of a stream that cannot continue, as OpenAI sends it; its clients raise an error."""
     envelope = refusal.envelope()
     if endpoint != RESPONSES:
         return b"data: " + msgspec.json.encode(envelope) + b"\n\n"

@@ -1,4 +1,4 @@
-"""Making, rotating and revoking API keys: what may be asked, and the events that say it."""
+"""Creating, rotating and revoking API keys: the params, and the events that record it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, key_over, type_invalid
 from vbatch.gateway.core.shapes import bounded_string, integer, integer_between, json_object, string
 
 KEYS_MAX = 10_000
-"""That open something, of all owners."""
+"""The most valid keys, of all owners."""
 NAME_CHARS_MAX = 100
 REASON_CHARS_MAX = 200
 HINT_CHARS = 4
@@ -37,14 +37,14 @@ class KeyParams:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """The event, and the key itself, which is told once and kept nowhere."""
+    """The event, and the key itself, which is shown once and stored nowhere."""
 
     event: e.KeyCreated
     text: str
 
 
 def parse_key_params(raw: bytes, now: datetime) -> KeyParams:
-    """Raises Refusal."""
+    """Parse the body. Raises Refusal."""
     body = json_object(raw, required=CREATE_REQUIRED, optional=("expires_at",))
     return KeyParams(
         owner=owner_name(string(body["owner"], "owner"), "owner"),
@@ -55,7 +55,7 @@ def parse_key_params(raw: bytes, now: datetime) -> KeyParams:
 
 
 def read_keep_hours(raw: bytes) -> int:
-    """For how long a rotated key still opens what it did. Raises Refusal."""
+    """Return for how many hours a rotated key stays valid. Raises Refusal."""
     if not raw:
         return KEEP_HOURS_DEFAULT
     hours = json_object(raw, required=(), optional=("keep_old_for_hours",)).get("keep_old_for_hours")
@@ -92,7 +92,7 @@ def check_may_create(access: Access, params: KeyParams, now: datetime) -> None:
 
 
 def rotation(key: ApiKey, *, keep_hours: int, by: str, now: datetime, entropy: bytes) -> tuple[NewKey, e.KeyExpirySet]:
-    """A key like this one, and the end of this one. Raises Refusal."""
+    """Return a key with the same rights, and the event that ends the old key. Raises Refusal."""
     if not key.opens(now):
         raise key_over(key.id)
     made = new_key(KeyParams(key.owner, key.name, key.scopes), by=by, now=now, entropy=entropy)
@@ -103,7 +103,7 @@ def rotation(key: ApiKey, *, keep_hours: int, by: str, now: datetime, entropy: b
 
 
 def imported(file_keys: ApiKeys, now: datetime) -> list[e.KeyCreated]:
-    """The keys of the key file as events: each name is an owner, with the rights it had."""
+    """Return the keys of the key file as events: each name is an owner, with the rights it had."""
     return [
         e.KeyCreated(
             at=now,
@@ -133,7 +133,7 @@ def owner_name(text: str, param: str) -> OwnerId:
 
 
 def printable(value: object, name: str, chars_max: int) -> str:
-    """A name that people read, on one line. Raises Refusal."""
+    """Return a name for people, on one line. Raises Refusal."""
     text = bounded_string(string(value, name), name, chars_max)
     if not text.strip() or not text.isprintable():
         raise Refusal(Reason.VALUE_INVALID, f"Invalid '{name}': expected printable characters on one line.", name)

@@ -14,7 +14,7 @@ from vbatch.gateway.core.shapes import integer, integer_between, json_object
 
 
 def read_limits(raw: bytes, before: RateLimits, pinned: Collection[Limited]) -> RateLimits:
-    """The limits after the ask, which names those it changes. Raises Refusal."""
+    """Return the limits after the request, which names those it changes. Raises Refusal."""
     body = json_object(raw, required=(), optional=RateLimits.__struct_fields__)
     for name in body:
         if Limited(name) in pinned:

@@ -1,4 +1,4 @@
-"""Which answered lines of a batch are asked for, and in which order: what the read model can tell of an answer."""
+"""The filters and the order of a batch's answered lines, as far as the read model knows the answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DESCENDING = "-"
 
 
 class LineOrder(StrEnum):
-    """What lines are sorted by; lines that are equal in it follow in input order."""
+    """What lines are sorted by; lines with equal values follow in input order."""
 
     LINE = "line"
     SECONDS = "seconds"
@@ -28,8 +28,8 @@ ORDERS = tuple(order for name in LineOrder for order in (name.value, DESCENDING 
 
 @dataclass(frozen=True, slots=True)
 class LineFilters:
-    """None asks for no such thing. `is_json`: the answer's text is an object or an array; the length of that text is
-    between `chars_min` and `chars_max`, both included."""
+    """A filter that is None is not applied. `is_json`: the answer's text is an object or an array; the length of that
+    text is between `chars_min` and `chars_max`, both included."""
 
     model: str | None = None
     finish_reason: str | None = None
@@ -44,7 +44,7 @@ NO_FILTERS = LineFilters()
 
 
 def read_line_filters(query: Mapping[str, str]) -> LineFilters:
-    """Raises Refusal."""
+    """Parse the query. Raises Refusal."""
     order, is_descending = _order(query)
     return LineFilters(
         model=_name(query, "model"),

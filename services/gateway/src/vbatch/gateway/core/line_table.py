@@ -1,4 +1,4 @@
-"""A selection of answered lines as a file: the formats there are, and the rows of a table."""
+"""A selection of answered lines as a file: the formats, and the rows of a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from vbatch.gateway.core.answer_lines import LineRecord
 from vbatch.gateway.core.refusals import Reason, Refusal
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so would be computed by a spreadsheet; a quote before it makes it text (OWASP, CSV injection)."""
+"""A spreadsheet would compute a cell that begins with one of these; a quote before it makes it text (OWASP, CSV
+injection)."""
 COLUMNS = (
     "line",
     "custom_id",
@@ -36,7 +37,7 @@ class ExportFormat(StrEnum):
 
 
 def read_export_format(query: Mapping[str, str]) -> ExportFormat:
-    """Raises Refusal."""
+    """Parse the query. Raises Refusal."""
     wanted = query.get("format", ExportFormat.JSONL.value)
     if wanted not in tuple(ExportFormat):
         message = f"Invalid value: '{wanted}'. Supported values are: 'jsonl', and 'csv'."
@@ -49,7 +50,7 @@ def table_heading() -> bytes:
 
 
 def table_row(record: LineRecord, request: bytes | None, answer: bytes | None) -> bytes:
-    """Both texts whole; empty for what is not there or no text."""
+    """Return the row with both whole texts; a cell is empty if its text is missing or is not text."""
     return _row(
         (
             record.line,
@@ -74,7 +75,7 @@ def _row(values: tuple[object, ...]) -> bytes:
 
 
 def text_cell(value: object) -> object:
-    """What a spreadsheet shows and does not compute."""
+    """Return a value that a spreadsheet shows and does not compute."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 

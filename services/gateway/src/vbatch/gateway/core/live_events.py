@@ -1,4 +1,4 @@
-"""What a subscriber of one batch receives: every event of its log, without the answers, until nothing more can come."""
+"""What a subscriber of one batch receives: every event of its log, without the answers, until no more can follow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ SEQUENCE_MAX = 2**63 - 1
 
 
 class ChunkSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A chunk_completed without its answers; the counts are of this chunk alone, so they stay true on resume."""
+    """A chunk_completed without its answers; the counts are of this chunk alone, so they are still correct on
+    resume."""
 
     at: str
     batch_id: str
@@ -34,7 +35,8 @@ def event_body(event: e.Event) -> bytes:
 
 
 def is_last(event: e.Event, *, cancel_came_before: bool) -> bool:
-    """Whether the batch ends with this event. A rejection after a cancel changes nothing: the cancel continues."""
+    """Whether the batch ends with this event. A rejection after a cancel does not end the batch: the cancel
+    continues."""
     if isinstance(event, e.BatchRejected):
         return not cancel_came_before
     return isinstance(event, e.BatchSealed)
@@ -57,7 +59,7 @@ def _summary(chunk: e.ChunkOutline) -> ChunkSummary:
 
 
 def read_last_event_id(header: str | None, *, created: int) -> int:
-    """Return the sequence after which to continue. Raises Refusal for an id that none of our streams sent."""
+    """Return the sequence after which to continue. Raises Refusal for an id that none of our streams has sent."""
     if not header:
         return created - 1
     try:

@@ -29,7 +29,7 @@ class ServiceLine:
 
 @dataclass(frozen=True, slots=True)
 class ServiceLines:
-    """In the order of their times; `has_more`: there are older ones."""
+    """In the order of their times; `has_more`: there are older lines."""
 
     lines: Sequence[ServiceLine]
     has_more: bool
@@ -45,7 +45,7 @@ class LogLineObject(BaseModel):
 
 
 class LogsObject(BaseModel):
-    """Oldest first; `has_more`: there are older ones that were not asked for."""
+    """Oldest first; `has_more`: there are older lines beyond the requested number."""
 
     object: Literal["list"] = "list"
     data: list[LogLineObject]
@@ -53,7 +53,7 @@ class LogsObject(BaseModel):
 
 
 def parse_logs_query(query: Mapping[str, str]) -> int:
-    """How many lines are asked for. Raises Refusal."""
+    """Return how many lines are requested. Raises Refusal."""
     limit = integer_of_text(query.get("limit", str(LINES_DEFAULT)), "limit")
     return integer_between(limit, "limit", 1, LINES_MAX)
 

@@ -1,7 +1,7 @@
-"""The answers of several batches as one list: which of a request's answers counts, and where each one stands.
+"""The answers of several batches as one list: which of a request's answers counts, and where it is stored.
 
-A family is a batch with its retries, and theirs. Of all answers to one `custom_id` in a family the newest successful
-one counts; where none was successful, the newest.
+A family is a batch with its direct and indirect retries. Of all answers to one `custom_id` in a family the newest
+successful one counts; if none was successful, the newest counts.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import NamedTuple
 from vbatch.gateway.core.records import BatchRecord
 
 FAMILY_MAX = 1_000
-"""The batches of one family that are read, oldest first."""
+"""The most batches of one family that are read, oldest first."""
 
 
 class MergedPlace(NamedTuple):
-    """Where the output line that counts stands: in the growing JSONL of the member at this index."""
+    """The place of the output line that counts: in the growing JSONL of the member at this index."""
 
     member: int
     start: int
@@ -27,7 +27,8 @@ class MergedPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A batch whose answers are merged. Answers of one `group` replace each other; those of two stand side by side."""
+    """A batch whose answers are merged. Within one `group` a newer answer replaces an older one; answers of different
+    groups are shown side by side."""
 
     batch: BatchRecord
     group: int = 0
@@ -44,7 +45,7 @@ class MergedPlaces:
     _last: tuple[int, int] = (0, 0)
 
     def add(self, place: MergedPlace, request: tuple[int, int]) -> None:
-        """Add the next answer; `request` is the oldest batch and the line there that it belongs to."""
+        """Add the next answer; `request` names the oldest batch that has the request, and its line there."""
         self._members.append(place.member)
         self._starts.append(place.start)
         self._lengths.append(place.length)
@@ -55,7 +56,7 @@ class MergedPlaces:
         return len(self._members)
 
     def pages(self, limit: int) -> Iterator[list[MergedPlace]]:
-        """All places, about `limit` at a time; the answers to one request are never parted."""
+        """Yield all places, about `limit` at a time; the answers to one request are never split."""
         first = 0
         while first < len(self):
             end = min(first + limit, len(self))
@@ -66,7 +67,7 @@ class MergedPlaces:
 
 
 def runs(places: Sequence[MergedPlace]) -> Iterator[tuple[int, list[MergedPlace]]]:
-    """Neighbours in the same file, together, so that they are read at once."""
+    """Yield neighbouring places in the same file together, so that they are read at once."""
     run: list[MergedPlace] = []
     for place in places:
         if run and run[0].member != place.member:

@@ -28,7 +28,7 @@ class _ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """The log's knowledge of a model: its definition, None once removed, and the sequence of that event."""
+    """What the log holds about a model: its definition, None once removed, and the sequence of that event."""
 
     definition: ModelDefinition | None
     sequence: int

@@ -1,4 +1,4 @@
-"""Lists in pages: the parameters of a client, and how a page tells that there is more."""
+"""Lists in pages: a client's params, and how a page says that there are more objects."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ListBatchesParams:
 
 @dataclass(frozen=True, slots=True)
 class TailResultsParams:
-    """Answers in the order recorded, from byte `after_byte` on, and with `is_following` those to come."""
+    """Answers in the order recorded, from byte `after_byte` on; with `is_following` also the answers to come."""
 
     after_byte: int
     is_following: bool

@@ -1,4 +1,4 @@
-"""Whether all work is paused: folded from the log, asked for, and shown."""
+"""The pause of all work: folded from the log, parsed from requests, and shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class QueuePause:
     reason: str = ""
 
     def evolve(self, event: e.AnyEvent) -> None:
-        """Fold one event; those of other subjects change nothing. The first pause counts until work is resumed."""
+        """Fold one event; events about other subjects change nothing. The first pause counts until work is resumed."""
         match event:
             case e.QueuePaused() if self.paused_at is None:
                 self.paused_at, self.by, self.reason = event.at, event.by, event.reason
@@ -48,6 +48,6 @@ def queue_pause_view(pause: QueuePause) -> QueuePauseObject:
 
 
 def read_pause_reason(raw: bytes) -> str:
-    """Why all work is to be paused; the body may be empty. Raises Refusal."""
+    """Return the reason for pausing all work; the body may be empty. Raises Refusal."""
     reason = json_object(raw, required=(), optional=("reason",)).get("reason") if raw else None
     return bounded_string(string(reason, "reason"), "reason", REASON_CHARS_MAX) if reason is not None else ""

@@ -1,4 +1,4 @@
-"""What an owner has, against what it may have."""
+"""What an owner uses, compared with the quota."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AMOUNT_MAX = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an owner has now. `tokens_today` are those of batches created since midnight, UTC, so far."""
+    """What an owner uses now. `tokens_today` are the tokens so far of batches created since midnight UTC."""
 
     unfinished_batches: int
     unanswered_requests: int
@@ -26,17 +26,17 @@ class Usage:
 
 
 def day_of(now: datetime) -> datetime:
-    """The midnight before, UTC."""
+    """Return the last midnight, UTC."""
     return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def limits_batches(quota: Quota) -> bool:
-    """Whether a create needs to know what the owner has."""
+    """Whether creating a batch requires the owner's usage."""
     return (quota.unfinished_batches_max, quota.unanswered_requests_max, quota.tokens_per_day_max) != (None,) * 3
 
 
 def check_batches(quota: Quota, usage: Usage, count: int) -> None:
-    """Raises Refusal when the owner may not have `count` more batches now. How large they are nobody knows yet."""
+    """Raises Refusal when the owner may not have `count` more batches now. The size of the batches is not known yet."""
     _check(quota.unfinished_batches_max, usage.unfinished_batches, "unfinished batches", count)
     _check(quota.unanswered_requests_max, usage.unanswered_requests, "unanswered requests")
     _check(quota.tokens_per_day_max, usage.tokens_today, "tokens a day")
@@ -50,7 +50,7 @@ def check_priority(quota: Quota, priority: int) -> None:
 
 
 def check_bytes(quota: Quota, usage: Usage, more: int) -> None:
-    """Raises Refusal when the owner may not store so many bytes more."""
+    """Raises Refusal when the owner may not store this many more bytes."""
     most = quota.stored_bytes_max
     if most is not None and usage.stored_bytes + more > most:
         words = f"You exceeded your quota: {usage.stored_bytes} of {most} bytes are stored, {more} more do not fit."
@@ -58,7 +58,7 @@ def check_bytes(quota: Quota, usage: Usage, more: int) -> None:
 
 
 def read_quota(raw: bytes) -> Quota:
-    """All of a quota; a field that is missing or null limits nothing. Raises Refusal."""
+    """Parse a whole quota; a field that is missing or null means no limit. Raises Refusal."""
     body = json_object(raw, required=(), optional=Quota.__struct_fields__)
     return Quota(**{name: _amount(name, value) for name, value in body.items() if value is not None})
 

@@ -1,4 +1,4 @@
-"""How often somebody may ask: a bucket of as many asks as a minute allows, filled again at an even rate."""
+"""Rate limits: a bucket of as many requests as a minute allows, which refills at an even rate."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vbatch.gateway.core.access import Access
 
 MINUTE = 60.0
 HOLDERS_MAX = 20_000
-"""Buckets kept at once, those used last: keys are bounded, addresses are not."""
+"""The most buckets kept at once, those used last: the number of keys is bounded, the number of addresses is not."""
 FAILED_KEYS_PER_MINUTE = 20
-"""Wrong keys from one address."""
+"""Wrong keys a minute from one address."""
 
 
 class Limited(StrEnum):
@@ -32,7 +32,7 @@ class Limited(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left after an ask. `wait_seconds` is 0 when the ask was allowed."""
+    """What is left after a request. `wait_seconds` is 0 when the request was allowed."""
 
     limit: int
     remaining: int
@@ -50,14 +50,14 @@ class Allowance:
 
 
 class RateLimit:
-    """One bucket for each holder; `per_minute` 0 limits nothing. It may be changed: buckets keep their level."""
+    """One bucket for each holder; `per_minute` 0 means no limit. The limit may be changed: buckets keep their level."""
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
         self._buckets: dict[str, tuple[float, datetime]] = {}
 
     def take(self, holder: str, now: datetime) -> Allowance | None:
-        """Count one request; None if nothing is limited. A clock that was set back neither adds nor removes tokens."""
+        """Count one request; None if there is no limit. A clock that was set back neither adds nor removes tokens."""
         if self.per_minute == 0:
             return None
         level = self._level(holder, now)
@@ -66,14 +66,14 @@ class RateLimit:
         return self._allowance(level - is_allowed, is_allowed)
 
     def look(self, holder: str, now: datetime) -> Allowance | None:
-        """As `take`, but nothing is counted: it is charged once one knows how much."""
+        """Return what `take` would, but count nothing; the amount is charged later, once it is known."""
         if self.per_minute == 0:
             return None
         level = self._level(holder, now)
         return self._allowance(level, level >= 1.0)
 
     def charge(self, holder: str, amount: float, now: datetime) -> None:
-        """Count so much, also where it is more than was left: the holder then waits until the debt is paid."""
+        """Count this amount, even if it is more than what is left: the holder then waits until the debt is paid."""
         if self.per_minute:
             self._keep(holder, self._level(holder, now) - amount, now)
 
@@ -99,7 +99,8 @@ class RateLimit:
 
 
 class KeyLimits:
-    """The buckets of all keys, under the limits that hold now: of the settings (`pinned`), else of the log."""
+    """The buckets of all keys, under the limits that are in force: from the settings (`pinned`), otherwise from the
+    log."""
 
     def __init__(self, access: Access, pinned: Mapping[Limited, int]) -> None:
         self.pinned = pinned

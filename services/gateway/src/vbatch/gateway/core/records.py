@@ -27,7 +27,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRecord:
-    """`sequence` is the event that created it, `version` the last one that changed it."""
+    """`sequence` is that of the event that created the batch, `version` that of the last event that changed it."""
 
     id: BatchId
     sequence: int
@@ -78,7 +78,7 @@ class ModelRecord:
 
 @dataclass(frozen=True, slots=True)
 class OutcomePlace:
-    """Where the output line of one input line stands in the batch's growing JSONL."""
+    """Where the output line of one input line is in the batch's growing JSONL."""
 
     line: int
     start: int

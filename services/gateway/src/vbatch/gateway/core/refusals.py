@@ -108,7 +108,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.WEBHOOK_UNANSWERED: Answer(400, "webhook_unanswered"),
     Reason.KEY_OVER: Answer(409, headers=DO_NOT_RETRY),
     Reason.PINNED: Answer(409, headers=DO_NOT_RETRY),
-    # Waiting a moment does not help: something of the owner's must end first.
+    # Waiting a moment does not help: other work of the owner must end first.
     Reason.QUOTA_EXCEEDED: Answer(429, "quota_exceeded", "insufficient_quota", DO_NOT_RETRY),
     Reason.NO_SUCH_JUDGEMENT: Answer(404),
     Reason.NO_SUCH_DATASET: Answer(404),
@@ -152,7 +152,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.LOGS_ELSEWHERE: Answer(404, "logs_elsewhere"),
     Reason.NO_SUCH_DEAD_LETTER: Answer(404),
     Reason.NOT_RESENDABLE: Answer(409, headers=DO_NOT_RETRY),
-    # Its own headers say when to ask again.
+    # The refusal's own headers say when to try again.
     Reason.MODEL_NOT_LOADED: Answer(503, "model_not_loaded", SERVER_ERROR),
     Reason.ENDPOINT_UNSERVED: Answer(400, "unsupported_endpoint"),
     Reason.LANE_FULL: Answer(429, "rate_limit_exceeded", "requests", RETRY_LATER),
@@ -205,13 +205,13 @@ def key_missing() -> Refusal:
 
 
 def key_wrong(key: str) -> Refusal:
-    """Return OpenAI's exact text, including where to find a key: some clients match it."""
+    """Return OpenAI's exact text, including where to find a key, because some clients match it."""
     words = "You can find your API key at https://platform.openai.com/account/api-keys."
     return Refusal(Reason.KEY_WRONG, f"Incorrect API key provided: {masked(key)}. {words}")
 
 
 def keys_not_made() -> Refusal:
-    """Where the server can be reached from elsewhere and nobody has made a key."""
+    """Return the refusal for a server that can be reached from elsewhere and has no key yet."""
     words = "No API key exists yet: make the first one with `vbatch keys init` on the machine of the server."
     return Refusal(Reason.KEY_MISSING, words)
 
@@ -239,7 +239,7 @@ def key_over(key_id: str) -> Refusal:
 
 
 def key_ended() -> Refusal:
-    """For a stream that was begun under a key that opens nothing any more."""
+    """Return the refusal for a stream that was opened with a key that is no longer valid."""
     return Refusal(Reason.KEY_OVER, "Your API key was revoked or has expired.")
 
 
@@ -291,7 +291,7 @@ def endpoint_unserved(model_id: str, endpoint: str) -> Refusal:
 
 
 def model_not_loaded(message: str, retry_after_seconds: float) -> Refusal:
-    """The model did not come onto a device in time; `message` says what runs now."""
+    """Return the refusal for a model that was not loaded in time; `message` says what runs now."""
     seconds = str(max(1, math.ceil(retry_after_seconds)))
     return Refusal(Reason.MODEL_NOT_LOADED, message, "model", headers={"retry-after": seconds})
 

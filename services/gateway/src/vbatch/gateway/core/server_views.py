@@ -1,4 +1,4 @@
-"""The objects that tell how the server is: who asks, its services, its runners, its models."""
+"""The objects that describe the state of the server: the caller, its services, its runners, its models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ServiceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServiceReport:
-    """What one service said of itself, or why it said nothing."""
+    """What one service reported of itself, or why it did not answer."""
 
     name: str
     state: ServiceState
@@ -54,7 +54,8 @@ class DefinedModel:
 
 @dataclass(frozen=True, slots=True)
 class LoadHistory:
-    """How the loads of one model went: the last good one, the last bad one, and what was lowered since it came up."""
+    """How the loads of one model went: the last successful one, the last failed one, and what was lowered since it was
+    loaded."""
 
     load_count: int = 0
     loaded_at: datetime | None = None
@@ -80,7 +81,7 @@ class ServerObject(BaseModel):
 
 
 class RunnerObject(BaseModel):
-    """`state` is idle, loading, ready, failed, crashed or stopped, `since` when it became so."""
+    """`state` is idle, loading, ready, failed, crashed or stopped; `since` is when that state began."""
 
     object: Literal["runner"] = "runner"
     id: str
@@ -109,7 +110,7 @@ class LoadHistoryObject(BaseModel):
 
 
 class RegisteredModelObject(BaseModel):
-    """A model of models.toml. The values of its environment are not told: they may be secrets."""
+    """A model of models.toml. The values of its environment are not shown, because they may be secrets."""
 
     object: Literal["registered_model"] = "registered_model"
     id: str
@@ -139,8 +140,8 @@ class FileFaultObject(BaseModel):
 
 
 class FileCheckObject(BaseModel):
-    """Whether the file could become a batch. Of `fault_count` faults the first 200 are listed. `work_seconds` is what
-    it takes on one idle device, the load of the model left out."""
+    """Whether the file could become a batch. Of `fault_count` faults the first 200 are listed. `work_seconds` is the
+    time on one idle device, without the load of the model."""
 
     object: Literal["file.check"] = "file.check"
     file_id: str
@@ -178,7 +179,7 @@ def registry_view(models: Sequence[DefinedModel], loads: Mapping[ModelId, LoadHi
 
 
 def after_load(history: LoadHistory, event: e.Event) -> LoadHistory:
-    """The history of a model after an event of its loads; any other changes nothing."""
+    """Return the history of a model after an event; only events of its loads change it."""
     match event:
         case e.ModelLoaded():
             return replace(
@@ -221,7 +222,7 @@ def _model_view(model: DefinedModel, loads: LoadHistory) -> RegisteredModelObjec
 
 
 def _source(definition: ModelDefinition) -> str | None:
-    """Where it comes from; URLs without the names and passwords they may hold."""
+    """Return where the model comes from; URLs without the names and passwords they may hold."""
     if definition.urls:
         return " ".join(map(_plain_url, definition.urls))
     return definition.hub or definition.package or definition.folder

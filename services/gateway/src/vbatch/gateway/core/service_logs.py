@@ -1,4 +1,4 @@
-"""What may be asked of the logs of the services."""
+"""The params of the services' logs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ TEXT_CHARS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class ServiceLogsParams:
-    """The newest `limit` lines of a service if one is named, of this level or a more severe one, with this text and
-    without that one."""
+    """The newest `limit` lines: of one service if it is named, of this level or a more severe one, with the one text
+    and without the other."""
 
     limit: int
     service: str = ""
@@ -27,7 +27,7 @@ class ServiceLogsParams:
 
 
 def parse_service_logs_params(query: Mapping[str, str]) -> ServiceLogsParams:
-    """Raises Refusal."""
+    """Parse the query. Raises Refusal."""
     return ServiceLogsParams(
         limit=parse_logs_query(query),
         service=_one_of(query.get("service", ""), "service", ("", *SERVICES)),

@@ -15,7 +15,7 @@ from vbatch.gateway.core.rate_limits import KeyLimits, Limited
 
 @dataclass(frozen=True, slots=True)
 class SettingsReport:
-    """What one service told of its settings, or why it told nothing."""
+    """What one service reported of its settings, or why it did not answer."""
 
     service: str
     told: ReportedSettings | None
@@ -23,7 +23,7 @@ class SettingsReport:
 
 
 class SettingObject(BaseModel):
-    """`place` is the variable or the file that sets it. `effect` says whether a change counts at once or at a
+    """`place` is the variable or the file that sets it. `effect` says whether a change takes effect at once or at a
     restart."""
 
     name: str
@@ -38,7 +38,7 @@ class SettingObject(BaseModel):
 
 
 class ServiceSettingsObject(BaseModel):
-    """`trouble` says why a service that does not answer tells no settings."""
+    """`trouble` says why a service that does not answer reports no settings."""
 
     object: Literal["service_settings"] = "service_settings"
     service: str
@@ -53,7 +53,8 @@ class SettingsList(BaseModel):
 
 
 def with_limits(told: ReportedSettings, limits: KeyLimits) -> ReportedSettings:
-    """The gateway's own settings, with the rate limits that hold now: one that is not pinned can be changed live."""
+    """Return the gateway's own settings with the rate limits that are in force; one that is not pinned can be changed
+    while the server runs."""
     live = {limited.value: limits.in_force(limited) for limited in Limited if limited not in limits.pinned}
     return msgspec.structs.replace(told, settings=tuple(_in_force(setting, live) for setting in told.settings))
 

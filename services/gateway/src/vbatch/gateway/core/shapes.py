@@ -1,4 +1,4 @@
-"""Parses plain values of a request: a whole number, a string from a fixed list, an expiry rule."""
+"""Parses simple values of a request: a whole number, a string from a fixed list, an expiry rule."""
 
 from __future__ import annotations
 

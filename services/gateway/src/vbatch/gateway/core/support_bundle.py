@@ -1,8 +1,8 @@
-"""What a support bundle may hold: facts about the server, and nothing that a client or an engine wrote.
+"""The content of a support bundle: facts about the server, and nothing that a client or an engine wrote.
 
-Two nets lie under each other. Of a log line only numbers, ids and words from closed lists are kept; free text, which
-may quote a prompt, is replaced by its length. And in everything that is written, texts that look like a secret, or are
-a known one, are masked.
+Two filters protect it. Of a log line only numbers, ids and words from closed lists are kept; free text, which may quote
+a prompt, is replaced by its length. In addition, texts that look like a secret, or are a known one, are masked in
+everything that is written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MASK = "[secret]"
 LINES_MAX = 5_000
 EVENTS_COUNTED_MAX = 50_000
 SECRET_CHARS_MIN = 8
-"""A shorter text is no secret worth looking for, and would be found everywhere."""
+"""A shorter text is not worth masking as a secret, and would be found everywhere."""
 KEPT_NAMES = frozenset(
     {
         "aggregate",
@@ -45,7 +45,7 @@ KEPT_NAMES = frozenset(
 )
 """Keys of log lines whose values come from closed lists, are ids, or are names that an operator chose."""
 CLIENTS_NAMES = frozenset({"custom_id"})
-"""Keys that look like ids of ours and are texts of a client."""
+"""Keys that look like ids of ours but hold a client's text."""
 _WORD = re.compile(r"[\w.:/@+,*<>=-]{1,160}")
 _ERROR = re.compile(r"([A-Z][A-Za-z]+(?:Error|Exception|Refused|Unavailable|Rejected|Conflict|Full)): ")
 _SECRETS = (
@@ -57,7 +57,7 @@ _SECRETS = (
     re.compile(r"(://)[^/\s@\"]+(?=@)"),
     re.compile(r"(?i)([?&](?:token|secret|key|password|signature)=)[^&\s\"]+"),
 )
-"""What looks like a secret; the first group stays."""
+"""Patterns that look like a secret; the first group is kept."""
 
 README = """A support bundle of a vLLM Batch Server.
 
@@ -79,7 +79,7 @@ def json_file(name: str, content: object) -> BundleFile:
 
 
 def logs_file(name: str, lines: Collection[ServiceLine]) -> BundleFile:
-    """One JSON document a line."""
+    """Return the lines as JSON documents, one a line."""
     encoded = [msgspec.json.encode(_told(line)).decode() for line in lines]
     return BundleFile(name, "".join(f"{line}\n" for line in encoded))
 
@@ -89,7 +89,7 @@ def masked_file(file: BundleFile, secrets: Collection[str]) -> BundleFile:
 
 
 def masked(text: str, secrets: Collection[str]) -> str:
-    """Without known secrets, and without what looks like one."""
+    """Return the text without known secrets and without texts that look like one."""
     for secret in secrets:
         if len(secret) >= SECRET_CHARS_MIN:
             text = text.replace(secret, MASK)
@@ -99,7 +99,7 @@ def masked(text: str, secrets: Collection[str]) -> str:
 
 
 def outline(text: str) -> str:
-    """A free text, reduced to the kind of error that it begins with, and its length."""
+    """Return a free text reduced to its length and to the kind of error that it begins with."""
     found = _ERROR.match(text)
     kind = f"{found[1]}: " if found else ""
     return f"{kind}[{len(text)} characters left out]" if text else ""

@@ -1,8 +1,8 @@
-"""Full-text search in the lines of a batch without an index: where a text can stand in JSON, and whether it does.
+"""Full-text search in the lines of a batch without an index: where a text can be in JSON, and whether it is there.
 
 A scan looks for the bytes that JSON may write the text as, which is fast and finds too much: keys, ids, other fields.
-Each line it finds is then decoded, and counts only where its `custom_id`, or the text of its answer or of its prompt,
-holds the words.
+Each line it finds is then decoded, and counts only if its `custom_id`, or the text of its answer or of its prompt,
+contains the words.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from vbatch.gateway.core.shapes import bounded_string
 
 WORDS_CHARS_MAX = 256
 HITS_MAX = 20_000
-"""Lines that one search finds; more are found by the search behind it."""
+"""The most lines that one search finds; the search that continues it finds the others."""
 CANDIDATES_MAX = 200_000
-"""Lines that one search decodes."""
+"""The most lines that one search decodes."""
 SEARCHED_BYTES_MAX = 1 << 30
-"""What one search reads. All three bounds depend on nothing but the bytes, so that a search finds the same twice."""
+"""The most bytes that one search reads. All three bounds depend on the bytes alone, so that repeating a search gives
+the same result."""
 DIGITS_MAX = 18
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Side(StrEnum):
-    """Where the words are looked for."""
+    """Where to look for the words."""
 
     ANSWERS = "answers"
     REQUESTS = "requests"
 
 
 class Place(NamedTuple):
-    """Where a line begins, and how many lines are before it in what is searched."""
+    """Where a line begins, and how many lines come before it in what is searched."""
 
     start: int
     lines_before: int
@@ -49,7 +50,7 @@ BEGINNING = Place(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class SearchParams:
-    """Lines whose answer or request, or `custom_id`, holds `words`; the scan begins at `place`."""
+    """Lines whose answer or request, or `custom_id`, contains `words`; the scan begins at `place`."""
 
     words: str
     side: Side = Side.ANSWERS
@@ -59,7 +60,7 @@ class SearchParams:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a scan found: in answers where the lines start, in requests the numbers of the lines. `next` is where the
-    scan goes on; None when it reached the end."""
+    scan continues; None when it reached the end."""
 
     hits: Sequence[int]
     searched_to: int
@@ -68,8 +69,8 @@ class Found:
 
 
 class Words:
-    """A text as it may stand in JSON. Upper and lower case are alike: of ASCII letters in any mixture, of others as
-    they are written, all small, all large, or with a large initial."""
+    """A text in the forms that it can have in JSON. Case is ignored: for ASCII letters in any mixture; other letters
+    match as they are written, all lower case, all upper case, or with an initial capital."""
 
     def __init__(self, text: str) -> None:
         self._folded = text.casefold()
@@ -82,7 +83,7 @@ class Words:
 
 @dataclass
 class Scan:
-    """Goes over whole lines, block by block. `candidates` and `hits` are those so far."""
+    """Scans whole lines, block by block. `candidates` and `hits` are those so far."""
 
     words: Words
     side: Side
@@ -95,8 +96,8 @@ class Scan:
         return len(self.hits) >= HITS_MAX or self.candidates >= CANDIDATES_MAX
 
     def over(self, block: bytes) -> None:
-        """Of lines that follow those before; a block without its last newline ends what is searched. It stops where it
-        is full, behind the line that filled it."""
+        """Scan a block of lines that follow the lines before; a block without its last newline must be the last one.
+        The scan stops when it is full, after the line that filled it."""
         reached = 0
         for start, end in _spans(block, self.words.encodings):
             self._move(block, reached, start)
@@ -108,7 +109,7 @@ class Scan:
         self._move(block, reached, len(block))
 
     def _look(self, line: bytes) -> None:
-        """At the line that begins where the scan stands."""
+        """Check the line at which the scan is."""
         self.candidates += 1
         if self.words.are_in(_text(line, self.side)):
             is_answer = self.side is Side.ANSWERS
@@ -120,7 +121,7 @@ class Scan:
 
 
 def parse_search_params(query: Mapping[str, str]) -> SearchParams | None:
-    """None where nothing is looked for. Raises Refusal."""
+    """Parse the query; None if it contains no words. Raises Refusal."""
     words = bounded_string(query.get("contains", ""), "contains", WORDS_CHARS_MAX)
     if not words:
         return None
@@ -148,14 +149,14 @@ def _place(query: Mapping[str, str]) -> Place:
 
 
 def _encodings(text: str) -> Iterator[bytes]:
-    """In JSON, with and without escapes beyond ASCII; ASCII letters small."""
+    """Yield the text as JSON, with and without escapes beyond ASCII; ASCII letters in lower case."""
     for is_ascii in (True, False):
         written = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
         yield written.encode(errors="replace").lower()
 
 
 def _spans(block: bytes, encodings: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """Where each line that holds one of them starts and ends, in order."""
+    """Yield where each line that contains one of the encodings starts and ends, in order."""
     small = block.lower()
     ends = {encoding: small.find(encoding) for encoding in encodings}
     while hits := [place for place in ends.values() if place >= 0]:
@@ -181,7 +182,7 @@ def _text(line: bytes, side: Side) -> str:
 
 
 def _asked(line: dict[str, object]) -> str:
-    """All that a request says, whoever says it."""
+    """Return all text in a request, whatever its role."""
     body = line.get("body")
     if not isinstance(body, dict):
         return ""

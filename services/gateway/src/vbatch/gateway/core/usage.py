@@ -1,6 +1,7 @@
-"""What was used, by day, owner and model: sums over the batches of the read model, whose counts are exact.
+"""Usage by day, owner and model: sums over the batches of the read model, whose counts are exact.
 
-A batch counts on the UTC day of its creation. Energy and money are not told: nothing here measures them.
+A batch counts on the UTC day of its creation. Energy and cost are not reported, because the gateway does not measure
+them.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ class UsageParams:
 
 
 class UsageRow(BaseModel):
-    """`model` is null for batches that name several, or none yet. `requests` are those of valid files. Of each batch
-    `answering_seconds` has the time from its first to its last answer, so batches side by side count twice."""
+    """`model` is null for batches that name several models, or none yet. `requests` counts the requests of valid files.
+    `answering_seconds` is the sum over the batches of the time from the first to the last answer, so simultaneous
+    batches count twice."""
 
     day: date
     owner: str
@@ -80,7 +82,7 @@ class UsageTotals(BaseModel):
 
 
 class UsageObject(BaseModel):
-    """The newest day first. `has_more`: there were more rows than one answer holds; ask for fewer days."""
+    """Newest day first. `has_more`: there are more rows than one answer holds; ask for fewer days."""
 
     object: str = "usage"
     first_day: date
@@ -91,7 +93,7 @@ class UsageObject(BaseModel):
 
 
 def parse_usage_params(query: Mapping[str, str], today: date) -> UsageParams:
-    """By default the last 30 days. Raises Refusal."""
+    """Parse the query; the default is the last 30 days. Raises Refusal."""
     last = _day(query, "last_day") or today
     first = _day(query, "first_day") or last - timedelta(days=DAYS_DEFAULT - 1)
     if not 0 <= (last - first).days < DAYS_MAX:

@@ -1,5 +1,5 @@
-"""The objects of the API: their keys in wire order, always all present, null if unset. They also describe themselves in
-openapi.json."""
+"""The objects of the API: their keys in wire order, all always present, null if unset. openapi.json describes them from
+here."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class UsageObject(BaseModel):
 
 
 class FlawObject(BaseModel):
-    """How many answers have this flaw, and their share of all successful ones."""
+    """How many answers have this flaw, and their share of all successful answers."""
 
     count: int
     share: float
@@ -286,7 +286,7 @@ def batch_view(batch: BatchRecord, foreseen: ForecastEntry | None) -> BatchObjec
 
 
 def _quality_view(batch: BatchRecord) -> QualityObject | None:
-    """None for a batch without an answer, or whose endpoint gives no text."""
+    """Return None for a batch without an answer, or whose endpoint gives no text."""
     answers = batch.counts.completed
     if not answers or batch.endpoint not in TEXT_ENDPOINTS:
         return None

@@ -10,13 +10,14 @@ from pydantic import BaseModel
 from vbatch.contracts import events as e
 
 ATTEMPTS_SHOWN_MAX = 100
-"""Of one delivery, the newest: each resend begins ten more."""
+"""The most attempts of one delivery that are shown, the newest; each resend begins ten more."""
 
 Attempt = e.WebhookDelivered | e.WebhookFailed
 
 
 class WebhookAttemptObject(BaseModel):
-    """`succeeded` says whether the endpoint took it. `next_attempt_at` is when it was to be tried again."""
+    """`succeeded` says whether the endpoint accepted the delivery. `next_attempt_at` is when the next attempt was
+    due."""
 
     object: Literal["webhook_attempt"] = "webhook_attempt"
     number: int
@@ -37,7 +38,7 @@ class WebhookAttemptList(BaseModel):
 
 
 def attempt_of(event: e.AnyEvent, delivery_id: str) -> Attempt | None:
-    """None for an event of another delivery."""
+    """Return the attempt; None for an event of another delivery."""
     return event if isinstance(event, Attempt) and event.delivery_id == delivery_id else None
 
 

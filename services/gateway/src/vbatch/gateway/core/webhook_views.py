@@ -12,7 +12,7 @@ from vbatch.gateway.core.webhooks import Endpoint, secret_text
 
 
 class WebhookEndpointObject(BaseModel):
-    """`is_enabled` and `disabled_reason` are ours: an endpoint that fails for long is told nothing more."""
+    """`is_enabled` and `disabled_reason` are ours: nothing more is sent to an endpoint that fails for a long time."""
 
     id: str
     object: Literal["webhook_endpoint"] = "webhook_endpoint"
@@ -60,7 +60,7 @@ class WebhookEventTypesObject(BaseModel):
 
 
 class WebhookDeliveryObject(BaseModel):
-    """`body` is what every try sends; the fields of a try are those of the last one."""
+    """`body` is what every attempt sends; the fields about an attempt are those of the last one."""
 
     object: Literal["webhook_delivery"] = "webhook_delivery"
     id: str

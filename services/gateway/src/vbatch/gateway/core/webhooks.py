@@ -1,4 +1,5 @@
-"""Webhook endpoints as the gateway manages them: what may be asked, what the log says there is, and how it is shown."""
+"""Webhook endpoints as the gateway manages them: their params, their state according to the log, and how they are
+shown."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, typ
 from vbatch.gateway.core.shapes import json_object, string
 
 ENDPOINTS_MAX = 100
-"""Of one owner."""
+"""The most endpoints of one owner."""
 NAME_CHARS_MAX = 200
 HINT_CHARS = 4
 OLD_SECRET_HOURS = 24
@@ -24,7 +25,7 @@ EVENT_TYPES = tuple(WebhookEventType)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`secret_refs` names the sealed secrets that may still be in use, the newest first."""
+    """`secret_refs` names the sealed secrets that may still be in use, newest first."""
 
     id: EndpointId
     owner: OwnerId
@@ -40,7 +41,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class EndpointParams:
-    """What an endpoint is to be; None leaves a field as it is."""
+    """The wanted fields of an endpoint; None leaves a field unchanged."""
 
     name: str | None
     url: str | None
@@ -49,12 +50,12 @@ class EndpointParams:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """In the order of their creation."""
+    """All endpoints, in the order of their creation."""
 
     by_id: dict[EndpointId, Endpoint] = field(default_factory=dict)
 
     def evolve(self, event: e.Event) -> None:
-        """Fold one event; those of other subjects change nothing."""
+        """Fold one event; events about other subjects change nothing."""
         match event:
             case e.WebhookCreated():
                 self.by_id.setdefault(event.endpoint_id, _created(event))
@@ -67,11 +68,11 @@ class Endpoints:
                 pass
 
     def of(self, owner: OwnerId) -> list[Endpoint]:
-        """Newest first."""
+        """Return the owner's endpoints, newest first."""
         return [each for each in reversed(self.by_id.values()) if each.owner == owner]
 
     def find(self, owner: OwnerId, endpoint_id: str) -> Endpoint:
-        """Raises Refusal."""
+        """Return the endpoint. Raises Refusal."""
         found = self.by_id.get(EndpointId(endpoint_id))
         if found is None or found.owner != owner:
             words = f"No webhook endpoint found with id '{endpoint_id}'."
@@ -80,21 +81,21 @@ class Endpoints:
 
 
 def parse_create_params(raw: bytes, *, may_be_private: bool) -> EndpointParams:
-    """Raises Refusal."""
+    """Parse the body. Raises Refusal."""
     return _endpoint_ask(
         json_object(raw, required=("event_types", "name", "url"), optional=()), may_be_private=may_be_private
     )
 
 
 def parse_update_params(raw: bytes, *, may_be_private: bool) -> EndpointParams:
-    """Raises Refusal."""
+    """Parse the body. Raises Refusal."""
     return _endpoint_ask(
         json_object(raw, required=(), optional=("event_types", "name", "url")), may_be_private=may_be_private
     )
 
 
 def read_keeps_old(raw: bytes) -> bool:
-    """Raises Refusal."""
+    """Return whether the old secret stays in use. Raises Refusal."""
     name = "keep_old_secret_active_for_24_hours"
     value = json_object(raw, required=(), optional=(name,)).get(name, False) if raw else False
     if not isinstance(value, bool):
@@ -103,7 +104,7 @@ def read_keeps_old(raw: bytes) -> bool:
 
 
 def parse_test_params(raw: bytes) -> str:
-    """The type of event that is to be sent. Raises Refusal."""
+    """Return the type of the event to send. Raises Refusal."""
     body = json_object(raw, required=("event_type",), optional=())
     return _event_type(string(body["event_type"], "event_type"), "event_type")
 
@@ -116,7 +117,7 @@ def check_room(endpoints: Endpoints, owner: OwnerId) -> None:
 
 
 def secret_text(secret: bytes) -> str:
-    """As receivers are given it."""
+    """Return the secret in the form that receivers are given."""
     return SECRET_PREFIX + base64.b64encode(secret).decode()
 
 
@@ -125,7 +126,7 @@ def hint_of(secret: bytes) -> str:
 
 
 def update_event(endpoint: Endpoint, params: EndpointParams, *, by: str, now: datetime) -> e.WebhookUpdated | None:
-    """None when nothing would change."""
+    """Return the event of the update; None if nothing would change."""
     event = e.WebhookUpdated(
         at=now,
         endpoint_id=endpoint.id,
@@ -190,7 +191,7 @@ def _url(url: str, *, may_be_private: bool) -> str:
 
 
 def _event_types(value: object) -> tuple[str, ...]:
-    """Each once, in the order they came."""
+    """Return the event types, each once, in the given order."""
     if not isinstance(value, list):
         raise type_invalid("event_types", "an array", value)
     if not value:
@@ -199,7 +200,8 @@ def _event_types(value: object) -> tuple[str, ...]:
 
 
 def _event_type(text: str, param: str) -> str:
-    """One that never happens here is refused: silence would look like a fault of the receiver."""
+    """Return the event type. A type that never occurs here is refused, because the missing events would look like a
+    fault of the receiver."""
     if text not in EVENT_TYPES:
         quoted = ", ".join(f"'{each}'" for each in EVENT_TYPES)
         raise Refusal(Reason.VALUE_INVALID, f"Invalid value: '{text}'. Events of this server are: {quoted}.", param)

@@ -1,5 +1,5 @@
-"""Follows keys, quotas, limits, webhook endpoints and the pause of all work in the log, from its beginning and for
-ever: what one gateway changes, all know."""
+"""Follows keys, quotas, limits, webhook endpoints and the pause of all work in the log, from its beginning and without
+an end, so that every gateway learns what one of them changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AccessFeed:
         self._grown = asyncio.Event()
 
     async def run(self) -> None:
-        """For ever. A log that is away is waited for; what is known stays in force meanwhile."""
+        """Run until cancelled. When the log is unreachable, wait for it; what is known stays in force meanwhile."""
         while True:
             try:
                 await self._follow()
@@ -70,7 +70,7 @@ class AccessFeed:
             self.endpoints.evolve(event)
             self.queue_pause.evolve(event)
         except Unreadable as error:
-            # A newer version of this server wrote it. A right that is not understood is not given.
+            # A newer version of this server wrote the event. A right that this version does not know is not granted.
             get_logger().error("access_event_passed_over", sequence=record.sequence, reason=str(error))
             self.access.sequence = record.sequence
 

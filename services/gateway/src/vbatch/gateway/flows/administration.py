@@ -1,4 +1,4 @@
-"""What administrators do to the server as a whole, and look at: all work, dead letters, logs, settings, changes."""
+"""What administrators see and change on the server as a whole: all work, dead letters, logs, settings, changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vbatch.journal.resending import again, fault_of
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """`dead` are the dead letters of the server, `settings` the other services' own words."""
+    """`dead` holds the dead letters of the server; `settings` reads what the other services report."""
 
     dependencies: Dependencies
     feed: AccessFeed
@@ -38,25 +38,25 @@ class Administration:
         return self.feed.queue_pause
 
     async def pause_queue(self, caller: Caller, reason: str) -> None:
-        """Asking twice is no error: the first pause stands. Raises Refusal."""
+        """Pause all work. Pausing again is not an error: the first pause stands. Raises Refusal."""
         if self.queue_pause.paused_at is None:
             await self._record(e.QueuePaused(at=self.dependencies.now(), by=caller.name, reason=reason))
 
     async def resume_queue(self, caller: Caller) -> None:
-        """Raises Refusal."""
+        """Resume all work. Raises Refusal."""
         if self.queue_pause.paused_at is not None:
             await self._record(e.QueueResumed(at=self.dependencies.now(), by=caller.name))
 
     async def letters(self, after: int, limit: int) -> list[Letter]:
-        """Oldest first, behind `after`; one more than `limit`, if there are more."""
+        """Return the letters after `after`, oldest first; one more than `limit`, if there are more."""
         return [_letter(found) for found in await self.dead.list(after, limit + 1)]
 
     async def letter(self, sequence: int) -> Letter:
-        """Raises Refusal."""
+        """Return the letter. Raises Refusal."""
         return _letter(await self._found(sequence))
 
     async def retry(self, caller: Caller, sequence: int) -> int:
-        """Send the message again, and remove the dead letter; the sequence of the message. Raises Refusal."""
+        """Send the message again, remove the dead letter, and return the sequence of the message. Raises Refusal."""
         found = await self._found(sequence)
         letter = _letter(found)
         if letter.fault:
@@ -88,11 +88,11 @@ class Administration:
         return logs_view(await self.dependencies.logs.newest(params))
 
     async def settings_of_all(self) -> list[SettingsReport]:
-        """What each service says of its own settings."""
+        """Return what each service reports of its own settings."""
         return await self.settings.reports()
 
     async def changes(self, limit: int) -> list[Change]:
-        """The newest changes of limits and quotas, newest first. What cannot be read is passed over."""
+        """Return the newest changes of limits and quotas, newest first. Events that cannot be read are left out."""
         subjects = (LIMITS_EVENTS, OWNER_EVENTS)
         changes = Changes(CHANGES_MAX)
         head = await self._head(subjects)
@@ -120,7 +120,7 @@ class Administration:
         return found
 
     async def _record(self, event: e.Event) -> None:
-        """Raises Refusal: the write stands, this gateway does not know of it yet."""
+        """Append the event. Raises Refusal when the write succeeded but this gateway has not read it back yet."""
         sequence = await append(self.dependencies, event)
         if not await self.feed.reaches(sequence, self.dependencies.own_write_seconds_max):
             raise unavailable("Your request was recorded, but is not in force yet.")

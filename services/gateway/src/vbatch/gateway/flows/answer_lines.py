@@ -1,4 +1,4 @@
-"""Answered lines with their requests beside them, failures by kind, and how fast answers came."""
+"""Answered lines with their requests, failures by kind, and throughput over time."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LinesFound:
 
 
 async def lines_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str, params: LinesParams) -> bytes:
-    """A `LinePage`. Raises Refusal when the batch is unknown."""
+    """Return a `LinePage` as JSON. Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     found = await find_lines(dependencies, owner, batch, params)
     answers = await answers_of(dependencies, batch, found.records, PREVIEW_BYTES_MAX)
@@ -62,7 +62,7 @@ async def lines_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: s
 
 
 async def find_lines(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: LinesParams) -> LinesFound:
-    """In the order asked for."""
+    """Find the lines, in the requested order."""
     search = await _search(dependencies, owner, batch, params.search) if params.search is not None else None
     records = await dependencies.reads.lines(batch, params, search.hits if search is not None else None)
     return LinesFound(records[: params.limit], len(records) > params.limit, search)
@@ -87,7 +87,7 @@ async def line_detail(dependencies: Dependencies, owner: OwnerId, batch_id: str,
 
 
 async def faults_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> FaultList:
-    """The most frequent first. Raises Refusal when the batch is unknown."""
+    """Return the failures by kind, most frequent first. Raises Refusal when the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     faults = await dependencies.reads.faults(batch)
     examples = [await _example(dependencies, batch, fault.first_line) for fault in faults]
@@ -102,7 +102,7 @@ async def series_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: 
 
 
 async def _search(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: SearchParams) -> Found:
-    """In the growing answers, or in the input file; nothing is found in a file that is gone."""
+    """Search the growing answers, or the input file; a deleted file has no hits."""
     if params.side is Side.ANSWERS:
         path = partial_results_path(batch.id, batch.partial_folder)
         return await dependencies.text_search.find(dependencies.partial, path, batch.partial_bytes, params)
@@ -113,7 +113,7 @@ async def _search(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord
 
 
 async def _times(dependencies: Dependencies, batch: BatchRecord, chunks: Sequence[ChunkRecord]) -> dict[int, datetime]:
-    """When each chunk was recorded; those not read in time are missing."""
+    """Return when each chunk was recorded; chunks that could not be read in time are missing."""
     times: dict[int, datetime] = {}
     if not chunks:
         return times
@@ -145,7 +145,7 @@ async def answers_of(
     *,
     head_bytes: int = 0,
 ) -> list[bytes | None]:
-    """Their output lines; of a longer one its beginning with a mark that it is no whole line, or None."""
+    """Return the output lines; of a longer line its beginning, marked as incomplete, or None."""
     if not records:
         return []
     lengths = [record.length if record.length <= bytes_max else head_bytes for record in records]
@@ -158,7 +158,7 @@ async def answers_of(
 async def requests_of(
     dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, lines: Sequence[int], bytes_max: int
 ) -> dict[int, bytes]:
-    """Their input lines; none where the file is gone. A longer one is cut, which makes it no JSON."""
+    """Return the input lines; none if the file is deleted. A longer line is cut and is then not JSON."""
     file = await dependencies.reads.file(owner, batch.input_file_id, dependencies.now())
     if file is None or not lines:
         return {}
@@ -169,7 +169,7 @@ async def requests_of(
 
 
 def page_of_lines(views: Sequence[LineObject], *, has_more: bool, search: Found | None) -> bytes:
-    """A `LinePage`."""
+    """Return a `LinePage` as JSON."""
     data = [msgspec.Raw(view.model_dump_json().encode()) for view in views]
     last = views[-1].line if views else None
     searched = search_view(search).model_dump() if search is not None else None

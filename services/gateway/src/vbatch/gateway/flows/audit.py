@@ -7,12 +7,12 @@ from vbatch.gateway.core.audit_asks import AuditParams
 from vbatch.gateway.ports import Dependencies
 
 SPAN_EVENTS = 20_000
-"""So far back the newest entries are looked for at first, then four times as far, and so on."""
+"""The newest entries are first looked for in this many events, then in four times as many, and so on."""
 SPAN_GROWTH = 4
 
 
 async def read_audit(dependencies: Dependencies, params: AuditParams) -> list[AuditEntry]:
-    """In the order asked for; one more than `ask.limit`, if there are more."""
+    """Return the entries in the requested order; one more than `params.limit`, if there are more."""
     subjects = audit_subjects()
     newest = [await dependencies.log.last(subject) for subject in subjects]
     head = max((record.sequence for record in newest if record is not None), default=0)
@@ -37,8 +37,8 @@ async def _newest_first(dependencies: Dependencies, params: AuditParams, last: i
 async def _between(
     dependencies: Dependencies, params: AuditParams, after: int, last: int, *, count_max: int | None = None
 ) -> list[AuditEntry]:
-    """The wanted entries behind `after` up to `last`, oldest first; at most `count_max`. An audited event stands at
-    `last` or behind it."""
+    """Return the wanted entries after `after` up to `last`, oldest first; at most `count_max`. An audited event must
+    exist at `last` or after it."""
     found: list[AuditEntry] = []
     async with dependencies.log.tail(after, audit_subjects(), headers_only=True) as tail:
         async for records in tail:

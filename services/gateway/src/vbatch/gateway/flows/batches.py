@@ -26,14 +26,14 @@ from vbatch.journal.port import Conflict, Full, Guard
 
 
 async def create_batch(dependencies: Dependencies, owner: OwnerId, asked: NewBatch) -> BatchRecord:
-    """A new batch, `validating`. Raises Refusal when the owner's quota is used up."""
+    """Create a batch; its status is `validating`. Raises Refusal when the owner's quota is used up."""
     await must_have_room_for_batches(dependencies, owner, asked.priority, asked.batch_count)
     batch_id = new_batch_id(dependencies.now(), dependencies.entropy(10))
     files, created = await asked.events(dependencies, owner, batch_id)
     try:
         sequence = await _append(dependencies, files, created)
     except Full:
-        for file in files:  # surely not in the log; after other errors it may be, so the bytes stay
+        for file in files:  # not in the log; after other errors it may be, so the bytes stay
             await dependencies.blobs.delete(file.blob)
         raise
     reached(Failpoint.BATCH_RECORDED)
@@ -90,7 +90,7 @@ async def find_batch(dependencies: Dependencies, owner: OwnerId, batch_id: str) 
 
 
 async def family_of(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> list[BatchRecord]:
-    """The batch that was first, its retries, and theirs, oldest first. Raises Refusal."""
+    """Return the first batch of the family and all its direct and indirect retries, oldest first. Raises Refusal."""
     batch = await find_batch(dependencies, owner, batch_id)
     return await dependencies.reads.family(owner, batch.id)
 
@@ -149,7 +149,7 @@ async def _append(
     created: Sequence[e.BatchCreated],
     guard: Guard | None = None,
 ) -> int:
-    """Batches of one request, and a file that is made for them, are recorded together or not at all."""
+    """Append the batches of one request, and a file that is made for them, together or not at all."""
     if not files and len(created) == 1:
         return await append(dependencies, created[0], guard)
     reached(Failpoint.BLOB_STORED)
@@ -157,7 +157,7 @@ async def _append(
 
 
 def _batch_id_of_key(owner: OwnerId, key: str) -> BatchId:
-    """Derive the id from the key, so that a repeated create meets the first one in the log itself."""
+    """Derive the id from the key, so that a repeated create conflicts with the first one in the log itself."""
     return BatchId("batch_" + hashlib.sha256(f"{owner}|{key}".encode()).hexdigest()[:32])
 
 

@@ -1,4 +1,5 @@
-"""The first admin key, made on the machine itself by one who may write to the log; it imports the key file as well."""
+"""The first admin key, created on the machine itself by a user who may write to the log; this imports the key file as
+well."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from vbatch.journal.port import APPEND_ALL_MESSAGES_MAX, Guard, Log
 
 
 class AdminKeyExists(Exception):
-    """Somebody can make keys already; the text names that key's id."""
+    """An admin key exists already; the text names its id."""
 
 
 class TooManyKeys(Exception):
@@ -31,9 +32,10 @@ class Bootstrap:
 async def init_keys(
     log: Log, file_keys: ApiKeys, params: KeyParams, *, now: datetime, entropy: bytes, is_again: bool = False
 ) -> Bootstrap:
-    """All in one write, or nothing; with `is_again` also where an admin key exists, which may be lost.
+    """Write everything at once, or nothing. With `is_again` an admin key is created even if one exists, because it may
+    be lost.
 
-    Raises AdminKeyExists, TooManyKeys, and Conflict when another did it meanwhile.
+    Raises AdminKeyExists, TooManyKeys, and Conflict when another process did it meanwhile.
     """
     access = await _read(log)
     for key in access.keys_that_open(now):

@@ -30,7 +30,7 @@ from vbatch.gateway.ports import Dependencies
 
 
 async def comparison(dependencies: Dependencies, owner: OwnerId, params: CompareParams) -> ComparisonObject:
-    """Raises Refusal for a batch that is unknown, or for more lines than can be compared."""
+    """Compare the batches. Raises Refusal for a batch that is unknown, or for more lines than can be compared."""
     batches = await _batches(dependencies, owner, params)
     statistics, agreements = await asyncio.gather(
         dependencies.reads.statistics(batches), dependencies.reads.agreements(batches)
@@ -39,14 +39,14 @@ async def comparison(dependencies: Dependencies, owner: OwnerId, params: Compare
 
 
 async def compared_lines(dependencies: Dependencies, owner: OwnerId, params: CompareParams) -> ComparedPage:
-    """Raises Refusal for a batch that is unknown, or for more lines than can be compared."""
+    """Return the shared lines. Raises Refusal for a batch that is unknown, or for more lines than can be compared."""
     return await _page(dependencies, owner, await _batches(dependencies, owner, params), params)
 
 
 async def compared_table(
     dependencies: Dependencies, owner: OwnerId, params: CompareParams
 ) -> AsyncGenerator[bytes, None]:
-    """All of the lines as CSV. Raises Refusal."""
+    """Return all shared lines as CSV. Raises Refusal."""
     batches = await _batches(dependencies, owner, params)
     yield compared_heading(batches)
     params = replace(params, after_line=0, limit=COMPARED_MAX)
@@ -88,7 +88,8 @@ async def _page(
 async def _column(
     dependencies: Dependencies, batch: BatchRecord, records: Sequence[ComparedRecord], first: BatchRecord
 ) -> dict[int, ComparedAnswerObject]:
-    """What one batch answered. A line whose `custom_id` is another one there is another request, and left out."""
+    """Return the answers of one batch. A line with another `custom_id` there is a different request, and is left
+    out."""
     firsts = {each.record.line: each for each in records if each.sequence == first.sequence}
     own = [each for each in records if each.sequence == batch.sequence and _is_shared(each, firsts)]
     answers = await answers_of(dependencies, batch, [each.record for each in own], PREVIEW_BYTES_MAX)

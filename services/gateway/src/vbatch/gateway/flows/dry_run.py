@@ -40,7 +40,7 @@ ASKS_AT_ONCE_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """A line that was run; tokens are those that the answer tells, None where it tells none."""
+    """A line that was run; the tokens are those that the answer reports, None if it reports none."""
 
     shown: TriedLineObject
     length: int
@@ -50,7 +50,7 @@ class _Tried:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """Of one file, by one request."""
+    """The dry run of one file, for one request."""
 
     dependencies: Dependencies
     feed: DryRunFeed
@@ -59,7 +59,7 @@ class DryRun:
     _at_once: asyncio.Semaphore
 
     async def run(self, owner: OwnerId, file_id: FileId, params: CreateBatchParams, ask: DryRunParams) -> DryRunObject:
-        """Raises Refusal, SchedulerUnavailable, BlobTrouble."""
+        """Run it. Raises Refusal, SchedulerUnavailable, BlobTrouble."""
         file = await find_file(self.dependencies, owner, file_id)
         sample = await self.feed.sample(file.blob, file.bytes, params.endpoint, ask.lines)
         if sample.model is None:
@@ -95,7 +95,7 @@ class DryRun:
         return [counted for counted in found if counted is not None]
 
     async def _counted(self, file: FileRecord, endpoint: str, model: ModelId, line: PlacedLine) -> Counted | None:
-        """The tokens of one line by the model's own tokenizer; None where its engine does not tell."""
+        """Return the tokens of one line by the model's own tokenizer; None if its engine does not say."""
         _, body = parts_of(await self._read(file, line))
         question = tokenize_body(endpoint, body)
         if question is None:
@@ -105,7 +105,7 @@ class DryRun:
         return None if tokens is None else Counted(line.length, tokens)
 
     async def _asked(self, ask: InteractiveRequest) -> tuple[int, bytes]:
-        """Raises Refusal."""
+        """Return the status and the body of the answer. Raises Refusal."""
         async with self._at_once:
             answer = await self.interactive.open(ask, self.request_id)
             try:

@@ -31,15 +31,15 @@ from vbatch.gateway.ports import Dependencies
 
 WINDOW_EVENTS = 1_000
 WINDOWS_MAX = 20
-"""A page looks through so many windows of the log at most; `next_before` continues it."""
+"""The most windows of the log that one page reads; `next_before` continues it."""
 KNOWN_OWNERS_MAX = 10_000
 SETTLED_SECONDS = 60
-"""A batch that cannot be read this long after an event of it belongs to somebody else."""
+"""A batch that cannot be read this long after one of its events belongs to another owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Which batches are whose, remembered between asks."""
+    """Which batches belong to which owner, remembered between requests."""
 
     _known: dict[tuple[OwnerId, str], bool] = field(default_factory=dict)
 
@@ -68,7 +68,7 @@ class Found:
 
 
 async def event_page(dependencies: Dependencies, ownership: Ownership, owner: OwnerId, params: EventsParams) -> Found:
-    """Raises Refusal for a batch that is not there."""
+    """Return a page of events. Raises Refusal for a batch that does not exist."""
     if params.batch_id is not None:
         return await _page_of_batch(dependencies, owner, params.batch_id, params)
     upper = min(params.before, await dependencies.log.last_sequence() + 1)
@@ -99,7 +99,7 @@ async def _page_of_batch(dependencies: Dependencies, owner: OwnerId, batch_id: s
 async def _visible(
     dependencies: Dependencies, ownership: Ownership, owner: OwnerId, heads: Sequence[Recorded], most: int
 ) -> list[ShownEvent]:
-    """Of these, newest first, those the owner may see."""
+    """Return the events that the owner may see, newest first."""
     events: list[ShownEvent] = []
     for first in range(0, len(heads), max(1, most)):
         candidates = [
@@ -114,7 +114,8 @@ async def _visible(
 
 
 async def _may_see(dependencies: Dependencies, ownership: Ownership, owner: OwnerId, record: Recorded) -> bool:
-    """Of files and uploads the body says it: those events that do not name their owner stay unseen."""
+    """Whether the owner may see the event. For files and uploads the body decides; events that do not name their owner
+    are not shown."""
     kind = kind_of(record)
     if kind is None:
         return False
@@ -126,7 +127,7 @@ async def _may_see(dependencies: Dependencies, ownership: Ownership, owner: Owne
 
 
 async def _decoded(dependencies: Dependencies, heads: Sequence[Recorded]) -> list[tuple[Recorded, e.AnyEvent]]:
-    """These events with their bodies, in the order given; what cannot be read is left out."""
+    """Return these events with their bodies, in the order given; events that cannot be read are left out."""
     if not heads:
         return []
     sequences = {head.sequence for head in heads}
@@ -150,7 +151,7 @@ async def _headers(dependencies: Dependencies, lower: int, upper: int) -> list[R
 async def _until(
     dependencies: Dependencies, after: int, last: int, subjects: Sequence[str], *, headers_only: bool = False
 ) -> list[Recorded]:
-    """What stands behind `after` up to `last`, which must be there."""
+    """Return the events after `after` up to `last`, which must exist."""
     found: list[Recorded] = []
     async with dependencies.log.tail(after, subjects, headers_only=headers_only) as tail:
         async for records in tail:
@@ -173,8 +174,9 @@ async def live_log(
     after: int,
     heartbeat_seconds: float,
 ) -> AsyncGenerator[LiveEvent | None, None]:
-    """Events behind `after` as they come; None is a heartbeat. That a batch has new answers is told without an id,
-    since only the rest can be resumed: `batch.chunk_completed` with the batch's id, once for all that came together."""
+    """Yield events after `after` as they come; None is a heartbeat. New answers of a batch are announced without an id,
+    since only the other events can be resumed: one `batch.chunk_completed` with the batch's id for all that came
+    together."""
     aggregate_id = params.batch_id or "*"
     kinds = [
         kind for kind in params.kinds if kind.name != CHUNK and (params.batch_id is None or kind.aggregate == "batch")
@@ -224,7 +226,7 @@ async def _is_shown(
 async def _either(
     first: AsyncIterator[list[Recorded]], second: AsyncIterator[list[Recorded]], seconds_max: float
 ) -> AsyncGenerator[list[Recorded], None]:
-    """What arrives on one of two tails; an empty list when nothing does for a while."""
+    """Return what arrives on one of two tails; an empty list when nothing does for a while."""
     tails = [first, second]
     pending = [asyncio.ensure_future(anext(tail)) for tail in tails]
     try:

@@ -18,7 +18,8 @@ from vbatch.gateway.ports import Dependencies
 
 
 async def find_fanout(dependencies: Dependencies, owner: OwnerId, fanout_id: str) -> list[BatchRecord]:
-    """Its batches, in the order of its models. Raises Refusal if neither the read model nor the log knows it."""
+    """Return the fan-out's batches, in the order of its models. Raises Refusal if neither the read model nor the log
+    knows it."""
     found = await _find(dependencies, owner, FanoutId(fanout_id)) if is_fanout_id(fanout_id) else []
     if not found:
         raise no_such_fanout(fanout_id)
@@ -26,8 +27,8 @@ async def find_fanout(dependencies: Dependencies, owner: OwnerId, fanout_id: str
 
 
 async def fanout_results(dependencies: Dependencies, owner: OwnerId, fanout_id: str) -> Results:
-    """One line for each request that has an answer, retries of its batches included. Raises Refusal if the fan-out is
-    unknown or a file of its batches is deleted."""
+    """Return one line for each request that has an answer, retries of its batches included. Raises Refusal if the
+    fan-out is unknown or a file of its batches is deleted."""
     batches = await find_fanout(dependencies, owner, fanout_id)
     members = [
         Member(batch, group)

@@ -1,4 +1,4 @@
-"""Whether a stored file could become a batch, before it does."""
+"""Checks whether a stored file could become a batch, without creating one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT_BYTES_MAX = 512
 
 
 def parse_check_params(raw: bytes) -> str:
-    """The endpoint in the body of a check. Raises Refusal."""
+    """Return the endpoint in the body of a check. Raises Refusal."""
     endpoint = string(json_object(raw, required=("endpoint",), optional=())["endpoint"], "endpoint")
     if endpoint not in BATCH_ENDPOINTS:
         quoted = [f"'{name}'" for name in BATCH_ENDPOINTS]
@@ -27,7 +27,7 @@ def parse_check_params(raw: bytes) -> str:
 
 
 async def check_file(dependencies: Dependencies, owner: OwnerId, file_id: str, endpoint: str) -> FileCheckObject:
-    """Raises Refusal when the file is unknown, and SchedulerUnavailable."""
+    """Check the file. Raises Refusal when the file is unknown, and SchedulerUnavailable."""
     file = await find_file(dependencies, owner, file_id)
     checked = await dependencies.forecasts.check(file.blob, file.bytes, endpoint)
     listed = checked.faults[:FAULTS_SHOWN_MAX]

@@ -48,7 +48,7 @@ async def list_files(dependencies: Dependencies, owner: OwnerId, params: ListFil
 
 
 async def delete_file(dependencies: Dependencies, owner: OwnerId, file_id: str) -> FileId:
-    """Delete a file: its name is gone at once, its bytes stay while an unfinished batch still reads them."""
+    """Delete a file: its name is removed at once, its bytes stay while an unfinished batch still reads them."""
     file = await find_file(dependencies, owner, file_id)
     sequence = await append(dependencies, FileDeleted(at=dependencies.now(), file_id=file.id, owner=owner))
     await must_read(dependencies, sequence)

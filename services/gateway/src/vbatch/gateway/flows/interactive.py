@@ -1,4 +1,4 @@
-"""The way of an interactive request: to a runner that has its model, or into the wait for one."""
+"""The path of an interactive request: to a runner that has its model, or into the wait for one."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from vbatch.gateway.core.refusals import Reason, Refusal, engine_lost, model_not
 from vbatch.gateway.ports import DemandFeed, LaneAnswer, LaneBroken, LaneRefused, Lanes, LaneUnreachable
 
 STATE_SECONDS_MAX = 1.0
-"""What a runner said of itself is asked again after this time, while requests come."""
+"""While requests come, a runner's state is fetched again after this time."""
 DEMAND_SECONDS = 1.0
-"""How long an answer of the scheduler holds for all that wait for the same model."""
+"""How long an answer of the scheduler is used for all requests that wait for the same model."""
 POLL_SECONDS = 0.2
-"""Between two looks for a model that is waited for."""
+"""The time between two checks whether a model is loaded."""
 ANSWER_BYTES_MAX = 64 << 20
 """The largest answer that is not streamed."""
 WAITING_MAX = 1_000
-"""Requests that may wait for a model at once."""
+"""The most requests that may wait for a model at once."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Interactive:
         return await self._waited_for(ask, request_id)
 
     def watts_of(self, model: ModelId) -> float | None:
-        """What the device that has the model draws, as its runner last told; None where it does not tell."""
+        """Return the power that the model's device draws, as its runner last reported; None if it reports none."""
         told = [state.watts for state in self.lanes.states().values() if model in state.ready]
         return next((watts for watts in told if watts is not None), None)
 
@@ -81,7 +81,8 @@ class Interactive:
         return answer
 
     async def _tried(self, ask: InteractiveRequest, request_id: str) -> LaneAnswer | None:
-        """Ask the runners that have the model, the idlest first. None if none of them does. Raises Refusal."""
+        """Ask the runners that have the model, the one with the fewest requests first. None if none of them has it.
+        Raises Refusal."""
         is_full = False
         for url in self._places(ask.model):
             try:
@@ -103,7 +104,7 @@ class Interactive:
         return sorted(ready, key=self.lanes.inside)
 
     def _refresh_if_old(self) -> None:
-        """Ask in the background; whoever comes now is answered by what is known."""
+        """Fetch the states in the background; requests meanwhile use the known states."""
         if _clock() - self._refreshed_at > STATE_SECONDS_MAX and self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refreshed_once())
 
@@ -124,7 +125,7 @@ class Interactive:
 
 
 async def content_of(answer: LaneAnswer) -> bytes:
-    """The whole of an answer that is not streamed. Raises Refusal."""
+    """Return the whole body of an answer that is not streamed. Raises Refusal."""
     pieces, size = list[bytes](), 0
     try:
         async for piece in answer.pieces():
@@ -138,7 +139,7 @@ async def content_of(answer: LaneAnswer) -> bytes:
 
 
 def _refusal_for(error: LaneRefused) -> Refusal | None:
-    """The refusal of a request that no other runner should get; None where another one may be tried."""
+    """Return the refusal of a request that no other runner should get; None if another runner may be tried."""
     match error.result:
         case LaneResult.ENGINE_LOST:
             return engine_lost(ENGINE_LOST_MESSAGE)
@@ -151,7 +152,7 @@ def _refusal_for(error: LaneRefused) -> Refusal | None:
 
 
 def loaded_words(states: Mapping[str, LaneState]) -> str:
-    """What the devices do now, in a sentence."""
+    """Return a sentence about what the devices do now."""
     if not states:
         return "No runner answers."
     ready = sorted({model for state in states.values() for model in state.ready})

@@ -1,4 +1,4 @@
-"""API keys, quotas and limits: read the ask, decide, append, wait until it is in force here."""
+"""API keys, quotas and limits: parse the request, decide, append, wait until the change is in force here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def create_key(dependencies: Dependencies, feed: AccessFeed, caller: Calle
 async def rotate_key(
     dependencies: Dependencies, feed: AccessFeed, caller: Caller, key_id: str, keep_hours: int
 ) -> NewKey:
-    """A new key like this one, which ends after `keep_hours`; both in one write. Raises Refusal."""
+    """Return a new key like this one, which ends after `keep_hours`; both changes are one write. Raises Refusal."""
     key = find_key(feed, key_id)
     made, expiry = rotation(
         key, keep_hours=keep_hours, by=caller.name, now=dependencies.now(), entropy=dependencies.entropy(ENTROPY_BYTES)
@@ -41,7 +41,7 @@ async def rotate_key(
 
 
 async def revoke_key(dependencies: Dependencies, feed: AccessFeed, caller: Caller, key_id: str, reason: str) -> ApiKey:
-    """The key, revoked; asking twice is no error. Raises Refusal."""
+    """Revoke the key and return it; revoking it again is not an error. Raises Refusal."""
     key = find_key(feed, key_id)
     if key.revoked_at is None:
         event = e.KeyRevoked(at=dependencies.now(), key_id=key.id, by=caller.name, reason=reason)
@@ -73,7 +73,7 @@ async def change_limits(dependencies: Dependencies, feed: AccessFeed, caller: Ca
 
 
 async def usage_of(dependencies: Dependencies, owner: OwnerId) -> Usage | None:
-    """None while the read model is away."""
+    """Return the owner's usage; None while the read model is away."""
     try:
         return await dependencies.reads.usage(owner, dependencies.now(), day_of(dependencies.now()))
     except ReadModelUnavailable:
@@ -90,6 +90,7 @@ async def _change(dependencies: Dependencies, feed: AccessFeed, key: ApiKey, eve
 
 
 async def _in_force(dependencies: Dependencies, feed: AccessFeed, sequence: int) -> None:
-    """Raises Refusal: the write stands, this gateway does not know of it yet."""
+    """Wait until the change is in force. Raises Refusal when the write succeeded but this gateway has not read it back
+    yet."""
     if not await feed.reaches(sequence, dependencies.own_write_seconds_max):
         raise unavailable("Your request was recorded, but is not in force yet.")

@@ -1,4 +1,4 @@
-"""A selection of answered lines as a file, a few lines at a time: memory does not grow with the batch."""
+"""A selection of answered lines as a file, a few lines at a time, so memory does not grow with the batch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from vbatch.gateway.ports import Dependencies
 LINES_SELECTED_AT_ONCE = 2_000
 LINES_READ_AT_ONCE = 32
 ANSWER_BYTES_MAX = 2**31 - 1
-"""An answer is exported whole; how long it can be, the events bound."""
+"""An answer is exported whole; the events bound its length."""
 
 
 async def exported_lines(
     dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: LinesParams, kind: ExportFormat
 ) -> AsyncGenerator[bytes, None]:
-    """In input order within each part that is searched at once; without a search, in input order."""
+    """Yield the lines in input order; with a search, in input order within each part that is searched at once."""
     if kind is ExportFormat.CSV:
         yield table_heading()
     async for records in _selected(dependencies, owner, batch, params):

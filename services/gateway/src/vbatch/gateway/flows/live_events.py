@@ -25,7 +25,7 @@ class LiveEvent:
 
 
 def has_nothing_more(batch: BatchRecord, after: int) -> bool:
-    """Whether a subscriber that has seen `after` has seen the end."""
+    """Whether a subscriber that has seen `after` has seen the last event."""
     return batch.is_over and after >= batch.version
 
 
@@ -34,7 +34,8 @@ async def live_events(
 ) -> AsyncGenerator[LiveEvent | None, None]:
     """Yield events after sequence `after` until the batch ends; None is a heartbeat: nothing came for a while.
 
-    The last event is sent once its effect can be read: a client that learns the batch is over asks for its files next.
+    The last event is sent once its effect can be read, because a client that learns the batch is over asks for its
+    files next.
 
     The log is queried once before this returns, so that an unreachable log is noticed before the first event.
     """

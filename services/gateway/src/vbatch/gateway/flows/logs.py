@@ -1,4 +1,4 @@
-"""What the services said of one batch."""
+"""What the services logged about one batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOT_HERE = "The services of this server keep no log files here: ask the place th
 
 
 async def logs_of(dependencies: Dependencies, owner: OwnerId, batch_id: str, limit: int) -> LogsObject:
-    """The newest `limit` lines. Raises Refusal when the batch is unknown, or when no logs are kept here."""
+    """Return the newest `limit` lines. Raises Refusal when the batch is unknown, or when no logs are kept here."""
     batch = await find_batch(dependencies, owner, batch_id)
     if dependencies.logs is None:
         raise Refusal(Reason.LOGS_ELSEWHERE, NOT_HERE)

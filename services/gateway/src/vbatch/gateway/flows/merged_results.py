@@ -1,4 +1,4 @@
-"""The answers of a family of batches as one JSONL: a batch, its retries, and theirs."""
+"""The answers of a family as one JSONL: a batch with its direct and indirect retries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ LINES_READ_AT_ONCE = 256
 
 
 async def merged_results(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> Results:
-    """The answer that counts of each request of the batch's family, in the order of the oldest batch; a request that
-    never ran in any of them is left out. Raises Refusal if the batch is unknown or a file of the family is deleted."""
+    """Return the answer that counts for each request of the batch's family, in the order of the oldest batch; a request
+    that never ran in any of them is left out. Raises Refusal if the batch is unknown or a file of the family is
+    deleted."""
     batch = await find_batch(dependencies, owner, batch_id)
     members = [Member(each) for each in await dependencies.reads.family(owner, batch.id)]
     places = await places_of(dependencies, owner, members)
@@ -26,7 +27,7 @@ async def merged_results(dependencies: Dependencies, owner: OwnerId, batch_id: s
 
 
 async def places_of(dependencies: Dependencies, owner: OwnerId, members: Sequence[Member]) -> MergedPlaces:
-    """Raises Refusal if a file of a member is deleted."""
+    """Return the places of the answers. Raises Refusal if a file of a member is deleted."""
     for member in members:
         await sealed_files(dependencies, owner, member.batch)
     return await dependencies.reads.merged(members)
@@ -40,7 +41,7 @@ async def _content(
 
 
 async def lines_at(dependencies: Dependencies, members: Sequence[Member], places: Sequence[MergedPlace]) -> list[bytes]:
-    """The output lines at these places, in their order. Raises Refusal when a file was deleted meanwhile."""
+    """Yield the output lines at these places, in their order. Raises Refusal when a file was deleted meanwhile."""
     lines: list[bytes] = []
     for member, run in runs(places):
         batch = members[member].batch

@@ -1,4 +1,4 @@
-"""Follows the registry in the log, so that the way of an interactive request is known without the read model."""
+"""Follows the registry in the log, so that interactive requests can be routed without the read model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RETRY_SECONDS = 0.5
 
 @dataclass
 class ModelFeed:
-    """`models` are those that requests may name now; it is folded while `run` runs."""
+    """`models` holds the models that requests may name now; it is folded while `run` runs."""
 
     log: Log
     models: dict[ModelId, ModelDefinition] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class ModelFeed:
         await self._is_caught_up.wait()
 
     async def run(self) -> None:
-        """For ever. A log that is away is waited for; what is known stays in force meanwhile."""
+        """Run until cancelled. When the log is unreachable, wait for it; what is known stays in force meanwhile."""
         while True:
             try:
                 await self._follow()

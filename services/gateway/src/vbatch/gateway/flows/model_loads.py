@@ -1,4 +1,4 @@
-"""How the loads of each model went, folded from the log as far as it goes, each event once."""
+"""How the loads of each model went, folded from the whole log, each event once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ModelLoads:
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def histories(self) -> Mapping[ModelId, LoadHistory]:
-        """As of now."""
+        """Return the history of each model up to now."""
         async with self._one_at_a_time:
             found = await asyncio.gather(*(self.log.last(subject) for subject in LOADS))
             newest = max((record.sequence for record in found if record is not None), default=0)

@@ -38,8 +38,8 @@ async def find_model(dependencies: Dependencies, model_id: str) -> ModelRecord:
 
 
 async def register_models(dependencies: Dependencies, wanted: Sequence[ModelDefinition]) -> int:
-    """Append what the log lacks and return the number of events. Gateways may do this at once: each change is made
-    once."""
+    """Append what the log lacks and return the number of events. Several gateways may do this at once: each change is
+    made once."""
     appended = 0
     for _ in range(REGISTRATION_TRIES_MAX):
         due = changes(await _known_models(dependencies.log), wanted, dependencies.now())
@@ -57,12 +57,12 @@ async def _append_if_unchanged(
     try:
         await append(dependencies, event, Guard(f"evt.model.{model_token(model_id)}.>", sequence))
     except Conflict:
-        return False  # another gateway was faster; the next read of the log tells whether anything is left to do
+        return False  # another gateway was faster; the next read of the log shows whether anything is left to do
     return True
 
 
 def _read(record: Recorded) -> e.Event | None:
-    """Decode a record; None if this version cannot: the gateway must start all the same."""
+    """Decode a record; None if this version cannot: the gateway must start anyway."""
     try:
         return decode(record)
     except Unreadable as error:

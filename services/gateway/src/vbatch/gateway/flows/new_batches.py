@@ -1,4 +1,4 @@
-"""What a client may ask to be made: a batch from its parameters, or a retry of an earlier batch."""
+"""The two requests that make batches: a batch from its parameters, or a retry of an earlier batch."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class NewBatch(Protocol):
     async def events(
         self, dependencies: Dependencies, owner: OwnerId, batch_id: BatchId
     ) -> tuple[list[e.FileStored], list[e.BatchCreated]]:
-        """What must be appended together: the batch with this id, then the others of its fan-out. The bytes of a file
-        that is made for them are stored. Raises Refusal."""
+        """Return what must be appended together: the batch with this id, then the others of its fan-out. The bytes of a
+        file that is made for them are stored. Raises Refusal."""
         ...
 
 
@@ -90,7 +90,7 @@ class Created:
         return await self._inputs(dependencies, created), fanned_out(created, params.models)
 
     async def _must_know_models(self, dependencies: Dependencies) -> None:
-        """Raises Refusal: a mistyped model would otherwise be a fault of every line."""
+        """Raises Refusal for an unknown model: otherwise a mistyped name would be a fault of every line."""
         for model in self.params.models:
             if await dependencies.reads.model(model) is None:
                 raise no_such_model(model, "models")
@@ -108,7 +108,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A batch that runs requests of an ended one again, from an input file that holds those alone."""
+    """A batch that runs requests of an ended batch again, from an input file with only those requests."""
 
     batch: BatchRecord
     params: RetryParams
@@ -154,7 +154,8 @@ class Retried:
 async def _selected(
     dependencies: Dependencies, owner: OwnerId, batch: BatchRecord, params: RetryParams
 ) -> AsyncIterator[bytes]:
-    """The lines of the batch's input file that run again. Raises Refusal when there are none, or the file is gone."""
+    """Yield the lines of the batch's input file that run again. Raises Refusal if there are none, or the file is
+    deleted."""
     file = await dependencies.reads.file(owner, batch.input_file_id, dependencies.now())
     if file is None:
         raise _input_gone(batch)
@@ -175,7 +176,7 @@ async def _blocks(dependencies: Dependencies, batch: BatchRecord, file: FileReco
 
 
 async def _outcomes(dependencies: Dependencies, batch: BatchRecord) -> Outcomes:
-    """What became of each line, as far as the batch has answers."""
+    """Return the outcome of each line, as far as the batch has answers."""
     outcomes, after_line = Outcomes(batch.status), 0
     while page := await dependencies.reads.lines(batch, LinesParams(after_line, OUTCOMES_AT_ONCE)):
         for record in page:

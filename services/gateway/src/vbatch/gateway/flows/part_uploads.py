@@ -57,7 +57,7 @@ class _Assembled:
 
 
 async def create_upload(dependencies: Dependencies, owner: OwnerId, params: CreateUploadParams) -> e.UploadCreated:
-    """A new upload, pending for an hour. Raises Refusal when the owner's quota is used up."""
+    """Create an upload, which is pending for an hour. Raises Refusal when the owner's quota is used up."""
     await must_have_room_for_bytes(dependencies, owner, params.bytes)
     now = dependencies.now()
     event = e.UploadCreated(

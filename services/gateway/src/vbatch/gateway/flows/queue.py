@@ -22,7 +22,7 @@ async def why(dependencies: Dependencies, owner: OwnerId, batch_id: str) -> WhyO
 
 
 async def queue_if_priority(dependencies: Dependencies, owner: OwnerId, batch_id: str, priority: int) -> QueueObject:
-    """The owner's queue if the batch had this priority; as it is for a batch that has ended. Raises
+    """Return the owner's queue if the batch had this priority; unchanged for a batch that has ended. Raises
     SchedulerUnavailable, or Refusal if the batch is unknown."""
     batch = await find_batch(dependencies, owner, batch_id)
     forecast = await dependencies.forecasts.if_priority(batch.id, priority)

@@ -1,4 +1,4 @@
-"""Whether an owner may have more: asked before the write, of what the read model knows."""
+"""Checks before a write whether an owner may have more, according to the read model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from vbatch.gateway.ports import Dependencies
 
 
 async def must_have_room_for_batches(dependencies: Dependencies, owner: OwnerId, priority: int, count: int) -> None:
-    """Raises Refusal. Creates of one moment may each find the last place; the next one is refused."""
+    """Raises Refusal when a quota is used up. Simultaneous creates may each find the last place; the next one is
+    refused."""
     quota = dependencies.access.quota(owner)
     check_priority(quota, priority)
     if limits_batches(quota):
@@ -17,7 +18,8 @@ async def must_have_room_for_batches(dependencies: Dependencies, owner: OwnerId,
 
 
 async def must_have_room_for_bytes(dependencies: Dependencies, owner: OwnerId, size: int) -> None:
-    """Raises Refusal. Uploads of one moment may each find the last place; the next one is refused."""
+    """Raises Refusal when the quota is used up. Simultaneous uploads may each find the last place; the next one is
+    refused."""
     quota = dependencies.access.quota(owner)
     if quota.stored_bytes_max is not None:
         check_bytes(quota, await dependencies.reads.usage(owner, dependencies.now(), day_of(dependencies.now())), size)

@@ -2,7 +2,7 @@
 growing JSONL from a byte on, followed as it grows.
 
 Once a file of an ended batch is deleted or has expired, all of these answer as that file's content does: the growing
-JSONL holds the lines of both files and never replaces one.
+JSONL holds the lines of both files and is never used instead of one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Results:
 async def results_so_far(
     dependencies: Dependencies, owner: OwnerId, batch_id: str, params: ListResultsParams | None
 ) -> Results:
-    """Raises Refusal if the batch is unknown or its file is deleted."""
+    """Return the answers so far. Raises Refusal if the batch is unknown or its file is deleted."""
     batch = await find_batch(dependencies, owner, batch_id)
     files = await sealed_files(dependencies, owner, batch)
     if params is not None:
@@ -75,7 +75,8 @@ async def _page(dependencies: Dependencies, batch: BatchRecord, params: ListResu
 
 
 async def sealed_files(dependencies: Dependencies, owner: OwnerId, batch: BatchRecord) -> list[FileRecord]:
-    """Output before error; none while the batch runs. Raises Refusal for the first one that is gone."""
+    """Return the output file before the error file; none while the batch runs. Raises Refusal for the first one that is
+    deleted."""
     if not batch.is_over:
         return []
     return [

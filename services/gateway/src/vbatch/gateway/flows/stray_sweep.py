@@ -1,6 +1,6 @@
-"""Removes bytes that no event names: a gateway was killed between the last byte of an upload and its event.
+"""Removes bytes that no event names because a gateway was killed between the last byte of an upload and its event.
 
-The log itself is asked whether a file is known, never the read model, which may be late or lost.
+It looks files up in the log itself, never in the read model, which may be late or lost.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ FILE_SECONDS = 2 * 3_600.0
 PART_SECONDS = 3 * 3_600.0
 """An upload lives for an hour, its parts an hour longer: older parts belong to no upload."""
 STRAYS_MAX = 64
-"""More unknown files than this cannot be left by a crash: the log is a different one, and nothing is removed."""
+"""A crash cannot leave more than this: if there are more, the log is a different one, and nothing is removed."""
 
 
 class StraySweep:
-    """Checks each known file once in the life of the process: what is in the log stays there."""
+    """Checks each known file once while the process runs, because what is in the log stays there."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
         self._known: set[str] = set()
 
     async def run(self) -> None:
-        """Run forever; errors of the stores are retried in the next round."""
+        """Run until cancelled; errors of the stores are retried in the next round."""
         while True:
             try:
                 await self.sweep()

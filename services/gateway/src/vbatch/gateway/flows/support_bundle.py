@@ -1,4 +1,4 @@
-"""The support bundle: a ZIP with what somebody needs who is to help from afar, without secrets and without prompts."""
+"""The support bundle: a ZIP for people who help remotely, without secrets and without prompts."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ LETTERS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Bundling:
-    """`secrets` are texts that must stand nowhere; `services` and `settings` are the gateway's own words and those of
-    the others."""
+    """`secrets` are the texts that must not be in the bundle; `services` and `settings` are what the gateway and the
+    other services report of themselves."""
 
     administration: Administration
     model_loads: ModelLoads
@@ -47,7 +47,7 @@ class Bundling:
     secrets: Collection[str]
 
     async def zipped(self) -> bytes:
-        """The bytes of the bundle. Raises Unavailable while the log is away."""
+        """Return the bytes of the bundle. Raises Unavailable while the log is away."""
         files = [
             BundleFile("README.txt", README),
             json_file("versions.json", _versions()),
@@ -88,7 +88,7 @@ class Bundling:
 
 
 async def event_counts(log: Log) -> dict[str, object]:
-    """How many events of each type are among the newest of the log, and how large the log is."""
+    """Return how many of the newest events in the log are of each type, and how large the log is."""
     head, fill = await log.last_sequence(), await log.fill()
     counts: Counter[str] = Counter()
     if head:

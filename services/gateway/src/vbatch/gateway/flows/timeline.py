@@ -26,7 +26,7 @@ MESSAGE_ID_PARTS = 4
 async def timeline_of_batch(
     dependencies: Dependencies, owner: OwnerId, batch_id: str, at: int | None
 ) -> TimelineObject:
-    """Raises Refusal when the batch is unknown, or its log cannot be read in time."""
+    """Return the timeline. Raises Refusal when the batch is unknown, or its log cannot be read in time."""
     batch = await find_batch(dependencies, owner, batch_id)
     try:
         async with asyncio.timeout(TIMELINE_SECONDS_MAX):
@@ -62,7 +62,7 @@ def _folded(
 
 
 def _steps(record: Recorded, counted: dict[int, ChunkRecord]) -> Iterator[Step]:
-    """None where the event cannot be read."""
+    """Yield the step of the event; nothing if the event cannot be read."""
     if record.subject.endswith(".chunk_completed"):
         parts = record.message_id.split(":")
         slice_id = SliceId(parts[2]) if len(parts) == MESSAGE_ID_PARTS else SliceId("")
@@ -79,7 +79,7 @@ def _steps(record: Recorded, counted: dict[int, ChunkRecord]) -> Iterator[Step]:
 async def _read(
     dependencies: Dependencies, batch: BatchRecord, subjects: Sequence[str], *, headers_only: bool
 ) -> list[Recorded]:
-    """From the creation of the batch to the newest."""
+    """Read the log from the creation of the batch to the newest event."""
     newest = await asyncio.gather(*(dependencies.log.last(subject) for subject in subjects))
     last = max((record.sequence for record in newest if record is not None), default=0)
     found: list[Recorded] = []

@@ -1,4 +1,4 @@
-"""An upload: its bytes are stored, hashed and checked as they come, then become a file of the log."""
+"""An upload: its bytes are stored, hashed and checked as they come; then the file is recorded in the log."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def upload(dependencies: Dependencies, owner: OwnerId, form: Form) -> File
         await must_have_room_for_bytes(dependencies, owner, written.bytes)
         sequence = await append(dependencies, event)
     except (Full, Refusal):
-        await dependencies.blobs.delete(blob)  # surely not in the log; after other errors it may be, so the bytes stay
+        await dependencies.blobs.delete(blob)  # not in the log; after other errors it may be, so the bytes stay
         raise
     reached(Failpoint.FILE_RECORDED)
     # If results is late, the answer comes from the event: the file exists, even if it is not listed yet.
@@ -77,7 +77,7 @@ async def _write(dependencies: Dependencies, blob: str, form: Form) -> _Written:
 
 
 def _purpose(form: Form, look: uploads.JsonlProbe) -> str:
-    """Check what needs the whole form: its fields may follow its file."""
+    """Check what requires the whole form, because its fields may follow its file."""
     purpose = uploads.read_purpose(form.fields)
     uploads.check_content(purpose, look)
     return purpose

@@ -1,4 +1,4 @@
-"""Removes the parts of uploads that are completed, cancelled or expired. Several gateways may sweep."""
+"""Removes the parts of uploads that are completed, cancelled or expired. Several gateways may sweep at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRACE = timedelta(hours=1)
 
 
 class UploadSweep:
-    """Follows every upload in the log until its parts are removed; then it is forgotten."""
+    """Follows every upload in the log until its parts are removed, and then forgets it."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
@@ -31,7 +31,7 @@ class UploadSweep:
         self._kept: dict[UploadId, PartUpload] = {}
 
     async def run(self) -> None:
-        """Run forever; errors of the stores are retried in the next round."""
+        """Run until cancelled; errors of the stores are retried in the next round."""
         while True:
             try:
                 await self.sweep()

@@ -1,4 +1,4 @@
-"""What was used: by one owner, or by all."""
+"""The usage of one owner, or of all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from vbatch.gateway.ports import Dependencies
 
 
 async def usage(dependencies: Dependencies, owner: OwnerId | None, params: UsageParams) -> UsageObject:
-    """`owner` is None for all of them."""
+    """Return the usage; `owner` is None for all owners."""
     rows = await dependencies.reads.usage_by_day(owner, params.begins, params.ends, ROWS_MAX + 1)
     return usage_view(params, rows)

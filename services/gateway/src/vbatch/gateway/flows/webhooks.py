@@ -1,4 +1,4 @@
-"""Webhook endpoints: made, changed, tested; what was sent to them is asked of the notifier."""
+"""Creates, changes and tests webhook endpoints; the notifier reports what was sent to them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from vbatch.gateway.ports import Deliveries, Dependencies
 
 DISABLED_BY_HAND = "its owner disabled it"
 TEST_SECONDS_MAX = 25.0
-"""A try takes 15 s at most, and may wait for others in flight."""
+"""An attempt takes 15 s at most, and may wait for others in flight."""
 
 
 class Webhooks:
-    """`secrets` seals what deliveries are signed with; `deliveries` is the notifier's page."""
+    """`secrets` seals the secrets that sign deliveries; `deliveries` reads the notifier's page."""
 
     def __init__(
         self, dependencies: Dependencies, feed: AccessFeed, secrets: SealedFolder, deliveries: Deliveries
@@ -50,7 +50,7 @@ class Webhooks:
         return self._feed.endpoints.find(caller.owner, endpoint_id)
 
     async def create(self, caller: Caller, params: EndpointParams) -> tuple[Endpoint, bytes]:
-        """The endpoint and its secret, which is told once. Raises Refusal."""
+        """Return the endpoint and its secret, which is shown once. Raises Refusal."""
         check_room(self._feed.endpoints, caller.owner)
         assert params.name is not None and params.url is not None and params.event_types is not None
         reference, secret = await self._new_secret()
@@ -69,7 +69,7 @@ class Webhooks:
         return self.find(caller, event.endpoint_id), secret
 
     async def update(self, caller: Caller, endpoint_id: str, params: EndpointParams) -> Endpoint:
-        """The endpoint after the ask; one that changes nothing leaves it as it is. Raises Refusal."""
+        """Return the endpoint after the update; a request that changes nothing leaves it as it is. Raises Refusal."""
         event = update_event(self.find(caller, endpoint_id), params, by=caller.name, now=self._dependencies.now())
         if event is not None:
             await self._append(event)
@@ -83,7 +83,8 @@ class Webhooks:
         return endpoint.id
 
     async def rotate(self, caller: Caller, endpoint_id: str, *, keeps_old: bool) -> tuple[Endpoint, bytes]:
-        """The endpoint with another secret; the old one signs for a day more, if asked to. Raises Refusal."""
+        """Return the endpoint with a new secret; if requested, the old one also signs for one more day. Raises
+        Refusal."""
         before, now = self.find(caller, endpoint_id), self._dependencies.now()
         reference, secret = await self._new_secret()
         event = e.WebhookSecretRotated(
@@ -107,7 +108,7 @@ class Webhooks:
         return self.find(caller, endpoint_id)
 
     async def disable(self, caller: Caller, endpoint_id: str) -> Endpoint:
-        """Nothing is sent to it until it is enabled. Raises Refusal."""
+        """Send nothing to the endpoint until it is enabled. Raises Refusal."""
         endpoint = self.find(caller, endpoint_id)
         if endpoint.disabled_reason is None:
             event = e.WebhookDisabled(
@@ -117,7 +118,7 @@ class Webhooks:
         return self.find(caller, endpoint_id)
 
     async def attempts(self, caller: Caller, endpoint_id: str, delivery_id: str) -> list[Attempt]:
-        """What was tried of one delivery, oldest first, as the log tells it. Raises Refusal."""
+        """Return the attempts of one delivery, oldest first, according to the log. Raises Refusal."""
         endpoint = self.find(caller, endpoint_id)
         subjects = attempt_events(endpoint.id)
         newest = [await self._dependencies.log.last(subject) for subject in subjects]
@@ -134,7 +135,7 @@ class Webhooks:
         return found[-ATTEMPTS_SHOWN_MAX:]
 
     async def test(self, caller: Caller, endpoint_id: str, event_type: str) -> int:
-        """The status code the endpoint answers with. Raises Refusal when it gives no answer at all."""
+        """Return the status code of the endpoint's answer. Raises Refusal when there is no answer at all."""
         endpoint = self.find(caller, endpoint_id)
         if endpoint.disabled_reason is not None:
             raise Refusal(Reason.WEBHOOK_UNANSWERED, "The endpoint is disabled: enable it first.")
@@ -152,12 +153,12 @@ class Webhooks:
         return tried.status_code
 
     async def deliveries(self, caller: Caller, endpoint_id: str) -> tuple[DeliveryEntry, ...]:
-        """The newest ones, newest first. Raises Refusal, NotifierUnavailable."""
+        """Return the newest deliveries, newest first. Raises Refusal, NotifierUnavailable."""
         page = await self._deliveries.page(self.find(caller, endpoint_id).id)
         return page.deliveries if page is not None else ()
 
     async def resend(self, caller: Caller, endpoint_id: str, delivery_id: str) -> DeliveryEntry:
-        """The delivery, which is tried again. Raises Refusal, NotifierUnavailable."""
+        """Return the delivery, which is tried again. Raises Refusal, NotifierUnavailable."""
         endpoint = self.find(caller, endpoint_id)
         for entry in await self.deliveries(caller, endpoint_id):
             if entry.delivery_id == delivery_id:
@@ -173,7 +174,7 @@ class Webhooks:
         raise Refusal(Reason.NO_SUCH_WEBHOOK, words, "delivery_id")
 
     async def _tried(self, asked: e.WebhookTestAsked, sequence: int) -> e.WebhookDelivered | e.WebhookFailed:
-        """How the test went, read from the log. Raises Refusal."""
+        """Return the result of the test, read from the log. Raises Refusal."""
         try:
             async with (
                 asyncio.timeout(TEST_SECONDS_MAX),
@@ -189,13 +190,13 @@ class Webhooks:
         raise unavailable("The notifier has not tried the endpoint yet; the test is recorded.")
 
     async def _append(self, event: e.Event) -> None:
-        """Raises Refusal: the write stands, this gateway does not know of it yet."""
+        """Append the event. Raises Refusal when the write succeeded but this gateway has not read it back yet."""
         sequence = await append(self._dependencies, event)
         if not await self._feed.reaches(sequence, self._dependencies.own_write_seconds_max):
             raise unavailable("Your request was recorded, but is not in force yet.")
 
     async def _new_secret(self) -> tuple[str, bytes]:
-        """Sealed and durable before any event names it."""
+        """Return a new secret, which is sealed and durable before any event names it."""
         reference, secret = self._dependencies.entropy(16).hex(), self._dependencies.entropy(SECRET_BYTES)
         await asyncio.to_thread(self._secrets.keep, reference, secret)
         return reference, secret

@@ -1,4 +1,4 @@
-"""Appends events, and waits until one's own write can be read."""
+"""Appends events, and waits until the caller's own write can be read."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SOURCE = "gateway"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who caused what is written: the id of a key, or `local`, and the address it came from."""
+    """The actor of an event: the id of a key, or `local`, and the address that the request came from."""
 
     name: str
     address: str
 
 
 ACTOR: ContextVar[Actor | None] = ContextVar("actor", default=None)
-"""Of the request that is being answered; None for what the gateway does by itself."""
+"""The actor of the request that is being answered; None for what the gateway does by itself."""
 
 
 async def append(dependencies: Dependencies, event: Event, guard: Guard | None = None) -> int:
@@ -49,8 +49,8 @@ async def can_read(dependencies: Dependencies, sequence: int) -> bool:
 
 
 async def must_read(dependencies: Dependencies, sequence: int) -> None:
-    """Wait for an answer that only the fold can give. Raises Refusal: the write stands, but its effect cannot be shown
-    yet."""
+    """Wait for an answer that only the fold can give. Raises Refusal when the write succeeded but its effect cannot be
+    shown yet."""
     if not await can_read(dependencies, sequence):
         raise unavailable("Your request was recorded, but its effect cannot be shown yet.")
 
@@ -68,7 +68,8 @@ async def is_news(dependencies: Dependencies, subject_filter: str) -> bool:
 
 
 def _message(event: Event) -> Message:
-    """With CloudEvents extensions that tell who did it: the event itself is the same whoever did."""
+    """Return the message with CloudEvents extensions that name the actor; the event itself does not depend on the
+    actor."""
     message, actor = encode(event, source=SOURCE), ACTOR.get()
     if actor is None:
         return message

@@ -1,8 +1,8 @@
 """How the gateway is put together, from the outside inwards.
 
 `service` runs it: it opens the `connections`, builds the `app_state` on them, keeps the `duties` running, and serves
-the `application` with the `http_server`. `app_state` names every capability once: a new one has its line there, its
-function in `capabilities` and its router in `application`.
+the `application` with the `http_server`. `app_state` lists every capability once: a new one needs a line there, a
+function in `capabilities` and a router in `application`.
 """
 
 from vbatch.gateway.wiring.application import create_app

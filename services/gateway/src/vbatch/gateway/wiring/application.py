@@ -1,4 +1,4 @@
-"""The ASGI application: the routes of every capability, and what stands before them."""
+"""The ASGI application: the routes of every capability, and the middleware in front of them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ ROUTERS = (
     server.router,
     service.router,
 )
-"""In the order in which openapi.json names their routes; the first of two routes that fit a path answers."""
+"""In the order in which openapi.json names their routes; if two routes match a path, the first one answers."""
 
 
 def create_app(parts: AppState, *, traced: bool = False, guide_folder: Path | None = None) -> FastAPI:
@@ -112,6 +112,6 @@ def _add_middleware(app: FastAPI, parts: AppState) -> None:
 
 
 def _add_traces(app: FastAPI) -> None:
-    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # a start without traces skips it
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # without traces this import is skipped
 
     FastAPIInstrumentor.instrument_app(app, excluded_urls="/health,/ready,/metrics")

@@ -65,7 +65,7 @@ def curation(connections: Connections, dependencies: Dependencies) -> Curation:
 async def interactive_lane(
     connections: Connections, settings: GatewaySettings, models: ModelFeed, registry: CollectorRegistry
 ) -> InteractiveLane:
-    """Reads the token that the runners know, and creates it at the first start."""
+    """Read the token that the runners share, and create it at the first start."""
     token, http = await asyncio.to_thread(provided_token, settings.lane_token_path), connections.lane_http
     lanes = RunnerLanes(settings.gpu_runner_urls.split(), token, http, settings.interactive_seconds_max)
     demands = SchedulerDemands(settings.scheduler_url, token, http)

@@ -20,12 +20,12 @@ from vbatch.journal.jetstream import JetStreamJournal, connect
 from vbatch.journal.settings import JournalSettings
 
 SERVICE = "gateway"
-"""What it is called: in logs, in metrics, and on its connection to NATS."""
+"""The name of this service: in logs, in metrics, and on its connection to NATS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """`http` asks the other services how they are; `lane_http` carries requests that clients wait for."""
+    """`http` reads the state of the other services; `lane_http` carries the requests of the interactive lane."""
 
     journal: JetStreamJournal
     reads: PostgresReads
@@ -39,7 +39,7 @@ class Connections:
 
 @asynccontextmanager
 async def open_connections(settings: GatewaySettings) -> AsyncIterator[Connections]:
-    """Raises Unavailable if NATS is unreachable."""
+    """Open the connections. Raises Unavailable if NATS is unreachable."""
     url = _postgres_url(settings)
     async with (
         connect(_journal_settings(settings)) as journal,
@@ -84,7 +84,7 @@ async def _following(feed: ProjectionFeed) -> AsyncIterator[ProjectionFeed]:
 
 
 def _lane_session() -> aiohttp.ClientSession:
-    """For the states of runners, and for demands."""
+    """Return the session for the states of runners, and for demands."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     )

@@ -21,7 +21,7 @@ from vbatch.gateway.wiring.services import watched_services
 from vbatch.journal.archive import HistoricLog
 
 LOGS_FOLDER = "logs"
-"""Below the home, where the local stack keeps them."""
+"""The folder in the home in which the local stack keeps its logs."""
 
 
 def dependencies_on(

@@ -24,7 +24,7 @@ def home_limit(settings: GatewaySettings) -> HomeLimit | None:
 
 
 def disks(settings: GatewaySettings) -> list[Disk]:
-    """Return those of this machine; a place that is not on one of them has a limit of its own, or none."""
+    """Return the disks of this machine; a place that is not on one of them has a limit of its own, or none."""
     files = urlsplit(settings.blob_url)
     found = [Disk("files", Path(unquote(files.path)), is_for_uploads=True)] if files.scheme == "file" else []
     return found + ([Disk("event log", settings.log_folder)] if settings.log_folder else [])

@@ -1,4 +1,4 @@
-"""What the gateway does beside answering requests."""
+"""The background work of the gateway."""
 
 from __future__ import annotations
 

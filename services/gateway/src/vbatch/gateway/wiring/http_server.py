@@ -27,7 +27,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def listening_socket(settings: GatewaySettings) -> socket.socket:
-    """Raises PortTaken."""
+    """Open the socket. Raises PortTaken."""
     return listening.listening_socket(settings.host, settings.port)
 
 

@@ -1,4 +1,4 @@
-"""Runs the gateway: opens what it stands on, and serves until it is asked to stop."""
+"""Runs the gateway: opens its connections, and serves until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def _register_models(parts: AppState, configuration: Configuration) -> Non
 
 
 def _warn_of_keys(access: Access) -> None:
-    """What an operator should know who has set up both kinds, or none."""
+    """Warn an operator who has set up both kinds of keys, or none."""
     if access.keys and access.file_keys.are_required:
         get_logger().warning("api_keys_file_ignored", reason="the log holds keys: those of the file count no more")
     if not access.keys and not access.file_keys.are_required and not access.is_local:

@@ -1,4 +1,4 @@
-"""What a visitor does: steer a batch, hand one in, fetch and delete files, log in and out, choose a theme."""
+"""The actions of a visitor: steer a batch, hand one in, fetch and delete files, log in and out, choose a theme."""
 
 from __future__ import annotations
 
@@ -102,14 +102,14 @@ async def create_batch(request: Request, visitor: Guarded) -> Response:
 
 @router.post("/batches/{batch_id}/retry")
 async def retry(batch_id: str, visitor: Guarded) -> Response:
-    """Run what has no successful answer again, as a new batch. Asked twice of one batch, it is one."""
+    """Run the requests without a successful answer again, as a new batch. A repeated request makes no second batch."""
     batch = await visitor.api.retry(batch_id, f"console-retry-{batch_id}")
     return RedirectResponse(f"/batches/{batch.id}", SEE_OTHER)
 
 
 @router.get("/files/{file_id}/content")
 async def download_file(file_id: str, visitor: TheVisitor) -> Response:
-    """A file as a download: whatever is in it, no browser opens it as a page."""
+    """Send a file as a download: whatever it contains, no browser opens it as a page."""
     return await sent(visitor.api.download(file_id))
 
 
@@ -126,7 +126,7 @@ async def login_page(request: Request) -> Response:
 
 @router.post("/login")
 async def login(request: Request) -> Response:
-    """No token guards this form: the origin does, and there is no session yet that could be used."""
+    """The origin check guards this form instead of a token; there is no session yet that could be misused."""
     parts, form = parts_of(request), await request.form(max_files=0, max_fields=5)
     key, target = str(form.get("key", "")).strip()[:KEY_CHARS_MAX], str(form.get("next", "/"))
     target = target if is_local_path(target) else "/"
@@ -161,7 +161,7 @@ async def logout(request: Request, visitor: Guarded) -> Response:
 
 @router.post("/theme")
 async def choose_theme(request: Request) -> Response:
-    """Harmless, so it needs no token."""
+    """Changes nothing of value, so it needs no token."""
     form = await request.form(max_files=0, max_fields=5)
     theme, target = str(form.get("theme", "auto")), str(form.get("next", "/"))
     response = RedirectResponse(target if is_local_path(target) else "/", SEE_OTHER)
@@ -171,7 +171,7 @@ async def choose_theme(request: Request) -> Response:
 
 
 async def _done(request: Request, visitor: Visitor, title: str, words: str, path: str) -> Response:
-    """The page itself changes when the event comes; this only says that the ask was taken."""
+    """The page itself changes when the event comes; this only confirms that the request was accepted."""
     if is_from_script(request):
         context = {"title": title, "words": words, "request_id": "", "tone": "good"}
         return page(request, visitor, "parts/toast.html", context)
@@ -187,7 +187,7 @@ async def _models(visitor: Visitor) -> list[str]:
 
 
 async def _upload_of(form: FormData, draft: Draft) -> tuple[Upload, str]:
-    """The file, else the lines that were pasted. Raises Misfilled."""
+    """Return the file, otherwise the pasted lines. Raises Misfilled."""
     sent = form.get("file")
     if isinstance(sent, UploadFile) and sent.filename:
         return sent, sent.filename

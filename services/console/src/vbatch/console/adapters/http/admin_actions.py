@@ -1,4 +1,4 @@
-"""What administrators do: each asks one route of the API, says what became of it, and shows the page as it is now."""
+"""The actions of administrators: each calls one route of the API, reports the result, and shows the updated page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """The form that takes a change back: where it is sent, and its fields."""
+    """The form that undoes a change: where it is sent, and its fields."""
 
     path: str
     fields: Mapping[str, str]
@@ -44,7 +44,7 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an action says. `name` is the page that is shown again, at `path` with `query`."""
+    """The message after an action. `name` is the page that is shown again, at `path` with `query`."""
 
     name: str
     path: str
@@ -64,7 +64,7 @@ class Secret:
 
     @property
     def made(self) -> Done:
-        """The page on which what it belongs to stands."""
+        """The page that lists the object to which the secret belongs."""
         if self.kind == "key":
             return Done("keys", "/admin/keys", "", {})
         return Done("webhooks", "/admin/webhooks", "", {"endpoint": self.id})
@@ -107,7 +107,7 @@ async def set_quota(request: Request, visitor: Guarded) -> Response:
 
 @router.post("/admin/owners/undo")
 async def undo_quota(request: Request, visitor: Guarded) -> Response:
-    """Take one change of a quota back; what else the quota holds stays."""
+    """Undo one change of a quota; the other values of the quota stay."""
     fields = await _fields(request)
     owner = fields.get("owner", "")
     changes = (await visitor.api.admin.changes(CHANGES_SHOWN)).data
@@ -122,7 +122,7 @@ async def undo_quota(request: Request, visitor: Guarded) -> Response:
 
 @router.post("/admin/limits")
 async def set_limits(request: Request, visitor: Guarded) -> Response:
-    """Only what the form names is changed."""
+    """Change only the limits that the form names."""
     fields = await _fields(request)
     ask = _filled(forms.limits_body, fields)
     before = await visitor.api.admin.limits()
@@ -224,7 +224,7 @@ def _limits_set(ask: Mapping[str, object], fields: Mapping[str, str], before: Li
 
 
 def _back(fields: Mapping[str, str], name: str, path: str, words: str, undo: Undo | None) -> Done:
-    """Two pages have these forms: the one that was used is shown again."""
+    """Return what is shown after the change. Two pages have these forms; the one that was used is shown again."""
     if fields.get("from") == "config":
         name, path = "config", "/config"
     if undo is not None:
@@ -237,7 +237,7 @@ def _of_webhook(endpoint_id: str, words: str) -> Done:
 
 
 async def _secret(request: Request, visitor: Visitor, secret: Secret) -> Response:
-    """For a script a part of the page, with the rest of it as it is now; else a page of its own."""
+    """Return a part of the page and the updated other parts to a script; otherwise a page of its own."""
     if not is_from_script(request):
         return page(request, visitor, "secret.html", {"secret": secret})
     shown = rendered(request, visitor, "parts/secret.html", {"secret": secret})
@@ -246,7 +246,7 @@ async def _secret(request: Request, visitor: Visitor, secret: Secret) -> Respons
 
 
 async def _shown(request: Request, visitor: Visitor, done: Done) -> Response:
-    """For a script the words, and the parts of the page as they are now; else the page itself."""
+    """Return the message and the updated parts of the page to a script; otherwise the page itself."""
     if not is_from_script(request):
         target = str((await request.form()).get("next", done.path))
         return RedirectResponse(target if is_local_path(target) else done.path, SEE_OTHER)
@@ -257,7 +257,8 @@ async def _shown(request: Request, visitor: Visitor, done: Done) -> Response:
 
 
 async def _parts(request: Request, visitor: Visitor, done: Done) -> str:
-    """What of the page may have changed. It comes by itself a little later if the API is away just now."""
+    """Return the parts of the page that may have changed. If the API refuses, the page updates itself a little
+    later."""
     try:
         found = await fragments(request, visitor, done.name, PageParams("", dict(done.query)), path=done.path)
     except ApiRefused:
@@ -266,7 +267,7 @@ async def _parts(request: Request, visitor: Visitor, done: Done) -> str:
 
 
 def _filled(read: Callable[P, forms.Ask], *fields: P.args, **more: P.kwargs) -> forms.Ask:
-    """What a form asks for. Raises HTTPException."""
+    """Return the request that a form describes. Raises HTTPException."""
     try:
         return read(*fields, **more)
     except Misfilled as error:

@@ -1,4 +1,4 @@
-"""Pages as answers: the frame around them, and what is said when one cannot be made."""
+"""Builds pages as answers: the frame around them, and the message when one cannot be made."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Context = Mapping[str, object]
 
 
 def page(request: Request, visitor: Visitor | None, template: str, context: Context, *, status: int = 200) -> Response:
-    """A template as an answer of its own."""
+    """Return a template as a page of its own."""
     html = rendered(request, visitor, template, context)
     return HTMLResponse(html, status_code=status, headers={"cache-control": "no-store"})
 
@@ -48,7 +48,7 @@ def theme_of(request: Request) -> str:
 
 
 def is_from_script(request: Request) -> bool:
-    """Whether a script on the page asks, which wants a part of a page."""
+    """Whether a script on the page makes the request, and so wants a part of a page."""
     return request.headers.get("hx-request") == "true"
 
 

@@ -1,4 +1,4 @@
-"""Data sets: which there are, a new version of judged answers, and downloads in the formats of trainers."""
+"""Data sets: the list, a new version of judged answers, and downloads in the formats for training."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def create_dataset(request: Request, visitor: Guarded) -> Response:
 
 @router.get("/{name}/{version}")
 async def export_dataset(request: Request, name: str, version: int, visitor: TheVisitor) -> Response:
-    """The lines of a version, in the format that the query names."""
+    """Download the lines of a version, in the format that the query names."""
     kind = request.query_params.get("format", FORMATS[0][0])
     if kind not in dict(FORMATS):
         raise HTTPException(400, "There is no such format.")

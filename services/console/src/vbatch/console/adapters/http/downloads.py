@@ -12,7 +12,7 @@ from vbatch.console.ports import Download
 
 
 async def sent(opened: AbstractAsyncContextManager[Download]) -> Response:
-    """A download: whatever is in it, no browser opens it as a page. Raises what opening it raises."""
+    """Return a download: whatever it contains, no browser opens it as a page. Raises what opening it raises."""
     download = await opened.__aenter__()
 
     async def content() -> AsyncGenerator[bytes, None]:

@@ -1,4 +1,4 @@
-"""The pages about the past: the life of one batch, batches side by side, what was used."""
+"""The pages about the past: the life of one batch, the comparison of batches, the usage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def timeline(request: Request, batch_id: str, visitor: TheVisitor) -> Resp
 
 @router.get("/batches/{batch_id}/timeline/state")
 async def state(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
-    """The state at one event, for the slider."""
+    """Show the state after one event, for the slider."""
     ask = PageParams(batch_id, dict(request.query_params))
     view = await histories.timeline(visitor.api, ask, int(time.time()))
     return page(request, visitor, "parts/state.html", {"view": view})
@@ -41,14 +41,14 @@ async def usage(request: Request, visitor: TheVisitor) -> Response:
 
 @router.get("/usage/table")
 async def usage_table(request: Request, visitor: TheVisitor) -> Response:
-    """The same as a file."""
+    """Download the usage as a file."""
     query = histories.usage_query(range_asked(request.query_params), int(time.time()))
     return await sent(visitor.api.usage_table(query, is_of_all=bool(request.query_params.get("all"))))
 
 
 @router.get("/compare")
 async def compare(request: Request, visitor: TheVisitor) -> Response:
-    """Batches over the same inputs side by side; without two of them, a list to choose from."""
+    """Compare batches over the same inputs; with fewer than two of them, show a list to choose from."""
     picked = request.query_params.getlist(PICKED)
     query = dict(request.query_params)
     ids = ids_asked(query, picked)
@@ -60,7 +60,7 @@ async def compare(request: Request, visitor: TheVisitor) -> Response:
 
 @router.get("/compare/table")
 async def compare_table(request: Request, visitor: TheVisitor) -> Response:
-    """The same as a file."""
+    """Download the comparison as a file."""
     query = dict(request.query_params)
     asked = {"batches": ",".join(ids_asked(query))} | ({"only": query["only"]} if query.get("only") else {})
     return await sent(visitor.api.compared_table(asked))

@@ -1,4 +1,4 @@
-"""Judging: of one answer beside the conversation, and blind votes between two batches."""
+"""Judging: of one answer beside its conversation, and blind votes between two batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ router = APIRouter()
 
 @router.post("/batches/{batch_id}/answers/{line}/judge")
 async def judge(request: Request, batch_id: str, line: int, visitor: Guarded) -> Response:
-    """What one form says of one answer; the judgements of it as they stand then."""
+    """Record the judgement that one form gives of one answer, and show the answer's current judgements."""
     trouble = ""
     try:
         await visitor.api.curation.judge(judgement_body(batch_id, line, _fields(await request.form())))
@@ -49,7 +49,7 @@ async def withdraw(request: Request, batch_id: str, line: int, judgement_id: str
 
 @router.get("/compare/vote")
 async def vote_page(request: Request, visitor: TheVisitor) -> Response:
-    """Two answers to one prompt, without the names of their batches."""
+    """Show two answers to one prompt, without the names of their batches."""
     pair = _pair(ids_asked(request.query_params))
     ballot = await voting.ballot(visitor.api, pair, _line_of(request.query_params.get("after_line", "")))
     first, second = [await visitor.api.batch(batch_id) for batch_id in pair]
@@ -67,7 +67,7 @@ async def vote_page(request: Request, visitor: TheVisitor) -> Response:
 
 @router.post("/compare/vote")
 async def vote(request: Request, visitor: Guarded) -> Response:
-    """Record a vote and show the next pair; a choice that is none passes the pair over."""
+    """Record a vote and show the next pair; an invalid choice skips the pair."""
     fields = _fields(await request.form())
     pair, line = _pair(ids_asked(fields)), _line_of(fields.get("line", ""))
     place = {"batches": ",".join(pair), "after_line": str(line)}
@@ -81,7 +81,7 @@ async def vote(request: Request, visitor: Guarded) -> Response:
 
 @router.post("/compare/vote/withdraw")
 async def withdraw_vote(request: Request, visitor: Guarded) -> Response:
-    """Take the last vote back and show its pair again."""
+    """Withdraw the last vote and show its pair again."""
     fields = _fields(await request.form())
     pair, line = _pair(ids_asked(fields)), _line_of(fields.get("line", ""))
     await visitor.api.curation.withdraw(fields.get("judgement_id", "")[:64])
@@ -114,5 +114,5 @@ def _line_of(text: str) -> int:
 
 
 def _called(model: str | None, name: str) -> str:
-    """The model, unless both batches may have the same: then the page shows the batch, too."""
+    """Return the model's name, with the batch's if both batches may use the same model."""
     return f"{model}, {name}" if model and model != name else name

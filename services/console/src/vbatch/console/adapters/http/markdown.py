@@ -1,7 +1,7 @@
-"""Markdown of a model as HTML that does nothing: no HTML of its own, no link that leads anywhere, no picture.
+"""Renders the Markdown of a model as inactive HTML: no HTML of its own, no working link, no picture.
 
-What would be a link or a picture stays the text that was written. Headings become paragraphs, so that a page keeps its
-own outline.
+The text of a link or a picture is shown as it was written. Headings become paragraphs, so that a page keeps its own
+outline.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def markdown_html(text: str) -> Markup:
     tokens = _READER.parse(shown_text(text))
     for token in tokens:
         if token.type in ("th_open", "td_open"):
-            token.attrs.clear()  # how a column is aligned would be an inline style, which no page of ours has
+            token.attrs.clear()  # the alignment of a column would be an inline style, which our pages do not allow
         if token.type in ("heading_open", "heading_close"):
             level, token.tag = token.tag, "p"
             if token.nesting == 1:

@@ -1,4 +1,4 @@
-"""The pages: each with the parts of it that are kept true while it is open."""
+"""The pages, each with the parts of it that are kept up to date while it is open."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def queue(request: Request, visitor: TheVisitor) -> Response:
 
 @router.get("/queue/{batch_id}/why")
 async def why(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
-    """Why a batch stands where it stands: a part of the queue's page, or the batch's page."""
+    """Explain why a batch waits or runs: as a part of the queue's page, or on the batch's page."""
     told = await visitor.api.why(batch_id)
     return page(request, visitor, "parts/why.html", {"why": told})
 
@@ -106,7 +106,7 @@ async def details(request: Request, batch_id: str, visitor: TheVisitor) -> Respo
 
 @router.get("/fanouts/{fanout_id}")
 async def fanout(request: Request, fanout_id: str, visitor: TheVisitor) -> Response:
-    """One file on several models: how far each of them is."""
+    """Show one file on several models, and the progress of each of them."""
     ask = PageParams("", {pages.FANOUT: fanout_id})
     view = await pages.fanout(visitor.api, ask, _now())
     return page(request, visitor, PAGES["fanout"].template, _context(request, "fanout", ask, view))
@@ -119,7 +119,7 @@ async def fanout_results(fanout_id: str, visitor: TheVisitor) -> Response:
 
 @router.get("/batches/{batch_id}/merged")
 async def merged(batch_id: str, visitor: TheVisitor) -> Response:
-    """The newest answers of a batch and its retries, as a file."""
+    """Download the newest answers of a batch and its retries."""
     return await sent(visitor.api.merged(batch_id))
 
 
@@ -158,14 +158,16 @@ async def show(request: Request, visitor: Visitor, name: str, batch_id: str = ""
 async def fragments(
     request: Request, visitor: Visitor, name: str, params: PageParams, *, path: str = ""
 ) -> list[Fragment]:
-    """The parts of the page as they are now; `path` is where the page stands, if not where it is asked for."""
+    """Return the parts of the page as they are now; `path` is the address of the page if it is not that of the
+    request."""
     chosen = PAGES[name]
     context = _context(request, name, params, await chosen.load(visitor.api, params, _now()))
     return _rendered(request, visitor, chosen.fragments, context | ({"path": path} if path else {}))
 
 
 def glances(request: Request, visitor: Visitor, name: str, params: PageParams) -> list[Glance]:
-    """How the page is kept true. The head of a batch costs one question, so it is looked at apart, and more often."""
+    """Return how the page is kept up to date. The head of a batch needs only one question, so it is refreshed on its
+    own and more often."""
     chosen = PAGES[name]
 
     def glance(load: Load, names: tuple[str, ...], cadence: Cadence) -> Glance:

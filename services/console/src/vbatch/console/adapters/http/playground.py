@@ -32,20 +32,20 @@ from vbatch.console.flows.playground import Answer, Heard, answer_stream, whole_
 from vbatch.contracts.endpoints import CHAT_COMPLETIONS
 
 EVENT_STREAM = "text/event-stream"
-"""The one type that is not held back for compression."""
+"""The one media type that is not buffered for compression."""
 
 router = APIRouter(prefix="/playground")
 
 
 @router.get("")
 async def playground(request: Request, visitor: TheVisitor) -> Response:
-    """The form; what is in the address is filled in, so that a prompt can be kept and sent on."""
+    """Show the form, filled in from the address, so that a prompt can be kept and shared."""
     return await _page(request, visitor, read_prompt(request.query_params))
 
 
 @router.post("")
 async def ask(request: Request, visitor: Guarded) -> Response:
-    """The whole answer in a page, for readers without scripts."""
+    """Return the whole answer in a page, for browsers without scripts."""
     prompt = await _prompt(request)
     try:
         answer = await whole_answer(visitor.api, request_of(prompt), time.monotonic)
@@ -56,7 +56,7 @@ async def ask(request: Request, visitor: Guarded) -> Response:
 
 @router.post("/stream")
 async def stream(request: Request, visitor: Guarded) -> Response:
-    """The answer as it comes: server-sent events, each a JSON object."""
+    """Stream the answer as it comes: server-sent events, each a JSON object."""
     try:
         body = request_of(await _prompt(request))
     except Misfilled as error:
@@ -67,7 +67,7 @@ async def stream(request: Request, visitor: Guarded) -> Response:
 
 @router.post("/code")
 async def code(request: Request, visitor: Guarded) -> Response:
-    """The same by program: a part of the page."""
+    """Return the same request as code: a part of the page."""
     prompt = await _prompt(request)
     try:
         snippets, trouble = prompt_snippets(parts_of(request).settings.shown_api_url, request_of(prompt)), ""
@@ -78,7 +78,7 @@ async def code(request: Request, visitor: Guarded) -> Response:
 
 @router.post("/batch")
 async def as_batch(request: Request, visitor: Guarded) -> Response:
-    """The form of a new batch, with this request as its first line."""
+    """Show the form of a new batch, with this request as its first line."""
     prompt = await _prompt(request)
     try:
         line = batch_line(request_of(prompt))
@@ -115,7 +115,7 @@ def _loaded_first(models: list[Model], runners: tuple[Runner, ...]) -> list[tupl
 
 
 async def _lines(visitor: Visitor, body: Mapping[str, object]) -> AsyncGenerator[bytes, None]:
-    """Closed with the connection, which takes the request back from the engine."""
+    """Yield the lines of the answer; closing it with the connection withdraws the request from the engine."""
     async with aclosing(answer_stream(visitor.api, body, time.monotonic)) as heard:
         async for each in heard:
             yield _line(each)

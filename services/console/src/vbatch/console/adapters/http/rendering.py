@@ -1,4 +1,4 @@
-"""Templates to pages. Everything is escaped; text of others is besides shown with its control characters visible."""
+"""Renders templates as pages. Everything is escaped; in texts of others control characters are also made visible."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def environment() -> Environment:
 
 
 def _filters() -> dict[str, Callable[..., object]]:
-    """What templates apply to a value: `value | name`."""
+    """Return the filters that templates apply to a value: `value | name`."""
     return {
         "amount": amount,
         "clock": clock,
@@ -52,7 +52,7 @@ def _filters() -> dict[str, Callable[..., object]]:
 
 
 def _names() -> dict[str, object]:
-    """What every template knows."""
+    """Return the names that every template can use."""
     return {
         "asset": asset,
         "batch_state": wording.batch_state,
@@ -77,28 +77,28 @@ def _names() -> dict[str, object]:
 
 
 def clock(at: float) -> Markup:
-    """A time of day, which the browser shows in its own zone."""
+    """Return a time of day, which the browser shows in its own zone."""
     return Markup('<time datetime="{}" data-time="clock">{}</time>').format(wording.iso(at), wording.utc_clock(at))
 
 
 def moment(at: float) -> Markup:
-    """A day and a time."""
+    """Return a date and a time."""
     return Markup('<time datetime="{}" data-time="moment">{}</time>').format(wording.iso(at), wording.utc_moment(at))
 
 
 def compact_json(value: object) -> str:
-    """For an attribute that a script reads; the template escapes it."""
+    """Return JSON for an attribute that a script reads; the template escapes it."""
     return json.dumps(value, separators=(",", ":"))
 
 
 def link(path: str, query: Mapping[str, str], **changes: str | None) -> str:
-    """A path with a query, changed in some of its fields; None takes one out."""
+    """Return a path with a query, with some fields changed; a field that is None is removed."""
     merged = {name: value for name, value in (dict(query) | changes).items() if value}
     return f"{path}?{urlencode(merged)}" if merged else path
 
 
 @lru_cache(maxsize=64)
 def asset(name: str) -> str:
-    """The address of a static file, which changes with its content: browsers keep it for ever."""
+    """Return the address of a static file, which changes with its content, so browsers keep the file permanently."""
     content = (files(PACKAGE) / "static" / name).read_bytes()
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"

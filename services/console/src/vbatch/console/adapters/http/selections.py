@@ -1,4 +1,4 @@
-"""Reading answers: one of them, more of the list, how they divide, and the selection as a file."""
+"""Reading answers: one answer, more rows of the list, the facets, and the selection as a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/batches/{batch_id}")
 
 @router.get("/answers/{line}")
 async def answer(request: Request, batch_id: str, line: int, visitor: TheVisitor) -> Response:
-    """One line: a page of its own, or a panel beside the list."""
+    """Show one line: on a page of its own, or in a panel beside the list."""
     shape = shape_of(request.query_params.get(SHOWN))
     view = await pages.line(visitor.api, batch_id, line, shape, int(time.time()))
     template = "parts/line.html" if is_from_script(request) else "line.html"
@@ -39,7 +39,7 @@ async def rows(request: Request, batch_id: str, visitor: TheVisitor) -> Response
 
 @router.get("/facets")
 async def facets(request: Request, batch_id: str, visitor: TheVisitor) -> Response:
-    """How the answers divide, as filters: a part of the list's page."""
+    """Show how the answers divide, as filters: a part of the list's page."""
     found = await visitor.api.facets(batch_id)
     query = selection_of(request.query_params)
     return page(request, visitor, "parts/facets.html", {"facets": found, "query": query, "batch_id": batch_id})

@@ -1,4 +1,4 @@
-"""What those who run the server ask: is the console alive, can it work, how is it doing; and its static files."""
+"""The routes for operators: whether the console is alive, is ready, and how it is doing; and its static files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def static(name: str) -> Response:
 
 
 def static_file(name: str) -> Response:
-    """A file of the package; its address changes with its content."""
+    """Return a file of the package; its address changes with its content."""
     folder = files(PACKAGE) / "static"
     found = next((each for each in folder.iterdir() if each.name == name and each.is_file()), None)
     if found is None:

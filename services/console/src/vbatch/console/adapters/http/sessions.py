@@ -1,5 +1,5 @@
-"""Who is logged in. Keys stay in the memory of this process: the cookie only names the session, so that whoever reads
-a cookie, on another port of this host too, has no key. A new process knows nobody: visitors log in again."""
+"""The sessions of logged-in visitors. Keys stay in the memory of this process: the cookie only names the session, so
+reading a cookie, for example from another port of this host, reveals no key. After a restart visitors log in again."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Sessions:
         self._seconds_max = seconds_max
         self._sessions: dict[str, Session] = {}
         self.local_token = secrets.token_urlsafe(TOKEN_BYTES)
-        """The token of visitors who need no key."""
+        """The token of visitors if no key is required."""
 
     def begin(self, key: str, owner: str, agent: str, *, is_admin: bool = False) -> Session:
-        """A new session under a new id; the oldest goes when there are too many."""
+        """Begin a session under a new id; the oldest one is dropped when there are too many."""
         if len(self._sessions) >= SESSIONS_MAX:
             self._sessions.pop(next(iter(self._sessions)))
         new_id, token = (secrets.token_urlsafe(TOKEN_BYTES) for _ in range(2))
@@ -45,7 +45,7 @@ class Sessions:
         return session
 
     def find(self, session_id: str | None, agent: str) -> Session | None:
-        """None for one that is over, unknown, or of another browser."""
+        """Return the session; None if it has ended, is unknown, or belongs to another browser."""
         session = self._sessions.get(session_id or "")
         if session is None or session.agent != _digest(agent):
             return None

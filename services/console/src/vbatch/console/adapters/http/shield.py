@@ -1,4 +1,4 @@
-"""What every request passes first: its host, its origin, the length of its body; and the headers of every answer."""
+"""The checks of every request: its host, its origin, the length of its body; and the headers of every answer."""
 
 from __future__ import annotations
 

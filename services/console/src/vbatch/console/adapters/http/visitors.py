@@ -1,4 +1,4 @@
-"""Who asks: a visitor with the API under their own key, or somebody who must log in first."""
+"""Identifies the visitor: one with access to the API under their own key, or one who must log in first."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from vbatch.console.ports import Api, ApiRefused
 from vbatch.console.settings import ConsoleSettings
 
 KEYLESS_SECONDS = 10.0
-"""That the server asks for no key is believed so long, also while it does not answer."""
+"""How long it is assumed that the server requires no key, even while it does not answer."""
 FORM_FIELDS_MAX = 20
 FIELD_BYTES_MAX = 8 << 20
 
 
 class MustLogIn(Exception):
-    """The server asks for a key."""
+    """The server requires a key."""
 
 
 class NotOurForm(Exception):
@@ -35,12 +35,13 @@ class NotOurForm(Exception):
 
 
 class OpenToAll(Exception):
-    """The server asks for no key, and the console listens for other machines."""
+    """The server requires no key, and the console listens for other machines."""
 
 
 @dataclass
 class Parts:
-    """What the routes find in the application. `keyless` is the last answer to an ask without a key, and when."""
+    """What the routes find in the application. `keyless` is the last answer to a request without a key, and when it
+    came."""
 
     settings: ConsoleSettings
     http: aiohttp.ClientSession
@@ -75,7 +76,7 @@ def parts_of(request: Request) -> Parts:
 
 
 async def visitor_of(request: Request) -> Visitor:
-    """Raises MustLogIn, OpenToAll, ApiUnreachable."""
+    """Return the visitor. Raises MustLogIn, OpenToAll, ApiUnreachable."""
     parts = parts_of(request)
     agent = request.headers.get("user-agent", "")
     session = parts.sessions.find(request.cookies.get(COOKIE), agent)
@@ -88,7 +89,7 @@ async def visitor_of(request: Request) -> Visitor:
 
 
 async def guarded(request: Request, visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
-    """A visitor whose form, or script, carries their token. Raises NotOurForm."""
+    """Return a visitor whose form, or script, carries their token. Raises NotOurForm."""
     given = request.headers.get("x-csrf-token")
     if given is None:
         form = await request.form(max_files=1, max_fields=FORM_FIELDS_MAX, max_part_size=FIELD_BYTES_MAX)
@@ -116,4 +117,4 @@ async def _keyless(parts: Parts) -> Me:
 
 TheVisitor = Annotated[Visitor, Depends(visitor_of)]
 Guarded = Annotated[Visitor, Depends(guarded)]
-"""For whatever changes something."""
+"""For every route that changes something."""

@@ -1,4 +1,5 @@
-"""The routes of access, all of them ours: who one is; for admins keys, owners with their quotas, and rate limits."""
+"""The routes of access, all of them ours: the caller itself and, for admins, keys, owners with their quotas, and rate
+limits."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ router = APIRouter(prefix="/v1", tags=["access"])
 
 @router.get("/me", response_model=MeObject, responses=errors())
 async def retrieve_me(caller: ReadingCaller, parts: TheAppState) -> Response:
-    """Who you are to this server: owner, scopes, quota, what you have of it, and the server's version."""
+    """Who you are to this server: your owner, scopes, quota and usage, and the server's version."""
     usage = await flow.usage_of(parts.dependencies, caller.owner)
     return object_answer(me_view(caller, parts.access.quota(caller.owner), usage, version(PACKAGE)))
 
@@ -65,7 +66,7 @@ async def retrieve_me(caller: ReadingCaller, parts: TheAppState) -> Response:
     openapi_extra={"requestBody": body(JSON, CREATE_KEY)},
 )
 async def create_key(request: Request, caller: Admin, parts: TheAppState) -> Response:
-    """Make an API key. The key itself stands in this answer and nowhere else."""
+    """Create an API key. The key itself is shown in this answer and nowhere else."""
     params = parse_key_params(await read_body(request), parts.dependencies.now())
     return object_answer(new_key_view(await flow.create_key(parts.dependencies, parts.feed, caller, params)))
 
@@ -77,7 +78,7 @@ async def create_key(request: Request, caller: Admin, parts: TheAppState) -> Res
     openapi_extra={"parameters": [query("owner", STRING, "Only keys of this owner.")]},
 )
 async def list_keys(request: Request, _caller: Admin, parts: TheAppState) -> Response:
-    """All keys, the newest first, also those that are revoked or have expired."""
+    """All keys, newest first, including revoked and expired keys."""
     chosen = newest_first(list(parts.access.keys.values()), request.query_params.get("owner"))
     return object_answer(KeyList(data=[key_view(key, parts.last_used.get(key.id)) for key in chosen]))
 
@@ -89,7 +90,8 @@ async def list_keys(request: Request, _caller: Admin, parts: TheAppState) -> Res
     openapi_extra={"parameters": [query("reason", STRING, "Kept with the event.")]},
 )
 async def revoke_key(request: Request, key_id: Named, caller: Admin, parts: TheAppState) -> Response:
-    """Revoke a key in every gateway within two seconds; streams open under it end. Asking twice is no error."""
+    """Revoke a key in every gateway within two seconds; streams open under it end. Revoking it again is not an
+    error."""
     reason = bounded_string(request.query_params.get("reason", ""), "reason", REASON_CHARS_MAX)
     key = await flow.revoke_key(parts.dependencies, parts.feed, caller, key_id, reason)
     return object_answer(key_view(key, parts.last_used.get(key.id)))
@@ -102,7 +104,7 @@ async def revoke_key(request: Request, key_id: Named, caller: Admin, parts: TheA
     openapi_extra={"requestBody": body(JSON, ROTATE_KEY) | {"required": False}},
 )
 async def rotate_key(request: Request, key_id: Named, caller: Admin, parts: TheAppState) -> Response:
-    """Make another key with the same owner, name and scopes. The old one stays valid for `keep_old_for_hours`."""
+    """Create another key with the same owner, name and scopes. The old key stays valid for `keep_old_for_hours`."""
     keep_hours = read_keep_hours(await read_body(request))
     return object_answer(
         new_key_view(await flow.rotate_key(parts.dependencies, parts.feed, caller, key_id, keep_hours))
@@ -111,7 +113,7 @@ async def rotate_key(request: Request, key_id: Named, caller: Admin, parts: TheA
 
 @router.get("/admin/owners", response_model=OwnerList, responses=errors(403))
 async def list_owners(_caller: Admin, parts: TheAppState) -> Response:
-    """Every owner that has a key or a quota; what each has is told of one owner at a time."""
+    """Every owner that has a key or a quota. To see what an owner uses, retrieve that owner."""
     names = {key.owner for key in parts.access.keys.values()} | set(parts.access.quotas())
     owners = [owner_view(name, _key_count(parts, name), parts.access.quota(name), None) for name in sorted(names)]
     return object_answer(OwnerList(data=owners))
@@ -119,7 +121,7 @@ async def list_owners(_caller: Admin, parts: TheAppState) -> Response:
 
 @router.get("/admin/owners/{owner}", response_model=OwnerObject, responses=errors(400, 403))
 async def retrieve_owner(owner: Named, _caller: Admin, parts: TheAppState) -> Response:
-    """An owner's quota, and what it has of it."""
+    """An owner's quota, and how much of it the owner uses."""
     return await _owner_answer(parts, owner)
 
 
@@ -130,7 +132,7 @@ async def retrieve_owner(owner: Named, _caller: Admin, parts: TheAppState) -> Re
     openapi_extra={"requestBody": body(JSON, SET_QUOTA)},
 )
 async def set_quota(request: Request, owner: Named, caller: Admin, parts: TheAppState) -> Response:
-    """Set the whole quota of an owner, in force at once; what is not named is not limited."""
+    """Set the whole quota of an owner. It takes effect at once; a field that is not named is not limited."""
     quota = read_quota(await read_body(request))
     await flow.change_quota(parts.dependencies, parts.feed, caller, owner_name(owner, "owner"), quota)
     return await _owner_answer(parts, owner)
@@ -138,7 +140,7 @@ async def set_quota(request: Request, owner: Named, caller: Admin, parts: TheApp
 
 @router.get("/admin/limits", response_model=LimitsObject, responses=errors(403))
 async def retrieve_limits(_caller: Admin, parts: TheAppState) -> Response:
-    """How often each key may ask."""
+    """The rate limits that apply to each key."""
     return object_answer(limits_view(parts.limits))
 
 
@@ -149,7 +151,7 @@ async def retrieve_limits(_caller: Admin, parts: TheAppState) -> Response:
     openapi_extra={"requestBody": body(JSON, CHANGE_LIMITS)},
 )
 async def change_limits(request: Request, caller: Admin, parts: TheAppState) -> Response:
-    """Change the limits that are named, in force at once in every gateway."""
+    """Change the limits that are named. The change takes effect at once in every gateway."""
     after = read_limits(await read_body(request), parts.access.limits, parts.limits.pinned)
     await flow.change_limits(parts.dependencies, parts.feed, caller, after)
     return object_answer(limits_view(parts.limits))
@@ -176,8 +178,8 @@ async def change_limits(request: Request, caller: Admin, parts: TheAppState) -> 
     },
 )
 async def read_audit(request: Request, _caller: Admin, dependencies: TheDependencies) -> Response:
-    """Who did what, when, and from where: every change that a request or an operator made, oldest first unless asked
-    otherwise. `last_id` continues the page, as `after`, or as `before` where the newest come first."""
+    """Who did what, when, and from where: every change that a request or an operator made, oldest first by default. To
+    get the next page, pass `last_id` as `after`, or as `before` if the newest entries come first."""
     params = parse_audit_params(request.query_params)
     return object_answer(audit_view(await audit.read_audit(dependencies, params), params.limit))
 

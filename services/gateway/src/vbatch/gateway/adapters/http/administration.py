@@ -1,4 +1,5 @@
-"""The routes of administrators: all work, dead letters, logs, settings and their changes, the support bundle."""
+"""The routes of administrators: the pause of all work, dead letters, logs, settings and their changes, the support
+bundle."""
 
 from __future__ import annotations
 
@@ -47,8 +48,8 @@ async def retrieve_queue_pause(_caller: Admin, parts: TheAppState) -> Response:
     openapi_extra={"requestBody": body(JSON, PAUSE_QUEUE) | {"required": False}},
 )
 async def pause_queue(request: Request, caller: Admin, parts: TheAppState) -> Response:
-    """Pause all work: nothing more starts, of any owner, until it is resumed. What is inside an engine finishes, and
-    completion windows keep running. Asking twice is no error."""
+    """Pause all work: no request of any owner starts until work is resumed. Requests inside an engine finish, and
+    completion windows keep running. Pausing again is not an error."""
     reason = read_pause_reason(await read_body(request))
     await parts.administration.pause_queue(caller, reason)
     return object_answer(queue_pause_view(parts.administration.queue_pause))
@@ -56,7 +57,7 @@ async def pause_queue(request: Request, caller: Admin, parts: TheAppState) -> Re
 
 @router.post("/queue/resume", response_model=QueuePauseObject, responses=errors(403))
 async def resume_queue(caller: Admin, parts: TheAppState) -> Response:
-    """Resume all work; a batch that is paused itself stays so. Asking twice is no error."""
+    """Resume all work. A batch that was paused on its own stays paused. Resuming again is not an error."""
     await parts.administration.resume_queue(caller)
     return object_answer(queue_pause_view(parts.administration.queue_pause))
 
@@ -77,7 +78,7 @@ async def resume_queue(caller: Admin, parts: TheAppState) -> Response:
     },
 )
 async def list_dead_letters(request: Request, _caller: Admin, parts: TheAppState) -> Response:
-    """Messages that could not be used, with the reason, oldest first."""
+    """The messages that a service could not use, with the reason, oldest first."""
     after, limit = parse_letters_params(request.query_params)
     return object_answer(letters_view(await parts.administration.letters(after, limit), limit))
 
@@ -126,13 +127,15 @@ async def drop_dead_letter(letter_id: Named, caller: Admin, parts: TheAppState) 
     },
 )
 async def service_logs(request: Request, _caller: Admin, parts: TheAppState) -> Response:
-    """The newest lines that the services logged, from the log files of this machine; never a prompt or an answer."""
+    """The newest lines that the services logged, from the log files of this machine. They never contain a prompt or an
+    answer."""
     return object_answer(await parts.administration.logs(parse_service_logs_params(request.query_params)))
 
 
 @router.get("/settings", response_model=SettingsList, responses=errors(403))
 async def list_settings(_caller: Admin, parts: TheAppState) -> Response:
-    """The settings that each service runs with, and where each value comes from. Secrets are only said to be set."""
+    """The settings that each service runs with, and where each value comes from. For a secret, the answer says only
+    that it is set."""
     return object_answer(settings_view(await settings_reports(parts)))
 
 
@@ -151,7 +154,7 @@ async def list_settings(_caller: Admin, parts: TheAppState) -> Response:
     },
 )
 async def list_changes(request: Request, _caller: Admin, parts: TheAppState) -> Response:
-    """What was changed while the server ran, rate limits and quotas, with the values before and after, newest first."""
+    """The changes of rate limits and quotas while the server ran, with the values before and after, newest first."""
     limit = parse_changes_params(request.query_params)
     return object_answer(changes_view(await parts.administration.changes(limit)))
 
@@ -162,7 +165,8 @@ async def list_changes(request: Request, _caller: Admin, parts: TheAppState) -> 
     responses={**text_answer("application/zip", "A ZIP file."), **errors(403)},
 )
 async def support_bundle(_caller: Admin, parts: TheAppState) -> Response:
-    """A ZIP for whoever helps from afar: versions, settings, states, logs, counts. No secret, no prompt, no answer."""
+    """A ZIP for people who help remotely: versions, settings, states, logs, counts. It contains no secret, no prompt
+    and no answer."""
     bundling = Bundling(
         administration=parts.administration,
         model_loads=parts.model_loads,
@@ -177,6 +181,6 @@ async def support_bundle(_caller: Admin, parts: TheAppState) -> Response:
 
 
 async def settings_reports(parts: AppState) -> list[SettingsReport]:
-    """The gateway's own settings, then those of the others."""
+    """Return the gateway's own settings, then those of the other services."""
     own = SettingsReport("gateway", with_limits(parts.own_settings.reported, parts.limits))
     return [own, *await parts.administration.settings_of_all()]

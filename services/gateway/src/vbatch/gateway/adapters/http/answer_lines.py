@@ -1,4 +1,4 @@
-"""The routes that show a batch line by line, its failures by kind, and its pace."""
+"""The routes that show a batch line by line, its failures by kind, and its throughput."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ FILTERS = [
     },
 )
 async def batch_lines(request: Request, batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """The lines answered so far, in input order, with the beginnings of request and answer. `contains` reads up to a
-    gibibyte of text; a longer batch is searched on with `search_after`."""
+    """The lines answered so far, in input order, with the beginnings of request and answer. A search with `contains`
+    reads up to a gibibyte of text; in a longer batch, continue it with `search_after`."""
     page = await flow.lines_of_batch(dependencies, owner, batch_id, parse_lines_params(request.query_params))
     return Response(page, media_type=JSON)
 
@@ -98,7 +98,7 @@ async def batch_lines(request: Request, batch_id: Named, owner: Reader, dependen
     },
 )
 async def export_lines(request: Request, batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """All lines of a batch that fit the filters, in input order."""
+    """All lines of a batch that match the filters, in input order."""
     params, kind = parse_lines_params(request.query_params), read_export_format(request.query_params)
     batch = await find_batch(dependencies, owner, batch_id)
     content = exported_lines(dependencies, owner, batch, params, kind)
@@ -108,24 +108,24 @@ async def export_lines(request: Request, batch_id: Named, owner: Reader, depende
 
 @router.get("/facets", response_model=FacetsObject, responses=errors(400, 404))
 async def batch_facets(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """How the successful answers so far divide: by model, by finish reason, by whether they are JSON."""
+    """The successful answers so far, counted by model, by finish reason, and by whether they are JSON."""
     return object_answer(await flow.facets_of_batch(dependencies, owner, batch_id))
 
 
 @router.get("/lines/{line}", response_model=LineDetailObject, responses=errors(400, 404))
 async def batch_line(batch_id: Named, line: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """One line: the request as it was written, and its output line once it has one."""
+    """One line: the request as the client wrote it, and its output line once there is one."""
     shown = await flow.line_detail(dependencies, owner, batch_id, line_of_path(line))
     return Response(msgspec.json.encode(shown), media_type=JSON)
 
 
 @router.get("/faults", response_model=FaultList, responses=errors(400, 404))
 async def batch_faults(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """The failed answers so far by kind, the most frequent first."""
+    """The failed answers so far by kind, most frequent first."""
     return object_answer(await flow.faults_of_batch(dependencies, owner, batch_id))
 
 
 @router.get("/series", response_model=SeriesObject, responses=errors(400, 404))
 async def batch_series(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """How many answers and output tokens came when, in at most 120 steps."""
+    """The number of answers and output tokens over time, in at most 120 steps."""
     return object_answer(await flow.series_of_batch(dependencies, owner, batch_id))

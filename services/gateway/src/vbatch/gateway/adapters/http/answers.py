@@ -1,4 +1,4 @@
-"""Builds responses: objects of the API, refusals, and streams whose errors show before their first byte."""
+"""Builds responses: objects of the API, refusals, and streams whose errors are reported before their first byte."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def object_answer(view: BaseModel) -> Response:
 
 
 async def page_answer(found: Sequence[Found], view: Callable[[Found], BaseModel], *, limit: int) -> Response:
-    """Return the page in `found`, which holds up to one more than `limit` to show whether there is more."""
+    """Return the page in `found`, which holds one more than `limit` if there are more."""
     shown = found[:limit]
     objects = await map_cooperatively(lambda each: view(each).model_dump_json(), shown)
     page = page_json([each.id for each in shown], objects, has_more=len(found) > limit)
@@ -66,7 +66,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def check_length(request: Request, file_bytes_max: int) -> None:
-    """Refuse a form by its announced length, before its bytes are read."""
+    """Refuse a form by its announced length, before reading its bytes."""
     if announced_bytes(request) > file_bytes_max + FORM_BYTES_MAX:
         raise file_too_large()
 

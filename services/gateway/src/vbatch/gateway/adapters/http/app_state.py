@@ -1,4 +1,4 @@
-"""What the routes find in the application: who asks and what that one may, the world, the readiness and the figures.
+"""What the routes find in the application: the caller and its rights, the dependencies, the readiness and the metrics.
 
 Every route below `/v1` names the scope it needs, as the type of an argument (`Reader`, `User`, `Admin`) or among its
 dependencies; openapi.json shows it.
@@ -57,7 +57,7 @@ _bearer = HTTPBearer(auto_error=False, description="An API key; any or none when
 
 @dataclass(frozen=True, slots=True)
 class Monitoring:
-    """How the gateway says how it is."""
+    """What the gateway reports about its own state."""
 
     readiness: Readiness
     registry: CollectorRegistry
@@ -67,7 +67,7 @@ class Monitoring:
 
 @dataclass(frozen=True, slots=True)
 class InteractiveLane:
-    """What the routes of requests that a client waits for need."""
+    """What the routes of interactive requests need."""
 
     requests: Interactive
     metrics: InteractiveMetrics
@@ -76,7 +76,7 @@ class InteractiveLane:
 
 @dataclass(frozen=True, slots=True)
 class Curation:
-    """What people say of answers, and what becomes of it."""
+    """Judgements of answers, and what is made of them."""
 
     judgements: Judgements
     datasets: Datasets
@@ -86,7 +86,7 @@ class Curation:
 
 @dataclass(frozen=True, slots=True)
 class OwnSettings:
-    """The settings of this process; `secrets` returns what must stand in no support bundle, and blocks."""
+    """The settings of this process. `secrets` blocks, and returns the texts that must not be in a support bundle."""
 
     reported: ReportedSettings
     secrets: Callable[[], list[str]]
@@ -101,7 +101,7 @@ class AppState:
     admission: Admission
     limits: KeyLimits
     last_used: dict[str, datetime]
-    """Of each key, in this process."""
+    """When each key was last used, in this process."""
     streams: OpenStreams
     heartbeat_seconds: float
     body_timeouts: BodyTimeouts
@@ -130,12 +130,14 @@ async def caller_of(
     scopes: SecurityScopes,
     _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Caller:
-    """The caller, let in and allowed. Raises Refusal when the key is missing, wrong or of too narrow a scope."""
+    """Return the caller, admitted and allowed. Raises Refusal when the key is missing, wrong or of too narrow a
+    scope."""
     return admitted(request, Scope(scopes.scopes[0]))
 
 
 def admitted(request: Request, scope: Scope) -> Caller:
-    """The caller, let in and allowed. Raises Refusal when the key is missing, wrong or of too narrow a scope."""
+    """Return the caller, admitted and allowed. Raises Refusal when the key is missing, wrong or of too narrow a
+    scope."""
     parts = _app_state(request)
     now = parts.dependencies.now()
     caller = parts.admission.admit(request.headers.get("authorization"), address_of(request), now)
@@ -156,20 +158,20 @@ def admitted(request: Request, scope: Scope) -> Caller:
 
 
 async def owner_of(caller: Annotated[Caller, Depends(caller_of)]) -> OwnerId:
-    """Whose objects are meant."""
+    """Return the owner whose objects the request is about."""
     return caller.owner
 
 
 Reader = Annotated[OwnerId, Security(owner_of, scopes=[Scope.READ])]
-"""For routes that look at the objects of an owner."""
+"""For routes that read the objects of an owner."""
 User = Annotated[OwnerId, Security(owner_of, scopes=[Scope.USER])]
 """For routes that make or change them."""
 ReadingCaller = Annotated[Caller, Security(caller_of, scopes=[Scope.READ])]
 UsingCaller = Annotated[Caller, Security(caller_of, scopes=[Scope.USER])]
 Admin = Annotated[Caller, Security(caller_of, scopes=[Scope.ADMIN])]
-"""For routes that rule over all owners."""
+"""For routes that act on all owners."""
 NEEDS_READ = Security(caller_of, scopes=[Scope.READ])
-"""For routes that do not ask whose objects."""
+"""For routes that need no owner."""
 
 
 async def limit_creates(request: Request, caller: UsingCaller) -> None:
@@ -191,7 +193,7 @@ def limit_interactive(request: Request, caller: Caller) -> None:
 
 
 async def must_have_quota_for_file(request: Request, owner: User) -> None:
-    """Raises Refusal, before the bytes are read where their number is announced, when the owner has no quota left."""
+    """Raises Refusal when the owner has no quota left; before the bytes are read if their number is announced."""
     await must_have_room_for_bytes(
         _app_state(request).dependencies, owner, min(announced_bytes(request), FILE_BYTES_MAX)
     )
@@ -203,7 +205,7 @@ async def must_have_space(request: Request, _owner: User) -> None:
 
 
 def still(parts: AppState, caller: Caller) -> Callable[[], bool]:
-    """Asked while a stream is open: whether the one it is sent to would be let in now."""
+    """Return a function that says, while a stream is open, whether its caller would still be admitted."""
     return lambda: parts.access.is_still(caller, parts.dependencies.now())
 
 
@@ -212,13 +214,13 @@ def _app_state(request: Request) -> AppState:
 
 
 def _must_be_asked_from_here(request: Request) -> None:
-    """Raises Refusal."""
+    """Raises Refusal for a request that does not come from this machine."""
     if not is_asked_from_here(request.headers.get("host"), request.headers.get("origin")):
         raise scope_missing(Scope.ADMIN)
 
 
 def _on_behalf(parts: AppState, caller: Caller, owner: str | None) -> Caller:
-    """An admin may name the owner it acts for. Raises Refusal for others who do."""
+    """Return the caller, acting for the owner that an admin names. Raises Refusal if another caller names an owner."""
     if owner is None:
         return caller
     parts.access.must_be_allowed(caller, Scope.ADMIN)
@@ -226,7 +228,7 @@ def _on_behalf(parts: AppState, caller: Caller, owner: str | None) -> Caller:
 
 
 def address_of(request: HTTPConnection) -> str:
-    """Where the request came from; a proxy that settings trust may say it (uvicorn does that)."""
+    """Return the address the request came from; a proxy that the settings trust may name it (uvicorn handles that)."""
     return request.client.host if request.client is not None else ""
 
 
@@ -245,7 +247,7 @@ def _must_be_out_of_debt(request: Request, caller: Caller) -> None:
 
 
 def _log_request(request: Request, allowance: Allowance, unit: str) -> None:
-    """The headers of the answer, whatever it is. Raises Refusal."""
+    """Set the rate limit headers of the answer, whatever its status. Raises Refusal."""
     before = getattr(request.state, "rate_headers", {})
     request.state.rate_headers = before | allowance.headers(unit)
     if allowance.wait_seconds:
@@ -254,7 +256,8 @@ def _log_request(request: Request, allowance: Allowance, unit: str) -> None:
 
 
 def _charge_bytes(parts: AppState, caller: Caller, size: int) -> None:
-    """How many there were is known at the end of a body; what is too much is waited for before the next one."""
+    """Charge the bytes of a body at its end, when their number is known; the caller waits for any excess before the
+    next body."""
     parts.limits.of(Limited.BYTES).charge(caller.name, size, parts.dependencies.now())
 
 

@@ -84,9 +84,10 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 async def create_batch(request: Request, owner: User, parts: TheAppState) -> Response:
     """Create a batch. Only the request itself is checked here: an unsuitable input file ends the batch as `failed`.
 
-    With `requests` in place of `input_file_id` the server makes the input file. With `models` it makes a batch for each
-    of them, with one `fanout_id`, and returns the first. With `dry_run` nothing is created: a few lines of the file are
-    run now, and the cost of all of them is estimated."""
+    With `requests` instead of `input_file_id` the server makes the input file. With `models` it creates a batch for
+    each of them, with one `fanout_id`, and returns the first. With `dry_run` nothing is created: the server runs a few
+    lines of the file now and estimates the cost of all of them.
+    """
     dependencies, params = parts.dependencies, parse_create_batch(await read_body(request))
     if params.dry_run is not None and params.input_file_id is not None:
         trial = dry_run(dependencies, parts.dry_runs, parts.interactive.requests, request.state.request_id)
@@ -143,8 +144,8 @@ async def cancel_batch(batch_id: Named, owner: User, dependencies: TheDependenci
 )
 async def retry_batch(request: Request, batch_id: Named, owner: User, dependencies: TheDependencies) -> Response:
     """Run requests of an ended batch again, as a new batch with `retry_of`: by default every request without a
-    successful answer. The server makes its input file. `GET /v1/batches/{batch_id}/results?merged=true` has the newest
-    answers of both."""
+    successful answer. The server makes its input file. `GET /v1/batches/{batch_id}/results?merged=true` returns the
+    newest answers of both."""
     params = parse_retry(await read_body(request))
     asked = Retried(await flow.batch_to_retry(dependencies, owner, batch_id), params)
     return _shown(dependencies, await _created(request, owner, dependencies, asked))
@@ -199,8 +200,9 @@ async def batch_results(request: Request, batch_id: Named, caller: ReadingCaller
     """Return the answers so far, while the batch runs and afterwards. `X-Incomplete` says whether more can follow,
     `X-Last-Line` is the highest input line among those sent.
 
-    With `merged=true`, one line for each `custom_id` of the batch and its retries: the newest successful answer, or the
-    newest where none was successful. A request that never ran is left out."""
+    With `merged=true`, return one line for each `custom_id` of the batch and its retries: the newest successful answer,
+    or the newest answer if none was successful. A request that never ran is left out.
+    """
     dependencies, owner, tail = parts.dependencies, caller.owner, parse_tail_results(request.query_params)
     if asks_for_merged(request.query_params):
         tail, found = None, await merged_results(dependencies, owner, batch_id)
@@ -219,7 +221,7 @@ async def batch_results(request: Request, batch_id: Named, caller: ReadingCaller
 
 @router.get("/{batch_id}/family", response_model=Page[BatchObject], responses=errors(400, 404))
 async def batch_family(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """List the batch that was first, its retries, and theirs, oldest first."""
+    """List the first batch of the family and all its direct and indirect retries, oldest first."""
     family = await flow.family_of(dependencies, owner, batch_id)
     return await page_answer(
         family, lambda batch: batch_view(batch, dependencies.forecasts.of(batch.id)), limit=FAMILY_MAX
@@ -229,7 +231,7 @@ async def batch_family(batch_id: Named, owner: Reader, dependencies: TheDependen
 @router.get("/{batch_id}/manifest", response_model=ManifestObject, responses=errors(400, 404))
 async def batch_manifest(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
     """What made the answers of a batch: models with revision and digest, engines with version and settings, devices,
-    and the digests of its files. Final once the batch has ended."""
+    and the digests of its files. The manifest is final once the batch has ended."""
     return object_answer(await manifest_of(dependencies, owner, batch_id))
 
 
@@ -244,7 +246,7 @@ async def batch_manifest(batch_id: Named, owner: Reader, dependencies: TheDepend
     openapi_extra={"parameters": [header("Last-Event-ID", "Resume behind this event; without it from the start.")]},
 )
 async def batch_events(request: Request, batch_id: Named, caller: ReadingCaller, parts: TheAppState) -> Response:
-    """Stream the batch's events live, each once, until the batch is over. Chunks come without their answers."""
+    """Stream the batch's events live, each once, until the batch is over. Chunks are sent without their answers."""
     batch = await flow.find_batch(parts.dependencies, caller.owner, batch_id)
     after = read_last_event_id(request.headers.get("last-event-id"), created=batch.sequence)
     if has_nothing_more(batch, after):

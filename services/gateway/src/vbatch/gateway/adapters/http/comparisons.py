@@ -1,4 +1,4 @@
-"""The routes that set batches over the same inputs side by side."""
+"""The routes that compare batches over the same inputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ ONLY = query(
 
 @router.get("", response_model=ComparisonObject, responses=errors(400, 404), openapi_extra={"parameters": [BATCHES]})
 async def compare_batches(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
-    """How batches over the same inputs answered: failures, lengths, times, and how often they agree with the first."""
+    """How batches over the same inputs were answered: failures, lengths, times, and how often they agree with the first
+    batch."""
     return object_answer(await flow.comparison(dependencies, owner, parse_compare_params(request.query_params)))
 
 
@@ -53,7 +54,7 @@ async def compare_batches(request: Request, owner: Reader, dependencies: TheDepe
     },
 )
 async def compare_lines(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
-    """The lines that the first batch shares with another one, each with all answers to it."""
+    """The lines that the first batch shares with another one, each with the answers of all batches."""
     return object_answer(await flow.compared_lines(dependencies, owner, parse_compare_params(request.query_params)))
 
 
@@ -64,7 +65,7 @@ async def compare_lines(request: Request, owner: Reader, dependencies: TheDepend
     openapi_extra={"parameters": [BATCHES, ONLY]},
 )
 async def export_comparison(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
-    """The same as a table, all of it."""
+    """The whole comparison as a table."""
     content = flow.compared_table(dependencies, owner, parse_compare_params(request.query_params))
     headers = {"content-disposition": 'attachment; filename="comparison.csv"'}
     return await stream_answer(content, media_type="text/csv; charset=utf-8", headers=headers)

@@ -1,5 +1,5 @@
 """One client connection: uvicorn's, with limits on the time and the bytes of a request's head, and with our error
-envelope even if no request could be parsed.
+envelope even when no request can be parsed.
 
 uvicorn waits for a head forever and keeps all of it, so idle sockets or an endless header would exhaust the process.
 """

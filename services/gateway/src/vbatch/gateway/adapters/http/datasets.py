@@ -1,4 +1,4 @@
-"""The routes of data sets: versions are made, shown, exported and deleted."""
+"""The routes of data sets: their versions are created, shown, exported and deleted."""
 
 from __future__ import annotations
 
@@ -67,21 +67,21 @@ _SPLIT = query("split", {"type": "string", "enum": list(Split)}, "Only this spli
     openapi_extra={"requestBody": body(JSON, CREATE_DATASET)},
 )
 async def create_dataset(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
-    """Make the next version of a data set of the judged answers of batches. It never changes afterwards."""
+    """Create the next version of a data set from the judged answers of batches. A version never changes afterwards."""
     params = parse_dataset_params(await read_body(request))
     return object_answer(dataset_view(await parts.curation.datasets.create(caller, params)))
 
 
 @router.get("", response_model=DatasetList, responses=errors())
 async def list_datasets(owner: Reader, parts: TheAppState) -> Response:
-    """Your data sets, by name, the newest version first."""
+    """Your data sets, by name, newest version first."""
     records = await parts.curation.datasets.versions(owner)
     return object_answer(DatasetList(data=[dataset_view(record) for record in records]))
 
 
 @router.get(ONE, response_model=DatasetObject, responses=errors(404))
 async def retrieve_dataset(name: Named, version: Named, owner: Reader, parts: TheAppState) -> Response:
-    """One version of a data set; `latest` is the newest."""
+    """One version of a data set; `latest` names the newest."""
     return object_answer(dataset_view(await parts.curation.datasets.find(owner, name, version_of_path(version))))
 
 
@@ -109,7 +109,7 @@ async def dataset_card(name: Named, version: Named, owner: Reader, parts: TheApp
     },
 )
 async def export_dataset(request: Request, name: Named, version: Named, owner: Reader, parts: TheAppState) -> Response:
-    """The lines of a version in a format for training. What the format cannot say is left out."""
+    """The lines of a version in a format for training. Examples that the format cannot express are left out."""
     asked = request.query_params
     export_format = one_of(asked.get("format", "raw"), tuple(ExportFormat), "format")
     split = one_of(asked["split"], tuple(Split), "split") if "split" in asked else None
@@ -122,6 +122,6 @@ async def export_dataset(request: Request, name: Named, version: Named, owner: R
 
 @router.delete(ONE, response_model=DatasetDeletedObject, responses=errors(404))
 async def delete_dataset(name: Named, version: Named, caller: UsingCaller, parts: TheAppState) -> Response:
-    """Delete a version and its lines; its number is not given again."""
+    """Delete a version and its lines; its number is not used again."""
     record = await parts.curation.datasets.delete(caller, name, version_of_path(version))
     return object_answer(DatasetDeletedObject(id=f"{record.name}:{record.version}"))

@@ -1,4 +1,4 @@
-"""Describes the routes that parse their requests themselves in openapi.json."""
+"""Describes, in openapi.json, the routes that parse their requests themselves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WORDS = {
 
 
 ANYWHERE = (401, 403, 429, 500, 503)
-"""Any route can give these."""
+"""The statuses that any route can return."""
 
 
 def errors(*statuses: int) -> dict[int | str, Description]:
@@ -51,7 +51,7 @@ def errors(*statuses: int) -> dict[int | str, Description]:
 
 
 def file_errors(*statuses: int) -> dict[int | str, Description]:
-    """Return the same for the routes of files, whose errors have one more key."""
+    """Return the same for the routes of files, whose error body has one more key."""
     return {status: each | {"model": FileErrorEnvelope} for status, each in errors(*statuses).items()}
 
 

@@ -1,7 +1,7 @@
 """Unpacks compressed request bodies (RFC 9110, 8.4) as they arrive, in pieces of bounded size.
 
-The reader of a body limits its unpacked size, as with a plain one. This module refuses a body that unpacks to far more
-than any text does.
+The reader of a body limits its unpacked size, as it does for an uncompressed body. This module refuses a body whose
+compression ratio is far above that of any text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PIECE_BYTES_MAX = 256 * 1024
 RATIO_MAX = 1_000
 """The most unpacked bytes for each byte sent. Files of nearly identical requests stay below 300."""
 FREE_BYTES = 1 << 20
-"""This many bytes may be unpacked at any ratio: the ratio of a small body means little."""
+"""This many bytes may be unpacked at any ratio, because the ratio of a small body means little."""
 ZSTD_WINDOW_LOG_MAX = 23
 """8 MiB, the most that RFC 9659 lets a sender of `Content-Encoding: zstd` require."""
 GZIP_WINDOW_BITS = 31

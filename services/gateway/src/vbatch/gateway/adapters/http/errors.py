@@ -29,7 +29,7 @@ NO_ROOM: dict[type[Exception], str] = {Full: "The event log is full", BlobStoreF
 
 
 def add_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Handle refusals, unavailable services and the framework's own errors. `routes` are all routes there are."""
+    """Handle refusals, unavailable services and the framework's own errors. `routes` is the list of all routes."""
     app.state.routes = [route for route in routes if isinstance(route, Route)]
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -75,12 +75,12 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _refused(request: Request, refusal: Refusal) -> Response:
-    request.state.refusal = refusal.reason.value  # counted where the answer leaves
+    request.state.refusal = refusal.reason.value  # counted where the answer is sent
     return refusal_answer(refusal, is_mirrored=_is_of_files(request))
 
 
 def _method_unknown(request: Request) -> Refusal:
-    """Return a refusal with every method of the path: the framework names only those of one route."""
+    """Return a refusal with every method of the path: the framework names only the methods of one route."""
     there = (route for route in request.app.state.routes if route.matches(request.scope)[0] is not Match.NONE)
     methods = sorted({method for route in there for method in route.methods})
     message = f"Not allowed to {request.method} on {request.url.path}."

@@ -1,4 +1,4 @@
-"""The routes of evaluations: a model judges answers, and how far it is."""
+"""The routes of evaluations: a model judges answers, and the routes report the progress."""
 
 from __future__ import annotations
 
@@ -68,19 +68,20 @@ CREATE_EVALUATION: Description = {
     openapi_extra={"requestBody": body(JSON, CREATE_EVALUATION)},
 )
 async def create_evaluation(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
-    """Let a model judge answers by a rubric, in a batch of its own; its verdicts become judgements when that ends."""
+    """Let a model judge answers by a rubric, in a batch of its own. Its verdicts become judgements when that batch
+    ends."""
     params = parse_evaluation_params(await read_body(request))
     return object_answer(evaluation_view(await parts.curation.evaluations.ask(caller, params)))
 
 
 @router.get("", response_model=EvaluationList, responses=errors())
 async def list_evaluations(owner: Reader, parts: TheAppState) -> Response:
-    """Your evaluations, the newest first, with how far each is."""
+    """Your evaluations with their progress, newest first."""
     records = await parts.curation.evaluations.page(owner)
     return object_answer(EvaluationList(data=[evaluation_view(record) for record in records]))
 
 
 @router.get("/{evaluation_id}", response_model=EvaluationObject, responses=errors(404))
 async def retrieve_evaluation(evaluation_id: Named, owner: Reader, parts: TheAppState) -> Response:
-    """One evaluation: how far it is, and what came out as no verdict."""
+    """One evaluation: its progress, and how many items have no verdict."""
     return object_answer(evaluation_view(await parts.curation.evaluations.find(owner, evaluation_id)))

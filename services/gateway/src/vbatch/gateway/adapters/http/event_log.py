@@ -70,8 +70,8 @@ async def list_events(request: Request, owner: Reader, parts: TheAppState) -> Re
     },
 )
 async def live_events_of_owner(request: Request, caller: ReadingCaller, parts: TheAppState) -> Response:
-    """The same, live and for ever. The first message is `log.position`; new answers of a batch are told by
-    `batch.chunk_completed`, without an id, with no more than the batch's id."""
+    """The same events live, without an end. The first message is `log.position`. New answers of a batch are announced
+    by `batch.chunk_completed`, without an id and with nothing but the batch's id."""
     params, head = parse_events_params(request.query_params), await parts.dependencies.log.last_sequence()
     if params.batch_id is not None:
         await find_batch(parts.dependencies, caller.owner, params.batch_id)

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/fanouts", tags=["batches"])
 
 @router.get("/{fanout_id}", response_model=FanoutObject, responses=errors(404))
 async def retrieve_fanout(fanout_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """Retrieve a fan-out: its batches, one a model, and how far they are together."""
+    """Retrieve a fan-out: its batches, one for each model, and their total progress."""
     batches = await flow.find_fanout(dependencies, owner, fanout_id)
     views = [batch_view(batch, dependencies.forecasts.of(batch.id)) for batch in batches]
     return object_answer(fanout_view(FanoutId(fanout_id), batches, views))

@@ -53,8 +53,8 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
     openapi_extra={"requestBody": body("multipart/form-data", UPLOAD)},
 )
 async def upload_file(request: Request, owner: User, dependencies: TheDependencies) -> Response:
-    """Upload a file; the parts of the form may come in any order. A batch file may have 200 MB, or what the server is
-    set to, any other file 512 MB."""
+    """Upload a file; the parts of the form may come in any order. A batch file may have 200 MB, or the limit that this
+    server sets; any other file may have 512 MB."""
     check_length(request, bytes_max(None, dependencies.batch_file_bytes_max))
     content_type = request.headers.get("content-type")
     form = MultipartForm(content_type, request.stream(), file_field="file", other_fields=FIELDS)
@@ -102,7 +102,8 @@ async def delete_file(file_id: Named, owner: User, dependencies: TheDependencies
     openapi_extra={"requestBody": body(JSON, CHECK_FILE)},
 )
 async def check_file(request: Request, file_id: Named, owner: User, dependencies: TheDependencies) -> Response:
-    """Whether a batch file is fit to run at an endpoint: all that validation would say, without a batch."""
+    """Check whether a batch file can run at an endpoint. The answer is what validation would say, and no batch is
+    created."""
     endpoint = parse_check_params(await read_body(request))
     return object_answer(await check(dependencies, owner, file_id, endpoint))
 

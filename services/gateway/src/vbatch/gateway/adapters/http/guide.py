@@ -1,4 +1,4 @@
-"""The documentation site at /docs/guide, where it has been built (`./taskw docs:site`). It asks for no key."""
+"""The documentation site at /docs/guide, if it has been built (`./taskw docs:site`). It requires no key."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ PATH = "/docs/guide"
 
 
 def add_guide(app: FastAPI, folder: Path) -> None:
-    """Serve the folder's files and nothing outside it; without the folder there is no such URL.
+    """Serve the folder's files and nothing outside it; without the folder the URL does not exist.
 
-    Starlette's StaticFiles resolves each path, symbolic links too, and answers 404 for what lies elsewhere.
+    Starlette's StaticFiles resolves each path, including symbolic links, and answers 404 for a target outside the
+    folder.
     """
     if not folder.is_dir():
         return

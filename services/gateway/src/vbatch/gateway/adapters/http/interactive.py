@@ -1,7 +1,7 @@
 """The routes that answer at once: OpenAI's own for chat, completions, responses and embeddings, and vLLM's for scores.
 
-Bodies and answers pass untouched. A stream is passed on event by event as the engine makes it; if the engine is lost in
-its middle, it ends with an error event, never as if it were whole.
+Bodies and answers pass unchanged. A stream is passed on event by event as the engine makes it; if the engine is lost in
+the middle of a stream, the stream ends with an error event and never looks complete.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ from vbatch.gateway.flows.interactive import Interactive, content_of
 from vbatch.gateway.ports import LaneAnswer, LaneBroken, SchedulerUnavailable
 
 READ_SECONDS_MAX = 60.0
-"""How long a client may leave a stream unread before its request is taken back."""
+"""How long a client may leave a stream unread before its request is withdrawn from the engine."""
 COMMENT_SECONDS = 5.0
-"""Between two comments that keep the line of a waiting stream open; the first one fixes the status of the answer."""
+"""The time between two comments that keep the connection of a waiting stream open; the first one fixes the status of
+the answer."""
 COMMENT = b": waiting for the model\n\n"
 EVENT_STREAM = "text/event-stream"
 UNBUFFERED = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -56,7 +57,7 @@ router = APIRouter(prefix="/v1", tags=["interactive"])
 
 
 def _route(endpoint: str, words: str) -> None:
-    """One route for each endpoint: all of them do the same."""
+    """Add one route for each endpoint; all of them do the same."""
 
     async def answer(request: Request, caller: UsingCaller) -> Response:
         return await _answered(request, caller, endpoint)
@@ -72,7 +73,7 @@ def _route(endpoint: str, words: str) -> None:
 
 
 async def _answered(request: Request, caller: Caller, endpoint: str) -> Response:
-    """Raises Refusal."""
+    """Answer the request. Raises Refusal."""
     limit_interactive(request, caller)
     parts: AppState = request.app.state.parts
     ask = parse_interactive(await _body(request.receive), endpoint, parts.interactive.requests.models)
@@ -80,7 +81,7 @@ async def _answered(request: Request, caller: Caller, endpoint: str) -> Response
 
 
 class InteractiveShortcut:
-    """ASGI application that answers these routes before the framework sees them, with the same steps: the way through
+    """ASGI application that answers these routes before the framework sees them, with the same steps: the path through
     the framework costs more than everything else that happens to such a request here."""
 
     def __init__(self, app: FastAPI, parts: AppState) -> None:
@@ -89,7 +90,7 @@ class InteractiveShortcut:
         self._answering = RequestMiddleware(self._answer, parts.monitoring.metrics, parts.body_timeouts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A path that is written in another way finds its route in the framework."""
+        """A path that is written in another way is left to the framework's routes."""
         is_ours = scope["type"] == "http" and scope["method"] == "POST" and scope.get("raw_path") in self._routes
         await (self._answering if is_ours else self._app)(scope, receive, send)
 
@@ -119,7 +120,7 @@ _route(RERANK, "Rank documents for a query now, as vLLM does.")
 
 
 class InteractiveResponse(Response):
-    """One answer while it is asked for and sent. When the client leaves, the engine drops the request."""
+    """One answer while it is requested and sent. When the client disconnects, the engine drops the request."""
 
     def __init__(
         self, ask: InteractiveRequest, parts: AppState, request_id: str, is_allowed: Callable[[], bool]
@@ -129,7 +130,7 @@ class InteractiveResponse(Response):
         self._sending = _Sending(ask, parts.interactive.requests, metrics, request_id=request_id, is_allowed=is_allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Refusal before anything is sent, ClientDisconnect when nobody reads any more."""
+        """Raises Refusal before anything is sent, ClientDisconnect when the client has disconnected."""
         departure = _Departure()
         watching = asyncio.create_task(departure.watch(receive))
         try:
@@ -143,7 +144,7 @@ class InteractiveResponse(Response):
 
 
 class _Departure:
-    """Cancels the task that it was made in when its client leaves."""
+    """Cancels the task that created it when the client disconnects."""
 
     def __init__(self) -> None:
         self._answering = asyncio.current_task()
@@ -157,12 +158,12 @@ class _Departure:
             self._answering.cancel()
 
     def is_cause(self) -> bool:
-        """Whether nothing else cancelled the task. It is then no longer cancelled."""
+        """Whether nothing else cancelled the task. If so, the task is no longer cancelled afterwards."""
         return self._is_noticed and self._answering is not None and self._answering.uncancel() == 0
 
 
 async def _body(receive: Receive) -> bytes:
-    """Raises Refusal; ClientDisconnect for a body that is not whole."""
+    """Read the body. Raises Refusal; raises ClientDisconnect for an incomplete body."""
     content, has_more = bytearray(), True
     while has_more:
         message = await receive()
@@ -177,7 +178,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 class _Sending:
-    """Asks for one answer, sends it, and counts what came of it."""
+    """Requests one answer, sends it, and counts the result."""
 
     def __init__(
         self,
@@ -225,7 +226,7 @@ class _Sending:
             answer.close()
 
     async def _opened(self, send: Send) -> LaneAnswer:
-        """The answer as it begins. Raises Refusal."""
+        """Return the answer as it begins. Raises Refusal."""
         try:
             if self._ask.is_streamed:
                 return await self._opened_with_comments(send)
@@ -234,7 +235,8 @@ class _Sending:
             raise unavailable("The scheduler, which has models loaded, does not answer.") from error
 
     async def _opened_with_comments(self, send: Send) -> LaneAnswer:
-        """Comments keep the line of a stream open until its answer begins. Raises Refusal, SchedulerUnavailable."""
+        """Return the answer as it begins; comments keep the connection open until then. Raises Refusal,
+        SchedulerUnavailable."""
         pending = asyncio.ensure_future(self._interactive.open(self._ask, self._request_id))
         try:
             while not (await asyncio.wait((pending,), timeout=COMMENT_SECONDS))[0]:
@@ -247,7 +249,7 @@ class _Sending:
 
     async def _whole(self, answer: LaneAnswer, send: Send) -> InteractiveResult:
         content = await content_of(answer)
-        if self._has_started:  # a stream was asked for, and the engine gave an error in its place
+        if self._has_started:  # a stream was requested, and the engine answered with an error instead
             return await self._error_of_engine(send, content)
         self._note_first_byte()
         if (counts := usage_in(content)) is not None:
@@ -301,7 +303,7 @@ class _Sending:
 
 
 async def _given_up(pending: asyncio.Future[LaneAnswer]) -> None:
-    """Close an answer that came in the moment in which nobody wanted it any more."""
+    """Close an answer that arrived just after its client had given up."""
     pending.cancel()
     await asyncio.wait((pending,))
     if not pending.cancelled() and pending.exception() is None:

@@ -66,7 +66,7 @@ RECORD_JUDGEMENTS: Description = {
     },
 )
 async def record_judgements(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
-    """Judge answers, and compare pairs of them. All are recorded, or none."""
+    """Judge answers, and compare pairs of them. Either all judgements are recorded or none."""
     params = parse_judgements_params(await read_body(request))
     records = await parts.curation.judgements.record(caller, params, request.headers.get("idempotency-key"))
     return object_answer(list_view(records, len(records)))
@@ -92,7 +92,7 @@ async def record_judgements(request: Request, caller: UsingCaller, parts: TheApp
     },
 )
 async def list_judgements(request: Request, owner: Reader, parts: TheAppState) -> Response:
-    """The judgements of your answers that count, without those that were withdrawn."""
+    """The judgements of your answers that count, without the withdrawn ones."""
     params = parse_list_params(request.query_params)
     return object_answer(list_view(await parts.curation.judgements.page(owner, params), params.limit))
 
@@ -104,12 +104,12 @@ async def list_judgements(request: Request, owner: Reader, parts: TheAppState) -
     openapi_extra={"parameters": [query("batch_id", _BATCHES, "The batches whose judges are compared; repeat it.")]},
 )
 async def agreement_of_judges(request: Request, owner: Reader, parts: TheAppState) -> Response:
-    """How well judges agree: people with each other, and each model with what the people say together."""
+    """How well judges agree: people with each other, and each model with the combined judgement of the people."""
     batch_ids = asked_batch_ids(request.query_params.getlist("batch_id"))
     return object_answer(await parts.curation.judgements.agreement(owner, batch_ids))
 
 
 @router.post("/{judgement_id}/withdraw", response_model=JudgementWithdrawnObject, responses=errors(404))
 async def withdraw_judgement(judgement_id: Named, caller: UsingCaller, parts: TheAppState) -> Response:
-    """Take a judgement back: from now on it does not count."""
+    """Withdraw a judgement: from now on it does not count."""
     return object_answer(JudgementWithdrawnObject(id=await parts.curation.judgements.withdraw(caller, judgement_id)))

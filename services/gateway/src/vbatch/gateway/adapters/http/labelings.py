@@ -1,4 +1,4 @@
-"""The routes of labelings: answers go to Label Studio, and how far they are."""
+"""The routes of labelings: answers are handed to Label Studio, and the routes report the progress."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ CREATE_LABELING: Description = {
     openapi_extra={"requestBody": body(JSON, CREATE_LABELING)},
 )
 async def create_labeling(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
-    """Hand answers to Label Studio for judging: as tasks with predictions, in a project of a fitting template."""
+    """Hand answers to Label Studio for judging: as tasks with predictions, in a project with a suitable template."""
     params = parse_labeling_params(await read_body(request))
     return object_answer(labeling_view(await parts.curation.labelings.push(caller, params)))
 
 
 @router.get("", response_model=LabelingList, responses=errors())
 async def list_labelings(owner: Reader, parts: TheAppState) -> Response:
-    """Your labelings, the newest first, with how far each is."""
+    """Your labelings with their progress, newest first."""
     return object_answer(
         LabelingList(data=[labeling_view(record) for record in await parts.curation.labelings.page(owner)])
     )
@@ -70,5 +70,5 @@ async def list_labelings(owner: Reader, parts: TheAppState) -> Response:
 
 @router.get("/{labeling_id}", response_model=LabelingObject, responses=errors(404))
 async def retrieve_labeling(labeling_id: Named, owner: Reader, parts: TheAppState) -> Response:
-    """One labeling, and how far it is."""
+    """One labeling with its progress."""
     return object_answer(labeling_view(await parts.curation.labelings.find(owner, labeling_id)))

@@ -29,5 +29,6 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     },
 )
 async def batch_logs(request: Request, batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """What all services logged of a batch, from the log files of this machine; never a prompt or an answer."""
+    """What all services logged about a batch, from the log files of this machine. It never contains a prompt or an
+    answer."""
     return object_answer(await flow.logs_of(dependencies, owner, batch_id, parse_logs_query(request.query_params)))

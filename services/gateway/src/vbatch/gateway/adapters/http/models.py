@@ -23,7 +23,7 @@ async def list_models(dependencies: TheDependencies) -> Response:
 
 @router.get("/{model_id:path}", response_model=ModelObject, responses=errors(404))
 async def retrieve_model(model_id: Named, dependencies: TheDependencies) -> Response:
-    """Retrieve a model; its id may hold slashes, plain or percent-encoded."""
+    """Retrieve a model; its id may contain slashes, plain or percent-encoded."""
     return object_answer(model_view(await flow.find_model(dependencies, model_id)))
 
 

@@ -19,8 +19,8 @@ router = APIRouter(prefix="/v1", tags=["queue"])
 
 @router.get("/queue", response_model=QueueObject, responses=errors())
 async def retrieve_queue(owner: Reader, parts: TheAppState) -> Response:
-    """List your unfinished batches in the order they run, with their estimated start and end. Other owners' batches are
-    only counted."""
+    """List your unfinished batches in the order they run, with their estimated start and end. Batches of other owners
+    are only counted."""
     return object_answer(flow.queue_of(parts.dependencies, owner, parts.feed.queue_pause))
 
 
@@ -39,8 +39,8 @@ async def retrieve_queue(owner: Reader, parts: TheAppState) -> Response:
     },
 )
 async def what_if(request: Request, batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """List your queue as it would be if this batch had another priority: the scheduler's own forecast with that one
-    thing changed. Nothing is changed."""
+    """List your queue as it would be if this batch had another priority. This is the scheduler's own forecast with that
+    one change; nothing is actually changed."""
     if "priority" not in request.query_params:
         raise parameter_missing("priority")
     number = integer_of_text(request.query_params["priority"], "priority")
@@ -50,5 +50,5 @@ async def what_if(request: Request, batch_id: Named, owner: Reader, dependencies
 
 @router.get("/batches/{batch_id}/why", response_model=WhyObject, responses=errors(400, 404))
 async def batch_why(batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """Explain what a batch waits for, what runs first, when it starts and ends, and what would change that."""
+    """Explain what a batch waits for, what runs before it, when it starts and ends, and what would change that."""
     return object_answer(await flow.why(dependencies, owner, batch_id))

@@ -1,4 +1,4 @@
-"""What Prometheus is told about requests: by route, never by id. A sample of each latency names one request."""
+"""The request metrics for Prometheus: by route, never by id. A sample of each latency names one request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECONDS_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 WAIT_SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 OTHER_METHOD = "other"
-"""A client may send any word as its method; a label must not take them all."""
+"""A client may send any word as its method; a metric label must not take arbitrary values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Answered:
 
 
 class RequestMetrics:
-    """A metric is looked up once for each of its labels, which are few: looking it up costs more than counting."""
+    """Each metric is looked up once for each of its few label values, because a lookup costs more than counting."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         requests = Counter(
@@ -82,7 +82,8 @@ class RequestMetrics:
 
 
 def _exemplar(answered: Answered) -> dict[str, str]:
-    """Leads from a point of a latency panel to the log lines of a request, and to its trace where one is recorded."""
+    """Return labels that lead from a point of a latency panel to the log lines of a request, and to its trace if one is
+    recorded."""
     context = trace.get_current_span().get_span_context()
     is_recorded = context.is_valid and context.trace_flags.sampled
     traced = {"trace_id": trace.format_trace_id(context.trace_id)} if is_recorded else {}

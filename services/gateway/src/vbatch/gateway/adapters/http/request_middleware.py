@@ -22,14 +22,14 @@ from vbatch.gateway.core.refusals import Reason, Refusal
 
 OPENAI_VERSION = b"2020-10-01"
 NO_ORGANIZATION = "vbatch"
-PROJECT = b"default"  # there are only owners here; some clients log the project
-CLIENT_LEFT = 499  # nginx's status for a client that has left; nobody reads it
+PROJECT = b"default"  # this server has only owners; some clients log the project
+CLIENT_LEFT = 499  # nginx's status for a client that has disconnected; no client reads it
 QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics"})
 
 
 @dataclass(frozen=True, slots=True)
 class BodyTimeouts:
-    """How long to wait for the body of a request: without any bytes, and in total."""
+    """How long to wait for the body of a request: without receiving any bytes, and in total."""
 
     silence_seconds: float
     body_seconds: float
@@ -64,7 +64,7 @@ class RequestMiddleware:
             await self._app(scope, receive, answering.send)
         except ClientDisconnect:
             answering.status = CLIENT_LEFT
-        except Exception:  # a bug, or an error in mid-stream; if bytes were sent, the connection is cut
+        except Exception:  # a bug, or an error in the middle of a stream; if bytes were sent, the connection is cut
             get_logger().exception("request_failed", method=scope["method"], path=scope["path"])
             if answering.status is not None:
                 raise
@@ -98,14 +98,15 @@ class RequestMiddleware:
 
 
 def _charge(scope: Scope, size: int) -> None:
-    """Tell how many bytes came, where somebody was let in who pays for them."""
+    """Report how many bytes came, if the request has an admitted caller who is charged for them."""
     on_received = scope.get("state", {}).get("on_received")
     if on_received is not None and size:
         on_received(size)
 
 
 class _Body:
-    """The body of one request, which must keep arriving: a client that holds a place without sending is refused."""
+    """The body of one request, which must keep arriving: a client that sends nothing is refused, because it occupies a
+    place."""
 
     def __init__(self, receive: Receive, body_timeouts: BodyTimeouts) -> None:
         self._receive = receive
@@ -162,7 +163,7 @@ def new_request_id() -> str:
 def openai_headers(
     request_id: str, *, seconds: float, organization: str = NO_ORGANIZATION
 ) -> list[tuple[bytes, bytes]]:
-    """The headers that OpenAI sends with every answer, whatever its status."""
+    """Return the headers that OpenAI sends with every answer, whatever its status."""
     return [
         (b"x-request-id", request_id.encode("latin-1")),
         (b"openai-version", OPENAI_VERSION),

@@ -1,4 +1,4 @@
-"""The routes that tell how the server is: its services, its runners, its models as they are served."""
+"""The routes that describe the state of the server: its services, its runners, its models as they are served."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1", tags=["server"])
 
 @router.get("/server", response_model=ServerObject, responses=errors())
 async def retrieve_server(_owner: Reader, parts: TheAppState) -> Response:
-    """Whether each service can do its work, as it says itself, with when it was asked."""
+    """Whether each service can do its work, as the service itself reports, and when it was asked."""
     reports = await service_reports(parts)
     is_ready = all(each.state is ServiceState.READY for each in reports)
     return object_answer(
@@ -36,25 +36,25 @@ async def retrieve_server(_owner: Reader, parts: TheAppState) -> Response:
 
 @router.get("/runners", response_model=RunnerList, responses=errors())
 async def list_runners(_owner: Reader, dependencies: TheDependencies) -> Response:
-    """Every runner there was, with what it does: its device, and the model that is loaded or loading."""
+    """Every runner so far, with its state, its device, and the model that is loaded or loading."""
     return object_answer(RunnerList(data=[runner_view(runner) for runner in await dependencies.reads.runners()]))
 
 
 @router.get("/registry", response_model=RegistryObject, responses=errors())
 async def retrieve_registry(_owner: Reader, parts: TheAppState) -> Response:
-    """The models with where they come from, how they are served, and how their last loads went."""
+    """The models, with where they come from, how they are served, and how their last loads went."""
     models = await parts.dependencies.reads.defined_models()
     return object_answer(registry_view(models, await parts.model_loads.histories()))
 
 
 async def service_reports(parts: AppState) -> list[ServiceReport]:
-    """What each service says of itself, the gateway first."""
+    """Return what each service reports of itself, the gateway first."""
     report = await parts.monitoring.readiness.report()
     return [_own(parts, report.checks), *await parts.dependencies.services.reports()]
 
 
 def _own(parts: AppState, checks: dict[str, CheckResult]) -> ServiceReport:
-    """The gateway itself, as `/ready` has it."""
+    """Return the report of the gateway itself, as `/ready` gives it."""
     is_ready = all(check.ok for check in checks.values())
     said = [f"{name}: {check.detail}" for name, check in checks.items() if is_ready or not check.ok]
     state = ServiceState.READY if is_ready else ServiceState.NOT_READY

@@ -15,7 +15,7 @@ router = APIRouter(tags=["service"])
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """The process answers."""
+    """Answer, which shows that the process is alive."""
     return {"status": "alive"}
 
 

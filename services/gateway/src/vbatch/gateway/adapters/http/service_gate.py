@@ -1,8 +1,8 @@
-"""Decides who may read the operators' pages: metrics reveal the names of models and their rates, `/ready` what is
+"""Decides who may read the operators' pages: metrics reveal the names of models and their rates, `/ready` the services
 behind the gateway, `/docs` every route.
 
-From this machine anyone may read them; from elsewhere a key is required, unless the server is set to show them to all.
-`/health` says only that the process answers, and is open.
+Any client on this machine may read them; from elsewhere a key is required, unless the server is set to show them to
+everyone. `/health` says only that the process answers, and is open.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 """A proxy on this machine forwards requests from elsewhere."""
 
 Admit = Callable[[str | None, str], object]
-"""Takes the Authorization header and the client's address; raises Refusal when the key opens nothing."""
+"""Takes the Authorization header and the client's address; raises Refusal when the key is not valid."""
 
 
 class ServiceGate:
@@ -57,7 +57,7 @@ def _is_page(path: str) -> bool:
 
 
 def _is_from_here(scope: Scope, headers: Headers) -> bool:
-    """Whether the client uses loopback or reaches an address of this machine from that same address."""
+    """Whether the client uses loopback, or connects to an address of this machine from that same address."""
     client, server = scope.get("client"), scope.get("server")
     if client is None or any(name in headers for name in FORWARDED):
         return False

@@ -1,4 +1,4 @@
-"""The route that tells the whole life of a batch, and how it stood at any event of it."""
+"""The route that returns the whole life of a batch, and its state after any event."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ router = APIRouter(prefix="/v1/batches/{batch_id}", tags=["batches"])
     },
 )
 async def batch_timeline(request: Request, batch_id: Named, owner: Reader, dependencies: TheDependencies) -> Response:
-    """What a batch waited for, where it ran, what happened to it, and its state at one event: folded from the log."""
+    """What a batch waited for, where it ran, what happened to it, and its state after one event: folded from the
+    log."""
     text = request.query_params.get("at")
     at = integer_between(integer_of_text(text, "at"), "at", 1, SEQUENCE_MAX) if text is not None else None
     return object_answer(await timeline_of_batch(dependencies, owner, batch_id, at))

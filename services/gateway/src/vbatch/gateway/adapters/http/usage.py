@@ -1,4 +1,4 @@
-"""The routes that tell what was used: one's own, and for admins everybody's."""
+"""The routes that report usage: one's own and, for admins, that of all owners."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ ASKED = {
     ]
 }
 CSV: dict[int | str, Description] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
-"""The other form of a good answer."""
+"""The other format of a successful answer."""
 
 
 @router.get("/usage", response_model=UsageObject, responses=CSV | errors(400), openapi_extra=ASKED)
 async def own_usage(request: Request, owner: Reader, dependencies: TheDependencies) -> Response:
-    """What you used, by day and model: requests, tokens, failures, and how long your batches were answered."""
+    """What you used, by day and model: requests, tokens, failures, and for how long your batches were answered."""
     return await _told(request, dependencies, owner)
 
 
 @router.get("/admin/usage", response_model=UsageObject, responses=CSV | errors(400, 403), openapi_extra=ASKED)
 async def usage_of_all(request: Request, _caller: Admin, parts: TheAppState) -> Response:
-    """What everybody used, by day, owner and model."""
+    """What all owners used, by day, owner and model."""
     return await _told(request, parts.dependencies, None)
 
 

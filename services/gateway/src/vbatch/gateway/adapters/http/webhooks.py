@@ -1,4 +1,4 @@
-"""The routes of webhooks: OpenAI's management of endpoints, and ours for what was sent to them."""
+"""The routes of webhooks: OpenAI's routes for endpoints, and ours for deliveries."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ONE = f"{ENDPOINTS}/{{webhook_endpoint_id}}"
     openapi_extra={"requestBody": body(JSON, CREATE_WEBHOOK)},
 )
 async def create_webhook(request: Request, caller: UsingCaller, parts: TheAppState) -> Response:
-    """Have a URL told of events of your batches. The signing secret stands in this answer and nowhere else."""
+    """Send events of your batches to a URL. The signing secret is shown in this answer and nowhere else."""
     params = parse_create_params(await read_body(request), may_be_private=parts.webhooks_may_be_private)
     return object_answer(secret_view(*await parts.webhooks.create(caller, params)))
 
@@ -74,7 +74,7 @@ async def create_webhook(request: Request, caller: UsingCaller, parts: TheAppSta
     },
 )
 async def list_webhooks(request: Request, caller: ReadingCaller, parts: TheAppState) -> Response:
-    """Your webhook endpoints, the newest first."""
+    """Your webhook endpoints, newest first."""
     params = parse_endpoints_params(request.query_params)
     found = parts.webhooks.of(caller)
     if params.after is not None:
@@ -101,7 +101,7 @@ async def retrieve_webhook(webhook_endpoint_id: Named, caller: ReadingCaller, pa
 async def update_webhook(
     request: Request, webhook_endpoint_id: Named, caller: UsingCaller, parts: TheAppState
 ) -> Response:
-    """Change what is named; `event_types` is the whole list."""
+    """Change the fields that are named; `event_types` replaces the whole list."""
     params = parse_update_params(await read_body(request), may_be_private=parts.webhooks_may_be_private)
     return object_answer(endpoint_view(await parts.webhooks.update(caller, webhook_endpoint_id, params)))
 
@@ -121,7 +121,7 @@ async def delete_webhook(webhook_endpoint_id: Named, caller: UsingCaller, parts:
 async def rotate_webhook_secret(
     request: Request, webhook_endpoint_id: Named, caller: UsingCaller, parts: TheAppState
 ) -> Response:
-    """Sign with another secret, and for 24 hours with the old one as well, if you ask for it."""
+    """Sign with a new secret and, if you ask for it, with the old one as well for 24 hours."""
     keeps_old = read_keeps_old(await read_body(request))
     return object_answer(secret_view(*await parts.webhooks.rotate(caller, webhook_endpoint_id, keeps_old=keeps_old)))
 
@@ -135,7 +135,7 @@ async def rotate_webhook_secret(
 async def test_webhook(
     request: Request, webhook_endpoint_id: Named, caller: UsingCaller, parts: TheAppState
 ) -> Response:
-    """Send one event of a type, now and once, and tell how the endpoint answered."""
+    """Send one event of a type, once and at once, and return how the endpoint answered."""
     event_type = parse_test_params(await read_body(request))
     status_code = await parts.webhooks.test(caller, webhook_endpoint_id, event_type)
     endpoint_id = parts.webhooks.find(caller, webhook_endpoint_id).id
@@ -145,13 +145,14 @@ async def test_webhook(
 
 @router.post(f"{ONE}/enable", response_model=WebhookEndpointObject, responses=errors(404))
 async def enable_webhook(webhook_endpoint_id: Named, caller: UsingCaller, parts: TheAppState) -> Response:
-    """Tell an endpoint again that was given up; what waited is sent now. Asking twice is no error."""
+    """Enable an endpoint that the server stopped sending to; waiting deliveries are sent now. Enabling it again is not
+    an error."""
     return object_answer(endpoint_view(await parts.webhooks.enable(caller, webhook_endpoint_id)))
 
 
 @router.post(f"{ONE}/disable", response_model=WebhookEndpointObject, responses=errors(404))
 async def disable_webhook(webhook_endpoint_id: Named, caller: UsingCaller, parts: TheAppState) -> Response:
-    """Send nothing to an endpoint until it is enabled; what waits, waits. Asking twice is no error."""
+    """Send nothing to an endpoint until it is enabled; its deliveries wait. Disabling it again is not an error."""
     return object_answer(endpoint_view(await parts.webhooks.disable(caller, webhook_endpoint_id)))
 
 
@@ -159,13 +160,14 @@ async def disable_webhook(webhook_endpoint_id: Named, caller: UsingCaller, parts
 async def list_attempts(
     webhook_endpoint_id: Named, delivery_id: Named, caller: ReadingCaller, parts: TheAppState
 ) -> Response:
-    """What was tried of one delivery, oldest first: when, how it was answered, how long that took."""
+    """The attempts of one delivery, oldest first: when each was made, how the endpoint answered, and how long that
+    took."""
     return object_answer(attempts_view(await parts.webhooks.attempts(caller, webhook_endpoint_id, delivery_id)))
 
 
 @router.get(f"{ONE}/deliveries", response_model=WebhookDeliveryList, responses=errors(404))
 async def list_deliveries(webhook_endpoint_id: Named, caller: ReadingCaller, parts: TheAppState) -> Response:
-    """The last 200 deliveries, the newest first: what was sent, how it was answered, when it is tried again."""
+    """The last 200 deliveries, newest first: what was sent, how the endpoint answered, and when the next attempt is."""
     entries = await parts.webhooks.deliveries(caller, webhook_endpoint_id)
     return object_answer(WebhookDeliveryList(data=[delivery_view(entry) for entry in entries]))
 
@@ -174,7 +176,8 @@ async def list_deliveries(webhook_endpoint_id: Named, caller: ReadingCaller, par
 async def resend_delivery(
     webhook_endpoint_id: Named, delivery_id: Named, caller: UsingCaller, parts: TheAppState
 ) -> Response:
-    """Send a delivery again, with the same id and bytes; its tries begin again. One that waits is left as it is."""
+    """Send a delivery again, with the same id and bytes; its attempts are counted from the start. A delivery that is
+    still waiting is left unchanged."""
     return object_answer(delivery_view(await parts.webhooks.resend(caller, webhook_endpoint_id, delivery_id)))
 
 
@@ -182,5 +185,5 @@ async def resend_delivery(
     "/webhook_event_types", response_model=WebhookEventTypesObject, responses=errors(), dependencies=[NEEDS_READ]
 )
 async def list_webhook_event_types() -> Response:
-    """The events an endpoint can be told of."""
+    """The event types that an endpoint can receive."""
     return object_answer(WebhookEventTypesObject(data=list(EVENT_TYPES)))

@@ -26,5 +26,5 @@ def with_cancel_requested(batch: BatchRecord) -> BatchRecord:
 
 
 def answers_at_once(status: BatchStatus) -> bool:
-    """Whether no event is needed: the batch is being cancelled already, or its requests are done and it ends anyway."""
+    """Whether no event is needed: the batch is being cancelled already, or its requests are done and it ends soon."""
     return status not in OPEN_TO_CANCEL

@@ -38,7 +38,8 @@ OPTIONAL = ("metadata", "output_expires_after", "priority", "models", "pause_on"
 @dataclass(frozen=True)
 class CreateBatchParams:
     """The well-formed parameters of a new batch. `requests` is the JSONL of an input file that is still to be made; an
-    input file that exists has an id instead. With `models` every line runs on each of them, in a batch of its own."""
+    existing input file is named by its id instead. With `models` every line runs on each of them, in a batch of its
+    own."""
 
     input_file_id: FileId | None
     endpoint: str
@@ -50,7 +51,7 @@ class CreateBatchParams:
     models: tuple[ModelId, ...] = ()
     pause_on: dict[Flaw, float] | None = None
     dry_run: DryRunParams | None = None
-    """Set where nothing is to be created; there is an input file then, and no `models`."""
+    """Set if nothing is to be created; then there is an input file, and no `models`."""
 
     @property
     def window_seconds(self) -> int:
@@ -61,7 +62,7 @@ class CreateBatchParams:
         return hashlib.sha256(self.requests or b"").hexdigest()
 
     def input_of(self, batch_id: BatchId) -> FileId:
-        """The input file of a batch with this id."""
+        """Return the input file of a batch with this id."""
         return self.input_file_id or made_file_id(batch_id, self.requests_sha256)
 
 
@@ -87,7 +88,7 @@ def parse_create_batch(raw: bytes) -> CreateBatchParams:
 
 
 def is_retry(count: str | None) -> bool:
-    """Whether the official client says that it repeats a request: it counts its tries and sends no key."""
+    """Whether the official client marks a request as repeated: it counts its tries and sends no key."""
     return count is not None and count.isascii() and count.isdigit() and int(count[:COUNT_DIGITS_MAX]) > 0
 
 
@@ -137,7 +138,8 @@ def _check_inputs(body: Mapping[str, object]) -> None:
 
 
 def _dry_run(body: Mapping[str, object]) -> DryRunParams | None:
-    """Raises Refusal if it comes with `requests` or `models`: it estimates one batch of an uploaded file."""
+    """Parse the params of a dry run, which estimates one batch of an uploaded file. Raises Refusal if the body also has
+    `requests` or `models`."""
     asked = read_dry_run(body.get("dry_run"))
     beside = next((name for name in ("requests", "models") if body.get(name) is not None), None)
     if asked is not None and beside is not None:
@@ -159,7 +161,7 @@ def _models(value: object) -> tuple[ModelId, ...]:
 
 
 def _pause_on(value: object) -> dict[Flaw, float] | None:
-    """The shares at which the batch is paused, by flaw; None for an empty object."""
+    """Return the shares at which the batch is paused, by flaw; None for an empty object."""
     if not isinstance(value, dict):
         raise type_invalid("pause_on", "an object", value)
     for name in value:
@@ -177,13 +179,14 @@ def _share(value: object, name: str) -> float:
 
 
 class _Requests(msgspec.Struct, frozen=True):
-    """The requests as the client wrote them."""
+    """The body with its requests as the client wrote them."""
 
     requests: list[msgspec.Raw]
 
 
 def _requests(value: object, raw: bytes) -> bytes:
-    """The requests of the body `raw` as the JSONL of an input file; the scheduler checks its lines as those of any."""
+    """Return the requests of the body `raw` as the JSONL of an input file; the scheduler checks its lines as in any
+    input file."""
     if not isinstance(value, list):
         raise type_invalid("requests", "an array", value)
     if not 1 <= len(value) <= REQUESTS_MAX:
@@ -199,7 +202,7 @@ def _requests(value: object, raw: bytes) -> bytes:
 
 
 def _input_file_id(value: object) -> FileId:
-    """Accept any id that a file could have; the scheduler refuses one that no file has."""
+    """Accept any id that a file could have; the scheduler refuses an id that no file has."""
     text = string(value, "input_file_id")
     if not text.isprintable() or len(text) > FILE_ID_CHARS_MAX:
         message = f"Invalid 'input_file_id': expected at most {FILE_ID_CHARS_MAX} printable characters."

@@ -17,7 +17,7 @@ from vbatch.gateway.core.views import BatchObject, RequestCountsObject
 
 
 class FanoutObject(BaseModel):
-    """The batches of one fan-out, one a model. `request_counts` sums theirs."""
+    """The batches of one fan-out, one for each model. `request_counts` is their sum."""
 
     id: str
     object: Literal["fanout"] = "fanout"
@@ -40,7 +40,7 @@ class AnswerLine(msgspec.Struct, frozen=True):
 
 
 class ModelAnswer(msgspec.Struct, frozen=True):
-    """What an output line says besides its `custom_id`."""
+    """An output line without its `custom_id`."""
 
     id: msgspec.Raw
     response: msgspec.Raw
@@ -92,8 +92,8 @@ def fanout_view(fanout_id: FanoutId, batches: Sequence[BatchRecord], views: list
 
 
 def fanout_lines(models: Sequence[str], answers: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
-    """One line for each `custom_id`. `answers` are output lines, each with the index of its model; those to one request
-    follow each other."""
+    """Yield one line for each `custom_id`. `answers` are output lines, each with the index of its model; the answers to
+    one request must follow each other."""
     parsed = ((model, _LINE.decode(line)) for model, line in answers)
     named = ((answer.custom_id, model, answer) for model, answer in parsed)
     for custom_id, group in groupby(named, key=lambda answer: answer[0]):

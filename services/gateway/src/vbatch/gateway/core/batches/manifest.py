@@ -1,4 +1,4 @@
-"""The manifest of a batch: what it ran, on what, and what came of it, so that it can be made again and cited."""
+"""The manifest of a batch: what it ran, on what, and with which result, so that it can be reproduced and cited."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vbatch.gateway.core.views import RequestCountsObject, UsageObject, seconds_
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """A file by its content; it may be deleted."""
+    """A file identified by its content; the file may be deleted."""
 
     id: FileId
     bytes: int
@@ -30,7 +30,8 @@ class FileDigestObject(BaseModel):
 
 
 class EngineObject(BaseModel):
-    """An engine that gave answers. What is not known is null, such as the digest of weights outside the hub's cache."""
+    """An engine that gave answers. A value that is not known is null, such as the digest of weights outside the hub's
+    cache."""
 
     model: str
     engine: str | None
@@ -46,7 +47,8 @@ class EngineObject(BaseModel):
 
 
 class ManifestObject(BaseModel):
-    """It is final once the batch has ended. Seeds and sampling parameters of requests stand in the input file."""
+    """The manifest is final once the batch has ended. Seeds and sampling parameters of requests are in the input
+    file."""
 
     object: Literal["batch.manifest"] = "batch.manifest"
     batch_id: str
@@ -92,7 +94,7 @@ def manifest_view(
 
 
 def _file_view(file_id: FileId, digests: Mapping[FileId, FileDigest]) -> FileDigestObject:
-    """The digest is null for a file that there never was: a client may name any as its input."""
+    """Build the object; the digest is null for a file that never existed: a client may name any file as its input."""
     found = digests.get(file_id)
     if found is None:
         return FileDigestObject(id=file_id, bytes=None, sha256=None)

@@ -1,4 +1,4 @@
-"""Which requests of an ended batch run again, and what a client may ask of that."""
+"""Which requests of an ended batch run again, and the params by which a client selects them."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Unanswered(StrEnum):
 
 
 RETRYABLE = frozenset({BatchStatus.COMPLETED, BatchStatus.EXPIRED, BatchStatus.CANCELLED})
-"""The statuses of a batch whose requests can run again: it has ended, and its file was fit."""
+"""The statuses of a batch whose requests can run again: it has ended, and its file was valid."""
 NEVER_RAN = {BatchStatus.EXPIRED: Unanswered.EXPIRED, BatchStatus.CANCELLED: Unanswered.CANCELLED}
 
 
 @dataclass(frozen=True, slots=True)
 class RetryParams:
-    """What a client asks for: requests by what became of them, or, if there are `custom_ids`, those alone. None keeps
-    the completion window or the priority of the batch."""
+    """What a client asks for: requests by their outcome or, if `custom_ids` is set, only the requests with these ids.
+    If the completion window or the priority is None, that of the batch is kept."""
 
     select: frozenset[Unanswered]
     custom_ids: frozenset[str] | None = None
@@ -68,7 +68,7 @@ def parse_retry(raw: bytes) -> RetryParams:
 
 
 def check_retryable(batch: BatchRecord) -> None:
-    """Raises Refusal for a batch that has not ended, or whose file was not fit to run."""
+    """Raises Refusal for a batch that has not ended, or whose file was not valid."""
     if batch.status not in RETRYABLE:
         words = "it never ran" if batch.is_over else "it has not ended"
         message = f"Cannot retry a batch with status '{batch.status}': {words}."
@@ -76,7 +76,7 @@ def check_retryable(batch: BatchRecord) -> None:
 
 
 def is_retry_by(batch: BatchRecord, retried: BatchRecord, params: RetryParams) -> bool:
-    """Whether the batch was made by this request to retry the other one."""
+    """Whether this request made the batch as a retry of the other one."""
     return (
         batch.retry_of == retried.id
         and batch.input_file_id == made_file_id(batch.id, retry_content(retried, params))
@@ -86,7 +86,7 @@ def is_retry_by(batch: BatchRecord, retried: BatchRecord, params: RetryParams) -
 
 
 def retry_content(retried: BatchRecord, params: RetryParams) -> str:
-    """What names the content of the input file of a retry."""
+    """Return the text that identifies the content of a retry's input file."""
     return f"{retried.id}:{params.selection}"
 
 
@@ -95,7 +95,7 @@ def priority_of_retry(retried: BatchRecord, params: RetryParams) -> int:
 
 
 class Outcomes:
-    """What became of each line of a batch, one byte a line."""
+    """The outcome of each line of a batch, one byte a line."""
 
     def __init__(self, status: BatchStatus) -> None:
         self._never_ran = NEVER_RAN.get(status, Unanswered.FAILED)
@@ -107,7 +107,7 @@ class Outcomes:
         self._seen[line] = 1 if is_success else 2
 
     def of(self, line: int) -> Unanswered | None:
-        """None for a successful answer."""
+        """Return why the line has no successful answer; None if it has one."""
         seen = self._seen[line] if line < len(self._seen) else 0
         if seen == 1:
             return None
@@ -115,7 +115,7 @@ class Outcomes:
 
 
 class SelectedLines:
-    """The request lines of an input file that are to run again, as they are written; lines end at `\\n` only."""
+    """The request lines of an input file that are to run again, unchanged; lines end at `\\n` only."""
 
     def __init__(self, is_wanted: Callable[[int, bytes], bool]) -> None:
         self._is_wanted = is_wanted
@@ -124,12 +124,12 @@ class SelectedLines:
         self.count = 0
 
     def feed(self, block: bytes) -> bytes:
-        """The selected lines that end in this block."""
+        """Return the selected lines that end in this block."""
         *whole, self._rest = (self._rest + block).split(b"\n")
         return self._selected(whole)
 
     def end(self) -> bytes:
-        """The last line, if it is selected and has no line end."""
+        """Return the last line, if it is selected and has no line end."""
         rest, self._rest = self._rest, b""
         return self._selected([rest])
 
@@ -145,7 +145,7 @@ class SelectedLines:
 
 
 class Selection:
-    """The rule of one retry. `missing` are custom_ids that no line has had so far."""
+    """The rule of one retry. `missing` holds the custom_ids that no line has had so far."""
 
     def __init__(self, params: RetryParams, outcomes: Outcomes) -> None:
         self._params = params

@@ -1,4 +1,4 @@
-"""How well judges agree: Cohen's kappa of two, Krippendorff's alpha of any number with gaps.
+"""How well judges agree: Cohen's kappa for two judges, Krippendorff's alpha for any number of judges with gaps.
 
 J. Cohen, "A coefficient of agreement for nominal scales" (1960); K. Krippendorff, "Computing Krippendorff's
 Alpha-Reliability" (2011), by its matrix of coincidences.
@@ -15,17 +15,18 @@ Distance = Callable[[Value, Value], float]
 
 
 def nominal(one: Hashable, other: Hashable) -> float:
-    """The distance of names: they are the same, or they are not."""
+    """Return the distance of names: 0 or 1, for equal or different."""
     return float(one != other)
 
 
 def interval(one: float, other: float) -> float:
-    """The distance of scores."""
+    """Return the distance of scores."""
     return (one - other) ** 2
 
 
 def cohen_kappa(pairs: Sequence[tuple[Value, Value]]) -> float | None:
-    """Two judges over the same items, as pairs of values; None without items, or where all values are the same."""
+    """Return kappa for two judges of the same items, given as pairs of values; None without items, or if all values are
+    the same."""
     if not pairs:
         return None
     left, right = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
@@ -36,9 +37,9 @@ def cohen_kappa(pairs: Sequence[tuple[Value, Value]]) -> float | None:
 
 
 def krippendorff_alpha(units: Sequence[Sequence[Value]], distance: Distance[Value]) -> float | None:
-    """The values that each item was given, by any of its judges; items with one value tell nothing.
+    """Return alpha for the values that each item got from any of its judges; items with one value contribute nothing.
 
-    None where nothing can be compared, or where there is but one value in all.
+    None if nothing can be compared, or if there is only one distinct value.
     """
     coincidences = _coincidences(units)
     totals = _totals(coincidences)
@@ -60,7 +61,7 @@ def _totals(coincidences: Mapping[tuple[Value, Value], float]) -> Mapping[Value,
 
 
 def _coincidences(units: Sequence[Sequence[Value]]) -> Mapping[tuple[Value, Value], float]:
-    """How often each pair of values stands together on one item, an item of m values weighing 1 / (m - 1)."""
+    """Return how often each pair of values occurs on one item; an item with m values has weight 1 / (m - 1)."""
     found: dict[tuple[Value, Value], float] = {}
     for unit in units:
         if len(unit) < 2:

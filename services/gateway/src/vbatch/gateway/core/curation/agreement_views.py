@@ -1,7 +1,7 @@
 """How well the judges of some batches agree: people with each other, and each model with the people.
 
-A model is compared with what the people say together, so that one knows before trusting it whether it judges as they
-do. The bands are those of K. Krippendorff, "Content Analysis" (2004), 11.4: from 0.8 on reliable, from 0.667 on
+A model is compared with the combined judgement of the people, which shows before anyone trusts it whether it judges as
+they do. The bands are those of K. Krippendorff, "Content Analysis" (2004), 11.4: from 0.8 on reliable, from 0.667 on
 tentative.
 """
 
@@ -21,21 +21,22 @@ from vbatch.gateway.core.curation.consensus import answers_judged, majority, ver
 from vbatch.gateway.core.curation.judgements import JudgementRecord
 
 SHARED_MIN = 20
-"""With fewer items that both judged, chance decides what the figures say."""
+"""With fewer items that both judged, the figures are mostly chance."""
 RELIABLE, TENTATIVE = 0.8, 0.667
 PEOPLE_SHOWN_MAX = 20
-"""Of these each pair is shown: those who judged most."""
+"""The most people whose pairs are shown: those with the most judgements."""
 PEOPLE = "people"
 
 Values = Mapping[str, str]
-"""What each judge says of one item."""
+"""The value that each judge gave one item."""
 
 
 class AgreementFigure(BaseModel):
-    """`shared_count` items were judged by all of two judges, or by several of many; `same_share` of them alike.
+    """`shared_count` items were judged by both of two judges, or by several of many; `same_share` of them got the same
+    value.
 
-    `kappa` is Cohen's, of two judges; `alpha` is Krippendorff's, nominal. Both are null where nothing can be compared,
-    or everybody says the same of everything. `sentence` says what they mean.
+    `kappa` is Cohen's, for two judges; `alpha` is Krippendorff's, nominal. Both are null if nothing can be compared, or
+    if every judge gave every item the same value. `sentence` says what the figures mean.
     """
 
     kind: EvaluationKind
@@ -48,8 +49,8 @@ class AgreementFigure(BaseModel):
 
 
 class AgreementObject(BaseModel):
-    """`people` has one figure for verdicts and one for votes, `models` one of each model with the people together,
-    `pairs` one for each two people."""
+    """`people` has one figure for verdicts and one for votes, `models` has one for each model against the people
+    together, `pairs` has one for each pair of people."""
 
     object: Literal["agreement"] = "agreement"
     batch_ids: list[str]
@@ -60,17 +61,17 @@ class AgreementObject(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """Items of one kind, apart by who judged them."""
+    """Items of one kind, with the values of people and of models kept apart."""
 
     kind: EvaluationKind
     people: list[dict[str, str]]
     models: list[dict[str, str]]
     together: list[str | None]
-    """What the people say together of each item; None where none of them says anything."""
+    """The combined value of the people for each item; None if no person gave a value."""
 
 
 def agreement_view(records: Sequence[JudgementRecord], selection: Selection) -> AgreementObject:
-    """Of the judgements of these batches that count."""
+    """Return the agreement on the judgements of these batches that count."""
     models = {record.judge for record in records if record.source is JudgementSource.MODEL}
     kinds = [
         _apart(EvaluationKind.ANSWERS, _verdicts(records, selection), models, Verdict.UNSURE),
@@ -85,7 +86,7 @@ def agreement_view(records: Sequence[JudgementRecord], selection: Selection) -> 
 
 
 def sentence(shared_count: int, alpha: float | None) -> str:
-    """What a figure means, plainly."""
+    """Return the meaning of a figure in plain words."""
     if shared_count < SHARED_MIN:
         return f"Too few to tell: {shared_count} shared, {SHARED_MIN} are needed."
     if alpha is None:
@@ -141,7 +142,8 @@ def _of_models(said: _Said) -> list[AgreementFigure]:
 
 
 def _of_pairs(said: _Said) -> list[AgreementFigure]:
-    """Without those of two people in all, who stand among `people` already."""
+    """Return the figure of each pair of people. With only two people there is none, because `people` has that figure
+    already."""
     judges = _judges(said.people)
     if len(judges) <= 2:
         return []
@@ -152,7 +154,7 @@ def _of_pairs(said: _Said) -> list[AgreementFigure]:
 
 
 def _judges(items: Sequence[Values]) -> list[str]:
-    """Those who judged most come first."""
+    """Return the judges, those with the most judgements first."""
     counts: dict[str, int] = {}
     for item in items:
         for judge in item:

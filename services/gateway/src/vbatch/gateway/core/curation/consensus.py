@@ -1,4 +1,4 @@
-"""What the judges of an answer, or of a pair, say together: each has one say, and the majority decides."""
+"""The combined judgement of an answer, or of a pair: each judge has one say, and the majority decides."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ OPPOSITE = {Vote.A: Vote.B, Vote.B: Vote.A, Vote.TIE: Vote.TIE}
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """What one judge says of one answer: the newest verdict, score, edit and tags, whichever judgement gave them."""
+    """What one judge says of one answer: the newest verdict, score, edit and tags, from whichever judgement they
+    come."""
 
     judge: str
     verdict: Verdict | None
@@ -28,12 +29,12 @@ class Say:
     tags: tuple[str, ...]
     edited: str | None
     sequence: int
-    """Of the newest of its judgements."""
+    """The sequence of the newest of its judgements."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerConsensus:
-    """`verdict` is None where nobody gave one that counts; `edited` is the newest better answer."""
+    """`verdict` is None if no judge gave one that counts; `edited` is the newest better answer."""
 
     answer: AnswerKey
     verdict: Verdict | None
@@ -53,7 +54,7 @@ class AnswerConsensus:
 
 @dataclass(frozen=True, slots=True)
 class PairConsensus:
-    """Two answers, A first, and what the majority of their judges prefers."""
+    """Two answers, A first, and which of them the majority of their judges prefers."""
 
     a: AnswerKey
     b: AnswerKey
@@ -63,7 +64,7 @@ class PairConsensus:
 
 
 def answers_judged(records: Sequence[JudgementRecord], selection: Selection) -> list[AnswerConsensus]:
-    """Every judged answer, in the order of batches and lines."""
+    """Return every judged answer, in the order of batches and lines."""
     says: dict[AnswerKey, dict[str, Say]] = {}
     for record in records:
         if record.vote is None and _counts(record, selection):
@@ -74,14 +75,15 @@ def answers_judged(records: Sequence[JudgementRecord], selection: Selection) -> 
 
 
 def pairs_compared(records: Sequence[JudgementRecord], selection: Selection) -> list[PairConsensus]:
-    """Every compared pair, in the order of batches and lines. The order in which a pair was shown does not matter."""
+    """Return every compared pair, in the order of batches and lines. The order in which a pair was shown does not
+    matter."""
     votes = votes_of_pairs(records, selection)
     keys = sorted(votes, key=lambda pair: (pair[0].batch_id, pair[0].line, pair[1].batch_id, pair[1].line))
     return [_pair(a, b, votes[(a, b)]) for a, b in keys]
 
 
 def votes_of_pairs(records: Sequence[JudgementRecord], selection: Selection) -> PairVotes:
-    """The newest vote of each judge about each pair, of which A is the one that comes first by batch and line."""
+    """Return the newest vote of each judge about each pair. A is the answer that comes first by batch and line."""
     votes: PairVotes = {}
     for record in records:
         if record.vote is None or not _counts(record, selection):
@@ -95,7 +97,7 @@ def votes_of_pairs(records: Sequence[JudgementRecord], selection: Selection) -> 
 
 
 def verdict_of(say: Say, selection: Selection) -> Verdict | None:
-    """The verdict of a judge, or the one that its score stands for."""
+    """Return the verdict of a judge, or the verdict that its score stands for."""
     if say.verdict is not None or say.score is None:
         return say.verdict
     if say.score >= selection.good_score_min:
@@ -141,6 +143,6 @@ def _pair(a: AnswerKey, b: AnswerKey, votes: dict[str, tuple[Vote, int]]) -> Pai
 
 
 def majority(values: Sequence[Word], otherwise: Word) -> Word:
-    """The most frequent value; `otherwise` where two are equally frequent."""
+    """Return the most frequent value; `otherwise` if two are equally frequent."""
     (first, most), *others = Counter(values).most_common(2)
     return otherwise if others and others[0][1] == most else first

@@ -1,4 +1,4 @@
-"""Data sets as the API shows them, and the card that tells a reader what is in one."""
+"""Data sets as the API shows them, and the card that describes the content of one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DatasetObject(BaseModel):
 
 
 class DatasetList(BaseModel):
-    """By name, the newest version first."""
+    """By name, newest version first."""
 
     object: Literal["list"] = "list"
     data: list[DatasetObject]
@@ -57,7 +57,7 @@ def dataset_view(record: DatasetRecord) -> DatasetObject:
 
 
 def card(record: DatasetRecord) -> str:
-    """A README.md: what is in the version, where it comes from, and how it was split."""
+    """Return a README.md: what is in the version, where it comes from, and how it was split."""
     found, chosen = record.statistics, record.selection
     agreement = "too few answers have several judges" if found.agreement is None else f"{found.agreement:.2f}"
     facts = [
@@ -78,7 +78,7 @@ def card(record: DatasetRecord) -> str:
 
 
 def _json(value: msgspec.Struct) -> dict[str, JsonValue]:
-    """As it stands in the log."""
+    """Return the value as it is in the log."""
     decoded: dict[str, JsonValue] = msgspec.json.decode(msgspec.json.encode(value))
     return decoded
 

@@ -1,4 +1,4 @@
-"""Data sets: what may be asked, how a version is made of judged answers, and its statistics."""
+"""Data sets: their params, how a version is made of judged answers, and its statistics."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ENCODER = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class DatasetParams:
-    """A version to make. `sequence` is where the log is read up to; None means now."""
+    """The params of a version to make. The log is read up to `sequence`; None means now."""
 
     name: str
     selection: Selection
@@ -71,14 +71,14 @@ class DatasetRecord:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The lines of a version, each with its end, and what is in them."""
+    """The lines of a version, each with its line end, and the statistics about them."""
 
     lines: list[bytes]
     statistics: DatasetStatistics
 
 
 def parse_dataset_params(raw: bytes) -> DatasetParams:
-    """Raises Refusal."""
+    """Parse the body. Raises Refusal."""
     body = json_object(raw, required=("name", "batch_ids"), optional=(*_SELECTION, "at_sequence"))
     sequence = body.get("at_sequence")
     return DatasetParams(
@@ -91,7 +91,7 @@ def parse_dataset_params(raw: bytes) -> DatasetParams:
 
 
 def dataset_name(text: str) -> str:
-    """Raises Refusal."""
+    """Return the name, checked. Raises Refusal."""
     if not DATASET_NAME_PATTERN.fullmatch(text):
         words = "Expected up to 64 of a-z, 0-9, '.', '_' and '-', the first one a letter or a digit."
         raise Refusal(Reason.VALUE_INVALID, f"Invalid 'name': '{text}'. {words}", "name")
@@ -99,7 +99,7 @@ def dataset_name(text: str) -> str:
 
 
 def version_of_path(text: str) -> int | None:
-    """`latest` is None. Raises Refusal."""
+    """Return the version of a path; None for `latest`. Raises Refusal."""
     if text == "latest":
         return None
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= VERSIONS_MAX:
@@ -113,14 +113,14 @@ def no_such_dataset(name: str, version: int | None = None) -> Refusal:
 
 
 def nothing_selected(left_out: Counter[str]) -> Refusal:
-    """Says why, where anything was judged at all."""
+    """Return a refusal that says why nothing was selected, if anything was judged at all."""
     reasons = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.most_common())
     why = f"Everything judged was left out ({reasons})." if reasons else "None of its answers is judged."
     return Refusal(Reason.VALUE_INVALID, f"The data set would be empty. {why}", "batch_ids")
 
 
 def content_of(found: Examples, judged: Sequence[AnswerConsensus], selection: Selection) -> Content:
-    """The examples in their splits, and the statistics."""
+    """Return the examples in their splits, and the statistics."""
     groups = groups_of(found.texts, selection.near_duplicate)
     shares = {"validation_share": selection.validation_share, "test_share": selection.test_share}
     splits = splits_of(groups, found.texts, **shares, seed=selection.seed)
@@ -133,7 +133,7 @@ def content_of(found: Examples, judged: Sequence[AnswerConsensus], selection: Se
 
 
 def alpha_of(judged: Sequence[AnswerConsensus], selection: Selection) -> float | None:
-    """Krippendorff's alpha of the verdicts."""
+    """Return Krippendorff's alpha of the verdicts."""
     units = [[verdict for say in each.says if (verdict := verdict_of(say, selection))] for each in judged]
     return krippendorff_alpha(units, nominal)
 
@@ -165,7 +165,7 @@ def _statistics(
 
 
 def _counts(counter: Counter[str]) -> tuple[Count, ...]:
-    """The most frequent first; what is beyond the bound is counted together."""
+    """Return the counts, most frequent first; those beyond the bound are added up in one."""
     ordered = sorted(counter.items(), key=lambda item: (-item[1], item[0]))
     kept, rest = ordered[: COUNTS_COUNT_MAX - 1], ordered[COUNTS_COUNT_MAX - 1 :]
     others = [(OTHERS, sum(count for _, count in rest))] if rest else []

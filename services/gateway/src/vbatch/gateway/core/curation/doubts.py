@@ -1,4 +1,4 @@
-"""What a person should judge next: answers and pairs about which their judges differ, or whose score decides little."""
+"""What a person should judge next: answers and pairs on which the judges differ, or whose score is not decisive."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from vbatch.gateway.core.curation.consensus import AnswerConsensus, answers_judg
 from vbatch.gateway.core.curation.judgements import AnswerKey, JudgementRecord
 
 ItemKey = tuple[AnswerKey, ...]
-"""One answer, or the two of a pair, the first by batch and line first."""
+"""One answer, or the two of a pair in the order of batch and line."""
 
 
 class Order(StrEnum):
     """Which answers come first."""
 
     DRAWN = "drawn"
-    """Those that the seed draws."""
+    """The answers that the seed draws."""
     DISAGREEMENT = "disagreement"
-    """Those about which the largest share of two judges differ."""
+    """The answers on which the largest share of pairs of judges differ."""
     MARGIN = "margin"
-    """Those whose mean score is nearest to a score at which the verdict changes."""
+    """The answers whose mean score is nearest to a score at which the verdict changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """`disagreement` is the share of pairs of judges who differ, 0 to 1; `margin` is a distance between scores, None
-    where nobody gave one."""
+    """`disagreement` is the share of pairs of judges who differ, 0 to 1; `margin` is a distance between scores, None if
+    no judge gave a score."""
 
     disagreement: float = 0.0
     margin: float | None = None
@@ -43,7 +43,7 @@ Doubts = Mapping[ItemKey, Doubt]
 
 
 def doubts_of(records: Sequence[JudgementRecord], selection: Selection) -> dict[ItemKey, Doubt]:
-    """Of every answer and every pair that somebody has judged."""
+    """Return the doubt about every answer and every pair that has been judged."""
     found: dict[ItemKey, Doubt] = {
         (answer.answer,): _of_answer(answer, selection) for answer in answers_judged(records, selection)
     }
@@ -53,12 +53,12 @@ def doubts_of(records: Sequence[JudgementRecord], selection: Selection) -> dict[
 
 
 def doubt_of(doubts: Doubts, keys: Sequence[AnswerKey]) -> Doubt:
-    """Of an answer or of a pair, in whichever order it is named."""
+    """Return the doubt about an answer or a pair, in whichever order the pair is given."""
     return doubts.get(tuple(sorted(keys, key=lambda key: (key.batch_id, key.line))), NO_DOUBT)
 
 
 def is_doubtful(doubt: Doubt, order: Order) -> bool:
-    """Whether there is anything to order it by."""
+    """Whether the doubt has a value for this order."""
     match order:
         case Order.DRAWN:
             return True
@@ -71,7 +71,7 @@ def is_doubtful(doubt: Doubt, order: Order) -> bool:
 
 
 def urgency(doubt: Doubt, order: Order) -> float:
-    """The lowest comes first; what nobody has judged comes last."""
+    """Return a sort key: the lowest comes first; items that no judge has judged come last."""
     match order:
         case Order.DRAWN:
             return 0.0
@@ -84,7 +84,7 @@ def urgency(doubt: Doubt, order: Order) -> float:
 
 
 def disagreement(values: Sequence[str]) -> float:
-    """The share of pairs of judges who differ; 0 of a single one."""
+    """Return the share of pairs of judges who differ; 0 for a single judge."""
     pairs = list(combinations(values, 2))
     return sum(one != other for one, other in pairs) / len(pairs) if pairs else 0.0
 
@@ -95,7 +95,7 @@ def _of_answer(answer: AnswerConsensus, selection: Selection) -> Doubt:
 
 
 def _margin(score: float | None, selection: Selection) -> float | None:
-    """The distance to the nearer threshold."""
+    """Return the distance to the nearer threshold."""
     if score is None:
         return None
     return min(abs(score - selection.good_score_min), abs(score - selection.bad_score_max))

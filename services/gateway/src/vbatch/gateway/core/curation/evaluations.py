@@ -1,4 +1,4 @@
-"""Evaluations: what may be asked of a model as a judge, and how far one is."""
+"""Evaluations: the params of a model as a judge, and the progress of an evaluation."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from vbatch.gateway.core.refusals import Reason, Refusal
 from vbatch.gateway.core.shapes import integer, integer_between, json_object
 
 TOKENS_DEFAULT, TOKENS_MIN, TOKENS_MAX = 512, 16, 8_192
-"""Of one verdict with its reason."""
+"""Tokens for one verdict with its reason."""
 EVALUATIONS_SHOWN_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationParams:
-    """Which answers, or pairs of two batches, which model judges by which rubric."""
+    """Which answers, or pairs of two batches, are judged, by which model and by which rubric."""
 
     chosen: LabelingParams
     kind: EvaluationKind
@@ -45,7 +45,7 @@ class EvaluationParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRecord:
-    """`is_judged` says that the batch of judge requests has ended."""
+    """`is_judged`: the batch of judge requests has ended."""
 
     id: EvaluationId
     kind: EvaluationKind
@@ -69,8 +69,9 @@ class EvaluationRecord:
 class EvaluationObject(BaseModel):
     """A model judges answers, or pairs. `status` is `judging`, `recording` or `completed`.
 
-    Once it is completed, `item_count` is `judged_count` plus what has no verdict: `unanswered_count`, `cut_count` at
-    the limit of tokens, `malformed_count`. `inconsistent_count` pairs are ties: the verdict changed with the order.
+    Once it is completed, `item_count` is `judged_count` plus the items without a verdict: `unanswered_count`,
+    `cut_count` at the limit of tokens, `malformed_count`. `inconsistent_count` pairs are ties: the verdict changed with
+    the order.
     """
 
     id: str
@@ -101,7 +102,7 @@ class EvaluationList(BaseModel):
 
 
 def parse_evaluation_params(raw: bytes) -> EvaluationParams:
-    """Raises Refusal."""
+    """Parse the body. Raises Refusal."""
     body = json_object(raw, required=("batch_ids", "model", "rubric"), optional=_OPTIONAL)
     given = {key: value for key, value in body.items() if value is not None}
     chosen = _chosen(given)
@@ -157,7 +158,7 @@ _OPTIONAL = (
 
 
 def _chosen(given: dict[str, object]) -> LabelingParams:
-    """The answers that are judged: chosen as for people."""
+    """Return which answers are judged; they are chosen as for people."""
     batch_ids = asked_batch_ids(given["batch_ids"])
     sample = given.get("sample")
     return LabelingParams(

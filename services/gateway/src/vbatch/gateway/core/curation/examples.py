@@ -26,8 +26,8 @@ from vbatch.gateway.core.curation.texts import (
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where an example comes from. `event` holds sequences of the log, one for each judge. Of a pair these are the
-    better answer's; `rejected_*` name the worse one where it is another answer."""
+    """Where an example comes from. `event` holds sequences of the log, one for each judge. For a pair these fields
+    describe the better answer; the `rejected_*` fields name the worse one if it is another answer."""
 
     batch: str
     line: int
@@ -80,7 +80,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One line taken apart: what was asked, of which model, and what it answered."""
+    """The parts of one line: what was asked, of which model, and what it answered."""
 
     key: AnswerKey
     custom_id: str
@@ -91,12 +91,13 @@ class Exchange:
     prompt_key: str
     label_field: str = ""
     choices: tuple[str, ...] = ()
-    """What the request allows as an answer, or as this field of its JSON; empty for a free text."""
+    """The answers that the request allows, as the whole answer or as this field of its JSON; empty for free text."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """`texts` has the users' words of each example; `left_out` counts what became none, by reason."""
+    """`texts` holds the users' words of each example; `left_out` counts the answers that became no example, by
+    reason."""
 
     examples: list[Example] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -108,7 +109,7 @@ class Examples:
 
 
 def exchange_of(answered: Answered) -> Exchange:
-    """Raises Unusable."""
+    """Parse the request and the answer. Raises Unusable."""
     custom_id, body = request_of(answered.request)
     prompt, tools = prompt_of(body), body.tools or None
     answer = answer_of(answered.answer)
@@ -127,7 +128,7 @@ def exchange_of(answered: Answered) -> Exchange:
 
 
 def exchanges_of(answered: Iterable[Answered]) -> tuple[dict[AnswerKey, Exchange], Counter[str]]:
-    """What can be learned from, and why the rest cannot."""
+    """Return the exchanges that can become examples, and why the others cannot."""
     found: dict[AnswerKey, Exchange] = {}
     left_out: Counter[str] = Counter()
     for each in answered:
@@ -139,7 +140,7 @@ def exchanges_of(answered: Iterable[Answered]) -> tuple[dict[AnswerKey, Exchange
 
 
 def answers_needed(judged: Sequence[AnswerConsensus], compared: Sequence[PairConsensus]) -> list[AnswerKey]:
-    """Every answer whose texts the examples need, in the order of batches and lines."""
+    """Return every answer whose texts the examples need, in the order of batches and lines."""
     keys = {each.answer for each in judged} | {key for pair in compared for key in (pair.a, pair.b)}
     return sorted(keys, key=lambda key: (key.batch_id, key.line))
 
@@ -150,7 +151,7 @@ def examples_of(
     exchanges: Mapping[AnswerKey, Exchange],
     selection: Selection,
 ) -> Examples:
-    """Answers first, then pairs by votes, by edits and by contrast, each in the order of batches and lines."""
+    """Return answers first, then pairs by votes, by edits and by contrast, each in the order of batches and lines."""
     found = Examples()
     kept = [each for each in judged if each.answer in exchanges and _is_selected(each, selection, found.left_out)]
     for consensus in kept:
@@ -176,7 +177,7 @@ def _is_selected(consensus: AnswerConsensus, selection: Selection, left_out: Cou
 
 
 def _add_answer(found: Examples, exchange: Exchange, consensus: AnswerConsensus) -> None:
-    """An edited answer is a good one, whatever the original was."""
+    """Add an answer; an edited answer is a good one, whatever the verdict on the original."""
     edited = edited_answer(consensus.edited, exchange.answer)
     if edited is None and consensus.verdict in (None, Verdict.UNSURE):
         found.left_out["judges are unsure" if consensus.verdict else "no verdict"] += 1
@@ -218,7 +219,7 @@ def _add_edits(found: Examples, judged: Sequence[AnswerConsensus], exchanges: Ma
 
 
 def _unusable(vote: Vote, a: Exchange, b: Exchange) -> str | None:
-    """Why nothing can be learned from a vote; None where something can."""
+    """Return why a vote cannot become an example; None if it can."""
     if vote is Vote.TIE:
         return "pair is tied"
     if a.prompt_key != b.prompt_key:
@@ -227,7 +228,7 @@ def _unusable(vote: Vote, a: Exchange, b: Exchange) -> str | None:
 
 
 def _add_contrasts(found: Examples, judged: Sequence[AnswerConsensus], exchanges: Mapping[AnswerKey, Exchange]) -> None:
-    """Of the answers to one prompt the first good one beside the first bad one that says something else."""
+    """For each prompt, add a pair of the first good answer and the first bad one, if they differ."""
     by_prompt: dict[str, list[AnswerConsensus]] = {}
     for consensus in judged:
         by_prompt.setdefault(exchanges[consensus.answer].prompt_key, []).append(consensus)

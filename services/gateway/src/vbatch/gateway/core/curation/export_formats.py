@@ -1,7 +1,7 @@
-"""The formats in which a data set leaves: each makes at most one JSON line of an example.
+"""The export formats of a data set: each makes at most one JSON line from an example.
 
 Sources: OpenAI's guides to supervised and preference fine-tuning; TRL's "Dataset formats and types"; the data formats
-of LLaMA-Factory (ShareGPT, Alpaca). An example that a format cannot say is left out.
+of LLaMA-Factory (ShareGPT, Alpaca). An example that a format cannot express is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHAREGPT_ROLES = {SYSTEM: "system", USER: "human", ASSISTANT: "gpt", "tool": "ob
 
 class ExportFormat(StrEnum):
     RAW = "raw"
-    """The examples as the data set holds them, with everything that is known of them."""
+    """The examples as the data set holds them, with all their fields."""
     OPENAI_CHAT = "openai-chat"
     OPENAI_PREFERENCE = "openai-preference"
     TRL_SFT = "trl-sft"
@@ -87,7 +87,7 @@ class ShareGpt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Alpaca(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`input` is always there, though a chat has none: readers of the format look for it."""
+    """`input` is always present, although a chat has none: readers of the format expect it."""
 
     instruction: str
     input: str
@@ -98,7 +98,7 @@ class Alpaca(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class PlainMessage(msgspec.Struct, frozen=True):
-    """A message of text only, which is all that some formats can say."""
+    """A message of text only, the only kind that some formats can express."""
 
     role: str
     content: str
@@ -114,7 +114,8 @@ _ENCODER = msgspec.json.Encoder()
 def export_lines(
     lines: Sequence[bytes], export_format: ExportFormat, *, split: str | None = None, has_lineage: bool = True
 ) -> list[bytes]:
-    """The lines of a data set in a format, without line ends; those that it cannot say are missing."""
+    """Return the lines of a data set in a format, without line ends. Examples that the format cannot express are left
+    out."""
     formatted = FORMATS[export_format]
     decoded = (_EXAMPLES.decode(line) for line in lines)
     examples = (example for example in decoded if split in (None, example.split))
@@ -152,7 +153,7 @@ def _trl_dpo(example: Example, lineage: Lineage | None) -> Line | None:
 
 
 def _trl_kto(example: Example, lineage: Lineage | None) -> Line | None:
-    """A pair is no unpaired preference; the original of an edited answer is in no line."""
+    """A pair is not an unpaired preference, and gives no line; the original of an edited answer is in no line."""
     if not isinstance(example, AnswerExample):
         return None
     return TrlKto(
@@ -198,7 +199,7 @@ def _is_good_answer(example: Example) -> TypeGuard[AnswerExample]:
 
 
 def _plain_messages(example: AnswerExample) -> list[PlainMessage] | None:
-    """The whole conversation; None where a part of it is no text."""
+    """Return the whole conversation; None if a part of it is not text."""
     if example.tools is not None or example.answer.content is None or example.answer.tool_calls is not None:
         return None
     try:

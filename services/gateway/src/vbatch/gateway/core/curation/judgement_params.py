@@ -1,4 +1,4 @@
-"""Reads what is asked about judgements: those to record, and those to list."""
+"""Parses the params of judgements: those to record, and those to list."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from vbatch.gateway.core.refusals import (
 from vbatch.gateway.core.shapes import integer, integer_between, integer_of_text, json_object, string
 
 JUDGEMENTS_MAX = 500
-"""Of one ask: they are recorded all or none."""
+"""The most judgements of one request, which are recorded all or none."""
 LIST_MAX = 1_000
 SECONDS_MAX = 86_400.0
 SOURCES = (JudgementSource.API, JudgementSource.CONSOLE, JudgementSource.IMPORT, JudgementSource.MODEL)
-"""What a client may say; judgements from Label Studio are recorded by the labeler."""
+"""The sources that a client may name; judgements from Label Studio are recorded by the labeler."""
 ABOUT_ANSWERS = ("verdict", "score", "tags", "edited")
 ABOUT_PAIRS = ("other_batch_id", "other_line", "vote")
 ABOUT_BOTH = ("batch_id", "line", "note", "seconds", "reference")
 
 
 def parse_judgements_params(raw: bytes) -> JudgementsParams:
-    """Raises Refusal."""
+    """Parse the body. Raises Refusal."""
     body = json_object(raw, required=("judgements",), optional=("judge", "source"))
     items = body["judgements"]
     if not isinstance(items, list):
@@ -62,7 +62,7 @@ def parse_judgements_params(raw: bytes) -> JudgementsParams:
 
 
 def parse_list_params(query: Mapping[str, str]) -> JudgementsListParams:
-    """Raises Refusal."""
+    """Parse the query. Raises Refusal."""
     limit = integer_of_text(query.get("limit", str(LIST_DEFAULT)), "limit")
     after = integer_of_text(query["after"], "after") if "after" in query else None
     line = integer_of_text(query["line"], "line") if "line" in query else None
@@ -104,7 +104,7 @@ def _opinion(given: Mapping[str, object], name: str) -> Opinion:
 
 
 def _must_say_something(said: Opinion, name: str) -> None:
-    """Raises Refusal."""
+    """Raises Refusal for an opinion without content."""
     if said.verdict is None and said.score is None and not said.tags and not said.note and said.edited is None:
         message = f"'{name}' says nothing: give a verdict, a score, tags, a note or an edited answer."
         raise Refusal(Reason.PARAMETER_MISSING, message, name)

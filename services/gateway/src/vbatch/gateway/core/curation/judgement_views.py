@@ -12,7 +12,7 @@ from vbatch.gateway.core.curation.judgements import JudgementRecord
 
 
 class JudgementObject(BaseModel):
-    """What somebody said of one answer, or of two: then `other_batch_id`, `other_line` and `vote` are set."""
+    """What a judge said of one answer or of two; for two, `other_batch_id`, `other_line` and `vote` are set."""
 
     id: str
     object: Literal["judgement"] = "judgement"
@@ -35,7 +35,7 @@ class JudgementObject(BaseModel):
 
 
 class JudgementList(BaseModel):
-    """`last_sequence` continues the list as `after`."""
+    """To get the next page, pass `last_sequence` as `after`."""
 
     object: Literal["list"] = "list"
     data: list[JudgementObject]
@@ -72,7 +72,7 @@ def judgement_view(record: JudgementRecord) -> JudgementObject:
 
 
 def list_view(records: Sequence[JudgementRecord], limit: int) -> JudgementList:
-    """Of `records` one more than `limit` was read, to see whether there is more."""
+    """Build the list; `records` holds one more than `limit` if there are more."""
     shown = records[:limit]
     return JudgementList(
         data=[judgement_view(record) for record in shown],

@@ -1,4 +1,4 @@
-"""Judgements: what is said of answers, and the events that it becomes."""
+"""Judgements of answers, and the events that record them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JudgementEvent = e.JudgementRecorded | e.AnswersCompared
 
 @dataclass(frozen=True, slots=True)
 class AnswerKey:
-    """One answer: the request of this line of this batch."""
+    """One answer, named by the batch and the line of its request."""
 
     batch_id: BatchId
     line: int
@@ -27,7 +27,7 @@ class AnswerKey:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredLine:
-    """A line with an answer of status 2xx, and where its output line stands in the growing JSONL."""
+    """A line with an answer of status 2xx, and where its output line is in the growing JSONL."""
 
     line: int
     start: int
@@ -62,7 +62,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class JudgementsParams:
-    """`judge` is None where the caller judges under its own name."""
+    """`judge` is None if the caller judges under its own name."""
 
     said: tuple[Opinion | Comparison, ...]
     judge: str | None
@@ -77,7 +77,7 @@ class JudgementsParams:
 
 @dataclass(frozen=True, slots=True)
 class JudgementsListParams:
-    """At most `limit` judgements that count, behind or before sequence `after`."""
+    """At most `limit` judgements that count, after or before sequence `after`."""
 
     after: int | None = None
     limit: int = LIST_DEFAULT
@@ -89,7 +89,7 @@ class JudgementsListParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgementRecord:
-    """A judgement as the read model has it."""
+    """A judgement as the read model holds it."""
 
     id: JudgementId
     sequence: int

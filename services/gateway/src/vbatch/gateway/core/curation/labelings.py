@@ -1,4 +1,4 @@
-"""Labelings: what may be asked, which answers are chosen, and the items that Label Studio is given."""
+"""Labelings: their params, how answers are chosen, and the items that Label Studio gets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, no_such_batch, paramet
 from vbatch.gateway.core.shapes import integer, integer_between, json_object
 
 TITLE_CHARS_MAX = 50
-"""Of a project's title in Label Studio."""
+"""The limit of a project's title in Label Studio."""
 REQUEST_ID_BYTES_MAX = 128
 SEED_MAX = 2**31 - 1
 PROJECT_MAX = 2**53 - 1
@@ -43,17 +43,18 @@ NO_DOUBTS: Doubts = {}
 
 
 class Stratum(StrEnum):
-    """What a sample is spread over evenly."""
+    """The property over whose values a sample is spread evenly."""
 
     NONE = "none"
     MODEL = "model"
     LENGTH = "length"
-    """Of the answer: quarters of the answers that can be chosen."""
+    """The length of the answer, in quarters of the answers that can be chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelingParams:
-    """`sample` answers, or pairs, of those that fit; None takes all. Without a template the answers decide."""
+    """`sample` answers, or pairs, of those that match; None takes all. Without a template the answers decide which one
+    is used."""
 
     batch_ids: tuple[BatchId, ...]
     request_id: str | None
@@ -107,7 +108,7 @@ class LabelingList(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What Label Studio is given."""
+    """The items that Label Studio gets."""
 
     template: LabelingTemplate
     items: list[LabelingItem]
@@ -115,7 +116,7 @@ class Chosen:
 
 
 def parse_labeling_params(raw: bytes) -> LabelingParams:
-    """Raises Refusal."""
+    """Parse the body. Raises Refusal."""
     body = json_object(raw, required=("batch_ids",), optional=_OPTIONAL)
     given = {key: value for key, value in body.items() if value is not None}
     sample, project = given.get("sample"), given.get("project_id")
@@ -163,7 +164,8 @@ def labeling_view(record: LabelingRecord) -> LabelingObject:
 def chosen_items(
     exchanges: Sequence[Exchange], params: LabelingParams, revisions: Mapping[str, str], doubts: Doubts = NO_DOUBTS
 ) -> Chosen:
-    """The answers, or pairs, to judge. `revisions` has the version of each model. Raises Refusal if nothing fits."""
+    """Return the answers, or pairs, to judge. `revisions` has the version of each model. Raises Refusal if nothing
+    matches."""
     fitting = [each for each in exchanges if _fits(each, params)]
     template = params.template or _fitting_template(fitting, params)
     if template is LabelingTemplate.PAIRWISE:
@@ -188,7 +190,8 @@ def chosen_items(
 
 
 def model_versions(definitions: Sequence[tuple[str, bytes, str | None]]) -> dict[str, str]:
-    """For each model, from its id, its definition and its revision: `model@revision`, or a digest of the definition."""
+    """Return for each model, from its id, its definition and its revision: `model@revision`, or a digest of the
+    definition."""
     return {
         model: f"{model}@{revision or hashlib.sha256(definition).hexdigest()[:8]}"
         for model, definition, revision in definitions
@@ -211,7 +214,7 @@ _OPTIONAL = (
 
 
 def asked_batch_ids(value: object) -> tuple[BatchId, ...]:
-    """At least one. Raises Refusal."""
+    """Return at least one id. Raises Refusal."""
     ids = words(value, "batch_ids", BATCHES_COUNT_MAX)
     if not ids:
         raise parameter_missing("batch_ids")
@@ -230,7 +233,7 @@ def _status(record: LabelingRecord) -> str:
 
 
 def _fits(exchange: Exchange, params: LabelingParams) -> bool:
-    """A text of a size that can be edited, of the model and the custom_id that were asked for."""
+    """Whether the exchange is a text that is small enough to edit, of the requested model and custom_id."""
     text = exchange.answer.content
     is_wanted = params.model in (None, exchange.model) and (params.custom_id or "") in exchange.custom_id
     return is_wanted and text is not None and fits(text, EDITED_BYTES_MAX)
@@ -243,14 +246,15 @@ def _fitting_template(exchanges: Sequence[Exchange], params: LabelingParams) -> 
 
 
 def _labels(exchanges: Sequence[Exchange]) -> tuple[str, ...]:
-    """The choices that all requests name together, in the order in which they appear."""
+    """Return the choices of all requests, each once, in the order they appear; none if there are too many."""
     found = dict.fromkeys(choice for exchange in exchanges for choice in exchange.choices)
     labels = tuple(label for label in found if label.strip() and fits(label, WORD_BYTES_MAX))
     return labels if len(labels) <= LABELS_COUNT_MAX else ()
 
 
 def _pairs(exchanges: Sequence[Exchange], seed: int) -> list[tuple[Exchange, Exchange]]:
-    """Of each prompt the first two answers of different batches or models; which one is shown first is drawn."""
+    """Return, for each prompt, the first two answers of different batches or models; the seed decides which one is
+    shown first."""
     by_prompt: dict[str, list[Exchange]] = {}
     for exchange in exchanges:
         by_prompt.setdefault(exchange.prompt_key, []).append(exchange)
@@ -270,7 +274,8 @@ def _origin(exchange: Exchange) -> tuple[str, str]:
 def _sampled(
     candidates: Sequence[tuple[Exchange, ...]], params: LabelingParams, doubts: Doubts
 ) -> list[tuple[Exchange, ...]]:
-    """So many of them, the most doubtful first; or drawn by the seed, evenly from the strata, by batches and lines."""
+    """Return that many items, the most doubtful first; or drawn by the seed, evenly from the strata, by batches and
+    lines."""
     if params.order is not Order.DRAWN:
         return _most_doubtful(candidates, params, doubts)[: params.sample]
     if params.sample is None or params.sample >= len(candidates):
@@ -287,7 +292,7 @@ def _sampled(
 def _most_doubtful(
     candidates: Sequence[tuple[Exchange, ...]], params: LabelingParams, doubts: Doubts
 ) -> list[tuple[Exchange, ...]]:
-    """Only those of which something is known; the seed decides among equals."""
+    """Return only items whose doubt is known; the seed decides among equals."""
     known = [(doubt_of(doubts, [each.key for each in candidate]), candidate) for candidate in candidates]
     ranked = [
         (urgency(doubt, params.order), _rank(candidate[0], params.seed), candidate)
@@ -341,7 +346,7 @@ def _answer(exchange: Exchange, revisions: Mapping[str, str]) -> LabelingAnswer:
 
 
 def _label(exchange: Exchange) -> str | None:
-    """What the model answered; None where that is none of the choices."""
+    """Return what the model answered; None if that is not one of the choices."""
     text = (exchange.answer.content or "").strip()
     if exchange.label_field:
         try:

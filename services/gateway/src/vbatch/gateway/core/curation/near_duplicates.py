@@ -1,7 +1,7 @@
 """Groups of texts that say nearly the same, found by MinHash (A. Broder, 1997) over runs of words.
 
-Texts whose Jaccard similarity reaches the threshold are in one group, and so are texts that others link. A beginning or
-an end that all texts share is a template, which tells none of them apart, and is left out.
+Texts whose Jaccard similarity reaches the threshold are in one group, and so are texts that are linked by others. A
+beginning or an end that all texts share is a template, which does not help to tell them apart, and is left out.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ PERMUTATIONS = 255
 ROWS_PER_BAND = 5
 """With 51 bands of 5 rows one pair of similarity 0.8 in 600 million shares no band, and one of 0.7 in 12,000."""
 TOLERANCE = 0.1
-"""Four standard errors of an estimate from 255 permutations: pairs so little below the threshold join, too."""
+"""Four standard errors of an estimate from 255 permutations: pairs this close below the threshold are joined, too."""
 BAND_TEXTS_MAX = 200
-"""More texts than this in one band join without a closer look, which keeps the time linear."""
+"""More texts than this in one band are joined without a comparison, which keeps the time linear."""
 SHINGLE_WORDS = 3
 SHINGLES_MAX = 4_096
-"""A longer text is known by its first ones."""
+"""Of a longer text, only this many first shingles are used."""
 HASH_SEED = 42
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
 
 def groups_of(texts: Sequence[str], threshold: float) -> list[int]:
-    """For each text the place of the first one of its group."""
+    """Return for each text the place of the first text of its group."""
     plain = _without_template([folded(text).casefold() for text in texts])
     groups = _Groups(len(plain))
     firsts: dict[str, int] = {}
@@ -39,7 +39,7 @@ def groups_of(texts: Sequence[str], threshold: float) -> list[int]:
 
 
 def shingles(text: str) -> list[str]:
-    """Runs of three words; the words themselves where there are fewer."""
+    """Return the runs of three words; the words themselves if there are fewer."""
     words = _WORDS.findall(text)[: SHINGLES_MAX + SHINGLE_WORDS]
     if len(words) < SHINGLE_WORDS:
         return words or [""]
@@ -47,7 +47,7 @@ def shingles(text: str) -> list[str]:
 
 
 class _Groups:
-    """Disjoint sets of places, each known by its first place."""
+    """Disjoint sets of places, each named by its first place."""
 
     def __init__(self, count: int) -> None:
         self._parents = list(range(count))
@@ -101,6 +101,6 @@ def _without_template(texts: Sequence[str]) -> list[str]:
 
 
 def _shared_length(texts: Sequence[str]) -> int:
-    """How many characters all texts begin with: as many as the first and the last one in their order share."""
+    """Return how many characters all texts begin with: as many as the first and the last text in sorted order share."""
     low, high = min(texts), max(texts)
     return next((place for place, (one, other) in enumerate(zip(low, high, strict=False)) if one != other), len(low))

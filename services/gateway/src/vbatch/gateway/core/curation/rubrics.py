@@ -1,7 +1,7 @@
-"""Rubrics: what a model is told when it judges, as a template of which each item makes one judge request or two.
+"""Rubrics: the instructions for a model that judges, as a template that makes one judge request or two from each item.
 
-`{prompt}`, `{answer}`, `{first}` and `{second}` stand for the texts of an item; all other braces are left as they are.
-A rubric without any of them is an instruction, and the texts follow it.
+`{prompt}`, `{answer}`, `{first}` and `{second}` are placeholders for the texts of an item; all other braces are left as
+they are. A rubric without any of them is an instruction, and the texts follow it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def checked_rubric(rubric: str, kind: EvaluationKind) -> str:
-    """The template, with the texts below it where it does not place them itself. Raises Refusal."""
+    """Return the template, with the texts appended if it has no placeholders. Raises Refusal."""
     found = set(PLACES.findall(rubric))
     if not rubric.strip():
         raise Refusal(Reason.VALUE_INVALID, "Invalid 'rubric': it is empty.", "rubric")
@@ -62,7 +62,7 @@ def checked_rubric(rubric: str, kind: EvaluationKind) -> str:
 def judge_requests(
     items: Sequence[LabelingItem], template: str, kind: EvaluationKind, *, model: ModelId, tokens_max: int
 ) -> Iterator[bytes]:
-    """Lines of an input file: one for each answer, two for each pair, which is shown in either order."""
+    """Return lines of an input file: one for each answer, two for each pair, which is shown in both orders."""
     for item in items:
         prompt = prompt_text(item.messages)
         for shown in _orders(item):
@@ -71,12 +71,12 @@ def judge_requests(
 
 
 def rendered(template: str, values: Mapping[str, str]) -> str:
-    """The template with its places filled in one pass: what a text says is never taken for a place."""
+    """Return the template with its placeholders filled in one pass, so a placeholder inside a text is not filled."""
     return PLACES.sub(lambda place: values[place[1]], template)
 
 
 def prompt_text(messages: Sequence[Json]) -> str:
-    """The text of a prompt that is one message of a user; else every message below its role."""
+    """Return the text of a prompt that is one message of a user; otherwise every message below its role."""
     said = [(str(message.get("role", USER)), message_text(message) or "") for message in messages]
     if len(said) == 1 and said[0][0] == USER:
         return said[0][1]

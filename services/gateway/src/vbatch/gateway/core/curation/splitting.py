@@ -17,10 +17,11 @@ class Split(StrEnum):
 def splits_of(
     groups: Sequence[int], texts: Sequence[str], *, validation_share: float, test_share: float, seed: int
 ) -> list[Split]:
-    """The split of each example. `groups` names the group of each; no group is in two splits.
+    """Return the split of each example. `groups` names the group of each; no group is in two splits.
 
-    Groups are drawn in the order of a hash of the seed and their first text, so that the same examples always split
-    alike. A group goes to the test split, then to validation, as long as it fits into the share; all others train.
+    Groups are drawn in the order of a hash of the seed and their first text, so that the same examples always get the
+    same split. A group goes to the test split, then to validation, if it fits into what is left of the share; all
+    others go to training.
     """
     sizes = Counter(groups)
     rooms = {Split.TEST: round(test_share * len(groups)), Split.VALIDATION: round(validation_share * len(groups))}

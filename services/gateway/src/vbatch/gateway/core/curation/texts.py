@@ -15,11 +15,11 @@ USER, SYSTEM, ASSISTANT = "user", "system", "assistant"
 
 
 class Unusable(Exception):
-    """A line that cannot become an example; the text is the reason under which it is counted."""
+    """A line that cannot become an example; the text is the reason by which it is counted."""
 
 
 class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One message of a conversation; of an assistant's either `content` or `tool_calls` may be missing."""
+    """One message of a conversation; an assistant's message may lack either `content` or `tool_calls`."""
 
     role: str
     content: str | None = None
@@ -27,7 +27,7 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
 
 class RequestBody(msgspec.Struct, frozen=True):
-    """The part of a request that a model learns from. Unknown fields, such as the temperature, are passed over."""
+    """The part of a request that a model learns from. Unknown fields, such as the temperature, are ignored."""
 
     model: str = ""
     messages: list[msgspec.Raw] | None = None
@@ -61,7 +61,7 @@ _SORTED = msgspec.json.Encoder(order="deterministic")
 
 
 def request_of(line: bytes) -> tuple[str, RequestBody]:
-    """The custom_id and the body of a request line. Raises Unusable."""
+    """Return the custom_id and the body of a request line. Raises Unusable."""
     try:
         request = _REQUEST_LINES.decode(line)
         return request.custom_id, _REQUEST_BODIES.decode(request.body)
@@ -70,7 +70,8 @@ def request_of(line: bytes) -> tuple[str, RequestBody]:
 
 
 def prompt_of(body: RequestBody) -> list[msgspec.Raw]:
-    """The conversation up to the answer. Raises Unusable for requests without text, such as embeddings of tokens."""
+    """Return the conversation up to the answer. Raises Unusable for requests without text, such as embeddings of
+    tokens."""
     if body.messages:
         return body.messages
     text = body.prompt or body.input
@@ -82,7 +83,7 @@ def prompt_of(body: RequestBody) -> list[msgspec.Raw]:
 
 
 def answer_of(line: bytes) -> ChatMessage:
-    """The assistant's message of an output line. Raises Unusable where the model said nothing."""
+    """Return the assistant's message of an output line. Raises Unusable if the message is empty."""
     try:
         output = _OUTPUT_LINES.decode(line)
         if output.response is None:
@@ -97,9 +98,10 @@ def answer_of(line: bytes) -> ChatMessage:
 
 
 def choices_of(body: RequestBody) -> tuple[str, tuple[str, ...]]:
-    """What a request allows as an answer: the field of a JSON schema that has an enum, or vLLM's structured choices.
+    """Return the answers that a request allows: the field of a JSON schema that has an enum, or vLLM's structured
+    choices.
 
-    Without a field the answer itself is the choice; nothing is allowed in particular where both are empty.
+    Without a field the answer itself is the choice; if both are empty, any answer is allowed.
     """
     plain = body.guided_choice or (body.structured_outputs or {}).get("choice")
     if isinstance(plain, list):
@@ -113,33 +115,33 @@ def choices_of(body: RequestBody) -> tuple[str, tuple[str, ...]]:
 
 
 def prompt_key(prompt: Sequence[msgspec.Raw], tools: list[Json] | None) -> str:
-    """The same for the same conversation, however its JSON is written."""
+    """Return a key that is the same for the same conversation, however its JSON is written."""
     decoded = [msgspec.json.decode(message) for message in prompt]
     return hashlib.sha256(_SORTED.encode([decoded, tools])).hexdigest()
 
 
 def user_text(prompt: Sequence[msgspec.Raw]) -> str:
-    """What users say in a conversation: its system prompt tells no prompts apart."""
+    """Return what users say in a conversation; the system prompt is left out because it does not tell prompts apart."""
     messages = [msgspec.json.decode(message) for message in prompt]
     texts = [message_text(each) for each in messages if isinstance(each, dict) and each.get("role") == USER]
     return "\n".join(text for text in texts if text)
 
 
 def edited_answer(edited: str | None, answer: ChatMessage) -> ChatMessage | None:
-    """The better answer; None where it only differs in spaces or in how characters are composed."""
+    """Return the better answer; None if it differs only in spaces or in how characters are composed."""
     if edited is None or folded(edited) == folded(answer.content or ""):
         return None
     return ChatMessage(role=ASSISTANT, content=edited)
 
 
 def folded(text: str) -> str:
-    """The text without what nobody sees: composed characters (NFC), single spaces."""
+    """Return the text without invisible differences: composed characters (NFC), single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def _first_choice(body: AnswerBody) -> ChatMessage | None:
     assert body.choices is not None
-    choice = body.choices[0]  # vLLM writes an empty array of calls where the model calls nothing
+    choice = body.choices[0]  # vLLM writes an empty array of calls if the model calls nothing
     if choice.message is not None:
         return ChatMessage(role=ASSISTANT, content=choice.message.content, tool_calls=choice.message.tool_calls or None)
     return ChatMessage(role=ASSISTANT, content=choice.text) if choice.text is not None else None

@@ -1,4 +1,4 @@
-"""Values of a request that curation asks for: bounded texts, words, numbers, and one of a closed list."""
+"""Parses the values in requests about curation: bounded texts, words, numbers, and items of a closed list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Choice = TypeVar("Choice", bound=str)
 
 
 def words(value: object, name: str, count_max: int) -> tuple[str, ...]:
-    """A list of words, each once, in the order they came. Raises Refusal."""
+    """Return a list of words, each once, in the given order. Raises Refusal."""
     if not isinstance(value, list):
         raise type_invalid(name, "an array", value)
     integer_between(len(value), f"{name}.length", 0, count_max)
@@ -22,7 +22,7 @@ def words(value: object, name: str, count_max: int) -> tuple[str, ...]:
 
 
 def word(value: object, name: str) -> str:
-    """A short text on one line. Raises Refusal."""
+    """Return a short text on one line. Raises Refusal."""
     text = text_within(value, name, WORD_BYTES_MAX)
     if not text.strip() or not text.isprintable():
         raise Refusal(Reason.VALUE_INVALID, f"Invalid '{name}': expected printable characters on one line.", name)
@@ -30,7 +30,7 @@ def word(value: object, name: str) -> str:
 
 
 def text_within(value: object, name: str, bytes_max: int) -> str:
-    """Raises Refusal."""
+    """Return the text if it is within the limit. Raises Refusal."""
     text = string(value, name)
     if not fits(text, bytes_max):
         raise Refusal(Reason.STRING_TOO_LONG, f"Invalid '{name}': expected at most {bytes_max:,} bytes of UTF-8.", name)
@@ -38,7 +38,7 @@ def text_within(value: object, name: str, bytes_max: int) -> str:
 
 
 def number_between(value: object, name: str, least: float, most: float) -> float:
-    """Raises Refusal."""
+    """Return the number if it is within both bounds. Raises Refusal."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise type_invalid(name, "a number", value)
     if not least <= value <= most:
@@ -48,7 +48,7 @@ def number_between(value: object, name: str, least: float, most: float) -> float
 
 
 def one_of(value: object, supported: Sequence[Choice], name: str) -> Choice:
-    """Raises Refusal."""
+    """Return the supported value. Raises Refusal."""
     text = string(value, name)
     for each in supported:
         if each == text:

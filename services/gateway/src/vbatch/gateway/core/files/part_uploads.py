@@ -39,7 +39,8 @@ class UploadStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CreateUploadParams:
-    """The well-formed parameters of a new upload; `file_expires_after_seconds` is None for a file that stays."""
+    """The well-formed parameters of a new upload; `file_expires_after_seconds` is None for a file that does not
+    expire."""
 
     bytes: int
     filename: str
@@ -109,7 +110,7 @@ def parse_complete_upload(raw: bytes) -> CompleteUploadParams:
 
 
 def fold(upload: PartUpload | None, event: UploadEvent, sequence: int) -> PartUpload | None:
-    """Return the upload after one more event; None until its creation has been seen."""
+    """Return the upload after one more event; None until its creation has been folded."""
     if isinstance(event, e.UploadCreated):
         return upload or PartUpload(event, sequence)
     if upload is None:

@@ -39,7 +39,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class JsonlProbe:
-    """Whether the content so far could be JSONL: the first byte that is not blank opens an object."""
+    """Whether the content so far could be JSONL: the first byte that is not blank begins an object."""
 
     def __init__(self) -> None:
         self._magic = b""
@@ -63,7 +63,7 @@ class JsonlProbe:
 
     @property
     def packing(self) -> str | None:
-        """The format of an archive, according to its first bytes."""
+        """Return the format of an archive, according to its first bytes."""
         return next((name for magic, name in PACKINGS.items() if self._magic.startswith(magic)), None)
 
 
@@ -80,7 +80,7 @@ def check_size(size: int, purpose: str | None, batch_bytes_max: int = BATCH_FILE
 
 
 def check_content(purpose: str, look: JsonlProbe) -> None:
-    """Check a batch file by its content; its name and MIME type say nothing."""
+    """Check a batch file by its content only; its name and MIME type are ignored."""
     if purpose == BATCH and not look.is_jsonl:
         raise file_not_jsonl(look.packing)
 
@@ -101,7 +101,7 @@ def known_purpose(purpose: str) -> str:
 
 
 def expiry_of(fields: Mapping[str, str], purpose: str) -> int | None:
-    """Return the seconds from creation to expiry; a batch file without a rule lives 30 days."""
+    """Return the seconds from creation to expiry; a batch file without an expiry rule is kept for 30 days."""
     given: dict[str, object] = {key: fields[name] for name, key in EXPIRY_FIELDS.items() if name in fields}
     if not given:
         return default_expiry(purpose)

@@ -1,4 +1,5 @@
-"""The whole life of a batch as its log tells it: who had it when, what happened to it, and how it stood at any event.
+"""The whole life of a batch according to its log: which runner had it when, what happened to it, and its state after
+any event.
 
 Pure: folds the events of a batch, those of the runners in its time, and its chunks, in the order of the log.
 """

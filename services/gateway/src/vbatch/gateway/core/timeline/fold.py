@@ -1,4 +1,4 @@
-"""The fold of a timeline: who had the batch when, and what happened to it."""
+"""The fold of a timeline: which runner had the batch when, and what happened to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vbatch.gateway.core.timeline.steps import Chunk, RunnerTold, Step, name_of
 SPANS_MAX = 500
 MARKS_MAX = 500
 STEPS_MAX = 1_000
-"""Steps that a reader can go to; of more, every n-th is named."""
+"""The steps that a reader can choose; if there are more, only every n-th is named."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Timeline:
         self.steps.append(step.sequence)
 
     def view(self, now: datetime) -> TimelineObject | None:
-        """None where nothing was folded."""
+        """Return the timeline; None if nothing was folded."""
         if self._first is None or self._last is None or self.kept is None:
             return None
         is_over = self.state.status in TERMINAL
@@ -92,7 +92,7 @@ class Timeline:
             self._mark(step, name_of(event), event_text(event))
 
     def _moved(self, step: Step, status: BatchStatus) -> None:
-        """The span of the status before ends, and the one of the next begins."""
+        """End the span of the status before, and begin that of the next."""
         self._end(step)
         if status is BatchStatus.IN_PROGRESS:
             self._begin(step, "waiting", "it waits for its first slice")
@@ -188,14 +188,14 @@ class Timeline:
             self.kept = state_view(step, before, after, sentence)
 
     def _spans(self) -> Iterator[Span]:
-        """Of loads only those of runners that ran the batch, in its time."""
+        """Yield the spans; loads only of runners that ran the batch, in its time."""
         yield from self._waits
         yield from (span for span in self._loads if span.lane in self._runners)
         yield from merged(sorted(self._slices.values(), key=lambda span: (span.lane, span.start)))
 
 
 def _thinned(steps: Sequence[int], most: int) -> list[int]:
-    """At most so many, evenly, with the last."""
+    """Return about `most` steps, evenly spaced, with the last."""
     stride = -(-len(steps) // most)
     kept = list(steps[::stride]) if stride else []
     return kept if not kept or kept[-1] == steps[-1] else [*kept, steps[-1]]

@@ -6,8 +6,8 @@ from pydantic import BaseModel
 
 
 class SpanObject(BaseModel):
-    """Something that lasted. `lane` is `batch` or the id of a runner; `ends_at` is null while it lasts; `sequence` is
-    the event it began with. Times are Unix seconds."""
+    """A period in the life of a batch. `lane` is `batch` or the id of a runner; `ends_at` is null while it lasts;
+    `sequence` is the event it began with. Times are Unix seconds."""
 
     lane: str
     kind: str
@@ -18,7 +18,7 @@ class SpanObject(BaseModel):
 
 
 class MarkObject(BaseModel):
-    """Something that happened at one moment, with a sentence."""
+    """An event at one moment, with a sentence."""
 
     at: float
     kind: str
@@ -27,7 +27,7 @@ class MarkObject(BaseModel):
 
 
 class StateObject(BaseModel):
-    """How the batch stood after an event. `changed` names the fields that this event changed."""
+    """The state of the batch after an event. `changed` names the fields that this event changed."""
 
     sequence: int
     at: float
@@ -46,8 +46,8 @@ class StateObject(BaseModel):
 
 
 class TimelineObject(BaseModel):
-    """`steps` are sequences whose state can be asked for with `at`; of a long log a part of them, always the first and
-    the last. `state` is the one asked for, else the newest."""
+    """`steps` are sequences whose state can be requested with `at`; of a long log only some of them, always with the
+    first and the last. `state` is the requested one, otherwise the newest."""
 
     object: str = "batch.timeline"
     starts_at: float

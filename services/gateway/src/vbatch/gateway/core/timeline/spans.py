@@ -1,4 +1,4 @@
-"""What lasted in the life of a batch, and which of it is shown as one."""
+"""The periods in the life of a batch, and which of them are shown as one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from vbatch.gateway.core.timeline.objects import SpanObject
 
 MERGED_SECONDS = 2.0
-"""Slices of one runner with no longer gap between them are one span."""
+"""Slices of one runner are one span if the gap between them is no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Span:
 
 
 def merged(spans: Sequence[Span]) -> Iterator[Span]:
-    """Spans of one lane that follow each other closely, or overlap, as one."""
+    """Yield the spans of one lane; spans that overlap or follow each other closely become one."""
     current: Span | None = None
     for span in spans:
         if current is not None and _is_close(current, span):

@@ -1,4 +1,4 @@
-"""How a batch stands after an event, and what that event changed."""
+"""The state of a batch after an event, and what that event changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vbatch.gateway.core.timeline.steps import Step, name_of
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What counting and the rules of `contracts.lifecycle` make of the events so far."""
+    """The result of counting and of the rules of `contracts.lifecycle` for the events so far."""
 
     status: BatchStatus = BatchStatus.VALIDATING
     steering: Steering = Steering()  # noqa: RUF009  # frozen

@@ -1,4 +1,4 @@
-"""What a timeline is made of: the events of a batch, its chunks, and the events of the runners in its time."""
+"""The input of a timeline: the events of a batch, its chunks, and the events of the runners in its time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RunnerTold = e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Answers that were recorded together, of which `counted` counted; None while the read model has not got there."""
+    """Answers that were recorded together, of which `counted` counted; None while the read model is behind."""
 
     slice_id: SliceId
     counted: ChunkRecord | None
@@ -23,7 +23,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event of the log, as the fold takes it."""
+    """One event of the log, as the fold reads it."""
 
     sequence: int
     at: datetime

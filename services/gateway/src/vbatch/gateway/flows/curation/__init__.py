@@ -1,1 +1,1 @@
-"""What is done with judgements and data sets."""
+"""The flows of judgements and data sets."""

@@ -16,13 +16,13 @@ from vbatch.gateway.ports import CurationReads, Dependencies
 
 LINES_AT_ONCE = 500
 LINE_BYTES_MAX = 4 << 20
-"""A longer request is cut, which makes it unreadable: it is left out and counted."""
+"""A longer request is cut and cannot be parsed: it is left out and counted."""
 
 
 async def answered_lines(
     dependencies: Dependencies, reads: CurationReads, owner: OwnerId, batch: BatchRecord, lines: Sequence[int]
 ) -> AsyncGenerator[list[Answered], None]:
-    """Those of the lines that have an answer. Raises Refusal when the input or the answers are deleted."""
+    """Yield the lines that have an answer. Raises Refusal when the input or the answers are deleted."""
     if not lines:
         return
     file = await find_file(dependencies, owner, batch.input_file_id)

@@ -1,4 +1,4 @@
-"""Chooses the answers that somebody is to judge: people in Label Studio, or a model."""
+"""Chooses the answers to judge, for people in Label Studio or for a model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENCODER = msgspec.json.Encoder()
 async def chosen_answers(
     dependencies: Dependencies, reads: CurationReads, owner: OwnerId, params: LabelingParams
 ) -> Chosen:
-    """Raises Refusal where no answer fits, or an answer is gone."""
+    """Return the answers to judge. Raises Refusal if no answer matches, or if an answer is deleted."""
     exchanges: list[Exchange] = []
     for batch_id in params.batch_ids:
         batch = await find_batch(dependencies, owner, batch_id)
@@ -40,7 +40,7 @@ async def chosen_answers(
 
 
 async def _doubts(dependencies: Dependencies, reads: CurationReads, owner: OwnerId, params: LabelingParams) -> Doubts:
-    """What the judges of these batches have said so far, where the order depends on it."""
+    """Return what the judges of these batches have said so far, if the order depends on it."""
     if params.order is Order.DRAWN:
         return {}
     head = await dependencies.log.last_sequence()
@@ -49,7 +49,7 @@ async def _doubts(dependencies: Dependencies, reads: CurationReads, owner: Owner
 
 
 async def versions_of_models(dependencies: Dependencies) -> dict[str, str]:
-    """`model@revision` of each model that is defined."""
+    """Return `model@revision` of each model that is defined."""
     definitions = [defined.definition for defined in await dependencies.reads.defined_models()]
     return model_versions(
         [

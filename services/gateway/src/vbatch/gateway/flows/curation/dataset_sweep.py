@@ -1,6 +1,6 @@
-"""Removes the lines of data sets that no event names, or whose deletion a killed gateway left half done.
+"""Removes the lines of data sets that no event names, or whose deletion was interrupted when a gateway was killed.
 
-The log itself is asked which versions there are, never the read model, which may be late or lost.
+It finds the existing versions in the log itself, never in the read model, which may be late or lost.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SWEEP_SECONDS = 3_600.0
 BLOB_SECONDS = 2 * 3_600.0
 """Longer than it takes from the first byte of a version to its event."""
 STRAYS_MAX = 64
-"""More than this cannot be left by a crash: the log is a different one, and nothing is removed."""
+"""A crash cannot leave more than this: if there are more, the log is a different one, and nothing is removed."""
 
 
 class DatasetSweep:
@@ -30,7 +30,7 @@ class DatasetSweep:
         self._dependencies = dependencies
 
     async def run(self) -> None:
-        """Run forever; errors of the stores are retried in the next round."""
+        """Run until cancelled; errors of the stores are retried in the next round."""
         while True:
             try:
                 await self.sweep()
@@ -51,14 +51,14 @@ class DatasetSweep:
         return len(strays)
 
     async def _strays(self, blobs: Sequence[str]) -> list[str]:
-        """Those that no version in the log names."""
+        """Return the blobs that no version in the log names."""
         wanted: set[str] = set()
         for dataset_id in sorted({blob.split("/")[1] for blob in blobs}):
             wanted |= await self._wanted(DatasetId(dataset_id))
         return [blob for blob in blobs if blob not in wanted]
 
     async def _wanted(self, dataset_id: DatasetId) -> set[str]:
-        """The blobs of the versions that are not deleted."""
+        """Return the blobs of the versions that are not deleted."""
         newest = await self._dependencies.log.last(dataset_events(dataset_id))
         blobs: dict[int, str] = {}
         if newest is None:

@@ -34,10 +34,10 @@ from vbatch.gateway.ports import CurationReads, Dependencies
 from vbatch.journal.port import Conflict, Guard
 
 DATASETS = "datasets"
-"""The folder of their blobs."""
+"""The folder of the data sets' blobs."""
 BLOCK_BYTES = 1 << 20
 TRIES = 5
-"""Versions of one data set that may be made at the same moment."""
+"""How many versions of one data set may be created at the same moment."""
 
 
 class Datasets:
@@ -47,18 +47,18 @@ class Datasets:
         self._one_at_a_time = asyncio.Lock()
 
     async def create(self, caller: Caller, params: DatasetParams) -> DatasetRecord:
-        """The next version of the data set. Raises Refusal where it would be empty, or an answer is gone."""
+        """Create the next version of the data set. Raises Refusal if it would be empty, or if an answer is deleted."""
         async with self._one_at_a_time:  # a large one takes hundreds of megabytes
             sequence = await self._sequence(params.sequence)
             content = await self._content(caller.owner, params, sequence)
             return await self._stored(caller, params, sequence, content)
 
     async def versions(self, owner: OwnerId, name: str | None = None) -> list[DatasetRecord]:
-        """By name, the newest version first."""
+        """Return the versions by name, newest first."""
         return await self._reads.datasets(owner, name)
 
     async def find(self, owner: OwnerId, name: str, version: int | None) -> DatasetRecord:
-        """This version, or the newest. Raises Refusal."""
+        """Return this version, or the newest one for None. Raises Refusal."""
         versions = await self._reads.datasets(owner, name)
         found = next((record for record in versions if version in (None, record.version)), None)
         if found is None:
@@ -66,7 +66,7 @@ class Datasets:
         return found
 
     async def delete(self, caller: Caller, name: str, version: int | None) -> DatasetRecord:
-        """The version, whose lines are gone from now on. Raises Refusal."""
+        """Delete the version and its lines, and return it. Raises Refusal."""
         record = await self.find(caller.owner, name, version)
         event = e.DatasetVersionDeleted(
             at=self._dependencies.now(),
@@ -82,7 +82,7 @@ class Datasets:
     async def export(
         self, record: DatasetRecord, export_format: ExportFormat, *, split: str | None, has_lineage: bool
     ) -> AsyncGenerator[bytes, None]:
-        """JSON lines, block by block."""
+        """Return the JSON lines, block by block."""
         rest = b""
         async for block in self._dependencies.blobs.read_stream(record.blob, chunk_bytes=BLOCK_BYTES):
             whole, newline, rest = (rest + block).rpartition(b"\n")
@@ -93,7 +93,7 @@ class Datasets:
                 yield b"".join(line + b"\n" for line in lines)
 
     async def _sequence(self, asked: int | None) -> int:
-        """Where the log is read up to; the read model knows all of it. Raises Refusal."""
+        """Return the sequence up to which the log is read; the read model has reached it. Raises Refusal."""
         head = await self._dependencies.log.last_sequence()
         if asked is not None and asked > head:
             words = f"'at_sequence' is {asked}, but the event log ends at {head}."
@@ -127,7 +127,7 @@ class Datasets:
         return await asyncio.to_thread(content_of, examples, judged, selection)
 
     async def _stored(self, caller: Caller, params: DatasetParams, sequence: int, content: Content) -> DatasetRecord:
-        """The blob first, then the event: a version that the log knows can be read."""
+        """Store the blob first, then the event, so that every version in the log can be read."""
         size = sum(map(len, content.lines))
         await must_have_room_for_bytes(self._dependencies, caller.owner, size)
         await self._dependencies.disk_guard.check(size)
@@ -157,13 +157,13 @@ class Datasets:
             try:
                 stored = await append(self._dependencies, event, guard)
             except Conflict:
-                continue  # somebody else made a version a moment ago
+                continue  # another request created a version a moment ago
             await must_read(self._dependencies, stored)
             return await self.find(caller.owner, params.name, version)
         raise unavailable("Too many versions of this data set are made at once.")
 
     async def _next_version(self, subject_filter: str) -> tuple[Guard, int]:
-        """A guard that nothing happens to the data set meanwhile, and the number after the highest one."""
+        """Return a guard against any event on the data set in the meantime, and the number after the highest one."""
         newest = await self._dependencies.log.last(subject_filter)
         created = await self._dependencies.log.last(f"{subject_filter.removesuffix('>')}version_created")
         event = decode(created) if created is not None else None

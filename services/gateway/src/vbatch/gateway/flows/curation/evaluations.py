@@ -1,4 +1,4 @@
-"""Evaluations: a model judges answers in a batch of its own, and how far it is. What it says is recorded by results."""
+"""Evaluations: a model judges answers in a batch of its own; results records its verdicts as judgements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vbatch.journal.port import Conflict, Guard
 
 REQUESTS_AT_ONCE = 100
 METADATA_KEY = "evaluation"
-"""In the batch of judge requests, so that its owner sees where it comes from."""
+"""A key in the metadata of the batch of judge requests, which shows its owner where the batch comes from."""
 
 
 class Evaluations:
@@ -34,9 +34,10 @@ class Evaluations:
         self._reads = reads
 
     async def ask(self, caller: Caller, params: EvaluationParams) -> EvaluationRecord:
-        """An evaluation, whose judge batch waits for its model. The same `request_id` asks for the same one.
+        """Return a new evaluation, whose judge batch waits for its model. The same `request_id` returns the same
+        evaluation.
 
-        Raises Refusal where no answer fits, the model is unknown, or a quota is used up.
+        Raises Refusal if no answer matches, the model is unknown, or a quota is used up.
         """
         request_id = params.chosen.request_id or self._dependencies.entropy(16).hex()
         evaluation_id = evaluation_id_of(caller.owner, request_id)
@@ -61,11 +62,12 @@ class Evaluations:
         return found[0]
 
     async def page(self, owner: OwnerId) -> list[EvaluationRecord]:
-        """The newest first."""
+        """Return the evaluations, newest first."""
         return await self._reads.evaluations(owner, None)
 
     async def _events(self, caller: Caller, params: EvaluationParams, evaluation_id: EvaluationId) -> list[e.Event]:
-        """What must be appended together; the judge requests are durable before any event names them."""
+        """Return the events that must be appended together; the judge requests are durable before any event names
+        them."""
         dependencies, batch_id = self._dependencies, self._new_batch_id()
         template = checked_rubric(params.rubric, params.kind)
         if await dependencies.reads.model(params.model) is None:
@@ -129,6 +131,6 @@ class Evaluations:
 
 
 async def _blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """The lines, joined to blocks of some hundred kilobytes, which are made in a thread."""
+    """Yield the lines, joined to blocks of some hundred kilobytes, which are made in a thread."""
     while block := await asyncio.to_thread(lambda: b"".join(islice(lines, REQUESTS_AT_ONCE))):
         yield block

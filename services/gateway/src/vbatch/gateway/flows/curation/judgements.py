@@ -1,4 +1,4 @@
-"""Judgements: recorded, listed, withdrawn."""
+"""Records, lists and withdraws judgements."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Judgements:
         self._reads = reads
 
     async def record(self, caller: Caller, params: JudgementsParams, key: str | None) -> list[JudgementRecord]:
-        """Record all of them or none; the same `key` records them once. Raises Refusal for a line without answer."""
+        """Record all of them or none; the same `key` records them once. Raises Refusal for a line without an answer."""
         await self._must_be_answered(caller.owner, params.answers)
         events = self._events(caller, params, key)
         await must_read(self._dependencies, await self._append(events))
         return await self._reads.judgements_named(caller.owner, [event.judgement_id for event in events])
 
     async def page(self, owner: OwnerId, params: JudgementsListParams) -> list[JudgementRecord]:
-        """One more than `params.limit`, if there are more."""
+        """Return one more than `params.limit`, if there are more."""
         return await self._reads.judgements(owner, params)
 
     async def agreement(self, owner: OwnerId, batch_ids: Sequence[BatchId]) -> AgreementObject:
-        """How well the judges of these batches agree. Raises Refusal for a batch that is not there."""
+        """Return how well the judges of these batches agree. Raises Refusal for a batch that does not exist."""
         for batch_id in batch_ids:
             await find_batch(self._dependencies, owner, batch_id)
         head = await self._dependencies.log.last_sequence()
@@ -51,7 +51,7 @@ class Judgements:
         return await asyncio.to_thread(agreement_view, records, Selection(batch_ids=tuple(batch_ids)))
 
     async def withdraw(self, caller: Caller, judgement_id: str) -> JudgementId:
-        """Raises Refusal for one that is not there, or was withdrawn before."""
+        """Withdraw the judgement. Raises Refusal if it does not exist, or was withdrawn before."""
         records = await self._reads.judgements_named(caller.owner, [JudgementId(judgement_id)])
         if not records:
             raise no_such_judgement(judgement_id)
@@ -99,5 +99,5 @@ class Judgements:
             return await append(self._dependencies, events[0])
         try:
             return await append_all(self._dependencies, events)
-        except Conflict:  # asked again: the log holds some of them already, and stores the others now
+        except Conflict:  # a repeated request: the log holds some of them already, and stores the others now
             return max([await append(self._dependencies, event) for event in events])

@@ -1,4 +1,4 @@
-"""Labelings: answers are chosen and handed to Label Studio, which the labeler does; and how far it is."""
+"""Labelings: answers are chosen here, the labeler hands them to Label Studio, and the progress is reported."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class Labelings:
         self._reads = reads
 
     async def push(self, caller: Caller, params: LabelingParams) -> LabelingRecord:
-        """A labeling, whose items the labeler sends from now on. The same `request_id` asks for the same one.
+        """Return a new labeling, whose items the labeler starts to send. The same `request_id` returns the same
+        labeling.
 
-        Raises Refusal where no answer fits.
+        Raises Refusal if no answer matches.
         """
         request_id = params.request_id or self._dependencies.entropy(16).hex()
         labeling_id = labeling_id_of(caller.owner, request_id)
@@ -54,11 +55,11 @@ class Labelings:
         return found[0]
 
     async def page(self, owner: OwnerId) -> list[LabelingRecord]:
-        """The newest first."""
+        """Return the labelings, newest first."""
         return await self._reads.labelings(owner, None)
 
     async def _requested(self, caller: Caller, params: LabelingParams, labeling_id: LabelingId) -> e.LabelingRequested:
-        """The items are durable before any event names them."""
+        """Return the event that requests a labeling; the items are durable before any event names them."""
         chosen = await chosen_answers(self._dependencies, self._reads, caller.owner, params)
         content = b"".join(_ENCODER.encode(item) + b"\n" for item in chosen.items)
         await self._dependencies.disk_guard.check(len(content))
