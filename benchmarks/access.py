@@ -1,4 +1,4 @@
-"""What keys, quotas and rate limits cost: the same batch with all of them on and with none, in turns, in one run.
+"""What keys, quotas and rate limits cost: the same batch with all of them and with none, alternating in one run.
 
 python -m benchmarks.access [--requests 20000] [--rounds 2]
 """
@@ -26,7 +26,7 @@ QUOTA = ("--batches", "1000", "--requests", "100000000", "--bytes", "10000000000
 
 
 def main(requests: int, rounds: int) -> int:
-    """Each round is off, on, on, off: what drifts with the time drifts for both."""
+    """Each round is off, on, on, off, so that drift over time affects both sides equally."""
     found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "in.jsonl"
@@ -46,7 +46,7 @@ def main(requests: int, rounds: int) -> int:
 
 
 def measured(path: Path, requests: int, *, is_on: bool) -> dict[str, float]:
-    """On a stack of its own: a batch from create to end, then reads of it one after another."""
+    """Measure on a separate stack: a batch from create to end, then reads of it one after another."""
     environment = {**batches.limits(requests), **NO_STANDBY}
     with running_stack(environment=environment) as stack, client_of(stack, is_on=is_on) as client:
         with path.open("rb") as file:
@@ -68,7 +68,8 @@ def measured(path: Path, requests: int, *, is_on: bool) -> dict[str, float]:
 
 
 def client_of(stack: RunningStack, *, is_on: bool) -> OpenAI:
-    """With everything on: a key of scope user, every quota and every limit set, none of them ever reached."""
+    """A client of the stack. With everything on, it has a key of scope user, and every quota and limit is set but never
+    reached."""
     if not is_on:
         return stack.client()
     admin = _said(stack, "keys", "init")

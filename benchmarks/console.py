@@ -1,12 +1,13 @@
-"""What the console costs and how fast it shows: pages in a real Chromium, open tabs beside a running batch, and the
-answers of a large batch.
+"""What the console costs and how fast it shows changes: pages in a real Chromium, open tabs beside a running batch, and
+the answers of a large batch.
 
 python -m benchmarks.console [--lines 1000000] [--requests 20000] [--tabs 20] [--only tabs]
 
 The lines of the large batch are generated (benchmarks.generated_lines). Chromium runs on the same processors as the
-server. To tell what the server does for open tabs from what a browser does, batches with and without tabs are run in
-pairs twice: with a browser that gives way, as if it stood on other machines, and with one that takes what it wants. The
-time from the log to the screen is that of a batch that leaves the processors some room, as one on a GPU does.
+server. To separate the server's work for open tabs from the browser's work, batches with and without tabs run in pairs
+twice: once with a browser that yields the processors, as if it ran on another machine, and once with one that takes
+what it wants. The time from the log to the screen is measured with a batch that leaves the processors some room, as a
+batch on a GPU does.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ FEW_TABS = 3
 PAIRS = 3
 NICENESS_MAX = 19
 STEADY_REQUESTS = 10_000
-"""Of the batch whose answers are seen arriving; the simulated engine takes 8 seconds for them."""
+"""The requests of the batch whose answers are seen arriving; the simulated engine takes 8 seconds for them."""
 ROUNDS = 3
 PAGE_MILLISECONDS_MAX = 120_000.0
-"""A browser that gives way is slow."""
+"""The time limit for a page in milliseconds; a browser that yields the processors is slow."""
 SETTLE_SECONDS = 2.0
 EVENTS_A_PAGE = 200
 LOOKS_MAX, LOOK_MILLISECONDS = 100, 50
@@ -152,7 +153,8 @@ def _pages(browser: Browser, stack: RunningStack, ended: Sequence[str]) -> dict[
 
 
 def _page(browser: Browser, stack: RunningStack, name: str, place: str) -> dict[str, report.Figure]:
-    """With an empty cache; bytes are those of decoded files, without compression. The best of some paints."""
+    """Measure a page with an empty cache. Bytes are those of decoded files, without compression; the paint is the best
+    of several."""
     paints, size = [], 0
     for _ in range(ROUNDS):
         with _opened(browser, stack) as page:
@@ -167,7 +169,7 @@ def _page(browser: Browser, stack: RunningStack, name: str, place: str) -> dict[
 
 
 def _first_paint(page: Page) -> float:
-    """In milliseconds from the beginning of the navigation."""
+    """The first paint, in milliseconds from the beginning of the navigation."""
     for _ in range(LOOKS_MAX):
         found = page.evaluate("(performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime")
         if found is not None:
@@ -179,7 +181,7 @@ def _first_paint(page: Page) -> float:
 def _kept(
     launched: Callable[[int], Browser], stack: RunningStack, client: OpenAI, requests: int, tabs: int
 ) -> dict[str, report.Figure]:
-    """The share of a batch's rate that is left while tabs show it: the median of pairs, and all of them."""
+    """The share of a batch's rate that remains while tabs show it: the median of the pairs, and every pair."""
     figures: dict[str, report.Figure] = {}
     for name, niceness in (("browser_elsewhere", NICENESS_MAX), ("browser_beside", 0)):
         shares, rates = [], []
@@ -197,7 +199,7 @@ def _kept(
 
 
 def _seen(browser: Browser, stack: RunningStack, client: OpenAI, tabs: int) -> dict[str, report.Figure]:
-    """From the event in the log to the frame that shows it."""
+    """The time from the event in the log to the frame that shows it."""
     batch_id, painted = _watched(browser, stack, client, STEADY_REQUESTS, tabs, model=SLOW_CHAT)
     browser.close()
     recorded = _recorded(stack, batch_id)
@@ -217,7 +219,7 @@ def _seen(browser: Browser, stack: RunningStack, client: OpenAI, tabs: int) -> d
 def _watched(
     browser: Browser, stack: RunningStack, client: OpenAI, requests: int, tabs: int, *, model: str = CHAT
 ) -> tuple[str, list[list[list[float]]]]:
-    """A batch that runs while tabs show it, and what each of them painted."""
+    """Run a batch while tabs show it; return what each of them painted."""
     batch_id = _created(client, requests, model=model)
     _steer(stack, batch_id, "pause")
     pages = [browser.new_context(base_url=_console(stack)).new_page() for _ in range(tabs)]
@@ -261,7 +263,7 @@ def _recorded(stack: RunningStack, batch_id: str) -> list[Recorded]:
 
 
 def _large(stack: RunningStack, batch_id: str, lines: int) -> dict[str, report.Figure]:
-    """The slowest of some asks, the first of which finds nothing kept."""
+    """The slowest of several requests, the first of which finds nothing cached."""
     size = make_large(stack, batch_id, lines)
     pids = {name: stack.pid(name) for name in ("gateway", "console")}
     figures: dict[str, report.Figure] = {"lines": lines, "answers_mb": round(size / MEGABYTE, 1)}
@@ -279,7 +281,7 @@ def _large(stack: RunningStack, batch_id: str, lines: int) -> dict[str, report.F
 
 
 def _rate(recorded: Sequence[Recorded]) -> float:
-    """Answers a second between the first and the last chunk."""
+    """Answers per second between the first and the last chunk."""
     first, last = recorded[0], recorded[-1]
     return (last.answered - first.answered) / max(0.001, last.at - first.at)
 

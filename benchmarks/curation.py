@@ -1,5 +1,5 @@
 """`python -m benchmarks.curation`: how fast answers become tasks of a real Label Studio, judgements come back, and a
-data set is exported; and whether anything is lost or doubled on the way."""
+data set is exported; and whether anything is lost or duplicated on the way."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PAGE_LINES = 1_000
 
 
 class Items:
-    """The items of a labeling, of which its blob names the number."""
+    """The items of a labeling; the blob's name gives their number."""
 
     async def read(self, blob: str) -> list[LabelingItem]:
         return [_item(line) for line in range(1, int(blob) + 1)]
@@ -75,9 +75,9 @@ def main() -> int:
 
 
 def _export_figures() -> dict[str, report.Figure]:
-    """Lines of each format for each second of one core's time, from the bytes of a data set to those of the export.
+    """Lines per second of one core's time for each format, from the bytes of a data set to those of the export.
 
-    The core's own time counts, so that other programs on the machine change nothing.
+    Only CPU time counts, so that other programs on the machine change nothing.
     """
     lines = [msgspec.json.encode(_example(number)) for number in range(EXAMPLES)]
     figures: dict[str, report.Figure] = {}
@@ -121,7 +121,7 @@ async def _measured(
 ) -> dict[str, report.Figure]:
     await progress.position.caught_up()
     labeling_id = labeling_id_of(OWNER, "benchmark")
-    # The first labeling of a process waits for imports of a dead one; this one takes that wait.
+    # The first labeling of a process waits for imports of a dead process; this one absorbs that wait.
     await _pushed(journal, progress, _requested("warm-up", 1))
     began = time.perf_counter()
     await _pushed(journal, progress, _requested("benchmark", tasks))

@@ -1,10 +1,10 @@
 """What the device's choices are worth: `./taskw bench:devices` runs the demo and `vbatch doctor`, then real vLLM with
 the device's choices, with vLLM's own defaults and with a small grid around them. It writes
-benchmarks/results/devices.json after each of them: on a busy machine all of it takes long.
+benchmarks/results/devices.json after each of them, because all of it takes long on a busy machine.
 
-`-- --pretended` adds what is left of this processor without some of its instruction sets: the kernels that an older one
-would run (vLLM's, oneDNN's, MKL's and ATen's), on this one's clock, caches and memory, so only ratios inside one
-processor mean anything. `-- --quick` only shows that it works.
+`-- --pretended` adds this processor without some of its instruction sets: the kernels that an older one would run
+(vLLM's, oneDNN's, MKL's and ATen's), on this one's clock, caches and memory, so only ratios within one processor are
+meaningful. `-- --quick` only shows that it works.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REQUESTS = {CHAT: 160, EMBEDDING: 1_600}
 WORK = ((NATIVE, CHAT), (AVX2, CHAT), (NATIVE, EMBEDDING), (AVX512, CHAT))
 NATIVE_WORK = ((NATIVE, CHAT), (NATIVE, EMBEDDING))
 SLOW_SHARE = 8
-"""A pretended processor gets so much less of the work: it is that much slower."""
+"""A pretended processor gets this many times less work, because it is that much slower."""
 ENGINE_PYTHON = ROOT / ".engine" / "bin" / "python"
 HOME = ROOT / "var" / "bench-devices"
 
@@ -58,14 +58,15 @@ def _write(figures: dict[str, report.Figure]) -> None:
 
 
 def _trials(lab: Lab, work: Sequence[tuple[Pretended, str]], share: int) -> Iterator[tuple[str, Trial]]:
-    """By `processor_model_point`."""
+    """The trials by `processor_model_point`."""
     for processor, model in work:
         for point, trial in measured(lab, model, processor, _points(processor, model, REQUESTS[model] // share)):
             yield f"{processor.name}_{SHORT[model]}_{point}", trial
 
 
 def _points(processor: Pretended, model: str, requests: int) -> list[Point]:
-    """Of a pretended processor only what its choice is about: the dtype, and of the chat model alone."""
+    """The points to measure. For a pretended processor, only the dtype that it chooses matters, and only for the chat
+    model."""
     if processor is NATIVE:
         return list(grid(requests, _chosen_dtype(), has_prompts=model == CHAT))
     few = max(8, requests // SLOW_SHARE)
@@ -77,7 +78,7 @@ def _chosen_dtype() -> str:
 
 
 def _of_native(trials: dict[str, Trial]) -> dict[str, report.Figure]:
-    """The worse of the two models."""
+    """The results on this processor, from the worse of the two models."""
     rates = _rates(trials)
     heads = [f"{NATIVE.name}_{short}" for short in SHORT.values()]
     to_default = [_ratio(rates, f"{head}_{CHOSEN}", f"{head}_{DEFAULT}") for head in heads]
@@ -87,7 +88,7 @@ def _of_native(trials: dict[str, Trial]) -> dict[str, report.Figure]:
 
 
 def _of_pretended(trials: dict[str, Trial]) -> dict[str, report.Figure]:
-    """What taking bfloat16 would have cost, where it is emulated."""
+    """What choosing bfloat16 would have cost on a processor that emulates it."""
     rates = _rates(trials)
     heads = [f"{processor.name}_{SHORT[CHAT]}" for processor in (AVX512, AVX2)]
     ratios = {f"{head}_chosen_vs_bfloat16": _ratio(rates, f"{head}_{CHOSEN}", f"{head}_bfloat16") for head in heads}
@@ -111,7 +112,7 @@ def _least(ratios: list[float | None]) -> float | None:
 
 
 def _told(name: str, trial: Trial) -> dict[str, report.Figure]:
-    """Its rate, how long the engine took to come up, and how many processes wanted a core at its end."""
+    """The trial's rate, how long the engine took to start, and how many processes wanted a core at its end."""
     return {
         f"{name}_requests_per_second": None if trial.fault else round(trial.requests_a_second, 2),
         f"{name}_start_seconds": None if trial.fault else round(trial.start_seconds, 1),

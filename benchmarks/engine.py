@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _name(arguments: argparse.Namespace) -> str:
-    """The name of the result file; a part of the study has a file of its own."""
+    """The name of the result file; a part of the study has its own file."""
     return "_".join(["engine", *(arguments.only or ()), *(arguments.peers or ())])
 
 

@@ -1,4 +1,5 @@
-"""A read model with as many answered lines as asked for, generated: what reading costs does not depend on who answered.
+"""A read model with a given number of generated answers: the cost of reading does not depend on what generated the
+answers.
 
 An ended batch of the running stack is made large: its rows, its growing JSONL and its input file are replaced.
 """
@@ -30,7 +31,7 @@ SEED = 11
 
 
 def make_large(stack: RunningStack, batch_id: str, lines: int) -> int:
-    """Return the bytes of the answers."""
+    """Replace the batch's data; return the bytes of the answers."""
     return asyncio.run(_made_large(stack, BatchId(batch_id), lines))
 
 
@@ -60,7 +61,7 @@ async def _made_large(stack: RunningStack, batch_id: BatchId, lines: int) -> int
 async def _answers(
     stack: RunningStack, connection: asyncpg.Connection, batch_id: BatchId, sequence: int, lines: int
 ) -> int:
-    """Recorded in an order that is not that of the input, as a plan makes it."""
+    """Write the answers in an order that differs from the input, as a plan does."""
     random, start = Random(SEED), 0
     order = list(range(1, lines + 1))
     random.shuffle(order)
@@ -116,7 +117,7 @@ def _row(sequence: int, outcome: e.Outcome, start: int, length: int) -> OutcomeR
 
 
 async def _input(stack: RunningStack, connection: asyncpg.Connection, batch_id: str, lines: int) -> None:
-    """The file of the batch keeps its name and its row, and gets these lines."""
+    """Write these lines into the input file of the batch, which keeps its name and its row."""
     found = "SELECT file.id, file.blob FROM file JOIN batch ON batch.input_file_id = file.id WHERE batch.id = $1"
     [file] = await connection.fetch(found, batch_id)
     path = stack.home / "blobs" / file["blob"]

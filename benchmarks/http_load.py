@@ -1,6 +1,7 @@
-"""One request after the other on each of some connections, with so little around it that few cores are the server's.
+"""Sends one request after another on each of several connections, with so little overhead that even few cores are left
+to the server.
 
-A general HTTP client costs several times what the gateway spends on a request, and would be what a benchmark measures.
+A general HTTP client costs several times what the gateway spends on a request, so a benchmark would measure the client.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: the seconds of each request, from the first to the last, and of this client's processor."""
+    """The result: the seconds of each request, the seconds from the first to the last, and the CPU seconds of this
+    client."""
 
     latencies: Sequence[float]
     seconds: float
@@ -97,7 +99,7 @@ class _Connection(asyncio.Protocol):
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
 
     def exchange(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
-        """Return the status and the body to come."""
+        """Send the request; return a future of the status and the body."""
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._answer

@@ -1,4 +1,5 @@
-"""What a question costs beside batches: time to first token, batch rate kept, overhead, requests a second.
+"""What an interactive request costs beside batches: time to first token, batch rate kept, overhead, requests per
+second.
 
 python -m benchmarks.interactive [--only simulated|vllm] [--requests 20000] [--lines 120]
 """
@@ -39,7 +40,7 @@ WORDS = "Tell me something about the number"
 
 
 def main(only: str | None, requests: int, lines: int) -> int:
-    """What was measured is written after each part: the second one takes minutes."""
+    """Results are written after each part, because the second one takes minutes."""
     figures: dict[str, report.Figure] = {"load_average_before": round(os.getloadavg()[0], 2)}
     if only != "vllm":
         figures |= simulated(requests)
@@ -60,7 +61,7 @@ def written(figures: dict[str, report.Figure]) -> Path:
 
 
 def simulated(requests: int) -> dict[str, report.Figure]:
-    """The way of a request without the work: the engine answers at once. The client runs on the same cores."""
+    """The path of a request without the work: the engine answers at once. The client runs on the same cores."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "models.toml"
         path.write_text(MODELS)
@@ -69,7 +70,7 @@ def simulated(requests: int) -> dict[str, report.Figure]:
 
 
 def measured(stack: RunningStack, requests: int) -> dict[str, report.Figure]:
-    """Rates are those of the best round: other work of the machine can only lower them."""
+    """Rates are those of the best round: other work on the machine can only lower them."""
     body, through = question(SIMULATED), Target(f"{stack.url}/v1/chat/completions")
     put_load(through, body, 50)
     engine = Target("http://engine/v1/chat/completions", engine_socket(stack))
@@ -156,7 +157,8 @@ def first_token(client: OpenAI, number: int = 0) -> float:
 
 
 def batch_seconds(client: OpenAI, lines: int, seconds_to_first: list[float] | None = None) -> float:
-    """Run a batch; with a list, a client asks all the while, and its times are appended."""
+    """Run a batch; return its seconds. If a list is given, a client sends requests all the time, and their times are
+    appended."""
     uploaded = client.files.create(file=("in.jsonl", file_of(lines)), purpose="batch")
     batch = batches.create(client, uploaded.id)
     while client.batches.retrieve(batch.id).status == "validating":
@@ -171,7 +173,7 @@ def batch_seconds(client: OpenAI, lines: int, seconds_to_first: list[float] | No
 
 
 def estimate_error(client: OpenAI, lines: int) -> float:
-    """The relative error of the work that a dry run tells, against what the batch then took."""
+    """The relative error of the work that a dry run estimates, compared with what the batch then took."""
     uploaded = client.files.create(file=("in.jsonl", file_of(lines)), purpose="batch")
     ask = {"input_file_id": uploaded.id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
     told = client.post("/batches", cast_to=object, body=ask | {"dry_run": {"lines": 3}})

@@ -1,6 +1,6 @@
 """What it costs the runner to judge an answer, in nanoseconds of one core: python -m benchmarks.judging
 
-The same answers are read with and without the judgement, in turn; the table gives the medians.
+The same answers are read with and without the judgement, alternately; the table gives the medians.
 """
 
 from __future__ import annotations

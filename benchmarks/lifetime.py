@@ -1,4 +1,5 @@
-"""What a log that lives for years costs: archive, rebuild from archives, start after many requests, back up, restore.
+"""What a log that is in use for years costs: archive, rebuild from archives, start after many requests, back up,
+restore.
 
 python -m benchmarks.lifetime [--outcomes 1000000] [--past 10000000]
 """
@@ -117,7 +118,7 @@ async def rebuilt(folder: Path, journal: JetStreamJournal) -> Figures:
 
 
 async def backed_up(folder: Path, url: str) -> Figures:
-    """Into a folder of the same disk, then back onto another server."""
+    """Back up into a folder on the same disk, then restore onto another server."""
     target = open_blobs(f"file://{folder}/backup")
     settings = LocalSettings(home=folder, nats_url=url)
     started = time.perf_counter()
@@ -142,7 +143,7 @@ FOREGROUND_SUBJECT = "evt.batch.foreground.chunk_completed"
 
 
 async def foreground(journal: JetStreamJournal, work: Awaitable[object]) -> list[float]:
-    """The seconds of each append beside `work`."""
+    """The seconds of each append while `work` runs."""
     seconds: list[float] = []
     task = asyncio.ensure_future(work)
     while not task.done():
@@ -155,7 +156,7 @@ async def foreground(journal: JetStreamJournal, work: Awaitable[object]) -> list
 
 
 async def write_past(journal: JetStreamJournal, requests: int) -> None:
-    """What the log keeps of batches that were archived."""
+    """Write what the log keeps of batches that were archived."""
     for number in range(requests // BATCH_REQUESTS):
         batch = new_batch_id(replay.AT, b"past%6d" % number)
         await append(journal, past_batch(batch))

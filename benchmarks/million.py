@@ -1,4 +1,4 @@
-"""A million requests from upload to download on the simulated engine, watched throughout, small batches behind it.
+"""A million requests from upload to download on the simulated engine, watched throughout, with small batches behind it.
 
 This is the part of benchmarks.ingest that needs the whole server.
 """

@@ -1,4 +1,5 @@
-"""What it costs to be seen: the batch of bench:overhead with metrics, traces and logs, and with none of them, in turns.
+"""What observability costs: the batch of bench:overhead with metrics, traces and logs, and with none of them,
+alternately.
 
 python -m benchmarks.observability [--requests 40000] [--rounds 1] [--share 0.01]
 """
@@ -32,7 +33,7 @@ COMPARED = ("requests_per_second", "cpu_ms_per_request", *(f"cpu_ms_per_request_
 
 
 def main(requests: int, rounds: int, share: float) -> int:
-    """Each round is off, on, on, off: what drifts with the time drifts for both."""
+    """Each round is off, on, on, off, so that drift over time affects both sides equally."""
     found: dict[bool, list[dict[str, report.Figure]]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "in.jsonl"
@@ -57,7 +58,8 @@ def unseen(path: Path, requests: int) -> dict[str, report.Figure]:
 
 
 def seen(path: Path, requests: int, share: float) -> dict[str, report.Figure]:
-    """The servers of traces and logs are a receiver in this process, which reads all that it gets."""
+    """Measure with observability on. The trace and log server is a receiver in this process, which reads everything it
+    gets."""
     with receiving_traces() as received:
         environment = {
             **batches.limits(requests),

@@ -19,9 +19,9 @@ REQUESTS = 50_000
 LINE_BYTES = 500
 MEGABYTE = 1_000_000
 ENGINE = "engine"
-"""The simulated engine is not part of the server: its figures are separate and in no sum."""
+"""The simulated engine is not part of the server: its figures are separate and not included in any sum."""
 NO_STANDBY = {"VBATCH_GPU_RUNNER_HAS_STANDBY": "false"}
-"""The next engine is not part of the server either."""
+"""Turns the standby off, because the next engine is not part of the server either."""
 
 
 def main(requests: int) -> int:

@@ -23,7 +23,8 @@ TRIES = 3
 
 
 async def measure(path: Path, file_bytes: int, rules: FileRules) -> dict[str, float]:
-    """From the call to the plan, the best of several tries; CPU includes the start of workers, memory is the peak."""
+    """Measure from the call to the plan, the best of several tries. CPU includes the start of workers; memory is the
+    peak."""
     async with process_planner(path.parent.as_uri()) as planner:
         seconds = [await _seconds(planner, path, file_bytes, rules) for _ in range(TRIES)]
     for worker in active_children():

@@ -1,6 +1,6 @@
-"""The policy study: `./taskw bench:policy` simulates six workloads under every rule and two based on public traces,
-times decisions, compares small cases with their exact optima, and writes benchmarks/results/policy.json; `--plots`
-draws docs/img/policy-*.png."""
+"""The policy study: `./taskw bench:policy` simulates six workloads under every rule, and two workloads based on public
+traces; it times decisions, compares small cases with their exact optima, and writes benchmarks/results/policy.json;
+`--plots` draws docs/img/policy-*.png."""
 
 from __future__ import annotations
 

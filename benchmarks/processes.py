@@ -15,7 +15,7 @@ SAMPLE_SECONDS = 0.25
 
 
 class Sampler:
-    """Looks at the process trees below `roots` (program → pid) from entering until leaving, in a thread of its own.
+    """Looks at the process trees below `roots` (program → pid) from entering until leaving, in its own thread.
 
     A process whose command line has the word `apart[name]` counts as `name`, not as the program above it. If a process
     ends between two looks, its CPU seconds since its last look are lost.
@@ -46,7 +46,7 @@ class Sampler:
 
     @property
     def peak_bytes(self) -> Mapping[str, int]:
-        """Peak resident bytes by program; of pages that several processes share each counts its part."""
+        """Peak resident bytes by program; each process counts its part of the pages that several processes share."""
         return self._peaks
 
     @property
@@ -55,7 +55,7 @@ class Sampler:
         return self._peak_of_all
 
     def drift_bytes(self, name: str) -> int:
-        """The growth of resident bytes from the second quarter of the looks to the last, by their medians."""
+        """The growth of resident bytes from the second to the last quarter of the looks, by their medians."""
         resident = [look[name] for look in self._looks]
         quarter = len(resident) // 4
         if not quarter:
@@ -99,7 +99,8 @@ class Sampler:
 
 
 def _resident_bytes(process: psutil.Process, *, is_alone: bool) -> int:
-    """Its resident pages; where others of its tree may share them, its proportional share, which is slower to read."""
+    """The bytes of its resident pages; if others of its tree may share them, its proportional share, which is slower to
+    read."""
     memory = process.memory_info() if is_alone or not psutil.LINUX else process.memory_full_info()
     return int(getattr(memory, "pss", memory.rss))
 

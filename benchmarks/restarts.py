@@ -1,4 +1,4 @@
-"""How long a batch of a million requests stands still when a service is killed, and the memory of that service.
+"""How long a batch of a million requests stops when a service is killed, and the memory of that service.
 
 python -m benchmarks.restarts [--requests 1000000]
 """
@@ -26,7 +26,7 @@ SERVICES = ("scheduler", "results", "gateway", "gpu-runner")
 KILL_SHARES = (0.3, 0.45, 0.6, 0.75)
 """The shares of the batch that are answered when each of the services is killed."""
 MOVED_REQUESTS = 5_000
-"""More requests than were in flight when a service was killed: these show that it works again."""
+"""More requests than were in flight when a service was killed, so that their answers show that it works again."""
 SECONDS_MAX = 300.0
 POLL_SECONDS = 0.05
 MEGABYTE = 1_000_000

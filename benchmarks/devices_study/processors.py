@@ -13,8 +13,9 @@ SITE = Path(__file__).parent / "pretended"
 
 @dataclass(frozen=True)
 class Pretended:
-    """`features` are what the runner is told, empty for what there is; `environment` makes the engine's libraries keep
-    to them. Same clock and caches, and the memory of this machine: only ratios inside one processor mean anything."""
+    """`features` are what the runner is told, empty for the real ones; `environment` limits the engine's libraries to
+    them. The clock, the caches and the memory are those of this machine, so only ratios within one processor are
+    meaningful."""
 
     name: str
     features: str = ""
@@ -40,7 +41,7 @@ AVX2 = Pretended(
 
 @contextmanager
 def taken_for(processor: Pretended) -> Iterator[None]:
-    """What is started inside finds the older processor."""
+    """Programs started inside the block find the older processor."""
     before = {name: os.environ.get(name) for name in processor.environment}
     os.environ.update(processor.environment)
     try:

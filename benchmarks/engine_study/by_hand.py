@@ -1,4 +1,5 @@
-"""What an engineer would write instead: the grouped file, an asyncio client with a window, a tuned `vllm serve`."""
+"""What an engineer would write instead: a grouped file, an asyncio client with limited concurrency, and a tuned `vllm
+serve`."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ def look(path: Path) -> Counters:
 
 @dataclass
 class Watch:
-    """Looks, from entering until leaving and in a thread, at an engine that is to run `requests` more; with
-    `is_constant` unset it looks only when entering and leaving.
+    """Looks at an engine that will run `requests` more, in a thread, from entering until leaving. With `is_constant`
+    unset, it looks only when entering and leaving.
 
     A look counts from the moment the engine was full until nothing waits outside any more. It is a bubble when no
     request waited inside either (so that the engine could have taken one) and fewer than 95 % of what it can run at

@@ -16,7 +16,7 @@ def figures(done: Study) -> dict[str, Figure]:
 
 
 def rate(done: Study, workload: str, peer: str) -> float | None:
-    """Requests a second, the median over the rounds; None where the peer did not run the file."""
+    """Requests per second, the median over the rounds; None if the peer did not run the file."""
     rates = [lap.requests_per_second for lap in done.laps if (lap.workload, lap.peer) == (workload, peer)]
     return median(rates) if rates else None
 

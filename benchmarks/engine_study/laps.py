@@ -1,4 +1,4 @@
-"""What is measured of one peer on one file, what all peers share, and what a peer must provide."""
+"""What is measured for one peer on one file, what all peers share, and what a peer must provide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This server, whole: NATS, PostgreSQL and all services as processes, accessed over HTTP like by any client."""
+"""The complete server: NATS, PostgreSQL and all services as processes, used over HTTP like any client would."""
 
 from __future__ import annotations
 

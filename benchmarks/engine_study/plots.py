@@ -1,4 +1,4 @@
-"""The study's picture: requests a second of every peer on every file."""
+"""The study's picture: requests per second of every peer on every file."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from vbatch.gpu_runner.adapters.engine.process.child import Child
 from vbatch.gpu_runner.core.command import EngineCommand
 
 BEGAN = b"Reading batch from"
-"""The line it logs once its engine is loaded, before it reads the first line of the file."""
+"""The line that it logs once its engine is loaded, before it reads the first line of the file."""
 
 
 class RunBatch:

@@ -1,4 +1,4 @@
-"""The files of the study. Every round has texts of its own, so that no prefix cache knows them from an earlier one."""
+"""The files of the study. Every round has its own texts, so that no prefix cache knows them from an earlier round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The optimum for a few batches that are all there at the start: least mean flow and least missed deadlines.
+"""The optimum for a few batches that all exist at the start: least mean flow and least missed deadlines.
 
 Within a model the shortest first is best for flow, so a dynamic program over the served part of each model finds the
 least (after Monma and Potts 1989); the batches that can all be on time are found by growing sets.
@@ -91,7 +91,8 @@ def _one_more(served: tuple[int, ...], number: int) -> tuple[int, ...]:
 
 
 def least_missed(batches: Sequence[Batch], swap_seconds: float) -> int:
-    """Grow the sets of batches that can all be on time, each with its earliest end by last model."""
+    """The least number of missed deadlines, found by growing the sets of batches that can all be on time, each with its
+    earliest end by last model."""
     ends: dict[tuple[frozenset[int], ModelId | None], float] = {(frozenset(), None): 0.0}
     for _ in batches:
         grown: dict[tuple[frozenset[int], ModelId | None], float] = {}

@@ -1,4 +1,4 @@
-"""How far any order could improve tiny batches, where the device is half idle: the best order of all waiting batches at
+"""How far any order could improve tiny batches while the device is half idle: the best order of all waiting batches at
 every arrival, and the gain of loading a model ahead while nothing waits, up to knowing which one comes next."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vbatch.scheduler.core.policy.policy import Candidate, Choice, Policy, View
 
 SCENARIO, SWAP_SECONDS = "B tiny batches", 2.6
 STATES_MAX = 60_000
-"""A longer queue is left to the policy; ten workloads had none."""
+"""The bound on states; a queue that needs more is left to the policy, which did not occur in ten workloads."""
 
 
 def tiny_batches(seeds: int) -> dict[str, Figure]:

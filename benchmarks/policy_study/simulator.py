@@ -15,9 +15,9 @@ from vbatch.scheduler.core.state.cost_model import ModelCost
 SLICE_SECONDS = 120.0
 """How long a choice lasts when nothing new arrives."""
 BRIEF_SECONDS = 30.0
-"""How long a choice lasts that asks only for first answers."""
+"""How long a choice lasts if it asks only for first answers."""
 RATE_UNKNOWN = 4.0
-"""Requests a second of a model without a known rate."""
+"""Requests per second of a model without a known rate."""
 FIRST_SERVICE_SHARE = 0.25
 DONE = 1e-9
 OWNER = OwnerId("study")

@@ -1,5 +1,5 @@
-"""Workloads based on public traces: how many requests an hour, how long they are, how they burst. The traces name
-neither models nor deadlines, so both are added: a tenant sends the requests of an hour as one batch.
+"""Workloads based on public traces: how many requests arrive per hour, how long they are, and how they burst. The
+traces name neither models nor deadlines, so both are added: a tenant sends the requests of an hour as one batch.
 
 Counts and mean tokens are those of the published files, each 59 minutes: Azure LLM inference 2023 (Patel et al., ISCA
 2024) and Mooncake (Qin et al., FAST 2025). Bursts are those of BurstGPT (Wang et al. 2024), gamma distributed.
@@ -52,17 +52,17 @@ class _Tenant:
 
     @property
     def work_an_hour(self) -> float:
-        """Seconds of device time."""
+        """The work of an hour, in seconds of device time."""
         return self.requests_an_hour * self.request_units / MEASURED.request_units / REQUESTS_A_SECOND[self.model]
 
 
 def hourly(seed: int) -> list[Batch]:
-    """All tenants send their batches when the hour is over, each hour as many requests."""
+    """All tenants send their batches when the hour is over, with the same number of requests every hour."""
     return _batches(seed, lambda _: 1.0, lambda _: 1.0)
 
 
 def bursts(seed: int) -> list[Batch]:
-    """A tenant's requests come in bursts, and the tenant sends them at some time in the hour after."""
+    """A tenant's requests come in bursts, and the tenant sends them at some time in the following hour."""
     return _batches(seed, lambda random: random.gammavariate(BURST_SHAPE, 1.0 / BURST_SHAPE), Random.random)
 
 

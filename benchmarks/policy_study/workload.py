@@ -68,7 +68,7 @@ def _arrivals(random: Random, shape: Shape, mean_work: float) -> Iterator[float]
 
 
 def backlog(seed: int) -> list[Batch]:
-    """120 batches that are all there at the start."""
+    """120 batches that all exist at the start."""
     arriving = workload(seed, Shape(120, 0.9))
     return [
         Batch(arrival.number, arrival.model, arrival.work, 0.0, arrival.due - arrival.arrived) for arrival in arriving

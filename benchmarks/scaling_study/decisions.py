@@ -1,4 +1,4 @@
-"""What one decision and one fold cost in a fleet whose devices are full, by the scheduler's own code."""
+"""What one decision and one fold cost in a fleet whose devices are full, measured with the scheduler's own code."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vbatch.scheduler.core.state.state import State, evolve
 
 MODELS, OWNERS = 20, 50
 CONCURRENCY = 256
-"""Of each engine, so that slices are as large as they become."""
+"""The concurrency of each engine, chosen so that slices have their maximum size."""
 REQUESTS = 4 * SLICE_REQUESTS_MAX
-"""Of each batch: a batch is never used up by a measurement."""
+"""The requests of each batch: a measurement never uses up a batch."""
 REPEATS = 8
 START = datetime(2026, 1, 1, tzinfo=UTC)
 USAGE = e.Usage(input_tokens=100, output_tokens=200)
@@ -58,7 +58,7 @@ class Fleet:
             evolve(self.state, event, self.state.sequence + 1)
 
     def chunk(self, requests: int) -> e.ChunkOutline:
-        """What the runner records next that was served longest ago: its oldest slice, the first requests of it."""
+        """The next chunk of the runner that was served longest ago: the first requests of its oldest slice."""
         slice_ = next(iter(self.state.slices.values()))
         sent = slice_.event
         outcomes = tuple(e.OutcomeOutline(line, 200, USAGE) for line in list(slice_.lines)[:requests])
@@ -92,7 +92,7 @@ class Fleet:
         self.state.batches[batch_id].plan = plan
 
     def _send(self, runner_id: RunnerId, number: int) -> None:
-        """A full slice of a batch of the runner's model, the batches in turn."""
+        """Send a full slice of a batch of the runner's model, taking the batches in turn."""
         runner = self.state.runners[runner_id]
         of_model = [each for each in self.state.batches.values() if each.model == runner.model]
         batch = of_model[number // MODELS % len(of_model)]

@@ -1,4 +1,4 @@
-"""Fleets of simulated devices under the scheduler's own decisions: how fast it decides, and how the batches fare."""
+"""Fleets of simulated devices under the scheduler's own decisions: how fast it decides, and how long batches take."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vbatch.scheduler.core.state.cost_model import units
 LOAD = 0.85
 """Work that arrives, as a share of what the devices can do."""
 REQUESTS_MAX = 6_000
-"""Simulated requests: above it one stands for several."""
+"""The limit on simulated requests; above it, one request stands for several."""
 SWAP_SECONDS = 48.0
 CONCURRENCY = 64
 
 
 @dataclass
 class TimedService(Service):
-    """The CPU seconds of decisions and of folds, and how many there were."""
+    """Records the CPU seconds of decisions and of folds, and how many there were."""
 
     decide_seconds: float = 0.0
     decisions: int = 0
@@ -50,7 +50,7 @@ class TimedService(Service):
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What became of a fleet: times of batches in minutes, the rest as named."""
+    """The result of a fleet: times of batches in minutes, the rest as named."""
 
     decisions_a_second: float
     folds_a_second: float

@@ -1,4 +1,5 @@
-"""What one stream and one results process take: a real nats-server that syncs every write, a real PostgreSQL."""
+"""What one stream and one results process can handle, with a real nats-server that syncs every write and a real
+PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from vbatch.journal.port import Journal
 from vbatch.journal.settings import JournalSettings
 
 ALONE = 300
-"""Events that are appended one after the other, as a scheduler appends its decisions."""
+"""How many events are appended one after another, as a scheduler appends its decisions."""
 CHUNK_OUTCOMES = 11
 """What each of 512 devices answers in half a second at 10^9 requests a day."""
 SOURCE = "benchmark"
@@ -24,7 +25,7 @@ SOURCE = "benchmark"
 
 @dataclass(frozen=True, slots=True)
 class LogCosts:
-    """`append_ms` is the median from asking to stored, one event at a time."""
+    """`append_ms` is the median time from the request until the event is stored, one event at a time."""
 
     append_ms: float
     events_a_second: float
@@ -34,7 +35,7 @@ class LogCosts:
 
 
 async def log_costs(folder: Path, outcomes: int) -> LogCosts:
-    """The stream gets chunks of few answers, as a large fleet writes them; answers have 400 bytes."""
+    """Measure the log. The stream gets chunks of few answers, as a large fleet writes them; answers have 400 bytes."""
     async with (
         nats_server(file_store_max="16GB") as nats,
         connect(JournalSettings(url=nats.url, name="benchmark")) as journal,

@@ -31,7 +31,8 @@ class ColdStart:
 
 
 def cold_starts(engine_python: Path, prepare: Path, home: Path, pair: Pair) -> list[ColdStart]:
-    """One cold start of each model. Its package is prepared and read once before, so that no disk is measured."""
+    """One cold start of each model. Its package is prepared and read once beforehand, so that the disk is not
+    measured."""
     paths = RunnerPaths(home, "cold", engine_python, prepare)
     return asyncio.run(_all(paths, [pair.one, pair.other]))
 

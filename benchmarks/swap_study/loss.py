@@ -1,4 +1,5 @@
-"""Batches for two models in turn, each a swap: which lines were lost or came twice, and what the swaps left behind."""
+"""Batches for two models in turn, each causing a swap: which lines were lost or duplicated, and what the swaps left
+behind."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tests.support.stack import RunningStack
 LINES = 4
 END_SECONDS_MAX = 900.0
 SETTLED_AFTER_SWAPS = 4
-"""By then every library has loaded what it loads once."""
+"""After this many swaps, every library has loaded what it loads once."""
 QUIET_SECONDS, QUIET_SECONDS_MAX = 1.0, 60.0
 MEGABYTE = 1_000_000
 
@@ -42,7 +43,7 @@ class Tally:
     ended: Belongings | None = None
 
     def more(self, name: str) -> int:
-        """How many more there are at the end than at the beginning."""
+        """How many more of a resource there are at the end than at the beginning."""
         assert self.began is not None and self.ended is not None
         return int(getattr(self.ended, name)) - int(getattr(self.began, name))
 

@@ -20,7 +20,7 @@ def _no() -> Callable[[], bool]:
     return lambda: False
 
 
-if LEVEL and importlib.util.find_spec("torch"):  # our own services find this file, too
+if LEVEL and importlib.util.find_spec("torch"):  # our own services load this file, too
     import torch.cpu  # type: ignore[import-not-found, unused-ignore]  # lives in the engine's environment
 
     for name in LACKING[LEVEL]:

@@ -1,4 +1,4 @@
-"""What the runner needs besides the journal: engines, input files, and storage for large answers."""
+"""What the runner needs in addition to the journal: engines, input files, and storage for large answers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class InputUnreadable(Exception):
 
 
 Gate: TypeAlias = Callable[[], Awaitable[None]]
-"""Returns as soon as a request may leave; if it already may, without a turn of the event loop."""
+"""Returns as soon as a request may leave. If it already may, it returns without a turn of the event loop."""
 
 
 async def open_gate() -> None:
@@ -82,18 +82,18 @@ class Engine(Protocol):
 
     @property
     def places(self) -> int | None:
-        """How many requests to keep inside now, where the engine finds that out by itself; else None."""
+        """How many requests to keep inside now, if the engine finds that out by itself; otherwise None."""
 
     @property
     def replicas(self) -> Sequence[Replica]:
-        """The servers of an engine that is a fleet; none of any other."""
+        """The servers of an engine that is a fleet; empty for any other engine."""
 
     def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate, group: int = 0) -> Awaitable[Answer]:
         """Send one request. Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. Cancelling it takes the request
         back.
 
         The gate is passed right before the request leaves, when there is a connection for it. Requests of one `group`
-        share a prompt prefix; 0 is no group.
+        share a prompt prefix; 0 means no group.
         """
 
     def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AbstractAsyncContextManager[OpenAnswer]:
@@ -107,22 +107,23 @@ class Engine(Protocol):
     async def is_healthy(self) -> bool: ...
 
     async def progress(self) -> str | None:
-        """A text that changes while the engine works; None when it does not tell."""
+        """A text that changes while the engine works; None if the engine does not report progress."""
 
     async def stats(self) -> EngineStats | None:
-        """How busy it says it is; None when it does not tell."""
+        """The load that the engine reports; None if it reports none."""
 
     async def metrics(self) -> bytes:
-        """What it shows to Prometheus, as text; empty when it shows nothing."""
+        """The engine's metrics as Prometheus text; empty if it has none."""
 
     async def gone(self) -> str:
-        """Return how it ended, once it has; never for one that is not ours to watch."""
+        """Return how the engine ended, once it has; never return for an engine that is not ours to watch."""
 
     async def release(self) -> None:
-        """Not wanted for now, and well: the launcher may keep it loaded, until it launches or closes."""
+        """Release an engine that is healthy but not wanted for now: the launcher may keep it loaded until it launches
+        or closes."""
 
     async def stop(self) -> None:
-        """Return when none of its processes is left, or the kernel will not let one go."""
+        """Stop the engine. Return when none of its processes is left, or when the kernel holds one of them."""
 
 
 class Launcher(Protocol):

@@ -1,4 +1,4 @@
-"""Builds a runner from its settings: one at a time per home folder, after sweeping what the last one left."""
+"""Builds a runner from its settings: one at a time per home folder, after sweeping what the previous one left."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 async def run(settings: RunnerSettings, stop: Stop) -> None:
-    """Run one life of the runner. Raises what ends it, except a requested stop."""
+    """Run the runner once. Raises what ends it, except a requested stop."""
     paths = _paths(settings)
     paths.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with hold_lock(paths.run_folder / "lock"):

@@ -1,4 +1,4 @@
-"""What the labeler asks of the world: Label Studio, the blobs of items, the log."""
+"""What the labeler needs from outside: Label Studio, the blobs of items, the log."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from vbatch.labeler.core.tasks import Task
 
 
 class Away(Exception):
-    """Label Studio, or a blob store, does not answer as it should; a retry can help."""
+    """Raised when Label Studio or a blob store does not answer as it should; a retry may help."""
 
 
 class Refused(Exception):
-    """Label Studio understood and refuses; only a person can help. The text has its words."""
+    """Raised when Label Studio understood a request and refuses it; only a person can help. The text has its words."""
 
 
 class ProjectGone(Exception):
-    """Label Studio has no such project any more."""
+    """Raised when Label Studio no longer has the project."""
 
 
 class LabelStudio(Protocol):
@@ -39,18 +39,18 @@ class LabelStudio(Protocol):
         """The keys of the newest tasks of the project, at most `count`."""
 
     def tasks(self, project_id: int) -> AsyncIterator[Sequence[LabeledTask]]:
-        """All tasks with what was said about them, page by page, the last changed ones first."""
+        """All tasks with their annotations, page by page, the last changed ones first."""
 
     async def delete_task(self, task_id: int) -> None:
-        """One that is not there counts as deleted."""
+        """Delete the task; a task that does not exist counts as deleted."""
 
     async def provide_bell(self, project_id: int, url: str, secret: str) -> None:
-        """Have the project tell this URL of every change, with the secret in a header."""
+        """Make the project notify this URL of every change, with the secret in a header."""
 
 
 class Items(Protocol):
     async def read(self, blob: str) -> list[LabelingItem]:
-        """Raises Away."""
+        """Read the items. Raises Away."""
 
 
 @dataclass(frozen=True, slots=True)

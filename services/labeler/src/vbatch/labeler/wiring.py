@@ -83,7 +83,7 @@ async def _health_served(
 
 
 def bell_secret(home: Path) -> str:
-    """What Label Studio says to be heard; made once, and kept."""
+    """The secret with which Label Studio rings the bell; created once and kept."""
     path = home / BELL_SECRET
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,1 +1,1 @@
-"""Tells webhook endpoints what happened: signed, with retries, each event under one id for ever."""
+"""Tells webhook endpoints what happened: signed, with retries, and each event under one permanent id."""

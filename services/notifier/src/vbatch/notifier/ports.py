@@ -1,4 +1,4 @@
-"""What the notifier asks of the world: one HTTP POST, the secrets, the log."""
+"""What the notifier needs from outside: one HTTP POST, the secrets, the log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class SecretMissing(Exception):
 
 class Sender(Protocol):
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """One try, bounded in time; whatever goes wrong is an answer with a fault."""
+        """Make one try, bounded in time. Any failure is returned as an answer with a fault."""
         ...
 
 
 class Secrets(Protocol):
     def read(self, reference: str) -> bytes:
-        """Blocks: call it in a thread. Raises SecretMissing."""
+        """Return the secret. Blocks, so call it in a thread. Raises SecretMissing."""
         ...
 
 
@@ -35,6 +35,6 @@ class Dependencies:
     pid: int
     now: Callable[[], datetime]
     on_tried: Callable[[str], None]
-    """Told how each try ended."""
+    """Called with how each try ended."""
     on_exhausted: Callable[[], None]
-    """Told when the tries of a delivery are used up."""
+    """Called when the tries of a delivery are used up."""

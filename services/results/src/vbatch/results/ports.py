@@ -15,7 +15,7 @@ from vbatch.results.core.verdicts import DueEvaluation
 
 
 class Trouble(Exception):
-    """The database or the disk failed; a retry can help."""
+    """Raised when the database or the disk failed; a retry may help."""
 
 
 class CheckpointMoved(Exception):
@@ -53,7 +53,7 @@ class StoredFile(NamedTuple):
 
 class GoneOutput(NamedTuple):
     """An output or error file that was deleted or has expired, of a batch that has ended. `sequence` is the file's;
-    `is_last` says that the batch has no other file left."""
+    `is_last` is true if the batch has no other file left."""
 
     sequence: int
     file_id: FileId
@@ -63,7 +63,8 @@ class GoneOutput(NamedTuple):
 
     @property
     def kinds(self) -> tuple[OutputKind, ...]:
-        """Whose answers are gone: those of the file, and with the last one also those that came too late for a file."""
+        """The kinds whose answers are gone: that of the file and, with the last file, also those of answers that came
+        too late for a file."""
         own: OutputKind = "output" if self.file_id == output_file_id(self.batch_id, "output") else "error"
         return ("output", "error") if self.is_last else (own,)
 
@@ -101,8 +102,8 @@ class ReadModel(Protocol):
         """Files deleted or expired before `gone_before` that no unfinished batch reads, after sequence `after`."""
 
     async def aging_files(self, before: datetime, now: datetime, after: int, limit: int) -> list[AgingFile]:
-        """Input, output and error files made before `before`, by `sequence`, which nobody has deleted, have not expired
-        `now`, and are read by no unfinished batch."""
+        """Input, output and error files made before `before`, by `sequence`: those that are not deleted, have not
+        expired at `now`, and that no unfinished batch reads."""
         ...
 
     async def gone_outputs(self, now: datetime, after: int, limit: int) -> list[GoneOutput]:
@@ -128,13 +129,15 @@ class PartialFiles(Protocol):
         """The lines at these places, in their order."""
 
     def blocks(self, batch_id: BatchId, length: int) -> Iterator[bytes]:
-        """Its first `length` bytes, block by block; fewer if the file is shorter, none if it is missing."""
+        """The first `length` bytes of the batch's file, block by block; fewer if the file is shorter, none if it is
+        missing."""
 
     def remove(self, batch_id: BatchId) -> None:
         """Remove the file of a batch that has ended; one that does not exist counts as removed."""
 
     def remove_copies(self, batch_id: BatchId) -> bool:
-        """Remove it from every other folder below the results folder; return False if one of them is being filled."""
+        """Remove the file from every other folder below the results folder; return False if one of them is being
+        filled."""
 
 
 class Difference(NamedTuple):
@@ -165,7 +168,7 @@ class Generations(Protocol):
     """Read models side by side. Every method raises Trouble."""
 
     async def served(self) -> Served | None:
-        """The served read model; None when there is none, or one of another version."""
+        """The served read model; None if there is none or if it has another version."""
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """A snapshot; it requires that a read model of this version is served."""

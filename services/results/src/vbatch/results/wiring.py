@@ -114,7 +114,7 @@ async def _traced(settings: ResultsSettings, journal: Journal) -> AsyncIterator[
     if settings.otlp_endpoint is None:
         yield
         return
-    from vbatch.results.adapters.otlp import OtlpTraces  # a start without traces is spared it
+    from vbatch.results.adapters.otlp import OtlpTraces  # a start without traces does not need it
 
     traces = OtlpTraces(settings.otlp_endpoint)
     tracing = Tracing(journal.log, traces.send, await unsent_since(journal.log), settings.trace_requests_share)
@@ -177,7 +177,7 @@ async def rebuild_dependencies(
 
 
 def _notes(settings: ResultsSettings) -> NotesFile:
-    """A standby on the same machine has notes of its own."""
+    """The file of the notes. A standby on the same machine has its own."""
     name = f"results-standby-{settings.port}" if settings.standby else "results"
     return NotesFile(settings.home / "run" / f"{name}.ends.json")
 

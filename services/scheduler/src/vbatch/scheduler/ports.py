@@ -1,4 +1,4 @@
-"""What the scheduler needs besides the journal: a clock, and a reader of input files."""
+"""What the scheduler needs in addition to the journal: a clock, and a reader of input files."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ async def _run(settings: SchedulerSettings, journal: JetStreamJournal, stop: Sto
 
 
 def _notes_path(settings: SchedulerSettings) -> Path:
-    """A standby on the same machine has notes of its own."""
+    """The path of the notes. A standby on the same machine has its own."""
     name = f"scheduler-standby-{settings.port}" if settings.standby else "scheduler"
     return settings.home / "run" / f"{name}.ends.json"
 

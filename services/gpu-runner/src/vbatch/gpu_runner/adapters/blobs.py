@@ -20,7 +20,7 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 class BlobFiles:
-    """Retries transient errors with pauses that double. `trouble` says why an answer waits to be stored."""
+    """Retries transient errors with pauses that double. `trouble` is the reason why an answer waits to be stored."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs

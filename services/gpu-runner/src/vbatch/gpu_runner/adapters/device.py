@@ -21,8 +21,8 @@ class DeviceTrouble(Exception):
 
 
 async def detect(index: int = 0, cpu_features: str = "") -> Device:
-    """The GPU with this index where nvidia-smi shows one, else the processor with the machine's memory, or what a
-    cgroup leaves of that. `cpu_features` stand in for what the processor says it has, where they are given."""
+    """Return the GPU with this index if nvidia-smi shows one, otherwise the processor with the machine's memory, or
+    with the part of it that a cgroup allows. `cpu_features`, if given, replace those that the processor reports."""
     if shutil.which("nvidia-smi") and (answer := await _query(index, "name,memory.total")):
         name, total_mib = (part.strip() for part in answer.rsplit(",", 1))
         found = await asyncio.to_thread(read_gpus)
@@ -43,13 +43,13 @@ async def free_bytes(device: Device) -> int | None:
 
 
 def machine_memory_bytes() -> int:
-    """What this process may use at most: the machine's memory, or less where a cgroup says so."""
+    """The most memory that this process may use: the machine's, or less if a cgroup limits it."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(machine, memory_limit_bytes() or machine)
 
 
 def machine_free_bytes() -> int:
-    """The machine's memory that is free or can be freed at once (proc_meminfo(5)), or less where a cgroup says so."""
+    """The machine's memory that is free or can be freed at once (proc_meminfo(5)), or less if a cgroup limits it."""
     with open("/proc/meminfo") as file:
         fields = dict(line.split(":", 1) for line in file)
     free, left = int(fields["MemAvailable"].split()[0]) * 1024, memory_left_bytes()
@@ -57,7 +57,8 @@ def machine_free_bytes() -> int:
 
 
 async def wait_until_free(device: Device, wanted_bytes: int | None, seconds_max: float) -> bool:
-    """Whether about `wanted_bytes` became free in time. The driver frees memory later than the process ends."""
+    """Whether about `wanted_bytes` became free in time. The driver frees memory some time after the process has
+    ended."""
     if wanted_bytes is None:
         return True
     try:

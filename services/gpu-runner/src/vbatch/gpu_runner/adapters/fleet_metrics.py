@@ -10,12 +10,12 @@ from prometheus_client.registry import Collector
 from vbatch.gpu_runner.core.fleet.fleet import Replica
 
 NAMED_MAX = 64
-"""Replicas with a label of their own; the others share one."""
+"""How many replicas get their own label; the others share one."""
 OTHERS = "other"
 
 
 class FleetCollector(Collector):
-    """Nothing while no fleet is loaded. The counters start at 0 with each engine session."""
+    """Exposes nothing while no fleet is loaded. The counters start at 0 with each engine session."""
 
     def __init__(self, replicas: Callable[[], Sequence[Replica]]) -> None:
         self._replicas = replicas

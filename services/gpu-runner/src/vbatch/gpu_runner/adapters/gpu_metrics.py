@@ -1,4 +1,4 @@
-"""The GPU's own figures, asked of its driver through NVML. What there is no driver for, or no sensor, is absent."""
+"""The GPU's metrics, read from its driver through NVML. A value without a driver or a sensor is absent."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ THROTTLE_REASONS = {
     "thermal": pynvml.nvmlClocksThrottleReasonSwThermalSlowdown | pynvml.nvmlClocksThrottleReasonHwThermalSlowdown,
     "hardware": pynvml.nvmlClocksThrottleReasonHwSlowdown,
 }
-"""Which bits of NVML's mask slow the clocks down against the wish of the work."""
+"""The bits of NVML's mask for reasons that slow the clocks although there is work."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuReading:
-    """What one card tells, in base units; None is what it does not tell. `is_lost`: the card fell off the bus."""
+    """What one card reports, in base units; None for a value that it does not report. `is_lost`: the card fell off the
+    bus."""
 
     is_lost: bool = False
     memory_used_bytes: float | None = None
@@ -40,14 +41,14 @@ class GpuReading:
 
 class Gpu:
     """One card, by its index as nvidia-smi counts. The connection to its driver is made once and kept: making it can
-    take long, asking takes some milliseconds."""
+    take long, while a reading takes some milliseconds."""
 
     def __init__(self, index: int) -> None:
         self._index = index
         self._is_connected = False
 
     def read(self) -> GpuReading | None:
-        """None where there is no driver or no such card. Blocks."""
+        """Read the card; None if there is no driver or no such card. Blocks."""
         try:
             self._connect()
             return _reading(pynvml.nvmlDeviceGetHandleByIndex(self._index))
@@ -63,7 +64,7 @@ class Gpu:
 
 
 def gpu_reading(gpu: Gpu) -> Reading:
-    """Nothing where no driver answers."""
+    """The GPU's metrics; empty if no driver answers."""
 
     async def read() -> Iterable[Metric]:
         metrics = await asyncio.to_thread(gpu.read)
@@ -73,7 +74,7 @@ def gpu_reading(gpu: Gpu) -> Reading:
 
 
 async def power_watts(gpu: Gpu) -> float | None:
-    """What the card draws; None where it does not tell."""
+    """The power that the card draws, in watts; None if it does not report it."""
     reading = await asyncio.to_thread(gpu.read)
     return reading.power_watts if reading is not None else None
 
@@ -137,7 +138,7 @@ def _throttled(mask: int | None) -> Mapping[str, bool]:
 
 
 def _told(ask: Callable[[], T]) -> T | None:
-    """None for what this card or driver does not tell."""
+    """Return the value; None if this card or driver does not report it."""
     try:
         return ask()
     except pynvml.NVMLError_GpuIsLost:

@@ -1,4 +1,4 @@
-"""What NVIDIA's driver tells of the GPUs, through its management library (NVML)."""
+"""What NVIDIA's driver reports about the GPUs, through its management library (NVML)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 GPUS_MAX = 64
 NVLINKS_MAX = 18
-"""Of one GPU (nvml.h, NVML_NVLINK_MAX_LINKS)."""
+"""The most NVLinks of one GPU (nvml.h, NVML_NVLINK_MAX_LINKS)."""
 MILLIWATTS = 1000.0
 
 
 class Memory(Protocol):
-    """In bytes."""
+    """A GPU's memory in bytes."""
 
     @property
     def total(self) -> int: ...
@@ -49,7 +49,8 @@ class Nvml(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """`trouble` says why the driver tells nothing; empty where it does. `cuda` is the newest it runs, as in 12.8."""
+    """The GPUs of this machine. `trouble` is the reason why the driver reports nothing; empty if it reports. `cuda` is
+    the newest version that it runs, such as 12.8."""
 
     gpus: tuple[Gpu, ...] = ()
     driver: str = ""
@@ -58,7 +59,7 @@ class Gpus:
 
 
 def read_gpus(nvml: Nvml = pynvml) -> Gpus:
-    """All GPUs of this machine; none, with the reason, where there is no driver or it does not answer."""
+    """All GPUs of this machine; none, with the reason, if there is no driver or it does not answer."""
     try:
         with _opened(nvml):
             version = nvml.nvmlSystemGetCudaDriverVersion()
@@ -104,7 +105,7 @@ def _is_linked(nvml: Nvml, handle: object, link: int) -> bool:
 
 
 def _told(ask: Callable[[], T]) -> T | None:
-    """None for what this GPU has not, or this driver does not tell."""
+    """Return the value; None if this GPU does not have it or this driver does not report it."""
     try:
         return ask()
     except pynvml.NVMLError:

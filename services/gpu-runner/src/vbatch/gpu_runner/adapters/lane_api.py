@@ -2,7 +2,7 @@
 
 Both need the token that the gateway and its runners share. An answer that the engine streams is passed on piece by
 piece; any other is complete before its first byte leaves. If the engine is lost in the middle of a stream, the
-connection is cut: a stream that ends well is a whole one.
+connection is cut: a stream that ends normally is complete.
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 def lane_pages(
     find_lane: Callable[[], Lane | None], token: str, watts: Callable[[], Awaitable[float | None]]
 ) -> list[web.RouteDef]:
-    """The routes of the lane. `find_lane` returns None before the runner has its lease, `watts` what the device draws,
-    None where it does not tell."""
+    """The routes of the lane. `find_lane` returns None before the runner has its lease. `watts` returns the power that
+    the device draws, or None if it does not report it."""
 
     def admitted(request: web.Request) -> Lane:
-        """Raises HTTPUnauthorized for a wrong token, HTTPServiceUnavailable while there is no lane."""
+        """Return the lane for a request. Raises HTTPUnauthorized for a wrong token, HTTPServiceUnavailable while there
+        is no lane."""
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(errors="replace"), f"Bearer {token}".encode()):
             raise web.HTTPUnauthorized
@@ -91,7 +92,7 @@ async def _asked(lane: Lane, request: web.Request) -> web.StreamResponse:
 
 
 async def _body(request: web.Request) -> bytes:
-    """Raises HTTPRequestEntityTooLarge."""
+    """Read the body. Raises HTTPRequestEntityTooLarge."""
     body = bytearray()
     async for piece in request.content.iter_any():
         body += piece
@@ -138,7 +139,7 @@ async def _streamed(lane: Lane, request: web.Request, answer: OpenAnswer) -> web
     except (ConnectionLost, RequestTimedOut) as error:
         log.warning("lane_cut", path=request.path, reason=str(error))
         if request.transport is not None:
-            request.transport.abort()  # without the end of the stream, so that nobody takes it for a whole one
+            request.transport.abort()  # without the end of the stream, so that no client takes it for complete
         return response
     await response.write_eof()
     return response

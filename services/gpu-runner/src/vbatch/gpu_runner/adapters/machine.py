@@ -1,6 +1,6 @@
-"""What the kernel tells of this machine's processor: its features, which cores there are, and a cgroup's limits.
+"""What the kernel reports about this machine's processor: its features, its cores, and a cgroup's limits.
 
-`root` is another place for /proc and /sys. What is not there counts as not told: no figure is made up for it.
+`root` is another place for /proc and /sys. A missing file counts as unknown: no value is made up for it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from vbatch.gpu_runner.core.processor import LogicalCore, Processor, features_in
 ROOT = Path("/")
 CPUINFO_BYTES_MAX = 16 << 20
 CPUINFO_FLAGS = ("flags", "Features")
-"""What x86 and Arm call the line (proc_cpuinfo(5))."""
+"""The names of the line on x86 and Arm (proc_cpuinfo(5))."""
 CPUINFO_NAMES = ("model name", "Model")
 NO_LIMIT = "max"
 CGROUP_V1_NO_LIMIT_BYTES = 1 << 60
-"""A limit this high means none (the kernel's PAGE_COUNTER_MAX, rounded to pages)."""
+"""A limit this high means that there is none (the kernel's PAGE_COUNTER_MAX, rounded to pages)."""
 
 
 def read_processor(features: str = "", root: Path = ROOT, usable: Collection[int] | None = None) -> Processor:
-    """`features` are taken in place of those told, where any are given; `usable` are the cores this process may use.
-    Raises UnknownFeature."""
+    """Read the processor. `features`, if given, replace those that the kernel reports; `usable` are the cores that this
+    process may use. Raises UnknownFeature."""
     said = _cpuinfo(root)
     found = named_features(features) if features else features_in(_first(said, CPUINFO_FLAGS).split())
     numbers = sorted(os.sched_getaffinity(0) if usable is None else usable)
@@ -36,14 +36,15 @@ def read_processor(features: str = "", root: Path = ROOT, usable: Collection[int
 
 
 def processor_quota(root: Path = ROOT) -> float | None:
-    """How many processors' time the cgroups of this process grant, the least of them; None without a limit."""
+    """The processor time that the cgroups of this process grant, in processors: the smallest limit; None without a
+    limit."""
     return min(
         filter(None, (*map(_quota_v2, _folders(root, "")), *map(_quota_v1, _folders(root, "cpu")))), default=None
     )
 
 
 def memory_limit_bytes(root: Path = ROOT) -> int | None:
-    """The least that the cgroups of this process allow; None where none sets a limit."""
+    """The smallest memory limit of the cgroups of this process, in bytes; None if there is no limit."""
     second = (_number(folder / "memory.max") for folder in _folders(root, ""))
     first = (_number(folder / "memory.limit_in_bytes") for folder in _folders(root, "memory"))
     limits = [item for item in (*second, *first) if item is not None and item < CGROUP_V1_NO_LIMIT_BYTES]
@@ -51,8 +52,8 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
 
 
 def memory_left_bytes(root: Path = ROOT) -> int | None:
-    """What the tightest cgroup of this process still grants; None where none sets a limit. Cached files that nobody has
-    used lately count as free: the kernel gives their room away when it is asked for."""
+    """The bytes that the tightest cgroup of this process still grants; None if there is no limit. Cached files that
+    were not used lately count as free: the kernel gives up their memory on demand."""
     second = [_left(folder, "memory.max", "memory.current", "inactive_file") for folder in _folders(root, "")]
     first = [
         _left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
@@ -70,7 +71,7 @@ def _left(folder: Path, limit: str, used: str, cached: str) -> int | None:
 
 
 def _cpuinfo(root: Path) -> Mapping[str, str]:
-    """The first processor's lines. All have the same features as far as a program may rely on them."""
+    """The first processor's lines. All processors have the same features, as far as a program may rely on them."""
     with (root / "proc/cpuinfo").open(errors="replace") as file:
         text = file.read(CPUINFO_BYTES_MAX)
     lines = (line.partition(":") for line in reversed(text.splitlines()))
@@ -95,7 +96,7 @@ def _nodes(root: Path) -> dict[int, int]:
 
 
 def _listed(path: Path) -> frozenset[int]:
-    """The numbers of a list such as `0-3,8` (cpuset(7)); none where there is no such file."""
+    """The numbers of a list such as `0-3,8` (cpuset(7)); none if there is no such file."""
     found: set[int] = set()
     for part in filter(None, _text(path).split(",")):
         first, _, last = part.partition("-")

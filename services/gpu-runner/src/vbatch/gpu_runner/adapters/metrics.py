@@ -31,7 +31,7 @@ ENGINE_COUNTERS = {
 
 
 class RunnerCollector(Collector):
-    """`clock` is the one whose times the figures hold."""
+    """`clock` must be the clock that the metrics' times come from."""
 
     def __init__(self, metrics: RunnerMetrics, feed: Feed, clock: Callable[[], float] = monotonic) -> None:
         self._metrics = metrics
@@ -108,7 +108,7 @@ class RunnerCollector(Collector):
 
 
 def engine_reading(exposition: Callable[[], Awaitable[bytes]]) -> Reading:
-    """What the loaded engine tells of itself; nothing while there is none."""
+    """What the loaded engine reports about itself; nothing while no engine is loaded."""
 
     async def read() -> Iterable[Metric]:
         return list(engine_metrics(engine_counters_in(await exposition())))
@@ -117,7 +117,7 @@ def engine_reading(exposition: Callable[[], Awaitable[bytes]]) -> Reading:
 
 
 def engine_page(exposition: Callable[[], Awaitable[bytes]]) -> web.RouteDef:
-    """`GET /metrics/engine`: all that the engine shows to Prometheus, which is out of reach behind its socket."""
+    """`GET /metrics/engine`: all metrics of the engine, which Prometheus cannot reach behind the engine's socket."""
 
     async def page(_request: web.Request) -> web.Response:
         return web.Response(body=await exposition(), headers={"Content-Type": TEXT})

@@ -35,7 +35,7 @@ class _OutputDetails(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    """The names that chat, completions and embeddings use, and those that responses use."""
+    """The field names of chat, completions and embeddings, and those of responses."""
 
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None

@@ -1,7 +1,7 @@
 """Asks an engine for one token before its first sleep and after each wake: if the answers differ, it is restarted.
 
 The token and its log probability are compared as vLLM's own snapshots do (vllm/snapshot); for an embedding model, the
-numbers are.
+numbers are compared.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the device chooses where a model's definition says nothing: one table for processors, one for GPUs, each entry
-with its reason.
+"""What the device chooses if a model's definition says nothing: one table for processors and one for GPUs. Each entry
+has its reason.
 
-What was measured says so; the rest follows from what the hardware computes itself and from vLLM's own defaults.
+A reason that was measured says so; the others follow from what the hardware supports and from vLLM's own defaults.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ DTYPE, KV_DTYPE, EAGER = "dtype", "kv-cache-dtype", "enforce-eager"
 BLOCK_SIZE, BATCHED_TOKENS = "block-size", "max-num-batched-tokens"
 BINDING, THREADS = "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS"
 NO_BINDING = "nobind"
-"""vLLM's word: threads are counted but not tied to cores (vllm/utils/ompmultiprocessing.py)."""
+"""vLLM's value for threads that are counted but not bound to cores (vllm/utils/ompmultiprocessing.py)."""
 CPU_BLOCK_TOKENS = 32
 CPU_BATCHED_TOKENS = 2048
 PHYSICAL_CORES_MIN = 4
-"""From so many cores on, their hyperthreads are left to what feeds the engine."""
+"""With this many cores or more, their hyperthreads are left to the processes that feed the engine."""
 SPARE_CORE_FROM = 8
-"""From so many cores without hyperthreads on, one is left to what feeds the engine, as vLLM itself does."""
+"""With this many cores or more and no hyperthreads, one core is left to the processes that feed the engine, as vLLM
+itself does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An argument of the engine or, in capitals, a variable of its environment; and why it has this value."""
+    """An argument of the engine or, in capitals, a variable of its environment, and why it has this value."""
 
     name: str
     value: ArgumentValue
@@ -44,12 +45,12 @@ DTYPES: tuple[tuple[Feature, str, str], ...] = (
     (Feature.ARM_BF16, BFLOAT16, "this processor computes bfloat16 itself (Arm BF16)"),
     (Feature.NEON, FLOAT32, "this processor emulates bfloat16: it has NEON without BF16"),
 )
-"""The first feature a processor has decides. On two cores with AVX2 a chat file ran at 1.10 requests/s in bfloat16,
-1.38 in float16 and 6.51 in float32 (SmolLM2-135M); docs/performance.md has the others."""
+"""The first feature in this list that the processor has decides. On two cores with AVX2 a chat file ran at 1.10
+requests/s in bfloat16, 1.38 in float16 and 6.51 in float32 (SmolLM2-135M); docs/performance.md has the others."""
 
 
 def processor_choices(processor: Processor) -> tuple[Choice, ...]:
-    """For a vLLM engine on this processor."""
+    """The choices for a vLLM engine on this processor."""
     return (
         *_dtype(processor),
         *_binding(processor),
@@ -64,8 +65,8 @@ def processor_choices(processor: Processor) -> tuple[Choice, ...]:
 
 
 def gpu_choices(gpu: Gpu) -> tuple[Choice, ...]:
-    """For a vLLM engine on this GPU. The size of a step is vLLM's to choose: it knows its GPUs. Answers are never made
-    coarser unasked: quantization is for models.toml to say."""
+    """The choices for a vLLM engine on this GPU. vLLM chooses the size of a step: it knows its GPUs. The device never
+    chooses quantization, because it makes answers coarser: only models.toml can ask for it."""
     return (
         _gpu_dtype(gpu),
         Choice(KV_DTYPE, "auto", "as wide as the model computes: 8 bits would change answers a little"),
@@ -73,7 +74,7 @@ def gpu_choices(gpu: Gpu) -> tuple[Choice, ...]:
 
 
 def left_open(definition: ModelDefinition, choices: tuple[Choice, ...], *, is_cpu: bool) -> tuple[Choice, ...]:
-    """Those choices that the definition does not make itself. A model that is quantised has its dtype from there."""
+    """The choices that the definition leaves open. A quantised model takes its dtype from its quantization."""
     said = _said(definition, is_cpu=is_cpu)
     taken = set(said) | ({DTYPE} if said.get("quantization") else set())
     taken |= {THREADS} if BINDING in said else set()
@@ -92,7 +93,7 @@ def _dtype(processor: Processor) -> tuple[Choice, ...]:
 
 
 def _binding(processor: Processor) -> tuple[Choice, ...]:
-    """Threads of the engine, each on a core of its own; not tied to any where a cgroup grants time and not cores."""
+    """Bind each thread of the engine to its own core; bind none if a cgroup grants time instead of cores."""
     cores, reason = _cores(processor)
     if not cores:
         return ()
@@ -104,7 +105,7 @@ def _binding(processor: Processor) -> tuple[Choice, ...]:
 
 
 def _cores(processor: Processor) -> tuple[list[LogicalCore], str]:
-    """Those that compute, and why these."""
+    """The cores that compute, and why these were chosen."""
     node = _largest_node(processor)
     here = [core for core in processor.logical_cores if core.node == node]
     why = [f"memory of another node is slow: those of node {node}"] if len(processor.nodes) > 1 else []

@@ -15,7 +15,7 @@ from vbatch.gpu_runner.core.processor import Processor
 
 MAX_NUM_SEQS = "max-num-seqs"
 SCHEDULING_POLICY, PRIORITY = "scheduling-policy", "priority"
-"""vLLM then runs requests of a lower number first; batches have none, which counts as 0."""
+"""With this policy, vLLM runs requests with a lower number first. Batch requests have none, which counts as 0."""
 PRIORITY_ENDPOINTS = frozenset({CHAT_COMPLETIONS, COMPLETIONS, RESPONSES})
 VLLM_MODULE = "vllm.entrypoints.openai.api_server"
 NO_ACCESS_LOG = "--disable-uvicorn-access-log"
@@ -47,7 +47,7 @@ class DeviceKind(StrEnum):
 class Device:
     """What the models run on; `index` tells GPUs of one machine apart, `cores` are those a CPU engine may use.
 
-    `processor` and `gpu` are what it has, where that was read: without them it chooses nothing by itself.
+    `processor` and `gpu` describe the hardware if it was read; without them, the device makes no choices.
     """
 
     kind: DeviceKind
@@ -123,7 +123,7 @@ def schedules_by_priority(definition: ModelDefinition, device: Device) -> bool:
     """Whether the engine runs a request with a better priority before others that wait in it. vLLM reads priorities
     where tokens are generated only."""
     if definition.engine is EngineKind.HTTP or PRIORITY_ENDPOINTS.isdisjoint(definition.endpoints):
-        return False  # nobody knows how a server elsewhere was started
+        return False  # it is not known how a server elsewhere was started
     return guarded_arguments(definition, device).get(SCHEDULING_POLICY) == PRIORITY
 
 
@@ -139,7 +139,7 @@ def effective_arguments(definition: ModelDefinition, device: Device) -> dict[str
 
 
 def effective_environment(definition: ModelDefinition, device: Device) -> dict[str, str]:
-    """What the model's definition sets for the engine, the device's layer over it."""
+    """The environment that the model's definition sets for the engine, with the device's layer on top."""
     if device.kind is DeviceKind.CPU:
         return {**definition.environment, **definition.cpu.environment}
     return dict(definition.environment)

@@ -9,7 +9,7 @@ WINDOW_SPARE_MIN = 32
 WAITING_MIN, WAITING_MAX = 8, 64
 """The least and the most requests that may wait inside the engine, beyond those that it runs."""
 GROWTH_MAX = 2
-"""The largest limit, as a multiple of the formula's: the scheduler hands out no more than that."""
+"""The largest limit, as a multiple of the formula's result: the scheduler does not hand out more."""
 STEP_SECONDS = 0.1
 """Answers that arrive within this time ended in one step of the engine."""
 
@@ -21,7 +21,7 @@ def concurrency_for(max_num_seqs: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """The engine's own figures: requests running, requests waiting, and the share of its KV cache in use (0 to 1)."""
+    """The engine's own stats: requests running, requests waiting, and the share of its KV cache in use (0 to 1)."""
 
     running: int
     waiting: int
@@ -40,7 +40,7 @@ class ConcurrencyLimit:
     def __init__(self, start: int) -> None:
         self.size = start
         self._size_max = start * GROWTH_MAX
-        self._running = 0  # at the last look
+        self._running = 0  # when the stats were last read
         self._burst, self._burst_before = 0, start
         self._answered = 0  # in this generation
         self._step_began = float("-inf")
@@ -62,13 +62,13 @@ class ConcurrencyLimit:
         """Adapt to the load that `inside` requests caused; return whether the size has changed.
 
         An engine that is short of memory runs fewer requests than its limit, and a remote one may run more: only its
-        waiting requests tell.
+        waiting requests show it.
         """
         self._running = load.running
         enough = self._enough
         too_many = max(WAITING_MAX, 2 * enough)
         if enough <= load.waiting <= too_many or inside < self.size:
-            return False  # all is well, or there was nothing more to feed
+            return False  # the limit fits, or there was nothing more to feed
         before = self.size
         self.size = self._bounded(inside - load.waiting + (enough + too_many) // 2)
         return self.size != before

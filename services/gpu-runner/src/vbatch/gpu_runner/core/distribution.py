@@ -1,4 +1,4 @@
-"""How values spread over fixed bounds: what a Prometheus histogram is made of, without a client library."""
+"""The distribution of values over fixed bounds: the data of a Prometheus histogram, without a client library."""
 
 from __future__ import annotations
 

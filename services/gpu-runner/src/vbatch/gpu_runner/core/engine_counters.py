@@ -1,4 +1,5 @@
-"""What vLLM tells of itself on its own `/metrics`. Its names change between releases, so they stand here only."""
+"""What vLLM reports about itself on its own `/metrics`. Its names change between releases, so only this module has
+them."""
 
 from __future__ import annotations
 
@@ -19,14 +20,14 @@ _SAMPLE = re.compile(rf"^vllm:({'|'.join((*GAUGES, *COUNTERS))})(?:_total)?(?:\{
 
 @dataclass(frozen=True, slots=True)
 class EngineCounters:
-    """`values` are summed over the engines behind one address, the fullness of the KV cache is the highest. A name that
-    the engine does not tell is absent."""
+    """`values` are summed over the engines behind one address; the KV cache usage is that of the fullest one. A name
+    that the engine does not report is absent."""
 
     values: Mapping[str, float]
 
 
 def engine_counters_in(exposition: bytes) -> EngineCounters:
-    """From the text that an engine shows to Prometheus."""
+    """Parse the counters from an engine's Prometheus text."""
     values: dict[str, float] = {}
     for raw_name, raw_value in _SAMPLE.findall(exposition):
         name, value = raw_name.decode(), float(raw_value)

@@ -2,7 +2,7 @@
 
 Slices run in the order in which they came, and lines in their own order. But requests of one group, in any of the
 slices, run one after the other, so that the engine computes their shared prefix once. Only the slices at the front that
-share the first slice's model may be fed, so a slice for another model is a border: the model changes when everything
+share the first slice's model may be fed, so a slice for another model is a boundary: the model changes when everything
 before it is done.
 """
 
@@ -32,7 +32,7 @@ class Request:
     body: bytes
     group: int = 0
     place: str = ""
-    """The same in every life of a runner."""
+    """The place of the request, which is the same in every process of a runner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Feed:
         return self._load if is_due else None
 
     def open_load(self, order: LoadModel, now: float) -> None:
-        """Have this model loaded before any slice that has not begun. It replaces an earlier order of its kind."""
+        """Load this model before running any slice that has not begun. The order replaces an earlier order to load."""
         begun = frozenset(slice_id for slice_id, slice_ in self._slices.items() if slice_.has_begun)
         self._load = ClientLoad(order.model, order.stay_seconds, now, begun)
 
@@ -128,7 +128,8 @@ class Feed:
 
     @property
     def model_next(self) -> ModelId | None:
-        """The model to run after the current one's slices; if no such slice has arrived, the one whose work waits."""
+        """The model to run after the current one's slices; if no slice for another model has arrived, the one whose
+        work waits."""
         wanted, orders = self.model_wanted, [slice_.order for slice_ in self._slices.values()]
         behind = [
             *([self._load.model] if self._load else []),
@@ -139,7 +140,7 @@ class Feed:
 
     @property
     def wanted_since(self) -> float:
-        """When the oldest slice, or the order to load that is due, arrived; 0 if there is none."""
+        """When the oldest slice arrived, or the order to load if it is due; 0 if there is neither."""
         if (load := self.load_due) is not None:
             return load.opened_at
         return next((slice_.opened_at for slice_ in self._slices.values()), 0.0)
@@ -229,7 +230,7 @@ class Feed:
         return self._close(slice_.order for slice_ in self._slices.values() if slice_.order.batch_id == batch_id)
 
     def close_model(self, model: ModelId) -> list[Remainder]:
-        """Close the slices of a model; nor is it loaded any more for clients."""
+        """Close the slices of a model, and no longer load it for clients."""
         if self._load is not None and self._load.model == model:
             self._load = None
         return self._close(slice_.order for slice_ in self._slices.values() if slice_.order.model == model)

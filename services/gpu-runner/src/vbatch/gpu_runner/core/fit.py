@@ -45,7 +45,8 @@ FAMILY_DEFAULTS: Mapping[str, Mapping[str, int]] = {
 class ModelShape:
     """The facts from config.json and the weights' headers. `context_tokens` is the longest context of the model.
 
-    `layers_sliding` of the layers keep only the last `window_tokens`. `is_quantized`: its weights come so.
+    `layers_sliding` of the layers keep only the last `window_tokens`. `is_quantized`: its weights were published
+    quantised.
     """
 
     weights_bytes: int
@@ -158,7 +159,7 @@ def shape_of(config: Mapping[str, Any], weights_bytes: int) -> ModelShape:
 
 
 def _sliding(text: Mapping[str, Any], layers: int) -> int:
-    """How many layers have a window: as they are listed, or all but each so-manieth."""
+    """How many layers have a window: those that the config lists, or all but every n-th."""
     if kinds := text.get("layer_types"):
         return sum(kind == "sliding_attention" for kind in kinds)
     pattern = _number(text, "sliding_window_pattern")

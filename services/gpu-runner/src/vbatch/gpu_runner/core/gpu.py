@@ -1,4 +1,4 @@
-"""What an NVIDIA GPU has that decides how a model runs on it best. Reads nothing."""
+"""The properties of an NVIDIA GPU that decide how a model runs best on it. This module does no I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FP8_CAPABILITY = (8, 9)
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU as NVML tells of it. Figures that the driver does not tell are None."""
+    """One GPU as NVML describes it. Values that the driver does not report are None."""
 
     index: int
     name: str

@@ -1,7 +1,7 @@
 """Finds what is wrong with a successful answer, as far as that costs next to nothing (ADR 33).
 
-Only answers of language models are judged: chat completions, completions and responses. One bad choice among several
-is enough. What an answer means is nobody's business here.
+Only answers of language models are judged: chat completions, completions and responses. One bad choice among several is
+enough. The meaning of an answer is not judged.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from vbatch.gpu_runner.core.feed import Request
 REPEATED_CHARS_MIN = 256
 REPEATS_MIN = 8
 PASSAGE_CHARS_MAX = 256
-"""An answer repeats itself if a passage of at most so many characters fills its end, so many times and for so many
-characters."""
+"""An answer repeats itself if a passage of at most this many characters fills its end, for at least this many times and
+this many characters."""
 PROBE_CHARS = 16
 REFUSAL_CHARS = 48
 REFUSAL_BEGINNINGS = (
@@ -28,7 +28,7 @@ REFUSAL_BEGINNINGS = (
 )
 """The first words of refusals in English; an engine that knows says it in `refusal` or `finish_reason`."""
 JSON_ASKED = b'format"'
-"""The end of `response_format` and `format`: a body without it does not ask for JSON, and is not looked into."""
+"""The end of `response_format` and `format`: a body without it does not ask for JSON, and is not examined."""
 JSON_TYPES = frozenset({"json_object", "json_schema"})
 
 
@@ -117,7 +117,7 @@ def asks_for_json(body: bytes) -> bool:
 
 
 def is_repeating(text: str) -> bool:
-    """Whether the text ends in one passage, over and over."""
+    """Whether the text ends with one passage that is repeated over and over."""
     size = len(text)
     if size < REPEATED_CHARS_MIN:
         return False

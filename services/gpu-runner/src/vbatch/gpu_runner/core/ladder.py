@@ -118,7 +118,7 @@ class Ladder:
         return _changed(definition, changed) if changed else definition
 
     def step_down(self, definition: ModelDefinition, words: str) -> Rung | None:
-        """Take the next rung; None if `words` is not about memory, or nothing is left to lower."""
+        """Take the next rung; None if `words` is not about memory or no setting can be lowered any further."""
         shortage = shortage_in(words)
         rungs = self.rungs(definition)
         if shortage is None or self.device is None or len(rungs) >= RUNGS_MAX:
@@ -138,7 +138,7 @@ class Ladder:
         return f"{words}\nThe model does not fit: {has}; tried {tried}. {memory_line(words)}"
 
     def _next(self, definition: ModelDefinition, shortage: Shortage, rung_count: int) -> Rung | None:
-        """The levers take turns, so that none of them is used up alone."""
+        """Choose the next rung. The levers take turns, so that none of them is used up alone."""
         levers = [lever for lever in LEVERS[shortage] if self._is_permitted(definition, lever)]
         for turn in range(len(levers)):
             lever = levers[(rung_count + turn) % len(levers)]
@@ -162,7 +162,7 @@ class Ladder:
                 return lever is not LENGTH or self.may_shorten
 
     def _has_cpu_cache(self, definition: ModelDefinition) -> bool:
-        """On a CPU the cache size is set in bytes, and then the share has no effect."""
+        """Whether the cache size is set in bytes, as on a CPU; then the share has no effect."""
         is_cpu = self.device is not None and self.device.kind is DeviceKind.CPU
         return is_cpu and CPU_CACHE.name in {**definition.environment, **definition.cpu.environment}
 

@@ -24,7 +24,7 @@ class Limits:
     memory_free_seconds_max: float = 30.0
     flush_seconds_max: float = 3.0
     model_wait_seconds: float = 5.0
-    """How long before the definition of its model an order may arrive."""
+    """How long an order may arrive before the definition of its model."""
     busy_retries_max: int = 8
     busy_pause_seconds: float = 0.25
     busy_pause_seconds_max: float = 15.0

@@ -31,7 +31,7 @@ class SwapReason(StrEnum):
 
 @dataclass(slots=True)
 class ModelCounts:
-    """Of the requests of one model, since start."""
+    """Counts of the requests of one model since the start."""
 
     succeeded_count: int = 0
     failed_count: int = 0
@@ -57,7 +57,7 @@ class RunnerMetrics:
     model_failed_count: int = 0
     profile_lowered_count: int = 0
     publish_seconds: Distribution = field(default_factory=lambda: Distribution(PUBLISH_SECONDS_BOUNDS))
-    """From the closing of a chunk to the log's word that it is stored."""
+    """The time from the closing of a chunk until the log confirms that it is stored."""
     load_seconds: dict[SwapReason, Distribution] = field(
         default_factory=lambda: {reason: Distribution(LOAD_SECONDS_BOUNDS) for reason in SwapReason}
     )
@@ -83,8 +83,8 @@ class RunnerMetrics:
         self._of(model).returned_count += lines
 
     def count_swap(self, stopped_feeding_at: float, ready_at: float) -> None:
-        """From the last request of the model before, or the first wish for this one, until its engine answers. `model`
-        is the new one already."""
+        """Count a swap: the time from the last request of the previous model, or the first demand for this one, until
+        its engine answers. `model` is already the new one."""
         self.swap_seconds_last = ready_at - stopped_feeding_at
         self.swap_seconds += self.swap_seconds_last
         self.load_seconds[self._swap_reason()].observe(self.swap_seconds_last)
@@ -92,19 +92,19 @@ class RunnerMetrics:
         self._stopped_feeding_at = stopped_feeding_at
 
     def turn_to(self, activity: Activity, now: float) -> None:
-        """From now on the runner does this."""
+        """Note that the runner does this from now on."""
         if self.time_shares is None:
             self.time_shares = TimeShares(now)
         self.time_shares.turn_to(activity, now)
 
     def answered(self, now: float) -> None:
-        """Only the first answer after a swap is measured."""
+        """Note an answer; only the first one after a swap is measured."""
         if self._stopped_feeding_at is not None:
             self.first_answer_seconds_last = now - self._stopped_feeding_at
             self._stopped_feeding_at = None
 
     def _of(self, model: str) -> ModelCounts:
-        """The figures of a model; beyond MODELS_MAX models the rest share one entry."""
+        """The counts of a model; models beyond MODELS_MAX share one entry."""
         counts = self.models.get(model)
         if counts is None:
             name = model if len(self.models) < MODELS_MAX else OTHER_MODELS

@@ -50,7 +50,7 @@ class CachedModel:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBudget:
-    """The memory there is: `free_bytes` of the device now, with all cached models loaded; None if it is unknown."""
+    """The available memory: `free_bytes` of the device now, with all cached models loaded; None if it is unknown."""
 
     free_bytes: int | None
     host_free_bytes: int

@@ -1,4 +1,4 @@
-"""What a processor has that decides how a model runs on it best: instruction sets, cores and limits. Reads nothing."""
+"""The properties of a processor that decide how a model runs best on it: instruction sets, cores and limits. No I/O."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES: frozenset[str] = frozenset(Feature)
 
 
 class UnknownFeature(ValueError):
-    """A name that is no feature; the text lists those that are."""
+    """Raised for a name that is not a feature; the text lists the known ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +61,17 @@ class Processor:
 
     @property
     def core_count(self) -> int:
-        """Cores, hyperthreads of one counted once."""
+        """The number of cores; the hyperthreads of one core count once."""
         return len({core.core for core in self.logical_cores})
 
 
 def features_in(flags: Iterable[str]) -> frozenset[Feature]:
-    """Those of the kernel's flags that matter here."""
+    """The features among the kernel's flags."""
     return frozenset(Feature(flag) for flag in NAMES.intersection(flags))
 
 
 def named_features(text: str) -> frozenset[Feature]:
-    """From a list with commas or spaces between its names. Raises UnknownFeature."""
+    """Parse a list of names separated by commas or spaces. Raises UnknownFeature."""
     names = text.replace(",", " ").split()
     if unknown := sorted(set(names) - NAMES):
         raise UnknownFeature(f"no such processor feature: {', '.join(unknown)}; there are {', '.join(sorted(NAMES))}")

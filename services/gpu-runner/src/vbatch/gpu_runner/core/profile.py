@@ -1,4 +1,5 @@
-"""The profile a model is loaded with: its definition, what its device chooses besides, and why each value is so."""
+"""The profile that a model is loaded with: its definition, what its device chooses in addition, and the reason for each
+value."""
 
 from __future__ import annotations
 
@@ -28,14 +29,14 @@ from vbatch.gpu_runner.core.fit import Fit, ModelShape, cpu_cache_bytes, fit
 SAID = "the model's definition says so"
 SETTINGS_MAX = 64
 VALUE_CHARS_MAX = 200
-"""An argument may be a whole chat template."""
+"""The limit on a value that is reported: an argument may be a whole chat template."""
 TOLD_PREFIXES = ("VLLM_", "OMP_")
-"""Of an environment, which may also hold what is nobody's business."""
+"""The variables of an environment that are reported; the others may be private."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`definition` is complete: it has the device's choices in it. `settings` are all that is in effect, the device's
+    """`definition` is complete: it includes the device's choices. `settings` are all settings in effect, the device's
     choices first."""
 
     definition: ModelDefinition
@@ -43,7 +44,7 @@ class Profile:
 
 
 def profile_on(definition: ModelDefinition, device: Device, shape: ModelShape | None = None) -> Profile:
-    """How the model is loaded on the device. `shape` is None where its files are not there to be read yet."""
+    """How the model is loaded on the device. `shape` is None if its files cannot be read yet."""
     choices = tuple(_that_fit(choices_for(definition, device, shape), definition, device, shape))
     completed = _with(definition, choices)
     return Profile(completed, (*choices, *_said(completed, device, {choice.name for choice in choices})))
@@ -63,7 +64,8 @@ def choices_for(definition: ModelDefinition, device: Device, shape: ModelShape |
 def _that_fit(
     choices: tuple[Choice, ...], definition: ModelDefinition, device: Device, shape: ModelShape | None
 ) -> list[Choice]:
-    """float32 takes twice the memory of bfloat16: where only the smaller one fits, it is taken though it is slower."""
+    """Prefer choices that fit. float32 takes twice the memory of bfloat16: if only the smaller one fits, it is taken
+    although it is slower."""
     if shape is None:
         return list(choices)
     return [_smaller(choice, definition, device, shape) if choice.value == FLOAT32 else choice for choice in choices]
@@ -84,7 +86,7 @@ def _fit_in(definition: ModelDefinition, dtype: str, device: Device, shape: Mode
 
 
 def _with(definition: ModelDefinition, choices: tuple[Choice, ...]) -> ModelDefinition:
-    """The choices below all that the definition says."""
+    """Put the choices below everything that the definition sets."""
     arguments = {choice.name: choice.value for choice in choices if not choice.name.isupper()}
     environment = {choice.name: str(choice.value) for choice in choices if choice.name.isupper()}
     return msgspec.structs.replace(
@@ -103,7 +105,7 @@ def _said(definition: ModelDefinition, device: Device, chosen: set[str]) -> list
 
 
 def described(profile: Profile, lowered: Mapping[str, ArgumentValue]) -> tuple[ProfileSetting, ...]:
-    """For the event. `lowered` are the settings that memory ran out with, and what they were then."""
+    """The settings for the event. `lowered` has the settings with which memory ran out, and their values then."""
     settings = profile.settings[:SETTINGS_MAX]
     return tuple(
         ProfileSetting(
@@ -116,7 +118,7 @@ def described(profile: Profile, lowered: Mapping[str, ArgumentValue]) -> tuple[P
 
 
 def in_words(setting: ProfileSetting) -> str:
-    """`float32`, `cores 0,1`, `4 threads`, `block-size 32`, `enforce-eager`."""
+    """Describe a setting: `float32`, `cores 0,1`, `4 threads`, `block-size 32`, `enforce-eager`."""
     match setting.name:
         case name if name == DTYPE and setting.value != "auto":
             return setting.value

@@ -13,12 +13,13 @@ from vbatch.contracts.limits import CUSTOM_ID_BYTES_MAX
 
 MESSAGE = "The answer to this request could not be recorded: "
 PART_BASE = 1_000
-"""The parts of a refused chunk are numbered from its own number times this: a slice has fewer chunks, and a chunk fewer
-outcomes."""
+"""The parts of a refused chunk are numbered from its own number times this. A slice has fewer chunks than this, and a
+chunk fewer outcomes."""
 
 
 def stand_ins(event: e.Event, refusal: Exception) -> Sequence[e.Event]:
-    """Replace a chunk by its lines one by one, a single line by a failed one, another event by one without its text."""
+    """Replace a chunk by its lines one by one, a single line by a failed one, and any other event by one without its
+    text."""
     match event:
         case e.ChunkCompleted(outcomes=(outcome,)):
             return [] if _is_stand_in(outcome) else [replace(event, outcomes=(_failed(outcome, refusal),))]

@@ -18,7 +18,7 @@ class Registry:
         self._removed: set[ModelId] = set()
 
     def evolve(self, event: AnyEvent) -> None:
-        """Fold one event; those that are not of models change nothing."""
+        """Fold one event; an event that is not about models changes nothing."""
         if isinstance(event, ModelRegistered):
             self._models[event.model.id] = event.model
             self._removed.discard(event.model.id)
@@ -29,6 +29,6 @@ class Registry:
         return self._models.get(model)
 
     def first_of_vllm(self) -> ModelDefinition | None:
-        """The model whose start is worth preparing before anybody has asked for one: all of vLLM's begin alike."""
+        """The model whose start is worth preparing before any is requested: all vLLM engines start alike."""
         models = (model for model in self._models.values() if model.id not in self._removed)
         return next((model for model in models if model.engine is EngineKind.VLLM), None)

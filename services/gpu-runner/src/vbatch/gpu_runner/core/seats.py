@@ -1,8 +1,8 @@
 """How many batch requests may be inside the engine while clients wait for answers of their own.
 
 Interactive requests are never held back by batch requests: they take their places first. An engine that schedules by
-priority runs them before all that wait in it. In any other engine nothing of a batch may wait, and a seat stays free,
-so that the next interactive request runs at once.
+priority runs them before all that wait in it. In any other engine, no batch request may wait and a seat stays free, so
+that the next interactive request runs at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vbatch.gpu_runner.core.concurrency import WINDOW_SPARE_MIN
 ACTIVE_SECONDS = 10.0
 """How long after the last interactive request seats stay reserved for the next one."""
 SEATS_SHARE = 16
-"""One seat of this many is reserved, at least one."""
+"""One seat in this many is reserved, and at least one."""
 
 
 @dataclass(frozen=True, slots=True)

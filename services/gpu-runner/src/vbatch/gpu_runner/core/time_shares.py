@@ -34,6 +34,6 @@ class TimeShares:
             self.activity, self.began_at = activity, now
 
     def seconds(self, now: float) -> Mapping[Activity, float]:
-        """All activities, the present one up to `now`."""
+        """The seconds of all activities, the present one up to `now`."""
         current = self._seconds[self.activity] + max(0.0, now - self.began_at)
         return {**self._seconds, self.activity: current}

@@ -1,4 +1,4 @@
-"""Which profiles of a model are compared, which go on to the next round, and how the best one is written.
+"""Which profiles of a model are compared, which advance to the next round, and how the best one is written.
 
 Successive halving (Jamieson and Talwalkar 2016): every profile gets a little work, the better half twice as much. From
 the second round on, the changes that helped one by one are also tried together.
@@ -68,7 +68,7 @@ def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
 
 
 def first_round_requests(definition: ModelDefinition, device: Device) -> int:
-    """Enough requests to keep the engine full for a while."""
+    """The requests of the first round: enough to keep the engine full for a while."""
     return max(REQUESTS_FIRST_ROUND_MIN, 2 * int(effective_arguments(definition, device)[MAX_NUM_SEQS]))
 
 
@@ -112,7 +112,7 @@ def profile_of(definition: ModelDefinition, device: Device, best: Candidate) -> 
 
 
 def toml(value: ArgumentValue) -> str:
-    return json.dumps(value)  # JSON and TOML write values of these types alike
+    return json.dumps(value)  # JSON and TOML write values of these types the same way
 
 
 def _table(arguments: Mapping[str, ArgumentValue]) -> str:

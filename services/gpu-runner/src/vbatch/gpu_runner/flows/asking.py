@@ -1,4 +1,4 @@
-"""Sends one request through the engine, again where that makes sense, and returns its outcome."""
+"""Sends one request through the engine, with retries if they may help, and returns its outcome."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import asyncio
 
 
 class ChangeSignal:
-    """Look, then wait, with no await between the two, and no change is missed."""
+    """Look, then wait, with no await between the two: then no change is missed."""
 
     def __init__(self) -> None:
         self._next: asyncio.Future[None] | None = None

@@ -43,11 +43,11 @@ LAST_WORDS_SECONDS_MAX = 1.0
 PLACES_SECONDS = 0.5
 """The pause between two looks at how many requests a fleet takes."""
 CONCURRENCY_RISE, CONCURRENCY_FALL = 1.5, 4.0
-"""What is told of a fleet that takes more: this much more again, so that growing takes few events. What is told of one
-that takes less is told once it takes less than a fourth."""
+"""A fleet that takes more is reported each time it takes this many times more, so that growth takes few events. One
+that takes less is reported once it takes less than a fourth."""
 
 LANE_DEATHS_MAX = 2
-"""How many deaths in a row may be put down to interactive requests."""
+"""How many deaths in a row may be attributed to interactive requests."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -125,7 +125,8 @@ class EngineSession:
     # loading
 
     def _first_to_expect(self) -> ModelId | None:
-        """Once, before the first load of this life: importing then takes nothing from a model that works."""
+        """The model to prepare for, once, before the first load of this process: importing then takes nothing from a
+        running model."""
         if self._has_expected:
             return None
         first = self.loading.likely_first()
@@ -175,7 +176,8 @@ class EngineSession:
             await self._release(engine)
 
     async def _expect_next(self, engine: Engine) -> None:
-        """Prepare the start of each model that comes after this one; once the engine rests, of whichever is likely."""
+        """Prepare the start of each model that comes after this one; once the engine rests, the start of any likely
+        model."""
         expected: ModelId | None = None
         busy_at = _clock()
         while True:
@@ -197,7 +199,7 @@ class EngineSession:
 
     async def _stay(self, engine: Engine, load: ClientLoad) -> None:
         """Keep the model that was loaded for clients as long as its order says, whatever waits behind it."""
-        if load.opened_at > self._kept_since:  # it was loaded already when the order came: say so
+        if load.opened_at > self._kept_since:  # it was already loaded when the order came: record that
             self.loading.report_loaded(engine, _clock())
         await asyncio.sleep(load.stay_seconds)
         self.feed.end_load(load)
@@ -273,7 +275,7 @@ class EngineSession:
             self.recorder.record(request.slice_id, outcome)
 
     def _leave(self, request: Request, _task: asyncio.Task[None]) -> None:
-        """Runs also for a task that was cancelled before it started, which never reaches a `finally` of its own."""
+        """This also runs for a task that was cancelled before it started, which never reaches its own `finally`."""
         self._inside.pop((request.slice_id, request.line), None)
         self.changed.fire()
 
@@ -338,7 +340,7 @@ class EngineSession:
     async def _report_death(self, engine: Engine, reason: str) -> None:
         model = engine.definition.id
         detail = await _last_words(engine) or reason
-        is_short = self.loading.step_down(engine, detail)  # then no request inside is to blame
+        is_short = self.loading.step_down(engine, detail)  # if so, no request inside is to blame
         is_innocent = is_short or self._may_blame_the_lane(model)
         reached(Failpoint.ENGINE_LOST)
         remainders = self.feed.close_model(model)  # nothing is awaited between this and returning them
@@ -359,8 +361,8 @@ class EngineSession:
     def _may_blame_the_lane(self, model: ModelId) -> bool:
         """Whether an interactive request may have killed the engine, so that no batch request is suspected for now.
 
-        After a few such deaths in a row all that were inside are suspected again: a deadly line of a batch must not
-        hide behind clients that ask all the time.
+        After a few such deaths in a row, all requests that were inside are suspected again: a deadly line of a batch
+        must not hide behind clients that send requests all the time.
         """
         self._lane_deaths = self._lane_deaths + 1 if self.traffic.load(model).is_active else 0
         return 0 < self._lane_deaths <= LANE_DEATHS_MAX

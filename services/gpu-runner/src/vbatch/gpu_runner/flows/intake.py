@@ -60,7 +60,7 @@ class Intake:
         await self._obey(order, delivery)
 
     def _is_stale(self, order: WorkOrder) -> bool:
-        """Whether the order is for another life of this runner, or came a second time."""
+        """Whether the order is for another process of this runner, or came a second time."""
         if order.epoch != self.epoch:
             return True
         return isinstance(order, RunSlice | FailSlice) and order.slice_id in self._taken

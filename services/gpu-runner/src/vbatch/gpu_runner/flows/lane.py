@@ -1,6 +1,6 @@
 """The interactive lane: requests that clients wait for go to an engine that is loaded, ahead of batch requests.
 
-Nothing of them is recorded. A request whose model is not loaded is refused here; the gateway asks the scheduler for the
+None of them is recorded. A request whose model is not loaded is refused here; the gateway asks the scheduler for the
 model and comes again.
 """
 
@@ -19,7 +19,7 @@ from vbatch.gpu_runner.flows.lane_traffic import LaneTraffic
 from vbatch.gpu_runner.ports import ConnectionLost, Engine, Launcher, OpenAnswer
 
 PRIORITY_HEADERS: Mapping[str, str] = {"X-Vllm-Priority": "-1"}
-"""vLLM runs lower ones first; requests of batches have 0."""
+"""vLLM runs lower priorities first; batch requests have 0."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -41,7 +41,7 @@ class Lane:
     traffic: LaneTraffic
     requests_max: int
     watts: float | None = None
-    """What the device drew when it was last asked; None where it does not tell."""
+    """The power that the device drew at the last reading; None if it does not report it."""
 
     @asynccontextmanager
     async def open(self, model: ModelId, endpoint: str, body: bytes, request_id: str) -> AsyncIterator[OpenAnswer]:

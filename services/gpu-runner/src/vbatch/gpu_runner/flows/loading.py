@@ -1,4 +1,4 @@
-"""From a model's id to an engine that serves it, with as much memory as there is; or the reason why not."""
+"""Turns a model's id into an engine that serves it with the memory that there is, or into the reason why it cannot."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Loading:
     now: Clock
     ladder: Ladder = field(default_factory=Ladder)
     _origin: EngineOrigin = field(default_factory=EngineOrigin)
-    """Of the engine launched last."""
+    """The origin of the engine that was launched last."""
 
     async def load(self, model: ModelId) -> Engine:
         """Load the model. Raises NotLoaded, after recording the event that says so."""
@@ -77,7 +77,7 @@ class Loading:
         log.info("model_loaded", model=model, seconds=round(seconds, 3), concurrency=engine.concurrency)
 
     def report_concurrency(self, engine: Engine, concurrency: int) -> None:
-        """A loaded engine takes more requests than was told, or far fewer."""
+        """Record that a loaded engine takes more requests than last reported, or far fewer."""
         self.recorder.send(
             ModelLoaded(
                 at=self.now(),
@@ -97,7 +97,7 @@ class Loading:
             await self.launcher.expect(definition)
 
     def likely_first(self) -> ModelId | None:
-        """Whose start may be prepared while nobody has asked for any model yet."""
+        """The model whose start may be prepared while no model has been requested yet."""
         found = self.registry.first_of_vllm()
         return found.id if found else None
 

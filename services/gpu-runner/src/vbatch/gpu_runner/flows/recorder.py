@@ -42,7 +42,7 @@ class _Record:
 @dataclass(slots=True)
 class _Outgoing:
     """`delivery` is settled when the message is stored, and all of its slice before it. `sent_at` is the loop's time;
-    `replaces` counts the refused events whose last stand-in this is."""
+    `replaces` counts the refused events whose last replacement this is."""
 
     event: Event
     message: Message
@@ -86,7 +86,7 @@ class Recorder:
         self._outbox: deque[_Outgoing] = deque()
         self._refused: deque[tuple[_Outgoing, Rejected]] = deque()
         self._missing: Counter[SliceId] = Counter()
-        """Refused events of each slice whose stand-ins are not stored yet."""
+        """For each slice, the refused events whose replacements are not stored yet."""
         self._done: dict[SliceId, Delivery] = {}
         """Orders whose last event is stored."""
         self._quarantine = quarantine
@@ -126,7 +126,8 @@ class Recorder:
         self._settle(remainder.order.slice_id)
 
     def give_back_part(self, remainder: Remainder, reason: ReturnReason) -> None:
-        """Return these lines; the slice continues with the others. Only once a slice: the reason names the event."""
+        """Return these lines; the slice continues with the others. Call it only once for a slice: the reason names the
+        event."""
         self._records[remainder.order.slice_id].open_count -= len(remainder.lines)
         self._return(remainder, reason, "", suspects=())
 

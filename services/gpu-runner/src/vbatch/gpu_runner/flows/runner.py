@@ -1,4 +1,4 @@
-"""One life of a runner: takes the lease, works until it is asked to stop or is fenced, and returns open work."""
+"""One run of a runner: it takes the lease, works until it is asked to stop or is fenced, and returns open work."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Runner:
         return f"serving {self.metrics.model}, {seconds:.1f} s after the one before stopped"
 
     async def engine_metrics(self) -> bytes:
-        """What the loaded engine shows to Prometheus; empty while there is none."""
+        """The loaded engine's metrics as Prometheus text; empty while no engine is loaded."""
         engine = self._session_now.engine if self._session_now else None
         return await engine.metrics() if engine else b""
 
@@ -209,7 +209,7 @@ class Runner:
                 task.cancel()
 
     def _duties(self, session: EngineSession, publisher: Publisher) -> tuple[Coroutine[None, None, None], ...]:
-        """What goes on beside the intake of orders."""
+        """The tasks that run beside the intake of orders."""
         recorder = session.recorder
         return (
             self.writer.watch(),
@@ -222,7 +222,7 @@ class Runner:
         )
 
     def _consumer(self, epoch: int) -> str:
-        """A consumer name for this life only: unsettled orders of an earlier life do not delay this one."""
+        """A consumer name for this process only: unsettled orders of an earlier process do not delay this one."""
         return f"{self.runner_id}-{epoch}"
 
     def _following_models(self) -> Folding:
@@ -260,5 +260,5 @@ async def _settle(delivery: Delivery) -> None:
     try:
         await delivery.ack()
     except Unavailable as error:
-        # It will be delivered again, and dropped as taken or, in another life, as stale.
+        # It will be delivered again and dropped: as already taken or, in another process, as stale.
         log.warning("order_not_acked", sequence=delivery.message.sequence, reason=str(error))

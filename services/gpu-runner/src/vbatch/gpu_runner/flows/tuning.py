@@ -52,7 +52,7 @@ async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, 
 async def tried(
     candidate: Candidate, definition: ModelDefinition, device: Device, launcher: Launcher, requests: int
 ) -> Trial:
-    """One profile on the real engine. That it does not come up or answer is a result, not an error."""
+    """Try one profile on the real engine. If it does not start or answer, that is a result, not an error."""
     clock = asyncio.get_running_loop().time
     began = clock()
     try:
@@ -102,7 +102,7 @@ async def _ask_all(engine: Engine, requests: int) -> None:
 
     ended = await asyncio.gather(*(ask(number) for number in range(requests)), return_exceptions=True)
     for trouble in filter(None, ended):
-        raise trouble  # once none of them is sending any more
+        raise trouble  # once no task is sending any more
 
 
 def _workload(definition: ModelDefinition) -> tuple[str, Callable[[int], bytes]]:

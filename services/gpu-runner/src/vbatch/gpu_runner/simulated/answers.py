@@ -29,7 +29,7 @@ BUILDERS: Mapping[str, Build] = {
     RERANK: rerank,
 }
 WITHOUT_TOKENS = frozenset({embeddings, score, rerank})
-"""Builders of answers for which no tokens are generated."""
+"""The builders of answers for which no tokens are generated."""
 _DECODER = msgspec.json.Decoder(Body)
 
 
@@ -130,7 +130,7 @@ def _headers(steer: Steer) -> Mapping[str, str]:
 
 
 def _lengthen(answer: dict[str, Json], steer: Steer) -> None:
-    """Imitate a model that repeats itself in place of a name."""
+    """Imitate a model that repeats itself instead of giving a name."""
     choices = answer.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if steer.finish_reason_bytes:
@@ -142,7 +142,7 @@ def _lengthen(answer: dict[str, Json], steer: Steer) -> None:
 
 
 def _words(body: Body, prompt: list[str], options: Options) -> Words:
-    """The prompt again, behind a word that says where it comes from, up to the token limit."""
+    """The prompt again, after a word that says where the answer comes from, up to the token limit."""
     whole = [*PREFIX_WORDS, *prompt]
     asked = body.max_completion_tokens or body.max_tokens or body.max_output_tokens
     kept = whole[: max(asked or options.answer_tokens, len(PREFIX_WORDS))]

@@ -12,11 +12,11 @@ class Options:
     """`latency_seconds` applies to each request, `token_seconds` is added for each token of its answer.
 
     Faults: `garbage_after_wakes` imitates what sleep mode has done to vLLM. `fail_to_start` exits before it listens,
-    `fail_when_forked` only when a standby was to be the engine. `crash_after` kills the process when that many requests
-    have come. `fork_grandchild` starts a process in a session of its own that ignores SIGTERM, as EngineCore outlives
-    its parent. `memory_seqs` is how many requests at once fit in memory: an engine told to run more does not start.
-    `work_log` names a file that outlives the engine, so that a test can see which requests ran twice and how many were
-    inside at once.
+    `fail_when_forked` does so only if a standby was to become the engine. `crash_after` kills the process when that
+    many requests have come. `fork_grandchild` starts a process in a session of its own that ignores SIGTERM, as
+    EngineCore outlives its parent. `memory_seqs` is how many requests at once fit in memory: an engine told to run more
+    does not start. `work_log` names a file that outlives the engine, so that a test can see which requests ran twice
+    and how many were inside at once.
     """
 
     model: str

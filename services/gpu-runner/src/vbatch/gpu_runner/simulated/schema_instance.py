@@ -1,4 +1,5 @@
-"""The plainest value that a JSON schema allows, for answers that must have a form: it is made up, like all others."""
+"""The simplest value that a JSON schema allows, for answers that must match a schema. It is made up, like all
+answers."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ PLAIN: Mapping[str, Json] = {"string": "[simulated]", "integer": 0, "number": 0,
 
 
 def instance_of(schema: Schema, root: Schema | None = None, depth: int = 0, *, chance: int = 0) -> Json:
-    """Understands what clients make of classes: types, properties, items, enums, constants, unions and references.
+    """Return an instance. It understands what clients generate from classes: types, properties, items, enums,
+    constants, unions and references.
 
     `chance` chooses among the values of an enum.
     """

@@ -1,6 +1,6 @@
 """The same answers as server-sent events, word by word, framed as OpenAI frames them.
 
-An answer is built first and cut into pieces then, so that the pieces always add up to it.
+An answer is built first and then cut into pieces, so that the pieces always add up to it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _pieces(choice: Object) -> Iterator[Mapping[str, Json]]:
 
 
 def words_of(text: str) -> list[str]:
-    """The text in pieces that each end before a blank; together they are the text."""
+    """Split the text into pieces that each end before a blank; joined, they are the text."""
     first, *others = text.split(" ")
     return [first, *(f" {word}" for word in others)]
 

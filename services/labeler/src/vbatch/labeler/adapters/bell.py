@@ -1,4 +1,5 @@
-"""Where Label Studio says that something changed. Whoever rings without the secret is not heard; a body is not read."""
+"""The page where Label Studio says that something changed. A request without the secret is refused; the body is not
+read."""
 
 from __future__ import annotations
 

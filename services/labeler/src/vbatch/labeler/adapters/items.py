@@ -12,7 +12,7 @@ _DECODER = msgspec.json.Decoder(LabelingItem)
 
 
 class BlobItems:
-    """Keeps the promise of ports.Items."""
+    """Implements ports.Items."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs

@@ -23,7 +23,7 @@ ANSWER_CHARS_SHOWN = 500
 SECRET_HEADER = "X-Vbatch-Secret"
 BELL_ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 RETRYABLE = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
-"""401 as well: an operator may set another token, and an access token may have expired a moment ago."""
+"""This includes 401: an operator may set another token, and an access token may just have expired."""
 
 T = TypeVar("T")
 
@@ -54,8 +54,8 @@ class _Access(msgspec.Struct, frozen=True):
 
 
 class HttpLabelStudio:
-    """Keeps the promise of ports.LabelStudio. A legacy token is sent as it is; a personal access token, a JWT, is
-    exchanged for access tokens that live some minutes."""
+    """Implements ports.LabelStudio. A legacy token is sent as it is; a personal access token, a JWT, is exchanged for
+    access tokens that are valid for some minutes."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, token: str) -> None:
         self._http = http
@@ -172,6 +172,6 @@ def _bell(project_id: int, url: str, secret: str) -> dict[str, object]:
 
 @asynccontextmanager
 async def label_studio(url: str, token: str) -> AsyncIterator[HttpLabelStudio]:
-    """Nothing is asked yet, so it opens while Label Studio is away."""
+    """A client that sends nothing at first, so it opens even while Label Studio is unreachable."""
     async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as http:
         yield HttpLabelStudio(http, url, token)

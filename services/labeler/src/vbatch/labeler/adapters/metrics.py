@@ -1,4 +1,4 @@
-"""What Prometheus is told about labelings."""
+"""The labeler's metrics."""
 
 from __future__ import annotations
 

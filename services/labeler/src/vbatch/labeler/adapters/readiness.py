@@ -1,4 +1,5 @@
-"""Whether the labeler can do its work now: the log, and whether it has read all of it. Label Studio may be away."""
+"""Whether the labeler can do its work now: the log, and whether it has read all of it. Label Studio may be
+unreachable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people said in Label Studio, and what it means: the judgement of an answer, or of two."""
+"""Turns annotations of Label Studio into judgements of one answer or of two."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabeledTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as its project lists it. One that this server did not make has no key."""
+    """A task as its project lists it. A task that this server did not create has no key."""
 
     id: int
     updated_at: str = ""
@@ -68,17 +68,17 @@ class LabeledTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reference_of(labeling_id: LabelingId, task_id: int, annotation_id: int) -> str:
-    """By it a judgement is known to be of this annotation, whichever version of it."""
+    """The reference that connects a judgement to its annotation, whichever version of it."""
     return f"{labeling_id}/{task_id}/{annotation_id}"
 
 
 def judgement_id_of(reference: str, updated_at: str) -> JudgementId:
-    """The same for the same version of an annotation, whether a webhook or a pull brought it."""
+    """The id of a judgement: the same for the same version of an annotation, whether a webhook or a pull brought it."""
     return derived_judgement_id(reference, updated_at)
 
 
 def data_of(task: LabeledTask) -> TaskData | None:
-    """None for a task that this server did not make, or that somebody broke."""
+    """The data of a task; None if this server did not create the task or its data was damaged."""
     try:
         return msgspec.convert(task.data, TaskData)
     except msgspec.ValidationError:
@@ -94,7 +94,7 @@ def judge_of(annotation: Annotation) -> str:
 def judgement_of(
     annotation: Annotation, data: TaskData, *, owner: OwnerId, reference: str, at: datetime
 ) -> JudgementEvent | None:
-    """What an annotation says; None for one that says nothing."""
+    """The judgement that an annotation contains; None if it contains none."""
     values = {region.from_name: region.value for region in annotation.result}
     judgement_id = judgement_id_of(reference, annotation.updated_at)
     note = _first(values, NOTE) or ""
@@ -161,7 +161,8 @@ def _said(values: Mapping[str, RegionValue], data: TaskData) -> _Said:
 
 
 def _of_label(labels: Sequence[str], data: TaskData) -> _Said:
-    """The right label: the model's own makes the answer good, another one is how it should have been."""
+    """Judge by the right label: if it is the model's own, the answer is good; otherwise it is what the answer should
+    have been."""
     if not labels:
         return _NOTHING
     if labels[0] == data.label:
@@ -185,7 +186,7 @@ def _verdict(values: Mapping[str, RegionValue]) -> Verdict | None:
 
 
 def _vote(values: Mapping[str, RegionValue]) -> Vote | None:
-    """Label Studio tells a choice by its alias, older versions by its value."""
+    """The vote. Label Studio identifies a choice by its alias, older versions by its value."""
     chosen = values[VOTE].choices if VOTE in values else []
     return next((vote for vote, value in VOTES.items() if chosen and chosen[0] in (vote, value)), None)
 
@@ -195,7 +196,7 @@ def _tags(values: Mapping[str, RegionValue]) -> Sequence[str]:
 
 
 def _edited(text: str | None, answer: str) -> str | None:
-    """None for the answer itself, which a judge starts from, and for what is too long."""
+    """The edited text; None if it equals the answer, which a judge starts from, is empty, or is too long."""
     if text is None or not text.strip() or not fits(text, EDITED_BYTES_MAX) or _folded(text) == _folded(answer):
         return None
     return text

@@ -1,4 +1,4 @@
-"""What the log says of labelings: which there are, how far they are pushed, and what was said about their tasks."""
+"""What the log says about labelings: which exist, how far they are pushed, and which judgements their tasks have."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class Counted:
 
 @dataclass(frozen=True)
 class State:
-    """`counted` is by the task and the reference of the annotation; `references` has every judgement that ever came
-    from Label Studio."""
+    """`counted` is keyed by the task and the reference of the annotation; `references` has every judgement that ever
+    came from Label Studio."""
 
     labelings: dict[LabelingId, Labeling] = field(default_factory=dict)
     counted: dict[str, dict[str, Counted]] = field(default_factory=dict)
     references: dict[JudgementId, str] = field(default_factory=dict)
 
     def to_push(self) -> list[Labeling]:
-        """In the order they were asked for."""
+        """The labelings to push, in the order in which they were requested."""
         return [each for each in self.labelings.values() if not each.is_pushed and not each.is_failed]
 
     def projects(self) -> set[int]:
@@ -63,7 +63,7 @@ class State:
 
 
 def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
-    """Fold one event; those of other subjects change nothing."""
+    """Fold one event; an event of another subject changes nothing."""
     match event:
         case e.LabelingRequested():
             state.labelings.setdefault(event.labeling_id, Labeling(event, event.project_id))
@@ -85,10 +85,10 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
 
 
 def news_of(state: State, task: LabeledTask, now: datetime) -> list[list[News]]:
-    """The events that follow from what stands in a task now, in lists that belong together.
+    """The events that follow from the current annotations of a task, in lists of events that belong together.
 
-    An annotation that was changed is another judgement in the place of the one before. What is no longer there, while
-    its task still is, was taken back. A judgement that somebody withdrew here stays withdrawn.
+    A changed annotation is a new judgement that replaces the previous one. An annotation that is gone while its task
+    still exists was taken back. A judgement that was withdrawn on this server stays withdrawn.
     """
     labeling, data = state.labelings.get(labeling_of(task.key)), data_of(task)
     if labeling is None or data is None or data.batch_id not in labeling.requested.batch_ids:
@@ -110,7 +110,8 @@ def news_of(state: State, task: LabeledTask, now: datetime) -> list[list[News]]:
 
 
 def copies_to_remove(state: State, same: Sequence[LabeledTask]) -> list[LabeledTask]:
-    """Of tasks with one key those that may go: of a labeling of ours, not the oldest, and judged by nobody."""
+    """The tasks that may be deleted, among tasks with the same key: they belong to one of our labelings and have no
+    annotation. If none of them has one, the oldest stays."""
     if labeling_of(same[0].key) not in state.labelings:
         return []
     judged = [task for task in same if task.annotations]
@@ -130,7 +131,7 @@ def _told(
 
 
 def _task_of(reference: str) -> str:
-    """The labeling and the task that a reference begins with."""
+    """The labeling and the task, with which a reference begins."""
     return reference.rpartition("/")[0]
 
 

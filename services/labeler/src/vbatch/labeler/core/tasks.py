@@ -12,7 +12,7 @@ from vbatch.contracts.previews import Json, message_text
 from vbatch.labeler.core.templates import ANSWER, EDITED, LABEL
 
 CHUNK_TASKS = 250
-"""One import: Label Studio stores it in one transaction."""
+"""The tasks of one import, which Label Studio stores in one transaction."""
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class TaskData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a task shows, and whose answer it is: `vb_key` is the labeling and the place of the item in it."""
+    """What a task shows, and where its answer comes from: `vb_key` is the labeling and the place of the item in it."""
 
     vb_key: str
     batch_id: str
@@ -40,7 +40,7 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Region(msgspec.Struct, frozen=True, kw_only=True):
-    """One value of a control, as predictions have it."""
+    """One value of a control, in the form that predictions have."""
 
     from_name: str
     to_name: str
@@ -74,12 +74,12 @@ def labeling_of(key: str) -> LabelingId:
 def tasks_of(
     labeling_id: LabelingId, template: LabelingTemplate, items: Sequence[LabelingItem], first: int
 ) -> list[Task]:
-    """The tasks of these items, of which the first stands at place `first`."""
+    """The tasks of these items, the first of which has place `first`."""
     return [_task(key_of(labeling_id, place), template, item) for place, item in enumerate(items, first)]
 
 
 def _task(key: str, template: LabelingTemplate, item: LabelingItem) -> Task:
-    """The names of the models of a pair are not shown: who knows them judges them."""
+    """The task of one item. The model names of a pair are not shown, because they would influence the judgement."""
     answer, other = item.answer, item.other
     data = TaskData(
         vb_key=key,

@@ -11,7 +11,7 @@ from vbatch.contracts.labeling import LabelingTemplate
 
 ANSWER, CHAT = "answer", "chat"
 VERDICT, SCORE, EDITED, TAGS, NOTE, LABEL, VOTE = "verdict", "score", "edited", "tags", "note", "label", "vote"
-"""The names of the controls; an annotation says in `from_name` which of them it is of."""
+"""The names of the controls; an annotation names its control in `from_name`."""
 REASONS = ("wrong", "incomplete", "too long", "wrong tone", "unsafe", "wrong format")
 HOTKEYS = {Verdict.GOOD: "y", Verdict.BAD: "n", Verdict.UNSURE: "u", Vote.A: "a", Vote.B: "b", Vote.TIE: "t"}
 VOTES = {Vote.A: "A is better", Vote.B: "B is better", Vote.TIE: "tie"}

@@ -1,4 +1,4 @@
-"""Brings judgements back: at each ring of the bell, after a while, and now and then all of them.
+"""Brings judgements back: whenever the bell rings and at intervals, and less often all of them.
 
 The bell, a webhook of Label Studio, says only that something changed; what changed is read from Label Studio itself.
 """
@@ -17,11 +17,11 @@ from vbatch.labeler.flows.recording import record
 from vbatch.labeler.ports import Away, Dependencies, ProjectGone, Refused
 
 OVERLAP_TASKS = 20
-"""Tasks that did not change since the last look and are read again: several may change in one moment."""
+"""How many tasks that have not changed since the last look are read again: several may change at the same moment."""
 
 
 class Pulling:
-    """`bell` is set by whoever hears that something changed."""
+    """`bell` is set when Label Studio reports that something changed."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Pulling:
         self._scanned_at = dependencies.now()
 
     async def run(self) -> None:
-        """For ever, from the moment that the past is known. Raises Fenced."""
+        """Run until cancelled, once the past is folded. Raises Fenced."""
         await self._writer.position.caught_up()
         while True:
             self._bell.clear()
@@ -52,7 +52,7 @@ class Pulling:
                 pass  # it is time to look
 
     async def _look(self) -> None:
-        """At each project. The first look, and one each hour, is at all tasks."""
+        """Look at each project. The first look, and one every `full_scan_seconds`, reads all tasks."""
         self._forget_if_due()
         for project_id in sorted(self._state.projects()):
             try:
@@ -61,17 +61,17 @@ class Pulling:
             except (Away, Refused) as error:
                 self._say_trouble(str(error))
             except ProjectGone:
-                self._seen_until.pop(project_id, None)  # what was judged in it stays
+                self._seen_until.pop(project_id, None)  # its judgements stay
 
     def _forget_if_due(self) -> None:
-        """Let the next look be at all tasks when the last such look is long ago."""
+        """Make the next look read all tasks if the last such look was long ago."""
         now = self._dependencies.now()
         if (now - self._scanned_at).total_seconds() >= self._dependencies.full_scan_seconds:
             self._seen_until.clear()
             self._scanned_at = now
 
     async def _pull(self, project_id: int) -> None:
-        """The tasks that changed since the last look, the newest first."""
+        """Record the tasks that changed since the last look, the newest first."""
         before = self._seen_until.get(project_id, "")
         newest, unchanged = before, 0
         by_key: dict[str, list[LabeledTask]] = {}
@@ -88,8 +88,8 @@ class Pulling:
             await self._remove_copies(by_key)
 
     async def _remove_copies(self, by_key: dict[str, list[LabeledTask]]) -> None:
-        """A process that was taken for dead may have sent tasks late, and Label Studio knows no fence. Of each task one
-        copy stays: the oldest, and any that somebody has judged."""
+        """Remove duplicate tasks. A process that was considered dead may have sent tasks late, and Label Studio cannot
+        fence it. Copies with annotations stay; if there are none, the oldest copy stays."""
         for same in by_key.values():
             for copy in copies_to_remove(self._state, same):
                 get_logger().warning("task_copy_removed", task=copy.id, key=copy.key)

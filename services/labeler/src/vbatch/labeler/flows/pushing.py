@@ -1,6 +1,6 @@
 """Sends the items of each labeling to Label Studio, a chunk at a time, and records each chunk before the next.
 
-A chunk that may have arrived without being recorded is looked up before it is sent again, so no task is there twice.
+A chunk that may have arrived without being recorded is looked up before it is sent again, so no task exists twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from vbatch.labeler.flows.recording import record
 from vbatch.labeler.ports import Away, Dependencies, ProjectGone, Refused
 
 SETTLE_SECONDS = 3.0
-"""Label Studio may still store an import whose sender has died: so long after the start nothing is looked up."""
+"""Label Studio may still store an import whose sender has died, so nothing is looked up for this long after the
+start."""
 RETRY_SECONDS_MIN, RETRY_SECONDS_MAX = 1.0, 300.0
 Say = Callable[[str | None], None]
 
@@ -38,7 +39,7 @@ class Pushing:
         self._retry_seconds = RETRY_SECONDS_MIN
 
     async def run(self) -> None:
-        """For ever, from the moment that the past is known. Raises Fenced."""
+        """Run until cancelled, once the past is folded. Raises Fenced."""
         await self._writer.position.caught_up()
         while True:
             self.changed.clear()
@@ -47,7 +48,7 @@ class Pushing:
             await self.changed.wait()
 
     async def _push(self, labeling: Labeling) -> None:
-        """Until all of it is there, or it is refused. Trouble with Label Studio is waited out."""
+        """Push the labeling until all of it has arrived or it is refused. Waits while Label Studio has trouble."""
         labeling_id = labeling.requested.labeling_id
         while not (known := self._state.labelings[labeling_id]).is_pushed and not known.is_failed:
             try:
@@ -82,7 +83,7 @@ class Pushing:
         get_logger().info("labeling_pushed", labeling_id=requested.labeling_id, project=project_id, tasks=len(items))
 
     async def _link(self, labeling: Labeling) -> int:
-        """The project of its own: found again, if a process was killed before it could record it."""
+        """The labeling's own project. If a process was killed before it could record the project, it is found again."""
         requested, label_studio = labeling.requested, self._dependencies.label_studio
         description = _description(requested.labeling_id)
         project_id = None
@@ -110,7 +111,7 @@ class Pushing:
             there = await label_studio.newest_keys(project_id, 2 * CHUNK_TASKS)
             tasks = [task for task in tasks if task.key not in there]
         if tasks:
-            await self._writer.must_be_newest()  # a process that was frozen must not send what another one has sent
+            await self._writer.must_be_newest()  # a frozen process must not repeat what another one has sent
             await label_studio.import_tasks(project_id, tasks)
         self._is_in_doubt = False
         reached(Failpoint.TASKS_IMPORTED)

@@ -1,4 +1,4 @@
-"""Records events, however long the log takes: one that is away, or has no room, is waited for."""
+"""Records events, however long the log takes: it waits while the log is unreachable or full."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RETRY_SECONDS = 1.0
 
 
 async def record(writer: SingleWriter, *events: Event) -> None:
-    """All or none; returns once this process has folded them. Raises Fenced."""
+    """Record all events or none; return once this process has folded them. Raises Fenced."""
     while True:
         try:
             await writer.record(*events)

@@ -1,4 +1,5 @@
-"""The life of the one labeler process: take the lease, read the log up to it, then push and pull while reading on."""
+"""Runs the one labeler process: it takes the lease, reads the log up to it, then pushes and pulls while it keeps
+reading."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ LABELER_ID = "main"
 
 @dataclass
 class Progress:
-    """Where the process stands, for whoever asks. `trouble` says why Label Studio is waited for."""
+    """The progress of the process, for its observers. `trouble` is the reason why it waits for Label Studio."""
 
     state: State = field(default_factory=State)
     position: Position = field(default_factory=Position)
@@ -37,7 +38,7 @@ class Progress:
 
 
 async def serve(dependencies: Dependencies, progress: Progress) -> None:
-    """For ever. Raises Fenced, ConnectionLost and unrecoverable errors (in a group)."""
+    """Serve until cancelled. Raises Fenced, ConnectionLost and unrecoverable errors (in a group)."""
     writer = SingleWriter(dependencies.journal, LABELER, position=progress.position)
     await writer.take_lease(e.LabelerLeased(labeler_id=LABELER_ID, pid=dependencies.pid, at=dependencies.now()))
     get_logger().info("lease_taken", epoch=writer.epoch)

@@ -1,1 +1,1 @@
-"""HTTP to the endpoints, the page of deliveries, figures."""
+"""The adapters of the notifier: HTTP to the endpoints, the page of deliveries, metrics."""

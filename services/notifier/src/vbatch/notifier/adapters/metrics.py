@@ -1,4 +1,4 @@
-"""What Prometheus is told about webhooks: by how a try ended, never by endpoint."""
+"""The notifier's metrics: tries are counted by how they ended, never by endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was sent to an endpoint, for the gateway, which shows it to the endpoint's owner only."""
+"""The page of what was sent to an endpoint, for the gateway, which shows it to the endpoint's owner only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def delivery_pages(progress: Progress) -> list[web.RouteDef]:
 
 
 def page_of(state: State, endpoint_id: EndpointId) -> DeliveryPage | None:
-    """None for an endpoint that is not there."""
+    """The deliveries of an endpoint; None if the endpoint does not exist."""
     deliveries = state.deliveries.get(endpoint_id)
     if deliveries is None:
         return None

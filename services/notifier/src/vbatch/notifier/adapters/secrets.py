@@ -7,7 +7,7 @@ from vbatch.notifier.ports import SecretMissing
 
 
 class SealedSecrets:
-    """Keeps the promise of ports.Secrets."""
+    """Implements ports.Secrets."""
 
     def __init__(self, folder: SealedFolder) -> None:
         self._folder = folder

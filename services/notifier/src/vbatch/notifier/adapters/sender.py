@@ -1,7 +1,8 @@
 """One POST to an endpoint: no redirect, no proxy, a bounded answer, a connection only to an address that was checked.
 
-A name is resolved once for each connection, and the connection goes to what was resolved and checked then: a name that
-answers otherwise a moment later changes nothing. The name itself stays in Host, in SNI and in the certificate's check.
+A name is resolved once for each connection, and the connection goes to the address that was resolved and checked. A
+name that resolves differently a moment later changes nothing. The name itself is used for Host, SNI and the check of
+the certificate.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from vbatch.notifier.core.schedule import Answer, retry_after_seconds
 
 ATTEMPT_SECONDS_MAX = 15.0
 HEADERS_BYTES_MAX = 8_190
-"""Of one line and of one header of an answer."""
+"""The limit on one line and on one header of an answer."""
 
 
 class NotAllowed(OSError):
-    """The name leads to an address that this server does not speak to."""
+    """Raised when the name leads to an address that this server must not connect to."""
 
 
 class CheckedResolver(AbstractResolver):
-    """Resolves through another and keeps the answer only if every address in it may be connected to."""
+    """Uses another resolver and keeps its answer only if connections to every address in it are allowed."""
 
     def __init__(self, resolver: AbstractResolver, *, may_be_private: bool) -> None:
         self._resolver = resolver
@@ -41,7 +42,7 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Raises NotAllowed. A name with one address inside and one outside is refused whole."""
+        """Resolve a name. Raises NotAllowed, also for a name with both an allowed and a forbidden address."""
         found = await self._resolver.resolve(host, port, family)
         if not all(is_allowed(each["host"], port, may_be_private=self._may_be_private) for each in found):
             raise NotAllowed(f"{host} is not in the open Internet")
@@ -52,7 +53,7 @@ class CheckedResolver(AbstractResolver):
 
 
 class HttpSender:
-    """Keeps the promise of ports.Sender."""
+    """Implements ports.Sender."""
 
     def __init__(self, http: aiohttp.ClientSession, *, may_be_private: bool) -> None:
         self._http = http
@@ -83,7 +84,7 @@ class HttpSender:
 
 @asynccontextmanager
 async def http_sender(*, may_be_private: bool, resolver: AbstractResolver | None = None) -> AsyncIterator[HttpSender]:
-    """Nothing of the environment is trusted: no proxy, no netrc; no cookie is kept."""
+    """A sender that trusts nothing in the environment: it uses no proxy and no netrc, and keeps no cookies."""
     checked = CheckedResolver(resolver or aiohttp.ThreadedResolver(), may_be_private=may_be_private)
     connector = aiohttp.TCPConnector(resolver=checked, use_dns_cache=False, limit=IN_FLIGHT_MAX, force_close=True)
     async with aiohttp.ClientSession(
@@ -98,7 +99,8 @@ async def http_sender(*, may_be_private: bool, resolver: AbstractResolver | None
 
 
 def _is_literal(host: str) -> bool:
-    """Whether the connector takes it for an address: any form that the C library reads as one, `0x7f.1` included."""
+    """Whether the connector takes the host for an address: any form that the C library reads as one, including
+    `0x7f.1`."""
     try:
         socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
     except OSError:

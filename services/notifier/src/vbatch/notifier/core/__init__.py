@@ -1,1 +1,1 @@
-"""What is due to whom, and when it is tried again. Knows no clock and no network."""
+"""Which deliveries are due, and when they are tried again. Pure: no clock, no network."""

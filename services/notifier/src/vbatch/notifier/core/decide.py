@@ -1,4 +1,4 @@
-"""What to do now: which deliveries are tried, and what is said after a try."""
+"""What to do now: which deliveries are tried, and what is recorded after a try."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTIFIER = "notifier"
 
 
 def to_try(state: State, in_flight: Collection[tuple[EndpointId, DeliveryId]], now: datetime) -> list[Delivery]:
-    """Those that are due longest first, within the limits of what may be in flight."""
+    """The deliveries to try now, the longest due first, within the limits of what may be in flight."""
     busy = Counter(endpoint_id for endpoint_id, _ in in_flight)
     room = IN_FLIGHT_MAX - len(in_flight)
     chosen: list[Delivery] = []
@@ -30,12 +30,12 @@ def to_try(state: State, in_flight: Collection[tuple[EndpointId, DeliveryId]], n
 
 
 def next_moment(state: State, now: datetime) -> datetime | None:
-    """When the next delivery ripens; None when none waits for a time to come."""
+    """When the next delivery becomes due; None if no delivery waits for a later time."""
     return min((each.next_at for each in state.waiting() if each.next_at and each.next_at > now), default=None)
 
 
 def after_try(endpoint: Endpoint, delivery: Delivery, answer: Answer, now: datetime) -> list[e.Event]:
-    """The events of one try: what it met, and whether that ends the delivery or the endpoint."""
+    """The events of one try: its result, and the end of the delivery or the endpoint if it causes one."""
     queued, attempt = delivery.queued, delivery.attempts + 1
     if verdict(answer) is Verdict.DELIVERED:
         assert answer.status_code is not None

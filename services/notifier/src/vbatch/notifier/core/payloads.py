@@ -1,4 +1,4 @@
-"""Which events of the log are told, as what, and the bytes that tell them."""
+"""Which events of the log are sent to endpoints, under which type, and with which bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUBJECTS = (
     *(f"evt.batch.*.{end}" for end in ("rejected", "completed", "cancelled", "expired")),
     "evt.runner.*.model_failed",
 )
-"""What this service reads of the log."""
+"""The subjects that this service reads from the log."""
 
 TYPES: Mapping[type[e.Event], Type] = {
     e.BatchValidated: Type.BATCH_IN_PROGRESS,
@@ -35,7 +35,7 @@ TEST_MODEL = "test-model"
 
 
 class News(NamedTuple):
-    """What is told of an event: `subject_id` is the batch or the model; without a batch, every owner is told."""
+    """What is sent about an event: `subject_id` is the batch or the model; without a batch, every owner receives it."""
 
     type: Type
     subject_id: str
@@ -55,7 +55,7 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 def news_of(event: e.Event) -> News | None:
-    """None for events that nobody is told."""
+    """The news of an event; None for an event that is not sent to anyone."""
     kind = TYPES.get(type(event))
     match event:
         case e.BatchValidated() | e.BatchQualityDropped() | e.BatchRejected() | e.BatchSealed() if kind is not None:
@@ -67,10 +67,10 @@ def news_of(event: e.Event) -> News | None:
 
 
 def body_of(delivery_id: DeliveryId, event_type: str, subject_id: str, created_at: int) -> str:
-    """In OpenAI's form and order of keys."""
+    """The body, in OpenAI's form and order of keys."""
     return msgspec.json.encode(_Body(delivery_id, "event", created_at, event_type, _Data(subject_id))).decode()
 
 
 def subject_of_test(event_type: str) -> str:
-    """What a test speaks of: nothing that exists."""
+    """The subject of a test, which does not exist."""
     return TEST_MODEL if event_type == Type.MODEL_FAILED else TEST_BATCH

@@ -1,4 +1,4 @@
-"""When a delivery is tried again, what an answer means, and when an endpoint is given up."""
+"""When a delivery is tried again, what an answer means, and when an endpoint is disabled."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ MINUTE, HOUR = 60.0, 3_600.0
 WAITS = (0.0, 5.0, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR)
 """Seconds before each try: ten tries in about 76 hours, as the Standard Webhooks specification proposes."""
 JITTER = 0.1
-"""Of a wait, to both sides: a receiver that comes back does not meet everything at one moment."""
+"""The random share of a wait, up or down, so that a receiver that is back does not get everything at the same
+moment."""
 RETRY_AFTER_SECONDS_MAX = 24 * HOUR
 SETTLE_SECONDS = 1.0
-"""Before the first try: a receiver that asks for the batch at once shall find the end in the read model."""
+"""The wait before the first try, so that a receiver that requests the batch at once finds its end in the read model."""
 
 GONE = 410
 ASKS_TO_WAIT = frozenset({429, 502, 503, 504})
@@ -33,7 +34,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one try met: a status code, or a fault. `retry_after` is what the receiver asked for, in seconds."""
+    """The result of one try: a status code, or a fault. `retry_after` is what the receiver asked for, in seconds."""
 
     milliseconds: int
     status_code: int | None = None
@@ -43,7 +44,7 @@ class Answer:
 
 
 def verdict(answer: Answer) -> Verdict:
-    """Redirects are never followed, so they are answers like any other that is not 2xx."""
+    """Judge an answer. Redirects are never followed, so they count like any other answer that is not 2xx."""
     code = answer.status_code
     if code is not None and 200 <= code < 300:
         return Verdict.DELIVERED
@@ -51,7 +52,7 @@ def verdict(answer: Answer) -> Verdict:
 
 
 def next_try(delivery_id: str, tries: int, answer: Answer, now: datetime) -> datetime | None:
-    """After `tries` tries, all failed; None when they are used up."""
+    """When to try again after `tries` failed tries; None if they are used up."""
     if tries >= len(WAITS):
         return None
     wait = WAITS[tries] * (1 + JITTER * _lot(delivery_id, tries))
@@ -61,7 +62,7 @@ def next_try(delivery_id: str, tries: int, answer: Answer, now: datetime) -> dat
 
 
 def reason_to_disable(answer: Answer, failures_in_a_row: int, failing_since: datetime, now: datetime) -> str | None:
-    """With this failure counted; None while there is hope."""
+    """Why to disable the endpoint, with this failure counted; None if it stays enabled."""
     if verdict(answer) is Verdict.GONE:
         return "the endpoint answered 410 Gone"
     if failures_in_a_row >= FAILURES_IN_A_ROW_MAX:
@@ -72,12 +73,12 @@ def reason_to_disable(answer: Answer, failures_in_a_row: int, failing_since: dat
 
 
 def retry_after_seconds(header: Mapping[str, str]) -> float | None:
-    """A number of seconds; dates are not looked at."""
+    """The Retry-After header in seconds; None if it is missing or not a number. Dates are ignored."""
     text = header.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
 
 def _lot(delivery_id: str, tries: int) -> float:
-    """From -1 to 1, the same for the same try: chance that a replay repeats."""
+    """A number from -1 to 1 that looks random but is the same for the same try, so that a replay repeats it."""
     digest = hashlib.sha256(f"{delivery_id}|{tries}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**31 - 1

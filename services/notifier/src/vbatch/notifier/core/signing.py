@@ -15,7 +15,7 @@ VERSION = "v1"
 
 
 def headers(delivery_id: str, timestamp: int, body: str, secrets: Sequence[bytes]) -> dict[str, str]:
-    """Of one try; `timestamp` is this try's, in Unix seconds. A receiver accepts any of the signatures."""
+    """The headers of one try; `timestamp` is this try's, in Unix seconds. A receiver accepts any of the signatures."""
     signatures = [f"{VERSION},{_signature(secret, f'{delivery_id}.{timestamp}.{body}')}" for secret in secrets]
     return {
         "content-type": "application/json",

@@ -1,5 +1,5 @@
-"""Endpoints and deliveries, as the log tells them. What is due but not queued yet stands apart: this process queues it
-once it has read everything."""
+"""Endpoints and deliveries, folded from the log. Deliveries that are due but not queued yet are kept apart: this
+process queues them once it has read everything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDED = (e.BatchRejected, e.BatchSealed)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`old_secret_ref` signs as well until `old_valid_until`. Failures are counted since the last success."""
+    """`old_secret_ref` also signs until `old_valid_until`. Failures are counted since the last success."""
 
     id: EndpointId
     owner: OwnerId
@@ -32,15 +32,15 @@ class Endpoint:
     failing_since: datetime | None = None
 
     def secret_refs(self, now: datetime) -> list[str]:
-        """Newest first."""
+        """The references of the valid secrets, newest first."""
         is_old_valid = self.old_valid_until is not None and now < self.old_valid_until
         return [self.secret_ref, *([self.old_secret_ref] if self.old_secret_ref and is_old_valid else [])]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`attempts` counts all of them, `tries` those of this round: a resend begins another. It waits while `next_at` is
-    set."""
+    """`attempts` counts all tries, `tries` those of this round; a resend begins a new round. The delivery waits while
+    `next_at` is set."""
 
     queued: e.WebhookQueued
     sequence: int
@@ -67,7 +67,7 @@ class State:
     deliveries: dict[EndpointId, dict[DeliveryId, Delivery]] = field(default_factory=dict)
 
     def waiting(self) -> Iterable[Delivery]:
-        """Of endpoints that may be told."""
+        """The waiting deliveries of enabled endpoints."""
         for endpoint_id, deliveries in self.deliveries.items():
             if self.endpoints[endpoint_id].is_enabled:
                 yield from (each for each in deliveries.values() if each.next_at is not None)
@@ -77,7 +77,7 @@ class State:
 
 
 def evolve(state: State, event: e.Event, sequence: int) -> None:
-    """Fold one event. Those of an endpoint that is gone change nothing."""
+    """Fold one event. An event of an endpoint that no longer exists changes nothing."""
     state.sequence = sequence
     match event:
         case e.WebhookCreated():
@@ -99,7 +99,7 @@ def evolve(state: State, event: e.Event, sequence: int) -> None:
 
 
 def entry(delivery: Delivery) -> DeliveryEntry:
-    """As it is listed."""
+    """The entry of a delivery in the list."""
     queued, last = delivery.queued, delivery.last
     return DeliveryEntry(
         delivery_id=queued.delivery_id,
@@ -209,7 +209,7 @@ def _keep(state: State, delivery: Delivery) -> None:
 
 
 def _forget_old(deliveries: dict[DeliveryId, Delivery]) -> None:
-    """The oldest that wait for nothing, beyond those that are kept."""
+    """Drop the oldest finished deliveries beyond the number that is kept."""
     excess = len(deliveries) - DELIVERIES_KEPT
     for delivery_id in [key for key, each in deliveries.items() if each.next_at is None][: max(0, excess)]:
         del deliveries[delivery_id]

@@ -1,4 +1,5 @@
-"""Queues what is due, tries what is ripe, and records how it went: each step is an event before the next one begins."""
+"""Queues deliveries, tries those that are due, and records the results: each step is recorded before the next one
+begins."""
 
 from __future__ import annotations
 
@@ -23,13 +24,13 @@ from vbatch.notifier.ports import Dependencies, SecretMissing
 
 SOURCE = "notifier"
 REST_SECONDS_MAX = 30.0
-"""Between two looks at what is ripe: the clock of the machine may be set."""
+"""The longest pause between two checks for due deliveries: the clock of the machine may be changed."""
 RETRY_SECONDS = 1.0
 EXHAUSTED = "webhook_exhausted"
 
 
 class Delivering:
-    """Works on a state that somebody else folds, who sets `changed` whenever it has changed."""
+    """Works on a state that another task folds. That task sets `changed` whenever the state has changed."""
 
     def __init__(self, dependencies: Dependencies, state: State, writer: SingleWriter) -> None:
         self._dependencies = dependencies
@@ -43,7 +44,7 @@ class Delivering:
         return len(self._in_flight)
 
     async def run(self) -> None:
-        """For ever, once all the past is folded. Raises Fenced when a newer process took over."""
+        """Run until cancelled, once all the past is folded. Raises Fenced when a newer process has taken over."""
         await self._writer.position.caught_up()
         get_logger().info("notifier_caught_up", endpoints=len(self._state.endpoints))
         async with asyncio.TaskGroup() as tasks:
@@ -60,8 +61,8 @@ class Delivering:
         reached(Failpoint.DELIVERY_QUEUED)
 
     async def _start_tries(self, tasks: asyncio.TaskGroup) -> float:
-        """Return the seconds until the next delivery ripens."""
-        now = self._dependencies.now()  # one moment for both: what ripens between two would be seen by neither
+        """Start the tries that are due; return the seconds until the next delivery becomes due."""
+        now = self._dependencies.now()  # one moment for both: otherwise a delivery could become due between them unseen
         for delivery in to_try(self._state, self._in_flight, now):
             self._in_flight.add(_key(delivery))
             tasks.create_task(self._try(delivery))
@@ -69,7 +70,7 @@ class Delivering:
         return REST_SECONDS_MAX if ripens is None else min((ripens - now).total_seconds(), REST_SECONDS_MAX)
 
     async def _try(self, delivery: Delivery) -> None:
-        """One try, from the secret to the event; the place in flight is given back once the event is folded."""
+        """Make one try, from the secret to the event; the place in flight is freed once the event is folded."""
         try:
             endpoint = self._state.endpoints.get(delivery.queued.endpoint_id)
             if endpoint is None:
@@ -109,7 +110,8 @@ class Delivering:
                 get_logger().warning("webhook_disabled", endpoint_id=event.endpoint_id, reason=event.reason)
 
     async def _bury(self, delivery: Delivery) -> None:
-        """Before the event that says so: buried twice is buried once."""
+        """Store the delivery as a dead letter, before the event that says so: storing it twice has no further
+        effect."""
         message = encode(delivery.queued, source=SOURCE)
         headers = {**message.headers, MESSAGE_ID_HEADER: message.message_id}
         record = Recorded(delivery.sequence, message.subject, headers, message.body, delivery.queued.at)
@@ -121,7 +123,7 @@ class Delivering:
                 await self._wait_for_log(error)
 
     async def _record(self, events: Sequence[e.Event]) -> None:
-        """All or none; returns once they are folded. A log that is away is waited for."""
+        """Record all events or none; return once they are folded. Waits while the log is unreachable or full."""
         while True:
             try:
                 sequence = await self._writer.append(*events)

@@ -1,4 +1,4 @@
-"""The life of the one notifier process: take the lease, read the log up to it, then deliver while reading on."""
+"""Runs the one notifier process: it takes the lease, reads the log up to it, then delivers while it keeps reading."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTIFIER_ID = "main"
 
 @dataclass
 class Progress:
-    """Where the process stands, for whoever asks."""
+    """The progress of the process, for its observers."""
 
     state: State = field(default_factory=State)
     position: Position = field(default_factory=Position)
@@ -31,7 +31,7 @@ class Progress:
 
 
 async def serve(dependencies: Dependencies, progress: Progress) -> None:
-    """For ever. Raises Fenced, ConnectionLost and unrecoverable errors (in a group)."""
+    """Serve until cancelled. Raises Fenced, ConnectionLost and unrecoverable errors (in a group)."""
     writer = SingleWriter(dependencies.journal, SOURCE, position=progress.position)
     await writer.take_lease(e.NotifierLeased(notifier_id=NOTIFIER_ID, pid=dependencies.pid, at=dependencies.now()))
     get_logger().info("lease_taken", epoch=writer.epoch)

@@ -27,9 +27,9 @@ FAIL = "UPDATE labeling SET failure = coalesce(failure, $2) WHERE id = $1"
 
 
 async def write_endings(connection: Connection, changes: CurationChanges) -> None:
-    """Mark what was withdrawn, deleted, handed to Label Studio or judged by a model.
+    """Mark the rows of what was withdrawn, deleted, handed to Label Studio or judged by a model.
 
-    Rows that the transaction adds are there already.
+    Rows that the transaction adds must already exist.
     """
     if changes.withdrawals:
         await connection.executemany(WITHDRAW, changes.withdrawals)

@@ -23,7 +23,7 @@ DELAY_SECONDS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 CODES_MAX = 30
 STATUS_CODE: Final = 5
 ERROR_CODE: Final = 6
-"""Where they stand in a row of OUTCOME_COLUMNS."""
+"""The position of the error code in a row of OUTCOME_COLUMNS."""
 
 
 class ResultsMetrics:
@@ -64,7 +64,8 @@ class ResultsMetrics:
             self._sealed.labels(ending=ending)
 
     def committed(self, committed: Committed, *, is_live: bool) -> None:
-        """`is_live`: it was not stored before this process began, so its delay says something of this process."""
+        """Count a transaction. `is_live`: it was not stored before this process started, so its delay is due to this
+        process."""
         self._sequence.set(committed.state.sequence)
         self._open.set(len(committed.state.batches))
         if committed.event_count:
@@ -94,7 +95,7 @@ class ResultsMetrics:
 
 
 def lag_reading(log: Log, sequence: Callable[[], int]) -> Reading:
-    """How far the projection is behind the log, in events and in time; `sequence` is where it stands."""
+    """How far the projection is behind the log, in events and in time; `sequence` returns its current position."""
     lag = Lag()
 
     async def read() -> Iterable[Metric]:

@@ -15,7 +15,7 @@ PAGE_BYTES_MAX = 4 * 1024 * 1024
 
 
 class ServerPage(msgspec.Struct, frozen=True):
-    """Of `/varz`, what is told on."""
+    """The fields of `/varz` that are exposed as metrics."""
 
     mem: int = 0
     connections: int = 0
@@ -52,7 +52,7 @@ class AccountDetail(msgspec.Struct, frozen=True):
 
 
 class JetStreamPage(msgspec.Struct, frozen=True):
-    """Of `/jsz`, what is told on."""
+    """The fields of `/jsz` that are exposed as metrics."""
 
     account_details: tuple[AccountDetail, ...] = ()
 
@@ -100,7 +100,8 @@ def _streams(streams: list[StreamDetail]) -> Iterator[Metric]:
 
 
 def _pending(streams: list[StreamDetail]) -> Metric:
-    """By reader, not by consumer: each connection of a reader has consumers of its own, under new names."""
+    """The pending messages by reader, not by consumer: each connection of a reader creates its own consumers, under new
+    names."""
     family = GaugeMetricFamily(
         "vbatch_nats_reader_pending_messages",
         "Messages of a stream that a reader has not fetched yet, of its slowest consumer.",
@@ -118,7 +119,7 @@ def _pending(streams: list[StreamDetail]) -> Metric:
 
 
 def reader_of(consumer: str) -> str:
-    """`results_5f2c…` is one of results, `gpu0-1234` one of the runner gpu0."""
+    """The reader of a consumer: `results_5f2c…` belongs to results, `gpu0-1234` to the runner gpu0."""
     for separator in "_-":
         head, found, _ = consumer.rpartition(separator)
         if found:

@@ -1,4 +1,4 @@
-"""Derived spans on their way to a trace server, over OTLP/HTTP."""
+"""Sends derived spans to a trace server over OTLP/HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from vbatch.results.core.spans import Kind, Span
 
 SERVICE = "vbatch"
-"""Of a trace that is about all services, not one."""
+"""The service name of a trace that is about all services, not one."""
 EXPORT_SECONDS_MAX = 5
 SPANS_AT_ONCE_MAX = 1_000
 NANOSECONDS = 1_000_000_000
@@ -30,7 +30,8 @@ class OtlpTraces:
         self._resource = Resource.create({SERVICE_NAME: SERVICE})
 
     def send(self, spans: Sequence[Span]) -> bool:
-        """Blocks. Whether the server took all that have ended; sending some twice does no harm."""
+        """Send the spans that have ended; return whether the server took all of them. Sending some twice does no harm.
+        Blocks."""
         ended = [self._readable(span, span.end) for span in spans if span.end is not None]
         parts = [ended[start : start + SPANS_AT_ONCE_MAX] for start in range(0, len(ended), SPANS_AT_ONCE_MAX)]
         return all(self._exporter.export(part) is SpanExportResult.SUCCESS for part in parts)

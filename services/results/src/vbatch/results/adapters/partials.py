@@ -1,4 +1,4 @@
-"""The growing JSONL files in one folder, written at known offsets and synced before anyone learns of them."""
+"""The growing JSONL files in one folder, written at known offsets and synced before anything refers to them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class FolderOfPartials:
         path = folder / partial_results_path(batch_id)
         if not path.exists():
             return True
-        if folder == self._root:  # the service itself holds its lock
+        if folder == self._root:  # the service itself holds the root's lock
             _remove(path)
             return True
         try:

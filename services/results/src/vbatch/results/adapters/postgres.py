@@ -158,7 +158,7 @@ class PostgresReadModel:
             return sequence
 
     async def database_reading(self) -> DatabaseReading:
-        """For Prometheus. Raises Trouble."""
+        """Read the database statistics for Prometheus. Raises Trouble."""
         async with self._connection() as connection:
             record = await connection.fetchrow(DATABASE_QUERY)
             assert record is not None, "a database has one row in pg_stat_database"
@@ -207,13 +207,13 @@ class PostgresReadModel:
 
 
 SERVER_SETTINGS = {"application_name": "vbatch-results", "synchronous_commit": "on"}
-"""What the gateway has shown must stay true. Without waiting for the disk, a killed PostgreSQL falls back behind what
-it had committed, and a projector that has nothing to write never learns of it."""
+"""What the gateway has shown must stay true. If commits did not wait for the disk, a killed PostgreSQL could lose what
+it had committed, and a projector that has nothing to write would never notice."""
 
 
 @asynccontextmanager
 async def read_model(url: str, schema: str = SCHEMA, folder: str = "") -> AsyncIterator[PostgresReadModel]:
-    """A read model that connects on first use, so it opens even while the server is away."""
+    """A read model that connects on first use, so it opens even while the server is unreachable."""
     pool = asyncpg.create_pool(
         url,
         min_size=0,
@@ -308,7 +308,7 @@ def fingerprint() -> str:
 
 @contextmanager
 def trouble() -> Iterator[None]:
-    """Turn errors that a retry can help into Trouble."""
+    """Turn errors that a retry may fix into Trouble."""
     try:
         yield
     except PASSING as error:

@@ -1,4 +1,4 @@
-"""The database of the read model, as PostgreSQL tells of it in its statistics views (PostgreSQL docs, chapter 27)."""
+"""The database of the read model, as PostgreSQL describes it in its statistics views (PostgreSQL docs, chapter 27)."""
 
 from __future__ import annotations
 

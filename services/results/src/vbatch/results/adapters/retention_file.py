@@ -13,7 +13,7 @@ class RetentionFile:
     path: Path
 
     def read(self) -> RetentionPolicy:
-        """The policy; one without rules where there is no file. Raises BadRetention."""
+        """The policy; a policy without rules if there is no file. Raises BadRetention."""
         try:
             return read_policy(self._content().decode())
         except FileNotFoundError:

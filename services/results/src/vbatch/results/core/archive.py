@@ -15,11 +15,12 @@ from vbatch.contracts.message import Recorded
 ARCHIVES = "archives"
 """The folder of all archives in their blob store."""
 EARLY_FILL = 0.5
-"""The log is this full: archives are made without waiting, because a full log refuses work."""
+"""When the log is this full, archives are made without waiting, because a full log refuses work."""
 EARLY_DISK_FILL = 0.8
-"""So much of what the home may hold is used: the same, because archives take a tenth of what the log takes."""
+"""When this share of the home folder's allowance is used, archives are also made without waiting, because they take a
+tenth of the space in the log."""
 LATE_CHUNK_WINDOW = timedelta(hours=1)
-"""A runner that was out of reach may record a chunk of an ended batch so much later; then no more comes."""
+"""A runner that was unreachable may record a chunk of an ended batch up to this long after its end, but not later."""
 ENDS = ("completed", "cancelled", "expired")
 _NAME = re.compile(ARCHIVES + r"/(?P<batch_id>.+?)(?:_(?P<last>\d+))?(?P<erased>(?:_(?:error|output))*)\.jsonl\.zst")
 
@@ -64,7 +65,7 @@ class ArchiveQueue:
     _late: set[BatchId] = field(default_factory=set)
 
     def fold(self, record: Recorded, event: e.BatchArchived | None) -> None:
-        """`event` is the archive that the record tells of; None for the end of a batch."""
+        """Fold one record. `event` is the archive that the record announces; None for the end of a batch."""
         self.sequence = record.sequence
         batch_id = BatchId(record.subject.split(".")[2])
         if event is not None:
@@ -94,7 +95,8 @@ class ArchiveQueue:
         return list(self._unsettled.values())
 
     def settled(self, event: e.BatchArchived, now: datetime, *, has_late_chunks: bool) -> None:
-        """What the archive holds has left the log. One without some answers is looked at again while chunks come."""
+        """Note that what the archive holds has left the log. An archive without some answers is checked again while
+        late chunks arrive."""
         if event.erased and has_late_chunks:
             self._late.add(event.batch_id)
         is_over = not event.erased or now > event.at + LATE_CHUNK_WINDOW
@@ -102,7 +104,7 @@ class ArchiveQueue:
             del self._unsettled[event.batch_id]
 
     def superseded(self, blobs: Iterable[str]) -> list[str]:
-        """Those of the archives in place of which the log names a newer one of the same batch."""
+        """The archives for which the log names a newer one of the same batch."""
         return [blob for blob in blobs if self._is_superseded(blob)]
 
     def _is_superseded(self, blob: str) -> bool:
@@ -120,8 +122,8 @@ class ArchiveQueue:
 
 
 def archive_blob(batch_id: BatchId, last_sequence: int, erased: Iterable[str] = ()) -> str:
-    """The name says what the archive holds, so equal names mean equal bytes: a process that was taken for dead and
-    writes late replaces nothing, and no reader loses the bytes that it holds open."""
+    """The name of an archive. It identifies what the archive holds, so equal names mean equal bytes: a process that was
+    considered dead and writes late replaces nothing, and no reader loses bytes that it is reading."""
     return f"{ARCHIVES}/{'_'.join((batch_id, str(last_sequence), *sorted(erased)))}.jsonl.zst"
 
 
@@ -154,6 +156,6 @@ def must_be_whole(written: Archive, read_back: Archive, *, first: int, last: int
 
 
 def grace_of(configured_seconds: float, log_fill: float, disk_fill: float) -> timedelta:
-    """How long to wait after the end of a batch, with the log and the allowance on disk full to these shares."""
+    """How long to wait after the end of a batch, given the used shares of the log and of the disk allowance."""
     is_early = log_fill >= EARLY_FILL or disk_fill >= EARLY_DISK_FILL
     return timedelta(seconds=0 if is_early else configured_seconds)

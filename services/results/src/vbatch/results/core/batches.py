@@ -37,7 +37,7 @@ Move = e.BatchValidated | e.BatchRejected | e.BatchCancelRequested | e.BatchFina
 
 @dataclass
 class OpenBatch:
-    """A batch that has not ended; it has a ledger once its file was found fit."""
+    """A batch that has not ended; it has a ledger once its file was found valid."""
 
     row: BatchRow
     ledger: Ledger | None = None
@@ -165,7 +165,7 @@ def _must_be_priority(priority: int) -> None:
 
 
 def _with_facts(batch: OpenBatch, row: BatchRow, event: Move) -> BatchRow:
-    """The row with what the event says besides the status that it brings."""
+    """The row with what the event says in addition to the new status."""
     match event:
         case e.BatchValidated():
             if not 0 <= event.total <= event.last_line <= NUMBER_MAX:

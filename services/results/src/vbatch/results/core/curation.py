@@ -18,7 +18,7 @@ LINE_MAX = 2**31 - 1
 
 
 class JudgementRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `judgement`; `tags` is JSON text. Of a comparison `other_batch_id`, `other_line` and `vote` are set."""
+    """A row of `judgement`; `tags` is JSON text. A comparison also sets `other_batch_id`, `other_line` and `vote`."""
 
     id: str
     sequence: int
@@ -113,7 +113,8 @@ CurationLogEvent = e.AnyCurationEvent | e.AnyLabelingEvent | e.AnyEvaluationEven
 
 
 def project_curation(changes: CurationChanges, sequence: int, event: CurationLogEvent) -> None:
-    """The first event of an id wins: whatever is told twice counts once. Raises ImpossibleEvent."""
+    """Add the event's rows to the changes. The first event of an id wins, so a repeated event counts once. Raises
+    ImpossibleEvent."""
     match event:
         case e.JudgementRecorded():
             changes.judgements.setdefault(event.judgement_id, _judgement_row(sequence, event))

@@ -11,7 +11,7 @@ from vbatch.contracts.manifest import EngineUse
 from vbatch.contracts.read_model.rows import RunnerRow
 
 ENGINES_MAX = 64
-"""Of one batch; a new entry needs another model, runner or profile, so nearly all have one."""
+"""The most entries of one batch. A new entry needs another model, runner or profile, so nearly all batches have one."""
 
 _USES = msgspec.json.Decoder(tuple[EngineUse, ...])
 _PROFILE = msgspec.json.Decoder(tuple[e.ProfileSetting, ...])
@@ -19,7 +19,7 @@ _ORIGIN = msgspec.json.Decoder(e.EngineOrigin)
 
 
 def engine_use(runner: RunnerRow | None, chunk: e.ChunkCompleted) -> EngineUse | None:
-    """The engine that gave these answers; None when the runner has turned to something else by then."""
+    """The engine that gave these answers; None if the runner has since restarted or changed its model."""
     if runner is None or runner.epoch != chunk.epoch or runner.model != chunk.model:
         return None
     origin = _ORIGIN.decode(runner.origin) if runner.origin is not None else e.EngineOrigin()

@@ -1,5 +1,5 @@
 """A chunk without the answers of a file that was deleted or has expired. What remains is what rows are made of: lines,
-ids, status codes, usage, and the length of each answer, for which a stand-in of that length takes its place."""
+ids, status codes, usage, and the length of each answer. A placeholder of that length replaces the answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STAND_IN_BYTES_MIN = 2
 
 
 def without_answers(record: Recorded, erased: Collection[str]) -> Recorded:
-    """A chunk as an archive keeps it once these files (`output`, `error`) are gone. One that nobody can read keeps
+    """A chunk as an archive keeps it once these files (`output`, `error`) are gone. An unreadable chunk keeps
     nothing."""
     try:
         chunk = decode(record)

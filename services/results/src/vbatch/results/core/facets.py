@@ -1,5 +1,5 @@
-"""What can be asked of an answer without reading it: who gave it, how it ended, its length, whether it is JSON, and
-which others say the same. Tolerant: the body is the engine's, and its shape is promised by nobody."""
+"""What can be asked of an answer without reading it: its model, how it ended, its length, whether it is JSON, and which
+others have the same text. The parser is tolerant: the engine wrote the body, and its shape is not guaranteed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JSON_STARTS = ("{", "[")
 
 class Facets(NamedTuple):
     """The last columns of a row of `outcome`, in their order. `text_hash` is equal for equal texts; `is_json` means an
-    object or an array. The last three are None for an answer that is no text. All are None for a request without a 2xx
+    object or an array. The last three are None for an answer that is not text. All are None for a request without a 2xx
     answer, and for an answer in a blob: it may be gone when the read model is rebuilt, and the row must be the same."""
 
     model: str | None = None
@@ -40,7 +40,7 @@ class _Choice(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    """Chat completions and completions, the frequent shapes: decoded without the fields that nobody asks for."""
+    """Chat completions and completions, the frequent shapes: decoded without the fields that are not needed."""
 
     model: str | None = None
     choices: list[_Choice] | None = None
@@ -67,7 +67,7 @@ def facets_of(outcome: Outcome) -> Facets:
 
 
 def _unknown(body: bytes) -> Facets:
-    """Of another shape: tool calls, parts of content, the responses endpoint."""
+    """The facets of a body of another shape: tool calls, content parts, the responses endpoint."""
     try:
         decoded = _ANYTHING.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -111,6 +111,6 @@ def _is_json(text: str) -> bool:
 
 
 def _hash(text: str) -> int:
-    """Signed, as PostgreSQL's bigint."""
+    """A hash of the text, signed like PostgreSQL's bigint."""
     digest = blake2b(text.encode(errors="surrogatepass"), digest_size=HASH_BYTES).digest()
     return int.from_bytes(digest, signed=True)

@@ -6,18 +6,19 @@ from collections import deque
 from dataclasses import dataclass, field
 
 LOOKS_MAX = 1_000
-"""Looks that are remembered, some hours of them; with more, the oldest stays and the newest but one goes."""
+"""How many looks are remembered, which covers some hours. Beyond that, a new look replaces the newest; the oldest
+stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Fed with a look at the head of the log now and then; as exact as the looks are frequent."""
+    """Measures lag from occasional looks at the head of the log; it is as exact as the looks are frequent."""
 
     _heads: deque[tuple[float, int]] = field(default_factory=deque)
 
     def seconds(self, now: float, head: int, sequence: int) -> float:
-        """How long ago the log was first seen to hold more than `sequence`; 0 while nothing more is there. `now` is
-        any clock that does not step."""
+        """How long ago the log was first seen to hold more than `sequence`; 0 while the log does not hold more. `now`
+        is in seconds of any clock that does not step."""
         if not self._heads or head > self._heads[-1][1]:
             self._remember(now, head)
         while self._heads and self._heads[0][1] <= sequence:

@@ -1,4 +1,4 @@
-"""Which answers in the blob store are not checked yet: those whose epoch has no mark that it was swept."""
+"""Which answers in the blob store have not been checked yet: those whose epoch is not marked as swept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vbatch.contracts.answers import epoch_of, swept_mark
 
 
 def unswept(blobs: Iterable[str]) -> dict[int, set[str]]:
-    """The answers of each such epoch."""
+    """The answers of each epoch that is not marked as swept."""
     lives: dict[int, set[str]] = {}
     for blob in blobs:
         if (epoch := epoch_of(blob)) is not None:

@@ -13,7 +13,7 @@ MESSAGE = "The faults of this file could not be recorded; the operator of the se
 def without_words(event: e.AnyEvent) -> e.AnyEvent | None:
     """The event without its texts, if its absence would leave a batch unknown or without an end; otherwise None.
 
-    Lines whose outcomes are passed over get an error when the files of their batch are written.
+    Lines whose outcomes are skipped get an error when the files of their batch are written.
     """
     match event:
         case e.BatchCreated():

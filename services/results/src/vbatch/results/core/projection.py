@@ -54,7 +54,7 @@ class Changes:
     runners: dict[RunnerId, RunnerRow] = field(default_factory=dict)
     outcomes: list[OutcomeRow] = field(default_factory=list)
     erasures: dict[BatchId, tuple[str, ...]] = field(default_factory=dict)
-    """Files of batches (`output`, `error`) of whose answers no row says anything any more; apply after the outcomes."""
+    """Files of batches (`output`, `error`) whose answers no row may describe any more; apply after the outcomes."""
     growth: dict[BatchId, Growth] = field(default_factory=dict)
     curation: CurationChanges = field(default_factory=CurationChanges)
 
@@ -62,7 +62,7 @@ class Changes:
 def project(  # noqa: C901  # one case for each kind of event
     state: State, changes: Changes, sequence: int, event: e.AnyEvent
 ) -> None:
-    """Fold one event into both. If the event cannot be true, it changes nothing and raises ImpossibleEvent."""
+    """Fold one event into both. An event that cannot be true changes nothing. Raises ImpossibleEvent."""
     if event.at.tzinfo is None:
         raise ImpossibleEvent("its time has no zone")
     match event:
@@ -100,7 +100,7 @@ def project(  # noqa: C901  # one case for each kind of event
         case e.CurationEvent() | e.LabelingEvent() | e.EvaluationEvent():
             project_curation(changes.curation, sequence, event)
         case (
-            # no row says where a request ran or where its events lie; an outline has no answer; flaws are counted
+            # no row says where a request ran or where its events are; an outline has no answer; flaws are counted
             e.BatchDispatched()
             | e.SliceReturned()
             | e.ChunkOutline()
@@ -119,20 +119,21 @@ def project(  # noqa: C901  # one case for each kind of event
 
 
 def _archived(changes: Changes, event: e.BatchArchived) -> None:
-    """What was known of an answer is known of no stand-in: a rebuild from the archive finds none of it."""
+    """Erase what rows say about answers that the archive replaced by placeholders: a rebuild from the archive does not
+    find it."""
     if event.erased:
         changes.erasures[event.batch_id] = event.erased
 
 
 def passed(state: State, changes: Changes, sequence: int) -> None:
-    """Everything up to `sequence` is folded or set aside."""
+    """Note that everything up to `sequence` is folded or set aside."""
     state.sequence = changes.sequence = sequence
 
 
 def _file(changes: Changes, sequence: int, event: e.FileStored | e.FileDeleted) -> None:
     match event:
         case e.FileStored():
-            # The first one wins: a seal that is repeated after a crash stores the same file again.
+            # The first event wins: a seal that is repeated after a crash stores the same file again.
             changes.files.setdefault(event.file_id, _file_row(sequence, event))
         case e.FileDeleted():
             changes.deletions.setdefault(event.file_id, (event.owner, event.at))

@@ -20,7 +20,7 @@ from vbatch.results.core import semantic_conventions as names
 from vbatch.results.core.spans import PREFIX, Attribute, BatchTrace, Kind, RunSlice, Span, number_of
 
 FAILED_MAX = 1_000
-"""The first ones of a batch: where more fail, they fail alike."""
+"""How many failed requests of a batch are kept, the first ones: if more fail, they usually fail in the same way."""
 SLOWEST_MAX = 100
 SAMPLED_MAX = 10_000
 """A larger sample of a batch is thinned out to this size."""
@@ -38,13 +38,13 @@ class _Kept:
 
     @classmethod
     def of(cls, outcome: e.Outcome, ran: RunSlice, model: ModelId, at: datetime) -> _Kept:
-        """Without the answer: it would hold the bytes of its whole chunk in memory."""
+        """Keep the outcome without its answer, which would hold the bytes of its whole chunk in memory."""
         return cls(structs.replace(outcome, body=e.NO_ANSWER, custom_id=""), ran, model, at)
 
 
 @dataclass(slots=True)
 class RequestTraces:
-    """Fold the chunks of the batch up to the end of counting, in the order of the log. `trace` is whole already.
+    """Fold the chunks of the batch up to the end of counting, in the order of the log. `trace` must be complete.
 
     `share` is the part of all requests that is sampled, from 0 to 1. The same lines are chosen each time.
     """
@@ -52,7 +52,7 @@ class RequestTraces:
     trace: BatchTrace
     share: float
     _answered: bytearray = field(init=False)
-    """By line: 1 once it has an outcome."""
+    """One byte for each line: 1 once it has an outcome."""
     _failed: dict[int, _Kept] = field(default_factory=dict)
     _sampled: dict[int, _Kept] = field(default_factory=dict)
     _slowest: list[tuple[float, int]] = field(default_factory=list)
@@ -73,12 +73,13 @@ class RequestTraces:
                 self._weigh(outcome, ran, chunk.model, at)
 
     def spans(self) -> list[Span]:
-        """Two for each request that is kept, in the order of lines: what it waited for, and the call of the engine."""
+        """Two spans for each kept request, in the order of lines: its wait, and the call of the engine."""
         kept = {**self._slow, **self._sampled, **self._failed}
         return [span for line in sorted(kept) for span in self._spans_of(kept[line], self._why(line))]
 
     def _weigh(self, outcome: e.Outcome, ran: RunSlice, model: ModelId, at: datetime) -> None:
-        """Most requests are kept for nothing, so this looks before it makes anything."""
+        """Keep the outcome if it failed, is sampled or is among the slowest. Most are not, so this checks before it
+        creates anything."""
         line = outcome.line
         if not outcome.is_success and len(self._failed) < FAILED_MAX:
             self._failed[line] = _Kept.of(outcome, ran, model, at)

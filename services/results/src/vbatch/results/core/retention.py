@@ -1,4 +1,4 @@
-"""For how long files are kept: the policy of the operator, and which files it says are over.
+"""For how long files are kept: the policy of the operator, and which files exceed it.
 
 docs/operations.md describes the file that holds the policy.
 """
@@ -25,7 +25,7 @@ class BadRetention(ValueError):
 
 
 class Kept(StrEnum):
-    """What a policy says something about."""
+    """The kinds of files that a policy can have rules for."""
 
     INPUTS = "inputs"
     OUTPUTS = "outputs"
@@ -46,22 +46,22 @@ class AgingFile(NamedTuple):
 
 
 Keep = Mapping[Kept, timedelta | None]
-"""None: for ever. What is not named is as for everybody."""
+"""How long each kind is kept; None means permanently. For a kind that is not named, the general rule applies."""
 
 
 @dataclass(frozen=True)
 class RetentionPolicy:
-    """Without any rule everything is kept."""
+    """Without any rule, everything is kept."""
 
     everybody: Keep = field(default_factory=dict)
     owners: Mapping[OwnerId, Keep] = field(default_factory=dict)
 
     def over(self, files: Iterable[AgingFile], now: datetime) -> list[AgingFile]:
-        """Those of the files that are older than their owner's rule, or everybody's, allows."""
+        """The files that are older than their owner's rule, or the general rule, allows."""
         return [file for file in files if (kept := self._kept(file)) is not None and file.created_at + kept <= now]
 
     def shortest(self) -> timedelta | None:
-        """No file that is younger than this is over; None when nothing ever is."""
+        """The shortest time of any rule: no younger file is ever deleted. None if no file ever is."""
         rules = [*self.everybody.values(), *(kept for keep in self.owners.values() for kept in keep.values())]
         return min((kept for kept in rules if kept is not None), default=None)
 

@@ -30,7 +30,7 @@ SET_ASIDE = "The server could not record an answer to this request; its operator
 
 
 class SealRefused(Exception):
-    """The counts and the lines do not agree; writing files would hide that. A retry will not help."""
+    """Raised when the counts and the lines do not agree; writing files would hide that. A retry will not help."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def never_ran_fault(row: BatchRow) -> RequestFault | None:
 
 
 def never_ran_message(fault: RequestFault) -> str:
-    """The message for a batch that ended because an answer could not be recorded; empty where the code is enough."""
+    """The message for a batch that ended because an answer could not be recorded; empty if the code is enough."""
     return SET_ASIDE if fault is RequestFault.UNREADABLE_ANSWER else ""
 
 
@@ -114,7 +114,7 @@ def request_lines() -> RequestLines:
 
 
 def must_be_bounded(requests: Sequence[RawLine]) -> None:
-    """Raises SealRefused for a line that validation never passes."""
+    """Check the requests. Raises SealRefused for a line that validation never accepts."""
     for line, _, raw in requests:
         if len(raw) > INPUT_LINE_BYTES_MAX:
             raise SealRefused(f"line {line} of the input file is too long")

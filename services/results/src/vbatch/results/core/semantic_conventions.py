@@ -23,7 +23,7 @@ OPERATIONS: Mapping[str, str] = {
     endpoints.COMPLETIONS: "text_completion",
     endpoints.EMBEDDINGS: "embeddings",
 }
-"""By endpoint. The conventions know no operation for scores: those are named after their endpoint."""
+"""The operation by endpoint. The conventions have no operation for scores, so those are named after their endpoint."""
 
 
 def operation_of(endpoint: str) -> str:

@@ -1,6 +1,6 @@
-"""The trace of one batch, derived from what the log says of it: what it waited for, where it ran, how it ended.
+"""The trace of one batch, derived from what the log says about it: what it waited for, where it ran, how it ended.
 
-The same events give the same spans with the same ids, so a trace that is sent twice is one.
+The same events give the same spans with the same ids, so a trace that is sent twice remains one trace.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import BatchId, RunnerId, SliceId
 
 SLICES_MAX = 2_000
-"""Spans of slices in one trace; those beyond are one span together, or no viewer would show the trace."""
+"""The most slice spans in one trace. The slices beyond share one span, because otherwise no viewer would show the
+trace."""
 PREFIX = "vbatch."
 SLICE, MORE_SLICES = "slice", "more slices"
 
@@ -27,7 +28,7 @@ SpanContext = tuple[int, int]
 
 
 class Kind(StrEnum):
-    """As OpenTelemetry tells spans apart."""
+    """The kinds of spans that OpenTelemetry distinguishes."""
 
     INTERNAL = "internal"
     CONSUMER = "consumer"
@@ -36,7 +37,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`end` is None while it goes on. Ids are those of OpenTelemetry: 16 and 8 bytes, never zero."""
+    """`end` is None while the span continues. Ids are those of OpenTelemetry: 16 and 8 bytes, never zero."""
 
     trace_id: int
     span_id: int
@@ -52,7 +53,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class ChunkSeen:
-    """A chunk of answers as its headers tell: which slice it belongs to, and when the log stored it."""
+    """What the headers of a chunk of answers show: which slice it belongs to, and when the log stored it."""
 
     slice_id: SliceId
     at: datetime
@@ -60,7 +61,7 @@ class ChunkSeen:
 
 @dataclass(slots=True)
 class RunSlice:
-    """A slice that was dispatched, with the id of the span that tells it."""
+    """A slice that was dispatched, with the id of its span."""
 
     event: e.BatchDispatched
     span_id: int
@@ -71,7 +72,8 @@ class RunSlice:
 
 @dataclass(slots=True)
 class BatchTrace:
-    """Fold the events of one batch, those of the runners in its time, and its chunks, in the order of the log."""
+    """Folds the events of one batch, the events of the runners during its time, and its chunks, in the order of the
+    log."""
 
     batch_id: BatchId
     created: e.BatchCreated | None = None
@@ -86,7 +88,7 @@ class BatchTrace:
     _crashes: list[e.EngineCrashed] = field(default_factory=list)
 
     def fold(self, event: e.Event | ChunkSeen) -> None:
-        """Total: an event that tells nothing of the batch's time is passed over."""
+        """Fold one event; an event that says nothing about the batch's time is skipped."""
         match event:
             case e.ModelLoading() | e.ModelLoaded() | e.ModelFailed() | e.EngineCrashed():
                 self._fold_runner(event)
@@ -135,7 +137,7 @@ class BatchTrace:
 
     @property
     def seed(self) -> int:
-        """By which samples of different batches differ."""
+        """A seed that makes the samples of different batches differ."""
         return self.trace_id & 0xFFFF_FFFF
 
     def slice_named(self, slice_id: SliceId) -> RunSlice | None:
@@ -146,7 +148,7 @@ class BatchTrace:
         return self._span_id(SLICE, slice_id) if is_alone else self._span_id(MORE_SLICES)
 
     def spans(self) -> list[Span]:
-        """The root first; empty for a batch whose creation was not seen."""
+        """The spans, the root first; empty for a batch whose creation was not seen."""
         if self.created is None:
             return []
         root = self._root(self.created)
@@ -231,7 +233,7 @@ class BatchTrace:
         return self._span(SLICE, event.at, end, attributes, key=event.slice_id, is_error=is_error)
 
     def _runner_spans(self) -> Iterator[Span]:
-        """Of the runners and models that this batch was on."""
+        """The spans of the runners and models that this batch ran on."""
         places = {(each.event.runner_id, each.event.model) for each in self._slices.values()}
         runners: set[RunnerId] = {runner_id for runner_id, _ in places}
         for loading, end in self._loads:
@@ -276,7 +278,7 @@ def trace_id_of(batch_id: BatchId) -> int:
 
 
 def chunk_seen(message_id: str, at: datetime) -> ChunkSeen | None:
-    """From the message id of a `batch.chunk_completed` (contracts.catalogue): `<batch>:<name>:<slice>:<chunk>`."""
+    """Parse the message id of a `batch.chunk_completed` (contracts.catalogue): `<batch>:<name>:<slice>:<chunk>`."""
     parts = message_id.split(":")
     return ChunkSeen(SliceId(parts[2]), at) if len(parts) == 4 else None
 

@@ -1,7 +1,8 @@
-"""What a model says as a judge: its answers become judgements, each once, and what is no verdict is counted.
+"""What a model says as a judge: its answers become judgements, each once, and answers that are not verdicts are
+counted.
 
-An item is one answer, or one pair. Its judge requests lie on lines that follow each other, so that the first `n` items
-are the first lines of the judge batch.
+An item is one answer, or one pair. Its judge requests are on consecutive lines, so that the first `n` items are the
+first lines of the judge batch.
 """
 
 from __future__ import annotations
@@ -141,9 +142,10 @@ def verdict_of(line: bytes, kind: EvaluationKind) -> Verdict | NoVerdict:
 
 
 def decided(due: DueEvaluation, lines: Mapping[int, bytes], last_item: int, at: datetime) -> Decided:
-    """The judgements of the items from the tally on up to `last_item`; `lines` are what their requests were answered.
+    """The judgements of the items from the tally up to `last_item`; `lines` are the answers to their requests.
 
-    Of a pair only a verdict that is the same in both orders counts; two that contradict each other are a tie.
+    For a pair, a verdict counts only if it is the same in both orders; two verdicts that contradict each other are a
+    tie.
     """
     judgements: list[ModelJudgement] = []
     tally = due.tally
@@ -161,7 +163,7 @@ def decided(due: DueEvaluation, lines: Mapping[int, bytes], last_item: int, at: 
 
 
 def recorded(due: DueEvaluation, tally: Tally, at: datetime) -> e.EvaluationRecorded:
-    """The event that stands beside the judgements of some items."""
+    """The event that is recorded together with the judgements of some items."""
     return e.EvaluationRecorded(at=at, owner=due.owner, evaluation_id=due.id, **asdict(tally))
 
 
@@ -174,7 +176,7 @@ def _decision(said: _Said, targets: Sequence[Target], kind: EvaluationKind) -> V
 
 
 def _counted(tally: Tally, verdicts: Sequence[Verdict | NoVerdict]) -> Tally:
-    """An item whose requests have no verdict for several reasons counts under the first."""
+    """Count one item. If its requests have no verdict for several reasons, it counts under the first."""
     missing = next((verdict for verdict in verdicts if isinstance(verdict, NoVerdict)), None)
     return replace(
         tally,
@@ -193,7 +195,7 @@ def _is_inconsistent(verdicts: Sequence[Verdict | NoVerdict]) -> bool:
 
 
 def vote_of(preferred: Preferred) -> Vote:
-    """A is the answer that comes first by batch and line, whichever was shown first."""
+    """The vote, where A is the answer that comes first by batch and line, whichever was shown first."""
     if preferred.better is Preference.TIE:
         return Vote.TIE
     winner = preferred.shown[preferred.better is Preference.SECOND]
@@ -203,7 +205,7 @@ def vote_of(preferred: Preferred) -> Vote:
 def _judgement(
     due: DueEvaluation, verdicts: Sequence[Verdict | NoVerdict], line: int, at: datetime
 ) -> ModelJudgement | None:
-    """None where a request of the item has no verdict."""
+    """The judgement of an item; None if one of its requests has no verdict."""
     reference, judgement_id = f"{due.judge_batch_id}:{line}", derived_judgement_id(due.id, str(line))
     match verdicts:
         case [Scored() as scored]:

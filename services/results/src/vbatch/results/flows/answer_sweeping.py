@@ -1,7 +1,7 @@
 """Removes large answers to which no event refers: their runner was killed between the blob and the chunk.
 
-The log itself is asked, and only about epochs that a newer lease has ended. From then on the server refuses what a
-runner with such an epoch still writes, so an answer to which no event of the epoch refers by then will never be
+The sweep asks the log itself, and only about epochs that a newer lease has ended. From then on the server refuses what
+a runner with such an epoch still writes, so an answer to which no event of the epoch refers by then will never be
 referred to.
 """
 
@@ -24,7 +24,7 @@ from vbatch.results.flows.transacting import decode_all
 
 
 class UnreadableChunk(Exception):
-    """The chunk may refer to any answer of its epoch, so all of them stay."""
+    """Raised when a chunk cannot be read: it may refer to any answer of its epoch, so all of them stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class _Ended:
 
 class AnswerSweep:
     """Sweeps each epoch once and leaves a mark beside its answers. The epoch must have ended `grace_seconds` ago: until
-    then its process, frozen and woken again, may still have written an answer."""
+    then, a process that was frozen and has resumed may still have written an answer."""
 
     def __init__(self, log: Log, blobs: Blobs, *, grace_seconds: float, now: Callable[[], datetime]) -> None:
         self._log = log
@@ -45,7 +45,7 @@ class AnswerSweep:
         self._grace = timedelta(seconds=grace_seconds)
         self._now = now
         self._looked_at = 0
-        """The newest lease at the last look after which no work remained."""
+        """The newest lease at the last round after which no work remained."""
         self._left_alone: set[int] = set()
 
     async def sweep(self) -> int:

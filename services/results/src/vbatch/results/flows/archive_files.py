@@ -32,7 +32,7 @@ class ArchiveFiles:
         return count.archive()
 
     async def read_back(self, blob: str, batch_id: BatchId) -> Archive:
-        """What the store holds now. Raises BlobTrouble, ArchiveDamaged."""
+        """Read the archive that the store now holds. Raises BlobTrouble, ArchiveDamaged."""
         count = _Count(batch_id)
         async for records in read_archive(self._pieces(blob, count)):
             await asyncio.to_thread(count.add, records)
@@ -91,7 +91,7 @@ class _Count:
 
 
 def _outcomes_in(record: Recorded) -> int:
-    """How many outcomes a chunk holds; none in one that is among the dead letters because nobody can read it."""
+    """How many outcomes a chunk holds; 0 for an unreadable chunk, which is among the dead letters."""
     try:
         event = decode_outline(record)
     except Unreadable:

@@ -1,7 +1,7 @@
 """Moves batches that have ended from the log to archives, one after the other, beside all other work of results.
 
-The order of its steps is what keeps every answer: the archive is durable and read back, then `batch.archived` says
-where it is, and only then the chunks leave the log. A crash between any two of them leaves both, and the next round
+The order of the steps keeps every answer: first the archive is made durable and read back, then `batch.archived` says
+where it is, and only then do the chunks leave the log. A crash between any two of them leaves both, and the next round
 continues.
 """
 
@@ -40,7 +40,7 @@ from vbatch.results.ports import ReadModel, Trouble
 SOURCE = "results"
 LETTERS_AT_ONCE = 100
 TIDY_EVERY = timedelta(hours=1)
-"""How often the store is searched for archives of processes that were taken for dead and wrote late."""
+"""How often the store is searched for archives of processes that were considered dead and wrote late."""
 END_SUBJECTS = tuple(f"evt.batch.*.{end}" for end in ENDS)
 
 
@@ -60,11 +60,11 @@ class ArchiveMeans:
     every_seconds: float
     grace_seconds: float
     disk_fill: Callable[[], float] = no_limit
-    """How much is used of what the home may hold."""
+    """The used share of the home folder's allowance."""
 
 
 class Archiver:
-    """`gone` tells which files of which batches are deleted or have expired."""
+    """`gone` returns which files of which batches were deleted or have expired."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Archiver:
         self._files = ArchiveFiles(means.blobs)
         self._queue = ArchiveQueue()
         self._tidy_at: datetime | None = None
-        """None: at the end of this round."""
+        """When the store is tidied next; None means at the end of this round."""
 
     async def run(self) -> None:
         """Archive until cancelled. Raises Fenced when a newer results process has the lease."""
@@ -95,8 +95,8 @@ class Archiver:
             await asyncio.sleep(self._means.every_seconds)
 
     async def round(self) -> None:
-        """Settle what an earlier process left, archive every batch that is due, then erase. Raises Fenced, and
-        trouble."""
+        """Settle what an earlier process left, archive every batch that is due, then erase. Raises Fenced and passing
+        errors."""
         await self._learn()
         for event in self._queue.unsettled():
             await self._settle(event)
@@ -121,7 +121,7 @@ class Archiver:
                     self._tidy_at = None
 
     async def _archive(self, batch_id: BatchId, erased: Set[str]) -> None:
-        """A batch at which the service ended several times in a row stays in the log."""
+        """Archive one batch. A batch at which the service ended several times in a row stays in the log."""
         place = f"archive:{batch_id}"
         if self._quarantine.is_poison(place):
             self._quarantine.tell(place)
@@ -142,7 +142,8 @@ class Archiver:
         await self._settle(event)
 
     async def _stored(self, batch_id: BatchId, erased: Set[str]) -> e.BatchArchived:
-        """Store the archive of everything there is of the batch now, and read it back. Raises ArchiveNotWhole."""
+        """Store the archive of everything that the log now holds of the batch, and read it back. Raises
+        ArchiveNotWhole."""
         first = await self._log.last(f"evt.batch.{batch_id}.created")
         last_chunk = await self._means.history.last(chunks_of(batch_id))
         last = await self._log.last(batch_events(batch_id))
@@ -177,7 +178,8 @@ class Archiver:
         self._queue.settled(event, self._now(), has_late_chunks=is_late)
 
     async def _tidy(self) -> None:
-        """Delete the archives that newer ones replace. An archive that was never told is among them once one is."""
+        """Delete the archives that newer ones replace. An archive that was never announced is among them once a newer
+        one is announced."""
         if self._tidy_at is not None and self._now() < self._tidy_at:
             return
         blobs = await self._means.blobs.older_than(-1, ARCHIVES)
@@ -187,7 +189,7 @@ class Archiver:
         self._tidy_at = self._now() + TIDY_EVERY
 
     async def _drop_dead_chunks(self) -> None:
-        """Dead letters keep a copy of a chunk that nobody could read."""
+        """Drop the copies of unreadable chunks that are kept as dead letters."""
         erased = {chunks_of(event.batch_id) for event in self._queue.unsettled() if event.erased}
         after = 0
         while erased and (letters := await self._means.dead.list(after, LETTERS_AT_ONCE)):
@@ -198,7 +200,7 @@ class Archiver:
 
 
 async def gone_answers(read_model: ReadModel, now: datetime) -> dict[BatchId, set[str]]:
-    """The files of batches that are deleted or have expired, by batch: `output`, `error`. Raises Trouble."""
+    """The files of batches that were deleted or have expired, by batch: `output`, `error`. Raises Trouble."""
     gone: dict[BatchId, set[str]] = {}
     async for output in gone_outputs(read_model, now):
         gone.setdefault(output.batch_id, set()).update(output.kinds)
@@ -208,7 +210,7 @@ async def gone_answers(read_model: ReadModel, now: datetime) -> dict[BatchId, se
 async def _erasing(
     records: AsyncIterator[list[Recorded]], chunks: str, erased: Set[str]
 ) -> AsyncIterator[list[Recorded]]:
-    """The records; chunks without the answers that are erased."""
+    """The records, with the erased answers removed from the chunks."""
     async for part in records:
         yield await asyncio.to_thread(_erased, part, chunks, erased) if erased else part
 
@@ -220,7 +222,7 @@ def _erased(records: Sequence[Recorded], chunks: str, erased: Set[str]) -> list[
 async def read_until(
     log: Log, subjects: Sequence[str], after: int, end: int | None = None
 ) -> AsyncIterator[list[Recorded]]:
-    """What the log holds on the subjects behind `after`, up to `end` or to what is the newest now."""
+    """The records of the log on the subjects after sequence `after`, up to `end` or up to the newest one now."""
     newest = [record.sequence for subject in subjects if (record := await log.last(subject)) is not None]
     last = min(max(newest, default=0), end or max(newest, default=0))
     if last <= after:
@@ -234,7 +236,7 @@ async def read_until(
 
 
 def archive_told(record: Recorded) -> e.BatchArchived | None:
-    """The archive that a record tells of; None for the end of a batch, and for an event of a later version."""
+    """The archive that a record announces; None for the end of a batch and for an event of a later version."""
     try:
         event = codec.decode(record)
     except codec.Unreadable:

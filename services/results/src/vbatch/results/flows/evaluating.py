@@ -1,7 +1,7 @@
 """Records what models said as judges, as soon as their batches have ended.
 
-Some judgements and the event that says how far the evaluation is are one atomic append. So a process that is killed at
-any moment leaves a whole number of items, and the next one continues behind them.
+Some judgements and the event that says how far the evaluation has come are one atomic append. So a process that is
+killed at any moment leaves a whole number of items, and the next one continues after them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from vbatch.results.flows.retrying import FIRST_SECONDS, PASSING, WORK_SECONDS_M
 from vbatch.results.ports import PartialFiles, ReadModel
 
 ITEMS_AT_ONCE = 200
-"""With reasons at their bound these are 1 MB in one append of at most 1,000 messages."""
+"""With reasons of maximum length, these take 1 MB in one append of at most 1,000 messages."""
 EVALUATIONS_AT_ONCE = 20
 
 
 class Evaluator:
-    """`refused` are the evaluations that no retry will help."""
+    """`refused` are the evaluations that a retry will not help."""
 
     def __init__(
         self, writer: SingleWriter, *, read_model: ReadModel, partials: PartialFiles, now: Callable[[], datetime]
@@ -40,7 +40,7 @@ class Evaluator:
         self.refused: dict[str, str] = {}
 
     def follow(self, committed: Committed) -> None:
-        """Look when a batch has ended, or an evaluation is new."""
+        """Start a round if a batch has ended or an evaluation is new."""
         rows = committed.changes.batches.values()
         if committed.changes.curation.evaluations or any(row.status in TERMINAL for row in rows):
             self._changed.set()
@@ -58,7 +58,7 @@ class Evaluator:
                 await asyncio.sleep(backoff.seconds())
 
     async def _has_passed(self) -> bool:
-        """Whether a round came to its end; trouble that passes is a reason to try again. Raises Fenced."""
+        """Run a round; return whether it finished. A passing error is a reason to try again. Raises Fenced."""
         try:
             await self.round()
         except PASSING as error:
@@ -67,20 +67,21 @@ class Evaluator:
         return True
 
     async def round(self) -> None:
-        """Record until nothing is due. Raises Fenced, and trouble."""
+        """Record until nothing is due. Raises Fenced and passing errors."""
         while due := await self._due():
             for evaluation in due:
                 await self._settle(evaluation)
 
     async def _due(self) -> list[DueEvaluation]:
-        """What is due once all the log holds is folded: an append that failed may be stored all the same."""
+        """What is due once everything in the log is folded: an append that failed may have been stored."""
         await self._writer.position.wait_for(await self._writer.journal.log.last_sequence())
         limit = EVALUATIONS_AT_ONCE + len(self.refused)
         found = await self._read_model.due_evaluations(self._now(), limit)
         return [due for due in found if due.id not in self.refused]
 
     async def _settle(self, due: DueEvaluation) -> None:
-        """Record some items of it; one at which the service ended several times in a row is left alone."""
+        """Record some items of the evaluation. An evaluation at which the service ended several times in a row is
+        skipped."""
         place, quarantine = f"evaluation:{due.id}", self._writer.quarantine
         if quarantine.is_poison(place):
             self._refuse(due, quarantine.reason(place))

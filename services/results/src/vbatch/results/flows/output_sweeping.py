@@ -1,7 +1,7 @@
 """Removes the answers of files that were deleted or have expired from the other places that hold them: the growing
 JSONL of the batch, which holds the lines of both its files, and the large answers in the blob store.
 
-The log keeps what it holds: answers that fitted into a chunk. A note of its length replaces a large answer, so that a
+The log keeps its own content: answers that fitted into a chunk. A note of its length replaces a large answer, so that a
 rebuild gives the same rows. No period of grace is needed: no batch reads an output file.
 """
 
@@ -35,7 +35,7 @@ FILES_AT_ONCE = 200
 
 
 class OutputSweep:
-    """Sweeps each file once in the life of the process, soon after it is deleted."""
+    """Sweeps each file once per process, soon after it is deleted."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class OutputSweep:
         self._swept: set[int] = set()
 
     def file_deleted(self) -> None:
-        """Sweep now and not only in the next round."""
+        """Sweep now instead of in the next round."""
         self._deleted.set()
 
     async def run(self) -> None:
@@ -88,7 +88,7 @@ class OutputSweep:
                 get_logger().info("answers_removed", file_id=output.file_id, batch_id=output.batch_id)
 
     async def _is_swept(self, output: GoneOutput, *, has_large_answers: bool) -> bool:
-        """Whether the answers are removed; False where a copy must wait for a running rebuild."""
+        """Remove the answers; return whether they are removed. False if a copy must wait for a running rebuild."""
         await asyncio.to_thread(self._partials.remove, output.batch_id)
         if has_large_answers:
             for kind in output.kinds:
@@ -96,7 +96,7 @@ class OutputSweep:
         return await asyncio.to_thread(self._partials.remove_copies, output.batch_id)
 
     async def _remove_large_answers(self, output: GoneOutput, kind: OutputKind) -> None:
-        """The log is only read where there are large answers at all, and once for each file."""
+        """Remove the large answers of one file. The log is read only if there are any, and once for each file."""
         mark = removed_mark(output.batch_id, kind)
         if await self._blobs.exists(mark):
             return

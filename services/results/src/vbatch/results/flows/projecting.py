@@ -44,7 +44,7 @@ class Committed:
 
 
 class Projector:
-    """Projects the log. `trouble` is what stops it at the moment; None while it works."""
+    """Projects the log. `trouble` is what currently stops it; None while it works."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Projector:
         self.trouble: str | None = "not started"
 
     async def run(self) -> None:
-        """Project until cancelled. Raises CheckpointMoved, ReadModelMismatch; waits for trouble that passes."""
+        """Project until cancelled, waiting while an error passes. Raises CheckpointMoved, ReadModelMismatch."""
         while True:
             state = await self._begun()
             try:
@@ -100,7 +100,8 @@ class Projector:
                     await asyncio.sleep(GATHER_SECONDS)
 
     def _transactions_of(self, records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
-        """As many records at once as allowed; one by one where the last process ended, to find the one at fault."""
+        """As many records at once as allowed, but one by one at the place where the last process ended, to find the one
+        at fault."""
         careful = [record for record in records if record.sequence <= self._careful_until]
         yield from ([record] for record in careful)
         if rest := records[len(careful) :]:
@@ -134,11 +135,11 @@ class Projector:
 
 
 def _sequence_of(place: str) -> int:
-    """The sequence of the event at which the process before ended; 0 when it ended elsewhere."""
+    """The sequence of the event at which the previous process ended; 0 if it ended elsewhere."""
     kind, _, sequence = place.partition(":")
     return int(sequence) if kind == "log" and sequence.isdecimal() else 0
 
 
 def _are_answers(records: Sequence[Recorded]) -> bool:
-    """Whether these are only answers, and few: nobody waits to read them back, and the projection keeps up."""
+    """Whether these are only answers, and few: no process waits to read them back, and the projection keeps up."""
     return len(records) < TRANSACTION_EVENTS_MAX // 4 and all(record.subject.endswith(ANSWERS) for record in records)

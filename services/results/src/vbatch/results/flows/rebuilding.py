@@ -1,4 +1,4 @@
-"""Rebuilds the read model from the log, beside the one that is served; compares them; exchanges them.
+"""Rebuilds the read model from the log beside the one that is served, compares the two, and exchanges them.
 
 The current one is served until the names are exchanged, in one transaction.
 """

@@ -49,7 +49,7 @@ class ReplayDependencies:
     now: Callable[[], datetime]
     on_progress: Callable[[Progress], None]
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
-    """Uses the notes of the service: what the service set aside is set aside here."""
+    """Uses the notes of the service: what the service set aside is also set aside here."""
     projecting_again_seconds: float = PROJECTING_AGAIN_SECONDS
 
 
@@ -105,7 +105,7 @@ class Replay:
 
     async def _take(self, records: Sequence[Recorded]) -> None:
         """While the rows of one transaction are written, the next is decoded and folded: the database is another
-        process, and its disk takes its time."""
+        process, and its disk is slow."""
         for part in transactions(records):
             decoded = await asyncio.to_thread(decode_all, part, self._quarantine)
             after = self.state.sequence
@@ -116,7 +116,7 @@ class Replay:
         self.report.sequence = self.state.sequence
 
     async def _written(self) -> None:
-        """Wait for the rows that are being written. Raises their trouble."""
+        """Wait for the rows that are being written. Raises the errors of writing them."""
         writing, self._writing = self._writing, None
         if writing is not None:
             await writing

@@ -1,6 +1,6 @@
-"""Deletes the files that the operator's policy keeps no longer, by the events with which their owners would do it.
+"""Deletes the files that the operator's policy no longer keeps, by the same events as if their owners deleted them.
 
-So everything that follows from a deletion follows here too: bytes, answers, archives, and the same after a rebuild.
+So all consequences of a deletion apply here too: for bytes, answers and archives, and after a rebuild.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ FILES_AT_ONCE = 200
 
 
 class PolicySource(Protocol):
-    """Where the policy is written; it may change at any time."""
+    """The source of the policy, which may change at any time."""
 
     def read(self) -> RetentionPolicy:
-        """Raises BadRetention."""
+        """Read the policy. Raises BadRetention."""
         ...
 
 
 @dataclass(frozen=True)
 class RetentionMeans:
-    """`on_read` hears after each try whether the policy could be read."""
+    """`on_read` is called after each try with whether the policy could be read."""
 
     source: PolicySource
     every_seconds: float
@@ -39,7 +39,8 @@ class RetentionMeans:
 
 
 class Retainer:
-    """Looks at intervals, once the projection has caught up: before that a file may have a reader it does not know."""
+    """Runs at intervals, once the projection has caught up: before that, a file may have a reader that is not known
+    yet."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class Retainer:
             await asyncio.sleep(self._means.every_seconds)
 
     async def round(self) -> None:
-        """Delete what is over now. Raises Fenced, and trouble."""
+        """Delete the files that now exceed the policy. Raises Fenced and passing errors."""
         await self._learn()
         kept = self._policy.shortest()
         if kept is None:
@@ -79,7 +80,7 @@ class Retainer:
                 get_logger().info("retention_over", file_id=file.id, owner=file.owner, kind=file.kind)
 
     async def _learn(self) -> None:
-        """A policy that cannot be read leaves the one before in force."""
+        """Read the policy. If it cannot be read, the previous one stays in force."""
         try:
             self._policy = await asyncio.to_thread(self._means.source.read)
         except BadRetention as error:

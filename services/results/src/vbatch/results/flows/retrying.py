@@ -7,10 +7,10 @@ from vbatch.journal.port import Full, Unavailable
 from vbatch.results.ports import Trouble
 
 PASSING = (Trouble, Unavailable, Full, BlobTrouble)
-"""Room can be made, and a missing blob put back; until then readers keep running and `/ready` names the reason."""
+"""Someone can make room or put back a missing blob; until then, readers keep running and `/ready` names the reason."""
 
 FIRST_SECONDS = 0.2
 ASK_SECONDS_MAX = 1.0
-"""The longest pause between requests to a database that is away: they are cheap, and waiting longer wastes time."""
+"""The longest pause between requests to an unreachable database: they are cheap, and waiting longer wastes time."""
 WORK_SECONDS_MAX = 10.0
-"""The longest pause between tries that did their work for nothing, as on a full disk."""
+"""The longest pause between tries whose work was in vain, as on a full disk."""

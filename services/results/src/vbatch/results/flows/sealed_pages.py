@@ -1,5 +1,5 @@
 """The lines of a batch's final files, in input order, page by page. They follow from its rows, its growing JSONL and,
-where lines never ran, its input file."""
+if lines never ran, its input file."""
 
 from __future__ import annotations
 

@@ -28,14 +28,14 @@ from vbatch.results.ports import PartialFiles, ReadModel, Sealable
 
 SHORT_SEALS_AT_ONCE_MAX, LONG_SEALS_AT_ONCE_MAX = 2, 1
 LONG_SEAL_REQUESTS = 100_000
-"""A seal of this size takes a second or more: it runs apart, so that a small batch never waits for one."""
+"""A seal of this size takes a second or more. It runs separately, so that a small batch never waits for one."""
 SOURCE = "results"
 
 
 class Sealer:
     """Seals batches once the projection has caught up.
 
-    `trouble` is what delays the seals that wait for a retry; `refused` are the seals that no retry will help.
+    `trouble` is what delays the seals that wait for a retry; `refused` are the seals that a retry will not help.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Sealer:
 
 
 class _Files:
-    """The two blobs of one seal: each begins with its first line, and is whole when the stack is left."""
+    """The two blobs of one seal: each begins with its first line, and is complete when the stack is left."""
 
     def __init__(self, blobs: Blobs, batch_id: str) -> None:
         self._blobs = blobs

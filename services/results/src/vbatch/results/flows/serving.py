@@ -56,11 +56,11 @@ class Dependencies:
     sweep_times: SweepTimes
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
     archive: ArchiveMeans | None = None
-    """Without it nothing leaves the log."""
+    """If None, nothing leaves the log."""
     retention: RetentionMeans | None = None
-    """Without it every file stays until its owner deletes it or it expires."""
+    """If None, every file stays until its owner deletes it or it expires."""
     heartbeats: Heartbeats | None = None
-    """None: nobody is told that this process is alive."""
+    """If None, this process does not report that it is alive."""
     is_standby: bool = False
 
 
@@ -107,7 +107,7 @@ def lease(pid: int, now: datetime) -> e.ResultsLeased:
 
 
 async def _work(dependencies: Dependencies, progress: Progress, writer: SingleWriter) -> None:
-    """Wait for the folder, then work; a newer process, which is the one to get the folder, ends the wait too."""
+    """Wait for the folder, then work. The wait also ends if there is a newer process, which then gets the folder."""
     async with own_folder(dependencies.folder):
         sealer, output_sweep = _sealer(dependencies, writer), _output_sweep(dependencies, progress)
         evaluator = _evaluator(dependencies, writer)
@@ -187,7 +187,8 @@ def _output_sweep(dependencies: Dependencies, progress: Progress) -> OutputSweep
 
 def _archiver(means: ArchiveMeans, dependencies: Dependencies, progress: Progress, writer: SingleWriter) -> Archiver:
     async def gone() -> Mapping[BatchId, Set[str]]:
-        """Nothing before the projection has caught up: what it does not know yet is asked for in the next round."""
+        """The gone files; none before the projection has caught up: what it does not know yet is found in the next
+        round."""
         return await gone_answers(dependencies.read_model, dependencies.now()) if progress.position.is_caught_up else {}
 
     return Archiver(means, writer, now=dependencies.now, gone=gone)

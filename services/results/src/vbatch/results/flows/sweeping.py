@@ -1,7 +1,8 @@
-"""Removes the bytes of files and answers that nobody can request any more, and counts the dead letters, at intervals.
+"""Removes the bytes of files and answers that clients can no longer request, and counts the dead letters, at intervals.
 
-It appends nothing: which files are deleted or expired follows from the log and the clock, so a rebuild knows it too. A
-blob is only removed after a period of grace, within which a batch that was just accepted on the file is projected.
+It appends nothing to the log: which files are deleted or expired follows from the log and the clock, so a rebuild knows
+it too. A blob is only removed after a period of grace, within which a batch that was just accepted on the file is
+projected.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Sweeper:
         await self._answers.sweep()
 
     async def sweep(self) -> None:
-        """Remove every file once in the life of the process; a blob that is gone already is not an error."""
+        """Remove every file once per process; a blob that is already gone is not an error."""
         gone_before = self._now() - timedelta(seconds=self._times.grace_seconds)
         after = 0
         while files := await self._read_model.unwanted_files(gone_before, after, FILES_AT_ONCE):

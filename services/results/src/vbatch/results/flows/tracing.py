@@ -1,4 +1,4 @@
-"""From the log to the trace of a batch, and the duty that sends the trace of each batch that ends."""
+"""Derives the trace of a batch from the log, and sends the trace of each batch that ends."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ TRIES_MAX = 5
 PAUSE_SECONDS = 2.0
 
 Export = Callable[[Sequence[Span]], bool]
-"""Blocks; whether the spans were taken."""
+"""Sends spans and returns whether they were taken. Blocks."""
 
 
 async def trace_of(log: Log, batch_id: BatchId) -> BatchTrace:
-    """The batch as far as the log has it. Of its chunks only the headers are read, so a large batch costs little."""
+    """The trace of a batch, as far as the log has it. Only the headers of its chunks are read, so a large batch costs
+    little."""
     trace = BatchTrace(batch_id)
     created = await log.last(f"evt.batch.{batch_id}.created")
     newest = await log.last(f"evt.batch.{batch_id}.>")
@@ -45,7 +46,8 @@ async def trace_of(log: Log, batch_id: BatchId) -> BatchTrace:
 
 
 async def request_traces_of(log: Log, trace: BatchTrace, share: float) -> RequestTraces:
-    """The requests of a batch, of which the log must still have the chunks: it reads all of them, one after another."""
+    """The traces of a batch's requests. The log must still have the batch's chunks: all of them are read, one after
+    another."""
     requests = RequestTraces(trace, share)
     chunks = chunks_of(trace.batch_id)
     created = await log.last(f"evt.batch.{trace.batch_id}.created")
@@ -56,14 +58,14 @@ async def request_traces_of(log: Log, trace: BatchTrace, share: float) -> Reques
         event = _decoded(record)
         if isinstance(event, e.ChunkCompleted):
             requests.fold(event, record.recorded_at)
-        await asyncio.sleep(0)  # a large batch must not hold up everybody else in this process
+        await asyncio.sleep(0)  # a large batch must not hold up the other tasks of this process
     return requests
 
 
 @dataclass
 class Tracing:
-    """A duty of results, where traces are wanted. One that nobody takes is given up after some tries: it can be sent
-    again at any time, under the same ids."""
+    """Sends traces, if they are wanted. A trace that no server takes is given up after some tries: it can be sent again
+    at any time, under the same ids."""
 
     log: Log
     export: Export
@@ -71,7 +73,7 @@ class Tracing:
     requests_share: float = 0.0
 
     async def run(self) -> None:
-        """For ever, from the first batch that ends behind `after`."""
+        """Run until cancelled, from the first batch that ends after sequence `after`."""
         while True:
             try:
                 await self._follow()
@@ -99,14 +101,15 @@ class Tracing:
 
 
 async def unsent_since(log: Log) -> int:
-    """Where a new process begins, asked before it takes its lease: what ended in the life before may not be sent."""
+    """The sequence at which a new process begins, asked before it takes its lease: traces of batches that ended under
+    the previous process may not have been sent."""
     lease = await log.last(RESULTS_LEASE)
     head = await log.last_sequence()
     return max(lease.sequence if lease else head, head - SENT_AGAIN_EVENTS_MAX)
 
 
 async def _until(log: Log, batch_id: BatchId, after: int, end: int) -> AsyncIterator[Recorded]:
-    """What the log holds of a batch and of runners, from its creation to its newest event."""
+    """The log's records of a batch and of runners, from the batch's creation to its newest event."""
     names = (kind.name.split(".") for kind in KINDS if kind.name.startswith("batch."))
     told = tuple(f"evt.batch.{batch_id}.{name}" for _, name in names if name != CHUNK)
     async for record in _read(log, (*told, *RUNNER_EVENTS, RUNNER_TROUBLE), after, end, headers_only=False):
@@ -141,7 +144,7 @@ def _fold(trace: BatchTrace, record: Recorded) -> None:
 
 
 def _decoded(record: Recorded) -> e.AnyEvent | None:
-    """None for what cannot be read."""
+    """The decoded event; None if it cannot be read."""
     try:
         return decode(record)
     except Unreadable as error:

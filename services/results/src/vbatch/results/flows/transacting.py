@@ -37,7 +37,8 @@ class Buried:
 
 
 class Transactions:
-    """Transactions on one read model and its folder; `bury` gets what changes nothing before the rows are written."""
+    """Transactions on one read model and its folder; `bury` is given the records that change nothing before the rows
+    are written."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Transactions:
         self._set_aside = bury
 
     async def begin(self) -> State:
-        """The state at the checkpoint; bytes that a lost transaction left are cut off."""
+        """Return the state at the checkpoint; cut off bytes that a lost transaction left."""
         await self._read_model.prepare()
         state = await self._read_model.load()
         await asyncio.to_thread(self._partials.enter, state.folder)
@@ -71,7 +72,7 @@ class Transactions:
     async def folded(
         self, state: State, records: Sequence[Recorded], decoded: Sequence[e.AnyEvent | Buried]
     ) -> Changes:
-        """The same without writing the rows, which the caller must do next."""
+        """Do the same without writing the rows, which the caller must do next."""
         whole = [await self._with_bodies(event) for event in decoded]
         changes, buried = await asyncio.to_thread(self._fold, state, records, whole)
         reached(Failpoint.LINES_WRITTEN)
@@ -119,7 +120,7 @@ def decode_all(records: Sequence[Recorded], quarantine: Quarantine | None = None
 
 
 def _decoded(record: Recorded, quarantine: Quarantine | None) -> e.AnyEvent | Buried:
-    """A poison record counts as unreadable, or as what remains of it without its texts."""
+    """Decode one record. A poison record counts as unreadable, or as what remains of it without its texts."""
     try:
         event = codec.decode(record)
     except codec.Unreadable as error:

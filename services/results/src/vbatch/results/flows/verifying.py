@@ -70,7 +70,7 @@ class Verifier:
         stored = {file.id: file for file in await self._rebuilt.sealed_files(batch_id, self._now())}
         files = {kind: stored.get(output_file_id(batch_id, kind)) for kind in KINDS}
         if {sealable.row.output_file_id, sealable.row.error_file_id} - {None} <= stored.keys():
-            # Otherwise its answers were deleted, and the growing JSONL with them.
+            # Otherwise its answers were deleted together with the growing JSONL.
             async for difference in self.partial_differences({batch_id: sealable.row.partial_bytes}):
                 yield difference
         try:

@@ -1,5 +1,5 @@
-"""The scheduler's figures. What stands in its state is read on its own loop when it is scraped; what happens is counted
-as it is read from the log, live events only."""
+"""The scheduler's metrics. Gauges are read from its state, on its own loop, at each scrape. Counters count events as
+they are read from the log, live events only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_MODEL = "unknown"
 
 
 class BatchTimes:
-    """How long batches wait and run. Fed with each live event before it is folded, when `state` is still as it was."""
+    """How long batches wait and run. It sees each live event before the event is folded into `state`."""
 
     def __init__(self, state: State, registry: CollectorRegistry) -> None:
         self._state = state
@@ -69,7 +69,7 @@ class BatchTimes:
             case e.BatchRejected():
                 self._count_end(event.batch_id, "failed", event.at)
             case _:
-                pass  # tells nothing of how long a batch takes
+                pass  # says nothing about how long a batch takes
 
     def _count_dispatch(self, event: e.BatchDispatched) -> None:
         model = self._models.of(event.model)
@@ -92,7 +92,7 @@ class BatchTimes:
 
 
 def state_reading(state: State, now: Callable[[], datetime]) -> Reading:
-    """Batches, what waits, slices, runners, models that do not load."""
+    """Batches, waiting work, slices, runners, and models that do not load."""
 
     async def read() -> Iterable[Metric]:
         return list(state_metrics(state, now()))
@@ -101,7 +101,7 @@ def state_reading(state: State, now: Callable[[], datetime]) -> Reading:
 
 
 def forecast_reading(forecast: Callable[[], Forecast], state: State, is_caught_up: Callable[[], bool]) -> Reading:
-    """How the windows of the pending batches look; nothing while the log is still being read."""
+    """Whether the pending batches are likely to keep their windows; nothing while the log is still being read."""
 
     async def read() -> Iterable[Metric]:
         return list(window_metrics(forecast(), state)) if is_caught_up() else []
@@ -184,7 +184,7 @@ def _queues(state: State, now: datetime) -> Iterator[Metric]:
 
 
 def _waiting_by_model(state: State) -> dict[str, list[PendingBatch]]:
-    """The models of the registry first, so that an empty queue is told as 0."""
+    """Start with the models of the registry, so that an empty queue is reported as 0."""
     models = LabelValues()
     queues: dict[str, list[PendingBatch]] = {models.of(model): [] for model in state.models}
     for batch in state.batches.values():

@@ -1,6 +1,6 @@
 """Worker processes read and check the input files: 200 MB of JSON must not block the event loop.
 
-Long files have a worker of their own, so that a batch of twenty requests does not wait until a million are ordered.
+Long files have their own worker, so that a batch of twenty requests does not wait until a million are ordered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vbatch.scheduler.core.planning.validation import FileRules
 from vbatch.scheduler.ports import CheckerDied
 
 LONG_FILE_BYTES = 64 << 20
-"""A file of this size takes a second or more; from here on a file counts as long."""
+"""A file of this size or more counts as long: it takes a second or more."""
 SHORT_FILES_PER_WORKER, LONG_FILES_PER_WORKER = 50, 1
 """A worker is replaced after this many files, so that it does not keep the memory that one huge file took."""
 LONG_FILE_NICENESS = 5

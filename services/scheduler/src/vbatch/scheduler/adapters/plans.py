@@ -1,6 +1,6 @@
 """Plans of long files on disk, so that the next scheduler does not repeat the many seconds of work.
 
-They follow from the file alone, so losing one costs only that time.
+A plan follows from its file alone, so losing one costs only that time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vbatch.chassis.files import write_atomically
 from vbatch.scheduler.core.planning.plan import Plan, packed, unpacked
 
 PLANS_MAX = 8
-"""The newest plans stay; the plan of a million requests takes 20 MB."""
+"""Only this many of the newest plans stay; the plan of a million requests takes 20 MB."""
 ENDING = ".plan"
 
 
@@ -28,7 +28,7 @@ class KeptPlans:
         try:
             return unpacked(self._path(blob).read_bytes())
         except (OSError, msgspec.DecodeError):
-            return None  # never kept, replaced by newer ones, or of another version: the file is read again
+            return None  # it was never kept, gave way to newer ones, or has another version: the file is read again
 
     def keep(self, blob: str, plan: Plan) -> None:
         """Store the plan if the disk has room for it."""

@@ -1,8 +1,8 @@
-"""`GET /queue` and `GET /why/{batch_id}` on the health port: what is foretold of the pending batches, as JSON;
-`GET /what-if/{batch_id}?priority=N`: what would be foretold if that batch had this priority; and
-`GET /check`: whether a stored file could become a batch.
+"""Pages on the health port, as JSON: `GET /queue` and `GET /why/{batch_id}` return the forecast of the pending batches;
+`GET /what-if/{batch_id}?priority=N` returns the forecast if that batch had this priority; `GET /check` tells whether a
+stored file could become a batch.
 
-For the operator and the gateway, which shows owners their own; the port is not for clients.
+They are for the operator and for the gateway, which shows owners their own batches. The port is not for clients.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def check_pages(checking: Checking, is_caught_up: Callable[[], bool]) -> list[we
 
 
 def _once_caught_up(page: Page, is_caught_up: Callable[[], bool]) -> Page:
-    """The page; before the log is read, half the log would give half the queue."""
+    """The page, once the log has been read: half the log would give half the queue."""
 
     async def answer(request: web.Request) -> web.Response:
         return await page(request) if is_caught_up() else _not_yet()
@@ -83,7 +83,7 @@ def _of_batch(batch_id: BatchId, found: object) -> web.Response:
 
 
 async def _of_file(reading: Awaitable[object]) -> web.Response:
-    """What reading a stored file brings, if it comes in time."""
+    """Respond with the result of reading a stored file, if it comes in time."""
     try:
         async with asyncio.timeout(CHECK_SECONDS_MAX):
             return _json(await reading)
@@ -94,7 +94,7 @@ async def _of_file(reading: Awaitable[object]) -> web.Response:
 
 
 def _priority(text: str) -> int | None:
-    """None for what is no priority."""
+    """Return the priority, or None if the text is not a valid one."""
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= PRIORITY_DIGITS_MAX):
         return None

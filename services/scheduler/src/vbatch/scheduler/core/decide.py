@@ -30,9 +30,10 @@ from vbatch.scheduler.core.state.slices import Slice
 from vbatch.scheduler.core.state.state import Runner, State
 
 OUTSTANDING_SLICES_MAX = 2
-"""Slices that a runner holds: one runs, one is read ahead; more would only delay a cancel or a better batch."""
+"""The slices that a runner holds: one runs and one is read ahead. More would only delay a cancel or a better batch."""
 SHORT_SLICES_MAX = 64
-"""Slices that a runner holds while they sum to less than a full one: many small batches fill an engine, too."""
+"""The slices that a runner holds while together they are smaller than a full one, so that many small batches can fill
+an engine."""
 FULL_ENGINES_HELD_MIN = 2
 """A runner with work holds requests for at least this many times its concurrency. Where the concurrency exceeds a
 slice, or the held slices wait for their last answers, two slices would let the engine run empty."""
@@ -45,17 +46,17 @@ CANCEL_GRACE = timedelta(seconds=10)
 """How long a runner may take to return the lines of a cancelled batch before the batch ends without it."""
 
 FLAW_SHARE_MAX = 0.5
-"""When the share of answers with a flaw reaches this, it is told."""
+"""When the share of answers with a flaw reaches this, the scheduler reports it."""
 
 PlanResult = Plan | tuple[e.BatchFault, ...]
 """The result of reading a file: its plan, or its faults."""
 Idleness = tuple[ModelId | None, int]
-"""The model of an idle runner and its concurrency: runners with the same are offered the same."""
+"""The model of an idle runner and its concurrency: runners that agree in both are offered the same batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionInput:
-    """What a decision needs besides the state."""
+    """What a decision needs in addition to the state."""
 
     now: datetime
     plan_results: Mapping[BatchId, PlanResult]
@@ -78,7 +79,8 @@ def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
 
 
 def _quality(state: State, given: DecisionInput) -> list[e.AnyEvent]:
-    """What is to be told of the answers of all batches; most have no flaw, so that asking them costs nothing."""
+    """The events about the quality of all batches' answers. Most batches have no flaw, so this check costs almost
+    nothing."""
     flawed = (batch for batch in state.batches.values() if batch.ledger is not None and batch.ledger.flaws)
     return [event for batch in flawed for event in quality_events(batch, given.flaw_share_max, given.now)]
 
@@ -136,8 +138,8 @@ def _judged(batch: PendingBatch, result: PlanResult, now: datetime) -> e.AnyEven
 
 def _first_slice(state: State, given: DecisionInput) -> list[e.AnyEvent]:
     """The first slice that some runner can take. The runner that holds least comes first, and a runner without a model
-    before one that would have to give up its own. Where one idle runner is offered nothing, its equals are not asked:
-    in a fleet hundreds may be idle."""
+    before one that would have to give up its own. When an idle runner is offered nothing, the idle runners like it are
+    skipped: a fleet may have hundreds."""
     if not has_waiting(state, given.now):
         return []
     emptiest_first = sorted(
@@ -157,8 +159,9 @@ def _first_slice(state: State, given: DecisionInput) -> list[e.AnyEvent]:
 
 
 def _idleness(state: State, runner: Runner) -> Idleness | None:
-    """What the offer to an idle runner depends on; None where it depends on more: slices that it holds, or models that
-    it could not load. How long its model was there matters only to the choice among what is offered."""
+    """What the offer to an idle runner depends on; None when it also depends on slices that the runner holds or on
+    models that it could not load. How long its model has been loaded affects only the choice among the offered
+    batches."""
     if state.slices_of(runner.runner_id) or any(place[0] == runner.runner_id for place in state.troubles):
         return None
     return runner.model, runner.concurrency
@@ -172,7 +175,7 @@ def _next_slice(state: State, runner: Runner, view: View, given: DecisionInput) 
         return None
     model = _model_chosen(view, choice)
     limit = SLICE_REQUESTS_MIN if choice.is_brief else _slice_size(state, runner, model)
-    if held and held[-1].event.batch_id == choice.batch_id:  # it would only continue the slice before
+    if held and held[-1].event.batch_id == choice.batch_id:  # it would only continue the previous slice
         if follower := coschedule(state, held[-1], view, limit):
             chosen = Choice(follower.batch_id, follower.reason)
             return _dispatched(state, runner, chosen, held[-1].event.model, follower.picked, given)
@@ -199,8 +202,8 @@ def _offered(state: State, runner: Runner, now: datetime) -> View:
 
 
 def _has_room(state: State, runner: Runner, held: list[Slice]) -> bool:
-    """Suspects run alone, or the culprit would hide among others. All runners are asked and most are full, so their
-    slices are counted before the requests in them are looked at."""
+    """Suspects run alone, or the culprit would hide among others. Every runner is checked and most are full, so the
+    slices are counted before their requests are looked at."""
     return _holds_little(state, runner, held) and not any(slice_.is_suspect for slice_ in held)
 
 

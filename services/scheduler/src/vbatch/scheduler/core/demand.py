@@ -1,7 +1,7 @@
 """Which model a runner loads because clients wait for its answers, or because it is pinned.
 
-A demand is no event: it is true as long as somebody waits. The load that follows from it is one. Batches keep most of
-the device: a runner with batch work is interrupted no more often than once in `swap_seconds_min`.
+A demand is not an event: it lasts only while a client waits. The load that follows from it is an event. Batches keep
+most of the device: a runner with batch work is interrupted no more often than once in `swap_seconds_min`.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from vbatch.scheduler.core.state.load_failures import may_send
 from vbatch.scheduler.core.state.state import Runner, State
 
 UNSETTLED_SECONDS_MAX = 900.0
-"""A load that was told and never heard of again blocks nothing after this time."""
+"""A load that was ordered but never reported on no longer blocks anything after this time."""
 PINNED_REASON = "it is pinned, and the device is free"
 PIN_RETRY = timedelta(minutes=5)
-"""How long after the last load for clients a pinned model comes back to an idle runner: they may ask again."""
+"""How long after the last load for clients a pinned model returns to an idle runner. Until then, the clients may ask
+again."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemandRules:
     swap_seconds_min: float = 300.0
-    """Between two loads for clients on a runner while batches wait."""
+    """The time between two loads for clients on a runner while batches wait."""
     stay_seconds: float = 30.0
-    """How long a model that was loaded for clients stays at least."""
+    """The minimum time for which a model that was loaded for clients stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Clients wait for a model since then."""
+    """A model that clients wait for, and since when."""
 
     since: datetime
 
@@ -50,7 +51,8 @@ NO_DEMANDS = Demands()
 
 
 def due_load(state: State, demands: Demands, now: datetime) -> e.ModelDemanded | None:
-    """The next load for clients that is due; else that of a pinned model on a runner without work."""
+    """The next load for clients that is due; otherwise the load of a pinned model on a runner without work; None if
+    neither is due."""
     oldest_first = sorted(demands.waiting.items(), key=lambda entry: entry[1].since)
     for model, waiting in oldest_first:
         if is_coming(state, model, now) or model not in state.models:
@@ -65,7 +67,7 @@ def is_loaded(state: State, model: ModelId) -> bool:
 
 
 def is_coming(state: State, model: ModelId, now: datetime) -> bool:
-    """Whether some runner has the model, or works towards it."""
+    """Whether some runner has the model or is loading it."""
     return is_loaded(state, model) or any(_is_loading(runner, now, model) for runner in state.runners.values())
 
 
@@ -76,14 +78,15 @@ def free_in_seconds(state: State, model: ModelId, rules: DemandRules, now: datet
 
 
 def failure_of(state: State, model: ModelId) -> str:
-    """Why the model did not load on any runner; empty where it did, or was not tried."""
+    """Why the model did not load on any runner; empty if it did load or was not tried."""
     troubles = [state.troubles.get((runner_id, model)) for runner_id in state.runners]
     known = [trouble for trouble in troubles if trouble is not None]
     return known[-1].detail if known and len(known) == len(troubles) else ""
 
 
 def clients_words(state: State, now: datetime) -> str:
-    """What clients have the devices do before batches run on, as the end of a sentence; empty where they do not."""
+    """What the devices do for clients before batches continue, as the end of a sentence; empty when they do nothing for
+    clients."""
     words = [found for runner in state.runners.values() if (found := _words(runner, now))]
     return f"; {' and '.join(words)}" if words else ""
 
@@ -106,7 +109,7 @@ def _holds(runner: Runner, model: ModelId) -> bool:
 
 
 def _is_loading(runner: Runner, now: datetime, model: ModelId | None = None) -> bool:
-    """Whether the runner works towards a model for clients, or towards this one."""
+    """Whether the runner is loading a model for clients: any model, or only the given one."""
     demand = runner.demand
     if demand is None or demand.is_settled or (model is not None and demand.model != model):
         return False
@@ -114,7 +117,8 @@ def _is_loading(runner: Runner, now: datetime, model: ModelId | None = None) -> 
 
 
 def _runner_for(state: State, model: ModelId, rules: DemandRules, now: datetime) -> Runner | None:
-    """The runner that loses least by it: an empty one, then an idle one, then the one that holds least."""
+    """The runner that loses least by loading the model: an empty one, then an idle one, then the one that holds
+    least."""
     able = [
         runner
         for runner in state.runners.values()
@@ -135,8 +139,8 @@ def _runner_for(state: State, model: ModelId, rules: DemandRules, now: datetime)
 
 
 def _rest_seconds(state: State, runner: Runner, model: ModelId, rules: DemandRules, now: datetime) -> float:
-    """How long the runner must not be interrupted for this model again. Where no batch of another model is in the way,
-    the model before serves for as long as its load took."""
+    """How long the runner must not be interrupted for this model again. When no batch of another model is in the way,
+    the previous model serves for as long as its load took."""
     demand = runner.demand
     if demand is None:
         return 0.0
@@ -158,7 +162,7 @@ def has_batch_work(state: State, runner: Runner, besides: ModelId | None = None)
 
 
 def _due_pin(state: State, now: datetime) -> e.ModelDemanded | None:
-    """A pinned model for a runner that has nothing to do and holds no pinned one."""
+    """The load of a pinned model on a runner that has nothing to do and holds no pinned model."""
     pinned = [model for model, definition in state.models.items() if definition.pinned]
     for runner in state.runners.values() if pinned else ():
         if (runner.model in pinned and not runner.is_down) or has_batch_work(state, runner):

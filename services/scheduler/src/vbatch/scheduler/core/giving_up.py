@@ -1,5 +1,5 @@
-"""How a batch ends that cannot continue, through no fault of the service: with its outcomes, and one reason for the
-requests that have none."""
+"""Ends a batch that cannot continue although the service is not at fault: the batch keeps its outcomes, and the
+requests without one get one common reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MESSAGE = "The server could not go on with this batch: {reason}"
 
 
 def end_of(batch_id: BatchId, batch: PendingBatch | None, reason: str, now: datetime) -> e.AnyEvent:
-    """The event that ends the batch. A batch that was not validated yet fails; one that runs ends as it is, and its
+    """The event that ends the batch. A batch that was not validated yet fails; a running batch ends as it is, and its
     lines without an outcome become errors when its files are written."""
     if batch is None or batch.status is BatchStatus.VALIDATING:
         fault = e.BatchFault(code=FileFault.INVALID_REQUEST, message=MESSAGE.format(reason=reason))
@@ -33,7 +33,8 @@ def ends_of_given_up(state: State, now: datetime) -> list[e.AnyEvent]:
 
 
 def give_up(state: State, record: Recorded, reason: str) -> None:
-    """Give up the batch of an event that cannot be used. An event of no batch, or of an ended one, changes nothing."""
+    """Give up the batch of an event that cannot be used. An event without a batch, or of a batch that has ended,
+    changes nothing."""
     _, aggregate, name, event = record.subject.split(".", 3)
     batch_id = BatchId(name)
     if aggregate == "batch" and (batch_id in state.batches or event == "created"):

@@ -1,5 +1,5 @@
-"""When too many answers of a batch have a flaw: it is told once for each flaw, and the batch is paused if its owner
-asked for that. Both follow from the counts that the ledger keeps, while the batch still runs."""
+"""Acts when too many answers of a batch have a flaw: the scheduler reports each flaw once, and pauses the batch if its
+owner asked for that. Both follow from the counts that the ledger keeps while the batch runs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from vbatch.contracts.lifecycle import STEERABLE
 from vbatch.scheduler.core.state.pending_batch import PendingBatch
 
 ANSWERS_MIN = 20
-"""A share of fewer answers says little."""
+"""With fewer answers than this, a share says little."""
 TOLD_UNASKED = frozenset(e.Flaw) - {e.Flaw.CUT}
-"""Many batches want short answers and cut all of them, so `cut` is told only where its owner gave a threshold."""
+"""Many batches want short answers and cut all of them, so `cut` is reported only if the owner gave a threshold."""
 
 
 def quality_events(batch: PendingBatch, share_max: float, now: datetime) -> list[e.AnyEvent]:
-    """What to record of the batch's answers. The pause comes first: if only that is recorded, the rest follows."""
+    """The events to record about the batch's answers. The pause comes first: if only that is recorded, the rest
+    follows."""
     ledger = batch.ledger
     if ledger is None or ledger.completed < ANSWERS_MIN:
         return []

@@ -1,6 +1,6 @@
-"""Whether a line stays within what its model trusts bodies with, as vbatch.contracts.body_reach says.
+"""Whether a line stays within what its model's trust allows a body to do, as vbatch.contracts.body_reach defines it.
 
-The engine is started with the same limits; here a line learns of its fault before anything runs.
+The engine is started with the same limits; this check finds the fault of a line before anything runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which lines of a file stand for all of them."""
+"""Which lines of a file represent all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vbatch.scheduler.core.planning.plan import Plan
 
 
 def tried_lines(plan: Plan, count: int) -> tuple[PlacedLine, ...]:
-    """The first line, the longest, and others evenly between the ends; each once, in file order."""
+    """The first line, the longest, and others spread evenly over the file; each once, in file order."""
     if not len(plan):
         return ()
     longest = max(range(len(plan)), key=plan.lengths.__getitem__)
@@ -19,7 +19,7 @@ def tried_lines(plan: Plan, count: int) -> tuple[PlacedLine, ...]:
 
 
 def sampled_lines(plan: Plan, count: int) -> tuple[PlacedLine, ...]:
-    """Lines spread evenly over the file: all of them where there are no more than `count`."""
+    """Lines spread evenly over the file: all of them if there are no more than `count`."""
     return _placed(plan, _spread(len(plan), count))
 
 

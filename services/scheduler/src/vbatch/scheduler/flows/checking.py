@@ -14,14 +14,14 @@ from vbatch.scheduler.ports import Planner
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """Reads the state, changes nothing."""
+    """Reads the state and changes nothing."""
 
     state: State
     planner: Planner
     limits: Limits
 
     async def check(self, blob: str, file_bytes: int, endpoint: str) -> FileChecked:
-        """Raises InputMissing, PlanningTrouble."""
+        """Check a stored file. Raises InputMissing, PlanningTrouble."""
         models = {model.id: model.endpoints for model in self.state.models.values()}
         limits = self.limits
         rules = FileRules(

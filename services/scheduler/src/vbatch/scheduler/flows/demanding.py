@@ -1,4 +1,5 @@
-"""What clients wait for, as the gateways tell it: kept for a moment, in no log, and told again after a restart."""
+"""What clients wait for, as the gateways report it: kept for a moment, never in the log, and reported again after a
+restart."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import Clock
 
 MODELS_MAX = 256
-"""Models that clients may wait for at once."""
+"""How many models clients may wait for at once."""
 RETRY_SECONDS = 10.0
 
 
@@ -34,7 +35,7 @@ class _Asked:
 
 @dataclass
 class Demanding:
-    """`wake` has the scheduler decide at once."""
+    """`wake` makes the scheduler decide immediately."""
 
     state: State
     clock: Clock
@@ -43,7 +44,8 @@ class Demanding:
     _asked: dict[ModelId, _Asked] = field(default_factory=dict)
 
     def ask(self, model: ModelId) -> DemandAnswer:
-        """Somebody waits for this model; whoever still does says so again within DEMAND_SECONDS."""
+        """Note that a client waits for this model. A gateway whose client still waits asks again within
+        DEMAND_SECONDS."""
         if model not in self.state.models:
             return DemandAnswer(message="It is not in the registry.", retry_after_seconds=0.0, is_hopeless=True)
         now = self.clock()
@@ -60,7 +62,7 @@ class Demanding:
         return Demands({model: Waiting(asked.since) for model, asked in self._asked.items()}, self.rules)
 
     def _forget_old(self, now: datetime) -> None:
-        """A loaded model has what was asked for: whoever comes too late for it asks again."""
+        """Drop old demands and those whose model is loaded: a client that came too late for it asks again."""
         self._asked = {
             model: asked
             for model, asked in self._asked.items()

@@ -1,4 +1,4 @@
-"""What a dry run needs to know of a file and of its work. No event follows from it."""
+"""What a dry run needs to know about a file and its work. It records no event."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vbatch.scheduler.ports import Clock, Planner
 
 @dataclass(frozen=True, slots=True)
 class Estimating:
-    """Reads the state, changes nothing."""
+    """Reads the state and changes nothing."""
 
     state: State
     policy: Policy

@@ -17,7 +17,7 @@ from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import Clock
 
 BATCHES_MAX = 1_000
-"""One forecast lists this many batches, the ones that end first."""
+"""One forecast lists at most this many batches, those that end first."""
 KEPT_SECONDS_MIN = 0.5
 TIME_SHARE_MAX = 0.05
 """The share of the scheduler's time that forecasts may take: a long one is kept longer."""

@@ -1,5 +1,5 @@
-"""Reads the past. A new scheduler needs the life of every batch, but outcomes only of unfinished ones: of a log of a
-million answers it reads some thousand small events."""
+"""Reads the past. A new scheduler needs the life of every batch, but the outcomes of unfinished batches only: from a
+log of a million answers it reads a few thousand small events."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ async def archived_between(log: Log, start: int, until: int) -> frozenset[str]:
 
 
 def has_lost_its_answers(record: Recorded, archived: frozenset[str]) -> bool:
-    """Whether it is a dispatch or a return in a batch whose chunks have left the log: without them, it would look as if
-    a runner had been busy and answered nothing."""
+    """Whether the event is a dispatch or a return of a batch whose chunks have left the log. Without them, the runner
+    would seem to have been busy without answering anything."""
     _, aggregate, batch_id, event = record.subject.split(".", 3)
     return aggregate == "batch" and batch_id in archived and f"batch.{event}" in BULK
 
@@ -74,7 +74,7 @@ async def _oldest_unfinished(log: Log, until: int) -> int:
         try:
             evolve(scratch, decode_outline(record), record.sequence)
         except Unreadable:
-            continue  # the following fold sets it aside as a dead letter
+            continue  # the fold that follows sets it aside as a dead letter
     return min([max(1, until - RECENT_EVENTS), *(batch.sequence for batch in scratch.batches.values())])
 
 

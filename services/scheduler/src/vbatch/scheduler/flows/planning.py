@@ -20,11 +20,11 @@ from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import CheckerDied, Clock, InputMissing, Planner, PlanningTrouble
 
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.2, 5.0
-"""A worker that was killed is back at once; a store that is away is tried less and less often."""
+"""A killed worker is replaced at once; an unreachable store is tried less and less often."""
 
 DEATHS_MAX = 6
-"""Workers in a row that die of one file. The pauses between them add up to more than six seconds, in which the machine
-may find memory again."""
+"""How many workers in a row may die while they read one file. The pauses between them add up to more than six seconds,
+in which the machine may find memory again."""
 
 log = structlog.stdlib.get_logger()
 
@@ -51,7 +51,8 @@ class Planning:
     plan_results: dict[BatchId, PlanResult] = field(default_factory=dict)
     _started: set[BatchId] = field(default_factory=set)
     _planned: set[BatchId] | None = None
-    """The batches whose files may have a plan on disk; None before the first look at what an earlier scheduler kept."""
+    """The batches whose files may have a plan on disk; None until the plans of an earlier scheduler have been looked
+    at."""
 
     def advance(self, tasks: asyncio.TaskGroup) -> None:
         """Give validated batches their plans, start reading for the others, and forget the plans of ended batches."""
@@ -65,7 +66,8 @@ class Planning:
                 tasks.create_task(self._plan(batch))
 
     def _forget_plans_of_ended_batches(self) -> None:
-        """A plan does not reveal what a file holds, yet it goes with the last unfinished batch that reads the file."""
+        """A plan does not reveal what a file holds, but it is deleted with the last unfinished batch that reads the
+        file."""
         self.planner.keep_only({batch.file.blob for batch in self.state.batches.values() if batch.file is not None})
         self._planned = set(self.state.batches)
 
@@ -124,7 +126,7 @@ class Planning:
     def _rules(self, batch: PendingBatch) -> FileRules:
         endpoint = batch.created.endpoint
         models = {model.id: model.endpoints for model in self.state.models.values()}
-        models |= dict.fromkeys(batch.totals, (endpoint,))  # a valid one keeps its plan if a model was removed since
+        models |= dict.fromkeys(batch.totals, (endpoint,))  # a valid file keeps its plan if a model was removed
         limits = self.limits
         trust = {model.id: model.trust for model in self.state.models.values()}
         return FileRules(

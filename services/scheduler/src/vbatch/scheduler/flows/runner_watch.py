@@ -1,5 +1,5 @@
-"""Checks that every runner still asks for orders. A runner that has been silent too long is declared lost: its epoch
-loses its power and its work waits again. A runner that was only cut off finds itself fenced, ends, and starts again."""
+"""Checks that every runner still asks for orders. A runner that has been silent too long is declared lost: its epoch is
+fenced and its work waits again. A runner that was only cut off finds itself fenced, ends, and starts again."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class RunnerWatch:
     _heard: dict[Life, float] = field(default_factory=dict)
 
     async def keep(self) -> None:
-        """Look again and again until cancelled."""
+        """Look repeatedly until cancelled."""
         while True:
             try:
                 await self.look()
             except Unavailable:
-                self._heard.clear()  # the log was away, so the runners could not ask either: nothing is known of them
+                self._heard.clear()  # the log was unreachable: runners could not ask either, so none is silent
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:

@@ -54,13 +54,13 @@ class Scheduler:
     flaw_share_max: float = FLAW_SHARE_MAX
     scheduler_id: str = "main"
     heartbeats: Heartbeats | None = None
-    """None: nobody is told that this process is alive."""
+    """If None, this process does not report that it is alive."""
     is_standby: bool = False
     state: State = field(default_factory=State)
     demanded: Callable[[], Demands] = lambda: NO_DEMANDS
     """What clients wait for now."""
     observe: Callable[[e.AnyEvent], None] = lambda _event: None
-    """Told of each event that is read once all the past is folded, before the event itself is."""
+    """Called with each event that is read after the past has been folded, before that event is folded."""
     writer: SingleWriter = field(init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -160,7 +160,7 @@ class Scheduler:
         self._changed.set()
 
     async def _append(self, event: e.Event) -> None:
-        """Store the event and return once it is folded. The batch of a refused event is given up."""
+        """Store the event and return once it is folded. If the event is refused, its batch is given up."""
         try:
             sequence = await self.writer.append(event)
         except Rejected as refusal:
@@ -184,7 +184,7 @@ class Scheduler:
 
 
 def _ids(event: e.Event) -> dict[str, str]:
-    """What a reader of the log looks for: the batch that the event is about, if it is about one."""
+    """The id that a reader of the logs searches for: the batch that the event is about, if any."""
     batch_id = getattr(event, "batch_id", None)
     return {"batch_id": batch_id} if batch_id is not None else {}
 

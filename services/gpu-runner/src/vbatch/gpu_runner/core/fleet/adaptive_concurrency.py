@@ -1,8 +1,8 @@
-"""How many requests to keep inside a server whose capacity nobody has told us.
+"""How many requests to keep inside a server whose capacity is unknown.
 
 The size grows while throughput grows with it, and falls when the server refuses requests, or when latency has risen and
-less brings the same throughput. By Little's law throughput is size / latency while the size is what limits, so mean
-latencies alone tell both. That needs no measuring interval, which the rhythm of a server's steps would blur.
+a smaller size brings the same throughput. By Little's law throughput is size / latency while the size is what limits,
+so mean latencies alone show both. No measuring interval is needed, which the rhythm of a server's steps would blur.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ SIZE_MAX = 4_096
 GROWTH_MAX = 16
 """The largest size, as a multiple of the first."""
 ANSWERS_MIN, ANSWERS_MAX = 16, 512
-"""The answers of one measurement: as many as are inside, within these bounds."""
+"""The number of answers in one measurement: as many as there are requests inside, within these bounds."""
 RISE, RISE_GAIN_MIN = 2.0, 1.25
 """While rising the size doubles as long as throughput grows by a quarter or more."""
 MORE, MORE_GAIN_MIN = 1.25, 1.1
-"""A trial of more is kept if it brings nearly half of what it would bring on a server with room."""
+"""A trial of a larger size is kept if it brings nearly half of what it would bring on a server with room."""
 LESS, LESS_GAIN_MIN = 0.8, 0.95
-"""A trial of less is kept if it costs next to nothing; a server without a queue would answer a fifth less."""
+"""A trial of a smaller size is kept if it costs almost nothing; a server without a queue would answer a fifth less."""
 HEADROOM = 1.25
 """How much larger than throughput x lowest latency the size may be, so that the server never waits for a request."""
 QUEUED_MIN, DEEP_MIN = 1.3, 4.0
-"""Less is tried only where latency is this many times the lowest one seen; half as much where it is far higher."""
+"""A smaller size is tried only if latency is this many times the lowest one seen; half the size if it is far higher."""
 HALF = 0.5
 FORGETTING = 1.02
 """The lowest latency seen grows by this factor with each measurement: requests change."""
@@ -32,20 +32,20 @@ REFUSED = 0.85
 RECOVERY = 0.1
 """The increase with each measurement after a refusal, as a share of what the server took before."""
 CEILING_MORE = 1.05
-"""A trial above what the server last refused."""
+"""The size of a trial above what the server last refused, as a multiple."""
 REST, REST_REFUSED = 2, 1
-"""Measurements between two trials; a server that refuses says at once that a trial is too much."""
+"""The measurements between two trials; a server that refuses shows at once that a trial is too much."""
 LESS_REST_MAX = 32
-"""Measurements between two trials of less, at most: doubled after each that changed nothing."""
+"""The most measurements between two trials of a smaller size: doubled after each that changed nothing."""
 CHANGED = 2.0
-"""Once latency is this many times what it was at the last trial of less, the next one does not wait."""
+"""Once latency is this many times what it was at the last trial of a smaller size, the next trial does not wait."""
 
 
 class Phase(StrEnum):
     RISING = "rising"
     HOLDING = "holding"
     MORE = "more"
-    """A trial of more is running."""
+    """A trial of a larger size is running."""
     LESS = "less"
 
 
@@ -57,19 +57,19 @@ class AdaptiveConcurrency:
         self.phase = Phase.RISING
         self._size_max = min(SIZE_MAX, self.size * GROWTH_MAX)
         self._size_before, self._throughput_before = 0, 0.0
-        """What was before the trial or the rise; without a throughput nothing is known of it."""
+        """The size and throughput before the trial or the rise; if the throughput is 0, it is unknown."""
         self._ceiling: int | None = None
         """What the server took when it last refused more."""
         self._lowest_seconds = float("inf")
         self._rested, self._less_rested, self._less_rest = 0, 0, REST
         self._less_seconds = 0.0
-        """The latency before the last trial of less."""
+        """The latency before the last trial of a smaller size."""
         self._resized_at = self._refused_at = float("-inf")
         self._to_skip = 0
         self._count, self._seconds, self._inside_max = 0, 0.0, 0
 
     def note_inside(self, inside: int) -> None:
-        """Say how many are inside after one was sent: a size that was never reached tells nothing."""
+        """Note how many requests are inside after one was sent: a size that was never reached tells nothing."""
         self._inside_max = max(self._inside_max, inside)
 
     def answered(self, sent_at: float, now: float) -> None:
@@ -77,7 +77,7 @@ class AdaptiveConcurrency:
         if self.phase is Phase.RISING and sent_at < self._resized_at:
             return  # a rise compares the first answers of each size, so that it is quick
         if self._is_above_ceiling(sent_at):
-            self._ceiling = None  # it took more than it refused before, which says enough
+            self._ceiling = None  # it took more than it refused before
             self._try(int(self.size * RISE), 0.0, now, Phase.RISING)
             return
         if self._to_skip:
@@ -91,9 +91,9 @@ class AdaptiveConcurrency:
             self._begin()
 
     def refused(self, sent_at: float, now: float, inside: int) -> None:
-        """The server had no room for a request, while this one and `inside` - 1 others were inside."""
+        """Note that the server had no room for a request while this one and `inside` - 1 others were inside."""
         taken = max(1, inside - 1)
-        if sent_at <= self._refused_at:  # of the same crowd: it only tells more exactly how many were too many
+        if sent_at <= self._refused_at:  # part of the same burst: it only shows more exactly how many were too many
             self._ceiling = min(self._ceiling or taken, taken)
             self.size = min(self.size, max(1, int(self._ceiling * REFUSED)))
             return
@@ -111,7 +111,7 @@ class AdaptiveConcurrency:
         return min(max(self.size, ANSWERS_MIN), ANSWERS_MAX)
 
     def _conclude(self, now: float) -> None:
-        """A measurement is complete."""
+        """Act on a complete measurement."""
         seconds = max(self._seconds / self._count, 1e-9)
         throughput = self.size / seconds
         self._lowest_seconds = min(self._lowest_seconds * FORGETTING, seconds)
@@ -171,7 +171,8 @@ class AdaptiveConcurrency:
         self._try(int(self.size * factor), throughput, now, Phase.LESS)
 
     def _enough(self, throughput: float) -> int:
-        """The size to hold after more did not help: what was before, or what keeps this throughput, if that is more."""
+        """The size to keep after a larger one did not help: the size before, or the one that keeps this throughput if
+        that is larger."""
         return max(self._size_before, min(self.size, int(throughput * self._lowest_seconds * HEADROOM)))
 
     def _try(self, size: int, throughput: float, now: float, phase: Phase) -> None:

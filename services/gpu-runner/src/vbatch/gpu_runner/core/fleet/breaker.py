@@ -10,7 +10,7 @@ LOSSES_MAX = 3
 PAUSE_MIN, PAUSE_MAX = 0.25, 5.0
 """Seconds between two probes of a lost replica; doubled after each that fails."""
 TRIAL_SHARE = 0.25
-"""How much of its concurrency a replica gets that was lost and answers probes again, until it answers a request."""
+"""The share of its concurrency that a lost replica gets once it answers probes again, until it answers a request."""
 
 
 class BreakerState(StrEnum):
@@ -33,17 +33,17 @@ class Breaker:
     _probe_at: float = 0.0
 
     def answered(self) -> None:
-        """It answered a request."""
+        """Note that the replica answered a request."""
         self.state, self._losses, self._pause = BreakerState.CLOSED, 0, PAUSE_MIN
 
     def lost(self, now: float) -> None:
-        """A connection with a request on it was lost."""
+        """Note that a connection with a request on it was lost."""
         self._losses += 1
         if self._losses >= LOSSES_MAX or self.state is BreakerState.HALF_OPEN:
             self.trip(now)
 
     def trip(self, now: float) -> None:
-        """It takes no connection, or has been silent for too long."""
+        """Note that the replica takes no connection, or has been silent for too long."""
         if self.state is BreakerState.OPEN:
             return
         self._pause = min(2 * self._pause, PAUSE_MAX) if self.state is BreakerState.HALF_OPEN else PAUSE_MIN
@@ -53,7 +53,7 @@ class Breaker:
         return self.state is BreakerState.OPEN and now >= self._probe_at
 
     def probed(self, now: float, *, is_healthy: bool) -> None:
-        """A probe of an open replica has ended."""
+        """Note the result of a probe of an open replica."""
         if self.state is not BreakerState.OPEN:
             return
         if is_healthy:

@@ -2,7 +2,7 @@
 
 A request without a group goes to the replica with the most room. The requests of a group share a prompt prefix and have
 one home, so that one replica computes the prefix once; but a home never gets much more than its share, and a replica
-with room never idles while anybody waits.
+with room never idles while a request waits.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ REPLICAS_MAX = 256
 SHARE_MAX = 1.25
 """How much more than its share of all requests a replica may have, inside and waiting, for the sake of prefixes."""
 SLACK_SHARE = 0.25
-"""A replica may have this much of its concurrency, whatever its share: where there is little to do, prefixes count."""
+"""A replica may have this share of its concurrency, whatever its share of all requests: when there is little to do,
+prefixes count more."""
 WAITING_SHARE = 0.25
-"""Requests that wait here, as a share of those inside: of them, a replica with room finds those of its own groups."""
+"""Requests that wait here, as a share of those inside: among them, a replica with room finds requests of its own
+groups."""
 HOMES_MAX = 8_192
-"""Groups whose home is remembered, those that were asked for last."""
+"""How many groups have their home remembered: those asked for last."""
 REFUSAL_PAUSE_MIN, REFUSAL_PAUSE_MAX = 0.25, 5.0
 """Seconds before the next request to a replica that refuses although it has no other; doubled with each refusal."""
 
@@ -39,9 +41,9 @@ class Replica:
     inside: int = 0
     lane_inside: int = 0
     resumes_at: float = 0.0
-    """It gets a pause until then."""
+    """It gets no requests until then."""
     refusals: int = 0
-    """Since its last answer."""
+    """The number of refusals since its last answer."""
     is_leaving: bool = False
     answered_count: int = 0
     refused_count: int = 0
@@ -116,7 +118,8 @@ class Fleet:
         return any(replica.size and not replica.is_leaving for replica in self._replicas.values())
 
     def follow(self, names: Sequence[str], now: float) -> None:
-        """These are the replicas from now on. One that is missing gets no further requests, and finishes its own."""
+        """Set the replicas from now on. A replica that is no longer listed gets no further requests and finishes its
+        own."""
         for name in names[:REPLICAS_MAX]:
             found = self._replicas.get(name)
             if found is None:
@@ -130,26 +133,26 @@ class Fleet:
         self._rehome(now)
 
     def wait(self, group: int, now: float) -> Waiting:
-        """Have a request wait; `assign` says when it may leave."""
+        """Add a waiting request; `assign` decides when it may leave."""
         self._number += 1
         waiting = Waiting(group, self._number)
         self._enqueue(waiting, now)
         return waiting
 
     def wait_again(self, waiting: Waiting, now: float) -> None:
-        """The replica did not answer the request: it waits again, before those that came later."""
+        """Put a request that the replica did not answer back in the queue, before the requests that came later."""
         self._enqueue(waiting, now)
         self._queues[waiting.home].move_to_end(waiting.number, last=False)
 
     def withdraw(self, waiting: Waiting) -> None:
-        """The request is no longer wanted."""
+        """Remove a request that is no longer wanted."""
         queue = self._queues.get(waiting.home)
         if queue is not None and waiting.number in queue:
             del queue[waiting.number]
             self.waiting_count -= 1
 
     def assign(self, now: float) -> Iterator[Assignment]:
-        """Yield who may leave for which replica now. Each counts as inside from then on, until `release`."""
+        """Yield which request may leave for which replica now. Each counts as inside from then on, until `release`."""
         while self.waiting_count:
             roomy = [replica for replica in self._replicas.values() if replica.has_room(now)]
             if not roomy:
@@ -162,7 +165,7 @@ class Fleet:
             yield Assignment(waiting, replica)
 
     def release(self, replica: Replica) -> None:
-        """A request has left the replica, whatever became of it."""
+        """Note that a request has left the replica, whatever its outcome."""
         replica.inside -= 1
         self._forget_if_empty(replica)
 
@@ -175,17 +178,18 @@ class Fleet:
         ]
         return min(able, key=lambda replica: replica.load, default=None)
 
-    # what a replica said
+    # what a replica reported
 
     def answered(self, replica: Replica, sent_at: float, now: float) -> None:
-        """It answered a request, and had room for it."""
+        """Note that the replica answered a request, and so had room for it."""
         replica.answered_count += 1
         replica.refusals, replica.heard_at = 0, now
         replica.breaker.answered()
         replica.concurrency.answered(sent_at, now)
 
     def refused(self, replica: Replica, sent_at: float, now: float, retry_after: float | None = None) -> None:
-        """It had no room for a request, and asks for a pause of `retry_after` seconds, if it says so."""
+        """Note that the replica had no room for a request. `retry_after` is the pause that it asks for, in seconds, if
+        any."""
         replica.refused_count += 1
         replica.refusals, replica.heard_at = replica.refusals + 1, now
         replica.concurrency.refused(sent_at, now, replica.inside)
@@ -196,7 +200,8 @@ class Fleet:
             self._rehome(now)
 
     def lost(self, replica: Replica, now: float, *, is_gone: bool = False) -> None:
-        """A connection with a request on it was lost; `is_gone` says that it takes no connection, or is silent."""
+        """Note that a connection with a request on it was lost. `is_gone`: the replica takes no connection or is
+        silent."""
         replica.lost_count += 1
         if is_gone:
             replica.breaker.trip(now)
@@ -213,7 +218,8 @@ class Fleet:
         self.waiting_count += 1
 
     def _home(self, group: int, now: float) -> str:
-        """The home of a group: the one that it has, or else the first by preference that has not too much already."""
+        """The home of a group: its present one, otherwise the first by preference that does not have too much
+        already."""
         able = [replica for replica in self._replicas.values() if replica.takes(now)]
         if not able:
             return ""
@@ -237,7 +243,7 @@ class Fleet:
         return replica.inside + len(self._queues.get(replica.name, ()))
 
     def _rehome(self, now: float) -> None:
-        """Who waits for a replica that takes no requests now waits for another."""
+        """Move requests that wait for a replica that takes no requests to another replica."""
         taking = {replica.name for replica in self._replicas.values() if replica.takes(now)}
         moved = [waiting for name in {*self._queues} - taking - {""} for waiting in self._queues.pop(name).values()]
         self.waiting_count -= len(moved)
@@ -245,7 +251,8 @@ class Fleet:
             self._enqueue(waiting, now)
 
     def _next_for(self, replica: Replica) -> Waiting:
-        """The oldest that waits for this replica or for any; else the oldest of those who wait longest in line."""
+        """The oldest request that waits for this replica or for any; otherwise the oldest request of the longest
+        queue."""
         offered = [queue for name in (replica.name, "") if (queue := self._queues.get(name))]
         if not offered:
             offered = [max(self._queues.values(), key=len)]

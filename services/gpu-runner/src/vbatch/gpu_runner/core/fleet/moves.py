@@ -8,13 +8,13 @@ from enum import StrEnum
 from vbatch.gpu_runner.core.retrying import BUSY_STATUSES
 
 GATEWAY_STATUSES = frozenset({502, 504})
-"""What stands before the servers of a replica did not reach any of them."""
+"""The gateway in front of a replica's servers did not reach any of them."""
 REFUSALS_MAX = 16
 """A request that was refused more often is answered with the refusal."""
 FAILURES_MAX = 8
 UNREACHED_MAX = 32
 PAUSE_MIN, PAUSE_MAX = 0.25, 5.0
-"""Seconds before a request goes to a gateway again that reached nobody; doubled with each failure."""
+"""Seconds before a request is sent again to a gateway that reached no server; doubled with each failure."""
 
 
 class Move(StrEnum):
@@ -24,7 +24,8 @@ class Move(StrEnum):
 
 @dataclass(slots=True)
 class Moves:
-    """How often one request went to a replica again, by reason; `pause` is for the next time, in seconds."""
+    """How often one request was sent to a replica again, by reason; `pause` is the pause before the next time, in
+    seconds."""
 
     refusals: int = 0
     failures: int = 0
@@ -51,7 +52,7 @@ class Moves:
         return Move.FINAL
 
     def unreached(self) -> Move:
-        """The replica took no connection, so nobody has seen the request."""
+        """Judge a failed connection: no server has seen the request."""
         self.pause = 0.0
         self.unreached_count += 1
         return Move.AGAIN if self.unreached_count <= UNREACHED_MAX else Move.FINAL

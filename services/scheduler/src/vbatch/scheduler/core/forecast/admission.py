@@ -1,5 +1,5 @@
-"""Whether the forecast says that a batch keeps its window, and which window it could keep. No batch is refused for it:
-the forecast may be wrong, and the owner may still want what is done by then."""
+"""Whether the forecast says that a batch keeps its window, and which window it could keep. No batch is refused because
+of it: the forecast may be wrong, and the owner may still want the answers that are done by then."""
 
 from __future__ import annotations
 

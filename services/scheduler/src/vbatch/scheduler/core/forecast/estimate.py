@@ -15,7 +15,8 @@ from vbatch.scheduler.core.state.state import State
 
 NAME = BatchId("batch_of_a_dry_run")
 MODEL_DOUBT, GUESS_DOUBT = 0.25, 9.0
-"""Relative errors: of a measured rate on requests whose length was sampled, and of a speed that was never measured."""
+"""The relative errors of a measured rate on requests whose length was sampled, and of a speed that was never
+measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from vbatch.scheduler.core.state.pending_batch import PendingBatch
 from vbatch.scheduler.core.state.state import State
 
 BEFORE_MAX = 20
-"""How many of the batches that come before are named."""
+"""How many of the batches ahead are named."""
 STAYS_MAX = 200
 """How many stays of models are listed for one device."""
 MODEL_DOUBT = 0.1
@@ -37,7 +37,7 @@ OVERTAKING = 0.33
 
 @dataclass(frozen=True, slots=True)
 class PriorityTried:
-    """A priority that a batch does not have: what would be if it had?"""
+    """A priority that a batch does not have, for a forecast of what would happen if it had."""
 
     batch_id: BatchId
     priority: int
@@ -46,7 +46,7 @@ class PriorityTried:
 def queue(
     state: State, policy: Policy, now: datetime, *, tried: PriorityTried | None = None
 ) -> tuple[ForecastEntry, ...]:
-    """All unfinished batches; the ones that end first come first."""
+    """All unfinished batches, in the order in which they are expected to end."""
     return whole_forecast(state, policy, now, tried=tried).batches
 
 
@@ -88,7 +88,8 @@ class _Situation:
     places: Mapping[BatchId, int]
     positions: Mapping[BatchId, int]
     guessed_from: int
-    """The index of the first batch whose model was not measured: the ends of it and of all behind it are guesses."""
+    """The index of the first batch whose model was not measured: its end and those of all batches behind it are
+    guesses."""
     devices: tuple[DeviceForecast, ...]
     tried: PriorityTried | None
 
@@ -199,8 +200,9 @@ def _forecast_entry(state: State, simulated: Simulated, now: datetime) -> Mappin
 def _with_end(
     entry: ForecastEntry, batch: PendingBatch, now: float, *, wait: float, doubt: float, load: float
 ) -> ForecastEntry:
-    """The entry with its earliest, likely and latest end. `wait` is the seconds until the end if nothing arrives,
-    `doubt` the relative error of that, `load` the share of the device for shorter batches that arrive meanwhile."""
+    """The entry with its earliest, likely and latest end. `wait` is the seconds until the end if nothing new arrives,
+    `doubt` its relative error, and `load` the share of the device that shorter batches take when they arrive
+    meanwhile."""
     overtaken = load / (1.0 - load)  # the time for the work of newcomers, including those that arrive within that time
     earliest = _time(now + wait / (1.0 + doubt))
     likely = _time(now + wait * (1.0 + OVERTAKING * overtaken))
@@ -213,7 +215,7 @@ def _with_end(
         admission=admission(
             created=batch.created.at,
             expires=batch.created.expires_at,
-            likely_end=earliest if entry.is_guess else likely,  # a guess alone warns nobody
+            likely_end=earliest if entry.is_guess else likely,  # a guess alone causes no warning
             latest_end=latest,
         ),
     )

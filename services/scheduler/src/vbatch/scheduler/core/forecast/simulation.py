@@ -12,7 +12,8 @@ from vbatch.scheduler.core.policy.placement import Holder, sooner_here
 from vbatch.scheduler.core.policy.policy import Candidate, Policy, View
 
 WEIGHED_MAX = 60_000
-"""Candidates weighed over all choices, about 0.2 s: more would hold up the scheduler. The rest gets no forecast."""
+"""How many candidates are weighed over all choices, about 0.2 s: more would hold up the scheduler. The remaining
+batches get no forecast."""
 STAYS = 200
 """The number of stays of a model into which the work is cut when slices would be finer than that."""
 SLICE_SECONDS = 120.0
@@ -29,7 +30,7 @@ class SimulatedRun:
     reason: str = ""
     ends: float | None = None
     served_until: float = 0.0
-    """The latest end so far: with several devices the last to begin is not always the last to end."""
+    """The latest end so far: with several devices, the stay that begins last does not always end last."""
 
 
 @dataclass(frozen=True, slots=True)

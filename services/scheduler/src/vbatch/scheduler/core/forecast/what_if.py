@@ -1,4 +1,5 @@
-"""What would bring a batch's answers sooner. Not guesses: the policy is asked again with that one thing changed."""
+"""What would bring a batch's answers sooner. These are not guesses: the policy is asked again with one thing
+changed."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from vbatch.scheduler.core.state.state import State
 PRIORITY_RAISE = 50
 """The raise that is tried: enough to tell whether priority helps at all."""
 WORTH_SAYING = 0.9
-"""A change that shortens the wait by less than a tenth is no help."""
+"""A change that shortens the wait by less than a tenth is not worth mentioning."""
 
 
 def remedies(

@@ -14,7 +14,7 @@ class CustomIds:
         self._digests = array("q")
 
     def add(self, custom_id: str) -> None:
-        self._digests.append(hash(custom_id))  # hash() is keyed per process: nobody can write a file full of collisions
+        self._digests.append(hash(custom_id))  # hash() is keyed per process: a client cannot force collisions
 
     def doubtful(self) -> list[int]:
         """The indices, in order, of all ids whose digest occurs more than once."""

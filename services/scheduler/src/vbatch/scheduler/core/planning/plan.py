@@ -57,7 +57,7 @@ class Plan:
         self._by_group = array("I", sorted(grouped, key=self._groups.__getitem__))
 
     def name_models(self, models: Sequence[ModelId], numbers: bytes) -> None:
-        """Tell which of several models each request is for, by index, before the plan is arranged."""
+        """Set which of several models each request is for, by index. Call it before the plan is arranged."""
         self.models, self._model_numbers = tuple(models), numbers
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class Plan:
         return self.models[self._model_numbers[bisect_left(self.lines, line)]] if self.models else self.model
 
     def part_of(self, model: ModelId) -> range:
-        """Where the requests for this model stand in the order."""
+        """The positions of this model's requests in the order."""
         if not self.models:
             return range(len(self))
         number = self.models.index(model)

@@ -15,7 +15,7 @@ import msgspec
 from vbatch.scheduler.core.planning.request_line import ABSENT, Body
 
 PREFIX_BYTES = (64, 256, 1024, 4096)
-"""The prefix lengths at which requests are compared: the levels of the tree. Bytes stand in for tokens."""
+"""The prefix lengths at which requests are compared: the levels of the tree. Bytes are used instead of tokens."""
 GROUP_BYTES = 1024
 """Requests of different batches that share this many bytes are worth running together; less is cheap to compute."""
 LAST_WAVE_REQUESTS = 768
@@ -56,7 +56,8 @@ class PromptPrefixes:
         self.groups.append(crc32(text[:GROUP_BYTES]) if len(text) >= GROUP_BYTES else 0)
 
     def order(self) -> list[int]:
-        """The requests by index: each group together, groups as they first appear; in the last wave longest first."""
+        """The requests by index: each group is together, and groups come as they first appear. In the last wave the
+        longest come first."""
         requests = list(range(len(self)))
         self._group(requests)
         before, wave = requests[:-LAST_WAVE_REQUESTS], requests[-LAST_WAVE_REQUESTS:]

@@ -28,7 +28,8 @@ QUOTE_BYTES_MAX = 256
 
 
 class Body(msgspec.Struct, frozen=True):
-    """What validation and the order read; where a key occurs twice the last one counts, as in Python's json."""
+    """The fields that validation and the order read. If a key occurs twice, the last one counts, as in Python's
+    json."""
 
     model: str
     stream: bool | None = None

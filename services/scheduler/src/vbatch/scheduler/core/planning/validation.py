@@ -40,7 +40,7 @@ from vbatch.scheduler.core.reach import check_reach
 FAULTS_MAX = FAULTS_COUNT_MAX
 """How many faults one rejection lists if they fit its event; one more fault says how many were left out."""
 FAULTS_ROOM = FAULTS_BYTES_MAX - 2 * FAULT_MESSAGE_BYTES_MAX
-"""The bound on the JSON of the listed faults; the rest of the space is for the one additional fault."""
+"""The bound on the JSON of the listed faults, in bytes; the rest of the space is for the one additional fault."""
 REREAD_LINES_MAX, REREAD_BYTES_MAX = 1_024, 4 << 20
 """How many of the lines that may share a custom_id are read again at a time; a longer line is read alone."""
 
@@ -115,7 +115,7 @@ class FileCheck:
 
     def __init__(self, rules: FileRules) -> None:
         self._rules = rules
-        self._plan = Plan(ModelId(""))  # of every request that has an id, so that all ids are compared
+        self._plan = Plan(ModelId(""))  # it has every request with an id, so that all ids are compared
         self._custom_ids = CustomIds()
         self._openings = PromptPrefixes()
         self._faults = Faults()
@@ -207,7 +207,7 @@ class FileCheck:
         self._model_numbers.append(number)
 
     def _check_inputs(self, line: Line) -> None:
-        """Bound the inputs of embedding requests: one request may hold many, and together they are bounded like lines.
+        """Limit the inputs of embedding requests: one request may hold many, and together they are limited like lines.
         The fault is reported once, at the line that exceeds the bound."""
         if self._rules.endpoint != EMBEDDINGS:
             return

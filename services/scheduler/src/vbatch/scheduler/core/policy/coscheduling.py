@@ -16,9 +16,9 @@ from vbatch.scheduler.core.state.slices import Slice
 from vbatch.scheduler.core.state.state import State
 
 FOLLOWERS_PER_GROUP_MAX = 16
-"""The limit for one batch behind one slice: a text with which everything begins must not bring everything along."""
+"""The limit for one batch behind one slice: a prefix that all requests share must not bring all of them along."""
 BATCHES_MAX = 16
-"""How many other batches are considered; the ones that arrived first."""
+"""How many other batches are considered: those that arrived first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ def coschedule(state: State, leader: Slice, view: View, limit: int) -> CoSchedul
 
 
 def followers(batch: PendingBatch, groups: Iterable[int], limit: int, model: ModelId) -> tuple[int, ...]:
-    """Lines of this batch for this model that were never sent and are in these groups, in the order of the groups."""
+    """The lines of this batch for this model that are in these groups and were never sent, in the order of the
+    groups."""
     if batch.plan is None:
         return ()
     plan = batch.plan

@@ -2,8 +2,8 @@
 
 *Guard*: when the batches that can keep their deadlines have little slack, they come first. *Density*: otherwise the
 policy chooses the model that finishes the most batches for the time, a swap counted as time. It leaves the loaded model
-early only when that has stayed long enough to pay for its loading and another is clearly better. *First answers*: a
-batch that was not served within a quarter of its window goes before any that came later. Within a model the shortest
+early only when that model has stayed long enough to pay for its loading and another is clearly better. *First answers*:
+a batch that was not served within a quarter of its window goes before any that came later. Within a model the shortest
 batch comes first, so a small one never waits for a large one; age and the owner's share shift that order.
 """
 
@@ -33,7 +33,8 @@ class Tuning:
     guard_seconds: float = 300.0
     """The guard acts when less slack than this plus a swap is left."""
     stay_crowd: float = 4.0
-    """For every this many waiting batches a model stays one swap time longer: its loading delayed all of them."""
+    """A model stays one swap time longer for each group of this many waiting batches, because its loading delayed all
+    of them."""
     stay_swaps_max: float = 3.0
     """The upper bound of that stay, in swap times."""
     ageing_seconds: float = 4 * 3600.0
@@ -105,7 +106,7 @@ class DensityPolicy:
         return families[model] if density > wanted else None
 
     def _density(self, view: View, batches: list[Candidate], setup: float) -> float:
-        """The highest weight per second that some of these batches bring, the shortest first, after a set-up (Duenyas
+        """The highest weight per second that some of these batches bring, taken shortest first, after a set-up (Duenyas
         and Van Oyen 1996)."""
         weight, seconds, best = 0.0, setup, 0.0
         waiting = self._ratios(view, batches)

@@ -1,4 +1,5 @@
-"""What remains for one device where others hold the models: a load that ends nothing sooner is not worth its time."""
+"""Which batches remain for one device while other devices hold their models: a load that ends no batch sooner is not
+worth its time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which batch a free device serves next: what a policy is told and what it answers.
+"""Which batch a free device serves next: what a policy receives and what it returns.
 
 Includes the baseline policy: stay on the model while it has work, then serve the model of the oldest batch.
 """

@@ -14,7 +14,7 @@ VISIT_SECONDS = 30.0
 SOON_SECONDS = 300.0
 """The slack below which the promise takes effect."""
 AHEAD_SECONDS = 7200.0
-"""Promises due later than this cannot press: all models can be loaded within it."""
+"""Promises due later than this are not urgent: all models can be loaded within this time."""
 
 Owed = tuple[float, int, Candidate]
 """The time by which first answers are promised, the batch's index among the oldest, and the batch."""
@@ -35,7 +35,7 @@ def starving_batch(view: View, chosen: Candidate) -> Candidate | None:
         return None
     soon = view.now + VISIT_SECONDS
     if late := [batch for promise, _, batch in pressing if promise < soon]:
-        return min(late, key=attrgetter("arrived", "sequence"))  # else the younger of two late ones would go first
+        return min(late, key=attrgetter("arrived", "sequence"))  # otherwise the younger of two might go first
     return next((batch for _, _, batch in pressing if batch.model == view.loaded), pressing[0][2])
 
 

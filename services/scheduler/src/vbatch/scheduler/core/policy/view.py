@@ -1,4 +1,4 @@
-"""What a policy is told of the state: the batches that could run, and the estimates of their work."""
+"""What a policy sees of the state: the batches that could run, and the estimates of their work."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Cand
 
 
 def _model_here(batch: PendingBatch, gauges: Mapping[ModelId, ModelCost], loaded: ModelId | None) -> ModelId | None:
-    """The model of the batch's next requests on a runner: of several, the one that is loaded there, else the first;
-    None when none of them may be sent there."""
+    """The model of the batch's next requests on a runner: the one that is loaded there, otherwise the first; None when
+    none may be sent there."""
     if not batch.is_mixed:
         return batch.model if batch.model in gauges else None
     waiting = [model for model in batch.waiting_models() if model in gauges]

@@ -1,4 +1,4 @@
-"""How much work arrives: what a forecast must expect to come before a long batch, although it is not known yet."""
+"""How much work arrives: the work, not known yet, that a forecast must expect to run before a long batch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from statistics import median
 
 REMEMBERED_MAX = 1_000
-"""A number of batches."""
+"""How many batches are remembered."""
 SLOT_SECONDS, SLOTS = 1800.0, 8
 """Four hours in half hours: their median is not moved by a single burst."""
 SLOTS_MIN = 2
-"""Fewer slots than this allow no conclusion."""
+"""Fewer slots than this do not allow a conclusion."""
 LOAD_MAX = 0.8
 
 

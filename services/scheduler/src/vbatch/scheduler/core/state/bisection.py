@@ -15,16 +15,16 @@ from vbatch.scheduler.core.state.pending_batch import FIRST, PendingBatch, Waiti
 SUSPECT_SLICE_SIZES = {1: 32, 2: 4}
 """Deaths so far → how many suspects run together; from three deaths on a line runs alone."""
 DEATHS_MAX = 6
-"""After this many deaths, three of them alone, the line is the culprit."""
+"""After this many engine deaths, in three of which it ran alone, the line is the culprit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """The lines of the next slice: suspects, or lines that never met a death."""
+    """The lines of the next slice: either suspects, or lines that no engine died with."""
 
     lines: tuple[int, ...]
     waiting: Waiting
-    """The longest history among the lines."""
+    """The longest history of any of these lines."""
 
     @property
     def is_suspect(self) -> bool:

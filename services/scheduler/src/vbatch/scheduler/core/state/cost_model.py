@@ -118,7 +118,8 @@ class CostModel:
         self._busy_since.setdefault(runner_id, at)
 
     def paused(self, runner_id: RunnerId) -> None:
-        """The runner has no work, or its engine is gone: the time until it begins again is nobody's service."""
+        """The runner has no work, or its engine is gone: the time until it begins again counts as service for no
+        owner."""
         self._busy_since.pop(runner_id, None)
 
     def loaded(self, event: e.ModelLoaded) -> None:
@@ -129,7 +130,7 @@ class CostModel:
             self._busy_since[event.runner_id] = event.at
 
     def served(self, event: e.ChunkOutline | e.ChunkCompleted, owner: OwnerId | None) -> None:
-        """Answers came: they took the busy time since the last ones."""
+        """Answers came: they took the busy time since the previous answers."""
         since = self._busy_since.get(event.runner_id)
         if since is None:
             return

@@ -1,4 +1,4 @@
-"""A model that does not load: where and when it is tried again, and when its requests fail instead."""
+"""Decides, for a model that does not load, where and when it is tried again and when its requests fail instead."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ FAILURES_MAX = 3
 RETRY_AFTER = timedelta(seconds=5)
 """The pause before another try, multiplied by the number of failures so far."""
 FORGIVEN_AFTER = timedelta(minutes=5)
-"""A model that was given up gets another try after this long without one; where another runner can load it, multiplied
-by the number of failures so far."""
+"""A model that was given up is tried again after this long without a try. If another runner can load it, the time is
+multiplied by the number of failures so far."""
 FORGIVEN_AFTER_MAX = timedelta(hours=1)
 DETAIL_MAX = 500
 

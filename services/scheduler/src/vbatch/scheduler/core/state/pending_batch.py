@@ -31,7 +31,7 @@ class Waiting:
 
 @dataclass(slots=True)
 class PendingBatch:
-    """`plan` is None until the file is read, also after a restart: the plan is not in the log, it is made again.
+    """`plan` is None until the file is read, also after a restart: the plan is not in the log and is made again.
 
     `model` is the first of its `totals`, which count the requests of each model.
     """
@@ -105,8 +105,8 @@ class PendingBatch:
         return {line: self.returned.pop(line, FIRST) for line in lines}
 
     def hold(self, at: datetime) -> None:
-        """Make the batch wait, longer each time: its lines came back through a fault that is not theirs and that a
-        quick retry would not mend."""
+        """Make the batch wait, longer each time: its lines came back because of a fault that is not theirs and that a
+        quick retry would not fix."""
         self.holds += 1
         self.held_until = at + min(HOLD * self.holds, HOLD_MAX)
 
@@ -161,7 +161,8 @@ class PendingBatch:
 
 
 def stop_asked_at(batch: PendingBatch, now: datetime) -> datetime | None:
-    """The time since when the batch should no longer run, by its cancel or its expiry; None while it should."""
+    """The time from which the batch should no longer run, because it was cancelled or has expired; None while it should
+    run."""
     if batch.cancel_requested_at is not None:
         return batch.cancel_requested_at
     return batch.created.expires_at if now >= batch.created.expires_at else None

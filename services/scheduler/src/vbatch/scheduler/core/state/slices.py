@@ -27,7 +27,7 @@ class Slice:
 
 
 Members = dict[SliceId, Slice]
-"""Some slices, the one that was sent first first."""
+"""Some slices, in the order in which they were sent."""
 
 
 @dataclass(eq=False, slots=True)
@@ -68,7 +68,7 @@ class Slices(MutableMapping[SliceId, Slice]):
 
 
 def _remove(index: dict[Key, Members], key: Key, slice_id: SliceId) -> None:
-    """Runners and batches come and go, so an empty entry goes, too."""
+    """Runners and batches come and go, so an empty entry is removed, too."""
     members = index[key]
     del members[slice_id]
     if not members:

@@ -28,7 +28,7 @@ Place = tuple[RunnerId, ModelId]
 @dataclass(slots=True)
 class Demand:
     """A model that a runner was told to load for clients; `sequence` is that of the event. It is settled once the model
-    was loaded, or was not."""
+    has loaded or has failed to load."""
 
     model: ModelId
     sequence: int
@@ -39,7 +39,8 @@ class Demand:
 
 @dataclass(slots=True)
 class Runner:
-    """A live runner process. `model` is that of the last work sent to it, `resident_since` the time of its first."""
+    """A live runner process. `model` is the model of the last work sent to it, `resident_since` the time of the first
+    work for that model."""
 
     runner_id: RunnerId
     epoch: int
@@ -47,14 +48,14 @@ class Runner:
     resident_since: datetime | None = None
     concurrency: int = 0
     is_down: bool = False
-    """Its engine died, and no other came up since."""
+    """Its engine died, and no other has started since."""
     demand: Demand | None = None
     """The last model that it was told to load for clients."""
 
     def move(self, event: EngineMove, sequence: int) -> None:
         match event:
             case e.ModelDemanded():
-                if event.epoch == self.epoch:  # else it was decided before this life of the runner began
+                if event.epoch == self.epoch:  # otherwise it was decided before this process of the runner started
                     self.demand = Demand(event.model, sequence, event.at, event.stay_seconds)
                     self.turn_to(event.model, event.at)
             case e.ModelLoaded():
@@ -73,7 +74,7 @@ class Runner:
                 assert_never(event)
 
     def _notice_return(self, event: e.ModelLoaded) -> None:
-        """A model that came for clients has left again for slices that were sent before it."""
+        """A model that was loaded for clients has been replaced again, for slices that were sent before it."""
         demand = self.demand
         if demand is not None and demand.is_settled and self.model == demand.model:
             self.turn_to(event.model, event.at)
@@ -133,7 +134,7 @@ class State:
 
 
 def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
-    """Fold one event. Total: an event that changes nothing here is named as such."""
+    """Fold one event. The match is total: an event that changes nothing is listed as such."""
     state.sequence = sequence
     match event:
         case e.FileStored() | e.FileDeleted():
@@ -175,7 +176,7 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             | e.LabelingEvent()
             | e.EvaluationEvent()
         ):
-            pass  # these decide nothing here: what follows from them has events of its own
+            pass  # these change nothing here: what follows from them has its own events
         case _:
             assert_never(event)
 
@@ -193,7 +194,7 @@ def _evolve_steering(state: State, event: e.SteeringEvent | e.BatchQualityDroppe
         case e.QueueResumed():
             state.queue_pause_sequence = 0
         case e.DeadLetterRetried() | e.DeadLetterDropped():
-            pass  # what was sent again is an event of its own
+            pass  # what was sent again has its own event
         case _:
             assert_never(event)
 
@@ -237,7 +238,7 @@ def _evolve_runner(state: State, event: e.RunnerLeased | e.RunnerStopped | e.Run
             state.runners.pop(event.runner_id, None)
         case e.RunnerLost():
             runner = state.runners.get(event.runner_id)
-            if runner is not None and runner.epoch == event.epoch:  # a runner that leased again will begin again
+            if runner is not None and runner.epoch == event.epoch:  # a runner with a newer lease will begin again
                 _take_back_all(state, event.runner_id)
                 del state.runners[event.runner_id]
         case e.ModelLoaded():

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import exp
 
 THROUGHPUT_SECONDS = 60.0
-"""After this long an answer counts a third."""
+"""After this many seconds, an answer counts for a third."""
 SEEN_SECONDS_MIN = 1.0
-"""A rate over less time than this would be chance."""
+"""A rate over fewer seconds than this would be accidental."""
 
 
 @dataclass(slots=True)

@@ -1,1 +1,1 @@
-"""A model that several servers elsewhere answer for."""
+"""A fleet: several servers elsewhere that answer for one model."""

@@ -1,4 +1,4 @@
-"""Sends requests to the replicas of a model, and to another where one has no room or is lost."""
+"""Sends requests to the replicas of a model, and to another replica if one has no room or is lost."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ RESOLVE_EVERY_SECONDS = 5.0
 SILENT_SECONDS = 2.0
 """A replica with requests inside and no answer for this long is probed."""
 SILENCE_SECONDS_MAX = 10.0
-"""One that answers neither requests nor probes for this long is lost: a busy server may be slow to answer a probe."""
+"""A replica that answers neither requests nor probes for this long is lost. A busy server may be slow to answer a
+probe."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
 class FleetClient:
-    """`start` opens it and keeps it true until `close`."""
+    """`start` opens the client and keeps its list of replicas current until `close`."""
 
     def __init__(self, targets: Targets, fleet: Fleet, limits: Limits) -> None:
         self._targets = targets
@@ -43,12 +44,12 @@ class FleetClient:
         self._looked_at = float("-inf")
 
     async def start(self) -> None:
-        """Learn of the replicas and follow them from now on; `is_healthy` tells once one of them answers."""
+        """Find the replicas and follow them from now on; `is_healthy` is true once one of them answers."""
         await self._look()
         self._keeper = asyncio.create_task(self._keep())
 
     async def ended(self) -> str:
-        """Return why nobody keeps the fleet any more; never while somebody does."""
+        """Return why the fleet is no longer kept up to date; do not return while it is."""
         if self._keeper is None:
             return "the fleet was not started"
         await asyncio.wait([self._keeper])
@@ -74,8 +75,8 @@ class FleetClient:
     async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate, group: int = 0) -> Answer:
         """Send one request to a replica, and to another if that one refuses it or cannot be reached.
 
-        Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. A connection lost with the request on it is raised: who
-        asks again is served by another replica.
+        Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. If a connection is lost with the request on it, that is
+        raised; the next try goes to another replica.
         """
         moves = Moves()
         waiting = self._fleet.wait(group, self._clock())
@@ -122,7 +123,7 @@ class FleetClient:
         return "\n".join(filter(None, told)) or None
 
     async def stats(self) -> EngineStats | None:
-        """None: the fleet finds out by itself how many requests to keep inside."""
+        """Return None: the fleet itself finds out how many requests to keep inside."""
         return None
 
     async def metrics(self) -> bytes:
@@ -131,7 +132,7 @@ class FleetClient:
     # one request
 
     async def _room(self, waiting: Waiting) -> Replica:
-        """Return the replica that has room for the request; it is inside from then on."""
+        """Return the replica that has room for the request; the request counts as inside from then on."""
         room: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
         self._rooms[waiting] = room
         self._assign()
@@ -146,7 +147,8 @@ class FleetClient:
             del self._rooms[waiting]
 
     async def _ask(self, replica: Replica, endpoint: str, body: bytes, gate: Gate) -> Answer | None:
-        """Return the answer, and tell the fleet of it; None if the replica cannot be reached. Raises ConnectionLost."""
+        """Return the answer and report it to the fleet; None if the replica cannot be reached. Raises
+        ConnectionLost."""
         client, sent_at = self._clients[replica.name], self._clock()
         try:
             answer = await client.ask(endpoint, body, gate)
@@ -198,7 +200,7 @@ class FleetClient:
             self._assign()
 
     def _begin(self, name: str, duty: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Do it beside the others, once at a time for each name."""
+        """Start the duty beside the others, at most one at a time for each name."""
         if name not in self._duties:
             task = self._duties[name] = asyncio.create_task(duty())
             task.add_done_callback(partial(self._ended, name))
@@ -228,7 +230,7 @@ class FleetClient:
             self._assign()
 
     async def _look(self) -> None:
-        """Learn of the replicas; those that are known stay where a name cannot be resolved now."""
+        """Look up the replicas. If a name cannot be resolved now, the known replicas stay."""
         self._looked_at = self._clock()
         try:
             found = await self._targets.look()

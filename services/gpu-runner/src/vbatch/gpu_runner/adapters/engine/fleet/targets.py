@@ -24,7 +24,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class Targets:
-    """The servers of one model. Raises EngineFailed where a key or a certificate is missing."""
+    """The servers of one model. Raises EngineFailed if a key or a certificate is missing."""
 
     def __init__(
         self, definition: ModelDefinition, environment: Mapping[str, str] = os.environ, resolve: Resolve | None = None
@@ -39,7 +39,7 @@ class Targets:
         return not self._is_discovered
 
     async def look(self) -> dict[str, TcpTarget]:
-        """The servers by name, as they are now. Raises OSError or TimeoutError where a host is not found."""
+        """The current servers by name. Raises OSError or TimeoutError if a host is not found."""
         found: dict[str, TcpTarget] = {}
         for plain in self._plain:
             addresses = await self._resolve(plain.host, plain.port) if self._is_discovered else [plain.host]

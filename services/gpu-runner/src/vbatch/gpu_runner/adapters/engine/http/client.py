@@ -71,7 +71,7 @@ class FixedAddress(aiohttp.abc.AbstractResolver):
 
 class EngineClient:
     """Uses a connection pool for requests, and one session for probes. An answer that is read piece by piece comes over
-    connections of their own from a socket, and over the session from a server elsewhere.
+    its own connection from a socket, and over the session from a server elsewhere.
 
     `target` is the path of a socket, or a server elsewhere. The client does not limit connections: the concurrency
     limit does.
@@ -172,7 +172,7 @@ class EngineClient:
 async def _begun(
     exchanges: Exchanges, path: str, headers: Mapping[str, str], body: bytes, seconds_max: float
 ) -> Exchange:
-    """Raises NotConnected, ConnectionLost, RequestTimedOut."""
+    """Begin the exchange. Raises NotConnected, ConnectionLost, RequestTimedOut."""
     try:
         return await exchanges.post(path, headers, body, seconds_max)
     except NoConnection as error:
@@ -184,7 +184,7 @@ async def _begun(
 
 
 async def _pieces_of(exchange: Exchange) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises ConnectionLost, RequestTimedOut; who reads it limits its size."""
+    """Yield the body as it arrives; the caller limits its size. Raises ConnectionLost, RequestTimedOut."""
     try:
         async for piece in exchange.pieces():
             yield piece
@@ -226,7 +226,7 @@ async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises ConnectionLost, RequestTimedOut; who reads it limits its size."""
+    """Yield the body as it arrives; the caller limits its size. Raises ConnectionLost, RequestTimedOut."""
     try:
         async for piece in response.content.iter_any():
             yield piece

@@ -28,7 +28,8 @@ from vbatch.gpu_runner.ports import (
 
 CONNECT_SECONDS_MAX = 10.0
 IDLE_SECONDS_MAX = 2.0
-"""Shorter than any server keeps an idle connection (vLLM: 5 s), so we never write to one that is just closing."""
+"""Less than the time for which any server keeps an idle connection (vLLM: 5 s), so we never write to one that is
+closing."""
 HEAD_BYTES_MAX = 64 * 1024
 """The largest status line and headers of an answer, when they arrive separately from its body."""
 RETRY_AFTER = b"retry-after"
@@ -37,7 +38,7 @@ FRAMED_BY = (b"content-length", b"transfer-encoding")
 
 @dataclass(frozen=True, slots=True)
 class TcpTarget:
-    """A server at `address`, which may be one of several that share `host`. `prefix` stands before every path."""
+    """A server at `address`, which may be one of several that share `host`. `prefix` is put before every path."""
 
     address: str
     port: int
@@ -91,7 +92,7 @@ class ConnectionPool:
             self._idle.pop().close()
 
     def abort(self) -> None:
-        """Close every connection: whoever waits for an answer on one of them gets ConnectionLost."""
+        """Close every connection: each caller that waits for an answer gets ConnectionLost."""
         self.close()
         for connection in list(self._busy):
             connection.close()
@@ -158,7 +159,7 @@ class _Connection(asyncio.Protocol):
         self.idle_since = 0.0
 
     def exchange(self, request: bytes) -> asyncio.Future[Answer]:
-        """Send one request and return its answer to come. Only once the last one is done."""
+        """Send one request and return a future of its answer. Call it only once the previous exchange is done."""
         self._pieces, self._size = [], 0
         self._is_framed = self._has_head = self.is_reusable = False
         self._retry_after, self._head_bytes = None, 0

@@ -131,7 +131,7 @@ class RunningEngine:
 
 
 class EngineLauncher:
-    """Starts engines on one device, each in a slot of its own: its socket, its log and its record of pids."""
+    """Starts engines on one device, each in its own slot with a socket, a log and a record of pids."""
 
     def __init__(self, paths: RunnerPaths, device: Device, limits: Limits) -> None:
         self._paths = paths
@@ -141,7 +141,7 @@ class EngineLauncher:
         self._slots: set[int] = set()
         self._standby: Standby | None = None
         self._models_served: set[ModelId] = set()
-        """Once there are two models, another one is likely to follow each of them."""
+        """The models served so far. Once there are two, another one is likely to follow each of them."""
         self._trusts_standbys = limits.has_standby and can_fork()
 
     async def launch(self, definition: ModelDefinition) -> RunningEngine:
@@ -154,14 +154,15 @@ class EngineLauncher:
         if refusal := await asyncio.to_thread(refusal_of, completed, source, self._device):
             raise EngineFailed(refusal)
         engine = await self._spawn(completed, source)
-        engine.definition = definition  # as it was asked for: who compares definitions knows no choices of the device
+        engine.definition = definition  # as requested: comparisons of definitions ignore the device's choices
         return engine
 
     async def origin(self, definition: ModelDefinition) -> EngineOrigin:
         return await asyncio.to_thread(origin_of, definition, self._place(definition), self._paths.engine_python)
 
     async def profile(self, definition: ModelDefinition) -> Profile:
-        """By the files of the model that are here before it is started; one that is yet to be made is judged later."""
+        """Return the profile, based on the model's files if they are here; a model that has yet to be made is judged
+        later."""
         shape = await asyncio.to_thread(shape_of_source, self._place(definition))
         return profile_on(definition, self._device, shape)
 
@@ -204,7 +205,7 @@ class EngineLauncher:
         except EngineFailed as error:
             log.warning("standby_failed", model=definition.id, detail=str(error))
             engine = await self._plainly(definition, source)
-            self._trusts_standbys = False  # it failed where a plain start did not
+            self._trusts_standbys = False  # it failed but a plain start did not
         engine = engine or await self._plainly(definition, source)
         try:
             self._models_served.add(definition.id)
@@ -328,7 +329,7 @@ class EngineLauncher:
         return str(await self._prepared(definition.package or ""))
 
     def _place(self, definition: ModelDefinition) -> str:
-        """Where its files are, or will be."""
+        """Where the model's files are or will be."""
         source = definition.hub or (definition.folder and self._paths.folder(definition.folder))
         return source or (str(self._paths.home / "models" / definition.package) if definition.package else "")
 

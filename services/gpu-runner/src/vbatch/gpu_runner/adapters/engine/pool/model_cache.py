@@ -64,9 +64,9 @@ class _Loaded:
     canary: Canary | None = None
     residue_bytes: int | None = None
     open_count: int = 0
-    """Answers that are being read piece by piece."""
+    """The number of answers that are being read piece by piece."""
     closed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set whenever one of them ends."""
+    """Set whenever one of these answers ends."""
 
     @property
     def answers(self) -> bool:
@@ -74,7 +74,7 @@ class _Loaded:
         return not (self.is_asleep or self.is_leaving)
 
     async def drained(self) -> None:
-        """Wait until nobody reads an answer of this engine any more, but not for ever."""
+        """Wait until no client reads an answer of this engine any more, but at most DRAIN_SECONDS_MAX."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS_MAX):
                 while self.open_count:
@@ -84,7 +84,7 @@ class _Loaded:
 
 @dataclass(frozen=True)
 class CachedEngine:
-    """An engine in use. After `release` it may stay loaded; after `stop` nothing of it is left."""
+    """An engine in use. After `release` it may stay loaded; after `stop` it is gone completely."""
 
     loaded: _Loaded
     model_cache: ModelCache

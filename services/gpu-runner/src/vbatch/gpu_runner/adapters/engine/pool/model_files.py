@@ -39,7 +39,7 @@ def shape_in(folder: Path) -> ModelShape | None:
 
 
 def shape_of_source(source: str) -> ModelShape | None:
-    """Of a model that lies at `source`; None where it is yet to be fetched or its files are of another kind."""
+    """Return the shape of the model at `source`; None if it has yet to be fetched or its files are of another kind."""
     folder = folder_of(source) if source else None
     return shape_in(folder) if folder else None
 

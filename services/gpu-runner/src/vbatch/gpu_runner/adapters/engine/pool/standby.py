@@ -13,7 +13,7 @@ from vbatch.gpu_runner.core.standby import StandbyOrder, StandbyPlan, order_for
 
 PROGRAM = "import vbatch_standby; vbatch_standby.main()"
 NICENESS_BESIDE_WORK, NICENESS_ALONE = 19, 10
-"""Alone it gets a third of a core beside services that start, not the crumbs."""
+"""Alone, it gets a third of a core beside services that are starting, instead of almost nothing."""
 ORDER_BYTES_MAX = 60_000
 """The capacity of a pipe (pipe(7)): the process reads the order only after it has imported everything."""
 
@@ -31,8 +31,8 @@ class Standby:
     async def start(
         cls, plan: StandbyPlan, process_paths: ProcessPaths, folder: Path, slot: int, *, gives_way: bool = True
     ) -> Standby:
-        """`folder` is for its sockets: killed, it leaves them there. It `gives_way` to a model that works, else only to
-        what starts beside it."""
+        """Start a standby. `folder` is for its sockets; a killed standby leaves them there. With `gives_way` it yields
+        to a running model, otherwise only to what starts beside it."""
         readable, writable = os.pipe()
         try:
             niceness = NICENESS_BESIDE_WORK if gives_way else NICENESS_ALONE
@@ -49,7 +49,7 @@ class Standby:
         return order_for(self.plan, command) if self.child.is_running else None
 
     def give(self, order: StandbyOrder) -> bool:
-        """Whether the order was sent; a process that has just ended takes none."""
+        """Send the order; return whether it was sent. A process that has just ended takes none."""
         wire = _wire(order)
         if self._orders is None or len(wire) > ORDER_BYTES_MAX:
             return False

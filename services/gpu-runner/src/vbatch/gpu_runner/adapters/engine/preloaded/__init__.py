@@ -1,1 +1,1 @@
-"""A folder of its own, so that none of our other modules can be imported by an engine's Python."""
+"""A separate folder, so that an engine's Python cannot import any of our other modules."""

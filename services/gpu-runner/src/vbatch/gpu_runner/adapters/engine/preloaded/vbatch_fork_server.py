@@ -14,14 +14,15 @@ import threading
 IMPORTS_VARIABLE = "VBATCH_STANDBY_IMPORTS"
 """Module names, separated by commas; a module that has moved is imported later, as without a standby."""
 NICENESS_VARIABLE = "VBATCH_STANDBY_NICENESS"
-"""How far the imports give way; all the way where nothing else is said."""
+"""The niceness of the imports; the highest if it is not set."""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 NICENESS_MAX = 19
 
 
 def import_at_leisure(modules: list[str], niceness: int) -> None:
-    """A model at work goes first, also where it takes every core. Niceness is a thread's own on Linux, and cannot be
-    taken back without rights: what is forked from the main thread has none of it."""
+    """Import in a thread with this niceness, so that a running model goes first even if it uses every core. On Linux,
+    niceness belongs to a thread and cannot be lowered again without privileges. Processes forked from the main thread
+    do not have it."""
     thread = threading.Thread(target=_import_all, args=(modules, niceness))
     thread.start()
     thread.join()

@@ -1,13 +1,13 @@
 """Imports an engine's code ahead of its turn, waits for one order on stdin, and runs the engine without a new import.
 
 Run by the engine's Python, standard library only: `python -c "import vbatch_standby; vbatch_standby.main()" PLAN`, with
-this folder on PYTHONPATH. A fork server holds the imported modules. The engine's own process is forked from it, and so
-is each process that the engine asks to have spawned (vLLM: EngineCore and its workers), which would import all anew.
-Nothing of the engine is changed: only what `multiprocessing` means by "spawn" in these processes.
+this folder on PYTHONPATH. A fork server holds the imported modules. The engine's own process is forked from it. So is
+each process that the engine asks to spawn (vLLM: EngineCore and its workers), which would otherwise import everything
+again. The engine itself is not changed, only the meaning of "spawn" in `multiprocessing` in these processes.
 
-PLAN is JSON: `modules` to import, with which `niceness`, `threads` environment that OpenMP reads when it is loaded, the
-`folder` for the fork server's socket. The order is one line of
-JSON: `module` to run as a program, its `arguments`, `environment` to set first. End of input without an order: exit.
+PLAN is JSON: the `modules` to import, the `niceness` for that, the `threads` environment that OpenMP reads when it is
+loaded, and the `folder` for the fork server's socket. The order is one line of JSON: the `module` to run as a program,
+its `arguments`, and the `environment` to set first. At the end of input without an order, the process exits.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 IMPORTS_VARIABLE, NICENESS_VARIABLE = "VBATCH_STANDBY_IMPORTS", "VBATCH_STANDBY_NICENESS"
-"""As `vbatch_fork_server` has them, which only the fork server may import."""
+"""The same names as in `vbatch_fork_server`, which only the fork server may import."""
 CORES_VARIABLE = "GOMP_CPU_AFFINITY"
-"""Only in the environment of a worker, which keeps the cores that OpenMP bound it to when it was loaded."""
+"""This is set only in the environment of a worker, which keeps the cores that OpenMP bound it to when it was loaded."""
 
 
 class PreloadedProcess(context.ForkServerProcess):

@@ -115,7 +115,7 @@ def remove_sockets(folder: str) -> None:
 
 
 def has_children() -> bool:
-    """Every descendant becomes a child in the end, because this process adopts them."""
+    """Whether any descendant is left: each becomes a child in the end, because this process adopts them."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -60,7 +60,7 @@ class RunnerPaths:
         self._remove_empty()
 
     def remove_slots(self) -> None:
-        """Remove the slots of earlier lives of this runner."""
+        """Remove the slots of earlier processes of this runner."""
         for folder in self._slots.glob("engine-*/"):
             shutil.rmtree(folder, ignore_errors=True)
         self._remove_empty()

@@ -1,4 +1,4 @@
-"""Ends processes that an earlier life of this runner left behind because their guard was itself killed.
+"""Ends processes that an earlier process of this runner left behind because their guard was itself killed.
 
 A process is touched only if its pid and its start time match the record, in this boot of the machine.
 """
@@ -21,7 +21,7 @@ STATE_FIELD = 0
 
 
 class NotSwept(Exception):
-    """Raised when processes of an earlier life do not end; the device may still be in use."""
+    """Raised when leftover processes do not end; the device may still be in use."""
 
 
 def sweep(folder: Path) -> list[int]:
@@ -33,7 +33,7 @@ def sweep(folder: Path) -> list[int]:
 
 
 def sweep_record(record: Path) -> list[int]:
-    """Do the same for one record, if it exists."""
+    """Do the same as `sweep` for one record, if it exists."""
     if not record.exists():
         return []
     lines = record.read_text().splitlines()
