@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,10 @@ def shorter(console: Console) -> str:
 def judgements(console: Console, batch_id: str, line: int) -> list[dict[str, object]]:
     found: list[dict[str, object]] = ask(console, "GET", f"/v1/judgements?batch_id={batch_id}&line={line}")["data"]
     return found
+
+
+def other_than(before: str) -> Callable[[str], bool]:
+    return lambda url: url != before
 
 
 def test_an_answer_is_judged_by_keyboard(page: Page, console: Console, finished: str):
@@ -91,7 +96,7 @@ def test_two_batches_are_compared_blind_by_keyboard(page: Page, console: Console
         before = page.url
         assert "Forty questions" not in page.locator("form .compared").inner_text()
         page.keyboard.press(key)
-        page.wait_for_url(lambda url, before=before: url != before)
+        page.wait_for_url(other_than(before))
     expect(page.locator("main")).to_contain_text("3 votes so far")
     page.keyboard.press("u")
     expect(page.locator("main")).to_contain_text("2 votes so far")

@@ -71,7 +71,7 @@ SPACE = Row(
         ),
         Panel(
             "How much room do the disks have?",
-            "Bytes free. New work is refused with 507 below the watermark; what runs goes on.",
+            "Bytes free. New work is refused with 507 below the watermark; running work continues.",
             (Query("min by (place) (vbatch_storage_free_bytes)", "{{place}}"),),
             unit="bytes",
             link="overview",

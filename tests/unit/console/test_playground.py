@@ -56,9 +56,9 @@ def test_a_schema_asks_for_json():
         (Prompt(model="m", user="Hello?", max_tokens="²"), "whole number"),
         (Prompt(model="m", user="Hello?", temperature="hot"), "from 0 to 2"),
         (Prompt(model="m", user="Hello?", temperature="nan"), "from 0 to 2"),
-        (Prompt(model="m", user="Hello?", schema="{"), "no JSON"),
+        (Prompt(model="m", user="Hello?", schema="{"), "not JSON"),
         (Prompt(model="m", user="Hello?", schema="[]"), "in braces"),
-        (Prompt(model="m", user="Hello?", schema="[" * 100_000), "no JSON"),
+        (Prompt(model="m", user="Hello?", schema="[" * 100_000), "not JSON"),
     ],
 )
 def test_a_prompt_that_cannot_be_asked_says_why(prompt: Prompt, words: str):

@@ -49,7 +49,7 @@ def test_olmo_7b_in_bfloat16_does_not_fit_16_gb_and_the_refusal_shows_the_sum():
     found = on_gpu(OLMO_7B)
     assert not found.is_fit
     assert (
-        "weights 13.6 GiB + KV cache of one request of 4096 tokens 2.0 GiB + 1.5 GiB besides = 17.1 GiB"
+        "weights 13.6 GiB + KV cache of one request of 4096 tokens 2.0 GiB + 1.5 GiB for the rest = 17.1 GiB"
         in found.refusal()
     )
     assert "may use 14.7 GiB" in found.refusal() and 'quantization = "fp8"' in found.refusal()

@@ -19,7 +19,7 @@ def show_batch_logs(home: Path, batch_id: str, lines_max: int, *, as_json: bool)
     """Print the logs of a batch. Raises Misused if the text is not a batch id, CommandError if there is nothing to
     read."""
     if not batch_id.startswith("batch_") or len(batch_id) < ID_CHARS_MIN:
-        raise Misused(f"{batch_id} is no batch's id: those begin with batch_ (`vbatch batches` lists them).")
+        raise Misused(f"{batch_id} is not the id of a batch: ids begin with batch_ (`vbatch batches` lists them).")
     folder = home / "logs"
     if not folder.is_dir():
         raise CommandError(f"There are no logs in {folder}: this machine's stack was never started. See VBATCH_HOME.")

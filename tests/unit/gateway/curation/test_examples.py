@@ -113,7 +113,7 @@ def test_what_is_left_out_is_counted_by_reason():
     assert dict(found.left_out) == {
         "judges are unsure": 1,
         "no verdict": 1,
-        "answer is no text": 1,
+        "answer is not text": 1,
         "request is not readable": 1,
     }
 

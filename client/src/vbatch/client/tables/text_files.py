@@ -166,7 +166,7 @@ def _row(raw: bytes, place: str) -> Row:
     try:
         return _OBJECT.decode(with_whole_characters(raw))
     except msgspec.DecodeError as error:
-        raise TableError(f"{place} is no JSON object. {json_fault(raw.strip(), error)}") from error
+        raise TableError(f"{place} is not a JSON object. {json_fault(raw.strip(), error)}") from error
 
 
 @contextmanager

@@ -214,7 +214,7 @@ def _read_exactly(number: int, name: str, offset: int, length: int) -> bytes:
 
 def _file_status(path: Path) -> os.stat_result:
     if path.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "a folder is no blob", str(path))
+        raise FileNotFoundError(errno.ENOENT, "a folder is not a blob", str(path))
     return path.stat()
 
 

@@ -215,7 +215,7 @@ def _schema(text: str) -> object:
     try:
         schema: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Misfilled(f"The JSON schema is no JSON: {error}.") from error
+        raise Misfilled(f"The JSON schema is not JSON: {error}.") from error
     if not isinstance(schema, dict):
         raise Misfilled("A JSON schema is an object in braces.")
     return schema

@@ -229,7 +229,7 @@ def _window_need(batch: api.Batch) -> Need:
 
 
 def _paused_need(batch: api.Batch) -> Need:
-    words = "Nothing of it starts until it is resumed. Its window goes on."
+    words = "Nothing of it starts until it is resumed. Its completion window keeps running."
     return Need(f"{batch.name} is paused", words, f"/batches/{batch.id}", "Resume it")
 
 

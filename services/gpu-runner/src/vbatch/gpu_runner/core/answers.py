@@ -20,7 +20,7 @@ ENVELOPE_TEXT_CHARS_MAX = 2_000
 
 STATUS_MIN, STATUS_MAX = 200, 599
 """The range of an answer's status; 1xx only announces an answer."""
-ODD_STATUS = "The engine answered with the status {status}, which is no answer."
+ODD_STATUS = "The engine answered with the status {status}, which is not the status of an answer."
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)]
 """A count of tokens; an engine that reports more is not believed."""

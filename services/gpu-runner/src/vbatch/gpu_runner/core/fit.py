@@ -91,7 +91,7 @@ class Fit:
         """Return the calculation in one sentence, and what would fit."""
         sums = (
             f"weights {_gib(self.weights_bytes)} + KV cache of one request of {self.tokens_wanted} tokens "
-            f"{_gib(self.kv_bytes_wanted)} + {_gib(self.overhead_bytes)} besides = {_gib(self.bytes_wanted)}"
+            f"{_gib(self.kv_bytes_wanted)} + {_gib(self.overhead_bytes)} for the rest = {_gib(self.bytes_wanted)}"
         )
         return f"it does not fit: {sums}, the engine may use {_gib(self.memory_bytes)}; {self._remedy()}"
 

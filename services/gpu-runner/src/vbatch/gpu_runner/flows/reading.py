@@ -77,7 +77,7 @@ class Reading:
             try:
                 lines.append(parse_request_line(raw))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise InputUnreadable(f"line {request.line} of {blob} is no request: {error}") from error
+                raise InputUnreadable(f"line {request.line} of {blob} is not a request: {error}") from error
             if len(lines) % LINES_PER_TURN == 0:
                 await asyncio.sleep(0)
         return lines

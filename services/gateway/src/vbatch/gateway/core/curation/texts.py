@@ -76,7 +76,7 @@ def prompt_of(body: RequestBody) -> list[msgspec.Raw]:
         return body.messages
     text = body.prompt or body.input
     if not isinstance(text, str):
-        raise Unusable("prompt is no text")
+        raise Unusable("prompt is not text")
     first = [ChatMessage(role=SYSTEM, content=body.instructions)] if body.instructions else []
     messages = [*first, ChatMessage(role=USER, content=text)]
     return [msgspec.Raw(_ENCODER.encode(message)) for message in messages]
@@ -93,7 +93,7 @@ def answer_of(line: bytes) -> ChatMessage:
         raise Unusable("answer is not readable") from error
     message = _first_choice(body) if body.choices else _first_output(body)
     if message is None or not (message.content or message.tool_calls):
-        raise Unusable("answer is no text")
+        raise Unusable("answer is not text")
     return message
 
 

@@ -90,7 +90,7 @@ def _tensor_bytes(path: Path) -> int:
     with path.open("rb") as file:
         size = int.from_bytes(file.read(SIZE_BYTES), "little")
         if size > HEADER_BYTES_MAX:
-            raise ValueError(f"{path} is no safetensors file")
+            raise ValueError(f"{path} is not a safetensors file")
         header = json.loads(file.read(size))
     return max((tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"), default=0)
 
