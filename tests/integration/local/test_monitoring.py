@@ -24,10 +24,11 @@ def settings(tmp_path: Path) -> LocalSettings:
 
 
 def test_every_service_is_scraped_where_this_stack_runs_it(settings: LocalSettings):
-    batches = {job["job_name"]: job for job in monitoring.prometheus_config(settings)["scrape_configs"]}
-    assert set(batches) == {"gateway", "scheduler", "gpu-runner", "engine", "results", "node", "prometheus"}
-    assert batches["gateway"]["static_configs"] == [{"targets": ["127.0.0.1:14080"]}]
-    assert batches["engine"]["metrics_path"] == "/metrics/engine"
+    jobs = {job["job_name"]: job for job in monitoring.prometheus_config(settings)["scrape_configs"]}
+    services = {"gateway", "scheduler", "gpu-runner", "results", "notifier", "console"}
+    assert set(jobs) == {*services, "engine", "node", "prometheus"}
+    assert jobs["gateway"]["static_configs"] == [{"targets": ["127.0.0.1:14080"]}]
+    assert jobs["engine"]["metrics_path"] == "/metrics/engine"
 
 
 def test_the_rules_are_those_that_ship(settings: LocalSettings):
