@@ -232,7 +232,7 @@ def test_every_setting_is_shown_with_its_source(visitor: Page):
 
 def test_the_same_is_told_as_a_command_and_as_curl_without_a_key(visitor: Page, admin_key: str):
     visitor.goto("/admin")
-    visitor.get_by_text("The same by program").first.click()
+    visitor.get_by_text("The same in code").first.click()
     expect(visitor.locator(".same pre").first).to_contain_text("vbatch pause --all")
     assert admin_key not in visitor.content()
 

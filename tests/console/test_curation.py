@@ -34,7 +34,7 @@ def test_an_answer_is_judged_by_keyboard(page: Page, console: Console, finished:
     page.goto(f"/batches/{finished}/answers")
     page.get_by_role("link", name="3", exact=True).click()
     judging = page.locator("#panel [data-judging]")
-    expect(judging).to_contain_text("Nobody has judged it yet")
+    expect(judging).to_contain_text("It has not been judged yet")
     page.keyboard.press("+")
     expect(judging.get_by_role("button", name="Good")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("4")
@@ -53,7 +53,7 @@ def test_a_judgement_is_taken_back_by_keyboard(page: Page, console: Console, fin
     page.keyboard.press("-")
     expect(page.locator(".said li")).to_have_count(1)
     page.keyboard.press("u")
-    expect(page.locator("[data-judging]")).to_contain_text("Nobody has judged it yet")
+    expect(page.locator("[data-judging]")).to_contain_text("It has not been judged yet")
     assert judgements(console, finished, 4) == []
 
 
@@ -90,7 +90,7 @@ def test_answers_are_judged_without_scripts(browser: Browser, console: Console, 
 
 def test_two_batches_are_compared_blind_by_keyboard(page: Page, console: Console, finished: str, shorter: str):
     page.goto(f"/compare?batches={finished},{shorter}")
-    expect(page.locator("main")).to_contain_text("Nobody has preferred one yet")
+    expect(page.locator("main")).to_contain_text("There are no votes yet")
     page.get_by_role("link", name="Vote blind").click()
     for key in ("1", "2", "0"):
         before = page.url

@@ -11,7 +11,7 @@ def asked(page: Page, words: str, *, model: str = "simulated-chat", tokens: int 
     page.goto("/playground")
     page.get_by_label("Model").select_option(model)
     page.get_by_label("User").fill(words)
-    page.get_by_label("Tokens, at most").fill(str(tokens))
+    page.get_by_label("Maximum tokens").fill(str(tokens))
     page.get_by_role("button", name="Ask", exact=True).click()
 
 

@@ -115,7 +115,7 @@ def test_the_interval_is_that_of_wilson():
 @pytest.mark.parametrize(
     ("tally", "words"),
     [
-        (Tally(), "Nobody"),
+        (Tally(), "There are no votes"),
         (Tally(29, 0, 9), "29 of 30"),
         (Tally(30, 5), "model-a is better"),
         (Tally(5, 30), "model-b is better"),

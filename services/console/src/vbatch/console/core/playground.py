@@ -26,7 +26,7 @@ DONE = b"[DONE]"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The form as filled in. `max_tokens` and `temperature` are empty if the model's own defaults apply."""
+    """The form as filled in. `max_tokens` and `temperature` are empty if the model's default defaults apply."""
 
     model: str = ""
     system: str = ""

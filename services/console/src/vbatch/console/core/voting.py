@@ -89,7 +89,7 @@ def verdict_words(tally: Tally, names: tuple[str, str]) -> str:
     """Return a sentence that names a winner only if the votes decide one."""
     interval = wilson(tally.first, tally.decided)
     if interval is None:
-        return "Nobody has preferred one yet."
+        return "There are no votes yet."
     if tally.decided < DECIDED_MIN:
         return f"{tally.decided} of {DECIDED_MIN} decided votes: too few to name a winner."
     if interval.low > 0.5:
