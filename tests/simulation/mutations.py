@@ -313,7 +313,7 @@ MUTATIONS: Mapping[str, Mutation] = {
         "an archive counts as stored without being read back",
         ((ArchiveFiles, "write", _write_and_remember), (ArchiveFiles, "read_back", _trust)),
         ARCHIVES | {"no_process_ends_on_a_bug"},
-        20,
+        60,
     ),
     "erasure_forgets_growing_file": Mutation(
         "the answers of a deleted file stay in the growing file",

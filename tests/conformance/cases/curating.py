@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.conformance.cases.server import JSON, Server, jsonl, request
+from tests.conformance.cases.server import CHAT, JSON, Server, jsonl, request
 
 NAME = "conformance"
 
@@ -30,6 +30,17 @@ def judged_answers_become_a_data_set(server: Server) -> None:
     [line] = server.raw("GET", f"{path}/export").body.splitlines()
     assert json.loads(line)["lineage"]["batch"] == batch.id
     assert server.raw("DELETE", path).status == 200
+
+
+def a_model_judges_answers_and_is_compared_with_people(server: Server) -> None:
+    batch = server.ended(server.create(jsonl(request("a"))).id)
+    _judged(server, batch.id, {"score": 4})
+    asked = {"batch_ids": [batch.id], "model": CHAT, "rubric": "Is it kind?"}
+    made = _asked(server, "/v1/evaluations", asked)
+    assert made["id"] in {each["id"] for each in server.raw("GET", "/v1/evaluations").json["data"]}
+    assert server.ended(made["judge_batch_id"]).status == "completed"
+    assert server.raw("GET", f"/v1/evaluations/{made['id']}").json["id"] == made["id"]
+    assert server.raw("GET", f"/v1/judgements/agreement?batch_id={batch.id}").status == 200
 
 
 def answers_are_handed_to_label_studio(server: Server) -> None:

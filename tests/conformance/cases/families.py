@@ -42,6 +42,8 @@ def failed_requests_run_again_and_the_answers_are_one_list(server: Server) -> No
     assert new.request_counts.total == 1
     merged = _lines(server, f"/v1/batches/{new.id}/results?merged=true")
     assert [line["custom_id"] for line in merged] == ["a", "b", "c"]
+    family = server.raw("GET", f"/v1/batches/{new.id}/family").json["data"]
+    assert [batch["id"] for batch in family] == [old.id, new.id]
 
 
 def a_batch_without_a_failed_request_has_nothing_to_retry(server: Server) -> None:

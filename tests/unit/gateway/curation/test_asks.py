@@ -90,6 +90,11 @@ def dataset(**fields: Any) -> bytes:
     return json.dumps({"name": "support", "batch_ids": [BATCH]} | fields).encode()
 
 
+def test_a_list_is_looked_for_without_nul_which_no_stored_text_has():
+    params = parse_list_params({"batch_id": "batch\0_1", "judge": "an\0na"})
+    assert (params.batch_id, params.judge) == ("batch_1", "anna")
+
+
 def test_a_data_set_is_asked_for_with_its_defaults():
     params = parse_dataset_params(dataset())
     assert (params.name, params.selection.batch_ids, params.sequence) == ("support", (BATCH,), None)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vbatch.gateway.core.refusals import Reason, Refusal
-from vbatch.gateway.core.shapes import bounded_string, integer_between, integer_of_text
+from vbatch.gateway.core.shapes import integer_between, integer_of_text, looked_for
 
-NAME_CHARS_MAX = 256
 NUMBER_MAX = 2**31 - 1
 DESCENDING = "-"
 
@@ -47,8 +46,8 @@ def read_line_filters(query: Mapping[str, str]) -> LineFilters:
     """Parse the query. Raises Refusal."""
     order, is_descending = _order(query)
     return LineFilters(
-        model=_name(query, "model"),
-        finish_reason=_name(query, "finish_reason"),
+        model=looked_for(query, "model"),
+        finish_reason=looked_for(query, "finish_reason"),
         is_json=_is_json(query),
         chars_min=_number(query, "chars_min"),
         chars_max=_number(query, "chars_max"),
@@ -70,11 +69,6 @@ def _is_json(query: Mapping[str, str]) -> bool | None:
     if query["is_json"] not in ("true", "false"):
         raise _unsupported("is_json", query["is_json"], ("true", "false"))
     return query["is_json"] == "true"
-
-
-def _name(query: Mapping[str, str], name: str) -> str | None:
-    text = query.get(name)
-    return bounded_string(text, name, NAME_CHARS_MAX).replace("\0", "") if text else None
 
 
 def _number(query: Mapping[str, str], name: str) -> int | None:

@@ -12,6 +12,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, par
 EXPIRY_ANCHOR = "created_at"
 EXPIRY_SECONDS_MIN = 3_600
 EXPIRY_SECONDS_MAX = 2_592_000
+LOOKED_FOR_CHARS_MAX = 512
 DIGITS_MAX = 1_000
 """The most digits of a number in a query or a form: enough to report it as too large, few enough to parse at once."""
 
@@ -56,6 +57,12 @@ def bounded_string(text: str, name: str, chars_max: int) -> str:
         words = f"Expected a string with maximum length {chars_max}, but got {len(text)} characters instead."
         raise Refusal(Reason.STRING_TOO_LONG, f"Invalid '{name}': string too long. {words}", name)
     return text
+
+
+def looked_for(query: Mapping[str, str], name: str) -> str | None:
+    """Return a short text of a query that is looked for in the read model, which stores no NUL. Raises Refusal."""
+    text = query.get(name)
+    return bounded_string(text, name, LOOKED_FOR_CHARS_MAX).replace("\0", "") if text else None
 
 
 def integer_between(value: int, name: str, least: int, most: int) -> int:

@@ -13,8 +13,10 @@ from vbatch.contracts.ids import OwnerId, SliceId
 from vbatch.contracts.message import Recorded
 from vbatch.gateway.core.answer_lines import ChunkRecord
 from vbatch.gateway.core.event_log import CHUNK, subject_filter
+from vbatch.gateway.core.live_events import SEQUENCE_MAX
 from vbatch.gateway.core.records import BatchRecord
 from vbatch.gateway.core.refusals import unavailable
+from vbatch.gateway.core.shapes import integer_between
 from vbatch.gateway.core.timeline import RUNNER_EVENTS, Chunk, RunnerTold, Step, Timeline, TimelineObject
 from vbatch.gateway.flows.batches import find_batch
 from vbatch.gateway.ports import Dependencies
@@ -26,8 +28,11 @@ MESSAGE_ID_PARTS = 4
 async def timeline_of_batch(
     dependencies: Dependencies, owner: OwnerId, batch_id: str, at: int | None
 ) -> TimelineObject:
-    """Return the timeline. Raises Refusal when the batch is unknown, or its log cannot be read in time."""
+    """Return the timeline. Raises Refusal when the batch is unknown, `at` is before its creation, or its log cannot be
+    read in time."""
     batch = await find_batch(dependencies, owner, batch_id)
+    if at is not None:
+        integer_between(at, "at", batch.sequence, SEQUENCE_MAX)
     try:
         async with asyncio.timeout(TIMELINE_SECONDS_MAX):
             own, runners, chunks, counted = await asyncio.gather(

@@ -35,7 +35,7 @@ from vbatch.gateway.core.refusals import (
     parameter_unknown,
     type_invalid,
 )
-from vbatch.gateway.core.shapes import integer, integer_between, integer_of_text, json_object, string
+from vbatch.gateway.core.shapes import integer, integer_between, integer_of_text, json_object, looked_for, string
 
 JUDGEMENTS_MAX = 500
 """The most judgements of one request, which are recorded all or none."""
@@ -70,9 +70,9 @@ def parse_list_params(query: Mapping[str, str]) -> JudgementsListParams:
         after=None if after is None else integer_between(after, "after", 0, BYTES_MAX),
         limit=integer_between(limit, "limit", 1, LIST_MAX),
         is_newest_first=one_of(query.get("order", "asc"), ("asc", "desc"), "order") == "desc",
-        batch_id=query.get("batch_id"),
+        batch_id=looked_for(query, "batch_id"),
         line=None if line is None else integer_between(line, "line", 1, LINE_MAX),
-        judge=query.get("judge"),
+        judge=looked_for(query, "judge"),
     )
 
 
