@@ -35,7 +35,7 @@ def judged_answers_become_a_data_set(server: Server) -> None:
 def a_model_judges_answers_and_is_compared_with_people(server: Server) -> None:
     batch = server.ended(server.create(jsonl(request("a"))).id)
     _judged(server, batch.id, {"score": 4})
-    asked = {"batch_ids": [batch.id], "model": CHAT, "rubric": "Is it kind?"}
+    asked: dict[str, object] = {"batch_ids": [batch.id], "model": CHAT, "rubric": "Is it kind?"}
     made = _asked(server, "/v1/evaluations", asked)
     assert made["id"] in {each["id"] for each in server.raw("GET", "/v1/evaluations").json["data"]}
     assert server.ended(made["judge_batch_id"]).status == "completed"
