@@ -43,7 +43,7 @@ def test_a_question_is_stopped_while_it_waits(page: Page, console: Console):
 def test_a_form_that_cannot_be_asked_says_why(page: Page, console: Console):
     page.goto("/playground?user=Hello&schema=%7B")
     page.get_by_role("button", name="Ask", exact=True).click()
-    expect(page.locator("#answer-trouble")).to_contain_text("no JSON")
+    expect(page.locator("#answer-trouble")).to_contain_text("not JSON")
 
 
 def test_the_same_is_shown_as_code(page: Page, console: Console):
