@@ -6,9 +6,9 @@ A body may carry `"simulate": {…}` to ask for a delay, a status, an oversized 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 
 import msgspec
+from msgspec.structs import replace
 
 from vbatch.contracts.endpoints import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RERANK, RESPONSES, SCORE
 from vbatch.contracts.lane import TOKENIZE
@@ -33,8 +33,7 @@ WITHOUT_TOKENS = frozenset({embeddings, score, rerank})
 _DECODER = msgspec.json.Decoder(Body)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """`tokens` counts the generated ones, `seconds` is the time the answer takes once it runs."""
 
     status: int
@@ -46,7 +45,7 @@ class Reply:
     crashes: bool = False
     is_too_big: bool = False
     retry_after: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     events: tuple[bytes, ...] = ()
     """The answer as server-sent events; empty for one that is not streamed."""
 
