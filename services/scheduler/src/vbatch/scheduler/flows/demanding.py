@@ -4,7 +4,7 @@ restart."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from vbatch.contracts.durations import rough_duration
@@ -27,7 +27,7 @@ MODELS_MAX = 256
 RETRY_SECONDS = 10.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Asked:
     since: datetime
     until: datetime
@@ -54,7 +54,7 @@ class Demanding:
             self._asked[model] = _Asked(now, now)
             self.wake()
         if model in self._asked:
-            self._asked[model].until = now + timedelta(seconds=DEMAND_SECONDS)
+            self._asked[model] = replace(self._asked[model], until=now + timedelta(seconds=DEMAND_SECONDS))
         return self._answer(model, now)
 
     def current(self) -> Demands:
