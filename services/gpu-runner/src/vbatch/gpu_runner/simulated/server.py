@@ -13,11 +13,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import cast
 
 import httptools
 import msgspec
+from msgspec.structs import replace
 
 from vbatch.gpu_runner.simulated.answers import Reply, error, reply
 from vbatch.gpu_runner.simulated.options import Options
