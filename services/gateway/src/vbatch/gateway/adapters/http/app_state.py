@@ -189,7 +189,7 @@ def limit_interactive(request: Request, caller: Caller) -> None:
     parts = _app_state(request)
     allowance = parts.interactive.limit.take(caller.name, parts.dependencies.now())
     if allowance is not None:
-        _log_request(request, allowance, "requests")
+        _apply_limit(request, allowance, "requests")
 
 
 async def must_have_quota_for_file(request: Request, owner: User) -> None:
@@ -236,17 +236,17 @@ def _limit(request: Request, caller: Caller, limited: Limited) -> None:
     parts = _app_state(request)
     allowance = parts.limits.of(limited).take(caller.name, parts.dependencies.now())
     if allowance is not None:
-        _log_request(request, allowance, limited.unit)
+        _apply_limit(request, allowance, limited.unit)
 
 
 def _must_be_out_of_debt(request: Request, caller: Caller) -> None:
     parts = _app_state(request)
     allowance = parts.limits.of(Limited.BYTES).look(caller.name, parts.dependencies.now())
     if allowance is not None:
-        _log_request(request, allowance, Limited.BYTES.unit)
+        _apply_limit(request, allowance, Limited.BYTES.unit)
 
 
-def _log_request(request: Request, allowance: Allowance, unit: str) -> None:
+def _apply_limit(request: Request, allowance: Allowance, unit: str) -> None:
     """Set the rate limit headers of the answer, whatever its status. Raises Refusal."""
     before = getattr(request.state, "rate_headers", {})
     request.state.rate_headers = before | allowance.headers(unit)
