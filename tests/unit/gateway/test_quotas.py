@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from vbatch.contracts.access import NO_QUOTA, Quota, RateLimits
-from vbatch.gateway.core.limit_asks import read_limits
+from vbatch.gateway.core.limit_params import read_limits
 from vbatch.gateway.core.quotas import Usage, check_batches, check_bytes, check_priority, day_of, read_quota
 from vbatch.gateway.core.rate_limits import Limited
 from vbatch.gateway.core.refusals import Reason, Refusal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vbatch.contracts.audit import AuditEntry, audit_entry, audit_subjects
-from vbatch.gateway.core.audit_asks import AuditParams
+from vbatch.gateway.core.audit_params import AuditParams
 from vbatch.gateway.ports import Dependencies
 
 SPAN_EVENTS = 20_000

@@ -34,7 +34,7 @@ from vbatch.gateway.core.access_views import (
     new_key_view,
     owner_view,
 )
-from vbatch.gateway.core.audit_asks import ENTRIES_DEFAULT, ENTRIES_MAX, AuditPage, audit_view, parse_audit_params
+from vbatch.gateway.core.audit_params import ENTRIES_DEFAULT, ENTRIES_MAX, AuditPage, audit_view, parse_audit_params
 from vbatch.gateway.core.keys import (
     REASON_CHARS_MAX,
     newest_first,
@@ -42,7 +42,7 @@ from vbatch.gateway.core.keys import (
     parse_key_params,
     read_keep_hours,
 )
-from vbatch.gateway.core.limit_asks import read_limits
+from vbatch.gateway.core.limit_params import read_limits
 from vbatch.gateway.core.quotas import read_quota
 from vbatch.gateway.core.shapes import bounded_string
 from vbatch.gateway.flows import audit, keys as flow
