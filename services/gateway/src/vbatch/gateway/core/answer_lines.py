@@ -12,12 +12,11 @@ from pydantic import BaseModel, JsonValue
 from vbatch.contracts.previews import answer_preview, request_preview
 from vbatch.gateway.core.line_filters import NO_FILTERS, LineFilters, read_line_filters
 from vbatch.gateway.core.refusals import Reason, Refusal
-from vbatch.gateway.core.shapes import bounded_string, integer_between, integer_of_text
+from vbatch.gateway.core.shapes import integer_between, integer_of_text, looked_for
 from vbatch.gateway.core.text_search import Found, SearchParams, parse_search_params, place_text
 
 LINES_DEFAULT, LINES_MAX = 50, 200
 LINE_MAX = 2**31 - 1
-SEARCH_CHARS_MAX = 256
 PREVIEW_BYTES_MAX = 256 << 10
 """A line longer than this gets no preview."""
 SHOWN_BYTES_MAX = 1 << 20
@@ -185,8 +184,8 @@ def parse_lines_params(query: Mapping[str, str]) -> LinesParams:
         after_line=_number(query, "after_line", 0, LINE_MAX) or 0,
         limit=_number(query, "limit", 1, LINES_MAX) or LINES_DEFAULT,
         is_success=_is_success(query),
-        custom_id=_text(query, "custom_id"),
-        error_code=_text(query, "error_code"),
+        custom_id=looked_for(query, "custom_id"),
+        error_code=looked_for(query, "error_code"),
         status_code=_number(query, "status_code", 0, 999),
         filters=read_line_filters(query),
         search=parse_search_params(query),
@@ -282,11 +281,6 @@ def _raw_or_head(text: bytes | None) -> tuple[msgspec.Raw | None, str | None]:
 
 def _number(query: Mapping[str, str], name: str, least: int, most: int) -> int | None:
     return integer_between(integer_of_text(query[name], name), name, least, most) if name in query else None
-
-
-def _text(query: Mapping[str, str], name: str) -> str | None:
-    text = query.get(name)
-    return bounded_string(text, name, SEARCH_CHARS_MAX).replace("\0", "") if text else None
 
 
 def _is_success(query: Mapping[str, str]) -> bool | None:

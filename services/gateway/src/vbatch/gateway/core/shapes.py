@@ -12,7 +12,7 @@ from vbatch.gateway.core.refusals import Reason, Refusal, parameter_missing, par
 EXPIRY_ANCHOR = "created_at"
 EXPIRY_SECONDS_MIN = 3_600
 EXPIRY_SECONDS_MAX = 2_592_000
-LOOKED_FOR_CHARS_MAX = 512
+LOOKED_FOR_CHARS_MAX = 256
 DIGITS_MAX = 1_000
 """The most digits of a number in a query or a form: enough to report it as too large, few enough to parse at once."""
 
