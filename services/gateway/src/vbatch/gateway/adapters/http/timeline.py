@@ -8,8 +8,7 @@ from vbatch.gateway.adapters.http.answers import object_answer
 from vbatch.gateway.adapters.http.app_state import Reader, TheDependencies
 from vbatch.gateway.adapters.http.describe import errors, query
 from vbatch.gateway.adapters.http.paths import Named
-from vbatch.gateway.core.live_events import SEQUENCE_MAX
-from vbatch.gateway.core.shapes import integer_between, integer_of_text
+from vbatch.gateway.core.shapes import integer_of_text
 from vbatch.gateway.core.timeline import TimelineObject
 from vbatch.gateway.flows.timeline import timeline_of_batch
 
@@ -34,5 +33,5 @@ async def batch_timeline(request: Request, batch_id: Named, owner: Reader, depen
     """What a batch waited for, where it ran, what happened to it, and its state after one event: folded from the
     log."""
     text = request.query_params.get("at")
-    at = integer_between(integer_of_text(text, "at"), "at", 1, SEQUENCE_MAX) if text is not None else None
+    at = integer_of_text(text, "at") if text is not None else None
     return object_answer(await timeline_of_batch(dependencies, owner, batch_id, at))
