@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from vbatch.console.core.api_objects import Counts, QueueEntry
 
@@ -50,7 +51,8 @@ class Axis:
     def ticks(self) -> list[Tick]:
         """Return at most six ticks, at round distances; none if the axis is shorter than a minute."""
         length = self.end - self.start
-        step = next((seconds for seconds in TICK_SECONDS if length / seconds <= TICKS_MAX), TICK_SECONDS[-1])
+        longest = TICK_SECONDS[-1] * ceil(length / (TICKS_MAX * TICK_SECONDS[-1]))
+        step = next((seconds for seconds in TICK_SECONDS if length / seconds <= TICKS_MAX), longest)
         first = self.start - self.start % step + step
         return [Tick(self.x(at), at) for at in range(first, self.end, step)]
 
