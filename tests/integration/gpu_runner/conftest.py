@@ -140,6 +140,17 @@ class Bench:
                     return seen
         raise AssertionError("the log ended")
 
+    async def events(self) -> list[Event]:
+        """Every event that the log holds now."""
+        newest, seen = await self.journal.log.last_sequence(), 0
+        found: list[Event] = []
+        async with asyncio.timeout(15), self.journal.log.tail(0) as arrivals:
+            while seen < newest:
+                records = await anext(arrivals)
+                found += [codec.decode(record) for record in records]
+                seen = records[-1].sequence
+        return found
+
     async def outcomes(self, slice_id: SliceId, count: int, seconds: float = 15.0) -> list[Outcome]:
         events = await self.wait(lambda seen: len(outcomes_of(seen, slice_id)) >= count, seconds)
         return outcomes_of(events, slice_id)

@@ -161,7 +161,7 @@ async def test_a_new_life_runs_new_orders_and_drops_the_old_ones(home: Path):
             await leased(bench, times=2)
             fresh = await bench.run_slice("small", 3)
             await bench.outcomes(fresh, 3)
-            assert outcomes_of(await bench.wait(lambda seen: True), stale) == []
+            assert outcomes_of(await bench.events(), stale) == []
 
 
 async def test_sigterm_returns_open_lines_and_exits_well(home: Path):
@@ -227,7 +227,7 @@ async def test_a_killed_engine_is_an_event_and_the_next_order_starts_another(hom
             assert returned.lines == returned.suspects == (2,)
             assert await asyncio.to_thread(alive, others) == []
             await bench.outcomes(await bench.run_slice("small", 3), 3)
-            assert loads_in(await bench.wait(lambda seen: True)) == 2
+            assert loads_in(await bench.events()) == 2
 
 
 def sockets(home: Path) -> list[Path]:

@@ -54,7 +54,7 @@ async def test_chunks_keep_their_limits_and_count_from_one(bench: Bench, home: P
     async with living(bench, home):
         slice_id = await bench.run_slice("small", 200, steer=steer)
         await bench.outcomes(slice_id, 200)
-        chunks = of_type(await bench.wait(lambda seen: True), ChunkCompleted)
+        chunks = of_type(await bench.events(), ChunkCompleted)
     assert [chunk.chunk for chunk in chunks] == list(range(1, len(chunks) + 1))
     assert max(len(chunk.outcomes) for chunk in chunks) <= CHUNK_OUTCOMES_MAX
     assert max(sum(len(bytes(outcome.body)) for outcome in chunk.outcomes) for chunk in chunks) <= CHUNK_BYTES_MAX
@@ -157,7 +157,7 @@ async def test_a_changed_definition_reloads_the_model(bench: Bench, home: Path):
         await bench.register(changed)
         await life.until(lambda: life.runner.registry.find(changed.id) == changed)
         await bench.outcomes(await bench.run_slice("small", 1), 1)
-        loads = of_type(await bench.wait(lambda seen: True), ModelLoaded)
+        loads = of_type(await bench.events(), ModelLoaded)
     assert [event.window for event in loads] == [160, 40]
 
 
@@ -343,7 +343,7 @@ async def test_an_order_that_comes_twice_runs_once(bench: Bench, home: Path):
         again = work.stream.records[-1]
         await work.put(Message(again.subject, again.body, "the same order under another id"))
         await bench.outcomes(await bench.run_slice("small", 1), 1)
-        assert len(outcomes_of(await bench.wait(lambda seen: True), first)) == 3
+        assert len(outcomes_of(await bench.events(), first)) == 3
 
 
 async def test_orders_are_off_the_queue_when_their_lines_are_stored(bench: Bench, home: Path):
