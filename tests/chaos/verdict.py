@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,11 +10,12 @@ from openai import OpenAI
 
 from tests.chaos.history import Entry
 from tests.chaos.workload import Kind, Promise
-from tests.e2e.asking import Ended, ended
+from tests.e2e.asking import Ended, Line, ended
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import BatchId, RunnerId, SliceId
 
 END_SECONDS_MAX = 30.0
+SIMULATED = "[simulated]"
 TERMINAL = (e.BatchCompleted, e.BatchCancelled, e.BatchExpired, e.BatchRejected)
 
 Place = tuple[BatchId, int]
@@ -161,11 +161,20 @@ def _faulty_answers(promise: Promise, found: Ended) -> Iterator[str]:
         yield f"{len(innocent)} requests failed for the crash of another, {sorted(innocent)[0]} among them"
     if answered := promise.poison & set(found.custom_ids):
         yield f"a request that kills every engine has an answer: {answered}"
-    prompts = {line["custom_id"]: line["body"]["messages"][0]["content"] for line in promise.given}
-    for line in found.output:
-        if "simulated" in json.dumps(line) and prompts[line["custom_id"]] not in json.dumps(line):
-            yield f"the answer of {line['custom_id']} belongs to another request"
-            return
+    given = {line["custom_id"]: line["body"] for line in promise.given}
+    strangers = [line["custom_id"] for line in found.output if not is_answer_to(given[line["custom_id"]], line)]
+    if strangers:
+        yield f"{len(strangers)} answers belong to other requests, that of {strangers[0]} among them"
+
+
+def is_answer_to(body: Line, answer: Line) -> bool:
+    """The simulated engine repeats the prompt, up to the limit of tokens, and makes long answers long with x."""
+    content: str = answer["response"]["body"]["choices"][0]["message"]["content"]
+    if not content.startswith(SIMULATED):
+        return True  # a real engine says what it likes
+    words = [SIMULATED, *body["messages"][0]["content"].split()][: body["max_tokens"]]
+    said = " ".join(words)
+    return content.startswith(said) and not content.removeprefix(said).strip("x")
 
 
 def _code(line: dict[str, object]) -> object:

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -16,6 +16,7 @@ from random import Random
 import openai
 from openai import OpenAI
 
+from tests.abuse.texts import size, text
 from tests.chaos.history import History
 from tests.e2e.asking import Endpoint, Line, jsonl
 from tests.support.stack import CHAT, OTHER_CHAT, SLOW_CHAT
@@ -35,8 +36,20 @@ LONG_BYTES = 2_200_000
 MANY_FAULTS_BYTES = 1_000
 ENDINGS_OF_NAMES = ("",) * 20 + ("z" * 1_000, "\x01" * 1_000, "\u2028" * 300, '\\"{}' * 200)
 """Of custom ids: most are plain, some as long and odd as they may be."""
+HOSTILE_REQUESTS_MAX = 30
+HOSTILE_BYTES_MAX = 65_536
+"""Of each text of a hostile line and of its answer; `tests.abuse` goes to 8 MB."""
 ENDPOINT: Endpoint = "/v1/chat/completions"
 MODELS = (CHAT, OTHER_CHAT, SLOW_CHAT)
+HOSTILE_ANSWERS: tuple[Callable[[Random], Line], ...] = (
+    lambda random: {},
+    lambda random: {"answer_bytes": size(random, HOSTILE_BYTES_MAX)},
+    lambda random: {"finish_reason_bytes": size(random, HOSTILE_BYTES_MAX)},
+    lambda random: {"tool_name_bytes": size(random, HOSTILE_BYTES_MAX)},
+    lambda random: {"headers": {"x-odd": text(random, 1_000).replace("\r", "").replace("\n", "")}},
+    lambda random: {"status": 400, "error_bytes": size(random, HOSTILE_BYTES_MAX)},
+)
+"""What the engine is asked to answer, once: nothing that the runner may ask again, which would look like a loss."""
 
 
 class Kind(StrEnum):
@@ -45,9 +58,18 @@ class Kind(StrEnum):
     EXPIRING = "expiring"
     BAD = "bad"
     POISON = "poison"
+    HOSTILE = "hostile"
+    """Fit, with any text in its prompts, its fields and the answers of the engine."""
 
 
-SHARES = {Kind.PLAIN: 60, Kind.CANCELLED: 16, Kind.EXPIRING: 10, Kind.BAD: 7, Kind.POISON: 7}
+SHARES = {
+    Kind.PLAIN: 52,
+    Kind.CANCELLED: 16,
+    Kind.EXPIRING: 10,
+    Kind.BAD: 7,
+    Kind.POISON: 7,
+    Kind.HOSTILE: 8,
+}
 
 
 @dataclass
@@ -118,6 +140,8 @@ class Workload:
         lines = [self._line(number, model, latency, is_poison=number == culprit) for number in range(count)]
         if kind is Kind.BAD:
             self._spoil(lines)
+        if kind is Kind.HOSTILE:
+            return [self._hostile(line) for line in lines[:HOSTILE_REQUESTS_MAX]]
         return lines
 
     def _spoil(self, lines: list[Line]) -> None:
@@ -133,6 +157,17 @@ class Workload:
             case _:
                 for each in lines:
                     each["url"] = each["method"] = "\x01" * MANY_FAULTS_BYTES
+
+    def _hostile(self, line: Line) -> Line:
+        """Keep its words in front, by which its answer is known, and its model."""
+        [message] = line["body"]["messages"]
+        message["content"] += f" {self._text()}"
+        line["body"] = {self._text(): self._text()} | line["body"]
+        line["body"]["simulate"] |= self.random.choice(HOSTILE_ANSWERS)(self.random)
+        return line
+
+    def _text(self) -> str:
+        return text(self.random, HOSTILE_BYTES_MAX)
 
     def _line(self, number: int, model: str, latency: float, *, is_poison: bool) -> Line:
         messages = [{"role": "user", "content": f"batch {self._number} request {number}"}]

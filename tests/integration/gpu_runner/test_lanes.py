@@ -12,7 +12,7 @@ import pytest
 
 from vbatch.gpu_runner.adapters.engine.http import connection_pool as module
 from vbatch.gpu_runner.adapters.engine.http.connection_pool import ConnectionPool
-from vbatch.gpu_runner.ports import AnswerTooLarge, ConnectionLost, RequestTimedOut
+from vbatch.gpu_runner.ports import AnswerNotHttp, AnswerTooLarge, ConnectionLost, RequestTimedOut
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 PATH, BODY = "/v1/chat/completions", b'{"model":"small"}'
@@ -134,10 +134,10 @@ async def test_a_connection_that_ends_before_its_answer_is_lost(home: Path, said
             await connection_pool.post(PATH, BODY)
 
 
-async def test_what_is_no_http_is_a_lost_connection_and_the_next_request_has_another(home: Path):
+async def test_what_is_not_http_says_so_and_the_next_request_has_another_connection(home: Path):
     server = Server(b"hello?\r\n\r\n", OK)
     async with lanes_to(server, home) as connection_pool:
-        with pytest.raises(ConnectionLost, match="no HTTP"):
+        with pytest.raises(AnswerNotHttp, match="was not HTTP"):
             await connection_pool.post(PATH, BODY)
         assert (await connection_pool.post(PATH, BODY)).status_code == 200
     assert server.connections == 2

@@ -86,14 +86,17 @@ async def test_error_answers_are_outcomes_and_broken_ones_are_named(bench: Bench
         2: {"not_json": True},
         3: {"not_json": True, "status": 500},
         4: {"busy_count": 2},
+        5: {"headers": {"x-odd": "a\x01b"}},
     }
     async with living(bench, home):
-        slice_id = await bench.run_slice("small", 4, steer=steer)
-        outcomes = {outcome.line: outcome for outcome in await bench.outcomes(slice_id, 4)}
+        slice_id = await bench.run_slice("small", 5, steer=steer)
+        outcomes = {outcome.line: outcome for outcome in await bench.outcomes(slice_id, 5)}
     assert outcomes[1].status_code == 400
     assert outcomes[2].error and outcomes[2].error.code is RequestFault.UNREADABLE_ANSWER
     assert outcomes[3].status_code == 500 and bytes(outcomes[3].body).startswith(b'{"error":')
     assert outcomes[4].status_code == 200
+    assert outcomes[5].error and outcomes[5].error.code is RequestFault.UNREADABLE_ANSWER
+    assert outcomes[5].error.message == "The engine's answer was not HTTP: Invalid header value char."
 
 
 async def test_what_may_not_fail_again_is_asked_again_and_the_engines_patience_is_kept(bench: Bench, home: Path):

@@ -46,6 +46,10 @@ class NotConnected(ConnectionLost):
     """Raised when there was no connection to send a request over: the engine has not seen it."""
 
 
+class AnswerNotHttp(ConnectionLost):
+    """Raised when what came over the connection is not HTTP/1.1; the text says what is wrong with it."""
+
+
 class RequestTimedOut(Exception):
     """Raised when the engine did not answer within the time limit of a request."""
 

@@ -11,7 +11,7 @@ from vbatch.gpu_runner.core.feed import Request
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.gpu_runner.core.retrying import Tries
-from vbatch.gpu_runner.ports import Answer, AnswerTooLarge, ConnectionLost, Engine, Gate, RequestTimedOut
+from vbatch.gpu_runner.ports import Answer, AnswerNotHttp, AnswerTooLarge, ConnectionLost, Engine, Gate, RequestTimedOut
 
 DROPPED_MESSAGE = "The engine closed the connection each time it got this request."
 
@@ -31,7 +31,7 @@ async def outcome_from(engine: Engine, request: Request, limits: Limits, metrics
         answer = await _answer(engine, request, limits, metrics, gate)
     except RequestTimedOut:
         return fault_outcome(request, RequestFault.REQUEST_TIMEOUT, seconds=clock() - started)
-    except AnswerTooLarge as error:
+    except (AnswerTooLarge, AnswerNotHttp) as error:
         return fault_outcome(request, RequestFault.UNREADABLE_ANSWER, message=str(error), seconds=clock() - started)
     if answer is None:
         return fault_outcome(request, RequestFault.ENGINE_CRASHED, message=DROPPED_MESSAGE)
@@ -41,7 +41,10 @@ async def outcome_from(engine: Engine, request: Request, limits: Limits, metrics
 async def _answer(
     engine: Engine, request: Request, limits: Limits, metrics: RunnerMetrics, gate: Gate
 ) -> Answer | None:
-    """Return the engine's final answer; None if a healthy engine only ever closed the connection."""
+    """Return the engine's final answer; None if a healthy engine only ever closed the connection.
+
+    Raises AnswerNotHttp if a healthy engine answered something else than HTTP: it would do so again.
+    """
     tries, lost_tries = Tries(), 0
     while True:
         try:
@@ -49,6 +52,8 @@ async def _answer(
         except ConnectionLost as error:
             if not await engine.is_healthy():
                 raise EngineGone(f"the engine does not answer: {error}") from error
+            if isinstance(error, AnswerNotHttp):
+                raise
             lost_tries += 1
             if lost_tries > limits.reconnects_max:
                 return None

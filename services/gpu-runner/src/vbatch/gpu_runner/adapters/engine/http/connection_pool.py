@@ -18,6 +18,7 @@ import httptools
 from vbatch.gpu_runner.core.retrying import read_retry_after
 from vbatch.gpu_runner.ports import (
     Answer,
+    AnswerNotHttp,
     AnswerTooLarge,
     ConnectionLost,
     Gate,
@@ -192,7 +193,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(received)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(ConnectionLost(f"no HTTP: {error}"))
+            self._fail(AnswerNotHttp(f"The engine's answer was not HTTP: {error}."))
             self._transport.abort()
             return
         if not self._has_head:
