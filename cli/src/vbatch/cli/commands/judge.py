@@ -14,6 +14,7 @@ import typer
 
 from vbatch.cli.api_types import read
 from vbatch.cli.client import Server
+from vbatch.cli.commands import evaluate
 from vbatch.cli.curation_types import Judgement, JudgementList
 from vbatch.cli.exits import CommandError, Misused
 from vbatch.cli.option_groups import command
@@ -135,6 +136,10 @@ def import_judgements(
 ) -> None:
     """Record judgements from a file of JSON lines."""
     _record(server, _judgements_in(file), judge, source)
+
+
+for evaluation in (evaluate.evaluate, evaluate.evaluations, evaluate.agreement):
+    app.command()(evaluation)
 
 
 async def pages_of(server: Server, batch: str, judge: str | None) -> AsyncIterator[bytes]:
