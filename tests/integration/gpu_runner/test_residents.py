@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from tests.integration.gpu_runner.conftest import CHAT, LIMITS, RUNNER, simulated
+from tests.support.processes import children, command_line
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.pool.model_cache import CachedEngine, ModelCache
@@ -34,9 +35,7 @@ async def model_cache(home: Path, limits: Limits = ROOMY) -> AsyncIterator[Model
         yield launcher
     finally:
         await launcher.close()
-        assert not any(
-            str(home) in " ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)
-        )
+        assert not any(str(home) in " ".join(command_line(process)) for process in children(psutil.Process()))
 
 
 async def used(launcher: ModelCache, definition: ModelDefinition) -> int:

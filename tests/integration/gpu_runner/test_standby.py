@@ -18,6 +18,7 @@ import pytest
 
 from tests.integration.gpu_runner.conftest import CHAT, LIMITS, RUNNER, simulated
 from tests.support.paths import paths_below
+from tests.support.processes import children, command_line
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher, RunningEngine
@@ -59,17 +60,21 @@ def question(model: str) -> bytes:
     return b'{"model":"%s","messages":[{"role":"user","content":"hello"}]}' % model.encode()
 
 
-def niceness_told(home: Path) -> int:
-    """How far the standby of this home was told to give way."""
-    plans = [our.cmdline()[-1] for our in ours(home) if any("vbatch_standby.main" in word for word in our.cmdline())]
-    return int(json.loads(plans[-1])["niceness"])
+async def niceness_told(home: Path) -> int:
+    """How far the standby of this home was told to give way, as soon as its program runs."""
+    async with asyncio.timeout(10):
+        while True:
+            commands = [command_line(process) for process in ours(home)]
+            plans = [words[-1] for words in commands if any("vbatch_standby.main" in word for word in words)]
+            if plans:
+                return int(json.loads(plans[-1])["niceness"])
+            await asyncio.sleep(0.02)
 
 
 def ours(home: Path) -> list[psutil.Process]:
     """Every process below this one that has to do with this home."""
-    children = psutil.Process().children(recursive=True)
-    guards = [process for process in children if str(home) in " ".join(process.cmdline())]
-    return [*guards, *(it for guard in guards for it in guard.children(recursive=True))]
+    guards = [each for each in children(psutil.Process()) if str(home) in " ".join(command_line(each))]
+    return [*guards, *(process for guard in guards for process in children(guard))]
 
 
 async def standby_processes(home: Path, slot: int) -> list[psutil.Process]:
@@ -193,9 +198,9 @@ async def test_beside_a_gpu_a_standby_begins_with_the_engine(home: Path):
 async def test_a_standby_gives_way_most_where_a_model_works(home: Path):
     async with launching(home) as launcher:
         await launcher.expect(simulated("first"))
-        assert niceness_told(home) == NICENESS_ALONE
+        assert await niceness_told(home) == NICENESS_ALONE
     async with launching(home) as launcher, launched(launcher, simulated("first")):
-        assert niceness_told(home) == NICENESS_BESIDE_WORK
+        assert await niceness_told(home) == NICENESS_BESIDE_WORK
 
 
 async def test_a_model_expected_twice_has_one_standby(home: Path):
