@@ -89,6 +89,8 @@ _ASKED = msgspec.json.Decoder(_Asked)
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 NONE: tuple[Flaw, ...] = ()
 EMPTY, CUT, NOT_JSON, REFUSED, REPEATING = (1 << place for place in range(len(Flaw)))
+FLAWS = tuple(tuple(flaw for place, flaw in enumerate(Flaw) if marks >> place & 1) for marks in range(1 << len(Flaw)))
+"""The flaws of each sum of marks."""
 EMPTY_LISTS = (b"null", b"[]")
 
 
@@ -101,7 +103,7 @@ def flaws_of(request: Request, body: bytes) -> tuple[Flaw, ...]:
         marks = read(body, request.body)
     except (msgspec.DecodeError, RecursionError):
         return NONE
-    return tuple(flaw for place, flaw in enumerate(Flaw) if marks >> place & 1) if marks else NONE
+    return FLAWS[marks]
 
 
 def asks_for_json(body: bytes) -> bool:
