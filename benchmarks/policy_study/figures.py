@@ -59,7 +59,7 @@ def _by_place(done: Study) -> dict[str, Figure]:
 
 def calm_backlog(seeds: int) -> dict[str, Figure]:
     """120 batches at once without deadlines: what fewer swaps would cost."""
-    return dict(it for swap in SWAP_SECONDS for it in _calm(seeds, swap).items())
+    return dict(figure for swap in SWAP_SECONDS for figure in _calm(seeds, swap).items())
 
 
 def _calm(seeds: int, swap: float) -> dict[str, Figure]:
@@ -86,7 +86,7 @@ def table(done: Study) -> str:
     lines = ["| scenario | swap | " + " | ".join(RULES) + " |", "|---" * (2 + len(RULES)) + "|"]
     for scenario, swap in (*PLACES, *BESIDE):
         found = (done.get((scenario, swap, name)) for name in RULES)
-        cells = " | ".join(_told(found_one) if found_one else "" for found_one in found)
+        cells = " | ".join(_told(figure) if figure else "" for figure in found)
         lines.append(f"| {scenario} | {swap:g} s | {cells} |")
     return "\n".join(lines)
 

@@ -55,22 +55,23 @@ def forecasts(seeds: int) -> dict[str, Figure]:
     places = [(scenario, swap, seed) for scenario in SCENARIOS for swap in SWAP_SECONDS for seed in range(seeds)]
     with Pool(len(os.sched_getaffinity(0))) as pool:
         found = dict(zip(places, pool.starmap(ask, places, chunksize=1), strict=True))
-    everything = [it for told in found.values() for it in told]
+    everything = [forecast for told in found.values() for forecast in told]
     by_scenario = {
-        scenario: [it for place, told in found.items() if place[0] == scenario for it in told] for scenario in SCENARIOS
+        scenario: [forecast for place, told in found.items() if place[0] == scenario for forecast in told]
+        for scenario in SCENARIOS
     }
     return {
-        "eta_error_median": round(median(record.error for record in everything), 3),
+        "eta_error_median": round(median(forecast.error for forecast in everything), 3),
         "eta_error_median_worst_scenario": round(
-            max(median(refusal.error for refusal in told) for told in by_scenario.values()), 3
+            max(median(forecast.error for forecast in told) for told in by_scenario.values()), 3
         ),
-        "eta_error_mean": round(fmean(record.error for record in everything), 3),
-        "eta_range_holds": round(fmean(record.holds for record in everything), 3),
+        "eta_error_mean": round(fmean(forecast.error for forecast in everything), 3),
+        "eta_range_holds": round(fmean(forecast.holds for forecast in everything), 3),
         "eta_range_holds_worst_scenario": round(
-            min(fmean(refusal.holds for refusal in told) for told in by_scenario.values()), 3
+            min(fmean(forecast.holds for forecast in told) for told in by_scenario.values()), 3
         ),
         "eta_range_over_truth_median": round(
-            median((record.latest - record.earliest) / max(10.0, record.truth) for record in everything), 3
+            median((forecast.latest - forecast.earliest) / max(10.0, forecast.truth) for forecast in everything), 3
         ),
         "eta_asked": len(everything),
     }

@@ -67,4 +67,4 @@ def _cpu_seconds(engine: RunningEngine) -> float:
 def _definitions() -> dict[str, ModelDefinition]:
     entries = tomllib.loads((ROOT / "models.toml").read_text())["model"]
     found = [msgspec.convert(entry, ModelDefinition) for entry in entries]
-    return {str(found_one.id): found_one for found_one in found}
+    return {str(model.id): model for model in found}

@@ -95,7 +95,7 @@ class Campaign:
             return
         found = [f"still alive: {process}" for process in still_alive(done.doomed)] + remains(self.stack)
         self.orphans += len(found)
-        self.violations += [f"{done.fault}: {found_one}" for found_one in found]
+        self.violations += [f"{done.fault}: {remnant}" for remnant in found]
 
     def _recover(self, done: Done, before: int | None) -> None:
         """Until all is ready, by the process that came after a killed one, and outcomes are recorded."""

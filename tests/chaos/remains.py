@@ -53,7 +53,7 @@ def _found(stack: RunningStack) -> Iterator[str]:
 def _looked_after(stack: RunningStack) -> set[int]:
     """Supervisord, this process, and all below them."""
     roots = [psutil.Process(), psutil.Process(stack.stack.status().supervisor_pid)]
-    return {it.pid for root in roots for it in [root, *root.children(recursive=True)]}
+    return {process.pid for root in roots for process in [root, *root.children(recursive=True)]}
 
 
 def _is_of(process: psutil.Process, home: Path) -> bool:

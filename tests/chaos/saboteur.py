@@ -99,11 +99,8 @@ class Saboteur:
         if place in AFTER_AN_ENGINE:
             doomed = self._guards()
         else:
-            doomed = [
-                process_found
-                for process_found in (self._process(place.process),)
-                if process_found and place in AFTER_A_START
-            ]
+            process = self._process(place.process)
+            doomed = [process] if process and place in AFTER_A_START else []
         _signal_all(doomed, signal.SIGKILL)
         return None
 

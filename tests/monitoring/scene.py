@@ -81,7 +81,7 @@ def play(scene: Scene, client: OpenAI) -> None:
     tell_nobody(scene)
     assert ended(client, submit(client, jsonl(chat_line(number) for number in range(300))).id).errors == []
     ended(client, submit(client, jsonl([refused_line(1), chat_line(2)])).id)
-    ended(client, submit(client, jsonl(embedding_line(it, EMBEDDING) for it in range(50)), "/v1/embeddings").id)
+    ended(client, submit(client, jsonl(embedding_line(number, EMBEDDING) for number in range(50)), "/v1/embeddings").id)
     ended(client, submit(client, jsonl(chat_line(number, OTHER_CHAT) for number in range(50))).id)
     assert wait_for_end(client, submit(client, jsonl([chat_line(1), chat_line(1)])).id).status == "failed"
     cancel_in_the_middle(client)

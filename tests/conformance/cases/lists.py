@@ -61,7 +61,7 @@ def a_limit_outside_its_bounds_is_refused(server: Server) -> None:
 def filters_of_ours_narrow_a_list(server: Server) -> None:
     made = server.create(requests(1), metadata={"lists": "mine"}).id
     found = server.client.batches.list(limit=1, extra_query={"metadata": {"lists": "mine"}})
-    assert [found_one.id for found_one in found][:1] == [made]
+    assert [batch.id for batch in found][:1] == [made]
     assert list(server.client.batches.list(extra_query={"metadata": {"no": "such"}})) == []
 
 

@@ -65,7 +65,7 @@ async def append(journal: JetStreamJournal, event: Event) -> int:
 
 async def must_be_denied(*asks: Awaitable[object]) -> None:
     found = await asyncio.gather(*asks, return_exceptions=True)
-    assert [type(found_one) for found_one in found] == [Unavailable] * len(asks)
+    assert [type(error) for error in found] == [Unavailable] * len(asks)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -42,7 +42,7 @@ def test_an_outcome_larger_than_a_chunk_is_a_chunk_alone():
 @given(st.lists(st.integers(0, 2 * CHUNK_BYTES_MAX), max_size=200))
 def test_chunks_keep_order_and_never_exceed_a_limit(sizes: list[int]):
     chunks = chunks_of(sizes)
-    assert [it.line for chunk in chunks for it in chunk.outcomes] == list(range(1, len(sizes) + 1))
+    assert [outcome.line for chunk in chunks for outcome in chunk.outcomes] == list(range(1, len(sizes) + 1))
     assert [chunk.number for chunk in chunks] == list(range(1, len(chunks) + 1))
     for chunk in chunks:
         assert 0 < len(chunk.outcomes) <= CHUNK_OUTCOMES_MAX

@@ -62,5 +62,5 @@ def test_a_batch_that_is_all_on_the_runner_does_not_wait_for_those_sent_after_it
 
 def test_after_a_twentieth_of_a_batch_its_end_is_foretold_near_the_truth():
     told = ask("E tight windows", 48.0, 1)
-    assert median(refusal.error for refusal in told) < 0.2
-    assert fmean(refusal.holds for refusal in told) > 0.85
+    assert median(forecast.error for forecast in told) < 0.2
+    assert fmean(forecast.holds for forecast in told) > 0.85

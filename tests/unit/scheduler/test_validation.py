@@ -364,7 +364,7 @@ def test_however_the_bytes_arrive_the_plan_finds_every_request(names: list[str],
     plan = check(content, block_bytes=block_bytes)
     assert isinstance(plan, Plan)
     found = [parse_request_line(content[ref.offset : ref.offset + ref.length]) for ref in plan.refs(plan.lines)]
-    assert [found_one.custom_id for found_one in found] == names
+    assert [line.custom_id for line in found] == names
 
 
 SCORING = FileRules("/v1/score", {SMALL: ("/v1/score",)})

@@ -58,7 +58,7 @@ def choices_for(definition: ModelDefinition, device: Device, shape: ModelShape |
     offered = processor_choices(device.processor) if is_cpu and device.processor else ()
     offered = gpu_choices(device.gpu) if not is_cpu and device.gpu else offered
     found = left_open(definition, offered, is_cpu=is_cpu)
-    return tuple(found_one for found_one in found if found_one.name != DTYPE) if shape and shape.is_quantized else found
+    return tuple(choice for choice in found if choice.name != DTYPE) if shape and shape.is_quantized else found
 
 
 def _that_fit(
