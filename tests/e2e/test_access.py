@@ -14,6 +14,7 @@ import pytest
 from openai import OpenAI
 
 from tests.e2e.asking import chat_line, jsonl
+from tests.support.secrets_search import places_that_hold, processes_that_may_dump
 from tests.support.stack import CHAT, RunningStack, running_stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -51,8 +52,11 @@ def test_an_operator_makes_keys_and_no_secret_stays_behind(tmp_path: Path):
 
         rebuilt = stack.vbatch("rebuild", "--verify")
         assert rebuilt.returncode == 0, rebuilt.stderr
-        holding = [file for file in stack.home.rglob("*") if file.is_file() and holds(file, admin, user)]
-    assert holding == []
+        secret_parts = [key.rpartition("_")[2] for key in (admin, user)]
+        assert places_that_hold(stack, *secret_parts) == []
+        kinds = {place.split()[0] for place in places_that_hold(stack, key_id)}
+        assert kinds == {"event", "file"}, "the id of a key is no secret"
+        assert processes_that_may_dump(stack) == []
 
 
 def test_a_batch_that_ends_is_told_to_its_owners_webhook_and_no_secret_lies_open(tmp_path: Path):
@@ -71,9 +75,7 @@ def test_a_batch_that_ends_is_told_to_its_owners_webhook_and_no_secret_lies_open
         shown = stack.vbatch("webhooks", "deliveries", hook.id)
         assert "delivered" in shown.stdout, shown.stderr
         assert "notifier" in {each["name"] for each in json.loads(stack.vbatch("status", "--json").stdout)["services"]}
-        secret = hook.signing_secret.removeprefix("whsec_")
-        holding = [file for file in stack.home.rglob("*") if file.is_file() and holds(file, secret)]
-    assert holding == []
+        assert places_that_hold(stack, hook.signing_secret.removeprefix("whsec_")) == []
 
 
 class Told(ThreadingHTTPServer):
@@ -110,8 +112,3 @@ def listening() -> Iterator[Told]:
         finally:
             told.shutdown()
             thread.join()
-
-
-def holds(path: Path, *secrets: str) -> bool:
-    content = path.read_bytes()
-    return any(secret.encode() in content or secret.rpartition("_")[2].encode() in content for secret in secrets)
