@@ -135,7 +135,7 @@ async def test_the_newest_generation_of_the_official_client_unwraps_what_a_recei
     told = json.dumps([made.signing_secret, dict(posted.headers), posted.body.decode()])
     python = await asyncio.to_thread(client_python, GENERATIONS[-1])
     unwrapped = await asyncio.to_thread(
-        subprocess.run, [python, "-c", UNWRAP], input=told, capture_output=True, text=True, check=False
+        subprocess.run, [str(python), "-c", UNWRAP], input=told, capture_output=True, text=True, check=False
     )
     assert unwrapped.stdout.split() == [posted.id, "batch.completed", BATCH], unwrapped.stderr
 

@@ -98,6 +98,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("batch.created", 3, e.BatchCreated, ("gateway",)),
     EventKind("batch.cancel_requested", 1, e.BatchCancelRequested, ("gateway",)),
     EventKind("batch.quality_dropped", 1, e.BatchQualityDropped, ("scheduler",), lambda event: event.flaw),
+    EventKind("batch.error_share_exceeded", 1, e.BatchErrorShareExceeded, ("scheduler",)),
     EventKind("batch.paused", 1, e.BatchPaused, ("gateway", "scheduler"), lambda event: _stamp(event)),
     EventKind("batch.resumed", 1, e.BatchResumed, ("gateway",), lambda event: _stamp(event)),
     EventKind("batch.priority_changed", 1, e.BatchPriorityChanged, ("gateway",), lambda event: _stamp(event)),

@@ -29,6 +29,7 @@ class WebhookEventType(StrEnum):
     BATCH_CANCELLED = "batch.cancelled"
     BATCH_IN_PROGRESS = "vbatch.batch.in_progress"
     BATCH_QUALITY_DROPPED = "vbatch.batch.quality_dropped"
+    BATCH_ERROR_SHARE = "vbatch.batch.error_share"
     MODEL_FAILED = "vbatch.model.failed"
 
 

@@ -20,6 +20,7 @@ from vbatch.contracts.events.batches import (
     BatchCompleted as BatchCompleted,
     BatchCreated as BatchCreated,
     BatchDispatched as BatchDispatched,
+    BatchErrorShareExceeded as BatchErrorShareExceeded,
     BatchEvent as BatchEvent,
     BatchExpired as BatchExpired,
     BatchFinalizing as BatchFinalizing,

@@ -67,6 +67,16 @@ class BatchQualityDropped(Event, frozen=True, kw_only=True):
     share_max: float
 
 
+class BatchErrorShareExceeded(Event, frozen=True, kw_only=True):
+    """So many of the requests answered so far failed that their share is above `share_max`. It is recorded once for a
+    batch."""
+
+    batch_id: BatchId
+    failed: int
+    answered: int
+    share_max: float
+
+
 class BatchPaused(Event, frozen=True, kw_only=True):
     """No request of the batch starts until it is resumed; those inside the engine finish. Its completion window keeps
     running."""
@@ -214,7 +224,7 @@ class BatchArchived(Event, frozen=True, kw_only=True):
 
 
 SealedEvent = BatchCompleted | BatchCancelled | BatchExpired
-QualityEvent = BatchQualityDropped
+QualityEvent = BatchQualityDropped | BatchErrorShareExceeded
 SteeringEvent = BatchPaused | BatchResumed | BatchPriorityChanged
 StatusEvent = BatchCreated | BatchValidated | BatchRejected | BatchCancelRequested | BatchFinalizing | SealedEvent
 SliceEvent = BatchDispatched | ChunkCompleted | ChunkOutline | SliceReturned

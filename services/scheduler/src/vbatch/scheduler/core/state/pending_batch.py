@@ -59,6 +59,8 @@ class PendingBatch:
     """Whether its requests are for several models."""
     flaws_told: set[e.Flaw] = field(default_factory=set)
     """The flaws whose share has passed its threshold."""
+    is_error_share_told: bool = False
+    """Whether the share of requests that failed has passed its threshold."""
     _total: int = 0
     _sent_counts: Counter[ModelId] = field(default_factory=Counter)
     _cursors: dict[ModelId, int] = field(default_factory=dict)

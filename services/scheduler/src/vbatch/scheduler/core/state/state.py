@@ -159,10 +159,10 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             )
         case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
             _evolve_batch(state, event)
-        case (
-            e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.BatchQualityDropped() | e.OperationEvent()
-        ):
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.OperationEvent():
             _evolve_steering(state, event)
+        case e.BatchQualityDropped() | e.BatchErrorShareExceeded():
+            _evolve_reports(state, event)
         case (
             e.ModelLoading()
             | e.ProfileLowered()
@@ -181,14 +181,24 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             assert_never(event)
 
 
-def _evolve_steering(state: State, event: e.SteeringEvent | e.BatchQualityDropped | e.AnyOperationEvent) -> None:
+def _evolve_reports(state: State, event: e.QualityEvent) -> None:
+    batch = state.batches.get(event.batch_id)
+    if batch is None:
+        return
+    match event:
+        case e.BatchQualityDropped():
+            batch.flaws_told.add(event.flaw)
+        case e.BatchErrorShareExceeded():
+            batch.is_error_share_told = True
+        case _:
+            assert_never(event)
+
+
+def _evolve_steering(state: State, event: e.SteeringEvent | e.AnyOperationEvent) -> None:
     match event:
         case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
             if batch := state.batches.get(event.batch_id):
                 batch.move(event, state.sequence)
-        case e.BatchQualityDropped():
-            if batch := state.batches.get(event.batch_id):
-                batch.flaws_told.add(event.flaw)
         case e.QueuePaused():
             state.queue_pause_sequence = state.queue_pause_sequence or state.sequence
         case e.QueueResumed():
