@@ -242,6 +242,7 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
         pause_on={e.Flaw.NOT_JSON: 0.1},
     ),
     e.BatchCancelRequested(batch_id=BATCH, at=NOON),
+    e.BatchFirstAnswered(batch_id=BATCH, at=NOON),
     e.BatchQualityDropped(batch_id=BATCH, flaw=e.Flaw.NOT_JSON, count=12, answers=40, share_max=0.25, at=NOON),
     e.BatchErrorShareExceeded(batch_id=BATCH, failed=9, answered=120, share_max=0.05, at=NOON),
     e.BatchPaused(batch_id=BATCH, at=NOON),

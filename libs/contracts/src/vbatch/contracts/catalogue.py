@@ -97,6 +97,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("upload.parts_removed", 1, e.UploadPartsRemoved, ("gateway",)),
     EventKind("batch.created", 3, e.BatchCreated, ("gateway",)),
     EventKind("batch.cancel_requested", 1, e.BatchCancelRequested, ("gateway",)),
+    EventKind("batch.first_answered", 1, e.BatchFirstAnswered, ("scheduler",)),
     EventKind("batch.quality_dropped", 1, e.BatchQualityDropped, ("scheduler",), lambda event: event.flaw),
     EventKind("batch.error_share_exceeded", 1, e.BatchErrorShareExceeded, ("scheduler",)),
     EventKind("batch.paused", 1, e.BatchPaused, ("gateway", "scheduler"), lambda event: _stamp(event)),

@@ -29,7 +29,7 @@ def event_text(event: e.AnyEvent) -> str:
             return _file(event)
         case e.UploadEvent():
             return _upload(event)
-        case e.BatchDispatched() | e.ChunkCompleted() | e.ChunkOutline() | e.SliceReturned():
+        case e.BatchDispatched() | e.ChunkCompleted() | e.ChunkOutline() | e.SliceReturned() | e.BatchFirstAnswered():
             return _slice(event)
         case e.RunnerLeased() | e.ModelDemanded() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
             return _runner(event)
@@ -199,8 +199,10 @@ def _sealed(event: e.BatchSealed) -> str:
     return f"{counts.completed:,} of {counts.total:,} answered, {counts.failed:,} failed{never_ran}; {tokens:,} tokens"
 
 
-def _slice(event: e.BatchDispatched | e.ChunkCompleted | e.ChunkOutline | e.SliceReturned) -> str:
+def _slice(event: e.SliceEvent | e.BatchFirstAnswered) -> str:
     match event:
+        case e.BatchFirstAnswered():
+            return "its first answer is recorded"
         case e.BatchDispatched():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
             return f"{lines_of(event.lines)} to {event.runner_id} on {event.model}{again}: {event.reason}"

@@ -24,6 +24,7 @@ from vbatch.contracts.events.batches import (
     BatchEvent as BatchEvent,
     BatchExpired as BatchExpired,
     BatchFinalizing as BatchFinalizing,
+    BatchFirstAnswered as BatchFirstAnswered,
     BatchPaused as BatchPaused,
     BatchPriorityChanged as BatchPriorityChanged,
     BatchQualityDropped as BatchQualityDropped,

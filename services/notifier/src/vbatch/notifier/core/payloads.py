@@ -15,7 +15,8 @@ from vbatch.contracts.webhooks import WebhookEventType as Type
 SUBJECTS = (
     WEBHOOK_EVENTS,
     NOTIFIER_LEASES,
-    *(f"evt.batch.*.{name}" for name in ("created", "validated", "quality_dropped", "error_share_exceeded")),
+    *(f"evt.batch.*.{name}" for name in ("created", "validated")),
+    *(f"evt.batch.*.{name}" for name in ("first_answered", "quality_dropped", "error_share_exceeded")),
     *(f"evt.batch.*.{end}" for end in ("rejected", "completed", "cancelled", "expired")),
     "evt.runner.*.model_failed",
 )
@@ -23,6 +24,7 @@ SUBJECTS = (
 
 TYPES: Mapping[type[e.Event], Type] = {
     e.BatchValidated: Type.BATCH_IN_PROGRESS,
+    e.BatchFirstAnswered: Type.BATCH_FIRST_ANSWER,
     e.BatchQualityDropped: Type.BATCH_QUALITY_DROPPED,
     e.BatchErrorShareExceeded: Type.BATCH_ERROR_SHARE,
     e.BatchRejected: Type.BATCH_FAILED,
@@ -61,7 +63,7 @@ def news_of(event: e.Event) -> News | None:
     match event:
         case e.ModelFailed() if kind is not None:
             return News(kind, event.model, None)
-        case e.BatchQualityDropped() | e.BatchErrorShareExceeded() if kind is not None:
+        case e.BatchFirstAnswered() | e.BatchQualityDropped() | e.BatchErrorShareExceeded() if kind is not None:
             return News(kind, event.batch_id, event.batch_id)
         case e.BatchValidated() | e.BatchRejected() | e.BatchSealed() if kind is not None:
             return News(kind, event.batch_id, event.batch_id)

@@ -105,6 +105,7 @@ def project(  # noqa: C901  # one case for each kind of event
             e.BatchDispatched()
             | e.SliceReturned()
             | e.ChunkOutline()
+            | e.BatchFirstAnswered()
             | e.BatchQualityDropped()
             | e.BatchErrorShareExceeded()
             | e.UploadEvent()

@@ -72,10 +72,15 @@ def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
         return ends_of_given_up(state, given.now)
     stirring = [batch for batch in state.batches.values() if _may_step(batch, given.now)]
     steps = [event for batch in stirring if (event := _next_step(state, batch, given))]
-    if events := [*_quality(state, given), *steps]:
+    if events := [*_first_answers(state, given.now), *_quality(state, given), *steps]:
         return events
     load = due_load(state, given.demands, given.now)
     return [load] if load is not None else _first_slice(state, given)
+
+
+def _first_answers(state: State, now: datetime) -> list[e.AnyEvent]:
+    owing = (batch for batch in state.batches.values() if batch.owes_first_answer)
+    return [e.BatchFirstAnswered(batch_id=batch.batch_id, at=now) for batch in owing]
 
 
 def _quality(state: State, given: DecisionInput) -> list[e.AnyEvent]:
