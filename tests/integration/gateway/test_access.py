@@ -101,6 +101,19 @@ async def test_a_rotated_key_and_its_successor_both_open_until_the_end_of_the_ol
         assert (again.status, again.headers["x-should-retry"]) == (409, "false")
 
 
+async def test_a_gateway_that_starts_later_reads_the_same_keys_quotas_and_limits(place: Place, journal: Journal):
+    async with keyed(place, journal) as (here, keys):
+        admin = bearer(keys.admin)
+        await here.ask("POST", f"/v1/admin/keys/{keys.user.event.key_id}/rotate", headers=admin)
+        await here.ask("DELETE", f"/v1/admin/keys/{keys.spare.event.key_id}", headers=admin)
+        await here.ask("POST", "/v1/admin/limits", json={"reads_per_minute_max": 10_000}, headers=admin)
+        await set_quota(here, keys, priority_max=5)
+        known = here.parts.access
+        assert (len(known.keys), known.limits.reads_per_minute_max, len(known.quotas())) == (8, 10_000, 1)
+        async with gateway_running(place, journal) as there:
+            assert there.parts.access == known
+
+
 async def test_keys_are_verified_while_the_read_model_is_away(place: Place, journal: Journal):
     away = replace(place, postgres_url="postgresql://nobody@127.0.0.1:9/none")
     keys = all_keys()
