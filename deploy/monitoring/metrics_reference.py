@@ -25,6 +25,7 @@ from vbatch.console.adapters.metrics import page_metrics
 from vbatch.contracts.forecast import Forecast
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics
+from vbatch.gateway.adapters.key_metrics import key_metrics
 from vbatch.gateway.adapters.storage_metrics import storage_metrics
 from vbatch.gpu_runner.adapters.fleet_metrics import FleetCollector
 from vbatch.gpu_runner.adapters.gpu_metrics import GpuReading, gpu_metrics
@@ -93,7 +94,7 @@ def _services() -> Iterator[list[DescribedMetric]]:
     yield _described(ALL, _shared_registry(), [readiness_metric(ReadinessReport({}))])
     yield _described(WRITERS, _registry_with(lambda it: report_waiting_writes(SpaceWait(), Readiness(), it)), ())
     yield _described(SERVERS, _registry_with(lambda it: report_expiry(_Certificate(), it)), ())
-    yield _described("gateway", _registry_with(RequestMetrics), storage_metrics({}))
+    yield _described("gateway", _registry_with(RequestMetrics), [*storage_metrics({}), *key_metrics(None)])
     yield _described("gateway", _registry_with(InteractiveMetrics), ())
     yield _described("scheduler", _registry_with(lambda it: BatchTimes(State(), it)), _scheduler_metrics())
     yield _described("gpu-runner", CollectorRegistry(), _runner_metrics())

@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import openai
 import pytest
 from openai import OpenAI
 
 from tests.e2e.asking import chat_line, jsonl
+from tests.support.secrets_search import places_that_hold, processes_that_may_dump
 from tests.support.stack import CHAT, RunningStack, running_stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 TOLD_SECONDS_MAX = 20.0
+FIRST_ANSWER = "vbatch.batch.first_answer"
 
 
 def client_of(stack: RunningStack, key: str) -> OpenAI:
@@ -51,29 +54,31 @@ def test_an_operator_makes_keys_and_no_secret_stays_behind(tmp_path: Path):
 
         rebuilt = stack.vbatch("rebuild", "--verify")
         assert rebuilt.returncode == 0, rebuilt.stderr
-        holding = [file for file in stack.home.rglob("*") if file.is_file() and holds(file, admin, user)]
-    assert holding == []
+        secret_parts = [key.rpartition("_")[2] for key in (admin, user)]
+        assert places_that_hold(stack, *secret_parts) == []
+        kinds = {place.split()[0] for place in places_that_hold(stack, key_id)}
+        assert kinds == {"event", "file"}, "the id of a key is no secret"
+        assert processes_that_may_dump(stack) == []
 
 
-def test_a_batch_that_ends_is_told_to_its_owners_webhook_and_no_secret_lies_open(tmp_path: Path):
+def test_the_first_answer_and_the_end_of_a_batch_are_told_and_no_secret_lies_open(tmp_path: Path):
     path = tmp_path / "in.jsonl"
     path.write_bytes(jsonl(chat_line(number) for number in range(20)))
     with listening() as told, running_stack(environment={"VBATCH_WEBHOOKS_ALLOW_PRIVATE": "true"}) as stack:
         with client_of(stack, "none") as client:
-            hook = client.webhooks.create(name="e2e", url=told.url, event_types=["batch.completed"])
+            types: Any = [FIRST_ANSWER, "batch.completed"]  # the client knows its own types only
+            hook = client.webhooks.create(name="e2e", url=told.url, event_types=types)
         batch_id = stack.vbatch("submit", str(path), "--wait").stdout.strip()
-        wait_until(lambda: bool(told.posted), "the webhook is told", TOLD_SECONDS_MAX)
-        headers, body = told.posted[0]
+        wait_until(lambda: told.types() == set(types), "the webhook is told", TOLD_SECONDS_MAX)
         with client_of(stack, "none") as client:
-            event = client.webhooks.unwrap(body, headers, secret=hook.signing_secret)
-            assert (event.type, event.data.id) == ("batch.completed", batch_id)  # type: ignore[union-attr]
+            for headers, body in told.posted:
+                event: Any = client.webhooks.unwrap(body, headers, secret=hook.signing_secret)
+                assert event.data.id == batch_id
             assert client.batches.retrieve(batch_id).status == "completed"
         shown = stack.vbatch("webhooks", "deliveries", hook.id)
         assert "delivered" in shown.stdout, shown.stderr
         assert "notifier" in {each["name"] for each in json.loads(stack.vbatch("status", "--json").stdout)["services"]}
-        secret = hook.signing_secret.removeprefix("whsec_")
-        holding = [file for file in stack.home.rglob("*") if file.is_file() and holds(file, secret)]
-    assert holding == []
+        assert places_that_hold(stack, hook.signing_secret.removeprefix("whsec_")) == []
 
 
 class Told(ThreadingHTTPServer):
@@ -86,6 +91,9 @@ class Told(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+    def types(self) -> set[str]:
+        return {json.loads(body)["type"] for _, body in self.posted}
 
 
 class _Taker(BaseHTTPRequestHandler):
@@ -110,8 +118,3 @@ def listening() -> Iterator[Told]:
         finally:
             told.shutdown()
             thread.join()
-
-
-def holds(path: Path, *secrets: str) -> bool:
-    content = path.read_bytes()
-    return any(secret.encode() in content or secret.rpartition("_")[2].encode() in content for secret in secrets)

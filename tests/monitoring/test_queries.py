@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 COMPARISONS = {">", "<", ">=", "<=", "==", "!="}
 SETS = {"and", "or", "unless"}
-ABSENT_PARTS = ("vbatch_gpu_", "joules", "label_studio", 'job="labeler"', "vbatch_certificate_")
-"""What rules say of a GPU, of Label Studio and of TLS, which this scene has not."""
+ABSENT_PARTS = ("vbatch_gpu_", "joules", "label_studio", 'job="labeler"', "vbatch_certificate_", "vbatch_api_key_")
+"""What rules say of a GPU, of Label Studio, of TLS and of keys that expire, which this scene has not."""
 ABSENT_HERE = (Needs.GPU, Needs.VLLM, Needs.LABELING)
 QUERIES = [
     pytest.param(query, id=f"{dashboard.name}: {panel.title}")

@@ -1,195 +1,33 @@
-"""Every route against every kind of key; keys, quotas and limits that change while gateways run."""
+"""Keys, quotas and limits that change while gateways run."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import Any
 
-import aiohttp
 import openai
 import pytest
 
+from tests.integration.gateway.keyed import Keys, all_keys, bearer, keyed
 from tests.integration.gateway.stage import CHAT, LINE, Answer, Stage, client_of, gateway_running, stage_set
 from tests.integration.results.stage import Place, eventually, tell
-from vbatch.contracts import events as e
 from vbatch.contracts.access import Scope
 from vbatch.contracts.audit import ACTOR_HEADER, ADDRESS_HEADER
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.api_keys import ApiKeys
-from vbatch.gateway.core.keys import KeyParams, NewKey, new_key
+from vbatch.gateway.core.keys import KeyParams
 from vbatch.gateway.flows.bootstrap import AdminKeyExists, init_keys
 from vbatch.journal.port import Journal
 
 pytestmark = pytest.mark.integration
 
-OPEN = {"/health", "/ready", "/metrics"}
-"""Those who run the server ask these without a key."""
 REVOKED_SECONDS_MAX = 2.0
-BODIES: Mapping[tuple[str, str], Any] = {
-    ("post", "/v1/batches/{batch_id}"): {"priority": 1},
-    ("post", "/v1/files/{file_id}/check"): {"endpoint": CHAT},
-    ("post", "/v1/uploads/{upload_id}/complete"): {"part_ids": ["part_1"]},
-    ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}"): {"name": "n"},
-    ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}/test"): {"event_type": "batch.failed"},
-}
-"""Where the body is read before the object is looked for."""
-QUERIES: Mapping[str, Mapping[str, str]] = {"/v1/batches/{batch_id}/what-if": {"priority": "1"}}
-"""Where the query is read before the object is looked for."""
-OWNED = {"file_id", "batch_id", "fanout_id", "upload_id", "webhook_endpoint_id"}
-"""Names in paths that mean an object of one owner."""
-
-
-def made(owner: str, scope: Scope, number: int, *, ends_in: timedelta | None = None) -> NewKey:
-    now = datetime.now(UTC)
-    ask = KeyParams(OwnerId(owner), f"{owner} {scope}", (scope,), now + ends_in if ends_in is not None else None)
-    return new_key(ask, by="operator", now=now, entropy=bytes([number]) * 32)
-
-
-@dataclass(frozen=True)
-class Keys:
-    read: NewKey
-    user: NewKey
-    admin: NewKey
-    other: NewKey
-    revoked: NewKey
-    expired: NewKey
-    spare: NewKey
-
-    def events(self) -> list[e.AnyEvent]:
-        keys = (self.read, self.user, self.admin, self.other, self.revoked, self.expired, self.spare)
-        gone = e.KeyRevoked(at=datetime.now(UTC), key_id=self.revoked.event.key_id, by="operator")
-        return [*(key.event for key in keys), gone]
-
-
-def all_keys() -> Keys:
-    return Keys(
-        read=made("ann", Scope.READ, 1),
-        user=made("ann", Scope.USER, 2),
-        admin=made("root", Scope.ADMIN, 3),
-        other=made("bob", Scope.USER, 4),
-        revoked=made("ann", Scope.ADMIN, 5),
-        expired=made("ann", Scope.ADMIN, 6, ends_in=timedelta(seconds=-1)),
-        spare=made("ann", Scope.READ, 7),
-    )
-
-
-@dataclass(frozen=True)
-class Route:
-    method: str
-    path: str
-    scope: str
-
-    @property
-    def is_of_one_owner(self) -> bool:
-        return any(f"{{{name}}}" in self.path for name in OWNED)
-
-
-@asynccontextmanager
-async def keyed(place: Place, journal: Journal, **more: Any) -> AsyncIterator[tuple[Stage, Keys]]:
-    """A gateway whose log holds a key of every kind."""
-    keys = all_keys()
-    await tell(journal, keys.events())
-    async with stage_set(place, journal, **more) as stage:
-        yield stage, keys
-
-
-def bearer(key: NewKey) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key.text}"}
-
-
-async def routes_of(stage: Stage) -> list[Route]:
-    """As openapi.json tells them; a route that names no scope is none that may be there."""
-    paths = (await stage.ask("GET", "/openapi.json")).json["paths"]
-    found = []
-    for path, operations in paths.items():
-        for method, operation in operations.items():
-            if path in OPEN:
-                assert "security" not in operation, path
-                continue
-            [requirement] = operation["security"]
-            [scopes] = requirement.values()
-            assert len(scopes) == 1, f"{method} {path} must need exactly one scope, not {scopes}"
-            found.append(Route(method, path, scopes[0]))
-    return found
-
-
-async def status_and_code(stage: Stage, route: Route, ids: Mapping[str, str], headers: Mapping[str, str]) -> Any:
-    """The status, and the code of an error; the body of a good answer is not read: some never end."""
-    url = stage.origin + route.path.format(**ids)
-    body = BODIES.get((route.method, route.path))
-    form = part_form() if route.path.endswith("/parts") else None
-    query = QUERIES.get(route.path)
-    async with stage.session.request(
-        route.method, url, headers=headers, params=query, json=body, data=form
-    ) as response:
-        if response.status < 400:
-            return response.status, None
-        return response.status, (await response.json())["error"]["code"]
-
-
-def part_form() -> aiohttp.FormData:
-    form = aiohttp.FormData()
-    form.add_field("data", b"part", filename="part")
-    return form
-
-
-async def test_every_route_admits_the_keys_it_should_and_no_other(place: Place, journal: Journal):
-    async with keyed(place, journal) as (stage, keys):
-        ann = stage.client.with_options(api_key=keys.user.text)
-        file = await ann.files.create(file=LINE, purpose="batch")
-        models = {"models": ["plain"]}
-        batch: Any = await ann.batches.create(
-            input_file_id=file.id, endpoint=CHAT, completion_window="24h", extra_body=models
-        )
-        upload = await ann.uploads.create(bytes=9, filename="a.jsonl", mime_type="text/jsonl", purpose="batch")
-        hook = await ann.webhooks.create(name="n", url="https://example.com/", event_types=["batch.failed"])
-        ids = {
-            "webhook_endpoint_id": hook.id,
-            "delivery_id": "evt_1",
-            "file_id": file.id,
-            "batch_id": batch.id,
-            "fanout_id": batch.fanout_id,
-            "upload_id": upload.id,
-            "model_id": "plain",
-            "line": "1",
-            "key_id": keys.spare.event.key_id,
-            "letter_id": "1",
-            "owner": "ann",
-            "judgement_id": "judgement_1",
-            "name": "support",
-            "version": "1",
-            "labeling_id": "labeling_1",
-            "evaluation_id": "evaluation_1",
-        }
-        routes = await routes_of(stage)
-        assert len(routes) >= 35
-        refused = {
-            "no key": ({}, (401, None)),
-            "a wrong key": ({"Authorization": "Bearer sk-vb-00000000_" + "0" * 32}, (401, "invalid_api_key")),
-            "a revoked key": (bearer(keys.revoked), (401, "invalid_api_key")),
-            "an expired key": (bearer(keys.expired), (401, "invalid_api_key")),
-        }
-        ranks = {scope.value: rank for rank, scope in enumerate(Scope)}
-        stage.parts.admission.failed_keys.per_minute = 0  # counted elsewhere
-        for route in routes:
-            for who, (headers, expected) in refused.items():
-                assert await status_and_code(stage, route, ids, headers) == expected, (who, route)
-            if route.is_of_one_owner:
-                assert (await status_and_code(stage, route, ids, bearer(keys.other)))[0] == 404, route
-            for key in (keys.read, keys.user, keys.admin):
-                status, code = await status_and_code(stage, route, ids, bearer(key))
-                if ranks[key.event.scopes[-1]] < ranks[route.scope]:
-                    assert (status, code) == (403, "insufficient_permissions"), (key.event.scopes, route)
-                else:
-                    assert status != 401 and code != "insufficient_permissions", (key.event.scopes, route)
-                    assert status in (200, 204, 400, 403, 404, 409, 503), (status, code, route)
 
 
 async def test_an_admin_acts_for_an_owner_by_name_and_nobody_else_does(place: Place, journal: Journal):
@@ -261,6 +99,19 @@ async def test_a_rotated_key_and_its_successor_both_open_until_the_end_of_the_ol
         assert (await stage.ask("GET", "/v1/me", headers=successor)).status == 401
         again = await stage.ask("POST", at_once, headers=bearer(keys.admin))
         assert (again.status, again.headers["x-should-retry"]) == (409, "false")
+
+
+async def test_a_gateway_that_starts_later_reads_the_same_keys_quotas_and_limits(place: Place, journal: Journal):
+    async with keyed(place, journal) as (here, keys):
+        admin = bearer(keys.admin)
+        await here.ask("POST", f"/v1/admin/keys/{keys.user.event.key_id}/rotate", headers=admin)
+        await here.ask("DELETE", f"/v1/admin/keys/{keys.spare.event.key_id}", headers=admin)
+        await here.ask("POST", "/v1/admin/limits", json={"reads_per_minute_max": 10_000}, headers=admin)
+        await set_quota(here, keys, priority_max=5)
+        known = here.parts.access
+        assert (len(known.keys), known.limits.reads_per_minute_max, len(known.quotas())) == (8, 10_000, 1)
+        async with gateway_running(place, journal) as there:
+            assert there.parts.access == known
 
 
 async def test_keys_are_verified_while_the_read_model_is_away(place: Place, journal: Journal):

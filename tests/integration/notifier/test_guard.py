@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.integration.notifier.stage import Receiver, receiver
 from vbatch.contracts.webhooks import ANSWER_BYTES_KEPT, DeliveryFault
-from vbatch.notifier.adapters.sender import HttpSender, http_sender
+from vbatch.notifier.adapters.sender import CheckedResolver, HttpSender, NotAllowed, http_sender
 from vbatch.notifier.core.schedule import Answer
 
 pytestmark = pytest.mark.integration
@@ -82,8 +82,15 @@ async def test_an_address_inside_is_refused_in_every_spelling(inside: Receiver, 
     assert (answer.fault, inside.posted) == (DeliveryFault.ADDRESS_NOT_ALLOWED, [])
 
 
+async def test_a_name_that_is_public_first_and_private_then_is_refused_the_second_time():
+    """The connection to the public address itself would leave this machine, so the resolver is asked here."""
+    resolver = CheckedResolver(Lying(["93.184.216.34"], ["10.0.0.1"]), may_be_private=False)
+    assert [each["host"] for each in await resolver.resolve("hook.example", 443)] == ["93.184.216.34"]
+    with pytest.raises(NotAllowed):
+        await resolver.resolve("hook.example", 443)
+
+
 async def test_a_name_is_asked_for_once_and_every_try_is_checked_anew(inside: Receiver):
-    """A name server that says public first and private then gets no connection out of the second answer."""
     resolver = Lying(["203.0.113.1"], ["127.0.0.1"])
     async with http_sender(may_be_private=False, resolver=resolver) as sender:
         url = f"https://hook.example:{port_of(inside)}/"

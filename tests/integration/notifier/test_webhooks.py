@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
 from datetime import UTC, datetime
 
 import msgspec
 import openai
 import pytest
 from openai import AsyncOpenAI
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from tests.conformance.test_clients import GENERATIONS, client_python
 from tests.integration.notifier.stage import Posted, Scene
 from tests.integration.results.stage import tell
 from tests.support.events import BATCH, BATCH_CREATED, SAMPLES
@@ -22,6 +25,13 @@ pytestmark = pytest.mark.integration
 
 COMPLETED = next(event for event in SAMPLES if isinstance(event, e.BatchCompleted))
 FAILED = next(event for event in SAMPLES if isinstance(event, e.BatchRejected))
+UNWRAP = """
+import json, sys
+from openai import OpenAI
+secret, headers, body = json.load(sys.stdin)
+event = OpenAI(api_key="none", base_url="http://127.0.0.1:9/v1").webhooks.unwrap(body, headers, secret=secret)
+print(event.id, event.type, event.data.id)
+"""
 NOWHERE = f"http://127.0.0.1:{free_port()}/hook"
 """Nobody listens there."""
 
@@ -97,6 +107,37 @@ async def test_during_a_rotation_both_secrets_verify(scene: Scene):
     await scene.receiver.has(1)
     for secret in (made.signing_secret, rotated.signing_secret):
         verify(scene.stage.client, scene.receiver.posted[0], secret)
+
+
+async def test_what_was_tampered_with_on_the_way_is_refused_by_both_verifiers(scene: Scene):
+    hooks = scene.stage.client.webhooks
+    made = await hooks.create(name="n", url=scene.receiver.url, event_types=["batch.completed"])
+    await batch_ends(scene)
+    await scene.receiver.has(1)
+    posted, later = scene.receiver.posted[0], str(int(scene.receiver.posted[0].headers["webhook-timestamp"]) + 1)
+    for tampered in (
+        Posted(posted.headers, posted.body.replace(b"completed", b"cancelled")),
+        Posted({**posted.headers, "webhook-id": "evt_other"}, posted.body),
+        Posted({**posted.headers, "webhook-timestamp": later}, posted.body),
+    ):
+        with pytest.raises(openai.InvalidWebhookSignatureError):
+            scene.stage.client.webhooks.unwrap(tampered.body, tampered.headers, secret=made.signing_secret)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(made.signing_secret).verify(tampered.body, dict(tampered.headers))
+
+
+async def test_the_newest_generation_of_the_official_client_unwraps_what_a_receiver_got(scene: Scene):
+    hooks = scene.stage.client.webhooks
+    made = await hooks.create(name="n", url=scene.receiver.url, event_types=["batch.completed"])
+    await batch_ends(scene)
+    await scene.receiver.has(1)
+    posted = scene.receiver.posted[0]
+    told = json.dumps([made.signing_secret, dict(posted.headers), posted.body.decode()])
+    python = await asyncio.to_thread(client_python, GENERATIONS[-1])
+    unwrapped = await asyncio.to_thread(
+        subprocess.run, [str(python), "-c", UNWRAP], input=told, capture_output=True, text=True, check=False
+    )
+    assert unwrapped.stdout.split() == [posted.id, "batch.completed", BATCH], unwrapped.stderr
 
 
 async def test_a_failed_try_is_made_again_with_the_same_id_and_bytes(scene: Scene):

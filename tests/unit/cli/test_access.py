@@ -64,6 +64,21 @@ async def test_a_list_of_keys_shows_how_each_one_stands(gateway: CannedGateway):
     assert [word in line for word, line in zip(("valid", "revoked", "expired"), lines[1:], strict=True)] == [True] * 3
 
 
+async def test_a_list_of_keys_names_those_that_somebody_should_rotate(gateway: CannedGateway):
+    day, now = 86_400, int(datetime.now(UTC).timestamp())
+    soon = {**KEY, "created_at": now - 80 * day, "expires_at": now + 10 * day}
+    others = [
+        {**soon, "id": "key_later000", "expires_at": now + 20 * day},
+        {**soon, "id": "key_rotated0", "replaced_by": "key_next0000"},
+        {**soon, "id": "key_revoked0", "revoked_at": now},
+        {**soon, "id": "key_expired0", "expires_at": now - day},
+        {**soon, "id": "key_tempora0", "created_at": now},
+    ]
+    gateway.batch = {"data": [soon, *others]}
+    listed = await gateway.run("keys", "list")
+    assert listed.stderr == "key_0aB1cD2e of ann expires soon: vbatch keys rotate key_0aB1cD2e\n"
+
+
 async def test_a_quota_changes_only_where_it_is_named(gateway: CannedGateway):
     gateway.batch = OWNER
     done = await gateway.run("quota", "ann", "--batches", "20", "--priority", "none")

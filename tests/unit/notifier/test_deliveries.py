@@ -89,6 +89,20 @@ def test_a_flaw_in_too_many_answers_is_told_once_for_each_flaw_while_the_batch_r
     assert len({each.delivery_id for each in due}) == 2
 
 
+def test_the_first_answer_is_told_while_the_batch_runs():
+    wants = msgspec.structs.replace(WEBHOOK_CREATED, event_types=("vbatch.batch.first_answer",))
+    first = e.BatchFirstAnswered(at=NOON, batch_id=BATCH)
+    [due] = state_of(wants, BATCH_CREATED, first, COMPLETED).due.values()
+    assert (due.event_type, msgspec.json.decode(due.body)["data"]) == ("vbatch.batch.first_answer", {"id": BATCH})
+
+
+def test_too_many_errors_are_told_while_the_batch_runs():
+    wants = msgspec.structs.replace(WEBHOOK_CREATED, event_types=("vbatch.batch.error_share",))
+    exceeded = next(event for event in SAMPLES if isinstance(event, e.BatchErrorShareExceeded))
+    [due] = state_of(wants, BATCH_CREATED, exceeded, COMPLETED).due.values()
+    assert (due.event_type, msgspec.json.decode(due.body)["data"]) == ("vbatch.batch.error_share", {"id": BATCH})
+
+
 def test_reading_the_log_again_makes_the_same_ids_and_bytes():
     first, second = (state_of(WEBHOOK_CREATED, BATCH_CREATED, COMPLETED).due for _ in range(2))
     assert first == second != {}

@@ -22,6 +22,10 @@ from vbatch.notifier.core.schedule import (
 
 HOURS_MIN, HOURS_MAX = 68.0, 84.0
 REFUSED = Answer(5, status_code=500)
+RETRIED = [
+    *(Answer(5, status_code=code) for code in (302, 400, 401, 404, 429, 500, 502, 503, 504)),
+    *(Answer(5, fault=fault) for fault in DeliveryFault),
+]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,7 @@ def test_an_answer_means_one_thing(answer: Answer, expected: Verdict):
     assert verdict(answer) is expected
 
 
-@given(st.text(min_size=1, max_size=40), st.sampled_from([REFUSED, Answer(1, fault=DeliveryFault.NO_ANSWER)]))
+@given(st.text(min_size=1, max_size=40), st.sampled_from(RETRIED))
 def test_tries_come_as_planned_more_or_less_and_end_within_three_and_a_half_days(delivery_id: str, answer: Answer):
     now, waits = NOON, []
     for tries in range(1, len(WAITS)):

@@ -9,7 +9,7 @@ from tests.support.scheduling import World
 from vbatch.contracts import events as e
 from vbatch.contracts.events import Flaw
 from vbatch.contracts.ids import BatchId, SliceId
-from vbatch.scheduler.core.quality import ANSWERS_MIN
+from vbatch.scheduler.core.quality import ANSWERS_MIN, ERROR_SHARE_MAX, ERRORS_OF_MIN
 
 
 class FlawedWorld(World):
@@ -83,3 +83,31 @@ def test_two_flaws_pause_once():
     world = FlawedWorld(empty=0.5, cut=0.5)
     kinds = [type(event) for event in world.answers(1, 30, Flaw.EMPTY, Flaw.CUT)]
     assert kinds == [e.BatchPaused, e.BatchQualityDropped, e.BatchQualityDropped]
+
+
+class FailingWorld(FlawedWorld):
+    def outcomes(self, first: int, count: int, failed: int) -> list[e.AnyEvent]:
+        """So many outcomes, the first `failed` of them errors, and what is recorded because of them besides slices."""
+        sent, lines = self.state.slices[SliceId("s-1")].event, range(first, first + count)
+        self.fold(self.chunk(sent, tuple(lines[:failed]), status_code=500))
+        self.fold(self.chunk(sent, tuple(lines[failed:])))
+        return [event for event in self.settle() if not isinstance(event, e.BatchDispatched)]
+
+
+def exceeded(world: FlawedWorld, failed: int, answered: int) -> e.BatchErrorShareExceeded:
+    return e.BatchErrorShareExceeded(
+        batch_id=world.batch_id, failed=failed, answered=answered, share_max=ERROR_SHARE_MAX, at=world.now
+    )
+
+
+def test_more_than_one_error_in_twenty_is_told_once_there_are_enough_outcomes():
+    world = FailingWorld()
+    assert world.outcomes(1, ERRORS_OF_MIN - 1, 50) == []
+    assert world.outcomes(ERRORS_OF_MIN, 1, 0) == [exceeded(world, 50, ERRORS_OF_MIN)]
+    assert world.outcomes(ERRORS_OF_MIN + 1, 20, 20) == []
+
+
+def test_one_error_in_twenty_is_no_news_and_one_more_is():
+    world = FailingWorld()
+    assert world.outcomes(1, 100, 5) == []
+    assert world.outcomes(101, 1, 1) == [exceeded(world, 6, 101)]

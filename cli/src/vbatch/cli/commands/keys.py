@@ -21,6 +21,7 @@ from vbatch.cli.time_spec import later
 from vbatch.contracts.access import Scope, is_owner_name
 from vbatch.contracts.ids import OwnerId
 from vbatch.gateway.core.api_keys import NO_KEYS, ApiKeys, BadKeyFile, read_key_file
+from vbatch.gateway.core.key_expiry import NOTICE
 from vbatch.gateway.core.keys import KEEP_HOURS_DEFAULT, KEEP_HOURS_MAX, KeyParams
 from vbatch.gateway.flows.bootstrap import AdminKeyExists, Bootstrap, TooManyKeys, init_keys
 from vbatch.journal.port import Conflict
@@ -162,6 +163,17 @@ def _show(keys: list[Key]) -> None:
         moments = (_day(key.created_at), _day(key.last_used_at))
         table.add_row(key.id, key.owner, key.name, ", ".join(key.scopes), key.hint, _state(key), *moments)
     print_table(table)
+    for key in keys:
+        if _expires_soon(key, datetime.now(UTC)):
+            err.print(f"{key.id} of {key.owner} expires soon: vbatch keys rotate {key.id}", markup=False)
+
+
+def _expires_soon(key: Key, now: datetime) -> bool:
+    """Whether the key expires within the notice and has no successor; as `key_expiry` of the gateway defines it."""
+    if key.expires_at is None or key.revoked_at is not None or key.replaced_by is not None:
+        return False
+    is_temporary = key.expires_at - key.created_at <= NOTICE.total_seconds()
+    return not is_temporary and 0 < key.expires_at - now.timestamp() < NOTICE.total_seconds()
 
 
 def _state(key: Key) -> str:

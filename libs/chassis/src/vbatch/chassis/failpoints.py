@@ -57,6 +57,7 @@ class Failpoint(StrEnum):
     NOTIFIER_LEASED = "notifier.leased"  # before it has read the log
     DELIVERY_QUEUED = "notifier.delivery_queued"  # before the first try
     DELIVERY_POSTED = "notifier.delivery_posted"  # the endpoint has it, the log does not have it yet
+    DELIVERY_RECORDED = "notifier.delivery_recorded"  # before this process notes that it did so
 
     LABELER_LEASED = "labeler.leased"  # before it has read the log
     PROJECT_CREATED = "labeler.project_created"  # Label Studio has it, the log does not have it yet

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,19 @@ class LockHeld(Exception):
 
 
 PRIVATE_UMASK = 0o077
+CORE_BYTES_MAX = 1
+"""A limit at which the kernel writes no core file (it is less than a page) and starts no program that takes the core
+(`do_coredump` reserves this value for that; a limit of 0 applies to files only)."""
 
 
 def keep_private() -> None:
     """From now on, other users cannot read anything that this process or its children create, from the moment it
-    exists. Setting a mode afterwards would leave a gap. Every process of ours calls this first."""
+    exists. Setting a mode afterwards would leave a gap. The memory, with its keys and prompts, is never dumped to disk
+    in a crash. Every process of ours calls this first."""
     os.umask(PRIVATE_UMASK)
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    soft = CORE_BYTES_MAX if hard == resource.RLIM_INFINITY else min(CORE_BYTES_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:

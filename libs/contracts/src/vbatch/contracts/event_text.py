@@ -29,11 +29,18 @@ def event_text(event: e.AnyEvent) -> str:
             return _file(event)
         case e.UploadEvent():
             return _upload(event)
-        case e.BatchDispatched() | e.ChunkCompleted() | e.ChunkOutline() | e.SliceReturned():
+        case e.BatchDispatched() | e.ChunkCompleted() | e.ChunkOutline() | e.SliceReturned() | e.BatchFirstAnswered():
             return _slice(event)
         case e.RunnerLeased() | e.ModelDemanded() | e.ModelLoading() | e.ModelLoaded() | e.ModelFailed():
             return _runner(event)
-        case e.EngineCrashed() | e.ProfileLowered() | e.RunnerStopped() | e.RunnerLost() | e.BatchQualityDropped():
+        case (
+            e.EngineCrashed()
+            | e.ProfileLowered()
+            | e.RunnerStopped()
+            | e.RunnerLost()
+            | e.BatchQualityDropped()
+            | e.BatchErrorShareExceeded()
+        ):
             return _trouble(event)
         case e.SchedulerLeased() | e.ResultsLeased() | e.NotifierLeased() | e.LabelerLeased():
             return _lease(event)
@@ -160,9 +167,16 @@ def _batch(event: e.StatusEvent | e.SteeringEvent) -> str:
             assert_never(event)
 
 
-def _quality(event: e.BatchQualityDropped) -> str:
-    share = f"{event.count / max(1, event.answers):.0%} of {amount(event.answers, 'answer')}"
-    return f"{share} {FLAW_TEXTS[event.flaw]}; the threshold is {event.share_max:.0%}"
+def _quality(event: e.QualityEvent) -> str:
+    match event:
+        case e.BatchQualityDropped():
+            share = f"{event.count / max(1, event.answers):.0%} of {amount(event.answers, 'answer')}"
+            found = f"{share} {FLAW_TEXTS[event.flaw]}"
+        case e.BatchErrorShareExceeded():
+            found = f"{event.failed / max(1, event.answered):.0%} of {amount(event.answered, 'request')} failed so far"
+        case _:
+            assert_never(event)
+    return f"{found}; the threshold is {event.share_max:.0%}"
 
 
 def _archived(event: e.BatchArchived) -> str:
@@ -185,8 +199,10 @@ def _sealed(event: e.BatchSealed) -> str:
     return f"{counts.completed:,} of {counts.total:,} answered, {counts.failed:,} failed{never_ran}; {tokens:,} tokens"
 
 
-def _slice(event: e.BatchDispatched | e.ChunkCompleted | e.ChunkOutline | e.SliceReturned) -> str:
+def _slice(event: e.SliceEvent | e.BatchFirstAnswered) -> str:
     match event:
+        case e.BatchFirstAnswered():
+            return "its first answer is recorded"
         case e.BatchDispatched():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
             return f"{lines_of(event.lines)} to {event.runner_id} on {event.model}{again}: {event.reason}"
@@ -227,10 +243,10 @@ def _first_choice(profile: Sequence[e.ProfileSetting]) -> str:
 
 
 def _trouble(
-    event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost | e.BatchQualityDropped,
+    event: e.EngineCrashed | e.ProfileLowered | e.RunnerStopped | e.RunnerLost | e.QualityEvent,
 ) -> str:
     match event:
-        case e.BatchQualityDropped():
+        case e.BatchQualityDropped() | e.BatchErrorShareExceeded():
             return _quality(event)
         case e.EngineCrashed():
             inside = amount(event.suspect_count, "request")

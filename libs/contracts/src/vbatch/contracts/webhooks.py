@@ -28,7 +28,9 @@ class WebhookEventType(StrEnum):
     BATCH_EXPIRED = "batch.expired"
     BATCH_CANCELLED = "batch.cancelled"
     BATCH_IN_PROGRESS = "vbatch.batch.in_progress"
+    BATCH_FIRST_ANSWER = "vbatch.batch.first_answer"
     BATCH_QUALITY_DROPPED = "vbatch.batch.quality_dropped"
+    BATCH_ERROR_SHARE = "vbatch.batch.error_share"
     MODEL_FAILED = "vbatch.model.failed"
 
 

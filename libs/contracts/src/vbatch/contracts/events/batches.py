@@ -56,6 +56,13 @@ class BatchCancelRequested(Event, frozen=True, kw_only=True):
     batch_id: BatchId
 
 
+class BatchFirstAnswered(Event, frozen=True, kw_only=True):
+    """The first successful answer of the batch is in the log. It is recorded only if a webhook endpoint of its owner
+    wanted to be told when that answer came."""
+
+    batch_id: BatchId
+
+
 class BatchQualityDropped(Event, frozen=True, kw_only=True):
     """So many of the answers so far have this flaw that their share has reached the threshold `share_max`. It is
     recorded once for each flaw of a batch."""
@@ -64,6 +71,16 @@ class BatchQualityDropped(Event, frozen=True, kw_only=True):
     flaw: Flaw
     count: int
     answers: int
+    share_max: float
+
+
+class BatchErrorShareExceeded(Event, frozen=True, kw_only=True):
+    """So many of the requests answered so far failed that their share is above `share_max`. It is recorded once for a
+    batch."""
+
+    batch_id: BatchId
+    failed: int
+    answered: int
     share_max: float
 
 
@@ -214,8 +231,8 @@ class BatchArchived(Event, frozen=True, kw_only=True):
 
 
 SealedEvent = BatchCompleted | BatchCancelled | BatchExpired
-QualityEvent = BatchQualityDropped
+QualityEvent = BatchQualityDropped | BatchErrorShareExceeded
 SteeringEvent = BatchPaused | BatchResumed | BatchPriorityChanged
 StatusEvent = BatchCreated | BatchValidated | BatchRejected | BatchCancelRequested | BatchFinalizing | SealedEvent
 SliceEvent = BatchDispatched | ChunkCompleted | ChunkOutline | SliceReturned
-BatchEvent = StatusEvent | SteeringEvent | SliceEvent | QualityEvent | BatchArchived
+BatchEvent = StatusEvent | SteeringEvent | SliceEvent | QualityEvent | BatchFirstAnswered | BatchArchived

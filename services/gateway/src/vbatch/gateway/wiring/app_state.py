@@ -22,7 +22,7 @@ async def build_app_state(configuration: Configuration, connections: Connections
     settings, log = configuration.settings, connections.journal.log
     access = Access(configuration.keys, is_local=settings.is_local)
     feed = AccessFeed(log, access)
-    monitoring = capabilities.monitoring(connections, settings)
+    monitoring = capabilities.monitoring(connections, settings, access)
     dependencies = dependencies_on(connections, settings, access, monitoring)
     return AppState(
         dependencies=dependencies,

@@ -7,6 +7,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from vbatch.chassis.clock import utc_now
 from vbatch.chassis.metrics import service_registry
 from vbatch.chassis.readings import Readings, readiness_reading
 from vbatch.chassis.reported_settings import reported_settings
@@ -17,11 +18,13 @@ from vbatch.gateway.adapters.demands import SchedulerDemands
 from vbatch.gateway.adapters.http.app_state import Curation, InteractiveLane, Monitoring, OwnSettings
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics
+from vbatch.gateway.adapters.key_metrics import key_reading
 from vbatch.gateway.adapters.known_secrets import known_secrets
 from vbatch.gateway.adapters.lanes import RunnerLanes
 from vbatch.gateway.adapters.readiness import gateway_readiness
 from vbatch.gateway.adapters.settings_watch import SettingsWatch
 from vbatch.gateway.adapters.storage_metrics import storage_reading
+from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.rate_limits import RateLimit
 from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.administration import Administration
@@ -39,10 +42,14 @@ from vbatch.gateway.wiring.disks import measured_places
 from vbatch.gateway.wiring.services import watched_services
 
 
-def monitoring(connections: Connections, settings: GatewaySettings) -> Monitoring:
+def monitoring(connections: Connections, settings: GatewaySettings, access: Access) -> Monitoring:
     registry = service_registry(SERVICE)
     readiness = gateway_readiness(connections.journal, connections.reads, connections.blobs)
-    readings = {"ready": readiness_reading(readiness), "storage": storage_reading(measured_places(settings))}
+    readings = {
+        "ready": readiness_reading(readiness),
+        "storage": storage_reading(measured_places(settings)),
+        "keys": key_reading(access, utc_now),
+    }
     return Monitoring(readiness, registry, RequestMetrics(registry), Readings(registry, readings))
 
 

@@ -15,7 +15,8 @@ from vbatch.contracts.webhooks import WebhookEventType as Type
 SUBJECTS = (
     WEBHOOK_EVENTS,
     NOTIFIER_LEASES,
-    *(f"evt.batch.*.{name}" for name in ("created", "validated", "quality_dropped")),
+    *(f"evt.batch.*.{name}" for name in ("created", "validated")),
+    *(f"evt.batch.*.{name}" for name in ("first_answered", "quality_dropped", "error_share_exceeded")),
     *(f"evt.batch.*.{end}" for end in ("rejected", "completed", "cancelled", "expired")),
     "evt.runner.*.model_failed",
 )
@@ -23,7 +24,9 @@ SUBJECTS = (
 
 TYPES: Mapping[type[e.Event], Type] = {
     e.BatchValidated: Type.BATCH_IN_PROGRESS,
+    e.BatchFirstAnswered: Type.BATCH_FIRST_ANSWER,
     e.BatchQualityDropped: Type.BATCH_QUALITY_DROPPED,
+    e.BatchErrorShareExceeded: Type.BATCH_ERROR_SHARE,
     e.BatchRejected: Type.BATCH_FAILED,
     e.BatchCompleted: Type.BATCH_COMPLETED,
     e.BatchCancelled: Type.BATCH_CANCELLED,
@@ -58,10 +61,12 @@ def news_of(event: e.Event) -> News | None:
     """The news of an event; None for an event that is not sent to anyone."""
     kind = TYPES.get(type(event))
     match event:
-        case e.BatchValidated() | e.BatchQualityDropped() | e.BatchRejected() | e.BatchSealed() if kind is not None:
-            return News(kind, event.batch_id, event.batch_id)
         case e.ModelFailed() if kind is not None:
             return News(kind, event.model, None)
+        case e.BatchFirstAnswered() | e.BatchQualityDropped() | e.BatchErrorShareExceeded() if kind is not None:
+            return News(kind, event.batch_id, event.batch_id)
+        case e.BatchValidated() | e.BatchRejected() | e.BatchSealed() if kind is not None:
+            return News(kind, event.batch_id, event.batch_id)
         case _:
             return None
 

@@ -105,6 +105,7 @@ class Delivering:
             await self._bury(delivery)
             self._dependencies.on_exhausted()
         await self._record(events)
+        reached(Failpoint.DELIVERY_RECORDED)
         for event in events:
             if isinstance(event, e.WebhookDisabled):
                 get_logger().warning("webhook_disabled", endpoint_id=event.endpoint_id, reason=event.reason)

@@ -100,11 +100,14 @@ def project(  # noqa: C901  # one case for each kind of event
         case e.CurationEvent() | e.LabelingEvent() | e.EvaluationEvent():
             project_curation(changes.curation, sequence, event)
         case (
-            # no row says where a request ran or where its events are; an outline has no answer; flaws are counted
+            # no row says where a request ran or where its events are; an outline has no answer; flaws and errors are
+            # counted
             e.BatchDispatched()
             | e.SliceReturned()
             | e.ChunkOutline()
+            | e.BatchFirstAnswered()
             | e.BatchQualityDropped()
+            | e.BatchErrorShareExceeded()
             | e.UploadEvent()
             | e.ModelDemanded()
             | e.ProfileLowered()

@@ -22,7 +22,7 @@ from vbatch.scheduler.core.policy.coscheduling import coschedule
 from vbatch.scheduler.core.policy.placement import sooner_here
 from vbatch.scheduler.core.policy.policy import Candidate, Choice, Policy, View
 from vbatch.scheduler.core.policy.view import has_waiting, holders_beside, view_of
-from vbatch.scheduler.core.quality import quality_events
+from vbatch.scheduler.core.quality import error_events, quality_events
 from vbatch.scheduler.core.state.bisection import Picked, pick
 from vbatch.scheduler.core.state.load_failures import load_fault
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
@@ -72,17 +72,27 @@ def decide(state: State, given: DecisionInput) -> list[e.AnyEvent]:
         return ends_of_given_up(state, given.now)
     stirring = [batch for batch in state.batches.values() if _may_step(batch, given.now)]
     steps = [event for batch in stirring if (event := _next_step(state, batch, given))]
-    if events := [*_quality(state, given), *steps]:
+    if events := [*_first_answers(state, given.now), *_quality(state, given), *steps]:
         return events
     load = due_load(state, given.demands, given.now)
     return [load] if load is not None else _first_slice(state, given)
 
 
+def _first_answers(state: State, now: datetime) -> list[e.AnyEvent]:
+    owing = (batch for batch in state.batches.values() if batch.owes_first_answer)
+    return [e.BatchFirstAnswered(batch_id=batch.batch_id, at=now) for batch in owing]
+
+
 def _quality(state: State, given: DecisionInput) -> list[e.AnyEvent]:
-    """The events about the quality of all batches' answers. Most batches have no flaw, so this check costs almost
-    nothing."""
-    flawed = (batch for batch in state.batches.values() if batch.ledger is not None and batch.ledger.flaws)
-    return [event for batch in flawed for event in quality_events(batch, given.flaw_share_max, given.now)]
+    """The events about the answers and errors of all batches. Most batches have no flaw and no error, so this check
+    costs almost nothing."""
+    ledgers = ((batch, batch.ledger) for batch in state.batches.values() if batch.ledger is not None)
+    poor = [batch for batch, ledger in ledgers if ledger.flaws or ledger.failed]
+    return [
+        event
+        for batch in poor
+        for event in (*quality_events(batch, given.flaw_share_max, given.now), *error_events(batch, given.now))
+    ]
 
 
 def _may_step(batch: PendingBatch, now: datetime) -> bool:

@@ -1,5 +1,6 @@
-"""Acts when too many answers of a batch have a flaw: the scheduler reports each flaw once, and pauses the batch if its
-owner asked for that. Both follow from the counts that the ledger keeps while the batch runs."""
+"""Acts when too many answers of a batch have a flaw, or too many of its requests fail: the scheduler reports each flaw
+and the errors once, and pauses the batch for a flaw if its owner asked for that. All of it follows from the counts that
+the ledger keeps while the batch runs."""
 
 from __future__ import annotations
 
@@ -11,6 +12,10 @@ from vbatch.scheduler.core.state.pending_batch import PendingBatch
 
 ANSWERS_MIN = 20
 """With fewer answers than this, a share says little."""
+ERROR_SHARE_MAX = 0.05
+"""When more than this share of the requests answered so far failed, the scheduler reports it."""
+ERRORS_OF_MIN = 100
+"""With fewer requests answered than this, the share of errors says little."""
 TOLD_UNASKED = frozenset(e.Flaw) - {e.Flaw.CUT}
 """Many batches want short answers and cut all of them, so `cut` is reported only if the owner gave a threshold."""
 
@@ -35,6 +40,20 @@ def quality_events(batch: PendingBatch, share_max: float, now: datetime) -> list
             )
         )
     return events
+
+
+def error_events(batch: PendingBatch, now: datetime) -> list[e.AnyEvent]:
+    """The event to record about the batch's failed requests."""
+    ledger = batch.ledger
+    if ledger is None or batch.is_error_share_told or ledger.answered < ERRORS_OF_MIN:
+        return []
+    if ledger.failed <= ERROR_SHARE_MAX * ledger.answered:
+        return []
+    return [
+        e.BatchErrorShareExceeded(
+            batch_id=batch.batch_id, failed=ledger.failed, answered=ledger.answered, share_max=ERROR_SHARE_MAX, at=now
+        )
+    ]
 
 
 def _may_pause(batch: PendingBatch) -> bool:

@@ -54,8 +54,10 @@ class Timeline:
                 return
             case e.BatchDispatched() | e.SliceReturned() | e.ChunkCompleted() | e.ChunkOutline() as event:
                 self._fold_slice(step, event)
-            case e.BatchQualityDropped() as event:
+            case e.BatchQualityDropped() | e.BatchErrorShareExceeded() as event:
                 self._mark(step, "quality", event_text(event))
+            case e.BatchFirstAnswered() as event:
+                self._mark(step, "first_answer", event_text(event))
             case e.BatchArchived() as event:
                 self._mark(step, "archived", event_text(event))
             case _ as event:

@@ -57,8 +57,13 @@ class PendingBatch:
     totals: dict[ModelId, int] = field(default_factory=dict)
     is_mixed: bool = False
     """Whether its requests are for several models."""
+    has_answer: bool = False
+    owes_first_answer: bool = False
+    """Whether the event that tells of its first answer is still to be recorded."""
     flaws_told: set[e.Flaw] = field(default_factory=set)
     """The flaws whose share has passed its threshold."""
+    is_error_share_told: bool = False
+    """Whether the share of requests that failed has passed its threshold."""
     _total: int = 0
     _sent_counts: Counter[ModelId] = field(default_factory=Counter)
     _cursors: dict[ModelId, int] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from vbatch.contracts.lifecycle import BatchStatus, Steering
 from vbatch.contracts.models import ModelDefinition
 from vbatch.scheduler.core.state.arrivals import Arrivals
 from vbatch.scheduler.core.state.cost_model import CostModel
+from vbatch.scheduler.core.state.first_answer_wishes import FirstAnswerWishes
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
 from vbatch.scheduler.core.state.slices import Slice, Slices
 
@@ -108,6 +109,7 @@ class State:
     slices: Slices = field(default_factory=Slices)
     costs: CostModel = field(default_factory=CostModel)
     arrivals: Arrivals = field(default_factory=Arrivals)
+    first_answer_wishes: FirstAnswerWishes = field(default_factory=FirstAnswerWishes)
     queue_pause_sequence: int = 0
     """The sequence of the event that paused all work; 0 while work may run."""
     given_up: dict[BatchId, str] = field(default_factory=dict)
@@ -159,10 +161,10 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             )
         case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
             _evolve_batch(state, event)
-        case (
-            e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.BatchQualityDropped() | e.OperationEvent()
-        ):
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.OperationEvent():
             _evolve_steering(state, event)
+        case e.BatchFirstAnswered() | e.BatchQualityDropped() | e.BatchErrorShareExceeded() | e.WebhookEvent():
+            _evolve_reports(state, event)
         case (
             e.ModelLoading()
             | e.ProfileLowered()
@@ -171,7 +173,6 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             | e.UploadEvent()
             | e.LeaseTaken()
             | e.AccessEvent()
-            | e.WebhookEvent()
             | e.CurationEvent()
             | e.LabelingEvent()
             | e.EvaluationEvent()
@@ -181,14 +182,31 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             assert_never(event)
 
 
-def _evolve_steering(state: State, event: e.SteeringEvent | e.BatchQualityDropped | e.AnyOperationEvent) -> None:
+def _evolve_reports(state: State, event: e.BatchFirstAnswered | e.QualityEvent | e.WebhookEvent) -> None:
+    """Note what was reported about a batch, and who wants reports."""
+    if isinstance(event, e.WebhookEvent):
+        state.first_answer_wishes.fold(event)
+    elif batch := state.batches.get(event.batch_id):
+        _note_report(batch, event)
+
+
+def _note_report(batch: PendingBatch, event: e.BatchFirstAnswered | e.QualityEvent) -> None:
+    match event:
+        case e.BatchFirstAnswered():
+            batch.owes_first_answer = False
+        case e.BatchQualityDropped():
+            batch.flaws_told.add(event.flaw)
+        case e.BatchErrorShareExceeded():
+            batch.is_error_share_told = True
+        case _:
+            assert_never(event)
+
+
+def _evolve_steering(state: State, event: e.SteeringEvent | e.AnyOperationEvent) -> None:
     match event:
         case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
             if batch := state.batches.get(event.batch_id):
                 batch.move(event, state.sequence)
-        case e.BatchQualityDropped():
-            if batch := state.batches.get(event.batch_id):
-                batch.flaws_told.add(event.flaw)
         case e.QueuePaused():
             state.queue_pause_sequence = state.queue_pause_sequence or state.sequence
         case e.QueueResumed():
@@ -312,7 +330,15 @@ def _count(state: State, event: e.ChunkOutline | e.ChunkCompleted) -> None:
             batch.returned.pop(outcome.line, None)
         if slice_ is not None:
             slice_.lines.pop(outcome.line, None)
+    if batch is not None and not batch.has_answer:
+        _notice_first_answer(state, batch)
     _drop_if_done(state, slice_)
+
+
+def _notice_first_answer(state: State, batch: PendingBatch) -> None:
+    """Whoever wants to be told at this moment will be told."""
+    batch.has_answer = batch.ledger is not None and batch.ledger.completed > 0
+    batch.owes_first_answer = batch.has_answer and state.first_answer_wishes.are_of(batch.created.owner)
 
 
 def _return_lines(state: State, event: e.SliceReturned) -> None:
