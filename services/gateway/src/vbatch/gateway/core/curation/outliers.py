@@ -83,23 +83,21 @@ class Embeddings:
 
 def outlying(exchanges: Sequence[Exchange], embeddings: Embeddings, seed: int) -> Doubts:
     """Return the distance of each answer whose custom_id has an embedding. Raises Refusal if none has."""
-    found = distances({each.custom_id: embeddings.vectors.get(each.custom_id) for each in exchanges}, seed)
-    if not found:
+    vectors = embeddings.vectors
+    embedded = [each for each in exchanges if each.custom_id in vectors]
+    if len(embedded) < 2:
         raise _refusal("Two answers at least need an embedding, which has the same custom_id as the answer.")
-    return {(each.key,): Doubt(distance=found[each.custom_id]) for each in exchanges if each.custom_id in found}
+    found = distances({each.custom_id: vectors[each.custom_id] for each in embedded}, seed)
+    return {(each.key,): Doubt(distance=found[each.custom_id]) for each in embedded}
 
 
-def distances(vectors: Mapping[str, Vector | None], seed: int) -> dict[str, float]:
-    """Return for each vector the distance, 0 to 2, to the nearest other one of a sample that the seed draws."""
-    known = {name: vector for name, vector in vectors.items() if vector is not None}
-    drawn = sorted(known, key=lambda name: hashlib.sha256(f"{seed}|{name}".encode(errors="replace")).digest())
-    sample = [(name, tuple(known[name])) for name in drawn[:SAMPLE_COUNT]]
-    if len(known) < 2:
-        return {}
-    return {
-        name: min(dist(point, other) for other_name, other in sample if other_name != name)
-        for name, point in ((name, tuple(vector)) for name, vector in known.items())
-    }
+def distances(vectors: Mapping[str, Vector], seed: int) -> dict[str, float]:
+    """Return for each of at least two vectors the distance, 0 to 2, to the nearest other one of a sample that the seed
+    draws."""
+    order = sorted(vectors, key=lambda name: hashlib.sha256(f"{seed}|{name}".encode(errors="replace")).digest())
+    sample = [(name, tuple(vectors[name])) for name in order[:SAMPLE_COUNT]]
+    points = ((name, tuple(vector)) for name, vector in vectors.items())
+    return {name: min(dist(point, other) for drawn, other in sample if drawn != name) for name, point in points}
 
 
 def must_be_few(batch_id: BatchId, count: int) -> None:
