@@ -23,6 +23,7 @@ PREPARED = PROGRAM.parents[1] / "prepared"
 LEGACY_TOKEN = "0123456789abcdef0123456789abcdef01234567"
 START_SECONDS_MAX = 300.0
 POLL_SECONDS = 0.5
+PAGE_TASKS = 1_000
 MAIL, PASSWORD = "admin@example.com", "Passw0rd!x"
 ENVIRONMENT = {
     "COLLECT_ANALYTICS": "false",
@@ -82,8 +83,14 @@ class People:
             return await response.json() if response.status != 204 else None
 
     async def tasks(self, project_id: int) -> list[dict[str, Any]]:
-        page = await self.ask("GET", f"/api/tasks?project={project_id}&fields=all&page_size=1000")
-        return sorted(page["tasks"], key=lambda task: int(task["id"]))
+        """All tasks of a project, the oldest first."""
+        found: list[dict[str, Any]] = []
+        total = 1
+        while len(found) < total:
+            where = f"project={project_id}&fields=all&page_size={PAGE_TASKS}&page={len(found) // PAGE_TASKS + 1}"
+            page = await self.ask("GET", f"/api/tasks?{where}")
+            found, total = found + page["tasks"], int(page["total"])
+        return sorted(found, key=lambda task: int(task["id"]))
 
     async def annotate(self, task_id: int, seconds: float = 2.0, **values: Any) -> int:
         """Submit an annotation with a value for each of these controls; return its id."""

@@ -29,7 +29,16 @@ POLL_SECONDS = 0.2
 @asynccontextmanager
 async def labeler(stage: Stage, label_studio: LabelStudioServer, **more: str) -> AsyncIterator[subprocess.Popen[bytes]]:
     """The process itself; the block ends with a kill, unless it has died before."""
-    settings = {
+    process = start_labeler(stage.place.home / "labeler.log", labeler_settings(stage, label_studio) | more)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def labeler_settings(stage: Stage, label_studio: LabelStudioServer) -> dict[str, str]:
+    return {
         "VBATCH_HOME": str(stage.place.home),
         "VBATCH_NATS_URL": stage.place.nats_url,
         "VBATCH_LABELER_LABEL_STUDIO_URL": label_studio.url,
@@ -37,12 +46,6 @@ async def labeler(stage: Stage, label_studio: LabelStudioServer, **more: str) ->
         "VBATCH_LABELER_PULL_SECONDS": "0.5",
         "VBATCH_LABELER_PORT": "0",
     }
-    process = start_labeler(stage.place.home / "labeler.log", settings | more)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def start_labeler(log_file: Path, settings: dict[str, str]) -> subprocess.Popen[bytes]:

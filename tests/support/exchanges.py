@@ -35,3 +35,14 @@ def chat_outcome(line: int, content: str | None, **message: Any) -> e.Outcome:
 
 def answered(line: int, content: str | None, batch_id: BatchId = BATCH, **message: Any) -> bytes:
     return output_line(batch_id, chat_outcome(line, content, **message))
+
+
+def embedding_request(line: int) -> bytes:
+    body = {"model": MODEL, "input": "text"}
+    return msgspec.json.encode({"custom_id": f"row-{line}", "method": "POST", "url": "/v1/embeddings", "body": body})
+
+
+def embedding_outcome(line: int, *embeddings: object) -> e.Outcome:
+    """One embedding for each input of the request."""
+    body = msgspec.Raw(msgspec.json.encode({"data": [{"embedding": each} for each in embeddings]}))
+    return e.Outcome(line=line, custom_id=f"row-{line}", status_code=200, body=body)

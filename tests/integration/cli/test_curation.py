@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from tests.integration.gateway.curated import answered_batch
+from tests.integration.gateway.curated import answered_batch, told_batch
 from tests.integration.gateway.stage import Stage, stage_set
 from tests.integration.results.stage import Place
+from tests.support.exchanges import embedding_outcome, embedding_request
 from vbatch.cli.main import app
+from vbatch.contracts.endpoints import EMBEDDINGS
 from vbatch.journal.port import Journal
 
 pytestmark = pytest.mark.integration
@@ -104,6 +106,46 @@ async def test_from_judgements_to_files(stage: Stage, tmp_path: Path):
     assert (await vbatch(stage, "dataset", "delete", "letters", "--version", "1"))[2] == "letters:1 is deleted.\n"
     code, _, err = await vbatch(stage, "dataset", "show", "letters")
     assert (code, "No data set 'letters' found." in err) == (4, True)
+
+
+async def handed_over(stage: Stage, *arguments: str) -> list[int]:
+    """The lines that `vbatch label push` hands over, in their order; no labeler runs beside this server."""
+    code, out, err = await vbatch(stage, "label", "push", *arguments, "--wait", "0", "--json")
+    assert code == 0, err
+    [blob] = [path for path in stage.stored_blobs() if path.name == json.loads(out)["id"]]
+    return [json.loads(line)["answer"]["line"] for line in blob.read_bytes().splitlines()]
+
+
+async def test_what_people_see_first_is_chosen_on_the_command_line(stage: Stage):
+    batch_id = await answered_batch(stage, 1, CHATS)
+    scores = {3: ("5", "1"), 4: ("4", "4"), 5: ("5", "5")}
+    for line, (anna, ben) in scores.items():
+        await vbatch(stage, "judge", "answer", batch_id, str(line), "--score", anna)
+        await vbatch(stage, "judge", "answer", batch_id, str(line), "--score", ben, "--judge", "ben")
+    embeddings = await told_batch(
+        stage,
+        2,
+        [embedding_request(line) for line in range(1, 5)],
+        [embedding_outcome(line, [1.0, float(line == 4)]) for line in range(1, 5)],
+        EMBEDDINGS,
+    )
+    assert len(await handed_over(stage, batch_id, "--by", "model", "--sample", "4")) == 4
+    assert len(await handed_over(stage, batch_id, "--by", "length", "--sample", "4")) == 4
+    assert await handed_over(stage, batch_id, "--by", "disagreement") == [3]
+    assert await handed_over(stage, batch_id, "--by", "margin", "--sample", "1") == [4]
+    outliers = await handed_over(stage, batch_id, "--by", "outlier", "--embeddings", embeddings)
+    assert (outliers[0], sorted(outliers)) == (4, [1, 2, 3, 4])
+
+
+async def test_outliers_without_their_embeddings_are_refused_in_words(stage: Stage):
+    batch_id = await answered_batch(stage, 1, CHATS)
+    for arguments, words in (
+        (("--by", "outlier"), "belong together"),
+        (("--embeddings", batch_id), "belong together"),
+        (("--by", "outlier", "--embeddings", batch_id), "is not a batch of /v1/embeddings"),
+    ):
+        code, _, err = await vbatch(stage, "label", "push", batch_id, *arguments)
+        assert code != 0 and words in err, err
 
 
 async def test_a_model_is_asked_to_judge_and_its_agreement_with_people_is_shown(stage: Stage, tmp_path: Path):

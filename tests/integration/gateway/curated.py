@@ -14,8 +14,18 @@ from vbatch.contracts.ids import BatchId, SliceId, new_batch_id, new_file_id
 
 async def answered_batch(stage: Stage, number: int, exchanges: Sequence[tuple[str, str]]) -> BatchId:
     """A batch of these questions and answers, on the lines from 1 on; it still runs."""
+    requests = [asked(line, question) for line, (question, _) in enumerate(exchanges, 1)]
+    return await told_batch(
+        stage, number, requests, [chat_outcome(n, text) for n, (_, text) in enumerate(exchanges, 1)]
+    )
+
+
+async def told_batch(
+    stage: Stage, number: int, requests: Sequence[bytes], outcomes: Sequence[e.Outcome], endpoint: str = CHAT_URL
+) -> BatchId:
+    """A batch of these request lines with these outcomes; it still runs."""
     batch_id, file_id = new_batch_id(NOON, number.to_bytes(10, "big")), new_file_id(number.to_bytes(16, "big"))
-    content = b"".join(asked(line, question) + b"\n" for line, (question, _) in enumerate(exchanges, 1))
+    content = b"".join(request + b"\n" for request in requests)
     async with stage.place.blobs.writer(f"files/{file_id}") as writer:
         await writer.write(content)
     stored = e.FileStored(
@@ -32,12 +42,12 @@ async def answered_batch(stage: Stage, number: int, exchanges: Sequence[tuple[st
         batch_id=batch_id,
         owner=OWNER,
         input_file_id=file_id,
-        endpoint=CHAT_URL,
+        endpoint=endpoint,
         completion_window="24h",
         expires_at=NOON,
         at=NOON,
     )
-    total = len(exchanges)
+    total = len(requests)
     validated = e.BatchValidated(
         batch_id=batch_id,
         total=total,
@@ -45,7 +55,6 @@ async def answered_batch(stage: Stage, number: int, exchanges: Sequence[tuple[st
         models=(e.ModelTotal(model=MODEL, requests=total, input_bytes=len(content)),),
         at=NOON,
     )
-    outcomes = [chat_outcome(line, answer) for line, (_, answer) in enumerate(exchanges, 1)]
     chunks = [
         e.ChunkCompleted(
             batch_id=batch_id,

@@ -138,6 +138,33 @@ def test_tools_go_where_a_format_has_a_place_for_them():
     assert line["messages"][-1] == {"role": "assistant", "tool_calls": calls}
 
 
+CALLED: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"city": "Bonn"}'}}
+OBJECT = CALLED | {"function": {"name": "f", "arguments": {"city": "Bonn"}}}
+
+
+@pytest.mark.parametrize("export_format", [ExportFormat.TRL_SFT, ExportFormat.TRL_KTO])
+def test_trl_has_the_arguments_of_calls_as_objects(export_format: ExportFormat):
+    asked = ({"role": "assistant", "tool_calls": [CALLED]}, {"role": "tool", "tool_call_id": "c1", "content": "Rain."})
+    example = answer(ASK, *asked, tools=[TOOL], answer=ChatMessage(role="assistant", tool_calls=[CALLED]))
+    line = exported(example, export_format)
+    assert line["prompt"] == [ASK, {"role": "assistant", "tool_calls": [OBJECT]}, asked[1]]
+    assert line["completion"] == [{"role": "assistant", "tool_calls": [OBJECT]}]
+
+
+def test_both_sides_of_a_pair_for_trl_have_the_arguments_of_calls_as_objects():
+    side = ChatMessage(role="assistant", tool_calls=[CALLED])
+    line = exported(msgspec.structs.replace(PAIR, rejected=side), ExportFormat.TRL_DPO)
+    assert line["rejected"] == [{"role": "assistant", "tool_calls": [OBJECT]}]
+
+
+@pytest.mark.parametrize("arguments", ['{"city": ', "[1]", "Bonn"])
+def test_a_call_whose_arguments_are_no_object_is_left_out_for_trl_only(arguments: str):
+    broken = CALLED | {"function": {"name": "f", "arguments": arguments}}
+    example = answer(ASK, answer=ChatMessage(role="assistant", tool_calls=[broken]))
+    told = [each for each in ExportFormat if exported(example, each) is not None]
+    assert told == [ExportFormat.RAW, ExportFormat.OPENAI_CHAT]
+
+
 def test_only_the_asked_split_is_exported():
     assert exported(PAIR, ExportFormat.RAW, split="train") is None
     assert exported(PAIR, ExportFormat.RAW, split="test") is not None

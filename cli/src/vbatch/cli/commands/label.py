@@ -35,9 +35,10 @@ class SampleBy(StrEnum):
     LENGTH = "length"
     DISAGREEMENT = "disagreement"
     MARGIN = "margin"
+    OUTLIER = "outlier"
 
 
-DOUBTS = (SampleBy.DISAGREEMENT, SampleBy.MARGIN)
+ORDERS = (SampleBy.DISAGREEMENT, SampleBy.MARGIN, SampleBy.OUTLIER)
 WHERE = ("model", "custom_id", "unjudged")
 
 Batches = Annotated[
@@ -53,8 +54,17 @@ By = Annotated[
     SampleBy,
     typer.Option(
         "--by",
-        help="Draw evenly from each model or each quarter by length, or take first what is in doubt: the judges differ "
-        "(disagreement), or the score is near a threshold (margin).",
+        help="Draw evenly from each model or each quarter by length; or take first what is in doubt: the judges differ "
+        "(disagreement), the score is near a threshold (margin), or it is unlike the other answers (outlier, with "
+        "--embeddings).",
+    ),
+]
+Embeddings = Annotated[
+    str | None,
+    typer.Option(
+        "--embeddings",
+        metavar="BATCH",
+        help="For --by outlier: a batch of embeddings of the answers, under the same custom_ids.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws the sample, and the sides of pairs.")]
@@ -76,6 +86,7 @@ class PushOptions:
     where: Where = None
     sample: Sample = None
     by: By = SampleBy.NONE
+    embeddings: Embeddings = None
     seed: Seed = 0
     template: Template = None
     title: Title = None
@@ -87,7 +98,7 @@ class PushOptions:
         return {
             "batch_ids": batches,
             "sample": self.sample,
-            **_sampling(self.by),
+            **_sampling(self.by, self.embeddings),
             "seed": self.seed,
             "template": self.template,
             "title": self.title,
@@ -151,8 +162,11 @@ def _finish(labeling: Labeling) -> None:
         err.print(f"{labeling.id} is {labeling.status}; see `vbatch label status {labeling.id}`.", markup=False)
 
 
-def _sampling(by: SampleBy) -> dict[str, object]:
-    return {"order": by.value} if by in DOUBTS else {"stratum": by.value}
+def _sampling(by: SampleBy, embeddings: str | None) -> dict[str, object]:
+    """Raises Misused."""
+    if (by is SampleBy.OUTLIER) != (embeddings is not None):
+        raise Misused("--by outlier and --embeddings BATCH belong together.")
+    return {"order": by.value, "embeddings": embeddings} if by in ORDERS else {"stratum": by.value}
 
 
 def _filters(where: Sequence[str]) -> dict[str, object]:

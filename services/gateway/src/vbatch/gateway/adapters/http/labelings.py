@@ -37,8 +37,11 @@ CREATE_LABELING: Description = {
             "type": "string",
             "enum": list(Order),
             "default": "drawn",
-            "description": "`disagreement` and `margin` take what was judged and is in doubt, most doubtful first.",
+            "description": "`disagreement` and `margin` take what was judged and is in doubt, most doubtful first; "
+            "`outlier` takes what has an embedding, the least like the others first.",
         },
+        "embeddings": STRING
+        | {"description": "For `outlier`: a batch of embeddings, each with the `custom_id` of its answer."},
         "seed": {"type": "integer", "minimum": 0, "default": 0},
         "model": STRING | {"description": "Only answers of this model."},
         "custom_id": STRING | {"description": "Only lines whose `custom_id` holds this text."},

@@ -1,4 +1,5 @@
-"""What a person should judge next: answers and pairs on which the judges differ, or whose score is not decisive."""
+"""What a person should judge next: answers and pairs on which the judges differ, whose score is not decisive, or which
+are unlike the others."""
 
 from __future__ import annotations
 
@@ -25,17 +26,20 @@ class Order(StrEnum):
     """The answers on which the largest share of pairs of judges differ."""
     MARGIN = "margin"
     """The answers whose mean score is nearest to a score at which the verdict changes."""
+    OUTLIER = "outlier"
+    """The answers whose embeddings are farthest from those of the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """`disagreement` is the share of pairs of judges who differ, 0 to 1; `margin` is a distance between scores, None if
-    no judge gave a score."""
+    no judge gave a score; `distance` is one between embeddings, None if there are none."""
 
     disagreement: float = 0.0
     margin: float | None = None
     score: float | None = None
     judge_count: int = 0
+    distance: float | None = None
 
 
 NO_DOUBT = Doubt()
@@ -66,6 +70,8 @@ def is_doubtful(doubt: Doubt, order: Order) -> bool:
             return doubt.disagreement > 0
         case Order.MARGIN:
             return doubt.margin is not None
+        case Order.OUTLIER:
+            return doubt.distance is not None
         case _:
             assert_never(order)
 
@@ -79,6 +85,8 @@ def urgency(doubt: Doubt, order: Order) -> float:
             return -doubt.disagreement
         case Order.MARGIN:
             return float("inf") if doubt.margin is None else doubt.margin
+        case Order.OUTLIER:
+            return float("inf") if doubt.distance is None else -doubt.distance
         case _:
             assert_never(order)
 

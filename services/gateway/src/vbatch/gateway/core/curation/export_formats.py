@@ -14,7 +14,8 @@ import msgspec
 
 from vbatch.contracts.previews import Json
 from vbatch.gateway.core.curation.examples import AnswerExample, Example, Lineage, PairExample
-from vbatch.gateway.core.curation.texts import ASSISTANT, SYSTEM, USER, ChatMessage
+from vbatch.gateway.core.curation.texts import ASSISTANT, SYSTEM, USER
+from vbatch.gateway.core.curation.tool_calls import ArgumentsUnreadable, Messages, with_decoded_calls
 
 SHAREGPT_ROLES = {SYSTEM: "system", USER: "human", ASSISTANT: "gpt", "tool": "observation"}
 
@@ -29,9 +30,6 @@ class ExportFormat(StrEnum):
     TRL_KTO = "trl-kto"
     SHAREGPT = "sharegpt"
     ALPACA = "alpaca"
-
-
-Messages = Sequence[msgspec.Raw | ChatMessage]
 
 
 class OpenAIChat(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -116,11 +114,17 @@ def export_lines(
 ) -> list[bytes]:
     """Return the lines of a data set in a format, without line ends. Examples that the format cannot express are left
     out."""
-    formatted = FORMATS[export_format]
     decoded = (_EXAMPLES.decode(line) for line in lines)
     examples = (example for example in decoded if split in (None, example.split))
-    exported = (formatted(example, example.lineage if has_lineage else None) for example in examples)
+    exported = (_formatted(example, export_format, has_lineage=has_lineage) for example in examples)
     return [_ENCODER.encode(line) for line in exported if line is not None]
+
+
+def _formatted(example: Example, export_format: ExportFormat, *, has_lineage: bool) -> Line | None:
+    try:
+        return FORMATS[export_format](example, example.lineage if has_lineage else None)
+    except ArgumentsUnreadable:
+        return None
 
 
 def _raw(example: Example, lineage: Lineage | None) -> Line | None:
@@ -143,13 +147,15 @@ def _openai_preference(example: Example, lineage: Lineage | None) -> Line | None
 def _trl_sft(example: Example, lineage: Lineage | None) -> Line | None:
     if not _is_good_answer(example):
         return None
-    return TrlSft(example.prompt, [example.answer], example.tools, lineage)
+    prompt, completion = with_decoded_calls(example.prompt), with_decoded_calls([example.answer])
+    return TrlSft(prompt, completion, example.tools, lineage)
 
 
 def _trl_dpo(example: Example, lineage: Lineage | None) -> Line | None:
     if not isinstance(example, PairExample):
         return None
-    return TrlDpo(example.prompt, [example.chosen], [example.rejected], example.tools, lineage)
+    prompt, chosen = with_decoded_calls(example.prompt), with_decoded_calls([example.chosen])
+    return TrlDpo(prompt, chosen, with_decoded_calls([example.rejected]), example.tools, lineage)
 
 
 def _trl_kto(example: Example, lineage: Lineage | None) -> Line | None:
@@ -157,8 +163,8 @@ def _trl_kto(example: Example, lineage: Lineage | None) -> Line | None:
     if not isinstance(example, AnswerExample):
         return None
     return TrlKto(
-        prompt=example.prompt,
-        completion=[example.answer],
+        prompt=with_decoded_calls(example.prompt),
+        completion=with_decoded_calls([example.answer]),
         label=example.is_good,
         tools=example.tools,
         lineage=lineage,

@@ -68,6 +68,8 @@ class LabelingParams:
     is_unjudged: bool
     project_id: int | None
     order: Order = Order.DRAWN
+    embeddings: BatchId | None = None
+    """The batch with the embeddings of the answers, for the order of outliers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +124,10 @@ def parse_labeling_params(raw: bytes) -> LabelingParams:
     sample, project = given.get("sample"), given.get("project_id")
     title = given.get("title")
     template = given.get("template")
+    batch_ids = asked_batch_ids(given["batch_ids"])
+    order = one_of(given.get("order", "drawn"), tuple(Order), "order")
     return LabelingParams(
-        batch_ids=asked_batch_ids(given["batch_ids"]),
+        batch_ids=batch_ids,
         request_id=text_within(given["request_id"], "request_id", REQUEST_ID_BYTES_MAX)
         if "request_id" in given
         else None,
@@ -138,7 +142,8 @@ def parse_labeling_params(raw: bytes) -> LabelingParams:
         project_id=None
         if project is None
         else integer_between(integer(project, "project_id"), "project_id", 1, PROJECT_MAX),
-        order=one_of(given.get("order", "drawn"), tuple(Order), "order"),
+        order=order,
+        embeddings=_asked_embeddings(given.get("embeddings"), order, batch_ids),
     )
 
 
@@ -210,6 +215,7 @@ _OPTIONAL = (
     "unjudged",
     "project_id",
     "order",
+    "embeddings",
 )
 
 
@@ -222,6 +228,20 @@ def asked_batch_ids(value: object) -> tuple[BatchId, ...]:
         if not is_batch_id(batch_id):
             raise no_such_batch(batch_id)
     return tuple(BatchId(batch_id) for batch_id in ids)
+
+
+def _asked_embeddings(value: object, order: Order, batch_ids: Sequence[BatchId]) -> BatchId | None:
+    """Return the batch of embeddings, which only the order of outliers needs. Raises Refusal."""
+    if order is not Order.OUTLIER:
+        if value is not None:
+            raise Refusal(Reason.VALUE_INVALID, "'embeddings' is for the order 'outlier' only.", "embeddings")
+        return None
+    if value is None:
+        raise parameter_missing("embeddings")
+    if len(batch_ids) > 1:
+        raise Refusal(Reason.VALUE_INVALID, "Outliers are among the answers of one batch.", "batch_ids")
+    [batch_id] = asked_batch_ids([value])
+    return batch_id
 
 
 def _status(record: LabelingRecord) -> str:
