@@ -104,6 +104,17 @@ def _binding(processor: Processor) -> tuple[Choice, ...]:
     return (Choice(BINDING, ",".join(str(core.number) for core in cores), reason),)
 
 
+def core_bindings(processor: Processor) -> tuple[str, ...]:
+    """The bindings worth measuring: every core, one thread a core, and one core left to what feeds the engine. There is
+    none where a cgroup grants time instead of cores."""
+    every = list(processor.logical_cores)
+    if len(every) < 2 or (processor.quota is not None and processor.quota < len(every)):
+        return ()
+    single = _one_thread_each(every)
+    ways = (every, single, single[1:] or every)
+    return tuple(dict.fromkeys(",".join(str(core.number) for core in way) for way in ways))
+
+
 def _cores(processor: Processor) -> tuple[list[LogicalCore], str]:
     """The cores that compute, and why these were chosen."""
     node = _largest_node(processor)

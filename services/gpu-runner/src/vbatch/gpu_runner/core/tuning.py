@@ -26,15 +26,20 @@ REQUESTS_FIRST_ROUND_MIN = 32
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The arguments that differ from the current profile; empty for that profile itself."""
+    """The arguments that differ from the current profile, and in capitals the variables of the engine's environment;
+    empty for that profile itself."""
 
     changes: Mapping[str, ArgumentValue]
 
     def applied(self, definition: ModelDefinition, device: Device) -> ModelDefinition:
+        own = definition.cpu if device.kind is DeviceKind.CPU else definition
+        variables = {name: str(value) for name, value in self.changes.items() if name.isupper()}
+        arguments = {**own.arguments, **{name: value for name, value in self.changes.items() if name not in variables}}
+        environment = {**own.environment, **variables}
         if device.kind is DeviceKind.CPU:
-            cpu = msgspec.structs.replace(definition.cpu, arguments={**definition.cpu.arguments, **self.changes})
+            cpu = msgspec.structs.replace(definition.cpu, arguments=arguments, environment=environment)
             return msgspec.structs.replace(definition, cpu=cpu)
-        return msgspec.structs.replace(definition, arguments={**definition.arguments, **self.changes})
+        return msgspec.structs.replace(definition, arguments=arguments, environment=environment)
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {toml(value)}" for name, value in self.changes.items()) or "as it stands"

@@ -1,0 +1,89 @@
+"""How two engines are compared on a machine whose speed varies: they answer in turn, and only the ratio of two
+neighbouring rounds counts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from statistics import median
+
+PAIRS_MAX = 3
+CONTENDER_RATIO = 1.1
+"""A point that is this many times slower than the chosen settings in the first pair is not measured a second time."""
+ROUND_SECONDS = 8.0
+ROUND_REQUESTS_MIN = 16
+
+Rate = Callable[[int], Awaitable[float]]
+"""Answers this many requests with an engine that is ready, and returns the requests per second."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Requests per second of two rounds, one after the other."""
+
+    chosen: float
+    point: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast the chosen settings are."""
+        return self.chosen / self.point
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The device's choices beside one point of the grid. Without pairs the point's engine did not start or answer, and
+    `fault` says why."""
+
+    name: str
+    pairs: tuple[Pair, ...] = ()
+    start_seconds: float = 0.0
+    fault: str = ""
+
+    @property
+    def ratio(self) -> float:
+        return median(pair.ratio for pair in self.pairs)
+
+    @property
+    def spread(self) -> float:
+        """The largest ratio of a pair by the smallest."""
+        ratios = [pair.ratio for pair in self.pairs]
+        return max(ratios) / min(ratios)
+
+    @property
+    def point_rate(self) -> float:
+        return median(pair.point for pair in self.pairs)
+
+    @property
+    def chosen_rate(self) -> float:
+        return median(pair.chosen for pair in self.pairs)
+
+
+async def pairs_of(chosen: Rate, point: Rate, requests: int, pairs_max: int = PAIRS_MAX) -> tuple[Pair, ...]:
+    """Measure pairs, the other engine first in every second one."""
+    sizes = await _size(chosen, requests), await _size(point, requests)
+    pairs: list[Pair] = []
+    while len(pairs) < pairs_max and (not pairs or median(pair.ratio for pair in pairs) < CONTENDER_RATIO):
+        pairs.append(await _pair(chosen, point, sizes, is_point_first=len(pairs) % 2 == 1))
+    return tuple(pairs)
+
+
+async def _pair(chosen: Rate, point: Rate, sizes: tuple[int, int], *, is_point_first: bool) -> Pair:
+    if is_point_first:
+        of_point = await point(sizes[1])
+        return Pair(await chosen(sizes[0]), of_point)
+    of_chosen = await chosen(sizes[0])
+    return Pair(of_chosen, await point(sizes[1]))
+
+
+async def _size(rate: Rate, requests: int) -> int:
+    """The requests of one round: fewer for an engine that would take much longer than ROUND_SECONDS."""
+    first = await rate(min(ROUND_REQUESTS_MIN, requests))
+    affordable = 2 * first * ROUND_SECONDS  # a full engine is faster than this first look says
+    return max(min(ROUND_REQUESTS_MIN, requests), min(requests, int(affordable)))
+
+
+def best_ratio(comparisons: list[Comparison]) -> float | None:
+    """The chosen settings beside the best of the grid: 1.0 if no point is faster; None if nothing was measured."""
+    ratios = [comparison.ratio for comparison in comparisons if comparison.pairs]
+    return min(1.0, *ratios) if ratios else None
