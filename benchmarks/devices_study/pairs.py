@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from statistics import median
 
-PAIRS_MAX = 3
+PAIRS_MIN, PAIRS_MAX = 2, 6
 CONTENDER_RATIO = 1.1
-"""A point that is this many times slower than the chosen settings in the first pair is not measured a second time."""
-ROUND_SECONDS = 8.0
+"""A point that is this many times slower than the chosen settings after PAIRS_MIN pairs is measured no further."""
+ROUND_SECONDS = 5.0
+"""Short rounds in turn: other programs then slow both engines down, and the median leaves out the rest."""
 ROUND_REQUESTS_MIN = 16
 
 Rate = Callable[[int], Awaitable[float]]
@@ -63,9 +64,14 @@ async def pairs_of(chosen: Rate, point: Rate, requests: int, pairs_max: int = PA
     """Measure pairs, the other engine first in every second one."""
     sizes = await _size(chosen, requests), await _size(point, requests)
     pairs: list[Pair] = []
-    while len(pairs) < pairs_max and (not pairs or median(pair.ratio for pair in pairs) < CONTENDER_RATIO):
+    while len(pairs) < min(PAIRS_MIN, pairs_max) or (len(pairs) < pairs_max and _may_win(pairs)):
         pairs.append(await _pair(chosen, point, sizes, is_point_first=len(pairs) % 2 == 1))
     return tuple(pairs)
+
+
+def _may_win(pairs: list[Pair]) -> bool:
+    """Whether the point may be as fast as the chosen settings, as far as these pairs say."""
+    return median(pair.ratio for pair in pairs) < CONTENDER_RATIO
 
 
 async def _pair(chosen: Rate, point: Rate, sizes: tuple[int, int], *, is_point_first: bool) -> Pair:
