@@ -12,12 +12,18 @@ import pytest
 
 from benchmarks.gpu_day import PAGE, PARTS
 from benchmarks.gpu_day_study.table import ROWS, filled, table
+from benchmarks.report import Figure
 from tests.support.paths import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "gpu_day.sh"
 SECONDS_MAX = 60.0
 DAY_SECONDS_MAX = 12 * 60
-FIGURES = {"gpu_name": "NVIDIA H200", "gpu_driver": "580.82", "fit_measured_gib": 9.81, "sleep_wakes": "6, 0"}
+FIGURES: dict[str, Figure] = {
+    "gpu_name": "NVIDIA H200",
+    "gpu_driver": "580.82",
+    "fit_measured_gib": 9.81,
+    "sleep_wakes": "6, 0",
+}
 """Numbers of no measurement; they only have to arrive in their cells."""
 
 

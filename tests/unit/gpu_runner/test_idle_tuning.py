@@ -123,7 +123,7 @@ def test_where_a_container_has_no_cores_of_its_own_no_threads_are_tried():
 
 def test_what_won_is_measured_together_after_the_current_settings_once_more():
     others = [Candidate({"a": "1"}), Candidate({"a": "2"}), Candidate({"b": "1"}), Candidate({"c": "1"})]
-    first = [trial(10.0), trial(13.0, a="1"), trial(14.0, a="2"), trial(12.5, b="1"), trial(11.0, c="1")]
+    first = [trial(10.0), trial(13.0, a="1"), trial(14.0, a="2"), trial(12.7, b="1"), trial(12.1, c="1")]
     assert [next_candidate(first[:count], others) for count in range(5)] == [Candidate({}), *others]
     assert next_candidate(first, others) == Candidate({})
     second = [*first, trial(10.5)]
@@ -133,10 +133,18 @@ def test_what_won_is_measured_together_after_the_current_settings_once_more():
     assert verdict(last, others) == Tuned({"a": "2", "b": "1"}, 10.5, 15.0)
 
 
+def test_a_win_over_a_slow_moment_of_the_current_settings_is_none():
+    others = [Candidate({"a": "1"})]
+    trials = [trial(10.0), trial(13.0, a="1"), trial(12.9)]
+    assert next_candidate(trials, others) is None
+    assert verdict(trials, others) == Tuned({}, 12.9, 12.9)
+
+
 def test_a_win_that_the_second_round_does_not_confirm_changes_nothing():
     others = [Candidate({"a": "1"})]
-    trials = [trial(10.0), trial(13.0, a="1"), trial(12.9), trial(13.1, a="1")]
-    assert verdict(trials, others) == Tuned({}, 12.9, 12.9)
+    trials = [trial(10.0), trial(13.0, a="1"), trial(10.1), trial(11.0, a="1")]
+    assert next_candidate(trials, others) is None
+    assert verdict(trials, others) == Tuned({}, 10.1, 10.1)
 
 
 def test_where_nothing_wins_by_more_than_the_noise_the_first_round_decides():
@@ -316,12 +324,13 @@ async def test_an_idle_runner_measures_keeps_the_result_and_says_so(tmp_path: Pa
     scene = Scene(tmp_path)
     await scene.measured()
     (told,) = scene.told
-    assert [(setting.name, setting.value) for setting in told.changes] == [("dtype", "float32")]
+    changes = {setting.name: setting.value for setting in told.changes}
+    assert changes["dtype"] == "float32"
     assert (told.model, told.device, told.engine) == (MODEL.id, "of tomorrow", "vllm 0.32.0")
     assert told.rate > told.rate_before > 0
     assert told.trial_count == 7
     kept = await files(tmp_path).find(MODEL)
-    assert kept is not None and kept.changes == {"dtype": "float32"}
+    assert kept is not None and kept.changes["dtype"] == "float32"
     assert scene.launcher.running == 0
 
 

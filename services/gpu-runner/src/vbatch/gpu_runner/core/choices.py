@@ -13,7 +13,7 @@ from vbatch.contracts.models import ArgumentValue, DeviceOverrides, ModelDefinit
 from vbatch.gpu_runner.core.gpu import Gpu
 from vbatch.gpu_runner.core.processor import Feature, LogicalCore, Processor
 
-DTYPE, KV_DTYPE, EAGER = "dtype", "kv-cache-dtype", "enforce-eager"
+DTYPE, KV_DTYPE, EAGER, QUANTIZATION = "dtype", "kv-cache-dtype", "enforce-eager", "quantization"
 BLOCK_SIZE, BATCHED_TOKENS = "block-size", "max-num-batched-tokens"
 BINDING, THREADS = "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS"
 NO_BINDING = "nobind"

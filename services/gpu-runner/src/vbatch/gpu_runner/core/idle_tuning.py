@@ -2,8 +2,8 @@
 when another setting wins.
 
 First each setting that matters most is changed by itself: the dtype, the threads, whether the model is compiled. Then
-what helped is measured together, after the current settings once more. Engines of one model differ by a sixth from one
-hour to another, so a change counts only if it wins by more than that, in both rounds.
+the current settings are measured once more, and what still wins is measured together. Engines of one model differ by a
+sixth from one hour to another, so a change counts only if it wins by more than that, in both rounds.
 """
 
 from __future__ import annotations
@@ -87,11 +87,14 @@ def alternatives(definition: ModelDefinition, profile: Profile, device: Device) 
 
 def next_candidate(trials: Sequence[Trial], others: Sequence[Candidate]) -> Candidate | None:
     """Return what to measure after these trials, which were measured in this order; None once they decide."""
-    first_round = [Candidate({}), *others]
+    current = Candidate({})
+    first_round = [current, *others]
+    if _has_no_rate(trials):
+        return None
     if len(trials) < len(first_round):
-        return first_round[len(trials)] if not _has_no_rate(trials) else None
-    challenger = _challenger(trials[: len(first_round)])
-    second_round = [Candidate({}), challenger] if challenger else []
+        return first_round[len(trials)]
+    challenger = _challenger(trials)
+    second_round = [current, challenger] if challenger else []
     done = len(trials) - len(first_round)
     return second_round[done] if done < len(second_round) else None
 
@@ -100,11 +103,16 @@ def verdict(trials: Sequence[Trial], others: Sequence[Candidate]) -> Tuned | Non
     """Return the result of trials that decide; None if the current settings could not be measured."""
     if _has_no_rate(trials):
         return None
-    before = max((trial.requests_a_second for trial in trials if not trial.candidate.changes), default=0.0)
-    last = trials[-1]
-    if len(trials) == len(others) + 3 and last.requests_a_second >= WIN_RATIO * before:
+    before, last = _rate_before(trials), trials[-1]
+    has_challenger = len(trials) == len(others) + 3
+    if has_challenger and last.requests_a_second >= WIN_RATIO * before:
         return Tuned(dict(last.candidate.changes), before, last.requests_a_second)
     return Tuned({}, before, before)
+
+
+def _rate_before(trials: Sequence[Trial]) -> float:
+    """The rate of the current settings, the better one if they were measured twice."""
+    return max((trial.requests_a_second for trial in trials if not trial.candidate.changes), default=0.0)
 
 
 def _has_no_rate(trials: Sequence[Trial]) -> bool:
@@ -114,8 +122,8 @@ def _has_no_rate(trials: Sequence[Trial]) -> bool:
 
 def _challenger(trials: Sequence[Trial]) -> Candidate | None:
     """All changes that won, the best value of each setting."""
-    before = trials[0].requests_a_second
-    winners = [trial for trial in trials[1:] if not trial.fault and trial.requests_a_second >= WIN_RATIO * before]
+    before = _rate_before(trials)
+    winners = [trial for trial in trials if not trial.fault and trial.requests_a_second >= WIN_RATIO * before]
     changes: dict[str, ArgumentValue] = {}
     for trial in sorted(winners, key=lambda trial: trial.requests_a_second):
         changes |= trial.candidate.changes

@@ -16,6 +16,7 @@ from vbatch.gpu_runner.core.tuning import (
     candidates,
     combined,
     first_round_requests,
+    is_coarser,
     next_round,
 )
 from vbatch.gpu_runner.ports import (
@@ -41,12 +42,14 @@ class Untunable(Exception):
 
 
 async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, described: OnTrial) -> Candidate:
-    """Return the best profile; `described` receives every trial. Raises Untunable."""
+    """Return the best profile with answers as fine as they are now; `described` receives every trial, those of coarser
+    profiles, too. Raises Untunable."""
     requests = first_round_requests(definition, device)
     trials = [
         await _trial(candidate, definition, device, launcher, requests, described)
         for candidate in candidates(definition, device)
     ]
+    trials = [trial for trial in trials if not is_coarser(trial.candidate)]
     left = [*next_round(trials), *combined(trials)]
     while len(left) > 1:
         requests *= 2
