@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.devices_study.demo import demo, doctor_seconds
-from benchmarks.devices_study.grid import DEFAULT, Lab, compared, definition_of, prepared
+from benchmarks.devices_study.grid import DEFAULT, ITSELF, Lab, compared, definition_of, prepared
 from benchmarks.devices_study.pairs import PAIRS_MAX, Comparison, best_ratio
 from benchmarks.devices_study.processors import AVX2, AVX512, NATIVE, Pretended
 from tests.support.paths import ROOT
@@ -32,6 +32,7 @@ REQUESTS = {CHAT: 160, EMBEDDING: 800}
 PRETENDED_WORK = ((AVX2, CHAT), (AVX512, CHAT))
 NATIVE_WORK = ((NATIVE, CHAT), (NATIVE, EMBEDDING))
 QUICK_SHARE = 16
+BESIDE_THE_GRID = (DEFAULT, ITSELF)
 ENGINE_PYTHON = ROOT / ".engine" / "bin" / "python"
 HOME = ROOT / "var" / "bench-devices"
 FAULT_CHARS_MAX = 200
@@ -41,7 +42,9 @@ Study = dict[str, list[Comparison]]
 
 
 def main(arguments: argparse.Namespace) -> None:
-    lab = Lab(arguments.engine_python.absolute(), HOME, 1 if arguments.quick else PAIRS_MAX)
+    lab = Lab(
+        arguments.engine_python.absolute(), HOME, 1 if arguments.quick else arguments.pairs, tuple(arguments.points)
+    )
     asyncio.run(prepared(lab, [definition_of(model) for model in REQUESTS]))
     figures: dict[str, report.Figure] = {**_features(), "doctor_seconds": round(doctor_seconds(), 2)}
     for processor in (NATIVE, AVX2) if arguments.pretended else (NATIVE,):
@@ -80,15 +83,23 @@ def _results(study: Study) -> dict[str, report.Figure]:
     """The results on this processor, from the worse of the two models; and for a pretended one, what choosing bfloat16
     would have cost."""
     native = [study.get(f"{NATIVE.name}_{short}", []) for short in SHORT.values()]
-    grids = [[found for found in comparisons if found.name != DEFAULT] for comparisons in native]
-    defaults = [[found for found in comparisons if found.name == DEFAULT] for comparisons in native]
+    grids = [[found for found in comparisons if found.name not in BESIDE_THE_GRID] for comparisons in native]
+    defaults = [_ratio(found) for comparisons in native for found in comparisons if found.name == DEFAULT]
     pretended = {f"{processor.name}_{SHORT[CHAT]}": processor for processor, _ in PRETENDED_WORK}
     return {
-        "chosen_vs_default": _least([_ratio(found[0]) for found in defaults if found]),
-        "chosen_vs_best_of_grid": _least([best_ratio(grid) for grid in grids]),
+        "chosen_vs_default": _least(defaults),
+        "chosen_vs_best_of_grid": _least(
+            [best_ratio([found.ratio for found in grid if found.pairs]) for grid in grids]
+        ),
+        "chosen_vs_best_of_grid_by_cpu": _least([best_ratio(_cpu_ratios(grid)) for grid in grids]),
+        "grid_points": ", ".join(f"{short} {len(grid)}" for short, grid in zip(SHORT.values(), grids, strict=True)),
         "noise": _largest([found.spread for comparisons in native for found in comparisons if found.pairs]),
         **{f"{head}_chosen_vs_bfloat16": _ratio(study[head][0]) for head in pretended if study.get(head)},
     }
+
+
+def _cpu_ratios(grid: Sequence[Comparison]) -> list[float]:
+    return [found.cpu_ratio for found in grid if found.cpu_ratio is not None]
 
 
 def _ratio(comparison: Comparison) -> float | None:
@@ -96,7 +107,9 @@ def _ratio(comparison: Comparison) -> float | None:
 
 
 def _least(ratios: Sequence[float | None]) -> float | None:
-    return min((round(ratio, 3) for ratio in ratios if ratio is not None), default=None)
+    """The least ratio; None if one of them, or every one, was not measured."""
+    known = [round(ratio, 3) for ratio in ratios if ratio is not None]
+    return min(known) if known and len(known) == len(ratios) else None
 
 
 def _largest(spreads: Sequence[float]) -> float | None:
@@ -110,6 +123,7 @@ def _told(name: str, comparison: Comparison) -> dict[str, report.Figure]:
         return {f"{name}_fault": comparison.fault.partition("\n")[0][:FAULT_CHARS_MAX]}
     return {
         f"{name}_chosen_ratio": round(comparison.ratio, 3),
+        f"{name}_cpu_ratio": None if comparison.cpu_ratio is None else round(comparison.cpu_ratio, 3),
         f"{name}_pairs": len(comparison.pairs),
         f"{name}_spread": round(comparison.spread, 3),
         f"{name}_requests_per_second": round(comparison.point_rate, 2),
@@ -137,6 +151,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few requests each, nothing written")
     parser.add_argument("--engine-python", type=Path, default=ENGINE_PYTHON, help="the Python that has vLLM")
     parser.add_argument("--pretended", action="store_true", help="older processors, too")
+    parser.add_argument("--pairs", type=int, default=PAIRS_MAX, help="rounds of two engines in turn, at most")
+    parser.add_argument(
+        "--points", nargs="*", default=(), help="only these: itself, default, compiled, dtype_float32 …"
+    )
     return parser.parse_args()
 
 

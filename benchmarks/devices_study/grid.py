@@ -12,22 +12,23 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import psutil
 
-from benchmarks.devices_study.pairs import PAIRS_MAX, Comparison, pairs_of
+from benchmarks.devices_study.pairs import PAIRS_MAX, Comparison, Round, pairs_of
 from benchmarks.devices_study.processors import Pretended, taken_for
 from tests.support.paths import ROOT
 from vbatch.contracts.models import ArgumentValue, ModelDefinition
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
-from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
+from vbatch.gpu_runner.adapters.engine.pool.model_cache import CachedEngine, ModelCache
 from vbatch.gpu_runner.adapters.engine.process.child import Child
 from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
 from vbatch.gpu_runner.core.choices import DTYPE, EAGER
 from vbatch.gpu_runner.core.command import Device, EngineCommand
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.tuning import Candidate, candidates
-from vbatch.gpu_runner.flows.tuning import measured_rate
-from vbatch.gpu_runner.ports import AnswerTooLarge, ConnectionLost, Engine, EngineFailed, RequestTimedOut
+from vbatch.gpu_runner.flows.tuning import WARM_UP_REQUESTS, measured_rate
+from vbatch.gpu_runner.ports import AnswerTooLarge, ConnectionLost, EngineFailed, RequestTimedOut
 
 CHOSEN, DEFAULT, ITSELF = "chosen", "default", "itself"
 
@@ -46,11 +47,12 @@ class Point:
 @dataclass(frozen=True)
 class Lab:
     """Where engines are started: models prepared in `home` are kept. Rounds of `requests` are measured, `pairs_max`
-    times at most."""
+    times at most. `points` names those to measure, all of them if it is empty."""
 
     engine_python: Path
     home: Path
     pairs_max: int = PAIRS_MAX
+    points: tuple[str, ...] = ()
 
     def paths(self, name: str) -> RunnerPaths:
         """The paths of one of the two engines that are up together."""
@@ -86,7 +88,8 @@ async def compared(
         completed = (await chosen.profile(definition)).definition
         async with _up(chosen, completed) as (engine, start_seconds):
             sys.stderr.write(f"{definition.id} {CHOSEN}: up in {start_seconds:.0f} s\n")
-            for point in _points(completed, device, processor):
+            found = _points(completed, device, processor)
+            for point in [point for point in found if not lab.points or point.name in lab.points]:
                 compare = partial(_compared, lab, engine, point, requests)
                 described(await compare(definition if point.name == DEFAULT else completed, device))
 
@@ -108,15 +111,14 @@ def _name(candidate: Candidate) -> str:
 
 
 async def _compared(
-    lab: Lab, chosen: Engine, point: Point, requests: int, definition: ModelDefinition, device: Device
+    lab: Lab, chosen: CachedEngine, point: Point, requests: int, definition: ModelDefinition, device: Device
 ) -> Comparison:
     found = replace(device, processor=None, cores=()) if point.name == DEFAULT else device
     launcher = _launcher(lab, "point", found)
     tried = Candidate(point.changes).applied(definition, found)
     try:
         async with _up(launcher, tried) as (engine, start_seconds):
-            rates = partial(measured_rate, chosen), partial(measured_rate, engine)
-            pairs = await pairs_of(*rates, requests, lab.pairs_max)
+            pairs = await pairs_of(partial(_round, chosen), partial(_round, engine), requests, lab.pairs_max)
             comparison = Comparison(point.name, pairs, start_seconds)
     except (EngineFailed, ConnectionLost, RequestTimedOut, AnswerTooLarge) as error:
         comparison = Comparison(point.name, fault=str(error) or type(error).__name__)
@@ -124,12 +126,30 @@ async def _compared(
     return comparison
 
 
+async def _round(engine: CachedEngine, requests: int) -> Round:
+    before = _cpu_seconds(engine)
+    rate = await measured_rate(engine, requests)
+    return Round(rate, (_cpu_seconds(engine) - before) / (requests + WARM_UP_REQUESTS))
+
+
+def _cpu_seconds(engine: CachedEngine) -> float:
+    """The processor time of all processes of the engine so far."""
+    child = engine.loaded.engine.child
+    assert child is not None, "the engine is a process of ours"
+    below = psutil.Process(child.pid).children(recursive=True)
+    times = [process.cpu_times() for process in below]
+    return sum(each.user + each.system for each in times)
+
+
 def _told(comparison: Comparison) -> str:
     if comparison.fault:
         return f"{comparison.name}: {comparison.fault}"
     ratios = ", ".join(f"{pair.ratio:.3f}" for pair in comparison.pairs)
     rates = f"{comparison.point_rate:.2f} requests/s where the choices made {comparison.chosen_rate:.2f}"
-    return f"{comparison.name}: {rates} (ratios {ratios}), up in {comparison.start_seconds:.0f} s"
+    cpu = "unknown" if comparison.cpu_ratio is None else f"{comparison.cpu_ratio:.3f}"
+    return (
+        f"{comparison.name}: {rates} (ratios {ratios}; of processor time {cpu}), up in {comparison.start_seconds:.0f} s"
+    )
 
 
 def _launcher(lab: Lab, name: str, device: Device) -> ModelCache:
@@ -138,7 +158,7 @@ def _launcher(lab: Lab, name: str, device: Device) -> ModelCache:
 
 
 @asynccontextmanager
-async def _up(launcher: ModelCache, definition: ModelDefinition) -> AsyncIterator[tuple[Engine, float]]:
+async def _up(launcher: ModelCache, definition: ModelDefinition) -> AsyncIterator[tuple[CachedEngine, float]]:
     """An engine that answers, and after how many seconds it did. Raises EngineFailed."""
     clock = asyncio.get_running_loop().time
     began = clock()
