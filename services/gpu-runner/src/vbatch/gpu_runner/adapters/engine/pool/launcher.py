@@ -177,7 +177,8 @@ class EngineLauncher:
         """Return the profile, based on the model's files if they are here; a model that has yet to be made is judged
         later."""
         shape = await asyncio.to_thread(shape_of_source, self._place(definition))
-        tuned = await self._tuned.find(definition) if self._tuned else None
+        is_ours = definition.engine is EngineKind.VLLM
+        tuned = await self._tuned.find(definition) if self._tuned and is_ours else None
         return profile_on(definition, self._device, shape, tuned.choices() if tuned else ())
 
     async def need(self, definition: ModelDefinition) -> Need:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from vbatch.contracts.events import EngineOrigin
 from vbatch.contracts.models import ModelDefinition
-from vbatch.gpu_runner.adapters.device import free_bytes, machine_free_bytes
+from vbatch.gpu_runner.adapters.device import DeviceTrouble, free_bytes, machine_free_bytes
 from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.pool.model_cache import CachedEngine, ModelCache
 from vbatch.gpu_runner.adapters.engine.pool.standby import NICENESS_BESIDE_WORK
@@ -47,11 +47,18 @@ class Trials:
         return await self.launcher.origin(definition)
 
     async def launch(self, definition: ModelDefinition) -> CachedEngine:
-        """Start the engine if there is memory for it. Raises EngineFailed."""
+        """Start the engine if there is memory for it. Raises EngineFailed for every trouble: a trial may fail, but must
+        not end the runner."""
+        try:
+            await self._check_memory(definition)
+            return await self.launcher.launch(definition)
+        except (DeviceTrouble, OSError) as error:
+            raise EngineFailed(str(error)) from error
+
+    async def _check_memory(self, definition: ModelDefinition) -> None:
         need = await self.launcher.launcher.need(definition)
         free = await free_bytes(self.device)
         room = machine_free_bytes() - self.spare_bytes if free is None else free
         if need.device_bytes is None or need.device_bytes > room:
             wanted = "an unknown amount" if need.device_bytes is None else f"{need.device_bytes / GIB:.1f} GiB"
             raise EngineFailed(f"it takes {wanted}, and {max(0, room) / GIB:.1f} GiB are free beside the loaded models")
-        return await self.launcher.launch(definition)
