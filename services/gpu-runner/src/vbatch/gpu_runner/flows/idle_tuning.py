@@ -151,9 +151,9 @@ class IdleTuner:
         return trial
 
     async def _conclude(self, tuning: _Round, tuned: Tuned) -> None:
-        await self.settings.keep(tuning.definition, tuned)
         changes = described_changes(tuned)
         origin = await self.launcher.origin(tuning.definition)
+        await self.settings.keep(tuning.definition, tuned)  # nothing is awaited between this and the event
         reasons = {choice.name: choice.reason for choice in tuned.choices()}
         event = ProfileTuned(
             at=self.now(),
