@@ -1,6 +1,7 @@
 """What the device's choices are worth: `./taskw bench:devices` runs the demo and `vbatch doctor`, then real vLLM with
-the device's choices, with vLLM's own defaults and with a small grid around them. It writes
-benchmarks/results/devices.json after each of them, because all of it takes long on a busy machine.
+the device's choices beside vLLM's own defaults and beside each point of the grid of `vbatch tune`. Two engines are
+loaded at a time and answer in turn, so that only rates of the same minute are compared. It writes
+benchmarks/results/devices.json after each comparison, because all of it takes long on a busy machine.
 
 `-- --pretended` adds this processor without some of its instruction sets: the kernels that an older one would run
 (vLLM's, oneDNN's, MKL's and ATen's), on this one's clock, caches and memory, so only ratios within one processor are
@@ -13,43 +14,64 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks import report
 from benchmarks.devices_study.demo import demo, doctor_seconds
-from benchmarks.devices_study.grid import CHOSEN, DEFAULT, Lab, Point, definition_of, grid, measured, prepared
+from benchmarks.devices_study.grid import DEFAULT, ITSELF, Lab, compared, definition_of, prepared
+from benchmarks.devices_study.pairs import PAIRS_MAX, Comparison, best_ratio
 from benchmarks.devices_study.processors import AVX2, AVX512, NATIVE, Pretended
 from tests.support.paths import ROOT
 from vbatch.gpu_runner.adapters.machine import read_processor
-from vbatch.gpu_runner.core.choices import DTYPE, processor_choices
-from vbatch.gpu_runner.core.tuning import Trial
 
 CHAT, EMBEDDING = "HuggingFaceTB/SmolLM2-135M-Instruct", "sentence-transformers/all-MiniLM-L6-v2"
 SHORT = {CHAT: "chat", EMBEDDING: "embedding"}
-REQUESTS = {CHAT: 160, EMBEDDING: 1_600}
-WORK = ((NATIVE, CHAT), (AVX2, CHAT), (NATIVE, EMBEDDING), (AVX512, CHAT))
+REQUESTS = {CHAT: 160, EMBEDDING: 800}
+PRETENDED_WORK = ((AVX2, CHAT), (AVX512, CHAT))
 NATIVE_WORK = ((NATIVE, CHAT), (NATIVE, EMBEDDING))
-SLOW_SHARE = 8
-"""A pretended processor gets this many times less work, because it is that much slower."""
+QUICK_SHARE = 16
+BESIDE_THE_GRID = (DEFAULT, ITSELF)
 ENGINE_PYTHON = ROOT / ".engine" / "bin" / "python"
 HOME = ROOT / "var" / "bench-devices"
+FAULT_CHARS_MAX = 200
+
+Study = dict[str, list[Comparison]]
+"""The comparisons by processor and model."""
 
 
 def main(arguments: argparse.Namespace) -> None:
-    lab = Lab(arguments.engine_python.absolute(), HOME)
+    lab = Lab(
+        arguments.engine_python.absolute(), HOME, 1 if arguments.quick else arguments.pairs, tuple(arguments.points)
+    )
     asyncio.run(prepared(lab, [definition_of(model) for model in REQUESTS]))
     figures: dict[str, report.Figure] = {**_features(), "doctor_seconds": round(doctor_seconds(), 2)}
     for processor in (NATIVE, AVX2) if arguments.pretended else (NATIVE,):
         figures |= _demo(lab, processor)
-    trials: dict[str, Trial] = {}
-    for name, trial in _trials(lab, WORK if arguments.pretended else NATIVE_WORK, 16 if arguments.quick else 1):
-        trials[name] = trial
-        figures |= {**_told(name, trial), **_of_native(trials), **_of_pretended(trials)}
-        if not arguments.quick:
-            _write(figures)
+    study: Study = {}
+    for processor, model in (*NATIVE_WORK, *PRETENDED_WORK) if arguments.pretended else NATIVE_WORK:
+        comparisons = study[f"{processor.name}_{SHORT[model]}"] = list[Comparison]()
+        described = partial(_add, comparisons, figures, study, is_kept=not arguments.quick)
+        requests = REQUESTS[model] // (QUICK_SHARE if arguments.quick else 1)
+        asyncio.run(compared(lab, definition_of(model), processor, requests, described))
     for name, value in figures.items():
         sys.stdout.write(f"{name:64} {value}\n")
+
+
+def _add(
+    comparisons: list[Comparison],
+    figures: dict[str, report.Figure],
+    study: Study,
+    comparison: Comparison,
+    *,
+    is_kept: bool,
+) -> None:
+    comparisons.append(comparison)
+    head = next(head for head, found in study.items() if found is comparisons)
+    figures |= {**_told(f"{head}_{comparison.name}", comparison), **_results(study)}
+    if is_kept:
+        _write(figures)
 
 
 def _write(figures: dict[str, report.Figure]) -> None:
@@ -57,65 +79,55 @@ def _write(figures: dict[str, report.Figure]) -> None:
     report.write("devices", command, figures)
 
 
-def _trials(lab: Lab, work: Sequence[tuple[Pretended, str]], share: int) -> Iterator[tuple[str, Trial]]:
-    """The trials by `processor_model_point`."""
-    for processor, model in work:
-        for point, trial in measured(lab, model, processor, _points(processor, model, REQUESTS[model] // share)):
-            yield f"{processor.name}_{SHORT[model]}_{point}", trial
-
-
-def _points(processor: Pretended, model: str, requests: int) -> list[Point]:
-    """The points to measure. For a pretended processor, only the dtype that it chooses matters, and only for the chat
-    model."""
-    if processor is NATIVE:
-        return list(grid(requests, _chosen_dtype(), has_prompts=model == CHAT))
-    few = max(8, requests // SLOW_SHARE)
-    return [Point(CHOSEN, {}, 2 * few), Point("bfloat16", {"dtype": "bfloat16"}, few)]
-
-
-def _chosen_dtype() -> str:
-    return next(str(choice.value) for choice in processor_choices(read_processor()) if choice.name == DTYPE)
-
-
-def _of_native(trials: dict[str, Trial]) -> dict[str, report.Figure]:
-    """The results on this processor, from the worse of the two models."""
-    rates = _rates(trials)
-    heads = [f"{NATIVE.name}_{short}" for short in SHORT.values()]
-    to_default = [_ratio(rates, f"{head}_{CHOSEN}", f"{head}_{DEFAULT}") for head in heads]
-    best = {head: max(_of(rates, head), key=lambda name: rates[name]) for head in heads}
-    to_best = [_ratio(rates, f"{head}_{CHOSEN}", best[head]) for head in heads]
-    return {"chosen_vs_default": _least(to_default), "chosen_vs_best_of_grid": _least(to_best)}
-
-
-def _of_pretended(trials: dict[str, Trial]) -> dict[str, report.Figure]:
-    """What choosing bfloat16 would have cost on a processor that emulates it."""
-    rates = _rates(trials)
-    heads = [f"{processor.name}_{SHORT[CHAT]}" for processor in (AVX512, AVX2)]
-    ratios = {f"{head}_chosen_vs_bfloat16": _ratio(rates, f"{head}_{CHOSEN}", f"{head}_bfloat16") for head in heads}
-    return {name: ratio for name, ratio in ratios.items() if ratio is not None}
-
-
-def _rates(trials: dict[str, Trial]) -> dict[str, float]:
-    return {name: trial.requests_a_second for name, trial in trials.items() if not trial.fault}
-
-
-def _of(rates: dict[str, float], head: str) -> list[str]:
-    return [name for name in rates if name.startswith(f"{head}_")] or [f"{head}_{CHOSEN}"]
-
-
-def _ratio(rates: dict[str, float], one: str, other: str) -> float | None:
-    return round(rates[one] / rates[other], 3) if one in rates and other in rates else None
-
-
-def _least(ratios: list[float | None]) -> float | None:
-    return min((ratio for ratio in ratios if ratio is not None), default=None)
-
-
-def _told(name: str, trial: Trial) -> dict[str, report.Figure]:
-    """The trial's rate, how long the engine took to start, and how many processes wanted a core at its end."""
+def _results(study: Study) -> dict[str, report.Figure]:
+    """The results on this processor, from the worse of the two models; and for a pretended one, what choosing bfloat16
+    would have cost."""
+    native = [study.get(f"{NATIVE.name}_{short}", []) for short in SHORT.values()]
+    grids = [[found for found in comparisons if found.name not in BESIDE_THE_GRID] for comparisons in native]
+    defaults = [_ratio(found) for comparisons in native for found in comparisons if found.name == DEFAULT]
+    pretended = {f"{processor.name}_{SHORT[CHAT]}": processor for processor, _ in PRETENDED_WORK}
     return {
-        f"{name}_requests_per_second": None if trial.fault else round(trial.requests_a_second, 2),
-        f"{name}_start_seconds": None if trial.fault else round(trial.start_seconds, 1),
+        "chosen_vs_default": _least(defaults),
+        "chosen_vs_best_of_grid": _least(
+            [best_ratio([found.ratio for found in grid if found.pairs]) for grid in grids]
+        ),
+        "chosen_vs_best_of_grid_by_cpu": _least([best_ratio(_cpu_ratios(grid)) for grid in grids]),
+        "grid_points": ", ".join(f"{short} {len(grid)}" for short, grid in zip(SHORT.values(), grids, strict=True)),
+        "noise": _largest([found.spread for comparisons in native for found in comparisons if found.pairs]),
+        **{f"{head}_chosen_vs_bfloat16": _ratio(study[head][0]) for head in pretended if study.get(head)},
+    }
+
+
+def _cpu_ratios(grid: Sequence[Comparison]) -> list[float]:
+    return [found.cpu_ratio for found in grid if found.cpu_ratio is not None]
+
+
+def _ratio(comparison: Comparison) -> float | None:
+    return comparison.ratio if comparison.pairs else None
+
+
+def _least(ratios: Sequence[float | None]) -> float | None:
+    """The least ratio; None if one of them, or every one, was not measured."""
+    known = [round(ratio, 3) for ratio in ratios if ratio is not None]
+    return min(known) if known and len(known) == len(ratios) else None
+
+
+def _largest(spreads: Sequence[float]) -> float | None:
+    return max((round(spread, 3) for spread in spreads), default=None)
+
+
+def _told(name: str, comparison: Comparison) -> dict[str, report.Figure]:
+    """The ratio with its spread over the pairs, the rate, how long the engine took to start, and how many processes
+    wanted a core at its end."""
+    if comparison.fault:
+        return {f"{name}_fault": comparison.fault.partition("\n")[0][:FAULT_CHARS_MAX]}
+    return {
+        f"{name}_chosen_ratio": round(comparison.ratio, 3),
+        f"{name}_cpu_ratio": None if comparison.cpu_ratio is None else round(comparison.cpu_ratio, 3),
+        f"{name}_pairs": len(comparison.pairs),
+        f"{name}_spread": round(comparison.spread, 3),
+        f"{name}_requests_per_second": round(comparison.point_rate, 2),
+        f"{name}_start_seconds": round(comparison.start_seconds, 1),
         f"{name}_load_average": round(os.getloadavg()[0], 1),
     }
 
@@ -139,6 +151,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few requests each, nothing written")
     parser.add_argument("--engine-python", type=Path, default=ENGINE_PYTHON, help="the Python that has vLLM")
     parser.add_argument("--pretended", action="store_true", help="older processors, too")
+    parser.add_argument("--pairs", type=int, default=PAIRS_MAX, help="rounds of two engines in turn, at most")
+    parser.add_argument(
+        "--points", nargs="*", default=(), help="only these: itself, default, compiled, dtype_float32 …"
+    )
     return parser.parse_args()
 
 

@@ -109,6 +109,7 @@ class Reading:
                 | e.ModelFailed()
                 | e.EngineCrashed()
                 | e.ProfileLowered()
+                | e.ProfileTuned()
                 | e.RunnerStopped()
             ):
                 self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)

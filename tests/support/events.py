@@ -302,6 +302,19 @@ SAMPLES: tuple[e.AnyEvent, ...] = (
         detail="CUDA out of memory",
         at=NOON,
     ),
+    e.ProfileTuned(
+        runner_id=RUNNER,
+        epoch=EPOCH,
+        model=MODEL,
+        device="a processor of tomorrow",
+        engine="vllm 0.32.0",
+        changes=(FLOAT32,),
+        rate_before=1.5,
+        rate=6.5,
+        trial_count=7,
+        seconds=312.5,
+        at=NOON,
+    ),
     e.EngineCrashed(runner_id=RUNNER, epoch=EPOCH, model=MODEL, detail="exit code -9", suspect_count=2, at=NOON),
     e.ModelDemanded(
         runner_id=RUNNER, epoch=EPOCH, model=MODEL, reason="a client waits for it", stay_seconds=30.0, at=NOON

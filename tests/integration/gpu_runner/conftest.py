@@ -40,7 +40,10 @@ from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
+from vbatch.gpu_runner.adapters.engine.pool.trials import Trials
 from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
+from vbatch.gpu_runner.adapters.tuned_files import TunedFiles
+from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.flows.runner import Dependencies, Runner
 from vbatch.journal.memory import MemoryJournal
@@ -215,10 +218,16 @@ class Life:
 
 @asynccontextmanager
 async def living(
-    bench: Bench, home: Path, limits: Limits = LIMITS, *, notes: CrashNotes | None = None
+    bench: Bench,
+    home: Path,
+    limits: Limits = LIMITS,
+    *,
+    notes: CrashNotes | None = None,
+    engine_python: Path = Path("python-of-vllm"),
+    device: Device | None = None,
 ) -> AsyncIterator[Life]:
-    paths = RunnerPaths(home, RUNNER, Path("python-of-vllm"), Path("prepare_model.py"))
-    device = await detect()
+    paths = RunnerPaths(home, RUNNER, engine_python, Path("prepare_model.py"))
+    device = device or await detect()
     files = BlobFiles(bench.blobs)
     launcher = ModelCache(EngineLauncher(paths, device, limits), device, limits, asyncio.get_running_loop().time)
     dependencies = Dependencies(
@@ -229,6 +238,8 @@ async def living(
         device=device,
         now=utc_now,
         means=QuarantineMeans(notes or ForgottenNotes()),
+        trials=Trials.beside(paths, device, limits),
+        tuned=TunedFiles(home / "tuned", device, engine_python),
     )
     runner = Runner(RUNNER, os.getpid(), dependencies, limits)
     stop = Stop()

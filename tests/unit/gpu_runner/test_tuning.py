@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 
 import msgspec
 
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import DeviceOverrides, EngineKind, ModelDefinition
-from vbatch.gpu_runner.core.command import Device, DeviceKind, effective_arguments
+from vbatch.gpu_runner.core.command import Device, DeviceKind, effective_arguments, effective_environment
+from vbatch.gpu_runner.core.gpu import Gpu
 from vbatch.gpu_runner.core.tuning import (
     Candidate,
     Trial,
     candidates,
+    coarser_gain,
     combined,
     first_round_requests,
+    is_coarser,
     next_round,
     profile_of,
 )
@@ -50,6 +54,35 @@ def test_a_candidate_changes_what_the_engine_is_told_on_this_device():
     for device in (CPU, GPU):
         described = effective_arguments(Candidate({"max-num-seqs": 7}).applied(SMALL, device), device)
         assert described["max-num-seqs"] == 7 and described["max-model-len"] == 2048
+
+
+def test_on_a_gpu_the_other_dtypes_are_tried_and_fp8_only_where_it_is_computed():
+    ada = replace(GPU, gpu=Gpu(0, GPU.name, GPU.memory_bytes, (8, 9)))
+    ampere = replace(GPU, gpu=Gpu(0, GPU.name, GPU.memory_bytes, (8, 6)))
+    tried_on = {device: [dict(found.changes) for found in candidates(SMALL, device)] for device in (ada, ampere)}
+    for tried in tried_on.values():
+        assert {"dtype": "float16"} in tried and {"dtype": "bfloat16"} in tried
+    assert {"quantization": "fp8"} in tried_on[ada] and {"quantization": "fp8"} not in tried_on[ampere]
+
+
+def test_a_quantised_model_is_not_quantised_a_second_time():
+    ada = replace(GPU, gpu=Gpu(0, GPU.name, GPU.memory_bytes, (8, 9)))
+    quantised = msgspec.structs.replace(SMALL, arguments={"quantization": "awq"})
+    assert not any("quantization" in candidate.changes for candidate in candidates(quantised, ada))
+
+
+def test_what_makes_answers_coarser_is_told_and_not_chosen():
+    coarser = Candidate({"quantization": "fp8"})
+    assert is_coarser(coarser) and not is_coarser(Candidate({"dtype": "float16"}))
+    assert coarser_gain([trial(10.0), trial(12.0, a=1), Trial(coarser, 32, 16.0)]) == (coarser, 1.6)
+    assert coarser_gain([trial(10.0), Trial(coarser, 32, 9.0)]) is None
+    assert coarser_gain([trial(10.0), Trial(coarser, 32, fault="it needs an Ada GPU")]) is None
+
+
+def test_a_candidate_in_capitals_is_a_variable_of_the_engine():
+    changed = Candidate({"VLLM_CPU_OMP_THREADS_BIND": "1"}).applied(SMALL, CPU)
+    assert effective_environment(changed, CPU) == {"VLLM_CPU_OMP_THREADS_BIND": "1"}
+    assert "VLLM_CPU_OMP_THREADS_BIND" not in effective_arguments(changed, CPU)
 
 
 def test_a_simulated_engine_has_only_its_size_to_tune():

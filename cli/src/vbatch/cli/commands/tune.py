@@ -16,7 +16,7 @@ from vbatch.cli.exits import CommandError, Misused, ending
 from vbatch.cli.models_file import write_profile
 from vbatch.cli.options import out, print_table, table_of
 from vbatch.contracts.models import EngineKind, ModelDefinition
-from vbatch.gpu_runner.core.tuning import Trial, profile_of
+from vbatch.gpu_runner.core.tuning import Trial, coarser_gain, profile_of
 from vbatch.gpu_runner.flows.tuning import Untunable
 from vbatch.gpu_runner.settings import RunnerSettings
 from vbatch.gpu_runner.wiring import tune_model
@@ -29,7 +29,7 @@ Write = Annotated[bool, typer.Option("--write", help="Also write the best profil
 
 
 def tune(model: ModelArgument, models: ModelsFile = Path("models.toml"), write: Write = False) -> None:
-    """Measure engine arguments for a model and show the best. The server must be down."""
+    """Measure engine arguments for a model, dtype and quantization too, and show the best. The server must be down."""
     with ending():
         definition = _definition(models, model)
         trials: list[Trial] = []
@@ -40,11 +40,20 @@ def tune(model: ModelArgument, models: ModelsFile = Path("models.toml"), write: 
         except Untunable as error:
             raise CommandError(f"no profile of {model} started and answered: {error}") from error
         _show(trials)
+        _tell_of_coarser(trials)
         profile = profile_of(definition, device, best)
         out.print(f"\nBest: {best}. In {models}, for {model}:\n\n{profile}", markup=False)
         if write:
             write_profile(models, definition.id, profile)
             out.print(f"\nWritten to {models}.", markup=False)
+
+
+def _tell_of_coarser(trials: list[Trial]) -> None:
+    """Say what quantization would win: whether coarser answers are worth it is for people to decide."""
+    if gain := coarser_gain(trials):
+        candidate, ratio = gain
+        told = f"{candidate} was {ratio:.2f} times as fast, but its answers are coarser"
+        out.print(f"\n{told}: it is not part of the best profile.", markup=False)
 
 
 def _definition(models: Path, model: str) -> ModelDefinition:

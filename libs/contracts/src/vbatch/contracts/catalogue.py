@@ -128,6 +128,9 @@ KINDS: tuple[EventKind, ...] = (
         "runner.profile_lowered", 1, e.ProfileLowered, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
     ),
     EventKind(
+        "runner.profile_tuned", 1, e.ProfileTuned, ("gpu-runner",), lambda event: f"{event.epoch}:{_stamp(event)}"
+    ),
+    EventKind(
         "runner.model_demanded", 1, e.ModelDemanded, ("scheduler",), lambda event: f"{event.epoch}:{_stamp(event)}"
     ),
     EventKind("runner.stopped", 1, e.RunnerStopped, ("gpu-runner",), lambda event: str(event.epoch)),

@@ -14,6 +14,7 @@ from vbatch.contracts.models import ModelDefinition
 from vbatch.contracts.orders import RequestRef
 from vbatch.gpu_runner.core.concurrency import EngineStats
 from vbatch.gpu_runner.core.fleet.fleet import Replica
+from vbatch.gpu_runner.core.idle_tuning import Tuned
 from vbatch.gpu_runner.core.profile import Profile
 
 Clock = Callable[[], datetime]
@@ -156,6 +157,25 @@ class Launcher(Protocol):
 
     async def close(self) -> None:
         """End what is kept ready for the next launch."""
+
+
+class TrialLauncher(Protocol):
+    """Starts engines that are only measured."""
+
+    async def profile(self, definition: ModelDefinition) -> Profile: ...
+
+    async def origin(self, definition: ModelDefinition) -> EngineOrigin: ...
+
+    async def launch(self, definition: ModelDefinition) -> Engine:
+        """Return when the engine answers. Raises EngineFailed, also if there is no memory for it beside others."""
+
+
+class TunedSettings(Protocol):
+    """What was measured for models on this device with this version of the engine."""
+
+    async def find(self, definition: ModelDefinition) -> Tuned | None: ...
+
+    async def keep(self, definition: ModelDefinition, tuned: Tuned) -> None: ...
 
 
 class InputFiles(Protocol):

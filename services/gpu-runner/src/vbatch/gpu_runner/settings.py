@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from vbatch.chassis.settings import ServiceSettings
+from vbatch.gpu_runner.core.idle_tuning import IdleTuning
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.processor import named_features
 
@@ -93,6 +94,18 @@ class RunnerSettings(ServiceSettings):
     )
     standby_spare_bytes: int = Field(
         DEFAULTS.standby_spare_bytes, ge=0, description="No such process when less memory than this would stay free."
+    )
+
+    idle_tuning: IdleTuning = Field(
+        DEFAULTS.idle_tuning,
+        description="Whether dtype, threads and compiling are measured after a batch while nothing runs; "
+        "by default only on a device that is unknown.",
+    )
+    idle_tuning_rest_seconds: float = Field(
+        DEFAULTS.idle_tuning_rest_seconds, gt=0, description="Nothing runs for this long before that begins."
+    )
+    idle_tuning_seconds_max: float = Field(
+        DEFAULTS.idle_tuning_seconds_max, gt=0, description="For one model; an order ends it at once in any case."
     )
 
     @field_validator("cpu_features")

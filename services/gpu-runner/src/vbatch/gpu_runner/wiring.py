@@ -29,12 +29,14 @@ from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
 from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
+from vbatch.gpu_runner.adapters.engine.pool.trials import Trials, trial_paths
 from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
 from vbatch.gpu_runner.adapters.engine.process.sweep import sweep
 from vbatch.gpu_runner.adapters.fleet_metrics import FleetCollector
 from vbatch.gpu_runner.adapters.gpu_metrics import Gpu, gpu_reading, power_watts
 from vbatch.gpu_runner.adapters.lane_api import lane_pages
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_page, engine_reading
+from vbatch.gpu_runner.adapters.tuned_files import TunedFiles
 from vbatch.gpu_runner.core.command import Device
 from vbatch.gpu_runner.core.tuning import Candidate
 from vbatch.gpu_runner.flows.runner import Dependencies, Runner
@@ -57,7 +59,9 @@ async def run(settings: RunnerSettings, stop: Stop) -> None:
     with hold_lock(paths.run_folder / "lock"):
         if killed := await asyncio.to_thread(sweep, paths.run_folder):
             log.warning("leftovers_killed", pids=killed)
-        paths.remove_slots()
+        await asyncio.to_thread(sweep, trial_paths(paths).run_folder)
+        for folder in (paths, trial_paths(paths)):
+            folder.remove_slots()
         async with connect(_journal_settings(settings)) as journal:
             await journal.topology()  # the first service to start creates the streams
             files = BlobFiles(open_blobs(settings.blob_url))
@@ -80,13 +84,19 @@ async def _runner(
         device=device,
         now=utc_now,
         means=means,
+        trials=Trials.beside(paths, device, settings.limits),
+        tuned=_tuned_files(settings, device),
     )
     return Runner(RunnerId(settings.id), os.getpid(), dependencies, settings.limits)
 
 
 def _launcher(settings: RunnerSettings, paths: RunnerPaths, device: Device) -> ModelCache:
-    engines = EngineLauncher(paths, device, settings.limits)
+    engines = EngineLauncher(paths, device, settings.limits, _tuned_files(settings, device))
     return ModelCache(engines, device, settings.limits, asyncio.get_running_loop().time)
+
+
+def _tuned_files(settings: RunnerSettings, device: Device) -> TunedFiles:
+    return TunedFiles(settings.home / "tuned", device, settings.engine_python.absolute())
 
 
 async def tune_model(

@@ -110,6 +110,7 @@ from vbatch.contracts.events.runners import (
     ModelLoading as ModelLoading,
     ProfileLowered as ProfileLowered,
     ProfileSetting as ProfileSetting,
+    ProfileTuned as ProfileTuned,
     RunnerEvent as RunnerEvent,
     RunnerLeased as RunnerLeased,
     RunnerLost as RunnerLost,

@@ -101,6 +101,26 @@ class ProfileLowered(Event, frozen=True, kw_only=True):
     detail: limits.Detail
 
 
+class ProfileTuned(Event, frozen=True, kw_only=True):
+    """While it was idle, the runner measured the settings that matter most, because its device is unknown to it.
+    `changes` apply from the next load of the model on; they are empty if what was in effect is the fastest.
+
+    The rates are requests per second before and with the changes, `seconds` is the time that `trial_count` engines took
+    together.
+    """
+
+    runner_id: RunnerId
+    epoch: int
+    model: ModelId
+    device: limits.ShortText
+    engine: limits.ShortText
+    changes: Annotated[tuple[ProfileSetting, ...], Items(limits.PROFILE_SETTINGS_COUNT_MAX)]
+    rate_before: float
+    rate: float
+    trial_count: int
+    seconds: float
+
+
 class ModelDemanded(Event, frozen=True, kw_only=True):
     """The scheduler has the runner load a model for clients that wait for its answers, or because it is pinned.
 
@@ -132,4 +152,4 @@ class RunnerLost(Event, frozen=True, kw_only=True):
 
 
 EngineEvent = ModelLoading | ModelLoaded | ModelFailed | EngineCrashed | ProfileLowered
-RunnerEvent = RunnerLeased | EngineEvent | ModelDemanded | RunnerStopped | RunnerLost
+RunnerEvent = RunnerLeased | EngineEvent | ProfileTuned | ModelDemanded | RunnerStopped | RunnerLost

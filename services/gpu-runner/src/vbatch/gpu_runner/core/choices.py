@@ -13,7 +13,7 @@ from vbatch.contracts.models import ArgumentValue, DeviceOverrides, ModelDefinit
 from vbatch.gpu_runner.core.gpu import Gpu
 from vbatch.gpu_runner.core.processor import Feature, LogicalCore, Processor
 
-DTYPE, KV_DTYPE, EAGER = "dtype", "kv-cache-dtype", "enforce-eager"
+DTYPE, KV_DTYPE, EAGER, QUANTIZATION = "dtype", "kv-cache-dtype", "enforce-eager", "quantization"
 BLOCK_SIZE, BATCHED_TOKENS = "block-size", "max-num-batched-tokens"
 BINDING, THREADS = "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS"
 NO_BINDING = "nobind"
@@ -102,6 +102,17 @@ def _binding(processor: Processor) -> tuple[Choice, ...]:
         granted = f"this container may use {processor.quota:g} of {len(processor.logical_cores)} processors"
         return (Choice(BINDING, NO_BINDING, granted), Choice(THREADS, str(count), granted))
     return (Choice(BINDING, ",".join(str(core.number) for core in cores), reason),)
+
+
+def core_bindings(processor: Processor) -> tuple[str, ...]:
+    """The bindings worth measuring: every core, one thread a core, and one core left to what feeds the engine. There is
+    none where a cgroup grants time instead of cores."""
+    every = list(processor.logical_cores)
+    if len(every) < 2 or (processor.quota is not None and processor.quota < len(every)):
+        return ()
+    single = _one_thread_each(every)
+    ways = (every, single, single[1:] or every)
+    return tuple(dict.fromkeys(",".join(str(core.number) for core in way) for way in ways))
 
 
 def _cores(processor: Processor) -> tuple[list[LogicalCore], str]:

@@ -99,6 +99,11 @@ def engine_command(
             raise ValueError(f"{definition.id} is served elsewhere: there is nothing to start")
 
 
+def given_way(command: EngineCommand, niceness: int) -> EngineCommand:
+    """Return the command for an engine that runs only where other processes leave the processor idle (nice(1))."""
+    return EngineCommand(("nice", "-n", str(niceness), *command.arguments), command.environment)
+
+
 def may_sleep(definition: ModelDefinition, device: Device) -> bool:
     """Whether the engine may sleep: vLLM refuses to start with sleep mode on a CPU."""
     is_able = definition.engine is EngineKind.VLLM and device.kind is DeviceKind.NVIDIA

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vbatch.gpu_runner.core.idle_tuning import IdleTuning
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -46,3 +48,9 @@ class Limits:
     """Whether a process that has imported the engine's code waits for the next model."""
     standby_spare_bytes: int = 2 << 30
     """Memory of the machine that must stay free beside a standby; otherwise there is none."""
+    idle_tuning: IdleTuning = IdleTuning.UNKNOWN_DEVICE
+    """Whether settings are measured while the runner is idle."""
+    idle_tuning_rest_seconds: float = 30.0
+    """How long nothing must run before settings are measured."""
+    idle_tuning_seconds_max: float = 1800.0
+    """The most time for measuring one model; one engine gets a fifth of it."""

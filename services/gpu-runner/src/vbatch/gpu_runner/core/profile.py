@@ -4,7 +4,7 @@ value."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -37,26 +37,35 @@ TOLD_PREFIXES = ("VLLM_", "OMP_")
 @dataclass(frozen=True, slots=True)
 class Profile:
     """`definition` is complete: it includes the device's choices. `settings` are all settings in effect, the device's
-    choices first."""
+    choices first. `is_quantized`: the model was published quantised."""
 
     definition: ModelDefinition
     settings: tuple[Choice, ...]
+    is_quantized: bool = False
 
 
-def profile_on(definition: ModelDefinition, device: Device, shape: ModelShape | None = None) -> Profile:
-    """How the model is loaded on the device. `shape` is None if its files cannot be read yet."""
-    choices = tuple(_that_fit(choices_for(definition, device, shape), definition, device, shape))
+def profile_on(
+    definition: ModelDefinition, device: Device, shape: ModelShape | None = None, measured: Sequence[Choice] = ()
+) -> Profile:
+    """How the model is loaded on the device. `shape` is None if its files cannot be read yet; `measured` replaces what
+    the table says for this device."""
+    choices = tuple(_that_fit(choices_for(definition, device, shape, measured), definition, device, shape))
     completed = _with(definition, choices)
-    return Profile(completed, (*choices, *_said(completed, device, {choice.name for choice in choices})))
+    settings = (*choices, *_said(completed, device, {choice.name for choice in choices}))
+    return Profile(completed, settings, is_quantized=shape is not None and shape.is_quantized)
 
 
-def choices_for(definition: ModelDefinition, device: Device, shape: ModelShape | None = None) -> tuple[Choice, ...]:
+def choices_for(
+    definition: ModelDefinition, device: Device, shape: ModelShape | None = None, measured: Sequence[Choice] = ()
+) -> tuple[Choice, ...]:
     """What the device chooses, whether or not the model then fits."""
     if definition.engine is not EngineKind.VLLM:
         return ()
     is_cpu = device.kind is DeviceKind.CPU
     offered = processor_choices(device.processor) if is_cpu and device.processor else ()
     offered = gpu_choices(device.gpu) if not is_cpu and device.gpu else offered
+    names = {choice.name for choice in measured}
+    offered = (*measured, *(choice for choice in offered if choice.name not in names))
     found = left_open(definition, offered, is_cpu=is_cpu)
     return tuple(choice for choice in found if choice.name != DTYPE) if shape and shape.is_quantized else found
 

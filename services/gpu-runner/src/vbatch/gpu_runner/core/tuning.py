@@ -13,7 +13,16 @@ from dataclasses import dataclass
 import msgspec
 
 from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
-from vbatch.gpu_runner.core.choices import BATCHED_TOKENS, BFLOAT16, BLOCK_SIZE, DTYPE, EAGER, FLOAT32
+from vbatch.gpu_runner.core.choices import (
+    BATCHED_TOKENS,
+    BFLOAT16,
+    BLOCK_SIZE,
+    DTYPE,
+    EAGER,
+    FLOAT16,
+    FLOAT32,
+    QUANTIZATION,
+)
 from vbatch.gpu_runner.core.command import MAX_NUM_SEQS, Device, DeviceKind, effective_arguments
 
 SEQS_MIN, SEQS_MAX = 4, 512
@@ -22,19 +31,30 @@ CPU_BLOCK_SIZES = (32, 64)
 BATCHED_TOKENS_USUAL = 2048
 """The default of a server (vLLM 0.32)."""
 REQUESTS_FIRST_ROUND_MIN = 32
+DTYPES_TRIED: Mapping[DeviceKind, tuple[str, ...]] = {
+    DeviceKind.CPU: (BFLOAT16, FLOAT32),
+    DeviceKind.NVIDIA: (BFLOAT16, FLOAT16),
+}
+FP8 = "fp8"
+"""vLLM quantises the weights while it loads them; only GPUs from Ada on compute in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The arguments that differ from the current profile; empty for that profile itself."""
+    """The arguments that differ from the current profile, and in capitals the variables of the engine's environment;
+    empty for that profile itself."""
 
     changes: Mapping[str, ArgumentValue]
 
     def applied(self, definition: ModelDefinition, device: Device) -> ModelDefinition:
+        own = definition.cpu if device.kind is DeviceKind.CPU else definition
+        variables = {name: str(value) for name, value in self.changes.items() if name.isupper()}
+        arguments = {**own.arguments, **{name: value for name, value in self.changes.items() if name not in variables}}
+        environment = {**own.environment, **variables}
         if device.kind is DeviceKind.CPU:
-            cpu = msgspec.structs.replace(definition.cpu, arguments={**definition.cpu.arguments, **self.changes})
+            cpu = msgspec.structs.replace(definition.cpu, arguments=arguments, environment=environment)
             return msgspec.structs.replace(definition, cpu=cpu)
-        return msgspec.structs.replace(definition, arguments={**definition.arguments, **self.changes})
+        return msgspec.structs.replace(definition, arguments=arguments, environment=environment)
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {toml(value)}" for name, value in self.changes.items()) or "as it stands"
@@ -63,8 +83,25 @@ def candidates(definition: ModelDefinition, device: Device) -> list[Candidate]:
         moves += [{EAGER: not arguments.get(EAGER, False)}]
         if device.kind is DeviceKind.CPU:
             moves += [{BLOCK_SIZE: size} for size in CPU_BLOCK_SIZES if size != arguments.get(BLOCK_SIZE)]
-            moves += [{DTYPE: seqs_tried} for seqs_tried in (BFLOAT16, FLOAT32) if seqs_tried != arguments.get(DTYPE)]
+        moves += [{DTYPE: dtype} for dtype in DTYPES_TRIED[device.kind] if dtype != arguments.get(DTYPE)]
+        if device.gpu and device.gpu.has_fp8 and not arguments.get(QUANTIZATION):
+            moves += [{QUANTIZATION: FP8}]
     return [Candidate(move) for move in moves]
+
+
+def is_coarser(candidate: Candidate) -> bool:
+    """Whether the answers become coarser. Such a profile is measured once, so that its rate is known, but it never
+    becomes the best by itself."""
+    return QUANTIZATION in candidate.changes
+
+
+def coarser_gain(trials: Sequence[Trial]) -> tuple[Candidate, float] | None:
+    """The fastest of the profiles with coarser answers, and how many times as fast as the current profile it was in the
+    same round; None if none was faster."""
+    before = next((trial.requests_a_second for trial in trials if not trial.candidate.changes), 0.0)
+    coarser = [trial for trial in trials if is_coarser(trial.candidate) and trial.requests_a_second > before > 0]
+    best = max(coarser, key=lambda trial: trial.requests_a_second, default=None)
+    return (best.candidate, best.requests_a_second / before) if best else None
 
 
 def first_round_requests(definition: ModelDefinition, device: Device) -> int:

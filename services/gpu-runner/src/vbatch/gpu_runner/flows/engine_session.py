@@ -26,6 +26,7 @@ from vbatch.gpu_runner.core.time_shares import Activity
 from vbatch.gpu_runner.core.watchdog import Watchdog
 from vbatch.gpu_runner.flows.asking import EngineGone, outcome_from
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
+from vbatch.gpu_runner.flows.idle_tuning import IdleTuner
 from vbatch.gpu_runner.flows.lane_traffic import LaneTraffic
 from vbatch.gpu_runner.flows.loading import Loading, NotLoaded
 from vbatch.gpu_runner.flows.recorder import Recorder
@@ -68,6 +69,7 @@ class EngineSession:
     quarantine: Quarantine
     engine: Engine | None = None
     traffic: LaneTraffic = field(default_factory=LaneTraffic)
+    tuner: IdleTuner | None = None
     _concurrency: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(0))
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
     _death: str | None = None
@@ -159,7 +161,14 @@ class EngineSession:
         self._kept, self._kept_since, self._staying_for = engine, _clock(), None
         self._concurrency = ConcurrencyLimit(engine.concurrency)
         async with asyncio.TaskGroup() as tasks:
-            duties = (self._await_end, self._watch, self._follow_stats, self._follow_places, self._expect_next)
+            duties = (
+                self._await_end,
+                self._watch,
+                self._follow_stats,
+                self._follow_places,
+                self._expect_next,
+                self._tune,
+            )
             watchers = [tasks.create_task(duty(engine)) for duty in duties]
             while not self._is_over(engine):
                 self._fill_engine(engine, tasks)
@@ -189,6 +198,13 @@ class EngineSession:
             if model and model != expected:
                 expected = model
                 await self.loading.expect(model)
+
+    async def _tune(self, engine: Engine) -> None:
+        """Measure other settings of the model while nothing runs, once it has answered a request."""
+        while self._answered_count == 0:
+            await self.changed.wait()
+        if self.tuner:
+            await self.tuner.watch(engine.definition)
 
     def _begin_stay(self, engine: Engine, tasks: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
         """Yield the task that keeps the engine for clients, once for each order to load its model."""

@@ -24,13 +24,14 @@ from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.engine_session import EngineSession
+from vbatch.gpu_runner.flows.idle_tuning import IdleTuner
 from vbatch.gpu_runner.flows.intake import Intake
 from vbatch.gpu_runner.flows.lane import Lane
 from vbatch.gpu_runner.flows.lane_traffic import LaneTraffic
 from vbatch.gpu_runner.flows.loading import Loading
 from vbatch.gpu_runner.flows.reading import Reading
 from vbatch.gpu_runner.flows.recorder import SOURCE, Recorder
-from vbatch.gpu_runner.ports import AnswerFiles, Clock, InputFiles, Launcher
+from vbatch.gpu_runner.ports import AnswerFiles, Clock, InputFiles, Launcher, TrialLauncher, TunedSettings
 from vbatch.journal.port import Delivery, Fenced, Journal, Publisher, Unavailable
 from vbatch.journal.quarantine import QuarantineMeans
 from vbatch.journal.single_writer import Folding, LeaseFreshness, SingleWriter
@@ -57,6 +58,9 @@ class Dependencies:
     device: Device
     now: Clock
     means: QuarantineMeans = field(default_factory=QuarantineMeans)
+    trials: TrialLauncher | None = None
+    tuned: TunedSettings | None = None
+    """Both are None where nothing is measured."""
 
 
 @dataclass
@@ -151,6 +155,7 @@ class Runner:
         )
 
     def _session(self, epoch: int, recorder: Recorder) -> EngineSession:
+        traffic = LaneTraffic(self.changed)
         return EngineSession(
             runner_id=self.runner_id,
             epoch=epoch,
@@ -164,7 +169,25 @@ class Runner:
             freshness=LeaseFreshness(self.changed.fire, asyncio.get_running_loop().time),
             now=self.dependencies.now,
             quarantine=self.writer.quarantine,
-            traffic=LaneTraffic(self.changed),
+            traffic=traffic,
+            tuner=self._tuner(epoch, recorder, traffic),
+        )
+
+    def _tuner(self, epoch: int, recorder: Recorder, traffic: LaneTraffic) -> IdleTuner | None:
+        trials, tuned = self.dependencies.trials, self.dependencies.tuned
+        if trials is None or tuned is None:
+            return None
+        return IdleTuner(
+            runner_id=self.runner_id,
+            epoch=epoch,
+            device=self.dependencies.device,
+            launcher=trials,
+            settings=tuned,
+            tell=recorder.send,
+            changed=self.changed,
+            limits=self.limits,
+            now=self.dependencies.now,
+            is_idle=lambda: self.feed.model_wanted is None and traffic.inside_count == 0,
         )
 
     def _loading(self, epoch: int, recorder: Recorder) -> Loading:

@@ -16,9 +16,18 @@ from vbatch.gpu_runner.core.tuning import (
     candidates,
     combined,
     first_round_requests,
+    is_coarser,
     next_round,
 )
-from vbatch.gpu_runner.ports import AnswerTooLarge, ConnectionLost, Engine, EngineFailed, Launcher, RequestTimedOut
+from vbatch.gpu_runner.ports import (
+    AnswerTooLarge,
+    ConnectionLost,
+    Engine,
+    EngineFailed,
+    Launcher,
+    RequestTimedOut,
+    TrialLauncher,
+)
 
 SHARED = "You are a careful assistant who answers in one sentence. " * 8
 """The start of every prompt: about a hundred tokens that a prefix cache can share."""
@@ -33,12 +42,14 @@ class Untunable(Exception):
 
 
 async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, described: OnTrial) -> Candidate:
-    """Return the best profile; `described` receives every trial. Raises Untunable."""
+    """Return the best profile with answers as fine as they are now; `described` receives every trial, those of coarser
+    profiles, too. Raises Untunable."""
     requests = first_round_requests(definition, device)
     trials = [
         await _trial(candidate, definition, device, launcher, requests, described)
         for candidate in candidates(definition, device)
     ]
+    trials = [trial for trial in trials if not is_coarser(trial.candidate)]
     left = [*next_round(trials), *combined(trials)]
     while len(left) > 1:
         requests *= 2
@@ -50,7 +61,7 @@ async def tune(definition: ModelDefinition, device: Device, launcher: Launcher, 
 
 
 async def tried(
-    candidate: Candidate, definition: ModelDefinition, device: Device, launcher: Launcher, requests: int
+    candidate: Candidate, definition: ModelDefinition, device: Device, launcher: Launcher | TrialLauncher, requests: int
 ) -> Trial:
     """Try one profile on the real engine. If it does not start or answer, that is a result, not an error."""
     clock = asyncio.get_running_loop().time
@@ -61,7 +72,7 @@ async def tried(
         return Trial(candidate, requests, fault=str(error))
     start_seconds = clock() - began
     try:
-        return Trial(candidate, requests, await _rate(engine, requests), start_seconds=start_seconds)
+        return Trial(candidate, requests, await measured_rate(engine, requests), start_seconds=start_seconds)
     except (ConnectionLost, RequestTimedOut, AnswerTooLarge, EngineFailed) as error:
         return Trial(candidate, requests, fault=str(error) or type(error).__name__)
     finally:
@@ -81,8 +92,9 @@ async def _trial(
     return trial
 
 
-async def _rate(engine: Engine, requests: int) -> float:
-    """Return the requests per second with the engine kept full."""
+async def measured_rate(engine: Engine, requests: int) -> float:
+    """Return the requests per second with the engine kept full. Raises ConnectionLost, RequestTimedOut, AnswerTooLarge,
+    EngineFailed."""
     clock = asyncio.get_running_loop().time
     await _ask_all(engine, WARM_UP_REQUESTS)
     began = clock()

@@ -111,6 +111,7 @@ def project(  # noqa: C901  # one case for each kind of event
             | e.UploadEvent()
             | e.ModelDemanded()
             | e.ProfileLowered()
+            | e.ProfileTuned()
             | e.LeaseTaken()
             | e.AccessEvent()
             | e.WebhookEvent()

@@ -168,6 +168,7 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
         case (
             e.ModelLoading()
             | e.ProfileLowered()
+            | e.ProfileTuned()
             | e.BatchSealed()
             | e.BatchArchived()
             | e.UploadEvent()

@@ -40,6 +40,7 @@ from vbatch.gpu_runner.core.command import (
     effective_arguments,
     effective_concurrency,
     engine_command,
+    given_way,
     may_sleep,
     schedules_by_priority,
 )
@@ -50,7 +51,7 @@ from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.model_cache import NOTHING, Need
 from vbatch.gpu_runner.core.profile import Profile, profile_on
 from vbatch.gpu_runner.core.standby import affords_standby, imports_for_free, standby_plan
-from vbatch.gpu_runner.ports import Answer, EngineFailed, Gate, OpenAnswer, open_gate
+from vbatch.gpu_runner.ports import Answer, EngineFailed, Gate, OpenAnswer, TunedSettings, open_gate
 
 READY_POLL_SECONDS = 0.05
 READY_POLL_SECONDS_MAX = 0.5
@@ -133,8 +134,20 @@ class RunningEngine:
 class EngineLauncher:
     """Starts engines on one device, each in its own slot with a socket, a log and a record of pids."""
 
-    def __init__(self, paths: RunnerPaths, device: Device, limits: Limits) -> None:
+    def __init__(
+        self,
+        paths: RunnerPaths,
+        device: Device,
+        limits: Limits,
+        tuned: TunedSettings | None = None,
+        *,
+        niceness: int = 0,
+    ) -> None:
+        """`tuned` has what was measured for models on this device. With a `niceness`, engines give way to the other
+        processes of the machine."""
         self._paths = paths
+        self._tuned = tuned
+        self._niceness = niceness
         self._device = device
         self._limits = limits
         self._free_before: int | None = None
@@ -164,7 +177,9 @@ class EngineLauncher:
         """Return the profile, based on the model's files if they are here; a model that has yet to be made is judged
         later."""
         shape = await asyncio.to_thread(shape_of_source, self._place(definition))
-        return profile_on(definition, self._device, shape)
+        is_ours = definition.engine is EngineKind.VLLM
+        tuned = await self._tuned.find(definition) if self._tuned and is_ours else None
+        return profile_on(definition, self._device, shape, tuned.choices() if tuned else ())
 
     async def need(self, definition: ModelDefinition) -> Need:
         """Return the memory that the loaded model will take. Raises EngineFailed if its source is invalid."""
@@ -255,7 +270,8 @@ class EngineLauncher:
     def _command(self, definition: ModelDefinition, source: str, slot: int) -> EngineCommand:
         socket = str(self._paths.socket(slot))
         places = Places(str(self._paths.engine_python), sys.executable, socket, source)
-        return engine_command(definition, self._device, places, can_sleep=self._can_sleep(definition))
+        command = engine_command(definition, self._device, places, can_sleep=self._can_sleep(definition))
+        return given_way(command, self._niceness) if self._niceness else command
 
     def _can_sleep(self, definition: ModelDefinition) -> bool:
         return self._limits.sleepers_max > 0 and may_sleep(definition, self._device)

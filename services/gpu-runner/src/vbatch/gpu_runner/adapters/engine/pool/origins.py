@@ -41,6 +41,11 @@ def origin_of(definition: ModelDefinition, place: str, engine_python: Path) -> E
     )
 
 
+def engine_version(definition: ModelDefinition, engine_python: Path) -> str:
+    """The engine and its version, such as `vllm 0.19.1`, without reading anything of the model."""
+    return _engine(definition, engine_python.parent.parent / "lib")
+
+
 def _engine(definition: ModelDefinition, packages: Path) -> str:
     """The engine and its version, such as `vllm 0.19.1`; without a version if it is served elsewhere."""
     if definition.engine is not EngineKind.VLLM:
