@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from openai import OpenAI
@@ -33,6 +33,10 @@ class Containers:
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One command of Compose. Its words are in the error when it fails."""
         return _run(self._argv(*arguments), self._environment, check=check)
+
+    def given(self, **environment: str) -> Containers:
+        """The same stack, as these variables change it at the next `up`."""
+        return replace(self, environment={**self.environment, **environment})
 
     def up(self, *services: str) -> None:
         """All of the core; or these services, with what they stand on."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from openai import OpenAI
+from openai import NotFoundError, OpenAI
 
 from tests.compose.conftest import UNHURRIED
 from tests.compose.containers import URL, Containers
@@ -41,6 +41,7 @@ DISTURBED_AT = 300
 END_SECONDS_MAX = 180.0
 UNHURRIED_SECONDS_MAX = 300.0
 HEALTHY_SECONDS_MAX = 180.0
+DELETED_SECONDS_MAX = 180.0
 
 CAPABILITIES = "print([line.split()[1] for line in open('/proc/1/status') if line.startswith('CapEff')][0])"
 UID = "import os; print(os.getuid())"
@@ -49,6 +50,10 @@ REACH_OUT = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=
 OWN_SECRETS = """
 import os
 print(sorted(entry.name for entry in os.scandir('/var/lib/vbatch/secrets') if entry.is_file()))
+"""
+METRICS = """
+from urllib.request import urlopen
+print(urlopen('http://127.0.0.1:4085/metrics', timeout=10).read().decode())
 """
 SEALED = "import os; print(os.listdir('/var/lib/vbatch/secrets/webhooks'))"
 
@@ -188,6 +193,26 @@ def test_the_labeler_is_ready_without_label_studio_and_after_a_crash(containers:
         )
     finally:
         containers.compose("rm", "--stop", "--force", LABELER.name)
+
+
+def test_files_are_kept_until_a_retention_policy_is_mounted(containers: Containers, client: OpenAI, tmp_path: Path):
+    policy = tmp_path / "retention.toml"
+    policy.write_text('[retention]\noutputs = "0h"\n')
+    output = ended(client, submit(client, jsonl(lines(CHAT, 100))).id, END_SECONDS_MAX).batch.output_file_id
+    assert output and "vbatch_retention_policy_readable 1.0" in containers.inside("results", METRICS).stdout
+    try:
+        containers.given(VBATCH_RETENTION=str(policy)).up("results")
+        wait_until(lambda: is_deleted(client, output), "results deletes the output file", DELETED_SECONDS_MAX)
+    finally:
+        containers.up("results")
+
+
+def is_deleted(client: OpenAI, file_id: str) -> bool:
+    try:
+        client.files.retrieve(file_id)
+    except NotFoundError:
+        return True
+    return False
 
 
 def test_prometheus_finds_what_is_up(containers: Containers):

@@ -15,11 +15,11 @@ import pytest
 from tests.conformance.conftest import Server
 from tests.support.paths import ROOT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 GENERATIONS = ("1.109.1", "2.54.0", "3.57.0")
 INSTALL_SECONDS_MAX = 90.0
-RUN_SECONDS_MAX = 80.0
+RUN_SECONDS_MAX = 280.0
 ANSWERED = re.compile(r'^vbatch_http_requests_total\{method="(\w+)",route="([^"]+)"', re.MULTILINE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -17,7 +18,7 @@ from vbatch.results.core.spans import trace_id_of
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SEEN_SECONDS_MAX = 60.0
-REQUESTS = 3_000
+REQUESTS, DISTURBED_AT = 2_000, 100
 DERIVED = "vbatch"
 
 
@@ -66,18 +67,32 @@ def test_a_bad_file_is_a_trace_too(traced: RunningStack, received: Received):
     assert_whole(trace_of(received, batch.id))
 
 
-def test_a_trace_is_whole_when_services_are_killed_in_the_middle(traced: RunningStack, received: Received):
+@pytest.mark.parametrize("program", ["gateway", "scheduler", "gpu-runner", "results", "nats", "postgres"])
+def test_a_trace_is_whole_across_the_kill_of(traced: RunningStack, received: Received, program: str):
+    traced.wait_until_ready()
     with traced.client() as client:
         batch = submit(client, jsonl(chat_line(number, SLOW_CHAT) for number in range(REQUESTS)))
-        wait_for_progress(client, batch.id, 100)
-        kill(traced.process("gpu-runner"))
-        kill(traced.process("results"))
+        wait_for_progress(client, batch.id, DISTURBED_AT)
+        kill(traced.process(program))
         assert wait_for_end(client, batch.id).status == "completed"
     spans = trace_of(received, batch.id)
     assert_whole(spans)
     slices = [span for span in spans.values() if span.name == "slice"]
     requests = [pair.value.int_value for span in slices for pair in span.attributes if pair.key == "vbatch.requests"]
     assert sum(requests) >= REQUESTS
+
+
+def test_a_batch_is_linked_to_the_request_that_created_it(traced: RunningStack, received: Received):
+    trace_id = secrets.token_bytes(16)
+    headers = {"traceparent": f"00-{trace_id.hex()}-{secrets.token_hex(8)}-01"}
+    with traced.client() as client:
+        batch = submit(client.with_options(default_headers=headers), jsonl([chat_line(1)]))
+        wait_for_end(client, batch.id)
+    [link] = [link for span in trace_of(received, batch.id).values() for link in span.links]
+    assert link.trace_id == trace_id
+    wait_until(
+        lambda: link.span_id in received.traces("gateway").get(trace_id, {}), "the request arrives", SEEN_SECONDS_MAX
+    )
 
 
 def test_the_terminal_draws_the_same_trace_from_the_log_alone(traced: RunningStack, received: Received):

@@ -99,6 +99,17 @@ def test_the_gateway_knows_every_runner_that_may_come():
     } <= set(urls)
 
 
+@pytest.mark.parametrize("policy", ["", '[retention]\ninputs = "30d"\n\n[retention.owners.ann]\noutputs = "36h"\n'])
+def test_results_reads_the_retention_policy_of_the_values(policy: str):
+    found = rendered({"retention": policy})
+    results = named(found, "Deployment")["vbatch-results"]
+    [volume] = [volume for volume in pod_of(results)["volumes"] if volume["name"] == "retention"]
+    [mount] = [mount for mount in container_of(results)["volumeMounts"] if mount["name"] == "retention"]
+    held = named(found, "ConfigMap")[volume["configMap"]["name"]]["data"]
+    files = {f"{mount['mountPath']}/{name}": text for name, text in held.items()}
+    assert files == {environment_of(results)["VBATCH_RESULTS_RETENTION_FILE"]: policy}
+
+
 def test_a_runner_of_engines_elsewhere_needs_no_device():
     fleet = named(rendered(FLEET), "StatefulSet")["vbatch-runner-fleet"]
     assert "nvidia.com/gpu" not in container_of(fleet)["resources"]["limits"]

@@ -8,6 +8,8 @@ export PATH="$work/x/usr/bin:$work/x/usr/sbin:$PATH" DOCKER_HOST="unix://$work/d
 SECONDS_MAX=30
 
 start() {
+    # Two engines would share bridges and firewall rules, and the end of one would break the other.
+    [ ! -S /var/run/docker.sock ] || { echo "engine: Docker runs here already: leave --from-debian out" >&2; exit 1; }
     mkdir -p "$work"
     if [ ! -x "$work/x/usr/sbin/dockerd" ]; then
         apt-get install -y -qq --no-install-recommends runc iptables debootstrap >"$work/apt.log" 2>&1
@@ -40,7 +42,9 @@ stop() {
         done
         rm -f "$work/$name.pid"
     done
-    ip link delete docker0 2>/dev/null || true
+    for bridge in $(ip -brief link show type bridge | grep -oE '^(docker0|br-[0-9a-f]{12})'); do
+        ip link delete "$bridge" || true
+    done
     remove_rules
 }
 

@@ -105,9 +105,9 @@ def _kind(panel: Panel) -> PanelBuilder:
         case Kind.NUMBER:
             return stat.Panel().reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         case Kind.TIMELINE:
-            return statetimeline.Panel().show_value(common_models.VisibilityMode.NEVER)
+            return statetimeline.Panel().show_value(common_models.VisibilityMode.NEVER).line_width(0).fill_opacity(70)
         case Kind.TABLE | Kind.TRACES:
-            return table.Panel()
+            return table.Panel().show_header(True)
         case Kind.LOGS:
             return logs.Panel().show_time(True).wrap_log_message(True)
         case _:

@@ -109,6 +109,14 @@ def test_only_the_api_and_its_pages_are_bound_elsewhere_and_the_gateway_is_told(
     assert bound["gateway"]["environment"]["VBATCH_GATEWAY_API_KEYS_FILE"] == "/etc/vbatch/api_keys"
 
 
+def test_results_reads_the_retention_policy_that_is_named_and_otherwise_an_empty_one():
+    for variables, source in ({}, "/dev/null"), ({"VBATCH_RETENTION": "/etc/retention.toml"}, "/etc/retention.toml"):
+        results = configuration(**variables)["services"]["results"]
+        [mount] = [volume for volume in results["volumes"] if volume["type"] == "bind"]
+        assert (mount["source"], mount["read_only"]) == (source, True)
+        assert results["environment"]["VBATCH_RESULTS_RETENTION_FILE"] == mount["target"]
+
+
 @each_service
 def test_an_image_is_pinned(name: str):
     assert TAG.match(services()[name]["image"])

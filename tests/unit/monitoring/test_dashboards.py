@@ -4,16 +4,23 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import promql_parser
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import dashboard as models
 
 from deploy.monitoring.dashboards.__main__ import files
 from deploy.monitoring.dashboards.catalogue import DASHBOARDS
 from deploy.monitoring.dashboards.model import GRID_COLUMNS, Dashboard, Needs, Panel, Source
 from tests.support.monitoring import MONITORING, metric_names, substituted
 from tests.support.paths import ROOT
+from tests.unit.deploy.test_compose_file import services as compose_services
 
 PANELS = [panel for each in DASHBOARDS for panel in each.panels]
 OF_PROMETHEUS = [panel for panel in PANELS if panel.source is Source.PROMETHEUS]
@@ -94,6 +101,34 @@ def test_every_data_source_of_a_panel_is_provisioned():
     uids = {source["uid"] for source in provisioned["datasources"]}
     assert {panel.source.value for panel in PANELS} <= uids
     assert uids >= set(references(provisioned))
+
+
+def test_what_is_provisioned_is_where_compose_puts_it():
+    provisioning, services = MONITORING / "grafana/provisioning", compose_services()
+    [provider] = yaml.safe_load((provisioning / "dashboards/vbatch.yml").read_text())["providers"]
+    mounted = {
+        volume["target"]: Path(volume["source"]) for volume in services["grafana"]["volumes"] if "source" in volume
+    }
+    assert mounted[provider["options"]["path"]] == MONITORING / "grafana/dashboards"
+    sources = yaml.safe_load((provisioning / "datasources/vbatch.yml").read_text())["datasources"]
+    assert {urlsplit(source["url"]).hostname for source in sources} <= services.keys()
+
+
+@pytest.mark.parametrize("text", files().values(), ids=files().keys())
+def test_the_schema_of_grafana_knows_every_field_of_a_dashboard(text: str):
+    assert read_back(json.loads(text)) == json.loads(text)
+
+
+def test_a_field_that_grafana_does_not_know_is_found():
+    strange = json.loads(files()["overview.json"])
+    strange["panels"][1]["fieldConfig"]["defaults"]["units"] = "short"
+    assert read_back(strange) != strange
+
+
+def read_back(content: dict[str, Any]) -> Any:
+    """What is left of a dashboard that the schema has read; it drops the fields that it does not know."""
+    register_default_plugins()
+    return json.loads(JSONEncoder().encode(models.Dashboard.from_json(content)))
 
 
 def test_numbers_and_tables_ask_for_one_moment():

@@ -148,6 +148,12 @@ def test_a_slice_that_a_cancel_took_back_is_no_error():
     assert not only(spans, "slice").is_error
 
 
+def test_the_root_is_linked_to_the_request_that_created_the_batch():
+    trace = folded(BATCH, WHOLE)
+    trace.caller = (1, 2)
+    assert [span.link for span in trace.spans() if span.link is not None] == [trace.spans()[0].link] == [(1, 2)]
+
+
 def test_each_pause_is_a_span():
     pause, resume = e.BatchPaused(at=at(3), batch_id=BATCH), e.BatchResumed(at=at(4), batch_id=BATCH)
     again = e.BatchPaused(at=at(6), batch_id=BATCH)

@@ -60,6 +60,7 @@ class ResultsMetrics:
         self._retention = Gauge(
             "vbatch_retention_policy_readable", "0 while the file of the policy cannot be read.", registry=registry
         )
+        self._retention.set(1)  # nothing was unreadable before the first look
         for ending in e.Ending:
             self._sealed.labels(ending=ending)
 

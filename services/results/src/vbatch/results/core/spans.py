@@ -76,6 +76,9 @@ class BatchTrace:
     log."""
 
     batch_id: BatchId
+    caller: SpanContext | None = None
+    """The span of the request that created the batch; None if the gateway traced nothing."""
+
     created: e.BatchCreated | None = None
     validated_at: datetime | None = None
     total: int = 0
@@ -179,7 +182,7 @@ class BatchTrace:
             attributes["ending"] = type(self.end).__name__.removeprefix("Batch").lower()
         is_error = isinstance(self.end, e.BatchRejected | e.BatchExpired)
         end = self.end.at if self.end else None
-        return self._span("batch", created.at, end, attributes, is_error=is_error)
+        return replace(self._span("batch", created.at, end, attributes, is_error=is_error), link=self.caller)
 
     def _children(self, created: e.BatchCreated) -> Iterator[Span]:
         yield from self._until_first_dispatch(created)

@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+from opentelemetry.trace import get_current_span
+
 from vbatch.chassis.logs import get_logger
+from vbatch.chassis.telemetry import extract
 from vbatch.contracts import events as e
 from vbatch.contracts.catalogue import KINDS
 from vbatch.contracts.codec import Unreadable, decode
@@ -15,7 +18,7 @@ from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import chunks_of
 from vbatch.journal.port import Log, Unavailable
 from vbatch.results.core.request_spans import RequestTraces
-from vbatch.results.core.spans import BatchTrace, Span, chunk_seen
+from vbatch.results.core.spans import BatchTrace, Span, SpanContext, chunk_seen
 
 CHUNK = "chunk_completed"
 RUNNER_EVENTS = ("evt.runner.*.model_loading", "evt.runner.*.model_loaded", "evt.runner.*.model_failed")
@@ -39,10 +42,16 @@ async def trace_of(log: Log, batch_id: BatchId) -> BatchTrace:
     newest = await log.last(f"evt.batch.{batch_id}.>")
     if created is None or newest is None:
         return trace
+    trace.caller = _caller_of(created)
     records = [record async for record in _until(log, batch_id, created.sequence - 1, newest.sequence)]
     for record in sorted(records, key=lambda each: each.sequence):
         _fold(trace, record)
     return trace
+
+
+def _caller_of(created: Recorded) -> SpanContext | None:
+    context = get_current_span(extract(created.headers)).get_span_context()
+    return (context.trace_id, context.span_id) if context.is_valid else None
 
 
 async def request_traces_of(log: Log, trace: BatchTrace, share: float) -> RequestTraces:
