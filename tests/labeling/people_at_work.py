@@ -45,7 +45,7 @@ class Browser:
         await self.page.goto(f"{self.project_url}/data?task={task_id}")
         submit = self.page.get_by_role("button", name=SUBMIT)
         await expect(submit).to_be_visible()
-        filled = await self.page.get_by_test_id("htx-textbox-view").first.inner_text()
+        filled: str = await self.page.get_by_test_id("htx-textbox-view").first.inner_text()
         await self._press(verdict)
         async with self.page.expect_response(lambda answer: "/annotations" in answer.url and answer.status == 201):
             await submit.click()
