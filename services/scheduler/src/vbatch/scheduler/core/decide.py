@@ -26,8 +26,9 @@ from vbatch.scheduler.core.quality import error_events, quality_events
 from vbatch.scheduler.core.state.bisection import Picked, pick
 from vbatch.scheduler.core.state.load_failures import load_fault
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
+from vbatch.scheduler.core.state.runner import Runner
 from vbatch.scheduler.core.state.slices import Slice
-from vbatch.scheduler.core.state.state import Runner, State
+from vbatch.scheduler.core.state.state import State
 
 OUTSTANDING_SLICES_MAX = 2
 """The slices that a runner holds: one runs and one is read ahead. More would only delay a cancel or a better batch."""

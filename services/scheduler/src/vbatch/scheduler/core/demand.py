@@ -14,7 +14,8 @@ from vbatch.contracts import events as e
 from vbatch.contracts.durations import rough_duration
 from vbatch.contracts.ids import ModelId
 from vbatch.scheduler.core.state.load_failures import may_send
-from vbatch.scheduler.core.state.state import Runner, State
+from vbatch.scheduler.core.state.runner import Runner
+from vbatch.scheduler.core.state.state import State
 
 UNSETTLED_SECONDS_MAX = 900.0
 """A load that was ordered but never reported on no longer blocks anything after this time."""

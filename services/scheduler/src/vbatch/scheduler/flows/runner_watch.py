@@ -12,7 +12,8 @@ import structlog
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import RunnerId
 from vbatch.journal.port import Unavailable, WorkQueue
-from vbatch.scheduler.core.state.state import Runner, State
+from vbatch.scheduler.core.state.runner import Runner
+from vbatch.scheduler.core.state.state import State
 from vbatch.scheduler.ports import Clock
 
 LOOK_SECONDS = 2.0

@@ -11,7 +11,8 @@ from vbatch.scheduler.core.policy.policy import Candidate, View, priority_weight
 from vbatch.scheduler.core.state.cost_model import ModelCost, units
 from vbatch.scheduler.core.state.load_failures import may_send
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, stop_asked_at
-from vbatch.scheduler.core.state.state import Runner, State
+from vbatch.scheduler.core.state.runner import Runner
+from vbatch.scheduler.core.state.state import State
 
 
 def view_of(state: State, runner: Runner, now: datetime) -> View:

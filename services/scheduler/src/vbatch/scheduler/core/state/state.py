@@ -15,78 +15,15 @@ from vbatch.scheduler.core.state.arrivals import Arrivals
 from vbatch.scheduler.core.state.cost_model import CostModel
 from vbatch.scheduler.core.state.first_answer_wishes import FirstAnswerWishes
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
+from vbatch.scheduler.core.state.runner import EngineMove, Runner
 from vbatch.scheduler.core.state.slices import Slice, Slices
 
 HOLDING = frozenset({ReturnReason.INPUT_UNREADABLE, ReturnReason.MODEL_FAILED})
 
 BATCH_INPUT = "batch"
 """The purpose of files that batches read; the scheduler needs no other files."""
-EngineMove = e.ModelDemanded | e.ModelLoaded | e.ModelFailed | e.EngineCrashed
 Place = tuple[RunnerId, ModelId]
 """Where a model is, or should be, loaded."""
-
-
-@dataclass(slots=True)
-class Demand:
-    """A model that a runner was told to load for clients; `sequence` is that of the event. It is settled once the model
-    has loaded or has failed to load."""
-
-    model: ModelId
-    sequence: int
-    at: datetime
-    stay_seconds: float
-    is_settled: bool = False
-
-
-@dataclass(slots=True)
-class Runner:
-    """A live runner process. `model` is the model of the last work sent to it, `resident_since` the time of the first
-    work for that model."""
-
-    runner_id: RunnerId
-    epoch: int
-    model: ModelId | None = None
-    resident_since: datetime | None = None
-    concurrency: int = 0
-    is_down: bool = False
-    """Its engine died, and no other has started since."""
-    demand: Demand | None = None
-    """The last model that it was told to load for clients."""
-
-    def move(self, event: EngineMove, sequence: int) -> None:
-        match event:
-            case e.ModelDemanded():
-                if event.epoch == self.epoch:  # otherwise it was decided before this process of the runner started
-                    self.demand = Demand(event.model, sequence, event.at, event.stay_seconds)
-                    self.turn_to(event.model, event.at)
-            case e.ModelLoaded():
-                self.concurrency, self.is_down = event.window, False
-                self._notice_return(event)
-                self._settle(event.model)
-                if self.model == event.model:
-                    self.resident_since = event.at
-            case e.ModelFailed():
-                self._settle(event.model)
-                if self.model == event.model:
-                    self.model = None  # its next load is not free
-            case e.EngineCrashed():
-                self.is_down = True
-            case _:
-                assert_never(event)
-
-    def _notice_return(self, event: e.ModelLoaded) -> None:
-        """A model that was loaded for clients has been replaced again, for slices that were sent before it."""
-        demand = self.demand
-        if demand is not None and demand.is_settled and self.model == demand.model:
-            self.turn_to(event.model, event.at)
-
-    def _settle(self, model: ModelId) -> None:
-        if self.demand is not None and self.demand.model == model:
-            self.demand.is_settled = True
-
-    def turn_to(self, model: ModelId, at: datetime) -> None:
-        if self.model != model:
-            self.model, self.resident_since = model, at
 
 
 @dataclass(frozen=True, slots=True)
