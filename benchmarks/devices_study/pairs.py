@@ -41,8 +41,8 @@ class Pair:
 
     @property
     def cpu_ratio(self) -> float | None:
-        """How many times as much processor time the point takes: what the ratio is where no other program disturbs, if
-        both keep all of their cores busy. None if it is not known."""
+        """How many times as much processor time the point takes. Threads that wait for one another spin, so this
+        contains waiting, too. None if it is not known."""
         return self.point.cpu_seconds / self.chosen.cpu_seconds if self.chosen.cpu_seconds else None
 
 
