@@ -1,6 +1,6 @@
 """What keys, quotas and rate limits cost: the same batch on two servers, one with all of them and one without.
 
-python -m benchmarks.access [--requests 30000] [--pairs 6]
+python -m benchmarks.access [--requests 20000] [--pairs 6]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from openai import OpenAI
 from benchmarks import batches, report
 from tests.support.stack import RunningStack, running_stack
 
-REQUESTS, PAIRS = 30_000, 6
+REQUESTS, PAIRS = 20_000, 6
 LINE_BYTES = 500
 WARM_REQUESTS = 1_000
 READS = 1_000

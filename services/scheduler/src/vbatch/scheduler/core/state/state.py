@@ -13,8 +13,8 @@ from vbatch.contracts.lifecycle import BatchStatus, Steering
 from vbatch.contracts.models import ModelDefinition
 from vbatch.scheduler.core.state.arrivals import Arrivals
 from vbatch.scheduler.core.state.cost_model import CostModel
-from vbatch.scheduler.core.state.first_answer_wishes import FirstAnswerWishes
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
+from vbatch.scheduler.core.state.reports import FirstAnswerWishes, note_report
 from vbatch.scheduler.core.state.runner import EngineMove, Runner
 from vbatch.scheduler.core.state.slices import Slice, Slices
 
@@ -125,19 +125,7 @@ def _evolve_reports(state: State, event: e.BatchFirstAnswered | e.QualityEvent |
     if isinstance(event, e.WebhookEvent):
         state.first_answer_wishes.fold(event)
     elif batch := state.batches.get(event.batch_id):
-        _note_report(batch, event)
-
-
-def _note_report(batch: PendingBatch, event: e.BatchFirstAnswered | e.QualityEvent) -> None:
-    match event:
-        case e.BatchFirstAnswered():
-            batch.owes_first_answer = False
-        case e.BatchQualityDropped():
-            batch.flaws_told.add(event.flaw)
-        case e.BatchErrorShareExceeded():
-            batch.is_error_share_told = True
-        case _:
-            assert_never(event)
+        note_report(batch, event)
 
 
 def _evolve_steering(state: State, event: e.SteeringEvent | e.AnyOperationEvent) -> None:
@@ -269,14 +257,8 @@ def _count(state: State, event: e.ChunkOutline | e.ChunkCompleted) -> None:
         if slice_ is not None:
             slice_.lines.pop(outcome.line, None)
     if batch is not None and not batch.has_answer:
-        _notice_first_answer(state, batch)
+        state.first_answer_wishes.look_at(batch)
     _drop_if_done(state, slice_)
-
-
-def _notice_first_answer(state: State, batch: PendingBatch) -> None:
-    """Whoever wants to be told at this moment will be told."""
-    batch.has_answer = batch.ledger is not None and batch.ledger.completed > 0
-    batch.owes_first_answer = batch.has_answer and state.first_answer_wishes.are_of(batch.created.owner)
 
 
 def _return_lines(state: State, event: e.SliceReturned) -> None:

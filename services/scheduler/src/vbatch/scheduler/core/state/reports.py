@@ -1,13 +1,15 @@
-"""Which owners want to be told of the first answer of a batch: those with a webhook endpoint for it. For the others,
-nothing is recorded."""
+"""What was reported about a batch while it runs, and which owners want to be told of its first answer: those with a
+webhook endpoint for it. For the others, no first answer is recorded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import EndpointId, OwnerId
 from vbatch.contracts.webhooks import WebhookEventType
+from vbatch.scheduler.core.state.pending_batch import PendingBatch
 
 
 @dataclass(slots=True)
@@ -30,8 +32,12 @@ class FirstAnswerWishes:
             case _:
                 pass  # a delivery, or a change that leaves the types as they are
 
-    def are_of(self, owner: OwnerId) -> bool:
-        """Whether this owner wants to be told."""
+    def look_at(self, batch: PendingBatch) -> None:
+        """Note whether the batch has an answer. Its owner is told if the owner wants it at this moment."""
+        batch.has_answer = batch.ledger is not None and batch.ledger.completed > 0
+        batch.owes_first_answer = batch.has_answer and self._are_of(batch.created.owner)
+
+    def _are_of(self, owner: OwnerId) -> bool:
         return any(self._owners[endpoint_id] == owner for endpoint_id in self._wishing)
 
     def _note(self, endpoint_id: EndpointId, event_types: tuple[str, ...]) -> None:
@@ -39,3 +45,16 @@ class FirstAnswerWishes:
             self._wishing.add(endpoint_id)
         else:
             self._wishing.discard(endpoint_id)
+
+
+def note_report(batch: PendingBatch, event: e.BatchFirstAnswered | e.QualityEvent) -> None:
+    """Note what is recorded, so that it is recorded once."""
+    match event:
+        case e.BatchFirstAnswered():
+            batch.owes_first_answer = False
+        case e.BatchQualityDropped():
+            batch.flaws_told.add(event.flaw)
+        case e.BatchErrorShareExceeded():
+            batch.is_error_share_told = True
+        case _:
+            assert_never(event)
