@@ -59,7 +59,7 @@ SHARES = {
 }
 PLACE_SHARE = 0.4
 STRUCK_ELSEWHERE = ("notifier", "labeler")
-"""Processes with campaigns of their own: tests/integration/notifier/test_kills.py and tests/labeling."""
+"""Processes with campaigns of their own: integration/notifier/test_kills.py and labeling/test_campaign.py."""
 OF_MODEL_JUDGES = (Failpoint.VERDICTS_READ, Failpoint.VERDICTS_RECORDED)
 """Struck by tests/integration/results/test_evaluating.py."""
 PLACES = tuple(place for place in Failpoint if place.process not in STRUCK_ELSEWHERE and place not in OF_MODEL_JUDGES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,12 @@ def home(tmp_path: Path) -> Iterator[RunningStack]:
 
 @pytest.fixture
 def reader(home: RunningStack) -> Iterator[Reader]:
+    with reader_at(home) as copying:
+        yield copying
+
+
+@contextmanager
+def reader_at(home: RunningStack) -> Iterator[Reader]:
     """Someone in a fresh clone, whose state is in its folder `var`."""
     project = home.home / "project"
     project.mkdir(mode=0o711)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from label_studio_sdk import LabelStudio
+from label_studio_sdk import LabelStudio  # type: ignore[import-not-found]  # lives in the environment of Label Studio
 
 
 def main(url: str, token: str, verdict: str, task_ids: list[int]) -> None:

@@ -7,20 +7,25 @@ with TRL, trains a tiny random model on them for one step, and writes what it re
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
+# These live in the environment of the trainers.
+from datasets import Dataset, load_dataset  # type: ignore[import-not-found]
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # type: ignore[import-not-found]
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # type: ignore[import-not-found]
+from trl import (  # type: ignore[import-not-found]
+    DPOConfig,
+    DPOTrainer,
+    KTOConfig,
+    KTOTrainer,
+    SFTConfig,
+    SFTTrainer,
+)
+from trl.data_utils import is_conversational  # type: ignore[import-not-found]
+
 EXPORTS, REPORT = Path(sys.argv[1]), Path(sys.argv[2])
 SCRATCH = REPORT.parent / "scratch"
-os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": str(SCRATCH)}
-
-from datasets import Dataset, load_dataset  # noqa: E402
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
-from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer  # noqa: E402
-from trl.data_utils import is_conversational  # noqa: E402
-
 START, END, PADDING = "<|im_start|>", "<|im_end|>", "<|pad|>"
 CHAT_TEMPLATE = """\
 {%- if tools %}<|im_start|>tools\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}<|im_end|>\n{% endif %}

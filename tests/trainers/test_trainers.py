@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,14 @@ async def vbatch(stage: Stage, *arguments: str) -> None:
 
 
 def read_by_trainers(folder: Path, report: Path) -> dict[str, dict[str, Any]]:
-    done = subprocess.run([PYTHON, READING, folder, report], capture_output=True, text=True, timeout=READ_SECONDS_MAX)
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": str(report.parent / "huggingface")}
+    done = subprocess.run(
+        [PYTHON, READING, folder, report],
+        env=os.environ | offline,
+        capture_output=True,
+        text=True,
+        timeout=READ_SECONDS_MAX,
+    )
     assert done.returncode == 0, done.stderr[-4_000:]
     return dict(json.loads(report.read_text()))
 
