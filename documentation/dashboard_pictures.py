@@ -23,7 +23,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, FixedLocator, Formatter, FuncFormatter, MaxNLocator, PercentFormatter
 from openai import OpenAI
 
 from deploy.monitoring.dashboards.engine import ENGINE
@@ -40,6 +40,9 @@ RATE_WINDOW = "10s"
 """Prometheus scrapes the scene every second, so a rate needs no longer window."""
 INCHES_WIDE, INCHES_A_UNIT, DOTS_AN_INCH = 13.0, 0.32, 100
 LEGEND_MAX = 6
+UNNAMED = "value"
+WHOLE_ABOVE, QUARTERS = 0.5, (0.0, 0.25, 0.5, 0.75, 1.0)
+"""A share that gets so high is shown against the whole."""
 GREEN, RED, GREY = "#2f8f5b", "#c0392b", "#777777"
 ABSENT = (Needs.GPU, Needs.VLLM, Needs.LABELING)
 UNITS: dict[str, Formatter] = {
@@ -89,7 +92,7 @@ class Window:
 def legend(query: Query, labels: dict[str, str]) -> str:
     """The legend without `instance`, because the scene has one of each."""
     named = {**labels, "instance": ""}
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: named.get(match[1], ""), query.legend).strip() or "value"
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: named.get(match[1], ""), query.legend).strip() or UNNAMED
 
 
 def main(folder: Path) -> int:
@@ -153,7 +156,7 @@ def lines_of(row: Row) -> list[list[Panel]]:
 
 
 def draw_panel(axis: Axes, panel: Panel, window: Window) -> None:
-    axis.set_title(panel.title, loc="left", fontsize=8.5, fontweight="bold")
+    axis.set_title(panel.title, loc="left", fontsize=8, fontweight="bold")
     axis.tick_params(labelsize=7, length=2, color=GREY)
     axis.spines[["top", "right"]].set_visible(False)
     found = window.answers(panel)
@@ -181,7 +184,7 @@ def draw_timeline(axis: Axes, found: list[Series], seconds: list[float]) -> None
 def draw_numbers(axis: Axes, found: list[Series]) -> None:
     """The newest values; of a table only those that are not 0."""
     axis.set_axis_off()
-    told = [series for series in found if series.newest > 0 and series.label != "value"] if len(found) > 1 else found
+    told = [series for series in found if series.newest > 0 and series.label != UNNAMED] if len(found) > 1 else found
     for place, series in enumerate(told[:LEGEND_MAX]):
         axis.text(
             0.02, 0.85 - 0.15 * place, f"{series.newest:g}   {series.label}", fontsize=10, transform=axis.transAxes
@@ -196,16 +199,16 @@ def draw_graph(axis: Axes, panel: Panel, found: list[Series], seconds: list[floa
         for series in found:
             axis.plot(seconds, series.values, label=series.label, linewidth=1.2)
     axis.set_xlim(0, seconds[-1])
-    highest = max((value for series in found for value in series.values if not math.isnan(value)), default=1.0)
-    axis.set_ylim(
-        min(0.0, axis.get_ylim()[0]), 1.45 * max(highest, axis.get_ylim()[1] / 1.05, 1e-9)
-    )  # room for the legend
+    highest = axis.dataLim.y1 if axis.dataLim.y1 > 0 else 1.0
+    axis.set_ylim(min(0.0, axis.dataLim.y0), 1.45 * highest)  # room for the legend
     axis.grid(axis="y", linewidth=0.4, alpha=0.5)
-    axis.yaxis.set_major_locator(MaxNLocator(5))
+    is_whole = panel.is_share and highest > WHOLE_ABOVE
+    axis.yaxis.set_major_locator(FixedLocator(QUARTERS) if is_whole else MaxNLocator(5))
     axis.yaxis.set_major_formatter(copy(UNITS.get(panel.unit, EngFormatter("", sep=""))))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} s"))
     handles, labels = axis.get_legend_handles_labels()
-    axis.legend(handles[:LEGEND_MAX], labels[:LEGEND_MAX], fontsize=6.5, frameon=False, loc="upper left")
+    if labels != [UNNAMED]:
+        axis.legend(handles[:LEGEND_MAX], labels[:LEGEND_MAX], fontsize=6.5, frameon=False, loc="upper left")
 
 
 if __name__ == "__main__":
