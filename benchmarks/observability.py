@@ -1,7 +1,7 @@
-"""What observability costs: the batch of bench:overhead with metrics, traces and logs, and with none of them,
-alternately.
+"""What observability costs: the batch of bench:overhead on two stacks in turn, one with metrics, traces and logs, the
+other with none of them.
 
-python -m benchmarks.observability [--requests 40000] [--rounds 1] [--share 0.01]
+python -m benchmarks.observability [--requests 40000] [--pairs 5] [--share 0.01]
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -24,27 +28,59 @@ from vbatch.journal.jetstream import connect
 from vbatch.local.log_access import log_settings
 from vbatch.results.flows.tracing import request_traces_of, trace_of
 
-REQUESTS, ROUNDS, SHARE = 40_000, 1, 0.01
+REQUESTS, PAIRS, SHARE = 40_000, 5, 0.01
 DERIVED = "vbatch"
 SEEN_SECONDS_MAX = 60.0
 GOAL = 0.95
 PROGRAMS = ("gateway", "scheduler", "gpu_runner", "results", "nats")
-COMPARED = ("requests_per_second", "cpu_ms_per_request", *(f"cpu_ms_per_request_{name}" for name in PROGRAMS))
+RATE, CPU = "requests_per_second", "cpu_ms_per_request"
+COMPARED = (RATE, CPU, *(f"{CPU}_{name}" for name in PROGRAMS))
+
+Figures = Mapping[str, report.Figure]
+Measure = Callable[[], Figures]
 
 
-def main(requests: int, rounds: int, share: float) -> int:
-    """Each round is off, on, on, off, so that drift over time affects both sides equally."""
-    found: dict[bool, list[dict[str, report.Figure]]] = {False: [], True: []}
-    with tempfile.TemporaryDirectory() as folder:
+@dataclass(frozen=True)
+class Observed:
+    """A stack with observability on. `received` is its trace and log server, in this process, which reads everything it
+    gets."""
+
+    stack: RunningStack
+    received: Received
+
+    def measure(self, path: Path, requests: int) -> Figures:
+        """Measure while scraping; return when the trace has arrived, so that nothing is left for the next turn."""
+        before = count(self.received, "batch")
+        with Scraper(self.stack) as scraper:
+            figures = measure(self.stack, path, requests)
+        wait_until(lambda: count(self.received, "batch") > before, "the trace arrives", SEEN_SECONDS_MAX)
+        return {**figures, "scrapes": len(scraper.seconds)}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two turns, one right after the other, so that a load from outside affects both."""
+
+    off: Figures
+    on: Figures
+
+    def ratio(self, name: str) -> float:
+        return number(self.on, name) / number(self.off, name)
+
+
+def main(requests: int, pairs: int, share: float) -> int:
+    with tempfile.TemporaryDirectory() as folder, unobserved(requests) as stack, observed(requests, share) as other:
         path = Path(folder) / "in.jsonl"
         with path.open("wb") as file:
             file.writelines(batches.lines(requests, LINE_BYTES))
-        for is_on in (False, True, True, False) * rounds:
-            found[is_on].append(seen(path, requests, share) if is_on else unseen(path, requests))
-            sys.stdout.write(f"{'on ' if is_on else 'off'} {found[is_on][-1]['requests_per_second']} requests/s\n")
-            sys.stdout.flush()
-    figures = compared(found, requests, share)
-    command = ["python", "-m", "benchmarks.observability", f"--requests {requests}", f"--rounds {rounds}"]
+        off, on = partial(measure, stack, path, requests), partial(other.measure, path, requests)
+        figures = {
+            **compared(list(in_turn(off, on, pairs)), requests, share),
+            "trace_cpu_us_per_request": trace_cpu_us(other.stack, share, requests),
+            "request_traces": round(count(other.received, "request") / (pairs + 1), 1),
+            "log_lines": round(sum(map(len, other.received.lines.values())) / (pairs + 1), 1),
+        }
+    command = ["python", "-m", "benchmarks.observability", f"--requests {requests}", f"--pairs {pairs}"]
     target = report.write("observability", command, figures)
     for name, figure in figures.items():
         sys.stdout.write(f"{name:<40} {figure}\n")
@@ -52,14 +88,14 @@ def main(requests: int, rounds: int, share: float) -> int:
     return 0
 
 
-def unseen(path: Path, requests: int) -> dict[str, report.Figure]:
+@contextmanager
+def unobserved(requests: int) -> Iterator[RunningStack]:
     with running_stack(environment={**batches.limits(requests), **NO_STANDBY}) as stack:
-        return measure(stack, path, requests)
+        yield stack
 
 
-def seen(path: Path, requests: int, share: float) -> dict[str, report.Figure]:
-    """Measure with observability on. The trace and log server is a receiver in this process, which reads everything it
-    gets."""
+@contextmanager
+def observed(requests: int, share: float) -> Iterator[Observed]:
     with receiving_traces() as received:
         environment = {
             **batches.limits(requests),
@@ -69,16 +105,23 @@ def seen(path: Path, requests: int, share: float) -> dict[str, report.Figure]:
             "VBATCH_RESULTS_TRACE_REQUESTS_SHARE": str(share),
         }
         with running_stack(environment=environment) as stack:
-            with Scraper(stack) as scraper:
-                figures = measure(stack, path, requests)
-            wait_until(lambda: count(received, "batch") == 1, "the trace arrives", SEEN_SECONDS_MAX)
-            return {
-                **figures,
-                "scrapes": len(scraper.seconds),
-                "request_traces": count(received, "request"),
-                "log_lines": sum(map(len, received.lines.values())),
-                "trace_cpu_us_per_request": trace_cpu_us(stack, share, requests),
-            }
+            yield Observed(stack, received)
+
+
+def in_turn(off: Measure, on: Measure, pairs: int) -> Iterator[Pair]:
+    """The first batch of each stack pays for its cold start and is not compared."""
+    off()
+    on()
+    for place in range(pairs):
+        pair = Pair(off(), on()) if place % 2 == 0 else turned(off, on)
+        sys.stdout.write(f"off {pair.off[RATE]}, on {pair.on[RATE]} requests/s: {pair.ratio(RATE):.3f}\n")
+        sys.stdout.flush()
+        yield pair
+
+
+def turned(off: Measure, on: Measure) -> Pair:
+    observed_first = on()
+    return Pair(off(), observed_first)
 
 
 def count(received: Received, name: str) -> int:
@@ -102,33 +145,39 @@ async def _derived(stack: RunningStack, batch_id: BatchId, share: float) -> floa
     return seconds
 
 
-def compared(
-    found: dict[bool, list[dict[str, report.Figure]]], requests: int, share: float
-) -> dict[str, report.Figure]:
-    figures: dict[str, report.Figure] = {"requests": requests, "runs_of_each": len(found[True]), "share_traced": share}
+def compared(pairs: Sequence[Pair], requests: int, share: float) -> dict[str, report.Figure]:
+    """The medians of each side, and of the ratios within each pair with the lowest and the highest of them."""
+    figures: dict[str, report.Figure] = {"requests": requests, "pairs": len(pairs), "share_traced": share}
     for name in COMPARED:
-        figures |= {f"off_{name}": _middle(found[False], name), f"on_{name}": _middle(found[True], name)}
-    off, on = (_middle(found[is_on], "requests_per_second") for is_on in (False, True))
-    figures |= {
-        "throughput_kept": round(on / off, 4),
+        figures[f"off_{name}"] = round(median(number(pair.off, name) for pair in pairs), 3)
+        figures[f"on_{name}"] = round(median(number(pair.on, name) for pair in pairs), 3)
+    return {
+        **figures,
+        **spread("throughput_kept", [pair.ratio(RATE) for pair in pairs]),
         "throughput_kept_goal": GOAL,
-        "trace_cpu_us_per_request": _middle(found[True], "trace_cpu_us_per_request"),
-        "request_traces": _middle(found[True], "request_traces"),
-        "log_lines": _middle(found[True], "log_lines"),
-        "scrapes": _middle(found[True], "scrapes"),
+        **spread("cpu_ratio", [pair.ratio(CPU) for pair in pairs]),
+        "scrapes": median(number(pair.on, "scrapes") for pair in pairs),
     }
-    return figures
 
 
-def _middle(found: list[dict[str, report.Figure]], name: str) -> float:
-    values = [value for figures in found if isinstance(value := figures[name], int | float)]
-    return round(median(values), 3)
+def spread(name: str, ratios: Sequence[float]) -> dict[str, report.Figure]:
+    return {
+        name: round(median(ratios), 4),
+        f"{name}_lowest": round(min(ratios), 4),
+        f"{name}_highest": round(max(ratios), 4),
+    }
+
+
+def number(figures: Figures, name: str) -> float:
+    found = figures[name]
+    assert isinstance(found, int | float), f"{name} is {found}"
+    return found
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=REQUESTS)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--share", type=float, default=SHARE)
     given = parser.parse_args()
-    sys.exit(main(given.requests, given.rounds, given.share))
+    sys.exit(main(given.requests, given.pairs, given.share))

@@ -11,8 +11,8 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,13 @@ class Scene:
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    folder = tmp_path_factory.mktemp("monitoring")
+    with played(tmp_path_factory.mktemp("monitoring")) as scene:
+        yield scene
+
+
+@contextmanager
+def played(folder: Path, story: Callable[[Scene, OpenAI], None] | None = None) -> Iterator[Scene]:
+    """The stack and its Prometheus, after the story has happened; `folder` holds their files."""
     models = folder / "models.toml"
     models.write_text(MODELS + BROKEN_MODEL)
     ports = {name: str(free_port()) for name in ("PROMETHEUS", "ALERTMANAGER", "NODE_EXPORTER")}
@@ -63,7 +69,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with running_stack(models, environment) as stack, stack.client() as client:
         urls = [f"http://127.0.0.1:{ports[name]}" for name in ("PROMETHEUS", "ALERTMANAGER")]
         scene = Scene(stack, Prometheus(urls[0], urls[1], began), Supervisor(stack.home))
-        play(scene, client)
+        (story or play)(scene, client)
         yield scene
 
 
@@ -120,11 +126,11 @@ def crash_the_engine(client: OpenAI) -> None:
     assert found.failed_ids == ["request-0"]
 
 
-def lose_the_database(scene: Scene) -> None:
+def lose_the_database(scene: Scene, seconds: float = 3 * SCRAPE_SECONDS) -> None:
     scene.supervisor.stop_program("postgres")
     try:
         wait_until(lambda: is_unavailable(scene.stack), "reads answer 503", SEEN_SECONDS_MAX)
-        time.sleep(3 * SCRAPE_SECONDS)  # so are its errors
+        time.sleep(seconds)  # its errors are seen, too
         assert is_unavailable(scene.stack)
     finally:
         scene.supervisor.start_program("postgres")
