@@ -12,7 +12,7 @@ from typing import Any
 
 
 def main(model: str, file: str, block: int, sharegpt: str | None) -> None:
-    from transformers import AutoTokenizer  # lives in the engine's environment
+    from transformers import AutoTokenizer  # type: ignore[import-not-found]  # lives in the engine's environment
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     bodies = [json.loads(line)["body"] for line in Path(file).read_text().splitlines()]
