@@ -15,6 +15,8 @@ MODEL_CHARS_MAX = 256
 FINISH_CHARS_MAX = 64
 HASH_BYTES = 8
 JSON_STARTS = ("{", "[")
+MAY_BEGIN_JSON = "{[ \t\r\n"
+"""The characters with which a text begins that may be an object or an array."""
 
 
 class Facets(NamedTuple):
@@ -91,17 +93,15 @@ def _finish_reason(body: dict[str, object]) -> object:
 
 
 def _facets(model: object, finish_reason: object, text: str | None) -> Facets:
-    return Facets(
-        model=model[:MODEL_CHARS_MAX] if isinstance(model, str) else None,
-        finish_reason=finish_reason[:FINISH_CHARS_MAX] if isinstance(finish_reason, str) else None,
-        text_chars=len(text) if text is not None else None,
-        is_json=_is_json(text) if text is not None else None,
-        text_hash=_hash(text) if text is not None else None,
-    )
+    name = model[:MODEL_CHARS_MAX] if isinstance(model, str) else None
+    reason = finish_reason[:FINISH_CHARS_MAX] if isinstance(finish_reason, str) else None
+    if text is None:
+        return Facets(name, reason)
+    return Facets(name, reason, len(text), _is_json(text), _hash(text))
 
 
 def _is_json(text: str) -> bool:
-    if not text.lstrip(" \t\r\n").startswith(JSON_STARTS):
+    if text[:1] not in MAY_BEGIN_JSON or not text.lstrip(" \t\r\n").startswith(JSON_STARTS):
         return False
     try:
         _VALID.decode(text)
@@ -112,5 +112,5 @@ def _is_json(text: str) -> bool:
 
 def _hash(text: str) -> int:
     """A hash of the text, signed like PostgreSQL's bigint."""
-    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=HASH_BYTES).digest()
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
     return int.from_bytes(digest, signed=True)
