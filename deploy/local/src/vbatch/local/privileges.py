@@ -61,4 +61,5 @@ def _capabilities_needed(paths: Iterable[Path]) -> str:
 
 
 def _is_open_to_all(folder: Path) -> bool:
-    return bool(folder.stat().st_mode & stat.S_IXOTH)
+    """A folder that does not exist yet will be private, as all that we create (`keep_private`)."""
+    return folder.exists() and bool(folder.stat().st_mode & stat.S_IXOTH)
