@@ -24,7 +24,7 @@ def unprivileged(argv: Sequence[str], *, touches: Sequence[Path], death_signal: 
         return Command((*prefix, *argv), {}, None)
     entry = _unprivileged_entry()
     options += ["--reuid", str(entry.pw_uid), "--regid", str(entry.pw_gid), "--clear-groups"]
-    kept = _capabilities_needed([Path(argv[0]), *touches])
+    kept = capabilities_needed([Path(argv[0]), *touches])
     options += [f"--{scope}={kept}" for scope in ("inh-caps", "ambient-caps", "bounding-set")]
     return Command((_setpriv(), *options, "--", *argv), {"HOME": "/"}, entry.pw_name)
 
@@ -55,7 +55,8 @@ def _setpriv() -> str:
     return path
 
 
-def _capabilities_needed(paths: Iterable[Path]) -> str:
+def capabilities_needed(paths: Iterable[Path]) -> str:
+    """Return the capabilities, in the words of setpriv, that another user needs to reach these paths."""
     closed = any(not _is_open_to_all(folder) for path in paths for folder in path.resolve().parents)
     return "-all,+dac_read_search" if closed else "-all"
 
