@@ -34,6 +34,8 @@ def fault(raw: bytes) -> str:
         (b'{"a": "x', "At column 7: unterminated string starting."),
         (b'{"a": 1} {', "At column 10: extra data."),
         ("\ufeff{}".encode(), "At column 1: a byte order mark (U+FEFF) is not JSON."),
+        (b"9" * 5_000, "Integer value out of range."),
+        (b"[" + b"9" * 5_000 + b", NaN]", "At column 5004: NaN is not JSON; write null or a number."),
     ],
 )
 def test_the_cause_and_the_column_are_named(raw: bytes, words: str):

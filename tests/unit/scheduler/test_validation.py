@@ -220,6 +220,17 @@ def test_a_huge_number_in_a_bad_line_does_not_hide_its_fault():
     assert faults(line) == [(FileFault.INVALID_REQUEST, 1, "custom_id")]
 
 
+def test_a_huge_number_beside_a_cut_emoji_is_no_fault():
+    content = raw_line(rb'["\ud83d"],"n":' + b"9" * 10_000)
+    assert isinstance(check(content), Plan)
+
+
+@pytest.mark.parametrize("depth", range(880, 1_000))
+def test_however_deep_a_line_with_a_cut_emoji_is_it_is_read_or_refused(depth: int):
+    result = check(raw_line(rb'["\ud83d"],"n":' + b"[" * depth + b"]" * depth))
+    assert isinstance(result, Plan) or {fault.code for fault in result} == {FileFault.INVALID_JSON_LINE}
+
+
 def test_of_a_key_that_stands_twice_the_last_counts():
     streaming = raw_line(b'[],"stream":false,"stream":true')
     twice = raw_line(b"[]", custom_id=b'"a","custom_id":"b"')

@@ -165,6 +165,12 @@ def test_a_call_whose_arguments_are_no_object_is_left_out_for_trl_only(arguments
     assert told == [ExportFormat.RAW, ExportFormat.OPENAI_CHAT]
 
 
+def test_a_message_with_calls_and_a_number_beyond_any_decoder_is_left_out():
+    huge = msgspec.Raw(b'{"role":"assistant","tool_calls":[],"n":' + b"9" * 5_000 + b"}")
+    example = msgspec.structs.replace(answer(ASK), prompt=[*raw(ASK), huge])
+    assert export_lines([msgspec.json.encode(example)], ExportFormat.TRL_SFT) == []
+
+
 def test_only_the_asked_split_is_exported():
     assert exported(PAIR, ExportFormat.RAW, split="train") is None
     assert exported(PAIR, ExportFormat.RAW, split="test") is not None

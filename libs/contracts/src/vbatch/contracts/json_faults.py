@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import NoReturn
 
 _ESCAPES = re.compile(
@@ -24,6 +25,13 @@ def with_whole_characters(raw: bytes) -> bytes:
     r"""Return the document with U+FFFD in place of every escape that is half of a surrogate pair. JavaScript writes
     such an escape when it cuts an emoji (`\ud83d`). No byte moves."""
     return _ESCAPES.sub(lambda found: found[0] if found["half"] is None else REPLACEMENT, raw)
+
+
+def loads(text: str | bytes, refuse_constant: Callable[[str], object] | None = None) -> object:
+    """Decode as the standard library does, half surrogate pairs included, but leave integers as text: Python refuses
+    to convert one of more than 4,300 digits, with an error that is not about JSON. Raises JSONDecodeError and
+    RecursionError."""
+    return json.loads(text, parse_int=str, parse_constant=refuse_constant)
 
 
 def json_fault(raw: bytes, complaint: Exception) -> str:
@@ -48,7 +56,7 @@ class _Constant(Exception):
 
 def _syntax_fault(text: str, complaint: Exception) -> str:
     try:
-        json.loads(text, parse_constant=_refuse)
+        loads(text, _refuse)
     except _Constant:
         return _constant_fault(text)
     except json.JSONDecodeError as error:

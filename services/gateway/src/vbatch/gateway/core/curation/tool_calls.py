@@ -20,7 +20,8 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class ArgumentsUnreadable(Exception):
-    """The arguments of a call are not a JSON object: the model wrote something else, or was cut."""
+    """The arguments of a call are not a JSON object: the model wrote something else, or was cut; or the message holds a
+    number that this decoder refuses."""
 
 
 def with_decoded_calls(messages: Messages) -> Messages:
@@ -30,12 +31,12 @@ def with_decoded_calls(messages: Messages) -> Messages:
 
 def _decoded(message: msgspec.Raw | ChatMessage) -> msgspec.Raw | ChatMessage:
     if isinstance(message, ChatMessage):
-        calls = message.tool_calls
-        return msgspec.structs.replace(message, tool_calls=_calls(calls)) if calls else message
+        said = message.tool_calls
+        return msgspec.structs.replace(message, tool_calls=_calls(said)) if said else message
     if _KEY not in bytes(message):
         return message
-    decoded = msgspec.json.decode(message)
-    calls = decoded.get("tool_calls") if isinstance(decoded, dict) else None
+    decoded = _fields(message)
+    calls = decoded.get("tool_calls")
     if not isinstance(calls, list):
         return message
     return msgspec.Raw(_ENCODER.encode(decoded | {"tool_calls": _calls(calls)}))
@@ -53,6 +54,13 @@ def _call(call: object) -> Json:
     arguments = function.get("arguments", "")
     decoded = _object(arguments) if isinstance(arguments, str) else arguments
     return call | {"function": function | {"arguments": decoded}}
+
+
+def _fields(message: msgspec.Raw) -> Json:
+    try:
+        return msgspec.json.decode(message, type=Json)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ArgumentsUnreadable("a message with calls cannot be decoded") from error
 
 
 def _object(text: str) -> Json:

@@ -5,9 +5,9 @@ A good line costs one decode that skips its content; only a bad line is read twi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
+from typing import cast
 
 import msgspec
 
@@ -15,7 +15,7 @@ from vbatch.contracts.bounds import cut, fits
 from vbatch.contracts.endpoints import ENDPOINT_TITLES, REQUIRED_BODY_FIELDS
 from vbatch.contracts.failures import FileFault
 from vbatch.contracts.ids import ModelId
-from vbatch.contracts.json_faults import json_fault, with_whole_characters
+from vbatch.contracts.json_faults import json_fault, loads, with_whole_characters
 from vbatch.contracts.limits import CUSTOM_ID_BYTES_MAX
 
 ABSENT = msgspec.Raw(b"")
@@ -104,7 +104,11 @@ def _mended_line(raw: bytes, mended: bytes) -> Line:
     """The line with U+FFFD for cut characters, as the engine will get it. Raises Unfit, also when the cut character is
     in the custom_id: its author would not recognise the answer by the changed id."""
     line = parse_line(mended)
-    if (half := _half_of_custom_id(raw)) is not None:
+    try:
+        half = _half_of_custom_id(raw)
+    except RecursionError as error:  # this decoder reads a little less deep than that of the line
+        raise _no_json(raw, error) from error
+    if half is not None:
         message = f"Invalid 'custom_id': {half} is half of a surrogate pair, as when an emoji was cut in two."
         raise Unfit(FileFault.INVALID_REQUEST, message, "custom_id")
     return line
@@ -112,7 +116,8 @@ def _mended_line(raw: bytes, mended: bytes) -> Line:
 
 def _half_of_custom_id(raw: bytes) -> str | None:
     """The escape in the custom_id that is half of a surrogate pair; the line is valid JSON except for such halves."""
-    half = _HALF.search(json.loads(raw)["custom_id"])
+    line = cast(dict[str, str], loads(raw))
+    half = _HALF.search(line["custom_id"])
     return None if half is None else f"\\u{ord(half[0]):04x}"
 
 
