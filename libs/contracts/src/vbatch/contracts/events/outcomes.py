@@ -91,6 +91,7 @@ class OutcomeOutline(msgspec.Struct, frozen=True):
     usage: Usage = NO_USAGE
     seconds: float = 0.0
     flaws: Flaws = ()
+    error: RequestError | None = None
 
     @property
     def is_success(self) -> bool:

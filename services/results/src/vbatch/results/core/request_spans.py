@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from msgspec import structs
-
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.results.core import semantic_conventions as names
@@ -31,15 +29,10 @@ BITS = 32
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    outcome: e.Outcome
+    outcome: e.OutcomeOutline
     ran: RunSlice
     model: ModelId
     at: datetime
-
-    @classmethod
-    def of(cls, outcome: e.Outcome, ran: RunSlice, model: ModelId, at: datetime) -> _Kept:
-        """Keep the outcome without its answer, which would hold the bytes of its whole chunk in memory."""
-        return cls(structs.replace(outcome, body=e.NO_ANSWER, custom_id=""), ran, model, at)
 
 
 @dataclass(slots=True)
@@ -53,6 +46,8 @@ class RequestTraces:
     share: float
     _answered: bytearray = field(init=False)
     """One byte for each line: 1 once it has an outcome."""
+    _sampled_below: float = field(init=False)
+    """A line is sampled if its hash is below this number."""
     _failed: dict[int, _Kept] = field(default_factory=dict)
     _sampled: dict[int, _Kept] = field(default_factory=dict)
     _slowest: list[tuple[float, int]] = field(default_factory=list)
@@ -61,8 +56,9 @@ class RequestTraces:
 
     def __post_init__(self) -> None:
         self._answered = bytearray(self.trace.last_line + 1)
+        self._sampled_below = min(self.share, SAMPLED_MAX / max(self.trace.total, 1)) * (1 << BITS)
 
-    def fold(self, chunk: e.ChunkCompleted, at: datetime) -> None:
+    def fold(self, chunk: e.ChunkOutline, at: datetime) -> None:
         """The first outcome of a line counts. A chunk of a slice that the trace does not know changes nothing."""
         ran = self.trace.slice_named(chunk.slice_id)
         if ran is None:
@@ -77,14 +73,14 @@ class RequestTraces:
         kept = {**self._slow, **self._sampled, **self._failed}
         return [span for line in sorted(kept) for span in self._spans_of(kept[line], self._why(line))]
 
-    def _weigh(self, outcome: e.Outcome, ran: RunSlice, model: ModelId, at: datetime) -> None:
+    def _weigh(self, outcome: e.OutcomeOutline, ran: RunSlice, model: ModelId, at: datetime) -> None:
         """Keep the outcome if it failed, is sampled or is among the slowest. Most are not, so this checks before it
         creates anything."""
         line = outcome.line
         if not outcome.is_success and len(self._failed) < FAILED_MAX:
-            self._failed[line] = _Kept.of(outcome, ran, model, at)
+            self._failed[line] = _Kept(outcome, ran, model, at)
         if self._is_sampled(line):
-            self._sampled[line] = _Kept.of(outcome, ran, model, at)
+            self._sampled[line] = _Kept(outcome, ran, model, at)
         if len(self._slowest) < SLOWEST_MAX:
             heapq.heappush(self._slowest, (outcome.seconds, line))
         elif outcome.seconds > self._slowest[0][0]:
@@ -92,11 +88,10 @@ class RequestTraces:
             del self._slow[faster]
         else:
             return
-        self._slow[line] = _Kept.of(outcome, ran, model, at)
+        self._slow[line] = _Kept(outcome, ran, model, at)
 
     def _is_sampled(self, line: int) -> bool:
-        share = min(self.share, SAMPLED_MAX / max(self.trace.total, 1))
-        return (line * KNUTH + self.trace.seed) % (1 << BITS) < share * (1 << BITS)
+        return (line * KNUTH + self.trace.seed) % (1 << BITS) < self._sampled_below
 
     def _why(self, line: int) -> str:
         if line in self._failed:

@@ -12,7 +12,7 @@ from vbatch.chassis.logs import get_logger
 from vbatch.chassis.telemetry import extract
 from vbatch.contracts import events as e
 from vbatch.contracts.catalogue import KINDS
-from vbatch.contracts.codec import Unreadable, decode
+from vbatch.contracts.codec import Unreadable, decode_outline
 from vbatch.contracts.ids import BatchId
 from vbatch.contracts.message import Recorded
 from vbatch.contracts.subjects import chunks_of
@@ -65,7 +65,7 @@ async def request_traces_of(log: Log, trace: BatchTrace, share: float) -> Reques
         return requests
     async for record in _read(log, (chunks,), created.sequence, end.sequence, headers_only=False):
         event = _decoded(record)
-        if isinstance(event, e.ChunkCompleted):
+        if isinstance(event, e.ChunkOutline):
             requests.fold(event, record.recorded_at)
         await asyncio.sleep(0)  # a large batch must not hold up the other tasks of this process
     return requests
@@ -153,9 +153,9 @@ def _fold(trace: BatchTrace, record: Recorded) -> None:
 
 
 def _decoded(record: Recorded) -> e.AnyEvent | None:
-    """The decoded event; None if it cannot be read."""
+    """The decoded event, a chunk without its answers; None if it cannot be read."""
     try:
-        return decode(record)
+        return decode_outline(record)
     except Unreadable as error:
         get_logger().warning("event_passed_over", sequence=record.sequence, reason=str(error))
         return None
