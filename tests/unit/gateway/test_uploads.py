@@ -26,7 +26,7 @@ def test_other_content_is_not_jsonl(content: bytes):
 
 @pytest.mark.parametrize(
     ("content", "packing"),
-    [(gzip.compress(b"{}"), "gzip"), (b"\x28\xb5\x2f\xfd\0", "Zstandard"), (b"PK\x03\x04", "ZIP")],
+    [(gzip.compress(b"{}", mtime=0), "gzip"), (b"\x28\xb5\x2f\xfd\0", "Zstandard"), (b"PK\x03\x04", "ZIP")],
 )
 def test_a_batch_file_that_is_an_archive_is_told_to_be_unpacked(content: bytes, packing: str):
     look = uploads.JsonlProbe()
