@@ -45,7 +45,7 @@ CHECKED = [not_a_server_error, status_code_conformance, content_type_conformance
 UNENDING = "/events"
 ENDLESS = "/v1/events/live"
 """A stream that answers 200 to nearly everything and never ends; `test_lines.py` reads it."""
-FORETOLD = ("/queue", "/why", "/what-if")
+FORETOLD = ("/queue", "/why", "/what-if", "/check")
 """What only a scheduler could answer, and none runs here: these are rightly 503."""
 
 
