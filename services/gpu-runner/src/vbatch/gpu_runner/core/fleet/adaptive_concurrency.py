@@ -24,6 +24,9 @@ HEADROOM = 1.25
 """How much larger than throughput x lowest latency the size may be, so that the server never waits for a request."""
 QUEUED_MIN, DEEP_MIN = 1.3, 4.0
 """A smaller size is tried only if latency is this many times the lowest one seen; half the size if it is far higher."""
+QUEUED_SECONDS_MIN = 0.25
+"""A smaller size is tried only if requests take this long: where they take less, what they wait for may be the runner
+itself, which is slower with few requests inside."""
 HALF = 0.5
 FORGETTING = 1.02
 """The lowest latency seen grows by this factor with each measurement: requests change."""
@@ -163,7 +166,8 @@ class AdaptiveConcurrency:
             self._resize(self.size if is_as_good else self._size_before, now, Phase.HOLDING)
 
     def _is_queued(self, seconds: float) -> bool:
-        return self._ceiling is None and self.size > 1 and seconds > self._lowest_seconds * QUEUED_MIN
+        is_slow = seconds > max(self._lowest_seconds * QUEUED_MIN, QUEUED_SECONDS_MIN)
+        return self._ceiling is None and self.size > 1 and is_slow
 
     def _try_less(self, throughput: float, seconds: float, now: float) -> None:
         self._less_seconds = seconds

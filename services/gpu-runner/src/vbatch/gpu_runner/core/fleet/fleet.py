@@ -117,6 +117,10 @@ class Fleet:
         """Whether any replica takes requests, or will after a pause that it has asked for."""
         return any(replica.size and not replica.is_leaving for replica in self._replicas.values())
 
+    def has_other(self, than: Replica) -> bool:
+        """Whether any replica but this one takes requests."""
+        return any(each.size and not each.is_leaving for each in self._replicas.values() if each is not than)
+
     def follow(self, names: Sequence[str], now: float) -> None:
         """Set the replicas from now on. A replica that is no longer listed gets no further requests and finishes its
         own."""
