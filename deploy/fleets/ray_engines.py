@@ -86,7 +86,7 @@ class Engine:
 
 def application(arguments: dict[str, str]) -> serve.Application:
     """The `import_path` of the configuration; `args` names the engine's `command`."""
-    return Engine.bind(arguments["command"])  # type: ignore[attr-defined]  # the decorator adds it
+    return Engine.bind(arguments["command"])
 
 
 async def _pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
