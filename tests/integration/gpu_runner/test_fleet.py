@@ -196,6 +196,15 @@ async def test_a_replica_that_refuses_beyond_its_capacity_gets_as_much_as_it_tak
             assert replica.refused_count > 0 and replica.concurrency.size <= 6
 
 
+async def test_a_simulated_engine_runs_more_at_once_after_its_change(tmp_path: Path):
+    resize = ("--resize-to", "4", "--resize-after-seconds", "0.1")
+    with servers(tmp_path, 1, LATENCY, "1.0", "--max-num-seqs", "1", *resize) as (server,):
+        async with fleet_of(Targets(definition([server.start().url]))) as client:
+            assert_all_answered(await ask_all(client, 4))
+        first, *later = server.times("started")
+        assert later[0] - first >= 0.1 and max(later) < min(server.times("answered"))
+
+
 async def test_nobody_there_is_told_at_once(tmp_path: Path):
     with servers(tmp_path, 1) as (server,):
         async with fleet_of(Targets(definition([server.start().url]))) as client:
