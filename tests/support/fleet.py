@@ -24,13 +24,14 @@ POLL_SECONDS = 0.05
 
 @dataclass
 class Server:
-    """One replica; `options` are those of the simulated engine. Its work log outlives it."""
+    """One replica; `options` are those of the simulated engine. Its work log outlives it, if it writes one."""
 
     folder: Path
     model: str
     options: Sequence[str] = ()
     port: int = field(default_factory=free_port)
     host: str = "127.0.0.1"
+    has_work_log: bool = True
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,7 +48,8 @@ class Server:
 
     def start(self) -> Server:
         argv = [sys.executable, "-m", "vbatch.gpu_runner.simulated", "--model", self.model]
-        argv += ["--host", self.host, "--port", str(self.port), "--work-log", str(self.work_log), *self.options]
+        argv += ["--host", self.host, "--port", str(self.port), *self.options]
+        argv += ["--work-log", str(self.work_log)] if self.has_work_log else []
         self.process = subprocess.Popen(argv, stderr=subprocess.DEVNULL, env=os.environ | {"VBATCH_PARENT_DEATH": "1"})
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self.is_healthy():

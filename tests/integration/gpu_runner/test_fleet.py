@@ -101,6 +101,28 @@ async def test_the_requests_of_a_killed_replica_run_on_the_others_and_it_works_a
             assert max(later - sooner for sooner, later in pairwise(times)) < STALL_SECONDS_MAX
 
 
+async def test_requests_of_a_killed_replica_run_on_another_without_being_asked_again(tmp_path: Path):
+    with servers(tmp_path, 2, LATENCY, "0.3") as made:
+        async with fleet_of(Targets(definition([server.start().url for server in made]))) as client:
+            asking = asyncio.ensure_future(ask_all(client, 16, tries=1))
+            await until(lambda: all(len(server.times("started")) == 8 for server in made))
+            made[0].kill()
+            killed_at = time.time()
+            assert_all_answered(await asking)
+        moved = [at for at in made[1].times("started") if at > killed_at]
+        assert len(moved) == 8 and max(moved) - killed_at < STALL_SECONDS_MAX
+
+
+async def test_a_request_that_kills_every_replica_counts_all_of_them(tmp_path: Path):
+    deadly = b'{"model":"fleet","messages":[{"role":"user","content":"die"}],"simulate":{"crash":true}}'
+    with servers(tmp_path, LIMITS.reconnects_max + 2) as made:
+        async with fleet_of(Targets(definition([server.start().url for server in made]))) as client:
+            with pytest.raises(ConnectionLost) as raised:
+                await client.ask(CHAT, deadly)
+        assert raised.value.tries == LIMITS.reconnects_max + 1
+        assert sum(server.is_healthy() for server in made) == 1
+
+
 async def test_a_frozen_replica_is_lost_after_a_time_and_its_requests_run_on_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -172,6 +194,15 @@ async def test_a_replica_that_refuses_beyond_its_capacity_gets_as_much_as_it_tak
             assert_all_answered(await ask_all(client, 100))
             (replica,) = client.replicas
             assert replica.refused_count > 0 and replica.concurrency.size <= 6
+
+
+async def test_a_simulated_engine_runs_more_at_once_after_its_change(tmp_path: Path):
+    resize = ("--resize-to", "4", "--resize-after-seconds", "0.1")
+    with servers(tmp_path, 1, LATENCY, "1.0", "--max-num-seqs", "1", *resize) as (server,):
+        async with fleet_of(Targets(definition([server.start().url]))) as client:
+            assert_all_answered(await ask_all(client, 4))
+        first, *later = server.times("started")
+        assert later[0] - first >= 0.1 and max(later) < min(server.times("answered"))
 
 
 async def test_nobody_there_is_told_at_once(tmp_path: Path):

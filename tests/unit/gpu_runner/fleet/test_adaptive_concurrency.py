@@ -27,6 +27,25 @@ def test_a_capacity_that_grows_fourfold_is_found_again(refuses: bool):
     assert served.answered_until(95.0) >= 0.9 * 256 * 20
 
 
+def test_the_queue_in_a_server_does_not_grow_with_the_length_of_a_batch():
+    served = Served(lambda _now: 100, start=48)
+    sizes = []
+    for minute in range(1, 21):
+        served.answered_until(60.0 * minute)
+        sizes.append(served.adaptive.size)
+    assert max(sizes) <= 300
+
+
+def test_a_runner_that_is_slower_than_its_server_keeps_its_size():
+    """All that requests wait for is the runner, so that a smaller size would bring as much by Little's law."""
+    adaptive, now = AdaptiveConcurrency(256), 0.0
+    for _ in range(20_000):
+        now += 0.0001
+        adaptive.note_inside(adaptive.size)
+        adaptive.answered(now - adaptive.size * 0.0001, now)
+    assert adaptive.size >= 256
+
+
 def test_a_server_that_becomes_slow_gets_less():
     served = Served(lambda now: 256 if now < 60 else 16)
     served.answered_until(60.0)

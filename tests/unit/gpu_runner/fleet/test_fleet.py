@@ -208,6 +208,29 @@ def test_refusals_and_gateways_that_reach_nobody_are_tried_again_but_not_for_eve
     assert pauses == sorted(pauses) and moves.after(502, is_lost=False) is Move.FINAL
 
 
+def test_a_lost_request_goes_to_another_replica_at_once_and_to_the_same_one_after_pauses_but_not_for_ever():
+    moves, alone = Moves(), Moves()
+    assert [moves.lost(3, has_other=True) for _ in range(4)] == [Move.AGAIN] * 3 + [Move.FINAL]
+    assert moves.pause == 0.0
+    pauses = []
+    for _ in range(3):
+        assert alone.lost(3, has_other=False) is Move.AGAIN
+        pauses.append(alone.pause)
+    assert pauses == [0.25, 0.5, 0.75]
+
+
+def test_a_replica_that_is_lost_or_leaves_is_no_other_for_a_request():
+    fleet = fleet_of(NAMES[:3])
+    first, second, third = fleet.replicas.values()
+    assert fleet.has_other(first)
+    fleet.lost(second, NOW, is_gone=True)
+    assert fleet.has_other(first)
+    fleet.wait(0, NOW)
+    third.inside += 1  # it finishes what it has
+    fleet.follow(NAMES[:2], NOW)
+    assert not fleet.has_other(first) and fleet.has_other(third)
+
+
 def test_an_answer_is_final_unless_its_replica_is_dead():
     assert Moves().after(200, is_lost=True) is Move.FINAL
     assert Moves().after(400, is_lost=False) is Move.FINAL

@@ -42,6 +42,9 @@ class OpenAnswer:
 class ConnectionLost(Exception):
     """Raised when the engine did not answer this request; it may have died or only closed a connection."""
 
+    tries: int = 1
+    """How many connections were lost with the request on them."""
+
 
 class NotConnected(ConnectionLost):
     """Raised when there was no connection to send a request over: the engine has not seen it."""

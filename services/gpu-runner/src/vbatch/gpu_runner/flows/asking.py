@@ -54,7 +54,7 @@ async def _answer(
                 raise EngineGone(f"the engine does not answer: {error}") from error
             if isinstance(error, AnswerNotHttp):
                 raise
-            lost_tries += 1
+            lost_tries += error.tries
             if lost_tries > limits.reconnects_max:
                 return None
             await asyncio.sleep(limits.busy_pause_seconds * lost_tries)

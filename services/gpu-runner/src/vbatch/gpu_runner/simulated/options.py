@@ -25,6 +25,8 @@ class Options:
     port: int
     max_num_seqs: int
     running_max: int
+    resize_to: int
+    resize_after_seconds: float
     startup_seconds: float
     latency_seconds: float
     token_seconds: float
@@ -49,6 +51,8 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--max-num-seqs", type=int, default=128, help="requests that run at once; others queue")
     parser.add_argument("--running-max", type=int, default=0, help="that fit its cache at once, if fewer; 0: all fit")
+    parser.add_argument("--resize-to", type=int, default=0, help="requests that run at once later; 0: no change")
+    parser.add_argument("--resize-after-seconds", type=float, default=0.0, help="from the first request to --resize-to")
     parser.add_argument("--startup-seconds", type=float, default=0.0, help="before it listens")
     parser.add_argument("--latency-seconds", type=float, default=0.0, help="of every request")
     parser.add_argument("--token-seconds", type=float, default=0.0, help="of every token of the answer")

@@ -78,6 +78,8 @@ class Simulation:
         self.request_count += 1
         if self.request_count == self.options.crash_after:
             crash()
+        if self.request_count == 1 and self.options.resize_to:
+            self._loop.call_later(self.options.resize_after_seconds, self._resize)
         answer, steer = self._reply(path, raw)
         if steer.busy_count and self._is_busy(raw, steer):
             answer = replace(error(steer.busy_status, "Busy, as asked for."), retry_after=steer.retry_after)
@@ -130,6 +132,10 @@ class Simulation:
             "vllm:num_preemptions_total": 0,
         }
         return "".join(f"{name}{label} {value}\n" for name, value in values.items()).encode()
+
+    def _resize(self) -> None:
+        self.running_max = self.options.resize_to
+        self._start_next()
 
     def _is_full(self) -> bool:
         limit = self.options.waiting_max

@@ -24,6 +24,9 @@ HEADROOM = 1.25
 """How much larger than throughput x lowest latency the size may be, so that the server never waits for a request."""
 QUEUED_MIN, DEEP_MIN = 1.3, 4.0
 """A smaller size is tried only if latency is this many times the lowest one seen; half the size if it is far higher."""
+QUEUED_SECONDS_MIN = 0.25
+"""A smaller size is tried only if requests take this long: where they take less, what they wait for may be the runner
+itself, which is slower with few requests inside."""
 HALF = 0.5
 FORGETTING = 1.02
 """The lowest latency seen grows by this factor with each measurement: requests change."""
@@ -35,7 +38,7 @@ CEILING_MORE = 1.05
 """The size of a trial above what the server last refused, as a multiple."""
 REST, REST_REFUSED = 2, 1
 """The measurements between two trials; a server that refuses shows at once that a trial is too much."""
-LESS_REST_MAX = 32
+LESS_REST_MAX = 64
 """The most measurements between two trials of a smaller size: doubled after each that changed nothing."""
 CHANGED = 2.0
 """Once latency is this many times what it was at the last trial of a smaller size, the next trial does not wait."""
@@ -61,6 +64,9 @@ class AdaptiveConcurrency:
         self._ceiling: int | None = None
         """What the server took when it last refused more."""
         self._lowest_seconds = float("inf")
+        self._has_seen_room = False
+        """Whether the server had room at some size; if not, it may have had a queue all the time, and the lowest
+        latency says nothing."""
         self._rested, self._less_rested, self._less_rest = 0, 0, REST
         self._less_seconds = 0.0
         """The latency before the last trial of a smaller size."""
@@ -126,7 +132,9 @@ class AdaptiveConcurrency:
                 self._judge_less(throughput, seconds, now)
 
     def _rise(self, throughput: float, now: float) -> None:
-        if throughput < self._throughput_before * RISE_GAIN_MIN:
+        has_gained = throughput >= self._throughput_before * RISE_GAIN_MIN
+        self._has_seen_room |= has_gained and self._throughput_before > 0
+        if not has_gained:
             self._resize(self._enough(throughput), now, Phase.HOLDING)
         elif self.size >= self._size_max:
             self._resize(self.size, now, Phase.HOLDING)
@@ -141,8 +149,7 @@ class AdaptiveConcurrency:
         self._rested, self._less_rested = self._rested + 1, self._less_rested + 1
         if self._rested < (REST if self._ceiling is None else REST_REFUSED):
             return
-        has_changed = seconds > self._less_seconds * CHANGED
-        if self._is_queued(seconds) and (has_changed or self._less_rested >= self._less_rest):
+        if self._is_less_due(seconds):
             self._try_less(throughput, seconds, now)
         elif self.size < self._size_max:
             factor = MORE if self._ceiling is None else CEILING_MORE
@@ -152,18 +159,29 @@ class AdaptiveConcurrency:
         if throughput >= self._throughput_before * MORE_GAIN_MIN:
             self._try(int(self.size * RISE), throughput, now, Phase.RISING)
         else:
-            self._resize(self._enough(throughput), now, Phase.HOLDING)
+            self._resize(self._size_before, now, Phase.HOLDING)
 
     def _judge_less(self, throughput: float, seconds: float, now: float) -> None:
         is_as_good = throughput >= self._throughput_before * LESS_GAIN_MIN
         self._less_rested, self._less_rest = 0, REST if is_as_good else min(2 * self._less_rest, LESS_REST_MAX)
-        if is_as_good and self._is_queued(seconds):
-            self._try_less(throughput, seconds, now)
+        self._has_seen_room |= not is_as_good
+        if is_as_good and self._may_shrink(seconds):
+            self._try_less(max(throughput, self._throughput_before), seconds, now)  # small losses must not add up
         else:
             self._resize(self.size if is_as_good else self._size_before, now, Phase.HOLDING)
 
-    def _is_queued(self, seconds: float) -> bool:
-        return self._ceiling is None and self.size > 1 and seconds > self._lowest_seconds * QUEUED_MIN
+    def _is_less_due(self, seconds: float) -> bool:
+        """Whether to try a smaller size now: soon if the server has a queue or may have one, otherwise now and then,
+        because requests become shorter."""
+        if not self._may_shrink(seconds):
+            return False
+        is_queued = seconds > self._lowest_seconds * QUEUED_MIN
+        has_changed = is_queued and seconds > self._less_seconds * CHANGED
+        rest = self._less_rest if is_queued or not self._has_seen_room else LESS_REST_MAX
+        return has_changed or self._less_rested >= rest
+
+    def _may_shrink(self, seconds: float) -> bool:
+        return self._ceiling is None and self.size > 1 and seconds > QUEUED_SECONDS_MIN
 
     def _try_less(self, throughput: float, seconds: float, now: float) -> None:
         self._less_seconds = seconds

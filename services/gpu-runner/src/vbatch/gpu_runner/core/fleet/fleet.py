@@ -57,20 +57,18 @@ class Replica:
     @property
     def size(self) -> int:
         """How many batch requests it may have inside."""
-        match self.breaker.state:
-            case BreakerState.CLOSED:
-                return self.concurrency.size
-            case BreakerState.HALF_OPEN:
-                return max(1, int(TRIAL_SHARE * self.concurrency.size))
-            case BreakerState.OPEN:
-                return 0
+        if self.breaker.state is BreakerState.CLOSED:  # asked for each replica with each request: the usual case first
+            return self.concurrency.size
+        if self.breaker.state is BreakerState.HALF_OPEN:
+            return max(1, int(TRIAL_SHARE * self.concurrency.size))
+        return 0
 
     def takes(self, now: float) -> bool:
         """Whether it takes requests at all, however many it has."""
         return self.size > 0 and now >= self.resumes_at and not self.is_leaving
 
     def has_room(self, now: float) -> bool:
-        return self.inside < self.size and self.takes(now)
+        return self.inside < self.size and now >= self.resumes_at and not self.is_leaving
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +115,10 @@ class Fleet:
         """Whether any replica takes requests, or will after a pause that it has asked for."""
         return any(replica.size and not replica.is_leaving for replica in self._replicas.values())
 
+    def has_other(self, than: Replica) -> bool:
+        """Whether any replica but this one takes requests."""
+        return any(each.size and not each.is_leaving for each in self._replicas.values() if each is not than)
+
     def follow(self, names: Sequence[str], now: float) -> None:
         """Set the replicas from now on. A replica that is no longer listed gets no further requests and finishes its
         own."""
@@ -157,12 +159,16 @@ class Fleet:
             roomy = [replica for replica in self._replicas.values() if replica.has_room(now)]
             if not roomy:
                 return
-            own = [replica for replica in roomy if self._queues[""] or self._queues.get(replica.name)]
-            replica = min(own or roomy, key=lambda replica: replica.load)
+            replica = roomy[0] if len(roomy) == 1 else self._roomiest(roomy)
             waiting = self._next_for(replica)
             self.withdraw(waiting)
             self._enter(replica, now)
             yield Assignment(waiting, replica)
+
+    def _roomiest(self, roomy: Sequence[Replica]) -> Replica:
+        """The replica with the most room, if possible one for which a request waits."""
+        own = [replica for replica in roomy if self._queues[""] or self._queues.get(replica.name)]
+        return min(own or roomy, key=lambda replica: replica.load)
 
     def release(self, replica: Replica) -> None:
         """Note that a request has left the replica, whatever its outcome."""
@@ -220,24 +226,23 @@ class Fleet:
     def _home(self, group: int, now: float) -> str:
         """The home of a group: its present one, otherwise the first by preference that does not have too much
         already."""
-        able = [replica for replica in self._replicas.values() if replica.takes(now)]
+        able = {replica.name: replica for replica in self._replicas.values() if replica.takes(now)}
         if not able:
             return ""
-        size = sum(replica.size for replica in able)
-        total = sum(replica.inside for replica in able) + self.waiting_count + 1
-        fits = {
-            each.name
-            for each in able
-            if self._held(each) < max(SHARE_MAX * total * each.size / size, SLACK_SHARE * each.size, 1)
-        }
+        total = sum([replica.inside for replica in able.values()]) + self.waiting_count + 1
+        share = SHARE_MAX * total / sum([replica.size for replica in able.values()])
         home = self._homes.pop(group, "")
-        if home not in fits:
-            preferred = ranked(group, sorted(replica.name for replica in able))
-            home = next((name for name in preferred if name in fits), preferred[0])
+        if home not in able or not self._fits(able[home], share):
+            preferred = ranked(group, sorted(able))
+            home = next((name for name in preferred if self._fits(able[name], share)), preferred[0])
         self._homes[group] = home
         if len(self._homes) > HOMES_MAX:
             self._homes.popitem(last=False)
         return home
+
+    def _fits(self, replica: Replica, share: float) -> bool:
+        """Whether it may have one more; `share` is the most that is its due for each request of its size."""
+        return self._held(replica) < max(share * replica.size, SLACK_SHARE * replica.size, 1)
 
     def _held(self, replica: Replica) -> int:
         return replica.inside + len(self._queues.get(replica.name, ()))

@@ -30,6 +30,7 @@ class Moves:
     refusals: int = 0
     failures: int = 0
     unreached_count: int = 0
+    lost_count: int = 0
     pause: float = 0.0
 
     @staticmethod
@@ -56,3 +57,10 @@ class Moves:
         self.pause = 0.0
         self.unreached_count += 1
         return Move.AGAIN if self.unreached_count <= UNREACHED_MAX else Move.FINAL
+
+    def lost(self, losses_max: int, *, has_other: bool) -> Move:
+        """Judge a connection that was lost with the request on it. Where another replica answers, it may take the
+        request at once."""
+        self.lost_count += 1
+        self.pause = 0.0 if has_other else PAUSE_MIN * self.lost_count
+        return Move.AGAIN if self.lost_count <= losses_max else Move.FINAL

@@ -16,7 +16,7 @@ from vbatch.gpu_runner.core.concurrency import EngineStats
 from vbatch.gpu_runner.core.fleet.fleet import Fleet, Replica, Waiting
 from vbatch.gpu_runner.core.fleet.moves import Move, Moves
 from vbatch.gpu_runner.core.limits import Limits
-from vbatch.gpu_runner.ports import Answer, ConnectionLost, Gate, NotConnected, OpenAnswer, open_gate
+from vbatch.gpu_runner.ports import Answer, AnswerNotHttp, ConnectionLost, Gate, NotConnected, OpenAnswer, open_gate
 
 TICK_SECONDS = 0.1
 RESOLVE_EVERY_SECONDS = 5.0
@@ -73,10 +73,11 @@ class FleetClient:
         return list(self._fleet.replicas.values())
 
     async def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate, group: int = 0) -> Answer:
-        """Send one request to a replica, and to another if that one refuses it or cannot be reached.
+        """Send one request to a replica, and to another if that one refuses it, cannot be reached or is lost with the
+        request on it.
 
-        Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. If a connection is lost with the request on it, that is
-        raised; the next try goes to another replica.
+        Raises ConnectionLost, RequestTimedOut, AnswerTooLarge. A ConnectionLost counts all connections that were lost
+        with this request.
         """
         moves = Moves()
         waiting = self._fleet.wait(group, self._clock())
@@ -85,12 +86,14 @@ class FleetClient:
             try:
                 answer = await self._ask(replica, endpoint, body, gate)
                 move = moves.after(answer.status_code, is_lost=replica.size == 0) if answer else moves.unreached()
+            except ConnectionLost as error:
+                answer, move = None, self._after_loss(error, replica, moves)
             finally:
                 self._leave(replica)
             if answer is not None and move is Move.FINAL:
                 return answer
             if move is Move.FINAL or not self._fleet.is_answering():
-                raise NotConnected("no replica of the model can be reached")
+                raise _unreached(moves.lost_count)
             if pause := moves.pause:
                 await asyncio.sleep(pause)
             self._fleet.wait_again(waiting, self._clock())
@@ -110,7 +113,7 @@ class FleetClient:
                 self._lost(replica, is_gone=True)
             finally:
                 replica.lane_inside -= 1
-        raise NotConnected("no replica of the model can be reached")
+        raise _unreached()
 
     async def is_healthy(self) -> bool:
         if self._fleet.is_answering():
@@ -167,6 +170,14 @@ class FleetClient:
         if answer.status_code >= 500 and not await client.is_healthy():
             self._lost(replica, is_gone=True)  # it answers at once, and would get every request
         return answer
+
+    def _after_loss(self, error: ConnectionLost, replica: Replica, moves: Moves) -> Move:
+        """Judge a connection that was lost with the request on it; raise the error if the request is not sent again."""
+        move = moves.lost(self._limits.reconnects_max, has_other=self._fleet.has_other(replica))
+        error.tries = moves.lost_count
+        if move is Move.FINAL or isinstance(error, AnswerNotHttp):
+            raise error
+        return move
 
     def _leave(self, replica: Replica) -> None:
         self._fleet.release(replica)
@@ -250,3 +261,9 @@ class FleetClient:
 
     def _reachable(self) -> list[EngineClient]:
         return [self._clients[replica.name] for replica in self.replicas if replica.size]
+
+
+def _unreached(lost_count: int = 0) -> NotConnected:
+    error = NotConnected("no replica of the model can be reached")
+    error.tries = max(1, lost_count)
+    return error
