@@ -1,13 +1,13 @@
 """What the console costs and how fast it shows changes: pages in a real Chromium, open tabs beside a running batch, and
 the answers of a large batch.
 
-python -m benchmarks.console [--lines 1000000] [--requests 20000] [--tabs 20] [--only tabs]
+python -m benchmarks.console [--lines 1000000] [--requests 40000] [--tabs 20] [--only pages|tabs|large]
 
-The lines of the large batch are generated (benchmarks.generated_lines). Chromium runs on the same processors as the
-server. To separate the server's work for open tabs from the browser's work, batches with and without tabs run in pairs
-twice: once with a browser that yields the processors, as if it ran on another machine, and once with one that takes
-what it wants. The time from the log to the screen is measured with a batch that leaves the processors some room, as a
-batch on a GPU does.
+The lines of the large batch are generated (benchmarks.generated_lines). The batch beside the tabs takes as many
+requests a second as a fast GPU would answer (PACE). Chromium runs on the same processors as the server, so batches with
+and without tabs run in turn, and the CPU seconds of each program are told apart: those of Chromium would be spent on
+another machine, those of the console and the gateway are what open tabs cost the server. A part that is measured alone
+keeps the other figures of the results file.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median, quantiles
 from urllib.parse import urlencode
 
@@ -31,20 +33,39 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks import batches, report
 from benchmarks.generated_lines import RARE_WORD, make_large
 from benchmarks.processes import Sampler
-from tests.support.stack import CHAT, SLOW_CHAT, RunningStack, running_stack
+from tests.support.stack import CHAT, RunningStack, running_stack
 
+NAME = "console"
 ANSWER_SECONDS_MAX = 60.0
 READY_SECONDS_MAX = 120.0
 LINE_BYTES = 400
 SMALL = 200
-FEW_TABS = 3
-PAIRS = 3
-NICENESS_MAX = 19
-STEADY_REQUESTS = 10_000
-"""The requests of the batch whose answers are seen arriving; the simulated engine takes 8 seconds for them."""
+PAIRS = 5
 ROUNDS = 3
 PAGE_MILLISECONDS_MAX = 120_000.0
-"""The time limit for a page in milliseconds; a browser that yields the processors is slow."""
+"""The time limit for a page in milliseconds."""
+PACED = "paced-chat"
+PACED_PLACES, PACED_LATENCY_SECONDS = 256, 0.05
+PACE = PACED_PLACES / PACED_LATENCY_SECONDS
+"""Requests a second of the batch that tabs show."""
+MODELS = f"""\
+[[model]]
+id = "{CHAT}"
+engine = "simulated"
+endpoints = ["/v1/chat/completions"]
+max_num_seqs = 64
+
+[[model]]
+id = "{PACED}"
+engine = "simulated"
+endpoints = ["/v1/chat/completions"]
+max_num_seqs = {PACED_PLACES}
+arguments = {{ latency-seconds = {PACED_LATENCY_SECONDS} }}
+"""
+SERVICES = ("gateway", "scheduler", "gpu-runner", "results", "console")
+BROWSER = "chromium"
+SCREENS_SCROLLED = 150
+SCROLL_MILLISECONDS = 60
 SETTLE_SECONDS = 2.0
 EVENTS_A_PAGE = 200
 LOOKS_MAX, LOOK_MILLISECONDS = 100, 50
@@ -63,6 +84,14 @@ PAGES = {
     "usage": "/usage",
     "events": "/events",
 }
+OPENED = {
+    "first_rows": "/batches/{batch}/answers",
+    "filter_failed": "/batches/{batch}/answers?outcome=failed",
+    "filter_length": "/batches/{batch}/answers?finish_reason=length",
+    "sort_slowest": "/batches/{batch}/answers?order=-seconds",
+    "search_rare": f"/batches/{{batch}}/answers?contains={RARE_WORD}",
+}
+"""Views of the large batch as a visitor opens them."""
 READS: dict[str, dict[str, str]] = {
     "first_rows": {},
     "jump": {"after_line": "{nine_tenths}"},
@@ -116,27 +145,20 @@ class _EventPage(msgspec.Struct):
 
 
 def measure(chromium: str, stack: RunningStack, arguments: argparse.Namespace) -> dict[str, report.Figure]:
+    figures: dict[str, report.Figure] = {}
     with stack.client() as client, sync_playwright() as playwright:
-
-        def launched(niceness: int) -> Browser:
-            browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
-            for process in _chromium_processes():
-                process.nice(niceness)
-            return browser
-
-        figures: dict[str, report.Figure] = {}
-        if arguments.only != "tabs":
-            browser = launched(0)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        if arguments.only in ("", "pages"):
             figures |= _pages(browser, stack, [_run(client, SMALL) for _ in range(2)])
-            browser.close()
-        _run(client, SMALL)
-        for tabs in (FEW_TABS, arguments.tabs):
-            figures |= _kept(launched, stack, client, arguments.requests, tabs)
-        figures |= _seen(launched(0), stack, client, arguments.tabs)
-    if arguments.only == "tabs":
-        return figures
-    with stack.client() as client:
-        return figures | _large(stack, _run(client, 1), arguments.lines)
+        if arguments.only in ("", "tabs"):
+            figures |= _beside(browser, stack, client, arguments.requests, arguments.tabs)
+        if arguments.only in ("", "large"):
+            batch_id = _run(client, 1)
+            size = make_large(stack, batch_id, arguments.lines)
+            figures |= {"lines": arguments.lines, "answers_mb": round(size / MEGABYTE, 1)}
+            figures |= _opened_large(browser, stack, batch_id)
+        browser.close()
+    return figures | (_large(stack, batch_id, arguments.lines) if arguments.only in ("", "large") else {})
 
 
 def _chromium_processes() -> list[psutil.Process]:
@@ -178,59 +200,87 @@ def _first_paint(page: Page) -> float:
     sys.exit(f"{page.url} was not painted: nothing was measured")
 
 
-def _kept(
-    launched: Callable[[int], Browser], stack: RunningStack, client: OpenAI, requests: int, tabs: int
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One batch: its rate, the CPU seconds of each program while it ran, and what tabs painted."""
+
+    rate: float
+    seconds: float
+    cpu_seconds: Mapping[str, float]
+    delays: Sequence[float]
+
+
+def _beside(
+    browser: Browser, stack: RunningStack, client: OpenAI, requests: int, tabs: int
 ) -> dict[str, report.Figure]:
-    """The share of a batch's rate that remains while tabs show it: the median of the pairs, and every pair."""
-    figures: dict[str, report.Figure] = {}
-    for name, niceness in (("browser_elsewhere", NICENESS_MAX), ("browser_beside", 0)):
-        shares, rates = [], []
-        for _ in range(PAIRS):
-            alone = _rate(_recorded(stack, _run(client, requests)))
-            browser = launched(niceness)
-            batch_id, _ = _watched(browser, stack, client, requests, tabs)
-            browser.close()
-            rates.append(_rate(_recorded(stack, batch_id)))
-            shares.append(rates[-1] / alone)
-        figures[f"rate_kept_{tabs}_tabs_{name}"] = round(median(shares), 3)
-        figures[f"rate_kept_{tabs}_tabs_{name}_pairs"] = ", ".join(f"{share:.2f}" for share in shares)
-        figures[f"requests_per_second_{tabs}_tabs_{name}"] = round(median(rates))
-    return figures
+    """Compare batches that nobody watches with batches that tabs show, in turn."""
+    _watched(browser, stack, client, requests, 1)
+    pairs = [[_watched(browser, stack, client, requests, count) for count in (0, tabs)] for _ in range(PAIRS)]
+    alone, shown = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    kept = [second.rate / first.rate for first, second in pairs]
+    return {
+        "tabs": tabs,
+        "pace_requests_per_second": round(PACE),
+        "requests_per_second_alone": round(median(each.rate for each in alone)),
+        "requests_per_second_with_tabs": round(median(each.rate for each in shown)),
+        "rate_kept_with_tabs": round(median(kept), 3),
+        "rate_kept_with_tabs_pairs": ", ".join(f"{share:.3f}" for share in kept),
+        **_cores(alone, "alone"),
+        **_cores(shown, "with_tabs"),
+        **_delay_figures([delay for each in shown for delay in each.delays], tabs),
+    }
 
 
-def _seen(browser: Browser, stack: RunningStack, client: OpenAI, tabs: int) -> dict[str, report.Figure]:
+def _cores(measured: Sequence[Beside], name: str) -> dict[str, report.Figure]:
+    """The processors that each program keeps busy while a batch runs."""
+    return {
+        f"{program.replace('-', '_')}_cores_{name}": round(
+            median(each.cpu_seconds.get(program, 0.0) / each.seconds for each in measured), 3
+        )
+        for program in (*SERVICES, BROWSER)
+    }
+
+
+def _delay_figures(delays: Sequence[float], tabs: int) -> dict[str, report.Figure]:
     """The time from the event in the log to the frame that shows it."""
-    batch_id, painted = _watched(browser, stack, client, STEADY_REQUESTS, tabs, model=SLOW_CHAT)
-    browser.close()
-    recorded = _recorded(stack, batch_id)
-    delays = list(_delays(recorded, painted))
     if len(delays) < tabs:
         sys.exit(f"{len(delays)} delays in {tabs} tabs: nothing was measured")
     cuts = quantiles(delays, n=100)
     return {
-        "tabs": tabs,
-        "steady_requests_per_second": round(_rate(recorded)),
         "event_to_pixel_p50_ms": round(cuts[49] * 1_000),
         "event_to_pixel_p99_ms": round(cuts[98] * 1_000),
         "event_to_pixel_count": len(delays),
     }
 
 
-def _watched(
-    browser: Browser, stack: RunningStack, client: OpenAI, requests: int, tabs: int, *, model: str = CHAT
-) -> tuple[str, list[list[list[float]]]]:
-    """Run a batch while tabs show it; return what each of them painted."""
-    batch_id = _created(client, requests, model=model)
+def _watched(browser: Browser, stack: RunningStack, client: OpenAI, requests: int, tabs: int) -> Beside:
+    """Run a batch while so many tabs show it."""
+    batch_id = _created(client, requests, model=PACED)
     _steer(stack, batch_id, "pause")
     pages = [browser.new_context(base_url=_console(stack)).new_page() for _ in range(tabs)]
     for page in pages:
         page.set_default_timeout(PAGE_MILLISECONDS_MAX)
         page.goto(f"/batches/{batch_id}")
         page.evaluate(WATCH)
-    _steer(stack, batch_id, "resume")
-    batches.wait(client, client.batches.retrieve(batch_id))
-    pages[0].wait_for_timeout(SETTLE_SECONDS * 1_000)
-    return batch_id, [page.evaluate("window.painted") for page in pages]
+    pids = {name: stack.pid(name) for name in SERVICES} | {BROWSER: _browser_pid()}
+    with Sampler(pids, {}) as sampler:
+        began = time.monotonic()
+        _steer(stack, batch_id, "resume")
+        batches.wait(client, client.batches.retrieve(batch_id))
+        seconds = time.monotonic() - began
+    for page in pages[:1]:
+        page.wait_for_timeout(SETTLE_SECONDS * 1_000)
+    painted = [page.evaluate("window.painted") for page in pages]
+    for page in pages:
+        page.context.close()
+    recorded = _recorded(stack, batch_id)
+    return Beside(_rate(recorded), seconds, sampler.cpu_seconds, list(_delays(recorded, painted)))
+
+
+def _browser_pid() -> int:
+    """The process from which all processes of the browser descend."""
+    ours = {each.pid: each for each in _chromium_processes()}
+    return next(pid for pid, each in ours.items() if each.ppid() not in ours)
 
 
 def _delays(recorded: Sequence[Recorded], painted: Sequence[Sequence[Sequence[float]]]) -> Iterator[float]:
@@ -262,11 +312,41 @@ def _recorded(stack: RunningStack, batch_id: str) -> list[Recorded]:
     return recorded
 
 
+def _opened_large(browser: Browser, stack: RunningStack, batch_id: str) -> dict[str, report.Figure]:
+    """Open views of the large batch, and scroll through the first of them. A time is that of the first paint, which has
+    the first rows; the slowest of several."""
+    figures: dict[str, report.Figure] = {}
+    for name, place in OPENED.items():
+        paints = []
+        for _ in range(ROUNDS):
+            with _opened(browser, stack) as page:
+                page.goto(place.format(batch=batch_id))
+                page.locator("[data-results] tbody tr").first.wait_for()
+                paints.append(_first_paint(page))
+        figures[f"large_{name}_paint_ms"] = round(max(paints), 1)
+    with _opened(browser, stack) as page:
+        page.goto(OPENED["first_rows"].format(batch=batch_id))
+        for _ in range(SCREENS_SCROLLED):
+            page.mouse.wheel(0, 4_000)
+            page.wait_for_timeout(SCROLL_MILLISECONDS)
+        figures["large_rows_in_page"] = page.locator("[data-results] tbody tr").count()
+        last = page.locator("[data-results] a[data-row]").last.inner_text()
+        figures["large_lines_scrolled"] = int(last.replace(",", ""))
+        figures["large_heap_mb"] = round(page.evaluate("performance.memory.usedJSHeapSize") / MEGABYTE, 1)
+        figures["large_tab_mb"] = round(max(_private_bytes()) / MEGABYTE, 1)
+    return figures
+
+
+def _private_bytes() -> list[int]:
+    """The bytes that no other process shares, of each process that renders a tab."""
+    renderers = [each for each in _chromium_processes() if "--type=renderer" in each.cmdline()]
+    return [each.memory_full_info().uss for each in renderers]
+
+
 def _large(stack: RunningStack, batch_id: str, lines: int) -> dict[str, report.Figure]:
     """The slowest of several requests, the first of which finds nothing cached."""
-    size = make_large(stack, batch_id, lines)
     pids = {name: stack.pid(name) for name in ("gateway", "console")}
-    figures: dict[str, report.Figure] = {"lines": lines, "answers_mb": round(size / MEGABYTE, 1)}
+    figures: dict[str, report.Figure] = {}
     with Sampler(pids, {}) as sampler:
         for name, query in READS.items():
             asked = {key: value.format(nine_tenths=lines * 9 // 10) for key, value in query.items()} | {"limit": "100"}
@@ -335,12 +415,14 @@ def main(arguments: argparse.Namespace) -> int:
         sys.exit("Chromium is needed: apt-get install --no-install-recommends chromium fonts-liberation")
     patience = {"VBATCH_LOCAL_READY_SECONDS_MAX": str(READY_SECONDS_MAX)}
     limits = batches.limits(max(arguments.lines, arguments.requests))
-    with running_stack(environment=limits | patience) as stack:
-        figures = measure(chromium, stack, arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        models = Path(folder) / "models.toml"
+        models.write_text(MODELS)
+        with running_stack(models, limits | patience) as stack:
+            figures = measure(chromium, stack, arguments)
     command = ["python", "-m", "benchmarks.console", f"--lines {arguments.lines}", f"--requests {arguments.requests}"]
-    only = [f"--only {arguments.only}"] if arguments.only else []
-    name = "console_tabs" if arguments.only == "tabs" else "console"
-    target = report.write(name, [*command, f"--tabs {arguments.tabs}", *only], figures)
+    kept = report.figures(NAME) if arguments.only else {}
+    target = report.write(NAME, [*command, f"--tabs {arguments.tabs}"], kept | figures)
     for name, figure in figures.items():
         sys.stdout.write(f"{name:<40} {figure}\n")
     sys.stdout.write(f"written to {target}\n")
@@ -350,7 +432,7 @@ def main(arguments: argparse.Namespace) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000)
-    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--requests", type=int, default=40_000)
     parser.add_argument("--tabs", type=int, default=20)
-    parser.add_argument("--only", choices=["tabs"], default="", help="Only what open tabs cost and how soon they show.")
+    parser.add_argument("--only", choices=["pages", "tabs", "large"], default="", help="Measure only this part.")
     sys.exit(main(parser.parse_args()))

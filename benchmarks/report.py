@@ -37,6 +37,15 @@ def write(name: str, command: Sequence[str], figures: Mapping[str, Figure | Figu
     return path
 
 
+def figures(name: str) -> dict[str, Figure]:
+    """Return the figures that were written before; none if there are none."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return {}
+    found: dict[str, Figure] = json.loads(path.read_text())["figures"]
+    return found
+
+
 def machine() -> dict[str, Figure]:
     return {
         "processor": _processor(),

@@ -8,12 +8,14 @@ import zipfile
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.console.admin_work import Receiver, ask, bury, receiver
 from tests.console.conftest import MODELS, stack_beside_a_browser, watched
 from tests.console.work import Console, chat_lines, is_live
+from tests.support.stack import wait_until
 
+RESTART_SECONDS_MAX = 60.0
 HOSTILE = "<img src=x onerror='window.pwned = 1'>"
 
 
@@ -178,6 +180,34 @@ def test_all_work_is_paused_told_on_the_queue_and_resumed(visitor: Page, keyed: 
         visitor.goto(f"/batches/{batch.id}")
         expect(visitor.locator(".state").first).to_have_text("completed")
     audit_says(visitor, "queue.resumed")
+
+
+def test_a_runner_is_drained_frees_its_device_restarts_and_works_again(visitor: Page, keyed: Console):
+    visitor.goto("/admin")
+    is_live(visitor)
+    runners = visitor.locator("section", has=visitor.get_by_role("heading", name="Runners"))
+    steered(runners, "Drain…", "Drain", why="a game")
+    expect(runners.locator(".state")).to_have_text("drained")
+    expect(runners).to_contain_text("a game")
+    steered(runners, "Free memory…", "Unload all models")
+    expect(runners.locator(".state")).to_have_text("drained, device free")
+    expect(runners).to_contain_text("No model is loaded")
+    visitor.goto("/queue")
+    expect(visitor.locator("main")).to_contain_text("drained, device free")
+    visitor.goto("/admin")
+    runners.get_by_role("button", name="Resume").click()
+    expect(runners.locator(".state")).to_have_text("idle")
+    before = keyed.stack.process("gpu-runner").pid
+    steered(runners, "Restart…", "Restart")
+    wait_until(lambda: keyed.stack.process("gpu-runner").pid != before, "its next process runs", RESTART_SECONDS_MAX)
+    expect(runners.locator(".state")).to_have_text("idle")
+    audit_says(visitor, "runner.drain_requested")
+
+
+def steered(runners: Locator, menu: str, button: str, why: str = "") -> None:
+    runners.get_by_text(menu).click()
+    runners.get_by_label("Reason").locator("visible=true").fill(why)
+    runners.get_by_role("button", name=button, exact=True).locator("visible=true").click()
 
 
 def test_a_dead_letter_is_shown_sent_again_and_another_dropped(visitor: Page, keyed: Console):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
 }
 """OpenAI's transitions, written by hand; `validating` to `finalizing` is an expiry before the file was read."""
 ENDED = frozenset({"completed", "cancelled", "expired", "failed"})
+DRAINED_RULE = "a_drained_runner_gets_nothing"
 TERMINAL_EVENTS = (e.BatchCompleted, e.BatchCancelled, e.BatchExpired)
 
 
@@ -78,7 +80,11 @@ class Reading:
     scheduler_epoch: int = 0
     batches: dict[str, BatchStory] = field(default_factory=dict)
     slices: dict[str, LiveSlice] = field(default_factory=dict)
-    void_slices: set[str] = field(default_factory=set)
+    void_slices: dict[str, str] = field(default_factory=dict)
+    """Slices that were decided in a pause or for a drained runner, and the rule that they would break."""
+    drained: dict[str, e.DrainGoal] = field(default_factory=dict)
+    """Runners that take nothing new, and what they do instead."""
+    dispatched_in_drain: Counter[str] = field(default_factory=Counter)
     accounted: dict[str, set[int]] = field(default_factory=dict)
     files: dict[str, e.FileStored] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
@@ -93,12 +99,8 @@ class Reading:
 
     def _take(self, sequence: int, event: e.AnyEvent) -> None:
         match event:
-            case e.RunnerLeased():
-                self.runner_epochs[event.runner_id] = sequence
-                self._forget_slices(runner_id=event.runner_id)
-            case e.RunnerLost():
-                self.runner_epochs[event.runner_id] = sequence  # from here on the lost life may write nothing
-                self._forget_slices(runner_id=event.runner_id)
+            case e.RunnerLeased() | e.RunnerLost() | e.DrainEvent():
+                self._runner(sequence, event)
             case e.SchedulerLeased():
                 self.scheduler_epoch = sequence
             case e.ChunkCompleted() | e.SliceReturned():
@@ -175,8 +177,8 @@ class Reading:
 
     def _from_runner(self, event: e.ChunkCompleted | e.SliceReturned) -> None:
         self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
-        if event.slice_id in self.void_slices:
-            raise Violation("a_paused_batch_is_not_dispatched", f"{event.slice_id} was decided in a pause, and ran")
+        if rule := self.void_slices.get(event.slice_id):
+            raise Violation(rule, f"{event.slice_id} was decided too late, and ran")
         lines = (
             [outcome.line for outcome in event.outcomes] if isinstance(event, e.ChunkCompleted) else list(event.lines)
         )
@@ -195,6 +197,9 @@ class Reading:
         if story.is_paused:
             self._dispatched_in_pause(story, event)
             return
+        if event.runner_id in self.drained:
+            self._dispatched_in_drain(event)
+            return
         if again := lines & story.answered:
             raise Violation("each_line_is_owed_once", f"{event.slice_id} sends {sorted(again)} out again, all answered")
         for slice_id, it in self.slices.items():
@@ -205,9 +210,36 @@ class Reading:
     def _dispatched_in_pause(self, story: BatchStory, event: e.BatchDispatched) -> None:
         """One dispatch may have been decided before the pause was read; it has no effect."""
         story.dispatched_in_pause += 1
-        self.void_slices.add(event.slice_id)
+        self.void_slices[event.slice_id] = "a_paused_batch_is_not_dispatched"
         if story.dispatched_in_pause > 1:
             raise Violation("a_paused_batch_is_not_dispatched", f"{event.slice_id} is the second of one pause")
+
+    def _runner(self, sequence: int, event: e.RunnerLeased | e.RunnerLost | e.AnyDrainEvent) -> None:
+        if isinstance(event, e.DrainEvent):
+            return self._drain(event)
+        self.runner_epochs[event.runner_id] = sequence  # from here on the lost or earlier life may write nothing
+        self._forget_slices(runner_id=event.runner_id)
+        if isinstance(event, e.RunnerLeased) and self.drained.get(event.runner_id) is e.DrainGoal.RESTART:
+            del self.drained[event.runner_id]
+        return None
+
+    def _drain(self, event: e.AnyDrainEvent) -> None:
+        match event:
+            case e.RunnerDrainRequested():
+                if event.runner_id not in self.drained:
+                    self.dispatched_in_drain[event.runner_id] = 0
+                self.drained[event.runner_id] = event.goal
+            case e.RunnerResumed():
+                self.drained.pop(event.runner_id, None)
+            case e.RunnerDrained():
+                self._must_be_newest(event.epoch, self.runner_epochs[event.runner_id], event)
+
+    def _dispatched_in_drain(self, event: e.BatchDispatched) -> None:
+        """One dispatch may have been decided before the drain was read; it has no effect."""
+        self.dispatched_in_drain[event.runner_id] += 1
+        self.void_slices[event.slice_id] = DRAINED_RULE
+        if self.dispatched_in_drain[event.runner_id] > 1:
+            raise Violation(DRAINED_RULE, f"{event.slice_id} is the second of one drain of {event.runner_id}")
 
     @staticmethod
     def _must_be_newest(epoch: int, newest: int, event: e.AnyEvent) -> None:

@@ -26,6 +26,7 @@ from vbatch.results.flows.archive_files import ArchiveFiles
 from vbatch.results.flows.archiving import Archiver
 from vbatch.results.flows.output_sweeping import OutputSweep
 from vbatch.scheduler.core.state import state as scheduling
+from vbatch.scheduler.core.state.draining import Drains
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
 from vbatch.scheduler.flows.scheduling import Scheduler
 
@@ -132,6 +133,13 @@ async def _append_only(scheduler: Scheduler, event: e.AnyEvent) -> None:
 @property  # type: ignore[misc]  # it stands in for a property of a class
 def _never_paused(_job: PendingBatch) -> bool:
     return False
+
+
+# a drain is read and ignored
+
+
+def _never_drained(_drains: Drains, _event: e.AnyDrainEvent) -> None:
+    return None
 
 
 # the sweep does not check what the events of a life refer to
@@ -277,6 +285,12 @@ MUTATIONS: Mapping[str, Mutation] = {
         "a paused batch is dispatched like any other",
         ((PendingBatch, "is_paused", _never_paused),),
         frozenset({"a_paused_batch_is_not_dispatched"}),
+        60,
+    ),
+    "deaf_to_drains": Mutation(
+        "a drained runner is sent work like any other",
+        ((scheduling, "after_drain_event", _never_drained),),
+        frozenset({"a_drained_runner_gets_nothing"}),
         60,
     ),
     "refused_append_ends_the_service": Mutation(

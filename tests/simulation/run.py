@@ -17,6 +17,7 @@ from random import Random
 
 import structlog
 
+from tests.simulation.administrator import Administrator
 from tests.simulation.archives import ERASED, KINDS, check_archived, check_erased, has_left, newest_archives
 from tests.simulation.checks import ENDED, Reading, Stores, Violation, check_answers, check_equal, check_files
 from tests.simulation.client import MODELS, Client, Wish, wishes
@@ -24,12 +25,12 @@ from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import LANE, Lane, SimulatedLoop, Stuck
 from tests.simulation.nemesis import meet_cancel, rage
 from tests.simulation.patching import all_replaced
-from tests.simulation.processes import POLICIES, SECOND_RUNNER, SERVICES, Machine
+from tests.simulation.processes import POLICIES, RUNNER_IDS, SECOND_RUNNER, SERVICES, Machine
 from tests.simulation.restoring import Backup, back_up
 from tests.simulation.stores import SimulatedBlobs, Tables, TwinPartials, TwinReadModel
 from tests.simulation.weather import Weather
 from vbatch.contracts import codec, events as e
-from vbatch.contracts.ids import BatchId, output_file_id
+from vbatch.contracts.ids import BatchId, RunnerId, output_file_id
 from vbatch.contracts.models import EngineKind, ModelDefinition
 from vbatch.gpu_runner.core import chunks
 from vbatch.gpu_runner.flows import engine_session
@@ -153,6 +154,7 @@ class _Run:
         if self._random.random() < BACKUP_SHARE:
             self._backup = asyncio.create_task(self._back_up(machine))
         raging = asyncio.create_task(rage(machine))
+        steering = asyncio.create_task(self._administrator(machine, client).steer())
         await self._until(machine, lambda: _all_ended(machine, asked), seconds_max=STORM_SECONDS)
         raging.cancel()
         machine.clear_up()
@@ -161,8 +163,12 @@ class _Run:
             raise Violation("every_batch_ends", _open_ones(machine, asked))
         for each in wanting:
             each.cancel()
-        await asyncio.gather(*deleting)
+        await asyncio.gather(*deleting, steering)
         return asked
+
+    def _administrator(self, machine: Machine, client: Client) -> Administrator:
+        runner_ids = tuple(runner_id for service, runner_id in RUNNER_IDS.items() if service in machine.current)
+        return Administrator(runner_ids, Random(self._result.seed + 2), self._now, client.say)
 
     async def _back_up(self, machine: Machine) -> Backup:
         await asyncio.sleep(self._random.random() * BACKUP_AFTER_SECONDS_MAX)
@@ -188,6 +194,9 @@ class _Run:
         for batch_id in [batch_id for batch_id, story in machine.reading.batches.items() if story.is_paused]:
             event = e.BatchResumed(batch_id=BatchId(batch_id), at=self._now())  # who paused it continues elsewhere
             await journal.log.append(codec.encode(event, source="gateway"))
+        for runner_id in list(machine.reading.drained):
+            resumed = e.RunnerResumed(runner_id=RunnerId(runner_id), by="local", at=self._now())
+            await journal.log.append(codec.encode(resumed, source="gateway"))
         for service in SERVICES:
             machine.start(service)
         if not await self._until(machine, lambda: _all_ended(machine, known), seconds_max=CALM_SECONDS_MAX):

@@ -1,3 +1,5 @@
+from msgspec.structs import replace
+
 from tests.unit.console.samples import READY, RUNNER, batch, entry
 from vbatch.console.core import api_objects as api, views
 from vbatch.contracts.lifecycle import BatchStatus
@@ -24,6 +26,12 @@ def test_a_service_that_does_not_answer_comes_first():
 
 def test_no_runner_is_said():
     assert titles(runners=[]) == ["No runner"]
+
+
+def test_a_drained_runner_is_said_with_the_reason():
+    drained = replace(RUNNER, drain=api.Drain("unload", 90, "local", "a game", None))
+    (need,) = views.needs(READY, [drained], [], [], NOW)
+    assert need.words == "It takes no work until an administrator resumes it (a game)."
 
 
 def test_failures_hidden_by_a_completed_state_are_brought_up():

@@ -146,6 +146,47 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, int] | None = None
 
 
+class Drain(msgspec.Struct, frozen=True, kw_only=True):
+    """`done_at` is None while something is still inside the runner's engine."""
+
+    goal: str
+    by: str
+    requested_at: int
+    reason: str | None = None
+    done_at: int | None = None
+
+
+class Runner(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    state: str
+    device: str
+    memory_bytes: int
+    model: str | None = None
+    drain: Drain | None = None
+
+
+class RunnerList(msgspec.Struct, frozen=True):
+    data: list[Runner]
+
+
+class DeviceProcess(msgspec.Struct, frozen=True, kw_only=True):
+    pid: int
+    name: str
+    memory_bytes: int | None
+    is_ours: bool
+
+
+class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """`processes` is None where the device does not tell."""
+
+    runner_id: str
+    processes: list[DeviceProcess] | None
+
+
+class DeviceMemoryList(msgspec.Struct, frozen=True):
+    data: list[DeviceMemory]
+
+
 class WebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """`signing_secret` is set only once, when the endpoint is created."""
 

@@ -32,6 +32,7 @@ class Commands(LazyGroup):
         "demo": Entry("demo:demo", SERVER),
         "doctor": Entry("commands.doctor:doctor", SERVER),
         "tune": Entry("commands.tune:tune", SERVER),
+        "runners": Entry("commands.runners:app", SERVER),
         "settings": Entry("commands.administration:settings", SERVER),
         "support-bundle": Entry("commands.administration:support_bundle", SERVER),
         "try": Entry("commands.trying:try_file", WORK),

@@ -10,6 +10,7 @@ from vbatch.contracts import events as e
 from vbatch.contracts.access_text import access_text
 from vbatch.contracts.curation_text import curation_text, evaluation_text, labeling_text
 from vbatch.contracts.durations import duration
+from vbatch.contracts.operation_text import drain_text
 
 DTYPE = "dtype"
 """The profile setting that people ask about first."""
@@ -51,7 +52,7 @@ def event_text(event: e.AnyEvent) -> str:
             return _trouble(event)
         case e.SchedulerLeased() | e.ResultsLeased() | e.NotifierLeased() | e.LabelerLeased():
             return _lease(event)
-        case e.ModelRegistered() | e.ModelRemoved():
+        case e.ModelRegistered() | e.ModelRemoved() | e.DrainEvent():
             return _service(event)
         case (
             e.AccessEvent()
@@ -293,8 +294,10 @@ def _lease(event: e.SchedulerLeased | e.ResultsLeased | e.NotifierLeased | e.Lab
             return f"the labeler is process {event.pid}"
 
 
-def _service(event: e.ModelRegistered | e.ModelRemoved) -> str:
+def _service(event: e.ModelRegistered | e.ModelRemoved | e.AnyDrainEvent) -> str:
     match event:
+        case e.DrainEvent():
+            return drain_text(event)
         case e.ModelRegistered():
             return f"{event.model.id} can be used (engine {event.model.engine})"
         case e.ModelRemoved():

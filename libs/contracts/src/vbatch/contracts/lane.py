@@ -57,9 +57,19 @@ class DemandAnswer(msgspec.Struct, frozen=True, kw_only=True):
     is_hopeless: bool = False
 
 
+class DeviceProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that holds memory of a device. `is_ours` says that this runner started it."""
+
+    pid: int
+    name: str
+    memory_bytes: int | None
+    is_ours: bool
+
+
 class LaneState(msgspec.Struct, frozen=True, kw_only=True):
     """What a runner reports about itself. `ready` are the models that answer now, `wanted` the one that it works
-    towards. `watts` is the power draw of its device, if the device reports it."""
+    towards. `watts` is the power draw of its device, `processes` what holds memory of it; None
+    if the device does not report it."""
 
     runner_id: RunnerId
     epoch: int
@@ -68,3 +78,4 @@ class LaneState(msgspec.Struct, frozen=True, kw_only=True):
     inside: int = 0
     places: int = 0
     watts: float | None = None
+    processes: tuple[DeviceProcess, ...] | None = None

@@ -1,10 +1,31 @@
-"""Sentences for people about the events of what administrators do to the server."""
+"""Sentences for people about the events of what administrators do to the server and to its runners."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from vbatch.contracts import events as e
+
+GOAL_TEXTS: Mapping[e.DrainGoal, str] = {
+    e.DrainGoal.KEEP: "keeps its model loaded",
+    e.DrainGoal.UNLOAD: "frees the memory of its device",
+    e.DrainGoal.RESTART: "restarts",
+}
+"""Each value completes the phrase "it finishes what it runs and"."""
+
+
+def drain_text(event: e.AnyDrainEvent) -> str:
+    match event:
+        case e.RunnerDrainRequested():
+            why = f" ({event.reason})" if event.reason else ""
+            return f"{event.by} drains {event.runner_id}, which finishes what it runs and {GOAL_TEXTS[event.goal]}{why}"
+        case e.RunnerDrained():
+            return f"{event.runner_id} is drained and {GOAL_TEXTS[event.goal]}"
+        case e.RunnerResumed():
+            return f"{event.by} resumed {event.runner_id}"
+        case _:
+            assert_never(event)
 
 
 def operation_text(event: e.AnyOperationEvent) -> str:

@@ -20,6 +20,7 @@ BATCHES_CREATED = "evt.batch.*.created"
 UPLOAD_EVENTS = "evt.upload.>"
 RUNNER_EVENTS = "evt.runner.>"
 RUNNER_LEASES = "evt.runner.*.lease"
+RUNNER_DRAINS = tuple(f"evt.runner.*.{event}" for event in ("drain_requested", "drained", "resumed"))
 CHUNKS_COMPLETED = "evt.batch.*.chunk_completed"
 BATCHES_ARCHIVED = "evt.batch.*.archived"
 MODELS_LOADING = "evt.runner.*.model_loading"
@@ -99,6 +100,11 @@ def labeling_events(labeling_id: LabelingId) -> str:
 def evaluation_events(evaluation_id: EvaluationId) -> str:
     """Everything that happened to one evaluation."""
     return f"evt.evaluation.{evaluation_id}.>"
+
+
+def drains_of(runner_id: RunnerId) -> tuple[str, ...]:
+    """What administrators ask of one runner."""
+    return (f"evt.runner.{runner_id}.drain_requested", f"evt.runner.{runner_id}.resumed")
 
 
 def work(runner_id: RunnerId, epoch: int) -> str:

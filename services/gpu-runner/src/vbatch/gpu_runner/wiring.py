@@ -27,6 +27,7 @@ from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.models import ModelDefinition
 from vbatch.gpu_runner.adapters.blobs import BlobFiles
 from vbatch.gpu_runner.adapters.device import detect
+from vbatch.gpu_runner.adapters.device_processes import device_processes
 from vbatch.gpu_runner.adapters.engine.pool.launcher import EngineLauncher
 from vbatch.gpu_runner.adapters.engine.pool.model_cache import ModelCache
 from vbatch.gpu_runner.adapters.engine.pool.trials import Trials, trial_paths
@@ -34,7 +35,7 @@ from vbatch.gpu_runner.adapters.engine.process.runner_paths import RunnerPaths
 from vbatch.gpu_runner.adapters.engine.process.sweep import sweep
 from vbatch.gpu_runner.adapters.fleet_metrics import FleetCollector
 from vbatch.gpu_runner.adapters.gpu_metrics import Gpu, gpu_reading, power_watts
-from vbatch.gpu_runner.adapters.lane_api import lane_pages
+from vbatch.gpu_runner.adapters.lane_api import DeviceReadings, lane_pages
 from vbatch.gpu_runner.adapters.metrics import RunnerCollector, engine_page, engine_reading
 from vbatch.gpu_runner.adapters.tuned_files import TunedFiles
 from vbatch.gpu_runner.core.command import Device
@@ -128,7 +129,8 @@ async def _watched(
     gpu = Gpu(settings.gpu_index)
     readings = {"engine": engine_reading(runner.engine_metrics), "gpu": gpu_reading(gpu)}
     token = await asyncio.to_thread(provided_token, settings.lane_token_path)
-    lane = lane_pages(lambda: runner.lane, token, partial(power_watts, gpu))
+    processes = partial(asyncio.to_thread, device_processes, settings.gpu_index)
+    lane = lane_pages(lambda: runner.lane, token, DeviceReadings(partial(power_watts, gpu), processes))
     pages = [engine_page(runner.engine_metrics), settings_page(settings), *lane]
     health = serve_health(readiness, registry, host=settings.host, port=settings.port, pages=pages, readings=readings)
     async with health, loop_lag(registry):

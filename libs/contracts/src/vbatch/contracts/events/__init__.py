@@ -51,6 +51,14 @@ from vbatch.contracts.events.curation import (
     JudgementRecorded as JudgementRecorded,
     JudgementWithdrawn as JudgementWithdrawn,
 )
+from vbatch.contracts.events.draining import (
+    AnyDrainEvent as AnyDrainEvent,
+    DrainEvent as DrainEvent,
+    DrainGoal as DrainGoal,
+    RunnerDrained as RunnerDrained,
+    RunnerDrainRequested as RunnerDrainRequested,
+    RunnerResumed as RunnerResumed,
+)
 from vbatch.contracts.events.evaluations import (
     AnyEvaluationEvent as AnyEvaluationEvent,
     EvaluationEvent as EvaluationEvent,
@@ -147,6 +155,7 @@ AnyEvent = (
     | AnyUploadEvent
     | BatchEvent
     | RunnerEvent
+    | AnyDrainEvent
     | LeaseEvent
     | ModelEvent
     | AnyAccessEvent

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from vbatch.console.core import admin_objects as admin
+from vbatch.console.core.api_objects import Runner
 
 T = TypeVar("T")
 WEBHOOKS = "/v1/webhook_endpoints"
@@ -107,6 +108,13 @@ class GatewayAdminApi:
 
     async def resume_queue(self) -> admin.QueuePause:
         return await self.api.send("POST", "/v1/admin/queue/resume", admin.QueuePause)
+
+    async def device_memory(self) -> admin.DeviceMemoryList:
+        return await self.api.get("/v1/admin/runners/memory", admin.DeviceMemoryList)
+
+    async def steer_runner(self, runner_id: str, verb: str, reason: str) -> Runner:
+        body = _json({"reason": reason}) if reason else None
+        return await self.api.send("POST", f"/v1/admin/runners/{quote(runner_id, safe='')}/{verb}", Runner, body)
 
     async def dead_letters(self, query: Mapping[str, str]) -> admin.DeadLetterPage:
         return await self.api.get("/v1/admin/dead_letters", admin.DeadLetterPage, query)

@@ -154,6 +154,24 @@ class AttemptList(msgspec.Struct, frozen=True):
     data: tuple[Attempt, ...]
 
 
+class DeviceProcess(msgspec.Struct, frozen=True):
+    pid: int
+    name: str
+    memory_bytes: int | None
+    is_ours: bool
+
+
+class DeviceMemory(msgspec.Struct, frozen=True):
+    """`processes` is None where the device does not tell."""
+
+    runner_id: str
+    processes: tuple[DeviceProcess, ...] | None
+
+
+class DeviceMemoryList(msgspec.Struct, frozen=True):
+    data: tuple[DeviceMemory, ...]
+
+
 class QueuePause(msgspec.Struct, frozen=True):
     """`paused_at` is None while work may run."""
 

@@ -187,7 +187,19 @@ class Server(msgspec.Struct, frozen=True):
     services: tuple[Service, ...]
 
 
+class Drain(msgspec.Struct, frozen=True):
+    """`done_at` is None while something is still inside the runner's engine."""
+
+    goal: str
+    requested_at: int
+    by: str
+    reason: str | None
+    done_at: int | None
+
+
 class Runner(msgspec.Struct, frozen=True):
+    """`drain` is None for a runner that takes work."""
+
     id: str
     state: str
     device: str
@@ -196,6 +208,7 @@ class Runner(msgspec.Struct, frozen=True):
     request_window: int
     detail: str
     since: int
+    drain: Drain | None = None
 
 
 class Runners(msgspec.Struct, frozen=True):

@@ -129,6 +129,7 @@ def needs(
     """Return what needs attention, the worst first."""
     found = [_unwell(service) for service in server.services if not service.is_ready]
     found += [_runner_need(runner) for runner in runners if runner.state in ("failed", "crashed", "stopped")]
+    found += [_drain_need(runner) for runner in runners if runner.drain is not None and runner.state != "stopped"]
     if not runners:
         found.append(Need("No runner", "No gpu-runner serves: batches wait.", "/help#no-runner", "What to do", "bad"))
     found += [_window_need(batch) for batch in unfinished if batch.admission and not batch.admission.feasible]
@@ -221,6 +222,12 @@ def _unwell(service: api.Service) -> Need:
 def _runner_need(runner: api.Runner) -> Need:
     titles = {"failed": "could not load a model", "crashed": "lost its engine", "stopped": "has stopped"}
     return Need(f"{runner.id} {titles[runner.state]}", runner.detail, "/models", "See the models", "bad")
+
+
+def _drain_need(runner: api.Runner) -> Need:
+    why = f" ({runner.drain.reason})" if runner.drain is not None and runner.drain.reason else ""
+    words = f"It takes no work until an administrator resumes it{why}."
+    return Need(f"{runner.id} is drained", words, "/queue", "See the queue")
 
 
 def _window_need(batch: api.Batch) -> Need:

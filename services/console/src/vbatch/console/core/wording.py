@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vbatch.console.core.api_objects import Admission, Batch, Eta
+from vbatch.console.core.api_objects import Admission, Batch, Eta, Runner
 from vbatch.contracts.durations import rough_duration
 from vbatch.contracts.lifecycle import BatchStatus
 
@@ -44,12 +44,26 @@ RUNNER_STATES: dict[str, State] = {
     "crashed": State("engine crashed", "bad", "cross"),
     "stopped": State("stopped", "warn", "stop"),
 }
+DRAINED: dict[str, State] = {
+    "keep": State("drained", "warn", "pause"),
+    "unload": State("drained, device free", "warn", "pause"),
+    "restart": State("restarting", "busy", "clock"),
+}
+DRAINING = State("draining", "busy", "clock")
+"""A runner that still finishes what is inside its engine."""
 SERVICE_STATES: dict[str, State] = {
     "ready": State("ready", "good", "check"),
     "not_ready": State("not ready", "warn", "clock"),
     "unreachable": State("does not answer", "bad", "cross"),
 }
 UNKNOWN = State("unknown", "quiet", "clock")
+
+
+def runner_state(runner: Runner) -> State:
+    """Return the state of a runner; a drain matters more than what is loaded."""
+    if runner.drain is None or runner.state == "stopped":
+        return RUNNER_STATES.get(runner.state, UNKNOWN)
+    return DRAINING if runner.drain.done_at is None else DRAINED.get(runner.drain.goal, UNKNOWN)
 
 
 def batch_state(batch: Batch) -> State:

@@ -58,6 +58,8 @@ class AuditView:
 class AdminView:
     server: api.Server
     runners: tuple[api.Runner, ...]
+    memory: Mapping[str, tuple[admin.DeviceProcess, ...]]
+    """What holds memory of a runner's device; runners whose device does not tell are left out."""
     pause: admin.QueuePause
     letters: admin.DeadLetterPage
     query: Mapping[str, str]
@@ -116,10 +118,15 @@ async def audit(source: Api, params: PageParams, now: int) -> AuditView:
 
 
 async def admin_page(source: Api, params: PageParams, now: int) -> AdminView:
-    server, runners, pause, letters = await asyncio.gather(
-        source.server(), source.runners(), source.admin.queue_pause(), source.admin.dead_letters({"limit": "1"})
+    server, runners, told, pause, letters = await asyncio.gather(
+        source.server(),
+        source.runners(),
+        source.admin.device_memory(),
+        source.admin.queue_pause(),
+        source.admin.dead_letters({"limit": "1"}),
     )
-    return AdminView(server, runners.data, pause, letters, _of(params), now)
+    memory = {found.runner_id: found.processes for found in told.data if found.processes is not None}
+    return AdminView(server, runners.data, memory, pause, letters, _of(params), now)
 
 
 async def logs(source: Api, params: PageParams, now: int) -> LogsView:

@@ -10,8 +10,9 @@ from vbatch.console.core import api_objects as api, reading_objects as reading
 from vbatch.console.core.comparing import CHOICES, Row, row_of
 from vbatch.console.core.timeline_view import Lanes, StateRow, Steps, lanes_of, state_rows, steps_of
 from vbatch.console.core.usage_view import DayBar, Sums, bars_of, range_asked, sums_by
+from vbatch.console.core.voting import Interval
 from vbatch.console.flows.pages import PageParams
-from vbatch.console.flows.voting import PairTally, tallies
+from vbatch.console.flows.voting import PairTally, rates_of, tallies
 from vbatch.console.ports import Api
 
 DIGITS_MAX = 18
@@ -90,6 +91,8 @@ class CompareView:
     query: dict[str, str]
     as_of: int
     votes: list[PairTally] = field(default_factory=list)
+    rates: dict[str, Interval] = field(default_factory=dict)
+    """The win rate of each batch; empty if the votes do not determine it."""
 
 
 async def compare(source: Api, ids: list[str], query: dict[str, str], now: int) -> CompareView:
@@ -109,4 +112,5 @@ async def compare(source: Api, ids: list[str], query: dict[str, str], now: int) 
     )
     names = {batch.id: batch.name for batch in batches}
     rows = [row_of(line) for line in page.data]
-    return CompareView(ids, names, (), comparison, rows, page, only, asked | {"only": only} | place, now, votes)
+    query = asked | {"only": only} | place
+    return CompareView(ids, names, (), comparison, rows, page, only, query, now, votes, rates_of(ids, votes))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from vbatch.console.core import reading_objects as reading
 from vbatch.console.core.curation_objects import Judgement
 from vbatch.console.core.judging import LOCAL_JUDGE
-from vbatch.console.core.voting import Tally, is_swapped, lines_voted, tally_of
+from vbatch.console.core.voting import Interval, Tally, is_swapped, lines_voted, tally_of
+from vbatch.console.core.win_rates import win_rates
 from vbatch.console.ports import Api
 
 PAGE_LIMIT = "1000"
@@ -52,10 +54,22 @@ async def votes_about(source: Api, batch_id: str) -> list[Judgement]:
 
 
 async def tallies(source: Api, batch_ids: Sequence[str]) -> list[PairTally]:
-    """Return the tally of the first batch against each of the others."""
-    votes = await votes_about(source, batch_ids[0])
-    pairs = [(batch_ids[0], other) for other in batch_ids[1:]]
-    return [PairTally(pair, tally_of(votes, pair)) for pair in pairs]
+    """Return the tally of each pair, those with the first batch first."""
+    pairs = list(combinations(batch_ids, 2))
+    firsts = list(dict.fromkeys(first for first, _ in pairs))
+    votes = dict(zip(firsts, await asyncio.gather(*(votes_about(source, each) for each in firsts)), strict=True))
+    return [PairTally(pair, tally_of(votes[pair[0]], pair)) for pair in pairs]
+
+
+def rates_of(batch_ids: Sequence[str], told: Sequence[PairTally]) -> dict[str, Interval]:
+    """Return the win rate of each batch against the others; empty if the votes do not determine it."""
+    places = {batch_id: place for place, batch_id in enumerate(batch_ids)}
+    wins = [[0.0] * len(places) for _ in places]
+    for each in told:
+        first, second = (places[batch_id] for batch_id in each.pair)
+        wins[first][second] += each.tally.first + each.tally.ties / 2
+        wins[second][first] += each.tally.second + each.tally.ties / 2
+    return dict(zip(batch_ids, win_rates(wins), strict=False))
 
 
 async def ballot(source: Api, pair: Pair, after_line: int) -> Ballot:

@@ -41,6 +41,8 @@ class Reason(StrEnum):
     NO_SUCH_BATCH = "no_such_batch"
     NO_SUCH_MODEL = "no_such_model"
     NO_SUCH_FANOUT = "no_such_fanout"
+    NO_SUCH_RUNNER = "no_such_runner"
+    RUNNER_NOT_RUNNING = "runner_not_running"
     BODY_UNREADABLE = "body_unreadable"
     BODY_TOO_LARGE = "body_too_large"
     ENCODING_UNKNOWN = "encoding_unknown"
@@ -119,6 +121,8 @@ ANSWERS: Mapping[Reason, Answer] = {
     Reason.NO_SUCH_BATCH: Answer(404),
     Reason.NO_SUCH_MODEL: Answer(404, "model_not_found"),
     Reason.NO_SUCH_FANOUT: Answer(404),
+    Reason.NO_SUCH_RUNNER: Answer(404),
+    Reason.RUNNER_NOT_RUNNING: Answer(409, "runner_not_running", headers=DO_NOT_RETRY),
     Reason.BODY_UNREADABLE: Answer(400),
     Reason.BODY_TOO_LARGE: Answer(400),
     # The rest of the body is not read, so the connection cannot be used again.

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId
 from vbatch.contracts.models import ArgumentValue, ModelDefinition
+from vbatch.gateway.core.runner_drains import Drained, DrainObject, drain_view
 
 LOWERED_KEPT_MAX = 20
 
@@ -81,7 +82,8 @@ class ServerObject(BaseModel):
 
 
 class RunnerObject(BaseModel):
-    """`state` is idle, loading, ready, failed, crashed or stopped; `since` is when that state began."""
+    """`state` is idle, loading, ready, failed, crashed or stopped; `since` is when that state began. `drain` is null
+    for a runner that takes work."""
 
     object: Literal["runner"] = "runner"
     id: str
@@ -92,6 +94,7 @@ class RunnerObject(BaseModel):
     request_window: int
     detail: str
     since: int
+    drain: DrainObject | None
 
 
 class RunnerList(BaseModel):
@@ -161,7 +164,7 @@ def service_view(report: ServiceReport) -> ServiceObject:
     )
 
 
-def runner_view(runner: RunnerRecord) -> RunnerObject:
+def runner_view(runner: RunnerRecord, drained: Drained | None) -> RunnerObject:
     return RunnerObject(
         id=runner.id,
         state=runner.state,
@@ -171,6 +174,7 @@ def runner_view(runner: RunnerRecord) -> RunnerObject:
         request_window=runner.request_window,
         detail=runner.detail,
         since=int(runner.since.timestamp()),
+        drain=drain_view(drained),
     )
 
 

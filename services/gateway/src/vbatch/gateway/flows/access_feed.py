@@ -1,5 +1,5 @@
-"""Follows keys, quotas, limits, webhook endpoints and the pause of all work in the log, from its beginning and without
-an end, so that every gateway learns what one of them changes."""
+"""Follows keys, quotas, limits, webhook endpoints, the pause of all work and the drains of runners in the log, from its
+beginning and without an end, so that every gateway learns what one of them changes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ import asyncio
 from vbatch.chassis.logs import get_logger
 from vbatch.contracts.codec import Unreadable, decode
 from vbatch.contracts.message import Recorded
-from vbatch.contracts.subjects import KEY_EVENTS, LIMITS_EVENTS, OWNER_EVENTS, QUEUE_EVENTS, WEBHOOK_CHANGES
+from vbatch.contracts.subjects import (
+    KEY_EVENTS,
+    LIMITS_EVENTS,
+    OWNER_EVENTS,
+    QUEUE_EVENTS,
+    RUNNER_DRAINS,
+    RUNNER_LEASES,
+    WEBHOOK_CHANGES,
+)
 from vbatch.gateway.core.access import Access
 from vbatch.gateway.core.queue_pause import QueuePause
+from vbatch.gateway.core.runner_drains import RunnerDrains
 from vbatch.gateway.core.webhooks import Endpoints
 from vbatch.journal.port import Log, Unavailable
 
-SUBJECTS = (KEY_EVENTS, OWNER_EVENTS, LIMITS_EVENTS, QUEUE_EVENTS, *WEBHOOK_CHANGES)
+SUBJECTS = (KEY_EVENTS, OWNER_EVENTS, LIMITS_EVENTS, QUEUE_EVENTS, RUNNER_LEASES, *RUNNER_DRAINS, *WEBHOOK_CHANGES)
 RETRY_SECONDS = 0.5
 
 
@@ -23,6 +32,7 @@ class AccessFeed:
         self.access = access
         self.endpoints = Endpoints()
         self.queue_pause = QueuePause()
+        self.runner_drains = RunnerDrains()
         self._log = log
         self._grown = asyncio.Event()
 
@@ -69,6 +79,7 @@ class AccessFeed:
             self.access.evolve(event, record.sequence)
             self.endpoints.evolve(event)
             self.queue_pause.evolve(event)
+            self.runner_drains.evolve(event, record.sequence)
         except Unreadable as error:
             # A newer version of this server wrote the event. A right that this version does not know is not granted.
             get_logger().error("access_event_passed_over", sequence=record.sequence, reason=str(error))

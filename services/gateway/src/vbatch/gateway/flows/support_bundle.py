@@ -8,13 +8,13 @@ import platform
 import zipfile
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 
 from vbatch.gateway.core.dead_letters import letter_view
 from vbatch.gateway.core.event_log import kind_of
 from vbatch.gateway.core.log_lines import ServiceLine
-from vbatch.gateway.core.server_views import ServiceReport, registry_view, runner_view, service_view
+from vbatch.gateway.core.server_views import RunnerRecord, ServiceReport, registry_view, runner_view, service_view
 from vbatch.gateway.core.service_logs import ServiceLogsParams
 from vbatch.gateway.core.settings_views import SettingsReport, settings_view
 from vbatch.gateway.core.support_bundle import (
@@ -66,7 +66,12 @@ class Bundling:
             runners = await self.administration.dependencies.reads.runners()
         except ReadModelUnavailable:
             return {"trouble": "the read model is away"}
-        return [runner_view(runner).model_dump() | {"detail": outline(runner.detail)} for runner in runners]
+        return [self._runner(runner) for runner in runners]
+
+    def _runner(self, runner: RunnerRecord) -> object:
+        drained = self.administration.feed.runner_drains.find(runner.id)
+        told = drained and replace(drained, reason=outline(drained.reason))
+        return runner_view(runner, told).model_dump() | {"detail": outline(runner.detail)}
 
     async def _models(self) -> object:
         try:

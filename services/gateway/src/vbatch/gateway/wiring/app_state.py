@@ -12,6 +12,7 @@ from vbatch.gateway.flows.access_feed import AccessFeed
 from vbatch.gateway.flows.event_log import Ownership
 from vbatch.gateway.flows.model_feed import ModelFeed
 from vbatch.gateway.flows.model_loads import ModelLoads
+from vbatch.gateway.flows.runner_drains import RunnerSteering
 from vbatch.gateway.settings import Configuration
 from vbatch.gateway.wiring import capabilities
 from vbatch.gateway.wiring.connections import Connections
@@ -43,6 +44,7 @@ async def build_app_state(configuration: Configuration, connections: Connections
         webhooks_may_be_private=settings.webhooks_allow_private,
         curation=capabilities.curation(connections, dependencies),
         administration=capabilities.administration(connections, settings, dependencies, feed),
+        runners=RunnerSteering(dependencies, feed),
         own_settings=capabilities.own_settings(settings),
         has_open_pages=settings.has_open_pages,
     )

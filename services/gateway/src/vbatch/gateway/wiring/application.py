@@ -24,6 +24,7 @@ from vbatch.gateway.adapters.http import (
     logs,
     models,
     queue,
+    runners,
     server,
     service,
     timeline,
@@ -68,6 +69,7 @@ ROUTERS = (
     evaluations.router,
     access.router,
     administration.router,
+    runners.router,
     server.router,
     service.router,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 import structlog
@@ -23,6 +24,7 @@ from vbatch.contracts.lane import (
     REQUEST_HEADER,
     RESULT_HEADER,
     TOKENIZE,
+    DeviceProcess,
     LaneResult,
 )
 from vbatch.gpu_runner.core.answers import STATUS_MAX, STATUS_MIN, NotJson, error_envelope, usage_of
@@ -48,11 +50,17 @@ REFUSALS = tuple(RESULTS)
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
-def lane_pages(
-    find_lane: Callable[[], Lane | None], token: str, watts: Callable[[], Awaitable[float | None]]
-) -> list[web.RouteDef]:
-    """The routes of the lane. `find_lane` returns None before the runner has its lease. `watts` returns the power that
-    the device draws, or None if it does not report it."""
+@dataclass(frozen=True, slots=True)
+class DeviceReadings:
+    """What the device reports; each is None if it does not: the power that it draws, the processes that hold its
+    memory."""
+
+    watts: Callable[[], Awaitable[float | None]]
+    processes: Callable[[], Awaitable[tuple[DeviceProcess, ...] | None]]
+
+
+def lane_pages(find_lane: Callable[[], Lane | None], token: str, device: DeviceReadings) -> list[web.RouteDef]:
+    """The routes of the lane. `find_lane` returns None before the runner has its lease."""
 
     def admitted(request: web.Request) -> Lane:
         """Return the lane for a request. Raises HTTPUnauthorized for a wrong token, HTTPServiceUnavailable while there
@@ -66,7 +74,7 @@ def lane_pages(
 
     async def state(request: web.Request) -> web.Response:
         lane = admitted(request)
-        lane.watts = await watts()
+        lane.watts, lane.processes = await device.watts(), await device.processes()
         return web.Response(body=msgspec.json.encode(lane.state()), content_type=JSON)
 
     async def ask(request: web.Request) -> web.StreamResponse:

@@ -218,6 +218,12 @@ class Feed:
         held = [self._pause(slice_) for slice_ in list(self._slices.values()) if slice_.order.batch_id == batch_id]
         return [slice_ for slice_ in held if slice_.lines]
 
+    def pause_all(self) -> list[Remainder]:
+        """Give up all requests that are not inside, and load no model for clients."""
+        self._load = None
+        held = [self._pause(slice_) for slice_ in list(self._slices.values())]
+        return [slice_ for slice_ in held if slice_.lines]
+
     def _pause(self, found: _OpenSlice) -> Remainder:
         if not found.inside:
             return self.close(found.order.slice_id)

@@ -18,6 +18,7 @@ from vbatch.contracts.ids import ModelId, RunnerId, SliceId
 from vbatch.gpu_runner.core.answers import fault_outcome
 from vbatch.gpu_runner.core.chunks import BODY_BYTES_MAX
 from vbatch.gpu_runner.core.concurrency import ConcurrencyLimit
+from vbatch.gpu_runner.core.draining import Drain
 from vbatch.gpu_runner.core.feed import ClientLoad, Feed, Remainder, Request
 from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
@@ -47,9 +48,6 @@ CONCURRENCY_RISE, CONCURRENCY_FALL = 1.5, 4.0
 """A fleet that takes more is reported each time it takes this many times more, so that growth takes few events. One
 that takes less is reported once it takes less than a fourth."""
 
-LANE_DEATHS_MAX = 2
-"""How many deaths in a row may be attributed to interactive requests."""
-
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
 
@@ -70,6 +68,7 @@ class EngineSession:
     engine: Engine | None = None
     traffic: LaneTraffic = field(default_factory=LaneTraffic)
     tuner: IdleTuner | None = None
+    drain: Drain = field(default_factory=Drain)
     _concurrency: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(0))
     _inside: dict[tuple[SliceId, int], asyncio.Task[None]] = field(default_factory=dict)
     _death: str | None = None
@@ -80,18 +79,22 @@ class EngineSession:
     _fed_at: float = 0.0
     _answered_count: int = 0
     _has_expected: bool = False
-    _lane_deaths: int = 0
-    """Deaths in a row of engines that had interactive requests inside."""
+    _is_loading: bool = False
 
     @property
     def model_answering(self) -> ModelId | None:
         """The model that takes interactive requests now: loaded, alive, and not about to leave for another one."""
         engine = self.engine
-        if engine is None or self._death is not None or self._kept is not engine:
+        if engine is None or self._death is not None or self._kept is not engine or self.drain.is_active:
             return None
         model = engine.definition.id
         is_wanted = self.feed.model_wanted in (None, model)
         return model if is_wanted and self.loading.is_current(engine) else None
+
+    @property
+    def holds_device(self) -> bool:
+        """Whether it has an engine, or starts one."""
+        return self.engine is not None or self._is_loading
 
     async def serve(self) -> None:
         """Serve forever. When cancelled, the engine keeps running until `stop`, and open slices stay in the feed."""
@@ -117,6 +120,7 @@ class EngineSession:
         self.metrics.model, self.metrics.concurrency = "", 0
         await engine.release()
         self.engine = None
+        self.changed.fire()
 
     def abort(self, remainder: Remainder) -> None:
         """Take the requests of a closed slice back from the engine."""
@@ -138,13 +142,16 @@ class EngineSession:
     async def _load(self, model: ModelId) -> Engine | None:
         """Return the engine that serves the model; None if there is none, and then the model's slices are returned."""
         wanted_at = max(self._fed_at, self.feed.wanted_since)
-        self._has_expected = True
+        self._has_expected = self._is_loading = True
         self.metrics.turn_to(Activity.LOADING, _clock())
         try:
             self.engine = await self.loading.load(model)
         except NotLoaded as error:
             self._give_back(model, str(error))
             return None
+        finally:
+            self._is_loading = False
+            self.changed.fire()
         reached(Failpoint.ENGINE_STARTED)
         self.loading.report_loaded(self.engine, wanted_at)
         return self.engine
@@ -224,7 +231,13 @@ class EngineSession:
     def _is_over(self, engine: Engine) -> bool:
         if self._death is not None:
             return True
-        return not self._inside and self.feed.model_wanted is not None and not self._may_feed(engine)
+        if self._inside:
+            return False
+        return self._must_leave() or (self.feed.model_wanted is not None and not self._may_feed(engine))
+
+    def _must_leave(self) -> bool:
+        """Whether an administrator wants the device back, and no client reads an answer any more."""
+        return self.drain.frees_device and self.traffic.inside_count == 0
 
     def _may_feed(self, engine: Engine) -> bool:
         """Whether the front slice is for this model and its definition is still the one that was loaded."""
@@ -357,7 +370,7 @@ class EngineSession:
         model = engine.definition.id
         detail = await _last_words(engine) or reason
         is_short = self.loading.step_down(engine, detail)  # if so, no request inside is to blame
-        is_innocent = is_short or self._may_blame_the_lane(model)
+        is_innocent = is_short or self.traffic.may_have_killed(model)
         reached(Failpoint.ENGINE_LOST)
         remainders = self.feed.close_model(model)  # nothing is awaited between this and returning them
         crashed = EngineCrashed(
@@ -373,15 +386,6 @@ class EngineSession:
             self.recorder.give_back(remainder, ReturnReason.ENGINE_DIED, detail, inside=not is_innocent)
         self.metrics.engine_crash_count += 1
         log.error("engine_crashed", model=model, detail=detail, suspect_count=crashed.suspect_count)
-
-    def _may_blame_the_lane(self, model: ModelId) -> bool:
-        """Whether an interactive request may have killed the engine, so that no batch request is suspected for now.
-
-        After a few such deaths in a row, all requests that were inside are suspected again: a deadly line of a batch
-        must not hide behind clients that send requests all the time.
-        """
-        self._lane_deaths = self._lane_deaths + 1 if self.traffic.load(model).is_active else 0
-        return 0 < self._lane_deaths <= LANE_DEATHS_MAX
 
 
 async def _last_words(engine: Engine) -> str:

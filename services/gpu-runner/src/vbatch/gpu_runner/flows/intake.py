@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -20,6 +20,7 @@ from vbatch.contracts.orders import (
     WorkOrder,
     decode_order,
 )
+from vbatch.gpu_runner.core.draining import Drain
 from vbatch.gpu_runner.core.feed import Feed, Remainder
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
 from vbatch.gpu_runner.flows.recorder import Recorder
@@ -39,6 +40,7 @@ class Intake:
     abort: Callable[[Remainder], None]
     fail: Callable[[FailSlice], object]
     now: Callable[[], float]
+    drain: Drain = field(default_factory=Drain)
     _taken: set[SliceId] = field(default_factory=set)
 
     async def take_all(self, deliveries: AsyncIterator[Delivery]) -> None:
@@ -73,6 +75,8 @@ class Intake:
             case PauseBatch():
                 self._pause(order)
                 await delivery.ack()
+            case LoadModel() if self.drain.is_active:
+                await delivery.ack()
             case LoadModel():
                 self.feed.open_load(order, self.now())
                 log.info("load_taken", model=order.model, demand=order.demand)
@@ -85,6 +89,7 @@ class Intake:
                 self.recorder.open(order, delivery)
                 self.feed.open(order, self.now())
                 log.info("slice_taken", slice_id=order.slice_id, batch_id=order.batch_id, lines=len(order.requests))
+                self.follow_drain()
             case FailSlice():
                 self._taken.add(order.slice_id)
                 self.recorder.open(order, delivery)
@@ -99,10 +104,19 @@ class Intake:
             log.info("slice_recalled", slice_id=slice_id, batch_id=order.batch_id, lines=len(remainder.lines))
 
     def _pause(self, order: PauseBatch) -> None:
-        for remainder in self.feed.pause_batch(order.batch_id):
+        self._give_back(self.feed.pause_batch(order.batch_id))
+
+    def follow_drain(self) -> None:
+        """Give back all requests that are not inside the engine, if the runner is drained."""
+        if self.drain.is_active:
+            self._give_back(self.feed.pause_all())
+            self.changed.fire()
+
+    def _give_back(self, remainders: Iterable[Remainder]) -> None:
+        for remainder in remainders:
             slice_id = remainder.order.slice_id
             if self.feed.has(slice_id):
                 self.recorder.give_back_part(remainder, ReturnReason.PREEMPTED)
             else:
                 self.recorder.give_back(remainder, ReturnReason.PREEMPTED)
-            log.info("slice_held", slice_id=slice_id, batch_id=order.batch_id, lines=len(remainder.lines))
+            log.info("slice_held", slice_id=slice_id, batch_id=remainder.order.batch_id, lines=len(remainder.lines))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from vbatch.contracts.ids import ModelId
-from vbatch.contracts.lane import REQUEST_HEADER, LaneState
+from vbatch.contracts.lane import REQUEST_HEADER, DeviceProcess, LaneState
 from vbatch.gpu_runner.flows.engine_session import EngineSession
 from vbatch.gpu_runner.flows.lane_traffic import LaneTraffic
 from vbatch.gpu_runner.ports import ConnectionLost, Engine, Launcher, OpenAnswer
@@ -42,6 +42,8 @@ class Lane:
     requests_max: int
     watts: float | None = None
     """The power that the device drew at the last reading; None if it does not report it."""
+    processes: tuple[DeviceProcess, ...] | None = None
+    """What held memory of the device at the last reading; None if it does not report it."""
 
     @asynccontextmanager
     async def open(self, model: ModelId, endpoint: str, body: bytes, request_id: str) -> AsyncIterator[OpenAnswer]:
@@ -65,7 +67,8 @@ class Lane:
 
     def state(self) -> LaneState:
         loaded = self.session.model_answering
-        ready = {*self.launcher.residents, *([loaded] if loaded else [])}
+        residents = () if self.session.drain.is_active else self.launcher.residents
+        ready = {*residents, *([loaded] if loaded else [])}
         return LaneState(
             runner_id=self.session.runner_id,
             epoch=self.session.epoch,
@@ -74,9 +77,10 @@ class Lane:
             inside=self.traffic.inside_count,
             places=max(0, self.requests_max - self.traffic.inside_count),
             watts=self.watts,
+            processes=self.processes,
         )
 
     def _engine(self, model: ModelId) -> Engine | None:
         if self.session.model_answering == model:
             return self.session.engine
-        return self.launcher.resident(model)
+        return None if self.session.drain.is_active else self.launcher.resident(model)

@@ -11,11 +11,12 @@ import structlog
 
 from vbatch.chassis.failpoints import Failpoint, reached
 from vbatch.contracts import codec, subjects
-from vbatch.contracts.events import RunnerLeased, RunnerStopped
+from vbatch.contracts.events import AnyEvent, RunnerLeased, RunnerStopped
 from vbatch.contracts.failures import ReturnReason
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.message import Recorded
 from vbatch.gpu_runner.core.command import Device
+from vbatch.gpu_runner.core.draining import Drain
 from vbatch.gpu_runner.core.feed import Feed
 from vbatch.gpu_runner.core.fleet.fleet import Replica
 from vbatch.gpu_runner.core.ladder import Ladder
@@ -23,6 +24,7 @@ from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.core.metrics import RunnerMetrics
 from vbatch.gpu_runner.core.registry import Registry
 from vbatch.gpu_runner.flows.change_signal import ChangeSignal
+from vbatch.gpu_runner.flows.draining import Draining
 from vbatch.gpu_runner.flows.engine_session import EngineSession
 from vbatch.gpu_runner.flows.idle_tuning import IdleTuner
 from vbatch.gpu_runner.flows.intake import Intake
@@ -43,6 +45,8 @@ class StopWish(Protocol):
     """The request that the service ends."""
 
     reason: str | None
+
+    def request(self, reason: str) -> None: ...
 
     async def wait(self) -> None: ...
 
@@ -73,6 +77,7 @@ class Runner:
     limits: Limits
     feed: Feed = field(default_factory=Feed)
     registry: Registry = field(default_factory=Registry)
+    drain: Drain = field(default_factory=Drain)
     metrics: RunnerMetrics = field(default_factory=RunnerMetrics)
     changed: ChangeSignal = field(default_factory=ChangeSignal)
     lane: Lane | None = None
@@ -109,7 +114,7 @@ class Runner:
 
     async def run(self, stop: StopWish) -> None:
         """Run until a requested stop. Raises Fenced, ConnectionLost or the error that ended it (in a group)."""
-        epoch = await self.writer.take_lease(self._leased())
+        epoch = self.drain.epoch = await self.writer.take_lease(self._leased())
         reached(Failpoint.RUNNER_LEASED)
         log.info("runner_leased", runner_id=self.runner_id, epoch=epoch, device=self.dependencies.device.name)
         recorder = self._recorder(epoch)
@@ -171,6 +176,7 @@ class Runner:
             quarantine=self.writer.quarantine,
             traffic=traffic,
             tuner=self._tuner(epoch, recorder, traffic),
+            drain=self.drain,
         )
 
     def _tuner(self, epoch: int, recorder: Recorder, traffic: LaneTraffic) -> IdleTuner | None:
@@ -187,7 +193,7 @@ class Runner:
             changed=self.changed,
             limits=self.limits,
             now=self.dependencies.now,
-            is_idle=lambda: self.feed.model_wanted is None and traffic.inside_count == 0,
+            is_idle=lambda: self.feed.model_wanted is None and traffic.inside_count == 0 and not self.drain.is_active,
         )
 
     def _loading(self, epoch: int, recorder: Recorder) -> Loading:
@@ -224,8 +230,17 @@ class Runner:
                 abort=session.abort,
                 fail=lambda order: tasks.create_task(reading.fail(order)),
                 now=asyncio.get_running_loop().time,
+                drain=self.drain,
             )
-            duties = (*self._duties(session, publisher), intake.take_all(deliveries), reading.read_ahead())
+            draining = Draining(self.drain, session, self.dependencies.launcher, stop.request)
+            following = self._following(intake).follow(subjects=self._followed())
+            duties = (
+                *self._duties(session, publisher),
+                following,
+                draining.obey(),
+                intake.take_all(deliveries),
+                reading.read_ahead(),
+            )
             working = [tasks.create_task(duty) for duty in duties]
             await stop.wait()
             for task in working:
@@ -236,7 +251,6 @@ class Runner:
         recorder = session.recorder
         return (
             self.writer.watch(),
-            self._following_models().follow(subjects=(subjects.MODEL_EVENTS,)),
             session.serve(),
             session.freshness.keep(self.writer),
             recorder.publish(publisher),
@@ -248,12 +262,24 @@ class Runner:
         """A consumer name for this process only: unsettled orders of an earlier process do not delay this one."""
         return f"{self.runner_id}-{epoch}"
 
-    def _following_models(self) -> Folding:
-        """The runner acts on orders, not on what it folds, so it waits for no caught-up gate."""
+    def _followed(self) -> tuple[str, ...]:
+        return (subjects.MODEL_EVENTS, *subjects.drains_of(self.runner_id))
+
+    def _following(self, intake: Intake) -> Folding:
+        """The runner acts on orders, and stops acting when it is drained, so it waits for no caught-up gate."""
+
+        def evolve(event: AnyEvent, sequence: int) -> None:
+            self.registry.evolve(event)
+            self.drain.evolve(event, sequence)
+
+        def folded() -> None:
+            intake.follow_drain()
+            self.changed.fire()
+
         return Folding(
             writer=self.writer,
-            evolve=lambda event, _sequence: self.registry.evolve(event),
-            on_folded=self.changed.fire,
+            evolve=evolve,
+            on_folded=folded,
             on_unreadable=_pass_over,
         )
 

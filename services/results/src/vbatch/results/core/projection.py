@@ -93,6 +93,7 @@ def project(  # noqa: C901  # one case for each kind of event
             | e.EngineCrashed()
             | e.RunnerStopped()
             | e.RunnerLost()
+            | e.RunnerDrained()
         ):
             _runner(state, changes, sequence, event)
         case e.BatchArchived():
@@ -112,6 +113,8 @@ def project(  # noqa: C901  # one case for each kind of event
             | e.ModelDemanded()
             | e.ProfileLowered()
             | e.ProfileTuned()
+            | e.RunnerDrainRequested()
+            | e.RunnerResumed()
             | e.LeaseTaken()
             | e.AccessEvent()
             | e.WebhookEvent()

@@ -12,7 +12,8 @@ from vbatch.contracts import events as e
 from vbatch.contracts.ids import RunnerId
 from vbatch.contracts.read_model.rows import RunnerRow
 
-RunnerMove = e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | e.RunnerStopped | e.RunnerLost
+RunnerEnd = e.RunnerStopped | e.RunnerLost
+RunnerMove = e.ModelLoading | e.ModelLoaded | e.ModelFailed | e.EngineCrashed | e.RunnerDrained | RunnerEnd
 RowEvent = e.RunnerLeased | RunnerMove
 """The events that change a runner's row."""
 
@@ -37,6 +38,8 @@ def _leased(sequence: int, event: e.RunnerLeased) -> RunnerRow:
 
 
 def _moved(row: RunnerRow, event: RunnerMove) -> RunnerRow:
+    if isinstance(event, e.RunnerDrained) and event.goal is e.DrainGoal.KEEP:
+        return row  # what is loaded stays
     row = replace(row, since=event.at, detail="")
     match event:
         case e.ModelLoading():
@@ -49,6 +52,8 @@ def _moved(row: RunnerRow, event: RunnerMove) -> RunnerRow:
             return replace(row, state="failed", model=None, request_window=0, detail=event.detail)
         case e.EngineCrashed():
             return replace(row, state="crashed", model=None, request_window=0, detail=event.detail)
+        case e.RunnerDrained():
+            return replace(row, state="idle", model=None, request_window=0)
         case e.RunnerStopped():
             return replace(row, state="stopped", model=None, request_window=0, detail=event.reason)
         case e.RunnerLost():

@@ -154,7 +154,8 @@ def _first_slice(state: State, given: DecisionInput) -> list[e.AnyEvent]:
     if not has_waiting(state, given.now):
         return []
     emptiest_first = sorted(
-        state.runners.values(), key=lambda runner: (len(state.slices_of(runner.runner_id)), runner.model is not None)
+        state.available_runners(),
+        key=lambda runner: (len(state.slices_of(runner.runner_id)), runner.model is not None),
     )
     in_vain = set[Idleness]()
     for runner in emptiest_first:

@@ -64,23 +64,23 @@ def due_load(state: State, demands: Demands, now: datetime) -> e.ModelDemanded |
 
 
 def is_loaded(state: State, model: ModelId) -> bool:
-    return any(_holds(runner, model) for runner in state.runners.values())
+    return any(_holds(runner, model) for runner in state.available_runners())
 
 
 def is_coming(state: State, model: ModelId, now: datetime) -> bool:
     """Whether some runner has the model or is loading it."""
-    return is_loaded(state, model) or any(_is_loading(runner, now, model) for runner in state.runners.values())
+    return is_loaded(state, model) or any(_is_loading(runner, now, model) for runner in state.available_runners())
 
 
 def free_in_seconds(state: State, model: ModelId, rules: DemandRules, now: datetime) -> float | None:
     """The seconds until the model may be loaded on some runner; None if no runner can load it."""
-    able = [runner for runner in state.runners.values() if may_send(state, runner.runner_id, model, now)]
+    able = [runner for runner in state.available_runners() if may_send(state, runner.runner_id, model, now)]
     return min((_rest_seconds(state, runner, model, rules, now) for runner in able), default=None)
 
 
 def failure_of(state: State, model: ModelId) -> str:
     """Why the model did not load on any runner; empty if it did load or was not tried."""
-    troubles = [state.troubles.get((runner_id, model)) for runner_id in state.runners]
+    troubles = [state.troubles.get((runner.runner_id, model)) for runner in state.available_runners()]
     known = [trouble for trouble in troubles if trouble is not None]
     return known[-1].detail if known and len(known) == len(troubles) else ""
 
@@ -88,7 +88,7 @@ def failure_of(state: State, model: ModelId) -> str:
 def clients_words(state: State, now: datetime) -> str:
     """What the devices do for clients before batches continue, as the end of a sentence; empty when they do nothing for
     clients."""
-    words = [found for runner in state.runners.values() if (found := _words(runner, now))]
+    words = [found for runner in state.available_runners() if (found := _words(runner, now))]
     return f"; {' and '.join(words)}" if words else ""
 
 
@@ -122,7 +122,7 @@ def _runner_for(state: State, model: ModelId, rules: DemandRules, now: datetime)
     least."""
     able = [
         runner
-        for runner in state.runners.values()
+        for runner in state.available_runners()
         if may_send(state, runner.runner_id, model, now)
         and not _is_loading(runner, now)
         and _rest_seconds(state, runner, model, rules, now) <= 0.0
@@ -165,7 +165,7 @@ def has_batch_work(state: State, runner: Runner, besides: ModelId | None = None)
 def _due_pin(state: State, now: datetime) -> e.ModelDemanded | None:
     """The load of a pinned model on a runner that has nothing to do and holds no pinned model."""
     pinned = [model for model, definition in state.models.items() if definition.pinned]
-    for runner in state.runners.values() if pinned else ():
+    for runner in state.available_runners() if pinned else ():
         if (runner.model in pinned and not runner.is_down) or has_batch_work(state, runner):
             continue
         if runner.demand is not None and now < runner.demand.at + PIN_RETRY:

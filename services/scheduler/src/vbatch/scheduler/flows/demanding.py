@@ -72,6 +72,8 @@ class Demanding:
     def _answer(self, model: ModelId, now: datetime) -> DemandAnswer:
         if not self.state.runners:
             return DemandAnswer(message="No gpu-runner is running.", retry_after_seconds=RETRY_SECONDS)
+        if not self.state.available_runners():
+            return DemandAnswer(message="Every gpu-runner is drained.", retry_after_seconds=RETRY_SECONDS)
         if failure := failure_of(self.state, model):
             message = f"It did not load: {failure}"
             return DemandAnswer(message=message, retry_after_seconds=RETRY_SECONDS, is_hopeless=True)

@@ -60,7 +60,7 @@ class OrderSender:
             self._paused.add((slice_.event.epoch, slice_.event.batch_id, pause))
 
     async def _send_loads(self) -> None:
-        for runner in list(self.state.runners.values()):
+        for runner in self.state.available_runners():
             demand = runner.demand
             if demand is None or demand.is_settled or demand.sequence in self._loads:
                 continue

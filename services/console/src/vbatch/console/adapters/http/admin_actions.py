@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ParamSpec
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -27,6 +28,13 @@ EVENT_TYPES_MAX = 32
 SWITCHES = {
     "enable": "It is told again; what waited is sent now.",
     "disable": "Nothing is sent to it until you enable it; what waits, waits.",
+}
+
+RUNNER_STEPS = {
+    "drain": "takes nothing new; what is inside its engine finishes.",
+    "unload": "finishes what is inside its engine and then frees its device.",
+    "restart": "finishes what is inside its engine and then restarts.",
+    "resume": "takes work again.",
 }
 
 P = ParamSpec("P")
@@ -193,6 +201,16 @@ async def pause_queue(request: Request, visitor: Guarded) -> Response:
 async def resume_queue(request: Request, visitor: Guarded) -> Response:
     await visitor.api.admin.resume_queue()
     return await _shown(request, visitor, Done("admin", "/admin", "Work starts again.", {}))
+
+
+@router.post("/admin/runners/{runner_id}/{verb}")
+async def steer_runner(request: Request, runner_id: str, verb: str, visitor: Guarded) -> Response:
+    if verb not in RUNNER_STEPS:
+        raise HTTPException(404)
+    reason = (await _fields(request)).get("reason", "").strip()[:REASON_CHARS_MAX]
+    await visitor.api.admin.steer_runner(runner_id, verb, reason)
+    undo = None if verb == "resume" else Undo(f"/admin/runners/{quote(runner_id, safe='')}/resume", {})
+    return await _shown(request, visitor, Done("admin", "/admin", f"{runner_id} {RUNNER_STEPS[verb]}", {}, undo))
 
 
 @router.post("/admin/dead-letters/{letter}/retry")

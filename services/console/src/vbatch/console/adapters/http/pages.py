@@ -15,7 +15,7 @@ from vbatch.console.adapters.http.downloads import sent
 from vbatch.console.adapters.http.visitors import TheVisitor, Visitor, parts_of
 from vbatch.console.core.cadence import COUNTS, DETAILS, PAGE, Cadence
 from vbatch.console.core.snippets import batch_snippets
-from vbatch.console.flows import admin_pages, histories, pages
+from vbatch.console.flows import admin_pages, checking, histories, pages
 from vbatch.console.flows.live import Fragment, Glance
 from vbatch.console.flows.pages import PageParams
 from vbatch.console.ports import Api
@@ -52,6 +52,7 @@ PAGES = {
     "files": Page("files.html", ("files",), pages.files),
     "usage": Page("usage.html", ("usage",), histories.usage),
     "events": Page("events.html", ("events",), pages.events),
+    "help": Page("help.html", ("checks",), checking.help_page),
     "admin": Page("admin.html", ("admin",), admin_pages.admin_page),
     "admin-logs": Page("admin_logs.html", ("admin_logs",), admin_pages.logs),
     "dead-letters": Page("dead_letters.html", ("dead_letters",), admin_pages.dead_letters),
@@ -145,7 +146,7 @@ async def events(request: Request, visitor: TheVisitor) -> Response:
 
 @router.get("/help")
 async def help_page(request: Request, visitor: TheVisitor) -> Response:
-    return page(request, visitor, "help.html", {"api_url": parts_of(request).settings.shown_api_url})
+    return await show(request, visitor, "help")
 
 
 async def show(request: Request, visitor: Visitor, name: str, batch_id: str = "") -> Response:

@@ -65,6 +65,7 @@ def _names() -> dict[str, object]:
         "quality": quality_view,
         "route_snippets": route_snippets,
         "admin_forms": admin_forms,
+        "runner_state": wording.runner_state,
         "runner_states": wording.RUNNER_STATES,
         "selection": selection,
         "series_sentence": series_sentence,

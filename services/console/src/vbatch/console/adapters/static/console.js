@@ -10,11 +10,13 @@
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
   const seconds = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hour12: false });
   const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", hour12: false });
+  const momentThisYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
+  const momentWords = (at) => (at.getFullYear() === new Date().getFullYear() ? momentThisYear : moment).format(at);
   const localise = (part) => {
     for (const element of part.querySelectorAll("time[data-time]")) {
       const at = new Date(element.dateTime);
       element.title = at.toISOString().replace("T", " ").replace(".000Z", " UTC");
-      element.textContent = (element.dataset.time === "clock" ? clock : moment).format(at);
+      element.textContent = element.dataset.time === "clock" ? clock.format(at) : momentWords(at);
     }
     for (const element of part.querySelectorAll("text[data-unix]")) {
       element.textContent = clock.format(new Date(1000 * Number(element.dataset.unix)));

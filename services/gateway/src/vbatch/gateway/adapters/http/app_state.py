@@ -46,6 +46,7 @@ from vbatch.gateway.flows.event_log import Ownership
 from vbatch.gateway.flows.interactive import Interactive
 from vbatch.gateway.flows.model_loads import ModelLoads
 from vbatch.gateway.flows.quotas import must_have_room_for_bytes
+from vbatch.gateway.flows.runner_drains import RunnerSteering
 from vbatch.gateway.flows.webhooks import Webhooks
 from vbatch.gateway.flows.writing import ACTOR, Actor
 from vbatch.gateway.ports import Dependencies, DryRunFeed
@@ -113,6 +114,7 @@ class AppState:
     webhooks_may_be_private: bool
     curation: Curation
     administration: Administration
+    runners: RunnerSteering
     own_settings: OwnSettings
     has_open_pages: bool = False
 

@@ -1,4 +1,4 @@
-"""The routes that describe the state of the server: its services, its runners, its models as they are served."""
+"""The routes that describe the state of the server: its services, its models as they are served."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from fastapi import APIRouter, Response
 
 from vbatch.chassis.readiness import CheckResult
 from vbatch.gateway.adapters.http.answers import object_answer
-from vbatch.gateway.adapters.http.app_state import AppState, Reader, TheAppState, TheDependencies
+from vbatch.gateway.adapters.http.app_state import AppState, Reader, TheAppState
 from vbatch.gateway.adapters.http.describe import errors
 from vbatch.gateway.core.server_views import (
     RegistryObject,
-    RunnerList,
     ServerObject,
     ServiceReport,
     ServiceState,
     registry_view,
-    runner_view,
     service_view,
 )
 
@@ -32,12 +30,6 @@ async def retrieve_server(_owner: Reader, parts: TheAppState) -> Response:
     return object_answer(
         ServerObject(version=_version(), is_ready=is_ready, services=[service_view(each) for each in reports])
     )
-
-
-@router.get("/runners", response_model=RunnerList, responses=errors())
-async def list_runners(_owner: Reader, dependencies: TheDependencies) -> Response:
-    """Every runner so far, with its state, its device, and the model that is loaded or loading."""
-    return object_answer(RunnerList(data=[runner_view(runner) for runner in await dependencies.reads.runners()]))
 
 
 @router.get("/registry", response_model=RegistryObject, responses=errors())

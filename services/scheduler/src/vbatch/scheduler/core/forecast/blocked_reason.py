@@ -24,9 +24,13 @@ def blocked_reason(state: State, batch: PendingBatch, now: datetime) -> str:
         return "its input file to be read again after a restart of the scheduler"
     if not state.runners:
         return "a gpu-runner: none is running"
+    if not state.available_runners():
+        return "a runner to be resumed: an administrator drained every one"
     if batch.held_until is not None and now < batch.held_until:
         return "a short pause to end: a runner returned its requests"
     models = batch.waiting_models() or [batch.model]
-    if not any(may_send(state, runner, model, now) for runner in state.runners for model in models):
+    if not any(
+        may_send(state, runner.runner_id, model, now) for runner in state.available_runners() for model in models
+    ):
         return f"the next try to load {models[0]}: the last one failed"
     return ""

@@ -37,6 +37,8 @@ def remedies(
         return ("Resume all work: `vbatch resume --all`.",)
     if not state.runners:
         return ("Start a gpu-runner.",)
+    if not state.available_runners():
+        return ("Resume a runner: `vbatch runners resume RUNNER`.",)
     if run is None or run.ends is None or blocked_reason(state, batch, now):
         return ()
     return tuple(filter(None, (_priority(state, policy, batch, run, now), _completion_window(batch, run))))

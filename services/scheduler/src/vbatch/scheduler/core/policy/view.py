@@ -34,8 +34,8 @@ def views_of(state: State, now: datetime) -> list[View]:
 
 
 def holders_beside(state: State, runner: Runner, now: datetime) -> list[Holder]:
-    """The other runners that hold a model."""
-    others = ((other, other.model) for other in state.runners.values() if other is not runner)
+    """The other runners that hold a model and take work."""
+    others = ((other, other.model) for other in state.available_runners() if other is not runner)
     return [
         Holder(model, now.timestamp() + backlog(state, runner_id)) for runner_id, model in others if model is not None
     ]
@@ -47,8 +47,8 @@ def has_waiting(state: State, now: datetime) -> bool:
 
 
 def candidates_of(state: State, runner_id: RunnerId, now: datetime) -> list[Candidate]:
-    """The batches with requests that could run on this runner; none while all work is paused."""
-    if state.is_queue_paused:
+    """The batches with requests that could run on this runner; none while it is drained or all work is paused."""
+    if state.is_queue_paused or runner_id in state.drains:
         return []
     ready = [batch for batch in state.batches.values() if _is_ready(batch, now)]
     models = {batch.model for batch in ready if batch.model is not None}

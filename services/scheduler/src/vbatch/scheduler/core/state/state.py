@@ -13,6 +13,7 @@ from vbatch.contracts.lifecycle import BatchStatus, Steering
 from vbatch.contracts.models import ModelDefinition
 from vbatch.scheduler.core.state.arrivals import Arrivals
 from vbatch.scheduler.core.state.cost_model import CostModel
+from vbatch.scheduler.core.state.draining import after_drain_event, after_lease
 from vbatch.scheduler.core.state.pending_batch import PendingBatch, Waiting
 from vbatch.scheduler.core.state.reports import FirstAnswerWishes, note_report
 from vbatch.scheduler.core.state.runner import EngineMove, Runner
@@ -49,6 +50,8 @@ class State:
     first_answer_wishes: FirstAnswerWishes = field(default_factory=FirstAnswerWishes)
     queue_pause_sequence: int = 0
     """The sequence of the event that paused all work; 0 while work may run."""
+    drains: dict[RunnerId, e.DrainGoal] = field(default_factory=dict)
+    """The runners that take nothing new, and what they do instead; they need not be alive."""
     given_up: dict[BatchId, str] = field(default_factory=dict)
     """Batches that cannot continue, and why: one of their writes was refused for good, or one of their events cannot be
     used. They are ended next."""
@@ -61,6 +64,10 @@ class State:
         """The sequence of the newest pause that holds the batch, its own or that of all work; 0 while it may run."""
         return max(batch.pause_sequence, self.queue_pause_sequence)
 
+    def available_runners(self) -> list[Runner]:
+        """The live runners that take new work."""
+        return [runner for runner in self.runners.values() if runner.runner_id not in self.drains]
+
     def slices_of(self, runner_id: RunnerId) -> list[Slice]:
         return self.slices.of_runner(runner_id)
 
@@ -68,8 +75,9 @@ class State:
         return self.slices.of_batch(batch_id)
 
     def may_load_elsewhere(self, runner_id: RunnerId, model: ModelId) -> bool:
-        """Whether another live runner exists that has not failed to load the model."""
-        return any(runner != runner_id and (runner, model) not in self.troubles for runner in self.runners)
+        """Whether another runner takes work that has not failed to load the model."""
+        others = (runner.runner_id for runner in self.available_runners() if runner.runner_id != runner_id)
+        return any((other, model) not in self.troubles for other in others)
 
 
 def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
@@ -98,7 +106,7 @@ def evolve(state: State, event: e.AnyEvent, sequence: int) -> None:
             )
         case e.BatchValidated() | e.BatchRejected() | e.BatchCancelRequested() | e.BatchFinalizing():
             _evolve_batch(state, event)
-        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.OperationEvent():
+        case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged() | e.OperationEvent() | e.DrainEvent():
             _evolve_steering(state, event)
         case e.BatchFirstAnswered() | e.BatchQualityDropped() | e.BatchErrorShareExceeded() | e.WebhookEvent():
             _evolve_reports(state, event)
@@ -128,8 +136,10 @@ def _evolve_reports(state: State, event: e.BatchFirstAnswered | e.QualityEvent |
         note_report(batch, event)
 
 
-def _evolve_steering(state: State, event: e.SteeringEvent | e.AnyOperationEvent) -> None:
+def _evolve_steering(state: State, event: e.SteeringEvent | e.AnyOperationEvent | e.AnyDrainEvent) -> None:
     match event:
+        case e.DrainEvent():
+            after_drain_event(state.drains, event)
         case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
             if batch := state.batches.get(event.batch_id):
                 batch.move(event, state.sequence)
@@ -176,6 +186,7 @@ def _evolve_runner(state: State, event: e.RunnerLeased | e.RunnerStopped | e.Run
     match event:
         case e.RunnerLeased():
             _take_back_all(state, event.runner_id)
+            after_lease(state.drains, event.runner_id)
             state.runners[event.runner_id] = Runner(event.runner_id, state.sequence)
         case e.RunnerStopped():
             _take_back_all(state, event.runner_id)
@@ -236,6 +247,8 @@ def _dispatch(state: State, event: e.BatchDispatched) -> None:
     batch, runner = state.batches.get(event.batch_id), state.runners.get(event.runner_id)
     if batch is None or state.pause_of(batch) or runner is None or runner.epoch != event.epoch:
         return  # decided before the end or pause of that batch, or the end of that runner, was read: they keep waiting
+    if event.runner_id in state.drains:
+        return  # decided before the drain of that runner was read
     state.slices[event.slice_id] = Slice(event, batch.send(event.lines, event.model))
     if event.fault is None:
         batch.throughput.begin(event.at.timestamp())
