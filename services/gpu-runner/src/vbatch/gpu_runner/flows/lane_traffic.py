@@ -34,7 +34,6 @@ class LaneTraffic:
     def entered(self, model: ModelId) -> Iterator[None]:
         """Count one request as inside while the block runs."""
         self._inside[model] += 1
-        self.changed.fire()
         try:
             yield
         finally:

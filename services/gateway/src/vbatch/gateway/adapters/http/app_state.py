@@ -138,17 +138,16 @@ async def caller_of(
 def admitted(request: Request, scope: Scope) -> Caller:
     """Return the caller, admitted and allowed. Raises Refusal when the key is missing, wrong or of too narrow a
     scope."""
-    parts = _app_state(request)
+    parts, address, state = _app_state(request), address_of(request), request.state
     now = parts.dependencies.now()
-    caller = parts.admission.admit(request.headers.get("authorization"), address_of(request), now)
+    caller = parts.admission.admit(request.headers.get("authorization"), address, now)
     parts.access.must_be_allowed(caller, scope)
     if caller is LOCAL_CALLER and scope is Scope.ADMIN:
         _must_be_asked_from_here(request)
     caller = _on_behalf(parts, caller, request.headers.get(ON_BEHALF_HEADER))
-    request.state.owner = caller.owner
-    request.state.caller = caller.name
-    request.state.on_received = partial(_charge_bytes, parts, caller)
-    ACTOR.set(Actor(caller.name, address_of(request)))
+    state.owner, state.caller = caller.owner, caller.name
+    state.on_received = partial(_charge_bytes, parts, caller)
+    ACTOR.set(Actor(caller.name, address))
     parts.last_used[caller.name] = now
     if request.method == "GET":
         _limit(request, caller, Limited.READS)
