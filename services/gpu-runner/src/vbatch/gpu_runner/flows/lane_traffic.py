@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from vbatch.contracts.ids import ModelId
@@ -30,16 +28,14 @@ class LaneTraffic:
         was_here = left_at is not None and _clock() - left_at < ACTIVE_SECONDS
         return LaneLoad(inside, is_active=inside > 0 or was_here)
 
-    @contextmanager
-    def entered(self, model: ModelId) -> Iterator[None]:
-        """Count one request as inside while the block runs."""
+    def enter(self, model: ModelId) -> None:
+        """Count one request as inside until it leaves."""
         self._inside[model] += 1
-        try:
-            yield
-        finally:
-            self._inside[model] -= 1
-            self._left_at[model] = _clock()
-            self.changed.fire()
+
+    def leave(self, model: ModelId) -> None:
+        self._inside[model] -= 1
+        self._left_at[model] = _clock()
+        self.changed.fire()
 
 
 def _clock() -> float:

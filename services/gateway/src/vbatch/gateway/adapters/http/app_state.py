@@ -26,6 +26,7 @@ from vbatch.contracts.access import Scope
 from vbatch.contracts.ids import OwnerId
 from vbatch.contracts.reported_settings import ReportedSettings
 from vbatch.gateway.adapters.http.answers import announced_bytes
+from vbatch.gateway.adapters.http.raw_headers import header_in
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts
 from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics
@@ -140,11 +141,11 @@ def admitted(request: Request, scope: Scope) -> Caller:
     scope."""
     parts, address, state = _app_state(request), address_of(request), request.state
     now = parts.dependencies.now()
-    caller = parts.admission.admit(request.headers.get("authorization"), address, now)
+    caller = parts.admission.admit(header_in(request.scope, b"authorization"), address, now)
     parts.access.must_be_allowed(caller, scope)
     if caller is LOCAL_CALLER and scope is Scope.ADMIN:
         _must_be_asked_from_here(request)
-    caller = _on_behalf(parts, caller, request.headers.get(ON_BEHALF_HEADER))
+    caller = _on_behalf(parts, caller, header_in(request.scope, ON_BEHALF_HEADER.encode()))
     state.owner, state.caller = caller.owner, caller.name
     state.on_received = partial(_charge_bytes, parts, caller)
     ACTOR.set(Actor(caller.name, address))

@@ -8,7 +8,6 @@ import secrets
 from dataclasses import dataclass
 from time import perf_counter
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +17,7 @@ from vbatch.gateway.adapters.http.client_signals import ClientSignals, signals_o
 from vbatch.gateway.adapters.http.encodings import unpacked
 from vbatch.gateway.adapters.http.errors import server_fault
 from vbatch.gateway.adapters.http.paths import routed_path
+from vbatch.gateway.adapters.http.raw_headers import header_in
 from vbatch.gateway.adapters.http.request_metrics import Answered, RequestMetrics
 from vbatch.gateway.core.refusals import Reason, Refusal
 
@@ -55,7 +55,7 @@ class RequestMiddleware:
         bind_task(request_id=answering.request_id)
         self._metrics.in_flight += 1
         try:
-            encodings = Headers(raw=scope.get("headers", [])).get("content-encoding", "")
+            encodings = header_in(scope, b"content-encoding") or ""
             await self._answer(scope, unpacked(body.receive, encodings), answering)
         finally:
             self._metrics.in_flight -= 1
