@@ -30,7 +30,7 @@ IDLE_SECONDS_MAX = 15.0
 """Much shorter than a runner keeps an idle connection."""
 EVENT_STREAM = "text/event-stream"
 PASSED_ON = ("content-type", "retry-after")
-CONTENT = {"content-type": "application/json", "accept-encoding": "identity"}
+CONTENT = {"content-type": "application/json"}
 
 
 class OpenLaneAnswer:

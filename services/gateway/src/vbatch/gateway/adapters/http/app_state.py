@@ -153,7 +153,7 @@ def admitted(request: Request, scope: Scope) -> Caller:
     if request.method == "GET":
         _limit(request, caller, Limited.READS)
     elif request.method == "POST":
-        _must_be_out_of_debt(request, caller)
+        _must_be_out_of_debt(request, caller, now)
     return caller
 
 
@@ -187,6 +187,8 @@ async def limit_uploads(request: Request, caller: UsingCaller) -> None:
 def limit_interactive(request: Request, caller: Caller) -> None:
     """Raises Refusal when the caller is over the rate limit of interactive requests."""
     parts = _app_state(request)
+    if not parts.interactive.limit.per_minute:
+        return
     allowance = parts.interactive.limit.take(caller.name, parts.dependencies.now())
     if allowance is not None:
         _apply_limit(request, allowance, "requests")
@@ -239,9 +241,8 @@ def _limit(request: Request, caller: Caller, limited: Limited) -> None:
         _apply_limit(request, allowance, limited.unit)
 
 
-def _must_be_out_of_debt(request: Request, caller: Caller) -> None:
-    parts = _app_state(request)
-    allowance = parts.limits.of(Limited.BYTES).look(caller.name, parts.dependencies.now())
+def _must_be_out_of_debt(request: Request, caller: Caller, now: datetime) -> None:
+    allowance = _app_state(request).limits.of(Limited.BYTES).look(caller.name, now)
     if allowance is not None:
         _apply_limit(request, allowance, Limited.BYTES.unit)
 
@@ -258,7 +259,8 @@ def _apply_limit(request: Request, allowance: Allowance, unit: str) -> None:
 def _charge_bytes(parts: AppState, caller: Caller, size: int) -> None:
     """Charge the bytes of a body at its end, when their number is known; the caller waits for any excess before the
     next body."""
-    parts.limits.of(Limited.BYTES).charge(caller.name, size, parts.dependencies.now())
+    if (limit := parts.limits.of(Limited.BYTES)).per_minute:
+        limit.charge(caller.name, size, parts.dependencies.now())
 
 
 TheAppState = Annotated[AppState, Depends(app_state_of)]

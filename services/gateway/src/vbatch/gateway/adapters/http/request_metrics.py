@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
+import msgspec
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -15,8 +15,7 @@ OTHER_METHOD = "other"
 """A client may send any word as its method; a metric label must not take arbitrary values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """One request that was answered. `first_byte_seconds` is None when no answer began."""
 
     request_id: str
