@@ -1,7 +1,7 @@
 """What an interactive request costs beside batches: time to first token, batch rate kept, overhead, requests per
 second.
 
-python -m benchmarks.interactive [--only simulated|vllm] [--requests 20000] [--lines 120]
+python -m benchmarks.interactive [--only simulated|vllm] [--requests 20000] [--lines 6000]
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -23,6 +25,7 @@ from benchmarks.http_load import Target, put_load
 from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, running_stack
 
+NAME = "interactive"
 VLLM_CHAT = "HuggingFaceTB/SmolLM2-135M-Instruct"
 SIMULATED = "simulated-chat"
 MODELS = """\
@@ -33,19 +36,27 @@ endpoints = ["/v1/chat/completions"]
 max_num_seqs = 256
 """
 REQUESTS, ROUNDS, CONNECTIONS, SEQUENTIAL = 20_000, 3, 64, 500
-STREAMS, STREAM_PAUSE_SECONDS = 24, 0.25
-LINES, TRIALS = 120, 3
+IDLE_SECONDS, WARMING_STREAMS, STREAMS_MAX, FIRST_NUMBER = 30, 3, 64, 1_000
+TURNS, TURN_SECONDS = (False, True, True, False, False, True), 15
+"""Whether streams are asked in a turn beside the batch; the turns of each kind have the same mean time."""
+LINES, WARMING_LINES, TRIALS = 6_000, 128, (100, 200, 300)
+TOKENS_MIN, TOKENS_SPAN = 24, 49
+"""The lines of a batch differ in length, so that they do not end in waves."""
+POLL_SECONDS = 0.25
 PATIENT = {"VBATCH_LOCAL_READY_SECONDS_MAX": "180"}
 WORDS = "Tell me something about the number"
 
 
 def main(only: str | None, requests: int, lines: int) -> int:
-    """Results are written after each part, because the second one takes minutes."""
-    figures: dict[str, report.Figure] = {"load_average_before": round(os.getloadavg()[0], 2)}
+    """Results are written after each part, because the second one takes minutes. The figures of a part that is left out
+    stay as they were; each part says when it was measured."""
+    figures = figures_before() if only else {}
     if only != "vllm":
+        figures |= measured_at("simulated")
         figures |= simulated(requests)
         target = written(figures)
     if only != "simulated":
+        figures |= measured_at("vllm")
         for measured_now in real(lines):
             figures |= measured_now
             target = written(figures)
@@ -55,9 +66,18 @@ def main(only: str | None, requests: int, lines: int) -> int:
     return 0
 
 
-def written(figures: dict[str, report.Figure]) -> Path:
-    figures["load_average_after"] = round(os.getloadavg()[0], 2)
-    return report.write("interactive", ["python", "-m", "benchmarks.interactive", *sys.argv[1:]], figures)
+def figures_before() -> dict[str, report.Figure]:
+    path = report.RESULTS / f"{NAME}.json"
+    return dict(json.loads(path.read_text())["figures"]) if path.exists() else {}
+
+
+def measured_at(part: str) -> dict[str, report.Figure]:
+    load = round(os.getloadavg()[0], 2)
+    return {f"{part}_measured_at": datetime.now(UTC).isoformat(timespec="seconds"), f"{part}_load_average": load}
+
+
+def written(figures: Mapping[str, report.Figure]) -> Path:
+    return report.write(NAME, ["python", "-m", "benchmarks.interactive", *sys.argv[1:]], figures)
 
 
 def simulated(requests: int) -> dict[str, report.Figure]:
@@ -122,21 +142,68 @@ def real(lines: int) -> Iterator[dict[str, report.Figure]]:
     }
     environment = {**engine, **PATIENT, "VBATCH_GATEWAY_INTERACTIVE_WAIT_SECONDS": "600"}
     with running_stack(ROOT / "models.toml", environment) as stack, stack.client() as client:
-        first_token(client)
-        idle = [first_token(client, number) for number in range(STREAMS // 2)]
-        yield {"ttft_idle_ms_p50": round(1_000 * median(idle), 1)}
-        alone = batch_seconds(client, lines)
-        beside: list[float] = []
-        with_questions = batch_seconds(client, lines, beside)
-        yield {
-            "ttft_beside_batch_ms_p50": round(1_000 * median(beside), 1),
+        for number in range(WARMING_STREAMS):
+            first_token(client, number)
+        idle = seconds_to_first(client, IDLE_SECONDS)
+        yield told_of("idle", idle)
+        beside, kept = batch_and_questions(client, lines)
+        yield told_of("beside_batch", beside) | {
             "ttft_p50_vs_idle": round(median(beside) / median(idle), 2),
             "ttft_p99_vs_idle": round(percentile_99(beside) / percentile_99(idle), 2),
-            "batch_rate_kept": round(alone / with_questions, 3),
-            "streams_beside_batch": len(beside),
+            "batch_rate_kept": round(kept, 3),
         }
-        errors = [estimate_error(client, 30 * (trial + 1)) for trial in range(TRIALS)]
-        yield {"estimate_error_median": round(median(errors), 3)}
+        errors = [estimate_error(client, size) for size in TRIALS]
+        yield {"estimate_error_median": round(median(errors), 3), "estimate_errors": ", ".join(map(str, errors))}
+
+
+def told_of(place: str, seconds: Sequence[float]) -> dict[str, report.Figure]:
+    return {
+        f"ttft_{place}_ms_p50": round(1_000 * median(seconds), 1),
+        f"ttft_{place}_ms_p99": round(1_000 * percentile_99(seconds), 1),
+        f"streams_{place}": len(seconds),
+    }
+
+
+def seconds_to_first(client: OpenAI, seconds: int) -> list[float]:
+    """Start one stream each second, whether or not the ones before have ended, and return what each waited for its
+    first word."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(STREAMS_MAX) as threads:
+        streams = []
+        for number in range(seconds):
+            time.sleep(max(0.0, began + number - time.perf_counter()))
+            streams.append(threads.submit(first_token, client, FIRST_NUMBER + number))
+        return [stream.result() for stream in streams]
+
+
+def batch_and_questions(client: OpenAI, lines: int) -> tuple[list[float], float]:
+    """Run one batch, and beside it in turn no streams and one each second. Return what the streams waited, and the
+    share of its rate that the batch kept.
+
+    The turns are short and their order is symmetric, so that other work on the machine slows both kinds alike.
+    """
+    batch = batches.create(client, client.files.create(file=("in.jsonl", file_of(lines)), purpose="batch").id)
+    while completed(client, batch.id) < WARMING_LINES:
+        time.sleep(0.5)
+    waited: list[float] = []
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    for is_asked in TURNS:
+        before, began = completed(client, batch.id), time.perf_counter()
+        if is_asked:
+            waited += seconds_to_first(client, TURN_SECONDS)
+        else:
+            time.sleep(TURN_SECONDS)
+        rates[is_asked].append((completed(client, batch.id) - before) / (time.perf_counter() - began))
+    if client.batches.cancel(batch.id).status == "completed":
+        sys.exit("the batch ended before the last turn: it needs more --lines")
+    while client.batches.retrieve(batch.id).status == "cancelling":
+        time.sleep(0.5)
+    return waited, sum(rates[True]) / sum(rates[False])
+
+
+def completed(client: OpenAI, batch_id: str) -> int:
+    counts = client.batches.retrieve(batch_id).request_counts
+    return counts.completed if counts else 0
 
 
 def first_token(client: OpenAI, number: int = 0) -> float:
@@ -156,19 +223,14 @@ def first_token(client: OpenAI, number: int = 0) -> float:
     return first
 
 
-def batch_seconds(client: OpenAI, lines: int, seconds_to_first: list[float] | None = None) -> float:
-    """Run a batch; return its seconds. If a list is given, a client sends requests all the time, and their times are
-    appended."""
-    uploaded = client.files.create(file=("in.jsonl", file_of(lines)), purpose="batch")
-    batch = batches.create(client, uploaded.id)
+def batch_seconds(client: OpenAI, lines: int) -> float:
+    """Run a batch; return its seconds from its validation to its end."""
+    batch = batches.create(client, client.files.create(file=("in.jsonl", file_of(lines)), purpose="batch").id)
     while client.batches.retrieve(batch.id).status == "validating":
         time.sleep(0.1)
-    began, number = time.perf_counter(), 0
+    began = time.perf_counter()
     while client.batches.retrieve(batch.id).status not in ("completed", "failed", "expired"):
-        if seconds_to_first is not None:
-            seconds_to_first.append(first_token(client, 1_000 + number))
-            number += 1
-        time.sleep(STREAM_PAUSE_SECONDS)
+        time.sleep(POLL_SECONDS)
     return time.perf_counter() - began
 
 
@@ -180,11 +242,14 @@ def estimate_error(client: OpenAI, lines: int) -> float:
     if not isinstance(told, dict):
         sys.exit(f"a dry run answered {told}")
     seconds = batch_seconds(client, lines)
-    return abs(float(told["estimate"]["work_seconds"]) - seconds) / seconds
+    return round(abs(float(told["estimate"]["work_seconds"]) - seconds) / seconds, 3)
 
 
 def file_of(lines: int) -> bytes:
-    bodies = [json.loads(question(VLLM_CHAT, number=number)) for number in range(lines)]
+    bodies = [
+        json.loads(question(VLLM_CHAT, number=number)) | {"max_tokens": TOKENS_MIN + 13 * number % TOKENS_SPAN}
+        for number in range(lines)
+    ]
     return b"".join(
         json.dumps({"custom_id": f"c{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}).encode()
         + b"\n"
@@ -192,7 +257,7 @@ def file_of(lines: int) -> bytes:
     )
 
 
-def percentile_99(seconds: list[float]) -> float:
+def percentile_99(seconds: Sequence[float]) -> float:
     return quantiles(seconds, n=100, method="inclusive")[98] if len(seconds) > 1 else seconds[0]
 
 
@@ -201,7 +266,7 @@ if __name__ == "__main__":
     parser.add_argument("--only", choices=("simulated", "vllm"))
     parser.add_argument("--requests", type=int, default=REQUESTS, help="to the simulated engine, a round")
     parser.add_argument(
-        "--lines", type=int, default=LINES, help="of the batch on vLLM: enough for some streams beside it"
+        "--lines", type=int, default=LINES, help="of the batch on vLLM: more than it runs in two minutes"
     )
     given = parser.parse_args()
     sys.exit(main(given.only, given.requests, given.lines))

@@ -51,8 +51,22 @@ async def test_frequent_events_stand_in_their_order_among_others(stream: io.Stri
     logs.log_frequent("second")
     logs.get_logger().warning("third")
     logs.log_frequent("fourth")
-    await asyncio.sleep(0)
+    for _ in range(100):
+        if len(lines(stream)) < 4:
+            await asyncio.sleep(logs.WRITE_SECONDS)
     assert [line["event"] for line in lines(stream)] == ["first", "second", "third", "fourth"]
+
+
+async def test_frequent_events_are_written_before_the_process_ends(stream: io.StringIO):
+    logs.log_frequent("last")
+    logging.getLogger().handlers[0].flush()
+    assert [line["event"] for line in lines(stream)] == ["last"]
+
+
+async def test_frequent_events_do_not_pile_up(stream: io.StringIO):
+    for _ in range(logs.PENDING_LINES_MAX):
+        logs.log_frequent("request_answered")
+    assert len(lines(stream)) == logs.PENDING_LINES_MAX
 
 
 def test_a_frequent_event_is_left_out_where_its_level_is(stream: io.StringIO):

@@ -19,6 +19,10 @@ from vbatch.contracts.bounds import cut
 
 VALUE_BYTES_MAX = 16 * 1024
 """The bound on one value of a log line, in UTF-8. A value that is cut says so."""
+WRITE_SECONDS = 0.05
+"""How long a frequent line may wait for others, so that one write serves all of them. Whoever reads the lines at the
+other end of a pipe (supervisord, a container runtime) wakes up as often as we write."""
+PENDING_LINES_MAX = 1_000
 FOREIGN_LOGGERS = (
     "uvicorn",
     "uvicorn.error",
@@ -82,9 +86,14 @@ def bind(**ids: object) -> AbstractContextManager[None]:
     return structlog.contextvars.bound_contextvars(**ids)
 
 
+def bind_task(**ids: object) -> None:
+    """Until this task ends, add `ids` to every event of it and of the tasks that it starts; cheaper than `bind`."""
+    structlog.contextvars.bind_contextvars(**ids)
+
+
 class _JsonHandler(logging.StreamHandler[TextIO]):
-    """Writes JSON lines. Frequent lines bypass logging records; those of one turn of the event loop are written
-    together, in order, before any other line."""
+    """Writes JSON lines. Frequent lines bypass logging records; those of WRITE_SECONDS are written together, in order,
+    and before any other line."""
 
     def __init__(self, stream: TextIO, service: str, also_to: Processor | None) -> None:
         super().__init__(stream)
@@ -99,16 +108,23 @@ class _JsonHandler(logging.StreamHandler[TextIO]):
         if self._also_to is not None:
             self._also_to(None, "info", line)
         self._pending.append(msgspec.json.encode(line, enc_hook=repr).decode() + self.terminator)
-        if len(self._pending) == 1:
+        if len(self._pending) >= PENDING_LINES_MAX:
+            self._write_pending()
+        elif len(self._pending) == 1:
             self._write_soon()
 
     def emit(self, record: logging.LogRecord) -> None:
         self._write_pending()
         super().emit(record)
 
+    def flush(self) -> None:
+        """The lines that still wait are written, too: the process may end now."""
+        self._write_pending()
+        super().flush()
+
     def _write_soon(self) -> None:
         try:
-            asyncio.get_running_loop().call_soon(self._write_pending)
+            asyncio.get_running_loop().call_later(WRITE_SECONDS, self._write_pending)
         except RuntimeError:  # no event loop runs in this thread
             self._write_pending()
 
@@ -120,7 +136,7 @@ class _JsonHandler(logging.StreamHandler[TextIO]):
                 text = "".join(self._pending)
                 self._pending.clear()
                 self.stream.write(text)
-                self.flush()
+                super().flush()
 
 
 def _json_handler() -> _JsonHandler | None:

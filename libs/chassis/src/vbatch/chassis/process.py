@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 STOP_SECONDS_MAX = 10.0
 PARENT_DEATH_VARIABLE = "VBATCH_PARENT_DEATH"
+UNCOLLECTED_OBJECTS_MAX = 20_000
+"""How many objects may be made before the garbage collector looks for cycles. Python's default of 700 is less than what
+the requests that are in progress hold, so it would scan them again and again and find nothing."""
 
 
 class Stop:
@@ -91,9 +94,10 @@ def _log_server(name: str, endpoint: str | None) -> "OtlpLogs | None":
 
 def _spare_the_collector() -> None:
     """Exempt the imported modules from garbage collection: they stay until the end, and scanning them stalls the
-    process."""
+    process. Look for cycles less often."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(UNCOLLECTED_OBJECTS_MAX)
 
 
 async def _live(main: Callable[[Stop], Awaitable[None]], stop_seconds_max: float) -> int:

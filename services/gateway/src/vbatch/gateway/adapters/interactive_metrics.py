@@ -57,9 +57,10 @@ class InteractiveMetrics:
         )
         self._requests, self._tokens = cache(requests.labels), cache(tokens.labels)
         self._first_byte, self._seconds = cache(first_byte.labels), cache(seconds.labels)
-        self.inside = Gauge(
+        self.inside = 0
+        Gauge(
             "vbatch_interactive_inside", "Interactive requests that are being answered.", registry=registry
-        )
+        ).set_function(lambda: self.inside)
 
     def _label(self, model: str) -> str:
         """Return the label of a model; beyond MODELS_MAX models the others share one label."""

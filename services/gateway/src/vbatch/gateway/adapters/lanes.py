@@ -30,11 +30,11 @@ IDLE_SECONDS_MAX = 15.0
 """Much shorter than a runner keeps an idle connection."""
 EVENT_STREAM = "text/event-stream"
 PASSED_ON = ("content-type", "retry-after")
-CONTENT = {"content-type": "application/json", "accept-encoding": "identity"}
+CONTENT = {"content-type": "application/json"}
 
 
 class OpenLaneAnswer:
-    """Implements ports.LaneAnswer."""
+    """Implements ports.LaneAnswer; it is the iterator of its own body."""
 
     def __init__(self, exchange: Exchange, inside: Counter[str], url: str) -> None:
         self.status = exchange.status
@@ -46,10 +46,15 @@ class OpenLaneAnswer:
         self._is_closed = False
         inside[url] += 1
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for piece in self._exchange.pieces():
-                yield piece
+            return await self._exchange.__anext__()
         except (ExchangeLost, ExchangeTimedOut) as error:
             raise LaneBroken(f"{type(error).__name__}: {error}") from error
 

@@ -19,12 +19,17 @@ class Admission:
 
     def admit(self, authorization: str | None, address: str, now: datetime) -> Caller:
         """Return the caller of the key in an Authorization header. Raises Refusal."""
-        allowance = self.failed_keys.look(address, now)
-        if allowance is not None and allowance.wait_seconds and not self.access.knows(authorization):
-            raise too_many_failed_keys(allowance.wait_seconds)
+        if self.failed_keys.has_charged(address):
+            self._must_not_guess(authorization, address, now)
         try:
             return self.access.caller(authorization, now)
         except Refusal as refusal:
             if refusal.reason is Reason.KEY_WRONG:
                 self.failed_keys.charge(address, 1, now)
             raise
+
+    def _must_not_guess(self, authorization: str | None, address: str, now: datetime) -> None:
+        """Raises Refusal."""
+        allowance = self.failed_keys.look(address, now)
+        if allowance is not None and allowance.wait_seconds and not self.access.knows(authorization):
+            raise too_many_failed_keys(allowance.wait_seconds)

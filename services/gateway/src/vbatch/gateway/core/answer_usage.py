@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -32,8 +31,7 @@ class _Answer(msgspec.Struct):
     """The place of the usage in an event of a streamed response."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
+class TokenCounts(msgspec.Struct, frozen=True):
     input_tokens: int
     output_tokens: int
 

@@ -6,7 +6,6 @@ The body goes to the engine as the client wrote it; only the fields that decide 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -43,8 +42,7 @@ _DECODER = msgspec.json.Decoder(_Body)
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class InteractiveRequest:
+class InteractiveRequest(msgspec.Struct, frozen=True):
     """`body` is what the client wrote."""
 
     endpoint: str

@@ -65,6 +65,10 @@ class RateLimit:
         self._keep(holder, level - is_allowed, now)
         return self._allowance(level - is_allowed, is_allowed)
 
+    def has_charged(self, holder: str) -> bool:
+        """Whether anything was counted for this holder that may still be missing from its bucket."""
+        return holder in self._buckets
+
     def look(self, holder: str, now: datetime) -> Allowance | None:
         """Return what `take` would, but count nothing; the amount is charged later, once it is known."""
         if self.per_minute == 0:

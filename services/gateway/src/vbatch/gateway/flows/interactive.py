@@ -101,7 +101,7 @@ class Interactive:
 
     def _places(self, model: ModelId) -> list[str]:
         ready = [url for url, state in self.lanes.states().items() if model in state.ready]
-        return sorted(ready, key=self.lanes.inside)
+        return sorted(ready, key=self.lanes.inside) if len(ready) > 1 else ready
 
     def _refresh_if_old(self) -> None:
         """Fetch the states in the background; requests meanwhile use the known states."""

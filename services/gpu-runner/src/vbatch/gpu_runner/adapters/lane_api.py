@@ -101,12 +101,21 @@ async def _asked(lane: Lane, request: web.Request) -> web.StreamResponse:
 
 async def _body(request: web.Request) -> bytes:
     """Read the body. Raises HTTPRequestEntityTooLarge."""
+    if request.content.is_eof():  # most bodies arrive with their head
+        whole = request.content.read_nowait()
+        _must_fit(len(whole))
+        return whole
     body = bytearray()
     async for piece in request.content.iter_any():
         body += piece
-        if len(body) > BODY_BYTES_MAX:
-            raise web.HTTPRequestEntityTooLarge(BODY_BYTES_MAX, len(body))
+        _must_fit(len(body))
     return bytes(body)
+
+
+def _must_fit(size: int) -> None:
+    """Raises HTTPRequestEntityTooLarge."""
+    if size > BODY_BYTES_MAX:
+        raise web.HTTPRequestEntityTooLarge(BODY_BYTES_MAX, size)
 
 
 def _is_stream(answer: OpenAnswer) -> bool:

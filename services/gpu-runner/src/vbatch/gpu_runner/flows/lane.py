@@ -6,9 +6,10 @@ model and comes again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import TracebackType
 
 import structlog
 
@@ -45,11 +46,12 @@ class Lane:
     processes: tuple[DeviceProcess, ...] | None = None
     """What held memory of the device at the last reading; None if it does not report it."""
 
-    @asynccontextmanager
-    async def open(self, model: ModelId, endpoint: str, body: bytes, request_id: str) -> AsyncIterator[OpenAnswer]:
+    def open(
+        self, model: ModelId, endpoint: str, body: bytes, request_id: str
+    ) -> AbstractAsyncContextManager[OpenAnswer]:
         """Send one request and yield its answer while it arrives; leaving the block early takes the request back.
 
-        Raises NotServed, LaneFull, ConnectionLost, RequestTimedOut, AnswerTooLarge.
+        Raises NotServed and LaneFull at once; the block raises ConnectionLost, RequestTimedOut, AnswerTooLarge.
         """
         engine = self._engine(model)
         if engine is None:
@@ -57,13 +59,7 @@ class Lane:
         if self.traffic.inside_count >= self.requests_max:
             raise LaneFull
         priority = PRIORITY_HEADERS if engine.has_priority else {}
-        with self.traffic.entered(model):
-            try:
-                async with engine.open(endpoint, body, {REQUEST_HEADER: request_id, **priority}) as answer:
-                    yield answer
-            except ConnectionLost:
-                await self.launcher.forget(model)
-                raise
+        return _LaneAnswer(self, model, engine.open(endpoint, body, {REQUEST_HEADER: request_id, **priority}))
 
     def state(self) -> LaneState:
         loaded = self.session.model_answering
@@ -84,3 +80,34 @@ class Lane:
         if self.session.model_answering == model:
             return self.session.engine
         return None if self.session.drain.is_active else self.launcher.resident(model)
+
+
+class _LaneAnswer:
+    """One answer, counted as inside while the block runs. This is a class because a generator with the same steps costs
+    several times as much."""
+
+    def __init__(self, lane: Lane, model: ModelId, answer: AbstractAsyncContextManager[OpenAnswer]) -> None:
+        self._lane = lane
+        self._model = model
+        self._answer = answer
+
+    async def __aenter__(self) -> OpenAnswer:
+        self._lane.traffic.enter(self._model)
+        try:
+            return await self._answer.__aenter__()
+        except BaseException as error:
+            await self._left(error)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._answer.__aexit__(kind, error, trace)
+        finally:
+            await self._left(error)
+
+    async def _left(self, error: BaseException | None) -> None:
+        self._lane.traffic.leave(self._model)
+        if isinstance(error, ConnectionLost):
+            await self._lane.launcher.forget(self._model)

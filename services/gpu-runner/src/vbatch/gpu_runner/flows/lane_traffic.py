@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from vbatch.contracts.ids import ModelId
@@ -45,17 +43,14 @@ class LaneTraffic:
         self._deaths = self._deaths + 1 if self.load(model).is_active else 0
         return 0 < self._deaths <= LANE_DEATHS_MAX
 
-    @contextmanager
-    def entered(self, model: ModelId) -> Iterator[None]:
-        """Count one request as inside while the block runs."""
+    def enter(self, model: ModelId) -> None:
+        """Count one request as inside until it leaves."""
         self._inside[model] += 1
+
+    def leave(self, model: ModelId) -> None:
+        self._inside[model] -= 1
+        self._left_at[model] = _clock()
         self.changed.fire()
-        try:
-            yield
-        finally:
-            self._inside[model] -= 1
-            self._left_at[model] = _clock()
-            self.changed.fire()
 
 
 def _clock() -> float:

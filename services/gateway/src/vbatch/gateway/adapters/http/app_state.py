@@ -26,6 +26,7 @@ from vbatch.contracts.access import Scope
 from vbatch.contracts.ids import OwnerId
 from vbatch.contracts.reported_settings import ReportedSettings
 from vbatch.gateway.adapters.http.answers import announced_bytes
+from vbatch.gateway.adapters.http.raw_headers import header_in
 from vbatch.gateway.adapters.http.request_metrics import RequestMetrics
 from vbatch.gateway.adapters.http.request_middleware import BodyTimeouts
 from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics
@@ -140,22 +141,21 @@ async def caller_of(
 def admitted(request: Request, scope: Scope) -> Caller:
     """Return the caller, admitted and allowed. Raises Refusal when the key is missing, wrong or of too narrow a
     scope."""
-    parts = _app_state(request)
+    parts, address, state = _app_state(request), address_of(request), request.state
     now = parts.dependencies.now()
-    caller = parts.admission.admit(request.headers.get("authorization"), address_of(request), now)
+    caller = parts.admission.admit(header_in(request.scope, b"authorization"), address, now)
     parts.access.must_be_allowed(caller, scope)
     if caller is LOCAL_CALLER and scope is Scope.ADMIN:
         _must_be_asked_from_here(request)
-    caller = _on_behalf(parts, caller, request.headers.get(ON_BEHALF_HEADER))
-    request.state.owner = caller.owner
-    request.state.caller = caller.name
-    request.state.on_received = partial(_charge_bytes, parts, caller)
-    ACTOR.set(Actor(caller.name, address_of(request)))
+    caller = _on_behalf(parts, caller, header_in(request.scope, ON_BEHALF_HEADER.encode()))
+    state.owner, state.caller = caller.owner, caller.name
+    state.on_received = partial(_charge_bytes, parts, caller)
+    ACTOR.set(Actor(caller.name, address))
     parts.last_used[caller.name] = now
     if request.method == "GET":
         _limit(request, caller, Limited.READS)
     elif request.method == "POST":
-        _must_be_out_of_debt(request, caller)
+        _must_be_out_of_debt(request, caller, now)
     return caller
 
 
@@ -189,6 +189,8 @@ async def limit_uploads(request: Request, caller: UsingCaller) -> None:
 def limit_interactive(request: Request, caller: Caller) -> None:
     """Raises Refusal when the caller is over the rate limit of interactive requests."""
     parts = _app_state(request)
+    if not parts.interactive.limit.per_minute:
+        return
     allowance = parts.interactive.limit.take(caller.name, parts.dependencies.now())
     if allowance is not None:
         _apply_limit(request, allowance, "requests")
@@ -241,9 +243,8 @@ def _limit(request: Request, caller: Caller, limited: Limited) -> None:
         _apply_limit(request, allowance, limited.unit)
 
 
-def _must_be_out_of_debt(request: Request, caller: Caller) -> None:
-    parts = _app_state(request)
-    allowance = parts.limits.of(Limited.BYTES).look(caller.name, parts.dependencies.now())
+def _must_be_out_of_debt(request: Request, caller: Caller, now: datetime) -> None:
+    allowance = _app_state(request).limits.of(Limited.BYTES).look(caller.name, now)
     if allowance is not None:
         _apply_limit(request, allowance, Limited.BYTES.unit)
 
@@ -260,7 +261,8 @@ def _apply_limit(request: Request, allowance: Allowance, unit: str) -> None:
 def _charge_bytes(parts: AppState, caller: Caller, size: int) -> None:
     """Charge the bytes of a body at its end, when their number is known; the caller waits for any excess before the
     next body."""
-    parts.limits.of(Limited.BYTES).charge(caller.name, size, parts.dependencies.now())
+    if (limit := parts.limits.of(Limited.BYTES)).per_minute:
+        limit.charge(caller.name, size, parts.dependencies.now())
 
 
 TheAppState = Annotated[AppState, Depends(app_state_of)]

@@ -13,6 +13,8 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from vbatch.gateway.adapters.http.answers import refusal_answer
+from vbatch.gateway.adapters.http.client_signals import EXTENSION, ClientSignals
+from vbatch.gateway.adapters.http.joined_writes import JoinedWrites
 from vbatch.gateway.adapters.http.request_middleware import new_request_id, openai_headers
 from vbatch.gateway.core.refusals import Reason, Refusal
 
@@ -34,8 +36,10 @@ class Connection(HttpToolsProtocol):
     limits: ClassVar[ConnectionLimits]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))
         self._head_timer: asyncio.TimerHandle | None = None
+        self._is_in_head = False
+        self._signals = ClientSignals()
         self._head_bytes = 0
         if len(self.connections) > self.limits.connections_max:
             self._refuse(Refusal(Reason.TOO_MANY_CONNECTIONS, "The server has too many open connections."))
@@ -45,13 +49,16 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()
         super().connection_lost(exc)
+        self._signals.leave()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
         timer = self._head_timer
         super().data_received(data)
-        if timer is not None and timer is self._head_timer:  # all of it belongs to a head that is not complete yet
+        if self._is_in_head and self._head_timer is None:  # most heads arrive whole and need no timer
+            self._await_head()
+        elif timer is not None and timer is self._head_timer:  # all of it belongs to a head that is not complete yet
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 words = f"The head of your request is larger than {HEAD_BYTES_MAX} bytes."
@@ -59,12 +66,17 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._head_timer is None:
-            self._await_head()
+        self._is_in_head = True
 
     def on_headers_complete(self) -> None:
         self._head_came()
+        self._signals = ClientSignals()
+        self.scope["extensions"] = {EXTENSION: self._signals}  # type: ignore[dict-item]  # any value, says ASGI
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._signals.has_whole_body = True
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are not HTTP; the name is uvicorn's."""
@@ -75,6 +87,7 @@ class Connection(HttpToolsProtocol):
         self._head_timer = self.loop.call_later(self.limits.head_seconds, self._on_head_late)
 
     def _head_came(self) -> None:
+        self._is_in_head = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

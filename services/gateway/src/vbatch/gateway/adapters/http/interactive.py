@@ -28,6 +28,7 @@ from vbatch.contracts.endpoints import (
 from vbatch.contracts.lane import BODY_BYTES_MAX
 from vbatch.gateway.adapters.http.answers import JSON, refusal_answer
 from vbatch.gateway.adapters.http.app_state import AppState, UsingCaller, admitted, limit_interactive, still
+from vbatch.gateway.adapters.http.client_signals import signals_of
 from vbatch.gateway.adapters.http.describe import Description, body, errors
 from vbatch.gateway.adapters.http.request_middleware import RequestMiddleware
 from vbatch.gateway.adapters.interactive_metrics import InteractiveMetrics, InteractiveResult
@@ -131,8 +132,8 @@ class InteractiveResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Refusal before anything is sent, ClientDisconnect when the client has disconnected."""
-        departure = _Departure()
-        watching = asyncio.create_task(departure.watch(receive))
+        departure, client = _Departure(), signals_of(scope)
+        client.on_left(departure.notice)
         try:
             await self._sending.answer(send)
         except asyncio.CancelledError:
@@ -140,7 +141,7 @@ class InteractiveResponse(Response):
                 raise ClientDisconnect from None
             raise
         finally:
-            watching.cancel()
+            client.on_left(None)
 
 
 class _Departure:
@@ -150,9 +151,7 @@ class _Departure:
         self._answering = asyncio.current_task()
         self._is_noticed = False
 
-    async def watch(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    def notice(self) -> None:
         if self._answering is not None:
             self._is_noticed = True
             self._answering.cancel()
@@ -201,13 +200,14 @@ class _Sending:
     async def answer(self, send: Send) -> None:
         """Raises Refusal before anything is sent."""
         result = InteractiveResult.LEFT
+        self._metrics.inside += 1
         try:
-            with self._metrics.inside.track_inprogress():
-                result = await self._answered(send)
+            result = await self._answered(send)
         except Refusal:
             result = InteractiveResult.REFUSED
             raise
         finally:
+            self._metrics.inside -= 1
             seconds = perf_counter() - self._began
             self._metrics.answered(self._ask.model, result, seconds, self._first_byte_seconds)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
+import msgspec
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -15,8 +15,7 @@ OTHER_METHOD = "other"
 """A client may send any word as its method; a metric label must not take arbitrary values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """One request that was answered. `first_byte_seconds` is None when no answer began."""
 
     request_id: str
@@ -59,7 +58,10 @@ class RequestMetrics:
         self._requests, self._refusals = cache(requests.labels), cache(refusals.labels)
         self._seconds, self._first_byte = cache(seconds.labels), cache(first_byte.labels)
         self._received, self._sent = cache(received.labels), cache(sent.labels)
-        self.in_flight = Gauge("vbatch_http_requests_in_flight", "Requests being answered.", registry=registry)
+        self.in_flight = 0
+        Gauge("vbatch_http_requests_in_flight", "Requests being answered.", registry=registry).set_function(
+            lambda: self.in_flight
+        )
         self.open_streams = Gauge("vbatch_event_streams_open", "Event streams being sent.", registry=registry)
         self.own_write_wait = Histogram(
             "vbatch_own_write_wait_seconds",

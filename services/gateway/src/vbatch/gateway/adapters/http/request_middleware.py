@@ -8,15 +8,16 @@ import secrets
 from dataclasses import dataclass
 from time import perf_counter
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vbatch.chassis.logs import bind, get_logger, log_frequent
+from vbatch.chassis.logs import bind_task, get_logger, log_frequent
 from vbatch.gateway.adapters.http.answers import refusal_answer
+from vbatch.gateway.adapters.http.client_signals import ClientSignals, signals_of
 from vbatch.gateway.adapters.http.encodings import unpacked
 from vbatch.gateway.adapters.http.errors import server_fault
 from vbatch.gateway.adapters.http.paths import routed_path
+from vbatch.gateway.adapters.http.raw_headers import header_in
 from vbatch.gateway.adapters.http.request_metrics import Answered, RequestMetrics
 from vbatch.gateway.core.refusals import Reason, Refusal
 
@@ -49,15 +50,17 @@ class RequestMiddleware:
             return
         if raw_path := scope.get("raw_path"):
             scope["path"] = routed_path(raw_path)
-        answering, body = _Answering(scope, send), _Body(receive, self._patience)
+        answering, body = _Answering(scope, send), _Body(receive, self._patience, signals_of(scope))
         scope.setdefault("state", {})["request_id"] = answering.request_id
-        with bind(request_id=answering.request_id), self._metrics.in_flight.track_inprogress():
-            try:
-                encodings = Headers(raw=scope.get("headers", [])).get("content-encoding", "")
-                await self._answer(scope, unpacked(body.receive, encodings), answering)
-            finally:
-                _charge(scope, body.received_bytes)
-                self._log_request(scope, answering, body.received_bytes)
+        bind_task(request_id=answering.request_id)
+        self._metrics.in_flight += 1
+        try:
+            encodings = header_in(scope, b"content-encoding") or ""
+            await self._answer(scope, unpacked(body.receive, encodings), answering)
+        finally:
+            self._metrics.in_flight -= 1
+            _charge(scope, body.received_bytes)
+            self._log_request(scope, answering, body.received_bytes)
 
     async def _answer(self, scope: Scope, receive: Receive, answering: _Answering) -> None:
         try:
@@ -108,8 +111,9 @@ class _Body:
     """The body of one request, which must keep arriving: a client that sends nothing is refused, because it occupies a
     place."""
 
-    def __init__(self, receive: Receive, body_timeouts: BodyTimeouts) -> None:
+    def __init__(self, receive: Receive, body_timeouts: BodyTimeouts, client: ClientSignals) -> None:
         self._receive = receive
+        self._client = client
         self._silence_seconds = body_timeouts.silence_seconds
         self._ends_at = perf_counter() + body_timeouts.body_seconds
         self._is_whole = False
@@ -118,14 +122,18 @@ class _Body:
     async def receive(self) -> Message:
         if self._is_whole:
             return await self._receive()
-        try:
-            async with asyncio.timeout(min(self._silence_seconds, self._ends_at - perf_counter())):
-                message = await self._receive()
-        except TimeoutError as error:
-            raise Refusal(Reason.BODY_TOO_SLOW, "The body of your request did not arrive in time.") from error
+        message = await (self._receive() if self._client.has_whole_body else self._in_time())
         self._is_whole = not message.get("more_body", False)
         self.received_bytes += len(message.get("body", b""))
         return message
+
+    async def _in_time(self) -> Message:
+        """Raises Refusal."""
+        try:
+            async with asyncio.timeout(min(self._silence_seconds, self._ends_at - perf_counter())):
+                return await self._receive()
+        except TimeoutError as error:
+            raise Refusal(Reason.BODY_TOO_SLOW, "The body of your request did not arrive in time.") from error
 
 
 class _Answering:

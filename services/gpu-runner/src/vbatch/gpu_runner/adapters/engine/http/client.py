@@ -104,17 +104,7 @@ class EngineClient:
         before the end, and the engine then drops the request."""
         if self._exchanges is None:
             return self._open_remote(endpoint, body, headers)
-        return self._open_local(self._exchanges, endpoint, body, headers)
-
-    @asynccontextmanager
-    async def _open_local(
-        self, exchanges: Exchanges, endpoint: str, body: bytes, headers: Mapping[str, str]
-    ) -> AsyncIterator[OpenAnswer]:
-        exchange = await _begun(exchanges, endpoint, {**HEADERS, **headers}, body, self._request_seconds_max)
-        try:
-            yield OpenAnswer(exchange.status, exchange.headers, _pieces_of(exchange))
-        finally:
-            exchange.close()
+        return _LocalAnswer(_begun(self._exchanges, endpoint, {**HEADERS, **headers}, body, self._request_seconds_max))
 
     @asynccontextmanager
     async def _open_remote(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[OpenAnswer]:
@@ -183,15 +173,34 @@ async def _begun(
         raise RequestTimedOut from error
 
 
-async def _pieces_of(exchange: Exchange) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives; the caller limits its size. Raises ConnectionLost, RequestTimedOut."""
-    try:
-        async for piece in exchange.pieces():
-            yield piece
-    except ExchangeLost as error:
-        raise ConnectionLost(str(error)) from error
-    except ExchangeTimedOut as error:
-        raise RequestTimedOut from error
+class _LocalAnswer:
+    """One exchange while the block runs, and the iterator of its body; the caller limits the size of the body. Classes
+    cost a fraction of what generators with the same steps cost."""
+
+    def __init__(self, begun: Awaitable[Exchange]) -> None:
+        self._begun = begun
+        self._exchange: Exchange | None = None
+
+    async def __aenter__(self) -> OpenAnswer:
+        self._exchange = exchange = await self._begun
+        return OpenAnswer(exchange.status, exchange.headers, self)
+
+    async def __aexit__(self, *_error: object) -> None:
+        if self._exchange is not None:
+            self._exchange.close()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Raises ConnectionLost, RequestTimedOut."""
+        assert self._exchange is not None, "the block was entered"
+        try:
+            return await self._exchange.__anext__()
+        except ExchangeLost as error:
+            raise ConnectionLost(str(error)) from error
+        except ExchangeTimedOut as error:
+            raise RequestTimedOut from error
 
 
 def stats_in(metrics: bytes) -> EngineStats | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
+from types import TracebackType
 
 import structlog
 
@@ -82,6 +83,34 @@ class _Loaded:
                     await self.closed.wait()
 
 
+class _CountedAnswer(AbstractAsyncContextManager[OpenAnswer]):
+    """Counts an answer as open while the block runs."""
+
+    def __init__(self, loaded: _Loaded, answer: AbstractAsyncContextManager[OpenAnswer]) -> None:
+        self._loaded = loaded
+        self._answer = answer
+
+    async def __aenter__(self) -> OpenAnswer:
+        self._loaded.open_count += 1
+        try:
+            return await self._answer.__aenter__()
+        except BaseException:
+            self._left()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._answer.__aexit__(kind, error, trace)
+        finally:
+            self._left()
+
+    def _left(self) -> None:
+        self._loaded.open_count -= 1
+        self._loaded.closed.set()
+
+
 @dataclass(frozen=True)
 class CachedEngine:
     """An engine in use. After `release` it may stay loaded; after `stop` it is gone completely."""
@@ -112,15 +141,8 @@ class CachedEngine:
     def has_priority(self) -> bool:
         return self.loaded.engine.has_priority
 
-    @asynccontextmanager
-    async def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[OpenAnswer]:
-        self.loaded.open_count += 1
-        try:
-            async with self.loaded.engine.open(endpoint, body, headers) as answer:
-                yield answer
-        finally:
-            self.loaded.open_count -= 1
-            self.loaded.closed.set()
+    def open(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> AbstractAsyncContextManager[OpenAnswer]:
+        return _CountedAnswer(self.loaded, self.loaded.engine.open(endpoint, body, headers))
 
     async def is_healthy(self) -> bool:
         return await self.loaded.engine.is_healthy()
