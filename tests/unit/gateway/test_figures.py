@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from vbatch.chassis.metrics import exposition
@@ -32,26 +31,26 @@ def registry_of(*answered: Answered) -> CollectorRegistry:
 
 
 def test_a_method_that_a_client_made_up_gets_no_label_of_its_own():
-    registry = registry_of(ASK, replace(ASK, method="BREW"), replace(ASK, method="x" * 9_999))
+    registry = registry_of(ASK, structs.replace(ASK, method="BREW"), structs.replace(ASK, method="x" * 9_999))
     counted = {"method": "other", "route": "/v1/batches", "status": "200"}
     assert registry.get_sample_value("vbatch_http_requests_total", counted) == 2
 
 
 def test_the_first_byte_is_told_apart_from_the_end():
-    registry = registry_of(replace(ASK, seconds=3_600.0))
+    registry = registry_of(structs.replace(ASK, seconds=3_600.0))
     labels = {"method": "GET", "route": "/v1/batches"}
     assert registry.get_sample_value("vbatch_http_first_byte_seconds_sum", labels) == 0.1
     assert registry.get_sample_value("vbatch_http_request_seconds_sum", labels) == 3_600.0
 
 
 def test_an_answer_that_never_began_has_no_first_byte():
-    registry = registry_of(replace(ASK, first_byte_seconds=None, status=499))
+    registry = registry_of(structs.replace(ASK, first_byte_seconds=None, status=499))
     labels = {"method": "GET", "route": "/v1/batches"}
     assert registry.get_sample_value("vbatch_http_first_byte_seconds_count", labels) is None
 
 
 def test_refusals_are_counted_by_reason():
-    registry = registry_of(ASK, replace(ASK, status=429, refusal="rate_limited"))
+    registry = registry_of(ASK, structs.replace(ASK, status=429, refusal="rate_limited"))
     assert registry.get_sample_value("vbatch_http_refusals_total", {"reason": "rate_limited"}) == 1
 
 
