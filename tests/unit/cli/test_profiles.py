@@ -39,7 +39,7 @@ def test_what_the_device_chose_stands_with_its_reason_and_what_was_said_on_one_l
     assert lines(profiles)[0].startswith("loaded on gpu0, 20")
     assert lines(profiles)[1:] == [
         f"  float32: {REASON}",
-        "  threads on no core of their own, 2 threads: a share",
+        "  threads on any core, 2 threads: a share",
         "  max-num-seqs 64, max-model-len 2048: as its definition says",
     ]
 

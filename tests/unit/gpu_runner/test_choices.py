@@ -41,7 +41,11 @@ def test_a_processor_chooses_the_dtype_it_computes_itself(name: str, tmp_path: P
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_a_processor_gives_the_engine_the_cores_that_compute_at_one_speed(name: str, tmp_path: Path):
     processor = read(PROCESSORS[name], tmp_path)
-    bound = [int(number) for number in str(values(processor_choices(processor))[BINDING]).split(",")]
+    chosen = values(processor_choices(processor))
+    if chosen[BINDING] == "nobind":
+        assert chosen["OMP_NUM_THREADS"] == str(PROCESSORS[name].chosen.engine_threads)
+        return
+    bound = [int(number) for number in str(chosen[BINDING]).split(",")]
     cores = {core.number: core for core in processor.logical_cores}
     assert len(bound) == PROCESSORS[name].chosen.engine_threads
     assert len({cores[number].core for number in bound}) == len(bound), "two threads share a core"
@@ -59,7 +63,21 @@ def test_every_choice_has_a_reason(tmp_path: Path):
 
 def test_on_two_cores_both_compute():
     pair = read_processor("avx2", usable=(0, 1))
-    assert values(processor_choices(pair))[BINDING] == "0,1"
+    assert values(processor_choices(pair))["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_thread_that_waits_leaves_its_core_to_whoever_has_work(tmp_path: Path):
+    choices = values(processor_choices(usual(tmp_path)))
+    assert (choices[BINDING], choices["OMP_WAIT_POLICY"]) == ("nobind", "passive")
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_threads_are_bound_only_where_other_cores_are_slower(name: str, tmp_path: Path):
+    processor = read(PROCESSORS[name], tmp_path)
+    kinds = {(core.node, core.is_slow) for core in processor.logical_cores}
+    threads = PROCESSORS[name].chosen.engine_threads
+    has_choice = len(kinds) > 1 and threads < processor.core_count
+    assert (values(processor_choices(processor))[BINDING] != "nobind") == has_choice
 
 
 def test_in_a_container_threads_are_counted_by_its_share_and_tied_to_no_core(tmp_path: Path):
@@ -136,7 +154,7 @@ def test_what_a_definition_says_is_not_chosen(tmp_path: Path):
         id=ModelId("m"), arguments={"dtype": "half"}, cpu=DeviceOverrides(arguments={"block_size": 64})
     )
     names = {choice.name for choice in left_open(said, processor_choices(usual(tmp_path)), is_cpu=True)}
-    assert names == {BINDING, "enforce-eager", "max-num-batched-tokens"}
+    assert names == {BINDING, "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "enforce-eager", "max-num-batched-tokens"}
 
 
 def test_a_definition_that_binds_its_threads_also_counts_them(tmp_path: Path):
@@ -144,7 +162,7 @@ def test_a_definition_that_binds_its_threads_also_counts_them(tmp_path: Path):
     write(tmp_path / "sys/fs/cgroup/cpu.max", "200000 100000\n")
     said = ModelDefinition(id=ModelId("m"), cpu=DeviceOverrides(environment={BINDING: "0-3"}))
     names = {choice.name for choice in left_open(said, processor_choices(usual(tmp_path)), is_cpu=True)}
-    assert names.isdisjoint({BINDING, "OMP_NUM_THREADS"})
+    assert names.isdisjoint({BINDING, "OMP_NUM_THREADS", "OMP_WAIT_POLICY"})
 
 
 def test_a_quantised_model_keeps_the_dtype_it_was_made_for(tmp_path: Path):

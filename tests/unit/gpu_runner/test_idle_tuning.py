@@ -93,7 +93,7 @@ def test_dtype_threads_and_compiling_are_tried_one_by_one():
     assert changes_of(MODEL) == [
         {"dtype": "bfloat16"},
         {"dtype": "float32"},
-        {"VLLM_CPU_OMP_THREADS_BIND": "1"},
+        {"OMP_NUM_THREADS": "1"},
         {"enforce-eager": False},
     ]
 

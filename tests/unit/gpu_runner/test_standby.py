@@ -54,8 +54,9 @@ def test_a_binding_that_only_vllm_can_read_leaves_the_start_to_it(binding: str):
 
 
 def test_threads_that_are_counted_but_not_bound_are_known_from_the_beginning():
-    plan = planned(command(VLLM_CPU_OMP_THREADS_BIND="nobind", OMP_NUM_THREADS="2"))
-    assert plan.threads == {"OMP_NUM_THREADS": "2"}
+    counted = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+    plan = planned(command(VLLM_CPU_OMP_THREADS_BIND="nobind", **counted))
+    assert plan.threads == counted
     assert "vllm.v1.worker.cpu_worker" in plan.modules
 
 

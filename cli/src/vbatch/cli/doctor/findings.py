@@ -10,7 +10,7 @@ import msgspec
 from vbatch.cli.doctor.facts import Disk, Engine, Fleet, Machine, Memory, Port
 from vbatch.contracts.event_text import amount, size
 from vbatch.gpu_runner.adapters.gpus import Gpus
-from vbatch.gpu_runner.core.choices import BFLOAT16, BINDING, DTYPE, NO_BINDING, processor_choices
+from vbatch.gpu_runner.core.choices import BFLOAT16, DTYPE, has_share, processor_choices
 from vbatch.gpu_runner.core.fit import CPU_OVERHEAD_BYTES, CPU_SHARE_MAX, GPU_OVERHEAD_BYTES, GPU_UTILIZATION_DEFAULT
 from vbatch.gpu_runner.core.gpu import Gpu
 from vbatch.gpu_runner.core.processor import Feature, Processor
@@ -155,7 +155,7 @@ def _processor(processor: Processor, *, has_gpu: bool) -> Iterator[Finding]:
     advice = "bfloat16" if dtype.value == BFLOAT16 else "float32, at twice the memory,"
     why = dtype.reason.removeprefix("this processor ")
     yield Finding("processor", Level.GOOD, f"{about}. It {why}. The runner takes {advice} by itself.")
-    if choices[BINDING].value == NO_BINDING:
+    if has_share(processor):
         yield _share(processor)
 
 

@@ -15,9 +15,11 @@ from vbatch.gpu_runner.core.processor import Feature, LogicalCore, Processor
 
 DTYPE, KV_DTYPE, EAGER, QUANTIZATION = "dtype", "kv-cache-dtype", "enforce-eager", "quantization"
 BLOCK_SIZE, BATCHED_TOKENS = "block-size", "max-num-batched-tokens"
-BINDING, THREADS = "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS"
+BINDING, THREADS, WAITING = "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"
 NO_BINDING = "nobind"
 """vLLM's value for threads that are counted but not bound to cores (vllm/utils/ompmultiprocessing.py)."""
+ASLEEP = "passive"
+"""OpenMP's value for threads that sleep while they wait for the others (OpenMP 5.2, 21.7); the rest spin first."""
 CPU_BLOCK_TOKENS = 32
 CPU_BATCHED_TOKENS = 2048
 PHYSICAL_CORES_MIN = 4
@@ -53,7 +55,7 @@ def processor_choices(processor: Processor) -> tuple[Choice, ...]:
     """The choices for a vLLM engine on this processor."""
     return (
         *_dtype(processor),
-        *_binding(processor),
+        *_threads(processor),
         Choice(
             EAGER,
             True,
@@ -77,7 +79,7 @@ def left_open(definition: ModelDefinition, choices: tuple[Choice, ...], *, is_cp
     """The choices that the definition leaves open. A quantised model takes its dtype from its quantization."""
     said = _said(definition, is_cpu=is_cpu)
     taken = set(said) | ({DTYPE} if said.get("quantization") else set())
-    taken |= {THREADS} if BINDING in said else set()
+    taken |= {THREADS, WAITING} if BINDING in said else set()
     return tuple(choice for choice in choices if choice.name not in taken)
 
 
@@ -92,27 +94,55 @@ def _dtype(processor: Processor) -> tuple[Choice, ...]:
     return (Choice(DTYPE, found[1], found[2]),) if found else ()
 
 
-def _binding(processor: Processor) -> tuple[Choice, ...]:
-    """Bind each thread of the engine to its own core; bind none if a cgroup grants time instead of cores."""
+def has_share(processor: Processor) -> bool:
+    """Whether a cgroup grants less time than the cores that compute have."""
+    return processor.quota is not None and processor.quota < len(_cores(processor)[0])
+
+
+def _threads(processor: Processor) -> tuple[Choice, ...]:
+    """Count the threads of the engine. Each is bound to its own core only where other cores are slower, because a bound
+    thread that shares its core with another program keeps all others waiting."""
     cores, reason = _cores(processor)
     if not cores:
         return ()
-    if processor.quota is not None and processor.quota < len(cores):
-        count = max(1, int(processor.quota))
-        granted = f"this container may use {processor.quota:g} of {len(processor.logical_cores)} processors"
-        return (Choice(BINDING, NO_BINDING, granted), Choice(THREADS, str(count), granted))
-    return (Choice(BINDING, ",".join(str(core.number) for core in cores), reason),)
+    if has_share(processor):
+        share = processor.quota or 0.0
+        return _unbound(int(share), f"this container may use {share:g} of {len(processor.logical_cores)} processors")
+    if _are_particular(processor, cores):
+        return (Choice(BINDING, _listed(cores), reason),)
+    return _unbound(len(cores), reason)
 
 
-def core_bindings(processor: Processor) -> tuple[str, ...]:
-    """The bindings worth measuring: every core, one thread a core, and one core left to what feeds the engine. There is
-    none where a cgroup grants time instead of cores."""
+def _unbound(count: int, reason: str) -> tuple[Choice, ...]:
+    return (
+        Choice(BINDING, NO_BINDING, "beside one busy program, threads that are bound to cores were 5.4 times slower"),
+        Choice(THREADS, str(max(1, count)), reason),
+        Choice(WAITING, ASLEEP, "a thread that spins while it waits takes the core of one that has work"),
+    )
+
+
+def thread_settings(processor: Processor) -> tuple[tuple[str, ArgumentValue], ...]:
+    """The settings worth measuring: a thread on every logical core, one a core, and one core left to what feeds the
+    engine. They are lists of cores where threads are bound, and counts where they are not. There is none where a cgroup
+    grants time instead of cores."""
     every = list(processor.logical_cores)
     if len(every) < 2 or (processor.quota is not None and processor.quota < len(every)):
         return ()
     single = _one_thread_each(every)
     ways = (every, single, single[1:] or every)
-    return tuple(dict.fromkeys(",".join(str(core.number) for core in way) for way in ways))
+    if _are_particular(processor, _cores(processor)[0]):
+        return tuple((BINDING, listed) for listed in dict.fromkeys(map(_listed, ways)))
+    return tuple((THREADS, str(count)) for count in dict.fromkeys(map(len, ways)))
+
+
+def _are_particular(processor: Processor, cores: list[LogicalCore]) -> bool:
+    """Whether threads would run slower on cores that were not chosen: slow ones, or those far from the memory."""
+    left_out = set(processor.logical_cores) - set(cores)
+    return any(core.is_slow or core.node != cores[0].node for core in left_out)
+
+
+def _listed(cores: list[LogicalCore]) -> str:
+    return ",".join(str(core.number) for core in cores)
 
 
 def _cores(processor: Processor) -> tuple[list[LogicalCore], str]:

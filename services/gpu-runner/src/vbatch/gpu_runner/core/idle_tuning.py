@@ -21,9 +21,10 @@ from vbatch.gpu_runner.core.choices import (
     EAGER,
     FLOAT16,
     FLOAT32,
+    THREADS,
     Choice,
-    core_bindings,
     left_open,
+    thread_settings,
 )
 from vbatch.gpu_runner.core.command import Device, DeviceKind
 from vbatch.gpu_runner.core.profile import Profile
@@ -80,7 +81,7 @@ def alternatives(definition: ModelDefinition, profile: Profile, device: Device) 
     current = {setting.name: setting.value for setting in profile.settings}
     open_names = {choice.name for choice in left_open(definition, _offered(device), is_cpu=_is_cpu(device))}
     open_names -= {DTYPE} if profile.is_quantized else set()
-    moves = [*_dtypes(device), *_threads(device), (EAGER, current.get(EAGER) is not True)]
+    moves = [*_dtypes(device), *_thread_settings(device), (EAGER, current.get(EAGER) is not True)]
     changed = [(name, value) for name, value in moves if name in open_names and current.get(name) != value]
     return [Candidate({name: value}) for name, value in changed[:ALTERNATIVES_MAX]]
 
@@ -131,7 +132,7 @@ def _challenger(trials: Sequence[Trial]) -> Candidate | None:
 
 
 def _offered(device: Device) -> tuple[Choice, ...]:
-    names = (DTYPE, EAGER, *((BINDING,) if _is_cpu(device) else ()))
+    names = (DTYPE, EAGER, *((BINDING, THREADS) if _is_cpu(device) else ()))
     return tuple(Choice(name, "", "") for name in names)
 
 
@@ -139,8 +140,8 @@ def _dtypes(device: Device) -> list[tuple[str, ArgumentValue]]:
     return [(DTYPE, dtype) for dtype in (CPU_DTYPES if _is_cpu(device) else GPU_DTYPES)]
 
 
-def _threads(device: Device) -> list[tuple[str, ArgumentValue]]:
-    return [(BINDING, binding) for binding in core_bindings(device.processor)] if device.processor else []
+def _thread_settings(device: Device) -> tuple[tuple[str, ArgumentValue], ...]:
+    return thread_settings(device.processor) if device.processor else ()
 
 
 def _is_cpu(device: Device) -> bool:

@@ -12,12 +12,14 @@ import msgspec
 from vbatch.contracts.events import ProfileSetting
 from vbatch.contracts.models import ArgumentValue, EngineKind, ModelDefinition
 from vbatch.gpu_runner.core.choices import (
+    ASLEEP,
     BFLOAT16,
     BINDING,
     DTYPE,
     FLOAT32,
     NO_BINDING,
     THREADS,
+    WAITING,
     Choice,
     gpu_choices,
     left_open,
@@ -132,8 +134,10 @@ def in_words(setting: ProfileSetting) -> str:
         case name if name == DTYPE and setting.value != "auto":
             return setting.value
         case name if name == BINDING:
-            return "threads on no core of their own" if setting.value == NO_BINDING else f"cores {setting.value}"
+            return "threads on any core" if setting.value == NO_BINDING else f"cores {setting.value}"
         case name if name == THREADS:
             return f"{setting.value} threads"
+        case name if name == WAITING and setting.value == ASLEEP:
+            return "threads asleep while they wait"
         case name:
             return name if setting.value == "true" else f"{name} {setting.value}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vbatch.contracts.models import EngineKind
-from vbatch.gpu_runner.core.choices import NO_BINDING, THREADS
+from vbatch.gpu_runner.core.choices import NO_BINDING, THREADS, WAITING
 from vbatch.gpu_runner.core.command import Device, DeviceKind, EngineCommand
 
 GIB = 1 << 30
@@ -103,7 +103,7 @@ def _threads(environment: Mapping[str, str]) -> dict[str, str] | None:
     if binding is None:
         return {}
     if binding == NO_BINDING and THREADS in environment:
-        return {THREADS: environment[THREADS]}
+        return {name: environment[name] for name in (THREADS, WAITING) if name in environment}
     if not CORE_LIST.fullmatch(binding) or any(
         library in environment.get("LD_PRELOAD", "") for library in OPENMP_OF_OTHERS
     ):
