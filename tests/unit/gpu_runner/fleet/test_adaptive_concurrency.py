@@ -69,6 +69,19 @@ def test_a_refusal_decreases_the_size_once_for_all_that_were_sent_together():
     assert 70 < adaptive.size < 90 and adaptive.phase is Phase.HOLDING
 
 
+def test_refusals_that_end_a_trial_restore_the_size_before_it():
+    adaptive, now = AdaptiveConcurrency(100), 1.0
+    adaptive.refused(sent_at=0.0, now=now, inside=101)  # it takes 100
+    while adaptive.phase is not Phase.MORE:
+        now += 0.01
+        adaptive.note_inside(adaptive.size)
+        adaptive.answered(now - 1.0, now)
+    tried = adaptive.size
+    for inside in range(tried, 100, -1):
+        adaptive.refused(sent_at=now, now=now + 0.5, inside=inside)
+    assert tried > 100 and adaptive.size == 100
+
+
 def test_a_size_that_is_never_reached_does_not_grow():
     adaptive = AdaptiveConcurrency(64)
     for second in range(1_000):

@@ -36,8 +36,8 @@ RECOVERY = 0.1
 """The increase with each measurement after a refusal, as a share of what the server took before."""
 CEILING_MORE = 1.05
 """The size of a trial above what the server last refused, as a multiple."""
-REST, REST_REFUSED = 2, 1
-"""The measurements between two trials; a server that refuses shows at once that a trial is too much."""
+REST, REST_REFUSED = 2, 3
+"""The measurements between two trials; a trial that the server refuses sends some requests twice."""
 LESS_REST_MAX = 64
 """The most measurements between two trials of a smaller size: doubled after each that changed nothing."""
 CHANGED = 2.0
@@ -71,6 +71,8 @@ class AdaptiveConcurrency:
         self._less_seconds = 0.0
         """The latency before the last trial of a smaller size."""
         self._resized_at = self._refused_at = float("-inf")
+        self._was_trial = False
+        """Whether the last refusals ended a trial of a larger size."""
         self._to_skip = 0
         self._count, self._seconds, self._inside_max = 0, 0.0, 0
 
@@ -99,14 +101,20 @@ class AdaptiveConcurrency:
     def refused(self, sent_at: float, now: float, inside: int) -> None:
         """Note that the server had no room for a request while this one and `inside` - 1 others were inside."""
         taken = max(1, inside - 1)
-        if sent_at <= self._refused_at:  # part of the same burst: it only shows more exactly how many were too many
-            self._ceiling = min(self._ceiling or taken, taken)
-            self.size = min(self.size, max(1, int(self._ceiling * REFUSED)))
+        if sent_at <= self._refused_at:
+            self._refused_together(taken)
             return
         self._refused_at = now
-        is_trial = self.phase is Phase.MORE and self._size_before <= taken
-        self._ceiling = self._size_before if is_trial else taken
-        self._resize(self._ceiling if is_trial else int(taken * REFUSED), now, Phase.HOLDING)
+        self._was_trial = self.phase is Phase.MORE and self._size_before <= taken
+        self._ceiling = self._size_before if self._was_trial else taken
+        self._resize(self._ceiling if self._was_trial else int(taken * REFUSED), now, Phase.HOLDING)
+
+    def _refused_together(self, taken: int) -> None:
+        """Note one more refusal of the same burst. It only shows more exactly how many were too many; after a trial
+        that is known."""
+        if not self._was_trial:
+            self._ceiling = min(self._ceiling or taken, taken)
+            self.size = min(self.size, max(1, int(self._ceiling * REFUSED)))
 
     def _is_above_ceiling(self, sent_at: float) -> bool:
         is_trial = self.phase is Phase.MORE and self._ceiling is not None
