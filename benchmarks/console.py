@@ -1,26 +1,30 @@
 """What the console costs and how fast it shows changes: pages in a real Chromium, open tabs beside a running batch, and
 the answers of a large batch.
 
-python -m benchmarks.console [--lines 1000000] [--requests 40000] [--tabs 20] [--only pages|tabs|large]
+python -m benchmarks.console [--lines 1000000] [--requests 25000] [--tabs 20] [--only pages|tabs|large]
 
 The lines of the large batch are generated (benchmarks.generated_lines). The batch beside the tabs takes as many
-requests a second as a fast GPU would answer (PACE). Chromium runs on the same processors as the server, so batches with
-and without tabs run in turn, and the CPU seconds of each program are told apart: those of Chromium would be spent on
-another machine, those of the console and the gateway are what open tabs cost the server. A part that is measured alone
-keeps the other figures of the results file.
+requests a second as a fast GPU would answer (PACE), and batches with and without tabs run in turn. One of the tabs is
+painted by a real Chromium; the others read the same stream as a tab does but paint nothing, because twenty tabs that
+people look at run on twenty machines, and not on the server's. The processors that each program keeps busy are told
+apart: what the console and the gateway take is what open tabs cost the server. A part that is measured alone keeps the
+other figures of the results file.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import socket
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from statistics import median, quantiles
 from urllib.parse import urlencode
@@ -37,10 +41,12 @@ from tests.support.stack import CHAT, RunningStack, running_stack
 
 NAME = "console"
 ANSWER_SECONDS_MAX = 60.0
+OK = 200
 READY_SECONDS_MAX = 120.0
 LINE_BYTES = 400
 SMALL = 200
 PAIRS = 5
+DELAYS_MIN = 100
 ROUNDS = 3
 PAGE_MILLISECONDS_MAX = 120_000.0
 """The time limit for a page in milliseconds."""
@@ -81,8 +87,21 @@ PAGES = {
     "line": "/batches/{batch}/answers/2",
     "timeline": "/batches/{batch}/timeline",
     "compare": "/compare?batches={batch},{other}",
+    "new": "/batches/new",
+    "models": "/models",
+    "playground": "/playground",
+    "files": "/files",
+    "datasets": "/datasets",
     "usage": "/usage",
     "events": "/events",
+    "server": "/admin",
+    "logs": "/admin/logs",
+    "dead_letters": "/admin/dead-letters",
+    "keys": "/admin/keys",
+    "webhooks": "/admin/webhooks",
+    "audit": "/admin/audit",
+    "config": "/config",
+    "help": "/help",
 }
 OPENED = {
     "first_rows": "/batches/{batch}/answers",
@@ -215,9 +234,12 @@ def _beside(
 ) -> dict[str, report.Figure]:
     """Compare batches that nobody watches with batches that tabs show, in turn."""
     _watched(browser, stack, client, requests, 1)
-    pairs = [[_watched(browser, stack, client, requests, count) for count in (0, tabs)] for _ in range(PAIRS)]
-    alone, shown = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    kept = [second.rate / first.rate for first, second in pairs]
+    alone, shown = list[Beside](), list[Beside]()
+    for number in range(1, PAIRS + 1):
+        alone.append(_watched(browser, stack, client, requests, 0))
+        shown.append(_watched(browser, stack, client, requests, tabs))
+        sys.stderr.write(f"pair {number}: {alone[-1].rate:.0f} and {shown[-1].rate:.0f} requests a second\n")
+    kept = [second.rate / first.rate for first, second in zip(alone, shown, strict=True)]
     return {
         "tabs": tabs,
         "pace_requests_per_second": round(PACE),
@@ -227,7 +249,7 @@ def _beside(
         "rate_kept_with_tabs_pairs": ", ".join(f"{share:.3f}" for share in kept),
         **_cores(alone, "alone"),
         **_cores(shown, "with_tabs"),
-        **_delay_figures([delay for each in shown for delay in each.delays], tabs),
+        **_delay_figures([delay for each in shown for delay in each.delays]),
     }
 
 
@@ -241,10 +263,10 @@ def _cores(measured: Sequence[Beside], name: str) -> dict[str, report.Figure]:
     }
 
 
-def _delay_figures(delays: Sequence[float], tabs: int) -> dict[str, report.Figure]:
+def _delay_figures(delays: Sequence[float]) -> dict[str, report.Figure]:
     """The time from the event in the log to the frame that shows it."""
-    if len(delays) < tabs:
-        sys.exit(f"{len(delays)} delays in {tabs} tabs: nothing was measured")
+    if len(delays) < DELAYS_MIN:
+        sys.exit(f"{len(delays)} delays: nothing was measured")
     cuts = quantiles(delays, n=100)
     return {
         "event_to_pixel_p50_ms": round(cuts[49] * 1_000),
@@ -254,27 +276,65 @@ def _delay_figures(delays: Sequence[float], tabs: int) -> dict[str, report.Figur
 
 
 def _watched(browser: Browser, stack: RunningStack, client: OpenAI, requests: int, tabs: int) -> Beside:
-    """Run a batch while so many tabs show it."""
+    """Run a batch while so many tabs show it; the first of them is painted."""
     batch_id = _created(client, requests, model=PACED)
     _steer(stack, batch_id, "pause")
-    pages = [browser.new_context(base_url=_console(stack)).new_page() for _ in range(tabs)]
-    for page in pages:
-        page.set_default_timeout(PAGE_MILLISECONDS_MAX)
-        page.goto(f"/batches/{batch_id}")
-        page.evaluate(WATCH)
+    pages = [_painted_tab(browser, stack, batch_id)] if tabs else []
     pids = {name: stack.pid(name) for name in SERVICES} | {BROWSER: _browser_pid()}
-    with Sampler(pids, {}) as sampler:
+    with _streams(stack, batch_id, tabs - len(pages)), Sampler(pids, {}) as sampler:
         began = time.monotonic()
         _steer(stack, batch_id, "resume")
         batches.wait(client, client.batches.retrieve(batch_id))
         seconds = time.monotonic() - began
-    for page in pages[:1]:
+    for page in pages:
         page.wait_for_timeout(SETTLE_SECONDS * 1_000)
     painted = [page.evaluate("window.painted") for page in pages]
     for page in pages:
         page.context.close()
     recorded = _recorded(stack, batch_id)
     return Beside(_rate(recorded), seconds, sampler.cpu_seconds, list(_delays(recorded, painted)))
+
+
+def _painted_tab(browser: Browser, stack: RunningStack, batch_id: str) -> Page:
+    page = browser.new_context(base_url=_console(stack)).new_page()
+    page.set_default_timeout(PAGE_MILLISECONDS_MAX)
+    page.goto(f"/batches/{batch_id}")
+    page.evaluate(WATCH)
+    return page
+
+
+@contextmanager
+def _streams(stack: RunningStack, batch_id: str, count: int) -> Iterator[None]:
+    """Read the page's stream so many times while the block runs, each as a tab does that is open elsewhere."""
+    path = f"/live/overview?batch_id={batch_id}"
+    port = stack.settings.console_port
+    connections = [HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS_MAX) for _ in range(count)]
+    answers = []
+    for connection in connections:
+        connection.request("GET", path)
+        answers.append(connection.getresponse())
+        if answers[-1].status != OK:
+            sys.exit(f"the stream was refused with {answers[-1].status}: nothing was measured")
+    threads = [threading.Thread(target=_read_to_end, args=(answer,), daemon=True) for answer in answers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for connection in connections:
+            if connection.sock is not None:
+                connection.sock.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+        for connection in connections:
+            connection.close()
+
+
+def _read_to_end(answer: HTTPResponse) -> None:
+    """Read a stream until its connection is shut down."""
+    with suppress(HTTPException, OSError):
+        while answer.readline():
+            pass
 
 
 def _browser_pid() -> int:
@@ -432,7 +492,7 @@ def main(arguments: argparse.Namespace) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000)
-    parser.add_argument("--requests", type=int, default=40_000)
+    parser.add_argument("--requests", type=int, default=25_000)
     parser.add_argument("--tabs", type=int, default=20)
     parser.add_argument("--only", choices=["pages", "tabs", "large"], default="", help="Measure only this part.")
     sys.exit(main(parser.parse_args()))

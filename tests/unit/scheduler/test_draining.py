@@ -8,9 +8,10 @@ from tests.support.scheduling import RUNNER, World, batch_id
 from vbatch.contracts import events as e
 from vbatch.contracts.ids import ModelId, RunnerId
 from vbatch.contracts.lane import DEMAND_SECONDS
+from vbatch.scheduler.core.demand import DemandRules, Demands, Waiting, due_load
 from vbatch.scheduler.core.forecast.forecast import explain, queue, whole_forecast
 from vbatch.scheduler.core.policy.density import DensityPolicy
-from vbatch.scheduler.flows.demanding import Demanding, DemandRules
+from vbatch.scheduler.flows.demanding import Demanding
 
 OTHER = RunnerId("gpu1")
 
@@ -128,3 +129,50 @@ def test_no_model_is_loaded_there_for_clients_or_because_it_is_pinned(world: Wor
     assert (told.message, told.is_hopeless) == ("Every gpu-runner is drained.", False)
     assert told.retry_after_seconds < DEMAND_SECONDS * 10
     assert world.settle() == []
+
+
+def loads_of(events: list[e.AnyEvent]) -> list[ModelId]:
+    return [event.model for event in events if isinstance(event, e.ModelDemanded)]
+
+
+def asked(world: World) -> list[e.AnyEvent]:
+    """What the scheduler decides while a client waits for the model."""
+    demands = Demands({ModelId("small"): Waiting(world.now)})
+    found = due_load(world.state, demands, world.now)
+    events: list[e.AnyEvent] = [] if found is None else [found]
+    world.fold(*events)
+    return events
+
+
+def loaded(world: World) -> int:
+    """Load the model that was ordered; return the runner's epoch."""
+    epoch, small = world.state.runners[RUNNER].epoch, ModelId("small")
+    world.fold(e.ModelLoaded(runner_id=RUNNER, epoch=epoch, model=small, seconds=1.0, window=8, at=world.now))
+    return epoch
+
+
+def test_a_model_that_was_unloaded_is_loaded_again_for_a_client(world: World):
+    assert loads_of(asked(world)) == ["small"]
+    epoch = loaded(world)
+    assert asked(world) == []
+    drain(world, e.DrainGoal.UNLOAD)
+    world.fold(e.RunnerDrained(runner_id=RUNNER, epoch=epoch, goal=e.DrainGoal.UNLOAD, request=1, at=world.now))
+    resume(world)
+    assert loads_of(asked(world)) == ["small"]
+
+
+def test_a_load_that_a_drain_cut_off_is_ordered_again(world: World):
+    assert loads_of(asked(world)) == ["small"]
+    drain(world)
+    assert asked(world) == []
+    resume(world)
+    assert loads_of(asked(world)) == ["small"]
+
+
+def test_a_drained_runner_that_keeps_its_model_still_has_it(world: World):
+    asked(world)
+    epoch = loaded(world)
+    drain(world)
+    world.fold(e.RunnerDrained(runner_id=RUNNER, epoch=epoch, goal=e.DrainGoal.KEEP, request=1, at=world.now))
+    resume(world)
+    assert asked(world) == []

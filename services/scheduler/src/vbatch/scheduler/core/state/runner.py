@@ -60,6 +60,19 @@ class Runner:
             case _:
                 assert_never(event)
 
+    def follow_drain(self, event: e.AnyDrainEvent) -> None:
+        """A drained runner drops a load that it has not finished, and may then unload its models."""
+        match event:
+            case e.RunnerDrainRequested() if self.demand is not None and not self.demand.is_settled:
+                self._lose_model()
+            case e.RunnerDrained() if event.epoch == self.epoch and event.goal is not e.DrainGoal.KEEP:
+                self._lose_model()
+            case _:
+                pass
+
+    def _lose_model(self) -> None:
+        self.demand = self.model = self.resident_since = None
+
     def _notice_return(self, event: e.ModelLoaded) -> None:
         """A model that was loaded for clients has been replaced again, for slices that were sent before it."""
         demand = self.demand

@@ -140,6 +140,8 @@ def _evolve_steering(state: State, event: e.SteeringEvent | e.AnyOperationEvent 
     match event:
         case e.DrainEvent():
             after_drain_event(state.drains, event)
+            if runner := state.runners.get(event.runner_id):
+                runner.follow_drain(event)
         case e.BatchPaused() | e.BatchResumed() | e.BatchPriorityChanged():
             if batch := state.batches.get(event.batch_id):
                 batch.move(event, state.sequence)
