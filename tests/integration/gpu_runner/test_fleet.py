@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +23,9 @@ from vbatch.contracts.models import Discovery, EngineKind, ModelDefinition, Serv
 from vbatch.gpu_runner.adapters.engine.fleet import client as fleet_client
 from vbatch.gpu_runner.adapters.engine.fleet.client import FleetClient
 from vbatch.gpu_runner.adapters.engine.fleet.targets import Targets
+from vbatch.gpu_runner.adapters.engine.http import client as http_client
 from vbatch.gpu_runner.core.fleet.fleet import Fleet
+from vbatch.gpu_runner.core.limits import Limits
 from vbatch.gpu_runner.ports import Answer, ConnectionLost, EngineFailed, NotConnected
 
 pytestmark = pytest.mark.timeout(120)
@@ -37,8 +41,8 @@ def definition(urls: Sequence[str], **more: object) -> ModelDefinition:
 
 
 @asynccontextmanager
-async def fleet_of(targets: Targets, start: int = 8) -> AsyncIterator[FleetClient]:
-    client = FleetClient(targets, Fleet(start), LIMITS)
+async def fleet_of(targets: Targets, start: int = 8, limits: Limits = LIMITS) -> AsyncIterator[FleetClient]:
+    client = FleetClient(targets, Fleet(start), limits)
     await client.start()
     try:
         await until(client.is_healthy)
@@ -137,6 +141,71 @@ async def test_a_frozen_replica_is_lost_after_a_time_and_its_requests_run_on_the
                 assert_all_answered(await asking)
             finally:
                 made[0].signal(signal.SIGCONT)
+
+
+class BusyServer:
+    """Answers each request after `seconds`, and probes only while it has no request: as llama.cpp's server, whose
+    probes wait behind requests that wait for a thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.requests, self.probes_refused = 0, 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"GET"):
+                self.probes_refused += not self._idle.is_set()
+                await self._idle.wait()
+            else:
+                await self._compute(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    async def _compute(self, reader: asyncio.StreamReader) -> None:
+        self.requests += 1
+        self._idle.clear()
+        await reader.readexactly(len(body(0)))
+        await asyncio.sleep(self.seconds)
+        self._idle.set()
+
+
+@asynccontextmanager
+async def busy_fleet(server: BusyServer, limits: Limits) -> AsyncIterator[FleetClient]:
+    listener = await asyncio.start_server(server.welcome, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    try:
+        async with fleet_of(Targets(definition([f"http://127.0.0.1:{port}/v1"])), limits=limits) as client:
+            yield client
+    finally:
+        listener.close()
+
+
+@pytest.fixture
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_client, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(fleet_client, "SILENCE_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(http_client, "PROBE_SECONDS_MAX", 0.1)
+
+
+@pytest.mark.usefixtures("impatience")
+async def test_the_only_replica_keeps_its_requests_while_it_takes_no_probe():
+    server = BusyServer(seconds=1.0)
+    async with busy_fleet(server, LIMITS) as client:
+        answer = await client.ask(CHAT, body(0))
+        assert (answer.status_code, server.requests) == (200, 1)
+        assert server.probes_refused >= 2, "it was silent for longer than one of several replicas may be"
+
+
+@pytest.mark.usefixtures("impatience")
+async def test_the_only_replica_is_lost_once_it_is_silent_for_longer_than_an_engine_may_be():
+    server = BusyServer(seconds=WAIT_SECONDS_MAX)
+    async with busy_fleet(server, replace(LIMITS, silence_seconds_max=0.5)) as client:
+        with pytest.raises(ConnectionLost):
+            await client.ask(CHAT, body(0))
 
 
 async def test_a_fleet_grows_from_one_to_four_and_shrinks_to_two_as_its_name_says(

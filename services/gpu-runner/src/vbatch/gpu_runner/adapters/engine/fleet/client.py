@@ -23,8 +23,8 @@ RESOLVE_EVERY_SECONDS = 5.0
 SILENT_SECONDS = 2.0
 """A replica with requests inside and no answer for this long is probed."""
 SILENCE_SECONDS_MAX = 10.0
-"""A replica that answers neither requests nor probes for this long is lost. A busy server may be slow to answer a
-probe."""
+"""A replica that answers neither requests nor probes for this long is lost, if there is another one. A busy server may
+be slow to answer a probe."""
 
 log = structlog.stdlib.get_logger("vbatch.gpu_runner")
 
@@ -231,7 +231,7 @@ class FleetClient:
         now = self._clock()
         if is_healthy:
             replica.heard_at = now
-        elif replica.size and client and now - replica.heard_at >= SILENCE_SECONDS_MAX:
+        elif replica.size and client and now - replica.heard_at >= self._silence_seconds_max:
             self._lost(replica, is_gone=True)
             client.abort()
         was_down = replica.size == 0
@@ -239,6 +239,14 @@ class FleetClient:
         if was_down and replica.size:
             log.info("replica_answers", replica=replica.name)
             self._assign()
+
+    @property
+    def _silence_seconds_max(self) -> float:
+        """How long a replica may be silent. Requests of the only one that answers have nowhere else to go, so it gets
+        as long as an engine of the runner's own: llama.cpp's server does not take a probe while requests wait for a
+        thread of its HTTP server."""
+        answering = sum(replica.size > 0 and not replica.is_leaving for replica in self.replicas)
+        return SILENCE_SECONDS_MAX if answering > 1 else self._limits.silence_seconds_max
 
     async def _look(self) -> None:
         """Look up the replicas. If a name cannot be resolved now, the known replicas stay."""

@@ -46,7 +46,8 @@ FIGURE_MAX = 1e9
 HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 SOCKET_BASE = "http://engine"
 NUMERIC_HOST = int(socket.AI_NUMERICHOST)
-PROGRESS_METRICS = ("vllm:generation_tokens", "vllm:prompt_tokens")
+PROGRESS_METRICS = ("vllm:generation_tokens", "vllm:prompt_tokens", "llamacpp:n_decode_total")
+"""What grows while an engine computes. llama.cpp counts tokens only when a request ends, but each step at once."""
 RUNNING, WAITING, KV_SHARE = b"num_requests_running", b"num_requests_waiting", b"kv_cache_usage_perc"
 STATS_METRICS = re.compile(rb"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc)[{ ].*?(\S+)$", re.M)
 
@@ -91,6 +92,7 @@ class EngineClient:
         self._exchanges = _exchanges(target)
         self._base_url = _base_url(target)
         self._request_seconds_max = request_seconds_max
+        self._progress: str | None = None
 
     def ask(self, endpoint: str, body: bytes, gate: Gate = open_gate) -> Awaitable[Answer]:
         return self._connections.post(endpoint, body, gate)
@@ -127,9 +129,15 @@ class EngineClient:
         return status == 200 or (status == 404 and await self._probe_status("/v1/models") == 200)
 
     async def progress(self) -> str | None:
-        """Return the engine's token counters as text; None if it exposes none."""
-        lines = (await self.metrics()).decode(errors="replace").splitlines()
-        return "\n".join(line for line in lines if line.startswith(PROGRESS_METRICS)) or None
+        """Return the engine's counters as text; None if it exposes none.
+
+        An engine that does not answer makes no progress: the counters are then those seen last. llama.cpp's server
+        answers `/health` without its computing thread, and `/metrics` only with it.
+        """
+        answer = await self._probe("/metrics")
+        if answer is not None:
+            self._progress = progress_in(answer.body) if answer.status_code == 200 else None
+        return self._progress
 
     async def stats(self) -> EngineStats | None:
         """Return the stats, summed over the engines behind one address; None if the server exposes no such metrics."""
@@ -201,6 +209,12 @@ class _LocalAnswer:
             raise ConnectionLost(str(error)) from error
         except ExchangeTimedOut as error:
             raise RequestTimedOut from error
+
+
+def progress_in(metrics: bytes) -> str | None:
+    """Return the lines of the metrics that change while an engine computes; None if there are none."""
+    lines = metrics.decode(errors="replace").splitlines()
+    return "\n".join(line for line in lines if line.startswith(PROGRESS_METRICS)) or None
 
 
 def stats_in(metrics: bytes) -> EngineStats | None:
