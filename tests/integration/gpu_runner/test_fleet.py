@@ -144,13 +144,13 @@ async def test_a_frozen_replica_is_lost_after_a_time_and_its_requests_run_on_the
 
 
 class BusyServer:
-    """Answers each request after `seconds`, and probes only while it has no request: as llama.cpp's server, whose
+    """Computes until `done`, and answers probes with `page` only while it has no request: as llama.cpp's server, whose
     probes wait behind requests that wait for a thread."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, page: bytes = b"{}") -> None:
+        self.page = page
         self.requests, self.probes_refused = 0, 0
-        self._idle = asyncio.Event()
+        self.done, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
 
     async def welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -161,7 +161,8 @@ class BusyServer:
                 await self._idle.wait()
             else:
                 await self._compute(reader)
-            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
+            head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+            writer.write(head % len(self.page) + self.page)
             await writer.drain()
         writer.close()
 
@@ -169,7 +170,7 @@ class BusyServer:
         self.requests += 1
         self._idle.clear()
         await reader.readexactly(len(body(0)))
-        await asyncio.sleep(self.seconds)
+        await self.done.wait()
         self._idle.set()
 
 
@@ -193,19 +194,33 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatience")
 async def test_the_only_replica_keeps_its_requests_while_it_takes_no_probe():
-    server = BusyServer(seconds=1.0)
+    server = BusyServer()
     async with busy_fleet(server, LIMITS) as client:
-        answer = await client.ask(CHAT, body(0))
-        assert (answer.status_code, server.requests) == (200, 1)
-        assert server.probes_refused >= 2, "it was silent for longer than one of several replicas may be"
+        asking = asyncio.ensure_future(client.ask(CHAT, body(0)))
+        await until(lambda: server.probes_refused >= 3)  # for longer than one of several replicas may be silent
+        server.done.set()
+        assert ((await asking).status_code, server.requests) == (200, 1)
+
+
+@pytest.mark.usefixtures("impatience")
+async def test_a_replica_that_does_not_answer_has_made_no_progress():
+    server = BusyServer(page=b"llamacpp:n_decode_total 104\n")
+    async with busy_fleet(server, LIMITS) as client:
+        assert await client.progress() == "llamacpp:n_decode_total 104"
+        asking = asyncio.ensure_future(client.ask(CHAT, body(0)))
+        await until(lambda: server.requests == 1)
+        assert await client.progress() == "llamacpp:n_decode_total 104"
+        server.done.set()
+        assert (await asking).status_code == 200
 
 
 @pytest.mark.usefixtures("impatience")
 async def test_the_only_replica_is_lost_once_it_is_silent_for_longer_than_an_engine_may_be():
-    server = BusyServer(seconds=WAIT_SECONDS_MAX)
+    server = BusyServer()
     async with busy_fleet(server, replace(LIMITS, silence_seconds_max=0.5)) as client:
         with pytest.raises(ConnectionLost):
             await client.ask(CHAT, body(0))
+        server.done.set()
 
 
 async def test_a_fleet_grows_from_one_to_four_and_shrinks_to_two_as_its_name_says(
