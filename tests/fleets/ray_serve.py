@@ -114,7 +114,7 @@ class RayServe:
         if not token.exists():
             token.write_text(secrets.token_hex(32))
         own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "PYTHONPATH": str(APPLICATION)}
-        return os.environ | own | {"VBATCH_PARENT_DEATH": "1"}
+        return os.environ | own | {"VBATCH_PARENT_DEATH": "1", "TMPDIR": str(self.folder)}
 
 
 @contextmanager
