@@ -165,19 +165,23 @@ class _EventPage(msgspec.Struct):
 
 def measure(chromium: str, stack: RunningStack, arguments: argparse.Namespace) -> dict[str, report.Figure]:
     figures: dict[str, report.Figure] = {}
+    is_large = arguments.only in ("", "large")
+    with stack.client() as client:
+        large = _run(client, 1) if is_large else ""
+    if is_large:
+        size = make_large(stack, large, arguments.lines)
+        figures |= {"lines": arguments.lines, "answers_mb": round(size / MEGABYTE, 1)}
+        figures |= _large(stack, large, arguments.lines)
     with stack.client() as client, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         if arguments.only in ("", "pages"):
             figures |= _pages(browser, stack, [_run(client, SMALL) for _ in range(2)])
         if arguments.only in ("", "tabs"):
             figures |= _beside(browser, stack, client, arguments.requests, arguments.tabs)
-        if arguments.only in ("", "large"):
-            batch_id = _run(client, 1)
-            size = make_large(stack, batch_id, arguments.lines)
-            figures |= {"lines": arguments.lines, "answers_mb": round(size / MEGABYTE, 1)}
-            figures |= _opened_large(browser, stack, batch_id)
+        if is_large:
+            figures |= _opened_large(browser, stack, large)
         browser.close()
-    return figures | (_large(stack, batch_id, arguments.lines) if arguments.only in ("", "large") else {})
+    return figures
 
 
 def _chromium_processes() -> list[psutil.Process]:

@@ -137,7 +137,14 @@ async def test_a_key_that_is_no_longer_taken_ends_the_page():
 
 @pytest.mark.parametrize(
     ("cadence", "look_seconds", "rest"),
-    [(COUNTS, 0.001, 0.2), (COUNTS, 0.05, 1.0), (PAGE, 3.0, 5.0), (DETAILS, 0.01, 1.0), (DETAILS, 2.0, 40.0)],
+    [
+        (COUNTS, 0.001, 0.12),
+        (COUNTS, 0.03, 0.24),
+        (COUNTS, 0.3, 0.4),
+        (PAGE, 3.0, 5.0),
+        (DETAILS, 0.01, 1.0),
+        (DETAILS, 2.0, 40.0),
+    ],
 )
 def test_a_page_rests_longer_the_longer_a_look_took(cadence: Cadence, look_seconds: float, rest: float):
     assert cadence.rest_seconds(look_seconds) == pytest.approx(rest)
