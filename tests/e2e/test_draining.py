@@ -39,21 +39,16 @@ def engines(stack: RunningStack) -> int:
     return len(stack.process("gpu-runner").children(recursive=True))
 
 
-def steer(stack: RunningStack, verb: str) -> None:
-    done = (
-        stack.vbatch("runners", verb, RUNNER, "--reason", "a game")
-        if verb != "resume"
-        else stack.vbatch("runners", verb, RUNNER)
-    )
-    assert done.returncode == 0, done.stderr
+def steer(client: OpenAI, verb: str) -> None:
+    client.post(f"/admin/runners/{RUNNER}/{verb}", cast_to=object)
 
 
 def test_a_drained_runner_stands_still_through_its_own_crash_and_frees_its_device(stack: RunningStack, client: OpenAI):
-    given = [chat_line(number, SLOW_CHAT) for number in range(1_000)]
+    given = [chat_line(number, SLOW_CHAT) for number in range(2_000)]
     batch = submit(client, jsonl(given))
     wait_for_progress(client, batch.id, 200)
 
-    steer(stack, "drain")
+    steer(client, "drain")
     wait_until(lambda: is_done(stack), "what was inside has finished", INSIDE_SECONDS_MAX)
     assert (inside(stack), runner(stack)["model"]) == (0, SLOW_CHAT)
     kill(stack.process("gpu-runner"))
@@ -63,13 +58,13 @@ def test_a_drained_runner_stands_still_through_its_own_crash_and_frees_its_devic
     counts = client.batches.retrieve(batch.id).request_counts
     assert counts is not None and counts.completed < len(given) and inside(stack) == 0
 
-    steer(stack, "resume")
+    steer(client, "resume")
     wait_for_progress(client, batch.id, counts.completed + 50)
-    steer(stack, "unload")
+    steer(client, "unload")
     wait_until(lambda: is_done(stack), "its device is free", INSIDE_SECONDS_MAX)
     assert (engines(stack), runner(stack)["model"]) == (0, None)
 
-    steer(stack, "restart")
+    steer(client, "restart")
     wait_until(lambda: runner(stack)["drain"] is None, "its next process works", INSIDE_SECONDS_MAX)
     found = ended(client, batch.id)
     assert found.batch.status == "completed" and found.errors == []
