@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route as MountedRoute
 from tests.integration.gateway.curated import answered_batch, judge
 from tests.integration.gateway.keyed import Keys, bearer, keyed
 from tests.integration.gateway.stage import CHAT, LINE, Stage
+from tests.integration.gateway.test_runners import RUNNER, leased
 from tests.integration.results.stage import Place
 from tests.support.events import OWNER
 from vbatch.contracts.access import RANKS, Scope
@@ -41,7 +42,7 @@ OWNED = {
     "webhook_endpoint_id",
 }
 """Names in paths that mean an object of one owner; `name` is that of a data set."""
-OF_NOBODY = {"delivery_id", "key_id", "letter_id", "line", "model_id", "owner", "version"}
+OF_NOBODY = {"delivery_id", "key_id", "letter_id", "line", "model_id", "owner", "runner_id", "version"}
 """Names in paths that are a part of an owned object, or that only administrators or all clients see."""
 BODIES: Mapping[tuple[str, str], Any] = {
     ("post", "/v1/batches/{batch_id}"): {"priority": 1},
@@ -174,6 +175,7 @@ async def scene_of_all_objects(place: Place, journal: Journal) -> AsyncIterator[
 
 async def objects_of_owner(stage: Stage, keys: Keys) -> Mapping[str, str]:
     client, user = stage.client.with_options(api_key=keys.user.text), bearer(keys.user)
+    await leased(stage)
     batch_id = await answered_batch(stage, 1, CHATS)
     judged = await judge(stage, {"batch_id": batch_id, "line": 1, "verdict": "good"}, headers=user)
 
@@ -202,6 +204,7 @@ async def objects_of_owner(stage: Stage, keys: Keys) -> Mapping[str, str]:
         "model_id": "plain",
         "name": (await made("/v1/datasets", name="support"))["name"],
         "owner": OWNER,
+        "runner_id": RUNNER,
         "upload_id": upload.id,
         "version": "1",
         "webhook_endpoint_id": hook.id,

@@ -286,7 +286,8 @@ async def test_a_simulated_engine_runs_more_at_once_after_its_change(tmp_path: P
         async with fleet_of(Targets(definition([server.start().url]))) as client:
             assert_all_answered(await ask_all(client, 4))
         first, *later = server.times("started")
-        assert later[0] - first >= 0.1 and max(later) < min(server.times("answered"))
+        assert later[0] - first > 0.09  # the time to the change counts from just before the first start is noted
+        assert max(later) < min(server.times("answered"))
 
 
 async def test_nobody_there_is_told_at_once(tmp_path: Path):

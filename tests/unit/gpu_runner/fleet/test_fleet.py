@@ -9,7 +9,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from vbatch.gpu_runner.core.fleet.breaker import LOSSES_MAX, PAUSE_MAX, PAUSE_MIN, Breaker, BreakerState
-from vbatch.gpu_runner.core.fleet.fleet import SHARE_MAX, Assignment, Fleet
+from vbatch.gpu_runner.core.fleet.fleet import LOSS_PAUSE, SHARE_MAX, Assignment, Fleet
 from vbatch.gpu_runner.core.fleet.moves import FAILURES_MAX, REFUSALS_MAX, Move, Moves
 from vbatch.gpu_runner.core.fleet.rendezvous import ranked
 
@@ -95,6 +95,24 @@ def test_who_waits_for_a_lost_replica_goes_to_another_at_once():
     other = next(each for each in given if each.replica.name != home)
     fleet.release(other.replica)
     assert [each.replica.name for each in assigned(fleet)] == [other.replica.name]
+
+
+def test_a_replica_that_lost_a_request_may_be_dying_and_gets_nothing_for_a_moment():
+    fleet = fleet_of(NAMES[:2], size=1)
+    first, second = fleet.replicas.values()
+    fleet.lost(first, NOW)
+    for _ in range(2):
+        fleet.wait(0, NOW)
+    assert [each.replica for each in assigned(fleet)] == [second]
+    assert [each.replica for each in assigned(fleet, NOW + LOSS_PAUSE)] == [first]
+
+
+def test_the_only_replica_is_asked_again_at_once():
+    fleet = fleet_of(NAMES[:1])
+    (only,) = fleet.replicas.values()
+    fleet.lost(only, NOW)
+    fleet.wait(0, NOW)
+    assert [each.replica for each in assigned(fleet)] == [only]
 
 
 def test_a_replica_that_asks_for_a_pause_gets_nothing_until_it_is_over():

@@ -29,6 +29,9 @@ HOMES_MAX = 8_192
 """How many groups have their home remembered: those asked for last."""
 REFUSAL_PAUSE_MIN, REFUSAL_PAUSE_MAX = 0.25, 5.0
 """Seconds before the next request to a replica that refuses although it has no other; doubled with each refusal."""
+LOSS_PAUSE = 0.25
+"""Seconds before the next request to a replica that lost one, where another replica takes requests: a process that dies
+may still accept a connection."""
 
 
 @dataclass(slots=True)
@@ -213,8 +216,9 @@ class Fleet:
             replica.breaker.trip(now)
         else:
             replica.breaker.lost(now)
-        if replica.breaker.state is BreakerState.OPEN:
-            self._rehome(now)
+        if self.has_other(replica):
+            replica.resumes_at = max(replica.resumes_at, now + LOSS_PAUSE)
+        self._rehome(now)
 
     # homes
 
