@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from tests.unit.results.test_spans import BATCH, GPU0, LLAMA, at, chunk, created, dispatched, seconds
 from vbatch.contracts import events as e
@@ -83,6 +84,12 @@ def test_the_call_of_the_engine_says_model_tokens_and_status():
         "gen_ai.usage.cache_read.input_tokens": 0,
         "http.response.status_code": 200,
     }
+
+
+def test_no_answer_stays_in_memory():
+    answer = msgspec.Raw(b'{"text": "' + b"x" * 10_000 + b'"}')
+    traces = requests_of(*(structs.replace(answered(line), body=answer) for line in range(1, 50)))
+    assert all(len(msgspec.json.encode(kept.outcome)) < 1_000 for kept in traces._slow.values())
 
 
 def test_no_span_holds_what_the_client_wrote():

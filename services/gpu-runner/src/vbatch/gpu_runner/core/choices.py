@@ -115,7 +115,9 @@ def _threads(processor: Processor) -> tuple[Choice, ...]:
 
 def _unbound(count: int, reason: str) -> tuple[Choice, ...]:
     return (
-        Choice(BINDING, NO_BINDING, "beside one busy program, threads that are bound to cores were 3 to 5 times slower"),
+        Choice(
+            BINDING, NO_BINDING, "beside one busy program, threads that are bound to cores were 3 to 5 times slower"
+        ),
         Choice(THREADS, str(max(1, count)), reason),
         Choice(WAITING, ASLEEP, "a thread that spins while it waits takes the core of one that has work"),
     )
